@@ -1,0 +1,3 @@
+"""trustbench: what improving one aspect of trustworthy AI does to the others."""
+
+__version__ = "0.1.0"

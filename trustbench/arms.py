@@ -1,0 +1,124 @@
+"""What an arm is: the composed configuration, with its plugins built and checked.
+
+Every field is classed: `IDENTITY` fields change the arm's numbers and are hashed into its id,
+`RUNTIME` fields only say where and how fast it runs. A test fails on an unclassed field.
+"""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Generic, Literal, TypeVar
+
+from pydantic import Field
+
+from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin, Schedule
+from trustbench.records import PluginSpec
+
+P = TypeVar("P", bound=Plugin)
+
+
+@dataclass(frozen=True)
+class Chosen(Generic[P]):
+    """A plugin under the name that its YAML gives it."""
+
+    name: str
+    plugin: P
+
+    def spec(self) -> PluginSpec:
+        """The plugin as records store it: effective hyper-parameters and version."""
+        params: dict[str, Any] = asdict(self.plugin)
+        aspect = getattr(self.plugin, "aspect", None)
+        return PluginSpec(
+            name=self.name,
+            params=params,
+            version=self.plugin.version,
+            aspect=str(aspect) if aspect else None,
+            dose={k: params[k] for k in getattr(self.plugin, "dose", ())},
+        )
+
+
+@dataclass(frozen=True)
+class Training:
+    """The `training` config group; the field names of Schedule mean the same here.
+
+    `patience`: epochs without a better validation objective after which a tuned replicate is
+    frozen. `max_members`: the largest half that a replicate trains on (null: all of its half).
+    `snapshots`: how many states of a baseline are kept for the matched control.
+    """
+
+    regime: Literal["tuned", "memorising"]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    lr: Annotated[float, Field(gt=0)]
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    patience: Annotated[int, Field(ge=1)] = 10
+    max_members: Annotated[int, Field(ge=20)] | None = None
+    snapshots: Annotated[int, Field(ge=2)] = 48
+
+    def schedule(self) -> Schedule:
+        """What the training loop and the gradient rules read."""
+        return Schedule(
+            regime=self.regime,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            lr=self.lr,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+        )
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How replicates are drawn.
+
+    `inclusion`: half = each replicate trains on a random half of the pool, in complementary
+    pairs; all = every replicate trains on the whole pool (membership attacks that need
+    shadows are then not applicable). `pools`: how often the pool itself is redrawn.
+    `calibration`: rows each replicate draws from the calibration pool (null: half of it).
+    """
+
+    replicates: Annotated[int, Field(ge=2)] = 16
+    inclusion: Literal["half", "all"] = "half"
+    pools: Literal[1] = 1
+    calibration: Annotated[int, Field(ge=20)] | None = None
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Dataset x model x training x interventions, what measures it, and where it runs."""
+
+    dataset: Chosen[Dataset]
+    model: Chosen[Model]
+    training: Training
+    interventions: tuple[Chosen[Intervention], ...]
+    evaluators: tuple[Chosen[Evaluator], ...]
+    protocol: Protocol = field(default_factory=Protocol)
+    control: Literal["none", "reseed", "matched"] = "none"
+    seed: Annotated[int, Field(ge=0)] = 0
+    engine: Literal["auto", "stacked", "opacus"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: Annotated[int, Field(ge=1)] = 1
+    checkpoint_s: Annotated[float, Field(ge=0)] = 30.0
+    output_dir: Path = Path("outputs")
+    data_dir: Path = Path("data")
+    tracking_uri: str | None = None
+    experiment: str = "default"
+
+
+IDENTITY = frozenset(
+    {"dataset", "model", "training", "interventions", "control", "protocol", "seed", "engine"}
+)
+# Evaluators are keyed by their own evaluation id inside the record, so that adding one neither
+# retrains nor renames an arm.
+RUNTIME = frozenset(
+    {
+        "evaluators",
+        "device",
+        "threads",
+        "checkpoint_s",
+        "output_dir",
+        "data_dir",
+        "tracking_uri",
+        "experiment",
+    }
+)

@@ -1,0 +1,59 @@
+"""Everything trustbench raises on purpose.
+
+TrustbenchError
+├── UserError                exit 2: the input is wrong; one sentence, no traceback
+│   ├── ConfigError          unknown key, wrong type or range; may carry several sentences
+│   └── DataError            missing file, wrong column, unknown or empty group
+├── Unsupported              a combination that cannot be measured; a reason, not a crash
+└── TrainingDiverged         some replicates ended in non-finite parameters
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class TrustbenchError(Exception):
+    """Base of all errors that trustbench raises on purpose."""
+
+
+class UserError(TrustbenchError):
+    """The input is wrong. The message says what was given, what is allowed, what to do."""
+
+
+class ConfigError(UserError):
+    """One or more problems of a configuration, all reported at once."""
+
+    def __init__(self, problems: str | Sequence[str]) -> None:
+        self.problems = (problems,) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DataError(UserError):
+    """A data set cannot be read as its loader describes it."""
+
+
+class Unsupported(TrustbenchError):
+    """This combination cannot be measured; the message is the reason."""
+
+
+class TrainingDiverged(TrustbenchError):
+    """Replicates whose parameters are not finite; `failed` of `total`."""
+
+    def __init__(self, failed: Sequence[int], total: int, advice: str) -> None:
+        self.failed, self.total = tuple(failed), total
+        super().__init__(
+            f"{len(self.failed)} of {total} replicates diverged (non-finite parameters in "
+            f"replicates {', '.join(map(str, self.failed))}); {advice}"
+        )
+
+
+def did_you_mean(given: str, allowed: Iterable[str]) -> str:
+    """The end of an error sentence: the near names, then everything that is allowed.
+
+    >>> did_you_mean("epsilom", ["epsilon", "delta"])
+    "did you mean 'epsilon'? Allowed: delta, epsilon."
+    """
+    names = sorted(allowed)
+    near = get_close_matches(given, names, n=1, cutoff=0.6)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{hint}Allowed: {', '.join(names) or 'nothing'}."
