@@ -1,5 +1,7 @@
 """Small real systems that unit tests share: a Problem and R trained replicates."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +114,12 @@ def system(problem):
 def multiclass_system():
     """Four trained replicates of a five-class problem."""
     return make_system(make_problem(n=900, classes=5, groups=5, seed=1))
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Byte-exact copies of public data sets; tests that need them skip where they are absent."""
+    folder = Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"needs the public data files in {folder}; see README, section Data")
+    return folder
