@@ -1,0 +1,1 @@
+"""Training R replicates at once: one loop, two engines, five hooks."""

@@ -1,0 +1,84 @@
+"""The stacked engine for any module, through torch.func (no hooks, no closed form)."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vjp, vmap
+
+from trustbench.training.engines import Coefficients, Gradient, Loss, Params
+
+# Per-example gradients are formed for so many bytes' worth of examples at a time.
+CHUNK_BYTES = 512 * 2**20
+
+
+class FunctionalEngine:
+    """R replicates of any module without buffers that training changes."""
+
+    name: Literal["stacked"] = "stacked"
+
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
+        self.module, self.shape, self.why = module, shape, why
+        self.size = sum(p.numel() for p in module.parameters())
+
+    def _call(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(self.module, dict(params), (x,))
+
+    def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
+        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""
+        shared = X.ndim == len(self.shape) + 1
+        return vmap(self._call, in_dims=(0, None if shared else 0))(dict(params), X)
+
+    def gradient(
+        self,
+        params: Mapping[str, Tensor],
+        X: Tensor,
+        loss: Loss,
+        coefficients: Coefficients | None = None,
+    ) -> Gradient:
+        """See Engine.gradient."""
+        R, B, V = X.shape[:3]
+        leaves = {n: p.detach().requires_grad_(coefficients is None) for n, p in params.items()}
+        with torch.set_grad_enabled(coefficients is None):
+            logits = self.forward(leaves, X.flatten(1, 2)).unflatten(1, (B, V))
+        if coefficients is None:
+            losses = loss(logits, slice(None))
+            grads = torch.autograd.grad(losses.sum(), list(leaves.values()))
+            return Gradient(dict(zip(leaves, grads, strict=True)), losses.detach())
+        logits = logits.detach().requires_grad_()
+        losses = loss(logits, slice(None))
+        (delta,) = torch.autograd.grad(losses.sum(), logits)
+        return Gradient(self._clipped(leaves, X, delta, coefficients), losses.detach())
+
+    def _clipped(
+        self, params: Params, X: Tensor, delta: Tensor, coefficients: Coefficients
+    ) -> Params:
+        """Two passes: norms of all examples first, then the sum of their scaled gradients.
+
+        The factor may depend on all norms of a batch only through rules that account for it,
+        so norms are gathered before any gradient is scaled; the second pass is a plain backward
+        of the scaled output gradients and forms no per-example gradient.
+        """
+        norms = torch.stack(
+            [
+                self._norms({n: p[r] for n, p in params.items()}, X[r], delta[r])
+                for r in range(X.shape[0])
+            ]
+        )
+        scaled = delta * coefficients(norms)[:, :, None, None]
+        leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
+        logits = self.forward(leaves, X.flatten(1, 2))
+        grads = torch.autograd.grad(logits, list(leaves.values()), scaled.flatten(1, 2))
+        return dict(zip(leaves, grads, strict=True))
+
+    def _norms(self, params: Params, X: Tensor, delta: Tensor) -> Tensor:
+        """Norms [B] of one replicate's per-example gradients; X [B, V, *shape]."""
+
+        def square(x: Tensor, d: Tensor) -> Tensor:
+            _, pull = vjp(lambda p: self._call(p, x), params)
+            (grads,) = pull(d)
+            return torch.stack([g.square().sum() for g in grads.values()]).sum()
+
+        chunk = max(1, CHUNK_BYTES // (self.size * X.element_size()))
+        return vmap(square, chunk_size=chunk)(X, delta).detach().sqrt()

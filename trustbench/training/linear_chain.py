@@ -1,0 +1,115 @@
+"""The stacked engine's closed form: chains of linear layers, all replicates in one backward.
+
+For a linear layer with input a and output gradient e, one example's weight gradient is e aᵀ, so
+its squared norm is |e|²(|a|² + 1), bias included, and no per-example gradient is ever formed
+("ghost norm": Goodfellow 2015, arXiv 1510.01799; Li et al. 2022, arXiv 2110.05679, section 4).
+An example with V views has the gradient Σ_v e_v a_vᵀ, whose squared norm is
+Σ_{v,w} (e_v·e_w)(a_v·a_w + 1). Scaling an example's gradient is scaling its e's.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trustbench.training.engines import Coefficients, Gradient, Loss, Params
+
+LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
+
+
+class LinearChainEngine:
+    """R chains of Flatten, Linear, Tanh and ReLU layers."""
+
+    name: Literal["stacked"] = "stacked"
+
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
+        self.why = why
+        self.shape = shape
+        self.layers = [
+            (name, type(layer))
+            for name, layer in module.named_children()
+            if not isinstance(layer, nn.Flatten)
+        ]
+        self.bias = {n: m.bias is not None for n, m in module.named_children() if hasattr(m, "bias")}
+
+    def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
+        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""
+        h = X.flatten(-len(self.shape))
+        if h.ndim == 2:
+            h = h.expand(next(iter(params.values())).shape[0], *h.shape)
+        for name, kind in self.layers:
+            h = self._layer(params, name, kind, h)
+        return h
+
+    def _layer(self, params: Mapping[str, Tensor], name: str, kind: type, h: Tensor) -> Tensor:
+        if kind is nn.Tanh:
+            return h.tanh()
+        if kind is nn.ReLU:
+            return h.relu()
+        weight = params[f"{name}.weight"].transpose(1, 2)
+        if not self.bias[name]:
+            return torch.bmm(h, weight)
+        return torch.baddbmm(params[f"{name}.bias"].unsqueeze(1), h, weight)
+
+    def gradient(
+        self,
+        params: Mapping[str, Tensor],
+        X: Tensor,
+        loss: Loss,
+        coefficients: Coefficients | None = None,
+    ) -> Gradient:
+        """See Engine.gradient."""
+        R, B, V = X.shape[:3]
+        with torch.no_grad():
+            inputs, h = [], X.reshape(R, B * V, -1)
+            for name, kind in self.layers:
+                inputs.append(h)
+                h = self._layer(params, name, kind, h)
+        logits = h.view(R, B, V, -1).requires_grad_()
+        losses = loss(logits, slice(None))
+        (delta,) = torch.autograd.grad(losses.sum(), logits)
+        with torch.no_grad():
+            pairs = self._backward(params, inputs, h, delta.reshape(R, B * V, -1))
+            if coefficients is not None:
+                factor = coefficients(self._norms(pairs, B, V)).repeat_interleave(V, dim=1)
+                pairs = {n: (a, e * factor.unsqueeze(-1)) for n, (a, e) in pairs.items()}
+            return Gradient(self._sums(pairs), losses.detach())
+
+    def _backward(
+        self, params: Mapping[str, Tensor], inputs: list[Tensor], out: Tensor, delta: Tensor
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """{linear layer: (its input a, its output gradient e)}, each [R, N, width]."""
+        pairs = {}
+        first = next(i for i, (_, kind) in enumerate(self.layers) if kind is nn.Linear)
+        for i in range(len(self.layers) - 1, first - 1, -1):
+            name, kind = self.layers[i]
+            if kind is nn.Linear:
+                pairs[name] = (inputs[i], delta)
+                if i > first:
+                    delta = torch.bmm(delta, params[f"{name}.weight"])
+            else:
+                y = inputs[i + 1] if i + 1 < len(inputs) else out
+                delta = delta * (1 - y * y) if kind is nn.Tanh else delta * (y > 0)
+        return pairs
+
+    def _norms(self, pairs: dict[str, tuple[Tensor, Tensor]], B: int, V: int) -> Tensor:
+        """The norm of every example's gradient, [R, B]."""
+        total: Tensor | float = 0.0
+        for name, (a, e) in pairs.items():
+            one = float(self.bias[name])
+            if V == 1:
+                total = total + e.square().sum(-1) * (a.square().sum(-1) + one)
+            else:
+                e, a = (t.unflatten(1, (B, V)) for t in (e, a))
+                total = total + ((e @ e.mT) * (a @ a.mT + one)).sum((-1, -2))
+        assert isinstance(total, Tensor)
+        return total.clamp(min=0).sqrt()
+
+    def _sums(self, pairs: dict[str, tuple[Tensor, Tensor]]) -> Params:
+        total = {}
+        for name, (a, e) in pairs.items():
+            total[f"{name}.weight"] = torch.bmm(e.transpose(1, 2), a)
+            if self.bias[name]:
+                total[f"{name}.bias"] = e.sum(1)
+        return total
