@@ -172,8 +172,8 @@ class Batch:
 class Schedule:
     """How a replicate is trained; the `training` config group, possibly changed by a gradient rule.
 
-    `tuned` keeps each replicate's snapshot with the best validation objective; `memorising`
-    keeps the last, and stops when every member is interpolated or `epochs` are over.
+    `tuned` keeps each replicate's state with the best validation objective; `memorising` keeps
+    the state after all epochs.
     """
 
     regime: Literal["tuned", "memorising"]
@@ -186,9 +186,14 @@ class Schedule:
 
 
 class GradientRule(Protocol):
-    """How per-example gradients become an update (the `gradient` hook). Made anew for each fit."""
+    """How per-example gradients become an update (the `gradient` hook). Made anew for each fit.
+
+    `state` holds what the rule carries from step to step; checkpoints keep it. Guarantees are
+    those of all planned steps: a replicate chosen at an earlier epoch keeps the same bound.
+    """
 
     schedule: Schedule
+    state: dict[str, "Tensor"]
 
     def coefficients(self, norms: "Tensor") -> "Tensor":
         """Per-example gradient norms [R, B] -> the factor [R, B] on each gradient."""
@@ -200,8 +205,8 @@ class GradientRule(Protocol):
         """The sum of scaled gradients, {name: [R, *p]} -> the gradient that the optimiser sees."""
         ...
 
-    def facts(self, epochs_run: int) -> Mapping[str, Fact]:
-        """What the rule guarantees after `epochs_run` epochs (epsilon, delta, accountant, ...)."""
+    def facts(self) -> Mapping[str, Fact]:
+        """What the rule guarantees (epsilon, delta, accountant, sample rate, steps, ...)."""
         ...
 
 

@@ -1,0 +1,93 @@
+"""The trained replicates of a plan: read when they exist, resumed when half done, else trained."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from trustbench.contracts import Fact
+from trustbench.planning import Plan
+from trustbench.records import Store
+from trustbench.training import fits, loop, replicates
+from trustbench.training.engines import Params
+
+Progress = Callable[[str, int, int], None]
+
+
+def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
+    """The plan's replicates; arms that share a fit wait for the one process that trains it."""
+    folder = store.fit_dir(plan.fit_id)
+    with fits.exclusive(folder):
+        found = fits.read_fit(folder, plan.device)
+        if found is not None:
+            return found
+        if plan.arm.control == "matched":
+            made, state = _match(plan, store, progress)
+        else:
+            made, state = _train(plan, store, progress)
+        fits.write_fit(folder, made, state)
+        return made
+
+
+def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop.TrainingState]:
+    arm, folder = plan.arm, store.fit_dir(plan.fit_id)
+    rule = plan.rule()
+    trainer = loop.Trainer(
+        problem=plan.problem,
+        engine=plan.engine,
+        interventions=plan.retraining,
+        schedule=rule.schedule if rule else arm.training.schedule(),
+        rule=rule,
+        membership=plan.membership,
+        streams=plan.streams,
+        device=plan.device,
+        patience=arm.training.patience,
+        snapshots=plan.snapshots(),
+    )
+    count = arm.protocol.replicates
+    params = replicates.initial_parameters(
+        arm.model.plugin, plan.problem, count, plan.streams, plan.device
+    )
+    started = time.monotonic()
+    state = loop.train(
+        trainer,
+        params,
+        progress=lambda epoch, epochs: progress("train", epoch, epochs),
+        resume=fits.read_checkpoint(folder, plan.device),
+        checkpoint=lambda state: fits.write_checkpoint(folder, state),
+        checkpoint_s=arm.checkpoint_s,
+    )
+    facts: dict[str, Fact] = {
+        "epochs": state.epoch,
+        "epoch_selected": float(state.best_epoch.mean()),
+        "validation_accuracy": float(state.best_accuracy.mean()),
+        "train_seconds": round(time.monotonic() - started, 3),
+    }
+    if rule is not None:
+        facts.update(rule.facts())
+    curves = {"validation_loss": np.array(state.loss), "validation_accuracy": np.array(state.accuracy)}
+    return fits.Fit(state.best, state.best_accuracy, facts, curves), state
+
+
+def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop.TrainingState]:
+    """The baseline stopped at the treated arm's validation accuracy, replicate by replicate.
+
+    Among a replicate's snapshots, the earliest of those closest in validation accuracy.
+    """
+    baseline = plan.baseline()
+    fit(baseline, store, progress)
+    target = fit(plan.treated(), store, progress).accuracy
+    states, accuracy = fits.read_snapshots(store.fit_dir(baseline.fit_id), plan.device)
+    chosen = np.abs(accuracy - target).argmin(axis=0)
+    picked = torch.as_tensor(chosen, device=plan.device)
+    each = torch.arange(len(chosen), device=plan.device)
+    params: Params = {n: s[picked, each].contiguous() for n, s in states.items()}
+    reached = accuracy[chosen, np.arange(len(chosen))]
+    facts: dict[str, Fact] = {
+        "matched_accuracy_gap": float(np.abs(reached - target).mean()),
+        "matched_accuracy_target": float(target.mean()),
+        "validation_accuracy": float(reached.mean()),
+    }
+    empty = loop.TrainingState(params=params, velocity={}, best=params)
+    return fits.Fit(params, reached, facts, {}), empty

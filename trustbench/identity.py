@@ -1,0 +1,68 @@
+"""Content ids of arms, fits and evaluations: a hash of everything that changes their numbers."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from trustbench.arms import Arm, Chosen
+from trustbench.contracts import Evaluator, Intervention
+
+# Grows when the meaning of a hashed field changes; golden ids in the tests pin it.
+ID_VERSION = 1
+
+
+def digest(content: Mapping[str, Any], length: int = 16) -> str:
+    """A hex digest of sorted JSON.
+
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    text = json.dumps(content, sort_keys=True, allow_nan=False, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
+    """The identity fields of an arm, with what its data and engine turned out to be."""
+    return {
+        "id_version": ID_VERSION,
+        "dataset": {"name": arm.dataset.name, "fingerprint": fingerprint},
+        "model": _plugin(arm.model),
+        "training": asdict(arm.training),
+        "interventions": [_plugin(i) for i in in_order(arm.interventions)],
+        "control": arm.control,
+        "protocol": asdict(arm.protocol),
+        "seed": arm.seed,
+        "engine": engine,
+    }
+
+
+def arm_id(arm: Arm, fingerprint: str, engine: str) -> str:
+    """The id of an arm, 16 hex digits."""
+    return digest(arm_content(arm, fingerprint, engine))
+
+
+def fit_id(arm: Arm, fingerprint: str, engine: str) -> str:
+    """The id of an arm's trained replicates: arms that differ in deployment only share it."""
+    content = arm_content(arm, fingerprint, engine)
+    retraining = [_plugin(i) for i in in_order(arm.interventions) if i.plugin.retrains]
+    return digest({**content, "interventions": retraining, "what": "fit"})
+
+
+def evaluation_id(evaluator: Chosen[Evaluator]) -> str:
+    """The key of an evaluation in a record: name and a hash of its settings and version."""
+    return f"{evaluator.name}-{digest(_plugin(evaluator), 8)}"
+
+
+def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Intervention]]:
+    """The canonical order of a list of interventions: hooks that chain run in this order.
+
+    Sorting makes `[dpsgd,pgd_at]` and `[pgd_at,dpsgd]` the same arm, which they are.
+    """
+    return sorted(interventions, key=lambda i: i.name)
+
+
+def _plugin(chosen: Chosen[Any]) -> dict[str, Any]:
+    spec = chosen.spec()
+    return {"name": spec.name, "params": spec.params, "version": spec.version}

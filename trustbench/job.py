@@ -1,0 +1,122 @@
+"""One arm as a job: it never raises, so one arm's failure never costs another its result."""
+
+import os
+import time
+import traceback
+from dataclasses import dataclass
+
+import torch
+
+from trustbench import runner, tracking
+from trustbench.arms import Arm
+from trustbench.errors import TrainingDiverged, TrustbenchError, Unsupported, UserError
+from trustbench.fitting import Progress
+from trustbench.identity import evaluation_id
+from trustbench.planning import Plan, plan
+from trustbench.records import Record, Status, Store
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an arm, for the sweep's closing list and its exit code."""
+
+    arm_id: str | None
+    label: str
+    status: str  # ok | failed | unsupported | refused
+    reason: str | None = None
+    evaluations: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reused: bool = False
+    warning: str | None = None
+
+    @property
+    def user_error(self) -> bool:
+        """Whether the arm was refused because its input is wrong (exit code 2)."""
+        return self.status == "refused"
+
+
+def run(arm: Arm, progress: Progress) -> Outcome:
+    """Runs an arm, writes its record, then tells the tracking server; never raises an Exception."""
+    started = time.monotonic()
+    store = Store(arm.output_dir)
+    planned: Plan | None = None
+    reused, warning, error = False, None, None
+    status: Status | str = "ok"
+    try:
+        prepare_torch(arm)
+        planned = plan(arm)
+        record, reused = runner.run(planned, store, progress)
+        if not reused:
+            warning = _track(arm, store, record)
+    except UserError as e:
+        status, error = "refused", e
+    except Unsupported as e:
+        status, error = "unsupported", e
+    except TrustbenchError as e:
+        status, error = "failed", e
+    except (Exception, SystemExit) as e:  # noqa: BLE001  # the one broad except: around an arm
+        status, error = "failed", e
+        traceback.print_exc()
+    if error is not None and planned is not None and status != "refused":
+        _record_failure(planned, store, str(status), error)
+    return Outcome(
+        arm_id=planned.arm_id if planned else None,
+        label=label(arm),
+        status=str(status),
+        reason=None if error is None else _sentence(error),
+        evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
+        seconds=time.monotonic() - started,
+        reused=reused,
+        warning=warning,
+    )
+
+
+def label(arm: Arm) -> str:
+    """A short name for people: interventions with their dose, control, regime."""
+    parts = []
+    for chosen in arm.interventions:
+        dose = chosen.spec().dose
+        parts.append(" ".join([chosen.name, *(f"{k}={v}" for k, v in dose.items())]))
+    text = " + ".join(parts) or "none"
+    notes = [n for n in (arm.control, arm.training.regime) if n not in ("none", "tuned")]
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def prepare_torch(arm: Arm) -> None:
+    """Threads and determinism of this process; results are bit-identical on one CPU thread."""
+    torch.set_num_threads(arm.threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def _track(arm: Arm, store: Store, record: Record) -> str | None:
+    """None, or why the tracking server does not have the record yet."""
+    try:
+        tracking.log_record(store, arm.tracking_uri, arm.experiment, record)
+    except tracking.TrackingError as e:
+        return f"{e} The record is kept; `trustbench sync` uploads it later."
+    return None
+
+
+def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> None:
+    known = store.read(planned.arm_id)
+    trace = None
+    if not isinstance(error, TrustbenchError):
+        trace = "".join(traceback.format_exception(error))
+    record = runner.describe(
+        planned,
+        "unsupported" if status == "unsupported" else "failed",
+        reason=_sentence(error),
+        traceback=trace,
+        evaluations=dict(known.evaluations) if known else None,
+    )
+    if isinstance(error, TrainingDiverged):
+        record.facts.update(failed=len(error.failed), total=error.total)
+    store.write(record)
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}"

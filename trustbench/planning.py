@@ -1,0 +1,179 @@
+"""An arm made concrete before anything is trained: data, engine, halves, ids."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from itertools import combinations
+
+import torch
+
+from trustbench.arms import Arm
+from trustbench.contracts import Array, Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.errors import ConfigError, Unsupported
+from trustbench.identity import arm_id, fit_id, in_order
+from trustbench.seeding import Streams
+from trustbench.training import engines, replicates
+
+# Room for the matched control's snapshots of one baseline; large models keep fewer.
+SNAPSHOT_BYTES = 3 * 2**29
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be trained and measured. Making one trains nothing and writes nothing."""
+
+    arm: Arm
+    problem: Problem
+    device: torch.device
+    engine: engines.Engine
+    membership: Array  # bool [R, n_pool]
+    streams: Streams
+
+    @cached_property
+    def arm_id(self) -> str:
+        """The arm's content id."""
+        return arm_id(self.arm, self.problem.fingerprint, self.engine.name)
+
+    @cached_property
+    def fit_id(self) -> str:
+        """The content id of the trained replicates."""
+        return fit_id(self.arm, self.problem.fingerprint, self.engine.name)
+
+    @property
+    def interventions(self) -> list[Intervention]:
+        """All interventions, in canonical order."""
+        return [i.plugin for i in in_order(self.arm.interventions)]
+
+    @property
+    def retraining(self) -> list[Intervention]:
+        """Those that change the trained replicates."""
+        return [i for i in self.interventions if i.retrains]
+
+    @property
+    def members(self) -> int:
+        """Rows of the smallest half; what privacy is accounted for."""
+        return int(self.membership.sum(1).min())
+
+    def rule(self) -> GradientRule | None:
+        """A fresh gradient rule, or None for plain descent."""
+        for intervention in self.retraining:
+            made = intervention.gradient(self.arm.training.schedule(), self.members)
+            if made is not None:
+                return made
+        return None
+
+    def baseline(self) -> "Plan":
+        """The baseline arm: the same problem, model, training and halves, no intervention."""
+        return plan(replace(self.arm, interventions=(), control="none"))
+
+    def treated(self) -> "Plan":
+        """The treated arm that a matched control belongs to."""
+        return plan(replace(self.arm, control="none"))
+
+    def snapshots(self) -> int:
+        """How many states to keep: only a baseline is ever stopped early for another arm."""
+        if self.retraining or self.arm.control != "none":
+            return 0
+        size = 4 * sum(p.numel() for p in self.arm.model.plugin.build(self.problem).parameters())
+        room = SNAPSHOT_BYTES // (size * self.arm.protocol.replicates)
+        return max(2, min(self.arm.training.snapshots, room))
+
+    def facts(self) -> dict[str, Fact]:
+        """What is known before training."""
+        return {
+            "engine": self.engine.name,
+            "engine_why": self.engine.why,
+            "device": self.device.type,
+            "members": self.members,
+            "features": self.problem.n_features,
+            "classes": len(self.problem.classes),
+        }
+
+
+def plan(arm: Arm) -> Plan:
+    """The plan of an arm.
+
+    Raises:
+        UserError: the data or the configuration is wrong.
+        Unsupported: the parts are right but cannot be combined; the message is the reason.
+    """
+    problem = _problem(arm)
+    _refuse_bad_control(arm)
+    reason = arm.model.plugin.supports(problem)
+    if reason:
+        raise Unsupported(f"model {arm.model.name}: {reason}")
+    _refuse_impossible_lists(arm, problem)
+    # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
+    streams = Streams(arm.seed, salt=1 if arm.control == "reseed" else 0)
+    device = resolve_device(arm.device)
+    with streams.global_torch("initialisation"):
+        module = arm.model.plugin.build(problem)
+    return Plan(
+        arm=arm,
+        problem=problem,
+        device=device,
+        engine=engines.choose(arm.engine, module, problem, device),
+        membership=replicates.membership(problem, arm.protocol, streams),
+        streams=streams,
+    )
+
+
+def resolve_device(asked: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here; ConfigError without a CUDA device."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device=cuda was asked for, but torch sees no CUDA device here; use device=auto."
+        )
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(asked)
+
+
+def _problem(arm: Arm) -> Problem:
+    key = json.dumps(arm.dataset.spec().model_dump(), sort_keys=True, default=list)
+    _LOADERS[key] = arm
+    return _load(key, str(arm.data_dir), arm.seed, arm.training.max_members)
+
+
+# The arms of a sweep share their data set: it is read once per process. Loaders are unhashable
+# for a cache when a field is a list, so the cache is keyed by their settings.
+_LOADERS: dict[str, Arm] = {}
+
+
+@lru_cache(maxsize=4)
+def _load(key: str, data_dir: str, seed: int, members: int | None) -> Problem:
+    arm, streams = _LOADERS[key], Streams(seed)
+    problem = arm.dataset.plugin.load(arm.data_dir, streams)
+    return replicates.restrict(problem, members, streams)
+
+
+def _refuse_bad_control(arm: Arm) -> None:
+    retrains = any(i.plugin.retrains for i in arm.interventions)
+    if arm.control == "matched" and not retrains:
+        names = ", ".join(i.name for i in arm.interventions) or "none"
+        raise ConfigError(
+            f"control=matched needs an intervention that retrains the model, but got {names}; "
+            "name the treated arm's interventions beside it."
+        )
+
+
+def _refuse_impossible_lists(arm: Arm, problem: Problem) -> None:
+    schedule: Schedule = arm.training.schedule()
+    for chosen in arm.interventions:
+        reason = chosen.plugin.supports(problem, schedule)
+        if reason:
+            raise Unsupported(f"intervention {chosen.name}: {reason}")
+    for a, b in combinations(in_order(arm.interventions), 2):
+        for hook in sorted(a.plugin.exclusive | b.plugin.exclusive):
+            if a.plugin.fills(hook) and b.plugin.fills(hook):
+                raise Unsupported(
+                    f"{a.name} and {b.name} both decide the `{hook}` hook, which has room for "
+                    "one; take one of them."
+                )
+        for bounds, couples in ((a, b), (b, a)):
+            if bounds.plugin.fills("gradient") and not couples.plugin.per_example:
+                raise Unsupported(
+                    f"{bounds.name} bounds each example's gradient, but the objective of "
+                    f"{couples.name} couples the examples of a batch, so the bound would not "
+                    "hold; take one of them."
+                )

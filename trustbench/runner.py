@@ -1,0 +1,205 @@
+"""One arm: problem -> replicates -> system -> measurements -> record."""
+
+import dataclasses
+import platform
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from trustbench import __version__
+from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, System
+from trustbench.fitting import Progress, fit
+from trustbench.identity import evaluation_id
+from trustbench.planning import Plan
+from trustbench.records import (
+    ArmSpec,
+    Evaluation,
+    MeasurementRecord,
+    ProblemSpec,
+    Record,
+    Status,
+    Store,
+)
+from trustbench.training.engines import Params
+from trustbench.training.fits import Fit
+from trustbench.training.replicates import calibration_rows
+
+
+def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
+    """The arm's record with every evaluation asked for, and whether all of it existed before.
+
+    Evaluations that an earlier run finished are kept; each new one is stored at once, so a kill
+    loses at most the evaluation in progress.
+    """
+    wanted = {evaluation_id(e): e for e in plan.arm.evaluators}
+    record = store.read(plan.arm_id)
+    done = dict(record.evaluations) if record else {}
+    missing = {k: e for k, e in wanted.items() if k not in done}
+    if record is not None and record.status == "ok" and not missing:
+        return record, True
+    started = time.monotonic()
+    record = describe(plan, "started", evaluations=done)
+    store.write(record)
+    trained = fit(plan, store, progress)
+    system = build_system(plan, trained, store, progress)
+    arrays = store.arrays(plan.arm_id)
+    arrays.setdefault("logits", system.split_logits("test").cpu().numpy())
+    for k, (key, chosen) in enumerate(missing.items()):
+        progress(chosen.name, k, len(missing))
+        record.evaluations[key], extra = _evaluate(chosen.plugin, chosen.spec(), system)
+        arrays.update({f"{key}/{name}": a for name, a in extra.items()})
+        store.write(record, arrays)
+    progress("done", len(missing), len(missing))
+    finished = record.model_copy(
+        update={
+            "status": "ok",
+            "facts": dict(system.facts),
+            "seconds": round(time.monotonic() - started, 3),
+        }
+    )
+    store.write(finished, arrays)
+    return finished, False
+
+
+def describe(
+    plan: Plan,
+    status: Status,
+    *,
+    reason: str | None = None,
+    traceback: str | None = None,
+    evaluations: dict[str, Evaluation] | None = None,
+) -> Record:
+    """The plan's record as it stands before (or instead of) its measurements."""
+    return Record(
+        id=plan.arm_id,
+        fit=plan.fit_id,
+        arm=_arm_spec(plan),
+        status=status,
+        reason=reason,
+        traceback=traceback,
+        replicates=plan.arm.protocol.replicates,
+        facts=plan.facts(),
+        problem=_problem_spec(plan),
+        evaluations=evaluations or {},
+        environment=environment(plan),
+    )
+
+
+def build_system(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
+    """The deployed system: replicates first, then every intervention's `deploy` hook."""
+    system = System(
+        problem=plan.problem,
+        forward=_forward(plan, trained.params),
+        replicates=plan.arm.protocol.replicates,
+        device=plan.device,
+        streams=dataclasses.replace(plan.streams, salt=0),
+        membership=plan.membership,
+        calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
+        facts={**plan.facts(), **trained.facts},
+        baseline=_baseline(plan, store, progress),
+    )
+    for intervention in plan.interventions:
+        system = intervention.deploy(system)
+    return system
+
+
+def _forward(plan: Plan, params: Params) -> Forward:
+    def forward(X: torch.Tensor) -> torch.Tensor:
+        return plan.engine.forward(params, X)
+
+    return forward
+
+
+def _baseline(plan: Plan, store: Store, progress: Progress) -> Forward | None:
+    """The baseline's replicates, trained only if an evaluator asks for them."""
+    baseline = plan.baseline()
+    if baseline.fit_id == plan.fit_id:
+        return None
+    made: list[Forward] = []
+
+    def forward(X: torch.Tensor) -> torch.Tensor:
+        if not made:
+            made.append(_forward(baseline, fit(baseline, store, progress).params))
+        return made[0](X)
+
+    return forward
+
+
+def _evaluate(
+    evaluator: Evaluator, spec: Any, system: System
+) -> tuple[Evaluation, dict[str, Array]]:
+    started = time.monotonic()
+    reason = evaluator.supports(system)
+    if reason is not None:
+        return Evaluation(evaluator=spec, status="unsupported", reason=reason), {}
+    measured: Measured = evaluator.measure(system)
+    evaluation = Evaluation(
+        evaluator=spec,
+        status="ok",
+        seconds=round(time.monotonic() - started, 3),
+        measurements={m.name: _measurement(m, system) for m in measured.measurements},
+        facts=dict(measured.facts),
+        missing=dict(measured.missing),
+    )
+    return evaluation, {k: np.asarray(v) for k, v in measured.arrays.items()}
+
+
+def _measurement(m: Measurement, system: System) -> MeasurementRecord:
+    if len(m.values) != system.replicates:
+        raise ValueError(f"{m.name}: {len(m.values)} values for {system.replicates} replicates")
+    return MeasurementRecord(
+        values=m.values.tolist(),
+        higher_is_better=m.higher_is_better,
+        unit=m.unit,
+        n=m.n,
+        lower=m.lower,
+        upper=m.upper,
+        diagnostic=m.diagnostic,
+    )
+
+
+def _arm_spec(plan: Plan) -> ArmSpec:
+    arm = plan.arm
+    return ArmSpec(
+        dataset=arm.dataset.spec(),
+        model=arm.model.spec(),
+        training=dataclasses.asdict(arm.training),
+        interventions=[i.spec() for i in arm.interventions],
+        control=arm.control,
+        protocol=dataclasses.asdict(arm.protocol),
+        seed=arm.seed,
+        engine=plan.engine.name,
+    )
+
+
+def _problem_spec(plan: Plan) -> ProblemSpec:
+    problem = plan.problem
+    sizes = {str(split): len(rows) for split, rows in problem.splits.items()}
+    counts = np.bincount(problem.rows("test")[2], minlength=len(problem.groups))
+    return ProblemSpec(
+        fingerprint=problem.fingerprint,
+        sizes={**sizes, "members": plan.members},
+        classes=list(problem.classes),
+        groups=list(problem.groups),
+        group_name=problem.group_name,
+        group_sizes=dict(zip(problem.groups, counts.tolist(), strict=True)),
+        card=dataclasses.asdict(problem.card),
+    )
+
+
+def environment(plan: Plan) -> dict[str, str | int | float | bool | None]:
+    """Versions and hardware that may explain a difference in the last digits."""
+    return {
+        "trustbench": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "cpu",
+        "threads": plan.arm.threads,
+    }
+
+

@@ -1,0 +1,324 @@
+"""The one training loop. Interventions fill its hooks and never own a loop of their own.
+
+Read from `train` downwards: an epoch draws batches, each batch runs the hooks (`weights` ->
+`perturb` -> `objective` -> `gradient`), then the update; each epoch ends with a validation.
+All R replicates take each step together; none reads another.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trustbench.contracts import Array, Batch, GradientRule, Intervention, Problem, Schedule
+from trustbench.errors import TrainingDiverged
+from trustbench.seeding import Streams
+from trustbench.training.engines import Engine, Params
+from trustbench.training.sampling import epoch_batches
+
+# The validation objective rests on at most so many rows: adversarial objectives cost as much
+# there as in training. Validation accuracy always uses all rows.
+OBJECTIVE_ROWS = 1000
+
+
+@dataclass
+class TrainingState:
+    """Everything that a killed training needs to go on to the same bits."""
+
+    params: Params
+    velocity: Params
+    best: Params
+    epoch: int = 0
+    best_loss: Array = field(default_factory=lambda: np.empty(0))  # [R]
+    best_epoch: Array = field(default_factory=lambda: np.empty(0))  # [R]
+    best_accuracy: Array = field(default_factory=lambda: np.empty(0))  # [R]
+    loss: list[Array] = field(default_factory=list)  # per epoch: validation objective [R]
+    accuracy: list[Array] = field(default_factory=list)  # per epoch: validation accuracy [R]
+    snapshots: list[Params] = field(default_factory=list)
+    snapshot_accuracy: list[Array] = field(default_factory=list)  # per snapshot: [R]
+    rule_state: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """What the loop trains with; `interventions` are those that retrain, in canonical order."""
+
+    problem: Problem
+    engine: Engine
+    interventions: Sequence[Intervention]
+    schedule: Schedule
+    rule: GradientRule | None
+    membership: Array  # bool [R, n_pool]
+    streams: Streams
+    device: torch.device
+    patience: int
+    snapshots: int = 0  # how many states to keep for the matched control; 0: none
+
+    def data(self, split: str, dtype: torch.dtype, limit: int | None = None) -> "Rows":
+        """The rows of a split on the device."""
+        X, y, group = (a[:limit] for a in self.problem.rows(split))  # type: ignore[arg-type]
+        return Rows(
+            torch.as_tensor(X, dtype=dtype, device=self.device),
+            torch.as_tensor(y, device=self.device),
+            torch.as_tensor(group, device=self.device),
+        )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """X [n, *shape], y [n], group [n] on the training device."""
+
+    X: Tensor
+    y: Tensor
+    group: Tensor
+
+
+def train(
+    trainer: Trainer,
+    params: Params,
+    progress: Callable[[int, int], None],
+    resume: TrainingState | None = None,
+    checkpoint: Callable[[TrainingState], None] | None = None,
+    checkpoint_s: float = 30.0,
+) -> TrainingState:
+    """Trains all replicates; `best` of the returned state holds the parameters to deploy.
+
+    Raises:
+        TrainingDiverged: when a replicate's parameters stop being finite.
+    """
+    state = resume or _start(trainer, params)
+    if trainer.rule is not None:
+        trainer.rule.state.update(state.rule_state)
+        state.rule_state = trainer.rule.state
+    pool = trainer.data("train", _dtype(params))
+    weights = _example_weights(trainer, pool)
+    saved = time.monotonic()
+    while state.epoch < trainer.schedule.epochs and not _all_stopped(trainer, state):
+        _epoch(trainer, state, pool, weights)
+        _refuse_divergence(state, trainer)
+        state.epoch += 1
+        _validate(trainer, state)
+        progress(state.epoch, trainer.schedule.epochs)
+        if checkpoint is not None and time.monotonic() - saved >= checkpoint_s:
+            checkpoint(state)
+            saved = time.monotonic()
+    return state
+
+
+def _start(trainer: Trainer, params: Params) -> TrainingState:
+    count = len(trainer.membership)
+    return TrainingState(
+        params={n: p.clone() for n, p in params.items()},
+        velocity={n: torch.zeros_like(p) for n, p in params.items()},
+        best={n: p.clone() for n, p in params.items()},
+        best_loss=np.full(count, np.inf),
+        best_epoch=np.zeros(count, dtype=np.int64),
+        best_accuracy=np.zeros(count),
+    )
+
+
+def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) -> None:
+    """One pass: every batch through the hooks, then one update of all replicates."""
+    drawn = epoch_batches(trainer.schedule, trainer.membership, trainer.streams, state.epoch)
+    rows = torch.as_tensor(drawn.rows, device=trainer.device)
+    real = torch.as_tensor(drawn.real, dtype=weights.dtype, device=trainer.device)
+    attacks = _generators(trainer, "attacks", state.epoch)
+    noise = _generators(trainer, "dp_noise", state.epoch)
+    keep = _snapshot_steps(trainer, len(rows)) if state.epoch == 0 else ()
+    for step in range(len(rows)):
+        index = rows[step]
+        batch = Batch(
+            X=pool.X[index].unsqueeze(2),
+            y=pool.y[index],
+            group=pool.group[index],
+            weight=weights[index] * real[step],
+            rows=index,
+            generators=attacks,
+        )
+        gradient = batch_gradient(trainer, state.params, batch, noise, count=real[step].sum(1))
+        _descend(trainer.schedule, state, gradient)
+        if step + 1 in keep:
+            _keep_snapshot(trainer, state)
+
+
+def batch_gradient(
+    trainer: Trainer,
+    params: Params,
+    batch: Batch,
+    noise: Sequence[torch.Generator],
+    count: Tensor,
+) -> Params:
+    """The gradient {name: [R, *p]} that the optimiser sees; `count` [R]: examples per replicate."""
+    batch.X = _perturbed(trainer, params, batch)
+
+    def loss(logits: Tensor, part: slice) -> Tensor:
+        return _objective(trainer, logits, _slice(batch, part))
+
+    rule = trainer.rule
+    if rule is None:
+        total = trainer.engine.gradient(params, batch.X, loss).total
+        scale = count.clamp(min=1.0).reciprocal()
+        return {n: t * scale.view(-1, *[1] * (t.ndim - 1)) for n, t in total.items()}
+    total = trainer.engine.gradient(params, batch.X, loss, rule.coefficients).total
+    return rule.update(total, noise)
+
+
+def _perturbed(trainer: Trainer, params: Params, batch: Batch) -> Tensor:
+    """The batch's inputs after every `perturb` hook, in order."""
+
+    def forward(X: Tensor) -> Tensor:
+        return trainer.engine.forward(params, X)
+
+    X = batch.X
+    for intervention in trainer.interventions:
+        if intervention.fills("perturb"):
+            X = intervention.perturb(_with_inputs(batch, X), forward, trainer.problem)
+    return X.detach()
+
+
+def _objective(trainer: Trainer, logits: Tensor, batch: Batch) -> Tensor:
+    """Per-example loss [R, B]: mean cross-entropy of the views, the hooks, then the weights."""
+    R, B, V, C = logits.shape
+    target = batch.y.unsqueeze(2).expand(R, B, V)
+    loss = F.cross_entropy(logits.reshape(-1, C), target.reshape(-1), reduction="none")
+    loss = loss.view(R, B, V).mean(2)
+    for intervention in trainer.interventions:
+        loss = intervention.objective(loss, logits, batch)
+    return loss * batch.weight
+
+
+def _descend(schedule: Schedule, state: TrainingState, gradient: Params) -> None:
+    """Momentum SGD on all replicates, in place."""
+    for name, p in state.params.items():
+        g = gradient[name]
+        if schedule.weight_decay:
+            g = g.add(p, alpha=schedule.weight_decay)
+        if schedule.momentum:
+            g = state.velocity[name].mul_(schedule.momentum).add_(g)
+        p.add_(g, alpha=-schedule.lr)
+
+
+def _validate(trainer: Trainer, state: TrainingState) -> None:
+    """Scores every replicate on the validation split and remembers its best state."""
+    accuracy = accuracy_on(trainer, state.params, "validation")
+    loss = _validation_objective(trainer, state)
+    state.loss.append(loss)
+    state.accuracy.append(accuracy)
+    if trainer.snapshots and state.epoch in _snapshot_epochs(trainer):
+        _keep_snapshot(trainer, state, accuracy)
+    if trainer.schedule.regime == "memorising":
+        better = np.ones(len(loss), dtype=bool)
+    else:
+        # A replicate that has stopped stays stopped, however long the others go on.
+        running = state.epoch - state.best_epoch <= trainer.patience
+        better = running & (loss < state.best_loss)
+    choose = torch.as_tensor(better, device=trainer.device)
+    for name, p in state.params.items():
+        state.best[name] = torch.where(choose.view(-1, *[1] * (p.ndim - 1)), p, state.best[name])
+    state.best_loss = np.where(better, loss, state.best_loss)
+    state.best_epoch = np.where(better, state.epoch, state.best_epoch)
+    state.best_accuracy = np.where(better, accuracy, state.best_accuracy)
+
+
+def _all_stopped(trainer: Trainer, state: TrainingState) -> bool:
+    if trainer.schedule.regime == "memorising" or not state.epoch:
+        return False
+    return bool((state.epoch - state.best_epoch > trainer.patience).all())
+
+
+def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
+    """Mean of the arm's own per-example objective on validation rows, unweighted: [R]."""
+    rows = trainer.data("validation", _dtype(state.params), OBJECTIVE_ROWS)
+    R, n = len(trainer.membership), len(rows.y)
+    batch = Batch(
+        X=rows.X.expand(R, *rows.X.shape).unsqueeze(2),
+        y=rows.y.expand(R, n),
+        group=rows.group.expand(R, n),
+        weight=torch.ones(R, n, dtype=rows.X.dtype, device=trainer.device),
+        rows=torch.full((R, n), -1, device=trainer.device),
+        generators=_generators(trainer, "attacks", state.epoch, 1),
+    )
+    batch.X = _perturbed(trainer, state.params, batch)
+    with torch.no_grad():
+        logits = trainer.engine.forward(state.params, batch.X.flatten(1, 2))
+        logits = logits.unflatten(1, batch.X.shape[1:3])
+        return _objective(trainer, logits, batch).mean(1).double().cpu().numpy()
+
+
+def accuracy_on(trainer: Trainer, params: Params, split: str, rows_at_once: int = 4096) -> Array:
+    """Plain accuracy of every replicate on a split, [R]."""
+    rows = trainer.data(split, _dtype(params))
+    right = torch.zeros(len(trainer.membership), device=trainer.device)
+    with torch.no_grad():
+        for X, y in zip(rows.X.split(rows_at_once), rows.y.split(rows_at_once), strict=True):
+            right += (trainer.engine.forward(params, X).argmax(-1) == y).sum(1)
+    return (right / len(rows.y)).double().cpu().numpy()
+
+
+def _snapshot_steps(trainer: Trainer, steps: int) -> tuple[int, ...]:
+    """Powers of two within the first epoch: an accurate task is matched long before its end."""
+    if not trainer.snapshots:
+        return ()
+    return tuple(2**k for k in range(steps.bit_length()) if 2**k < steps)
+
+
+def _snapshot_epochs(trainer: Trainer) -> set[int]:
+    epochs = trainer.schedule.epochs
+    return set(np.unique(np.linspace(1, epochs, min(epochs, trainer.snapshots)).round()).tolist())
+
+
+def _keep_snapshot(trainer: Trainer, state: TrainingState, accuracy: Array | None = None) -> None:
+    state.snapshots.append({n: p.cpu().clone() for n, p in state.params.items()})
+    if accuracy is None:
+        accuracy = accuracy_on(trainer, state.params, "validation")
+    state.snapshot_accuracy.append(accuracy)
+
+
+def _example_weights(trainer: Trainer, pool: Rows) -> Tensor:
+    """The product of all `weights` hooks, [n_pool]."""
+    weights = torch.ones(len(pool.y), dtype=pool.X.dtype, device=trainer.device)
+    for intervention in trainer.interventions:
+        own = intervention.weights(trainer.problem)
+        if own is not None:
+            weights *= torch.as_tensor(own, dtype=weights.dtype, device=trainer.device)
+    return weights
+
+
+def _generators(trainer: Trainer, purpose: str, *indices: int) -> list[torch.Generator]:
+    count = len(trainer.membership)
+    return [trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)]
+
+
+def _slice(batch: Batch, part: slice) -> Batch:
+    return Batch(
+        X=batch.X[part],
+        y=batch.y[part],
+        group=batch.group[part],
+        weight=batch.weight[part],
+        rows=batch.rows[part],
+        generators=batch.generators[part],
+    )
+
+
+def _with_inputs(batch: Batch, X: Tensor) -> Batch:
+    return Batch(X, batch.y, batch.group, batch.weight, batch.rows, batch.generators)
+
+
+def _refuse_divergence(state: TrainingState, trainer: Trainer) -> None:
+    finite = np.ones(len(trainer.membership), dtype=bool)
+    for p in state.params.values():
+        finite &= p.flatten(1).isfinite().all(1).cpu().numpy()
+    if not finite.all():
+        raise TrainingDiverged(
+            np.flatnonzero(~finite).tolist(),
+            len(finite),
+            f"epoch {state.epoch + 1}: lower the learning rate (lr={trainer.schedule.lr}).",
+        )
+
+
+def _dtype(params: Params) -> torch.dtype:
+    return next(iter(params.values())).dtype

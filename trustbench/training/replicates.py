@@ -1,0 +1,73 @@
+"""Which rows each replicate sees, and its initial parameters."""
+
+import dataclasses
+
+import numpy as np
+import torch
+
+from trustbench.arms import Protocol
+from trustbench.contracts import Array, Model, Problem
+from trustbench.errors import ConfigError
+from trustbench.seeding import Streams
+from trustbench.training.engines import Params, stack
+
+
+def restrict(problem: Problem, members: int | None, streams: Streams) -> Problem:
+    """The problem with a pool of at most `2 * members` rows, so that a half has `members`."""
+    pool = problem.splits["train"]
+    if members is None or len(pool) <= 2 * members:
+        return problem
+    keep = streams.numpy("inclusion", -1).choice(len(pool), size=2 * members, replace=False)
+    return dataclasses.replace(problem, splits={**problem.splits, "train": pool[np.sort(keep)]})
+
+
+def membership(problem: Problem, protocol: Protocol, streams: Streams) -> Array:
+    """Which pool rows each replicate trains on: bool [R, n_pool].
+
+    `half`: replicates 2k and 2k+1 take complementary halves, drawn within each class and group
+    so that a rare one is never absent; a row is a member with probability one half, and in
+    exactly half of the replicates when R is even, which is what membership attacks by shadow
+    models need (Carlini et al. 2022, section VI). An odd row out of a class and group falls to
+    either half by a coin.
+    """
+    _, y, group = problem.rows("train")
+    inside = np.ones((protocol.replicates, len(y)), dtype=bool)
+    if protocol.inclusion == "all":
+        return inside
+    strata = np.unique(np.stack([y, group]), axis=1, return_inverse=True)[1].ravel()
+    for r in range(protocol.replicates):
+        rng = streams.numpy("inclusion", r // 2)
+        half = np.zeros(len(y), dtype=bool)
+        for stratum in range(strata.max() + 1):
+            rows = rng.permutation(np.flatnonzero(strata == stratum))
+            half[rows[: (len(rows) + rng.integers(2)) // 2]] = True
+        inside[r] = half if r % 2 == 0 else ~half
+    return inside
+
+
+def calibration_rows(problem: Problem, protocol: Protocol, streams: Streams) -> Array:
+    """The rows that each replicate calibrates on: int64 [R, n_cal], without repetition."""
+    pool = problem.splits["calibration"]
+    size = protocol.calibration or len(pool) // 2
+    if size > len(pool):
+        raise ConfigError(
+            f"protocol.calibration={size} asks for more rows than the calibration pool of "
+            f"{problem.name} has; give at most {len(pool)}."
+        )
+    return np.stack(
+        [
+            streams.numpy("calibration", r).choice(pool, size=size, replace=False)
+            for r in range(protocol.replicates)
+        ]
+    )
+
+
+def initial_parameters(
+    model: Model, problem: Problem, replicates: int, streams: Streams, device: torch.device
+) -> Params:
+    """Freshly initialised parameters {name: [R, *p]}, one stream per replicate."""
+    modules = []
+    for r in range(replicates):
+        with streams.global_torch("initialisation", r):
+            modules.append(model.build(problem))
+    return {n: p.to(device) for n, p in stack(modules).items()}

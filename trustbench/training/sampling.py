@@ -1,0 +1,60 @@
+"""Which members make up each batch: shuffled epochs, or true Poisson sampling."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from trustbench.contracts import Array, Schedule
+from trustbench.seeding import Streams
+
+
+class EpochBatches(NamedTuple):
+    """The padded batches of one epoch for all replicates."""
+
+    rows: Array  # int64 [steps, R, B], positions in the pool; padding repeats row 0
+    real: Array  # float32 [steps, R, B]; 0 marks padding
+
+
+def sample_rate(schedule: Schedule, members: int) -> float:
+    """The Poisson rate q: every member is in a batch independently with this probability."""
+    return min(1.0, schedule.batch_size / members)
+
+
+def steps_per_epoch(schedule: Schedule, members: int) -> int:
+    """Batches per epoch; with Poisson sampling, so many that each member is expected once."""
+    if schedule.sampling == "poisson":
+        return max(1, round(1 / sample_rate(schedule, members)))
+    return -(-members // schedule.batch_size)
+
+
+def epoch_batches(
+    schedule: Schedule, membership: Array, streams: Streams, epoch: int
+) -> EpochBatches:
+    """The batches of an epoch, drawn from one stream per replicate and epoch."""
+    # Halves differ by a few rows. The accountant is told the smallest, whose sample rate is the
+    # highest; a shuffled epoch must reach the last row of the largest.
+    counts = membership.sum(1)
+    smallest, largest = int(counts.min()), int(counts.max())
+    poisson = schedule.sampling == "poisson"
+    steps = steps_per_epoch(schedule, smallest if poisson else largest)
+    rate = sample_rate(schedule, smallest)
+    picked: list[list[Array]] = []
+    for r, inside in enumerate(membership):
+        rng = streams.numpy("batches", r, epoch)
+        members = np.flatnonzero(inside)
+        if poisson:
+            sizes = rng.binomial(len(members), rate, size=steps)
+            picked.append([rng.choice(members, size=k, replace=False) for k in sizes])
+        else:
+            order = rng.permutation(members)
+            picked.append(
+                [order[s * schedule.batch_size : (s + 1) * schedule.batch_size] for s in range(steps)]
+            )
+    width = max(1, max(len(rows) for each in picked for rows in each))
+    rows = np.zeros((steps, len(membership), width), dtype=np.int64)
+    real = np.zeros((steps, len(membership), width), dtype=np.float32)
+    for r, each in enumerate(picked):
+        for s, batch in enumerate(each):
+            rows[s, r, : len(batch)] = batch
+            real[s, r, : len(batch)] = 1.0
+    return EpochBatches(rows, real)
