@@ -12,7 +12,7 @@ from trustbench.arms import Arm
 from trustbench.errors import TrainingDiverged, TrustbenchError, Unsupported, UserError
 from trustbench.fitting import Progress
 from trustbench.identity import evaluation_id
-from trustbench.planning import Plan, plan
+from trustbench.planning import Plan, plan, refuse_impossible
 from trustbench.records import Record, Status, Store
 
 
@@ -45,6 +45,7 @@ def run(arm: Arm, progress: Progress) -> Outcome:
     try:
         prepare_torch(arm)
         planned = plan(arm)
+        refuse_impossible(planned)
         record, reused = runner.run(planned, store, progress)
         if not reused:
             warning = _track(arm, store, record)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import combinations
 
 import torch
@@ -95,14 +95,13 @@ def plan(arm: Arm) -> Plan:
 
     Raises:
         UserError: the data or the configuration is wrong.
-        Unsupported: the parts are right but cannot be combined; the message is the reason.
+        Unsupported: the model cannot take the data; the message is the reason.
     """
     problem = _problem(arm)
     _refuse_bad_control(arm)
     reason = arm.model.plugin.supports(problem)
     if reason:
         raise Unsupported(f"model {arm.model.name}: {reason}")
-    _refuse_impossible_lists(arm, problem)
     # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
     streams = Streams(arm.seed, salt=1 if arm.control == "reseed" else 0)
     device = resolve_device(arm.device)
@@ -129,22 +128,21 @@ def resolve_device(asked: str) -> torch.device:
     return torch.device(asked)
 
 
+# The arms of a sweep share their data set: each is read once per process.
+_PROBLEMS: dict[tuple[str, str, int, int | None], Problem] = {}
+KEPT_PROBLEMS = 4
+
+
 def _problem(arm: Arm) -> Problem:
-    key = json.dumps(arm.dataset.spec().model_dump(), sort_keys=True, default=list)
-    _LOADERS[key] = arm
-    return _load(key, str(arm.data_dir), arm.seed, arm.training.max_members)
-
-
-# The arms of a sweep share their data set: it is read once per process. Loaders are unhashable
-# for a cache when a field is a list, so the cache is keyed by their settings.
-_LOADERS: dict[str, Arm] = {}
-
-
-@lru_cache(maxsize=4)
-def _load(key: str, data_dir: str, seed: int, members: int | None) -> Problem:
-    arm, streams = _LOADERS[key], Streams(seed)
-    problem = arm.dataset.plugin.load(arm.data_dir, streams)
-    return replicates.restrict(problem, members, streams)
+    settings = json.dumps(arm.dataset.spec().model_dump(), sort_keys=True, default=list)
+    key = (settings, str(arm.data_dir), arm.seed, arm.training.max_members)
+    if key not in _PROBLEMS:
+        while len(_PROBLEMS) >= KEPT_PROBLEMS:
+            _PROBLEMS.pop(next(iter(_PROBLEMS)))
+        streams = Streams(arm.seed)
+        problem = arm.dataset.plugin.load(arm.data_dir, streams)
+        _PROBLEMS[key] = replicates.restrict(problem, arm.training.max_members, streams)
+    return _PROBLEMS[key]
 
 
 def _refuse_bad_control(arm: Arm) -> None:
@@ -157,7 +155,9 @@ def _refuse_bad_control(arm: Arm) -> None:
         )
 
 
-def _refuse_impossible_lists(arm: Arm, problem: Problem) -> None:
+def refuse_impossible(planned: Plan) -> None:
+    """Raises Unsupported when the interventions fit neither the problem nor each other."""
+    arm, problem = planned.arm, planned.problem
     schedule: Schedule = arm.training.schedule()
     for chosen in arm.interventions:
         reason = chosen.plugin.supports(problem, schedule)

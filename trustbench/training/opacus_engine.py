@@ -1,6 +1,7 @@
 """The opacus engine: any module, one replicate at a time, per-sample gradients by Opacus' hooks."""
 
 import copy
+import warnings
 from collections.abc import Mapping
 from typing import Literal
 
@@ -84,7 +85,10 @@ class OpacusEngine:
         B, V = X.shape[:2]
         logits = self.hooked(X.flatten(0, 1)).unflatten(0, (B, V)).unsqueeze(0)
         values = loss(logits, part)
-        values.sum().backward()
+        with warnings.catch_warnings():
+            # Opacus' hooks sit on layers whose inputs need no gradient; that is intended.
+            warnings.filterwarnings("ignore", message="Full backward hook is firing")
+            values.sum().backward()
         grads = {n: p.grad_sample.unflatten(0, (B, V)).sum(1) for n, p in live.items()}
         norms = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
         factor = coefficients(norms.unsqueeze(0))[0]
