@@ -87,16 +87,20 @@ class ClipAndNoise:
     def update(
         self, total: Mapping[str, Tensor], generators: Sequence[torch.Generator]
     ) -> dict[str, Tensor]:
-        """Noise from one stream per replicate, the same whichever engine summed."""
-        some = next(iter(total.values()))
-        sizes = [t[0].numel() for t in total.values()]
+        """Noise from one stream per replicate, laid over the parameters in the order of their names.
+
+        Engines and checkpoints name parameters in different orders; the noise must not notice.
+        """
+        names = sorted(total)
+        sizes = [total[n][0].numel() for n in names]
+        some = total[names[0]]
         noise = torch.empty(len(generators), sum(sizes), dtype=some.dtype, device=some.device)
         for row, generator in zip(noise, generators, strict=True):
             row.normal_(generator=generator)
         scale = self.sigma * self.bound
         return {
-            name: torch.add(t, part.view_as(t), alpha=scale).div_(self.expected_batch)
-            for (name, t), part in zip(total.items(), noise.split(sizes, dim=1), strict=True)
+            n: torch.add(total[n], part.view_as(total[n]), alpha=scale).div_(self.expected_batch)
+            for n, part in zip(names, noise.split(sizes, dim=1), strict=True)
         }
 
     def facts(self) -> Mapping[str, Fact]:

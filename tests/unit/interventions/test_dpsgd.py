@@ -1,0 +1,54 @@
+"""DP-SGD: bounded contributions, the noise it states, and what it refuses."""
+
+import numpy as np
+import pytest
+import torch
+
+from trustbench.contracts import Schedule
+from trustbench.errors import ConfigError
+from trustbench.interventions.dpsgd import DPSGD
+
+SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.01)
+
+
+def test_the_rule_brings_its_own_schedule():
+    rule = DPSGD(epsilon=3.0, lr=0.5, momentum=0.0, epochs=7, batch_size=32).gradient(SCHEDULE, 400)
+    assert (rule.schedule.sampling, rule.schedule.lr, rule.schedule.momentum) == ("poisson", 0.5, 0.0)
+    assert (rule.schedule.epochs, rule.schedule.batch_size) == (7, 32)
+    assert rule.schedule.weight_decay == SCHEDULE.weight_decay
+    inherited = DPSGD(epsilon=3.0, lr=None, epochs=None, batch_size=None).gradient(SCHEDULE, 400)
+    assert (inherited.schedule.lr, inherited.schedule.epochs) == (0.1, 40)
+
+
+def test_one_example_contributes_at_most_the_bound():
+    rule = DPSGD(max_grad_norm=0.7).gradient(SCHEDULE, 400)
+    norms = torch.tensor([[1e-9, 0.5, 0.7, 70.0, 1e9]])
+    assert (rule.coefficients(norms) * norms <= 0.7).all()
+    assert rule.coefficients(norms)[0, 1] == 1.0
+
+
+def test_noise_has_the_stated_scale_and_one_stream_per_replicate():
+    rule = DPSGD(noise_multiplier=2.0, epsilon=None, max_grad_norm=0.5).gradient(SCHEDULE, 400)
+    total = {"w": torch.zeros(3, 200, 50), "b": torch.zeros(3, 40)}
+    generators = [torch.Generator().manual_seed(s) for s in (1, 2, 1)]
+    out = rule.update(total, generators)
+    noise = out["w"] * rule.expected_batch
+    assert float(noise.std()) == pytest.approx(2.0 * 0.5, rel=0.02)
+    np.testing.assert_array_equal(out["w"][0], out["w"][2])
+    assert (out["w"][0] != out["w"][1]).any()
+
+
+def test_facts_name_everything_an_auditor_asks_for():
+    rule = DPSGD(epsilon=3.0, epochs=10, batch_size=40).gradient(SCHEDULE, 400)
+    facts = rule.facts()
+    assert facts["epsilon"] <= 3.0 < facts["epsilon_rdp"]
+    assert facts["sample_rate"] == 0.1
+    assert facts["steps"] == 100
+    assert facts["delta"] == pytest.approx(400**-1.1)
+    assert (facts["accountant"], facts["sampling"], facts["dp_noise"]) == ("prv", "poisson", "seeded")
+
+
+@pytest.mark.parametrize("given", [{"epsilon": None}, {"noise_multiplier": 1.0}])
+def test_one_of_epsilon_and_noise_is_asked_for(problem, given):
+    with pytest.raises(ConfigError, match="give one of them and null for the other"):
+        DPSGD(**given).supports(problem, SCHEDULE)
