@@ -1,0 +1,159 @@
+"""Paired differences between arms, in units of harm, or the verdict that says why there are none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trustbench.errors import UserError
+from trustbench.records import MeasurementRecord, Record
+from trustbench.summary.effects import Kind, Verdict, not_measured
+from trustbench.summary.grouping import ArmRecords
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Differences [n] over replicates and seeds; positive is worse for the treated side."""
+
+    differences: Values
+    treated_mean: float
+    reference_mean: float
+    unit: str
+    records: tuple[str, ...]
+
+
+def _incomplete(record: Record, what: str) -> Verdict | None:
+    """Why a record has no numbers at all; None when it has."""
+    reason = record.reason or "no reason recorded"
+    if record.status == "ok":
+        return None
+    if record.status == "unsupported":
+        return Verdict(Kind.NOT_APPLICABLE, reason)
+    if record.status == "started":
+        return not_measured(f"{what} to finish; run the sweep again")
+    n = record.replicates
+    k = int(record.facts.get("diverged") or n)
+    return Verdict(Kind.FAILED, f"{k} of {n}", f"{what}: {reason}")
+
+
+def measurement(
+    record: Record, metric: str, evaluations: Mapping[str, str], what: str
+) -> MeasurementRecord | Verdict:
+    """A metric of a record, or why there is none. `what` names the arm in the reason."""
+    stopped = _incomplete(record, what)
+    if stopped:
+        return stopped
+    evaluator, name = metric.split("/", 1)
+    evaluation = record.evaluations.get(evaluations.get(evaluator, ""))
+    if evaluation is None:
+        return not_measured(f"evaluator={evaluator} on {what}")
+    reason = evaluation.reason or "no reason recorded"
+    if evaluation.status == "unsupported":
+        return Verdict(Kind.NOT_APPLICABLE, reason)
+    if evaluation.status == "started":
+        return not_measured(f"evaluator {evaluator} to finish on {what}; run the sweep again")
+    if evaluation.status != "ok":
+        n = record.replicates
+        return Verdict(Kind.FAILED, f"{n} of {n}", f"evaluator {evaluator} on {what}: {reason}")
+    if name in evaluation.measurements:
+        return evaluation.measurements[name]
+    if name in evaluation.missing:
+        return Verdict(Kind.NOT_APPLICABLE, evaluation.missing[name])
+    return not_measured(f"a metric {metric}, which evaluator {evaluator} did not return on {what}")
+
+
+def _worst(verdicts: Sequence[tuple[Verdict, Record]], records: Sequence[Record]) -> Verdict:
+    """One verdict for an arm whose records do not all have numbers: failures count together."""
+    failed = [(v, r) for v, r in verdicts if v.kind is Kind.FAILED]
+    if not failed:
+        return verdicts[0][0]
+    k = sum(int((v.detail or "0").split()[0]) for v, _ in failed)
+    n = sum(r.replicates for r in records)
+    return Verdict(Kind.FAILED, f"{k} of {n}", failed[0][0].why)
+
+
+def _series(
+    arm: ArmRecords, seeds: Sequence[int], metric: str, evaluations: Mapping[str, str], what: str
+) -> list[MeasurementRecord] | Verdict:
+    """The metric of each seed's record, or one verdict when any of them has none."""
+    records = [arm.records[s] for s in seeds]
+    found = [measurement(r, metric, evaluations, what) for r in records]
+    absent = [(v, r) for v, r in zip(found, records, strict=True) if isinstance(v, Verdict)]
+    if absent:
+        return _worst(absent, records)
+    return [m for m in found if isinstance(m, MeasurementRecord)]
+
+
+def between(
+    treated: ArmRecords,
+    reference: ArmRecords | None,
+    metric: str,
+    evaluations: Mapping[str, str],
+    reference_name: str = "the baseline arm (intervention=none)",
+) -> Contrast | Verdict:
+    """Treated minus reference, replicate by replicate, over the seeds that both have."""
+    if reference is None:
+        return not_measured(f"{reference_name}, training={treated.regime}")
+    seeds = sorted(set(treated.records) & set(reference.records))
+    if not seeds:
+        return not_measured(f"{reference_name} with seed {min(treated.records)}")
+    a = _series(treated, seeds, metric, evaluations, treated.label)
+    if isinstance(a, Verdict):
+        return a
+    b = _series(reference, seeds, metric, evaluations, reference_name)
+    if isinstance(b, Verdict):
+        return b
+    ids = tuple(arm.records[s].id for arm in (treated, reference) for s in seeds)
+    return _contrast(a, b, metric, ids)
+
+
+def within(
+    arm: ArmRecords, metric: str, against: str, evaluations: Mapping[str, str]
+) -> Contrast | Verdict:
+    """Observed minus null (or with a channel minus without), both measured on the same arm."""
+    seeds = sorted(arm.records)
+    a = _series(arm, seeds, metric, evaluations, arm.label)
+    if isinstance(a, Verdict):
+        return a
+    b = _series(arm, seeds, against, evaluations, arm.label)
+    if isinstance(b, Verdict):
+        return b
+    return _contrast(a, b, metric, arm.ids)
+
+
+def _contrast(
+    treated: Sequence[MeasurementRecord],
+    reference: Sequence[MeasurementRecord],
+    metric: str,
+    ids: tuple[str, ...],
+) -> Contrast | Verdict:
+    if [len(m.values) for m in treated] != [len(m.values) for m in reference]:
+        raise UserError(
+            f"metric {metric} has different numbers of replicates in records {', '.join(ids)}, "
+            "so they cannot be paired; run these arms again with one protocol.replicates."
+        )
+    a, b = _values(treated), _values(reference)
+    if len(a) < 2:
+        return not_measured("at least 2 replicates")
+    sign = -1.0 if treated[0].higher_is_better else 1.0
+    return Contrast(sign * (a - b), float(a.mean()), float(b.mean()), treated[0].unit, ids)
+
+
+def _values(series: Sequence[MeasurementRecord]) -> Values:
+    return np.concatenate([np.asarray(m.values, dtype=np.float64) for m in series])
+
+
+def metrics_of(arm: ArmRecords, evaluations: Mapping[str, str]) -> list[str]:
+    """Every metric that an effect may be read from, in the records of an arm."""
+    found: dict[str, Any] = {}
+    for record in arm.records.values():
+        for evaluator, key in evaluations.items():
+            evaluation = record.evaluations.get(key)
+            for name, m in (evaluation.measurements if evaluation else {}).items():
+                if not m.diagnostic:
+                    found[f"{evaluator}/{name}"] = None
+    return sorted(found)

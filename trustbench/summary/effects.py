@@ -1,0 +1,195 @@
+"""Paired effects, their equivalence test, and the verdict that a table cell prints.
+
+Everything is in raw units of harm: a difference is positive when the treated side is worse.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+ALPHA = 0.05
+"""Two-sided level of the interval, of Holm's family, and one-sided level of each TOST test."""
+FDR = 0.10
+"""Level of Benjamini-Hochberg over the exploratory grid."""
+POWER = 0.80
+"""Power that a required number of replicates is computed for."""
+ROUNDING = 1e-12
+"""Relative spread of differences below which they do not vary."""
+LARGEST_N = 100_000
+"""Beyond this many replicates a study is not a plan; it is printed as `> 100000`."""
+
+
+class Kind(StrEnum):
+    """The eight verdicts; `Verdict.text` adds the parenthesis."""
+
+    HARM = "harm"
+    BENEFIT = "benefit"
+    NO_MATERIAL = "no material effect"
+    IMMATERIAL = "significant but immaterial"
+    INCONCLUSIVE = "inconclusive"
+    NOT_APPLICABLE = "not applicable"
+    FAILED = "failed"
+    NOT_MEASURED = "not measured"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A verdict and what stands in its parenthesis; `why` may say more than fits there."""
+
+    kind: Kind
+    detail: str | None = None
+    why: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The verdict as it is printed.
+
+        >>> Verdict(Kind.INCONCLUSIVE, "needs n = 34").text
+        'inconclusive (needs n = 34)'
+        """
+        return f"{self.kind} ({self.detail})" if self.detail else str(self.kind)
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no number; None where there is one."""
+        return self.why or self.detail
+
+
+def not_measured(needs: str) -> Verdict:
+    """The verdict of a cell that nothing here measured, and what it needs."""
+    return Verdict(Kind.NOT_MEASURED, f"needs {needs}")
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The mean of n paired differences, with its 95 % (`low`, `high`) and 90 % t intervals.
+
+    `dz` is the mean over the standard deviation with Hedges' small-sample factor; None where
+    the differences do not vary. `p` is two-sided, for a mean of zero.
+    """
+
+    effect: float
+    low: float
+    high: float
+    n: int
+    sd: float
+    dz: float | None
+    p: float
+    low90: float
+    high90: float
+
+
+def paired_effect(differences: NDArray[np.floating[Any]]) -> Effect:
+    """The effect over n >= 2 paired differences [n], in their own unit.
+
+    Differences that do not vary have an interval of no width: p is 1 when they are zero and 0
+    when they are not. Raises ValueError for fewer than two or for non-finite differences.
+
+    Reference: Student's t for a paired mean; Hedges 1981 for the factor 1 - 3 / (4 df - 1).
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
+        raise ValueError(f"a paired effect needs at least 2 finite differences, got {d!r}")
+    n, mean = len(d), float(d.mean())
+    if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal, or apart by floating-point error only
+        mean = float(d[0]) + 0.0  # never minus zero
+        return Effect(mean, mean, mean, n, 0.0, None, float(mean == 0), mean, mean)
+    sd = float(d.std(ddof=1))
+    error, df = sd / math.sqrt(n), n - 1
+    half95 = float(stdtrit(df, 1 - ALPHA / 2)) * error
+    half90 = float(stdtrit(df, 1 - ALPHA)) * error
+    return Effect(
+        effect=mean,
+        low=mean - half95,
+        high=mean + half95,
+        n=n,
+        sd=sd,
+        dz=mean / sd * (1 - 3 / (4 * df - 1)),
+        p=2 * float(stdtr(df, -abs(mean) / error)),
+        low90=mean - half90,
+        high90=mean + half90,
+    )
+
+
+def tost_p(effect: Effect, delta: float) -> float:
+    """The p value of two one-sided tests that the mean lies inside (-delta, delta).
+
+    At most ALPHA exactly when the 90 % interval lies inside.
+
+    Reference: Schuirmann 1987.
+    """
+    if effect.sd == 0:
+        return float(abs(effect.effect) >= delta)
+    error = effect.sd / math.sqrt(effect.n)
+    return float(stdtr(effect.n - 1, (abs(effect.effect) - delta) / error))
+
+
+def _smallest_n(sd: float, distance: float, level: float, power_tail: float) -> int | None:
+    """The smallest n whose t quantiles at `level` and `power_tail` resolve `distance`."""
+    ratio = (distance / sd) ** 2
+    low, high = 2, LARGEST_N
+
+    def enough(n: int) -> bool:
+        quantiles = float(stdtrit(n - 1, 1 - level)) + float(stdtrit(n - 1, 1 - power_tail))
+        return n * ratio >= quantiles**2
+
+    if not enough(high):
+        return None
+    while low < high:  # `enough` is monotone: n grows and the quantiles fall
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low
+
+
+def required_n(sd: float, delta: float) -> int | None:
+    """Replicates for which TOST has power 0.8 at a true effect of 0; None beyond LARGEST_N.
+
+    n >= ((t_{1-alpha} + t_{1-beta/2}) sd / delta)^2, with n - 1 degrees of freedom.
+
+    >>> [required_n(1.0, d) for d in (0.5, 1.0, 2.0)]
+    [36, 11, 4]
+    """
+    return _smallest_n(sd, delta, ALPHA, (1 - POWER) / 2)
+
+
+def _needed(effect: Effect, delta: float, family: int) -> str:
+    """How many replicates would settle an inconclusive effect.
+
+    Normally `required_n`. Where that many have run already, the effect sits near the margin:
+    then the smaller of what would detect the observed mean at Holm's strictest level and what
+    would show it equivalent.
+    """
+    n = required_n(effect.sd, delta)
+    if n is not None and n <= effect.n:
+        mean = abs(effect.effect)
+        plans = [_smallest_n(effect.sd, mean, ALPHA / (2 * family), 1 - POWER)] if mean else []
+        if mean < delta:
+            plans.append(_smallest_n(effect.sd, delta - mean, ALPHA, 1 - POWER))
+        found = [max(k, effect.n + 1) for k in plans if k is not None]
+        n = min(found) if found else None
+    return f"needs n = {n}" if n is not None else f"needs n > {LARGEST_N}"
+
+
+def judge(
+    effect: Effect, delta: float, p_adjusted: float, family: int = 1, alpha: float = ALPHA
+) -> Verdict:
+    """The verdict on an effect, given the smallest effect of interest `delta`.
+
+    An effect is significant when its 95 % interval excludes zero and `p_adjusted` (over
+    `family` tests) is below `alpha`; it is immaterial when its 90 % interval lies inside
+    (-delta, delta). The expected sign plays no part.
+    """
+    significant = (effect.low > 0 or effect.high < 0) and p_adjusted < alpha
+    inside = -delta < effect.low90 and effect.high90 < delta
+    if significant and inside:
+        return Verdict(Kind.IMMATERIAL)
+    if significant:
+        return Verdict(Kind.HARM if effect.effect > 0 else Kind.BENEFIT)
+    if inside:
+        return Verdict(Kind.NO_MATERIAL)
+    return Verdict(Kind.INCONCLUSIVE, _needed(effect, delta, family))

@@ -1,0 +1,124 @@
+"""What a table is made of once it is computed; every rendering reads these and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from trustbench.aspects import Aspect
+from trustbench.records import Scalar
+from trustbench.summary.effects import Effect, Verdict
+from trustbench.summary.registry import Cell, Measure
+
+UTILITY = "utility"
+"""The target name of what is printed beside the five aspects."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The effect of one arm on one metric, or the verdict that says why there is none.
+
+    `verdict` is None for secondary metrics, which have no registered margin to be judged by.
+    `p_adjusted` is Holm's for the registered cells and Benjamini-Hochberg's elsewhere.
+    """
+
+    arm: str
+    dose: Mapping[str, Scalar]
+    regime: str | None
+    metric: str | None
+    against: str | None = None
+    unit: str | None = None
+    effect: Effect | None = None
+    verdict: Verdict | None = None
+    p_adjusted: float | None = None
+    treated_mean: float | None = None
+    reference_mean: float | None = None
+    records: tuple[str, ...] = ()
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no number; None where there is one."""
+        return self.verdict.reason if self.verdict and self.effect is None else None
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One printed cell. `target` is an aspect or utility; a control has no `source`."""
+
+    source: Aspect | None
+    target: str
+    intervention: str
+    estimate: Estimate
+    registered: Cell | None = None
+    measure: Measure | None = None
+    beyond_matched: Effect | None = None
+    matched_accuracy_gap: float | None = None
+    secondary: tuple[Estimate, ...] = ()
+    doses: tuple[Estimate, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The cell in letters.
+
+        >>> from trustbench.summary.effects import not_measured
+        >>> from trustbench.summary.results import CellResult, Estimate
+        >>> nothing = Estimate("none", {}, None, None, verdict=not_measured("an arm"))
+        >>> CellResult(Aspect.PRIVACY, "fairness", "dpsgd", nothing).name
+        'P→F'
+        """
+        target = self.target if self.target == UTILITY else Aspect(self.target).letter
+        return f"{self.source.letter}→{target}" if self.source else f"reseed→{target}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; a printed cell always has one."""
+        assert self.estimate.verdict is not None
+        return self.estimate.verdict
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """Every registered effect of one treated arm: a dose, an alternative or a combination.
+
+    Judged with Benjamini-Hochberg over the whole grid: exploratory.
+    """
+
+    label: str
+    interventions: tuple[str, ...]
+    dose: Mapping[str, Scalar]
+    estimates: Mapping[str, Estimate]
+    facts: Mapping[str, Scalar]
+    """What training declared on this arm and not on the baseline: epsilon, accountant, ..."""
+    printed: bool
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """The table of one dataset and model."""
+
+    table: str
+    dataset: str
+    model: str
+    variant: str
+    """What tells it from other tables of the same names; usually empty."""
+    replicates: int
+    seeds: tuple[int, ...]
+    regimes: tuple[str, ...]
+    """The regime of each aspect's column, in the order of the aspects."""
+    cells: tuple[CellResult, ...]
+    utility: tuple[CellResult, ...]
+    reseed: tuple[CellResult, ...]
+    arms: tuple[ArmRow, ...]
+    exploratory: tuple[Estimate, ...]
+    family: int
+    """How many registered cells Holm's correction covers."""
+    notes: tuple[str, ...] = field(default=())
+
+    def cell(self, source: Aspect, target: str) -> CellResult:
+        """The cell of a source aspect and a target aspect or utility."""
+        return next(
+            c for c in (*self.cells, *self.utility) if (c.source, c.target) == (source, target)
+        )
+
+    @property
+    def title(self) -> str:
+        """Dataset, model and variant, for captions."""
+        return f"{self.dataset} / {self.model}" + (f" ({self.variant})" if self.variant else "")

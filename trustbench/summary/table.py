@@ -1,0 +1,262 @@
+"""Records -> the 5x5 table: a pure function, so that any machine rebuilds it from the files."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from trustbench.aspects import Aspect
+from trustbench.records import PluginSpec, Record, Scalar
+from trustbench.summary.contrasts import Contrast, between
+from trustbench.summary.effects import Verdict, judge, not_measured, paired_effect
+from trustbench.summary.estimates import Estimator
+from trustbench.summary.grouping import ArmRecords, Group, group_records, show
+from trustbench.summary.multiplicity import holm
+from trustbench.summary.registry import Cell, Measure, Table
+from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
+
+
+def summarize(
+    records: Sequence[Record], table: Table, evaluations: Collection[str] | None = None
+) -> list[TableResult]:
+    """One table for each dataset and model among the records, sorted by their names.
+
+    `evaluations` are the evaluation ids that may be read (None: all). Raises UserError when
+    the records of one table cannot be compared; never for an arm that failed or is missing,
+    which is a verdict.
+    """
+    return [_Summary(Estimator(g, table)).result() for g in group_records(records, evaluations)]
+
+
+@dataclass(frozen=True)
+class _Summary:
+    """The parts of one table."""
+
+    of: Estimator
+
+    @property
+    def group(self) -> Group:
+        return self.of.group
+
+    @property
+    def table(self) -> Table:
+        return self.of.table
+
+    def result(self) -> TableResult:
+        cells, family = _judged([self._cell(cell) for cell in self.table.cells])
+        utility = [_judged_alone(self._utility(source)) for source in Aspect]
+        reseed = self._reseed()
+        records = [r for a in self.group.arms for r in a.records.values()]
+        return TableResult(
+            table=self.table.name,
+            dataset=self.group.dataset.name,
+            model=self.group.model.name,
+            variant=self.group.variant,
+            replicates=max(r.replicates for r in records),
+            seeds=tuple(sorted({r.arm.seed for r in records})),
+            regimes=tuple(self.table.columns[t].on(self.of.binary).regime for t in Aspect),
+            cells=tuple(cells),
+            utility=tuple(utility),
+            reseed=tuple(reseed),
+            arms=tuple(self._arm_rows({c.estimate.arm for c in (*cells, *utility)})),
+            exploratory=tuple(self.of.grid.values()),
+            family=family,
+            notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells)])),
+        )
+
+    def _cell(self, cell: Cell) -> CellResult:
+        """A registered cell, not judged yet."""
+        measure = cell.measure(self.of.binary)
+        blank = CellResult(
+            cell.source,
+            cell.target.value,
+            cell.intervention,
+            Estimate(cell.intervention, {}, measure.regime if measure else None, None),
+            registered=cell,
+            measure=measure,
+        )
+        if measure is None:
+            return _without(blank, not_measured(str(cell.needs)))
+        return self._fill(blank, measure, cell.operating_point)
+
+    def _utility(self, source: Aspect) -> CellResult:
+        """A row's effect on utility, not judged yet."""
+        cell, measure = self.table.cell(source, source), self.table.utility
+        blank = CellResult(
+            source,
+            UTILITY,
+            cell.intervention,
+            Estimate(cell.intervention, {}, measure.regime, measure.metric),
+            measure=measure,
+        )
+        return self._fill(blank, measure, cell.operating_point)
+
+    def _fill(self, blank: CellResult, measure: Measure, point: dict[str, Scalar]) -> CellResult:
+        blank = replace(blank, estimate=replace(blank.estimate, metric=measure.metric))
+        arm = self._printed(blank.intervention, measure.regime, point)
+        if isinstance(arm, Verdict):
+            return _without(blank, arm)
+        same = [a for a in self.group.alone(blank.intervention) if a.regime == measure.regime]
+        filled = replace(
+            blank,
+            estimate=self.of.raw(arm, measure),
+            secondary=self.of.beside(arm, measure),
+            doses=tuple(self.of.explore(a, measure) for a in same),
+        )
+        matched = self.group.matched(arm)
+        if matched is None or measure.against is not None or filled.estimate.effect is None:
+            return filled
+        beyond = between(arm, matched, measure.metric, self.group.evaluations, "the matched arm")
+        if not isinstance(beyond, Contrast):
+            return filled
+        gap = matched.facts().get("matched_accuracy_gap")
+        return replace(
+            filled,
+            beyond_matched=paired_effect(beyond.differences),
+            matched_accuracy_gap=float(gap) if isinstance(gap, int | float) else None,
+        )
+
+    def _printed(
+        self, intervention: str, regime: str, point: dict[str, Scalar]
+    ) -> ArmRecords | Verdict:
+        """The arm that a row prints: the only dose, or the registered operating point."""
+        arms = self.group.alone(intervention)
+        if not arms:
+            return not_measured(f"intervention={intervention}")
+        keys = {a.key for a in arms}
+        if len(keys) > 1:
+            keys = {a.key for a in arms if point and _at(a.interventions[0], point)}
+        if len(keys) != 1:
+            wanted = " ".join(f"{k}={show(v)}" for k, v in point.items()) or "registered"
+            labels = ", ".join(dict.fromkeys(a.label for a in arms))
+            return not_measured(f"one arm at the operating point {wanted}; measured: {labels}")
+        key = next(iter(keys))
+        found = self.group.find(regime, key, "none")
+        return found or not_measured(f"training={regime}")
+
+    def _reseed(self) -> list[CellResult]:
+        """The baseline with other seeds against the baseline: what a false alarm looks like."""
+        measures = {t.value: self.table.columns[t].on(self.of.binary) for t in Aspect}
+        row = [self._reseed_cell(t, m) for t, m in measures.items()]
+        return [
+            *_judged(row)[0],
+            _judged_alone(self._reseed_cell(UTILITY, self.table.utility)),
+        ]
+
+    def _reseed_cell(self, target: str, measure: Measure) -> CellResult:
+        blank = CellResult(
+            None,
+            target,
+            "reseed",
+            Estimate("reseed", {}, measure.regime, measure.metric),
+            measure=measure,
+        )
+        arm = self.group.reseed(measure.regime)
+        if arm is None:
+            return _without(blank, not_measured(f"control=reseed, training={measure.regime}"))
+        estimate = self.of.raw(replace(arm, label="reseed"), measure)
+        return replace(blank, estimate=estimate)
+
+    def _arm_rows(self, printed: set[str]) -> list[ArmRow]:
+        """Every treated arm, once for all its regimes."""
+        rows: dict[str, list[ArmRecords]] = {}
+        for arm in self.group.treated():
+            rows.setdefault(arm.key, []).append(arm)
+        return [self._arm_row(arms, printed) for arms in rows.values()]
+
+    def _arm_row(self, arms: Sequence[ArmRecords], printed: set[str]) -> ArmRow:
+        first = arms[0]
+        measures = {t.value: m for t, m in self.of.row_measures(first).items()}
+        by_regime = {a.regime: a for a in arms}
+        estimates = {}
+        for target, measure in {**measures, UTILITY: self.table.utility}.items():
+            arm = by_regime.get(measure.regime) if measure else None
+            if measure is not None and arm is not None:
+                estimates[target] = self.of.explore(arm, measure)
+        tuned = by_regime.get("tuned", first)
+        baseline = self.group.baseline(tuned.regime)
+        known = set(baseline.facts()) if baseline else set()
+        return ArmRow(
+            label=tuned.label,
+            interventions=tuple(i.name for i in first.interventions),
+            dose=first.dose,
+            estimates=estimates,
+            facts={k: v for k, v in tuned.facts().items() if k not in known},
+            printed=any(a.label in printed for a in arms),
+        )
+
+    def _notes(self, cells: Sequence[CellResult]) -> list[str]:
+        notes = [*self._dose_notes(cells), *self._matched_notes(cells)]
+        floor = self.table.floor.metric
+        if floor.split("/", 1)[0] not in self.group.evaluations:
+            notes.append(
+                f"The utility floor was not checked: no arm has {floor}; add evaluator=utility."
+            )
+        return notes
+
+    def _dose_notes(self, cells: Sequence[CellResult]) -> list[str]:
+        """A note for each row whose only dose is not the registered operating point."""
+        notes = []
+        for c in cells:
+            point = c.registered.operating_point if c.registered else {}
+            arms = [a for a in self.group.alone(c.intervention) if a.label == c.estimate.arm]
+            if c.estimate.effect and not _at(arms[0].interventions[0], point):
+                wanted = " ".join(f"{k}={show(v)}" for k, v in point.items())
+                notes.append(
+                    f"{c.estimate.arm} is not the registered operating point {wanted}; it is "
+                    "printed because it is the only one measured."
+                )
+        return notes
+
+    def _matched_notes(self, cells: Sequence[CellResult]) -> list[str]:
+        """Where the matched control is missing, and where it missed the accuracy it should match."""
+        absent, notes = [], []
+        for c in cells:
+            if c.estimate.effect is None or c.measure is None or c.measure.against is not None:
+                continue
+            where = f"{c.estimate.arm} ({c.estimate.regime})"
+            gap = c.matched_accuracy_gap
+            if c.beyond_matched is None:
+                absent.append(where)
+            elif gap is not None and abs(gap) > self.table.utility.delta:
+                notes.append(
+                    f"The matched control of {where} differs from it by {gap:+.3f} in validation "
+                    "accuracy; read its `beyond matched` with care."
+                )
+        if absent:
+            listed = ", ".join(dict.fromkeys(absent))
+            notes.append(f"Beyond matched accuracy: not measured for {listed}; add control=matched.")
+        return notes
+
+
+def _at(spec: PluginSpec, point: dict[str, Scalar]) -> bool:
+    """Whether an intervention has these hyper-parameters."""
+    return all({**spec.params, **spec.dose}.get(k) == v for k, v in point.items())
+
+
+def _without(cell: CellResult, verdict: Verdict) -> CellResult:
+    return replace(cell, estimate=replace(cell.estimate, verdict=verdict))
+
+
+def _judged(cells: Sequence[CellResult]) -> tuple[list[CellResult], int]:
+    """The cells with verdicts, and how many Holm's family holds: off-diagonal, with a p value."""
+    tests = [
+        i
+        for i, c in enumerate(cells)
+        if c.estimate.effect and not (c.registered and c.registered.diagonal)
+    ]
+    p_values = [e.p for e in (cells[i].estimate.effect for i in tests) if e]
+    adjusted = dict(zip(tests, holm(p_values), strict=True))
+    out = [
+        _judged_alone(c, adjusted.get(i), len(tests) if i in adjusted else 1)
+        for i, c in enumerate(cells)
+    ]
+    return out, len(tests)
+
+
+def _judged_alone(cell: CellResult, p_adjusted: float | None = None, family: int = 1) -> CellResult:
+    """The cell with its verdict; outside a family the p value stands as it is."""
+    effect, measure = cell.estimate.effect, cell.measure
+    if effect is None or measure is None:
+        return cell
+    p = effect.p if p_adjusted is None else p_adjusted
+    verdict = judge(effect, measure.delta, p, max(family, 1))
+    return replace(cell, estimate=replace(cell.estimate, verdict=verdict, p_adjusted=p_adjusted))
