@@ -228,7 +228,7 @@ def _labelled(arms: Sequence[ArmRecords]) -> tuple[ArmRecords, ...]:
     """The arms with labels: names and doses, and other parameters where these do not differ."""
     named: dict[tuple[str, str, str], list[ArmRecords]] = defaultdict(list)
     for arm in arms:
-        label = " + ".join(_dose_label(i) for i in arm.interventions) or "none"
+        label = label_of(arm.interventions)
         named[(label, arm.regime, arm.control)].append(arm)
     out = []
     for (label, _, _), same in named.items():
@@ -253,6 +253,11 @@ def _flat(arm: ArmRecords) -> dict[str, Any]:
 def show(value: Any) -> str:
     """A value as labels print it."""
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def label_of(interventions: Sequence[PluginSpec]) -> str:
+    """Names and doses of an arm: `dpsgd epsilon=3 + pgd_at epsilon=0.1`, or `none`."""
+    return " + ".join(_dose_label(i) for i in interventions) or "none"
 
 
 def _dose_label(spec: PluginSpec) -> str:

@@ -160,7 +160,8 @@ class _Summary:
         rows: dict[str, list[ArmRecords]] = {}
         for arm in self.group.treated():
             rows.setdefault(arm.key, []).append(arm)
-        return [self._arm_row(arms, printed) for arms in rows.values()]
+        ordered = sorted(rows.values(), key=lambda arms: _row_order(arms[0]))
+        return [self._arm_row(arms, printed) for arms in ordered]
 
     def _arm_row(self, arms: Sequence[ArmRecords], printed: set[str]) -> ArmRow:
         first = arms[0]
@@ -223,8 +224,17 @@ class _Summary:
                 )
         if absent:
             listed = ", ".join(dict.fromkeys(absent))
-            notes.append(f"Beyond matched accuracy: not measured for {listed}; add control=matched.")
+            notes.append(
+                f"Beyond matched accuracy: not measured for {listed}; add control=matched."
+            )
         return notes
+
+
+def _row_order(arm: ArmRecords) -> tuple[int, list[int]]:
+    """Single methods before combinations, in the order of their aspects; doses stay in theirs."""
+    aspects = [a.value for a in Aspect]
+    places = [aspects.index(i.aspect) if i.aspect in aspects else -1 for i in arm.interventions]
+    return len(places), places
 
 
 def _at(spec: PluginSpec, point: dict[str, Scalar]) -> bool:

@@ -1,0 +1,56 @@
+"""Renderings of a table, and the one entry to them."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from trustbench.errors import UserError, did_you_mean
+from trustbench.records import Store, write_atomically
+from trustbench.summary.render import csv_, json_, latex, markdown, png, terminal
+from trustbench.summary.results import TableResult
+
+FORMATS: dict[str, Callable[[Sequence[TableResult]], str | bytes]] = {
+    "md": markdown.text,
+    "csv": csv_.text,
+    "json": json_.text,
+    "tex": latex.text,
+    "png": png.image,
+    "terminal": terminal.text,
+}
+FILES = ("md", "csv", "json", "tex", "png")
+"""The formats that are written as files."""
+
+
+def render(results: TableResult | Sequence[TableResult], format: str) -> str | bytes:
+    """One or several tables in a format; bytes for png, text for the others.
+
+    Raises UserError for an unknown format and for no table at all.
+    """
+    if format not in FORMATS:
+        raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
+    tables = [results] if isinstance(results, TableResult) else list(results)
+    if not tables:
+        raise UserError(
+            "there is no record to make a table of; run an experiment first, for example "
+            "`trustbench run +experiment=dp_vs_fairness`."
+        )
+    return FORMATS[format](tables)
+
+
+def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> list[Path]:
+    """Writes each table in every file format below the store; the paths written."""
+    paths = []
+    for result in results:
+        parts = (experiment, result.dataset, result.model, result.variant)
+        name = "-".join(_slug(p) for p in parts if p)
+        for suffix in FILES:
+            content = render(result, suffix)
+            path = store.table_file(name, suffix)
+            write_atomically(path, content if isinstance(content, bytes) else content.encode())
+            paths.append(path)
+    return paths
+
+
+def _slug(text: str) -> str:
+    """A name that is one path segment."""
+    return re.sub(r"[^A-Za-z0-9._=]+", "_", text).strip("._") or "_"

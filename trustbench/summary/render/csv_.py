@@ -1,0 +1,79 @@
+"""The table as CSV: one line per cell, utility, control and arm."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+
+from trustbench.summary.render.json_ import document
+from trustbench.summary.results import TableResult
+
+FIELDS = (
+    "kind",
+    "dataset",
+    "model",
+    "variant",
+    "source",
+    "target",
+    "arm",
+    "intervention",
+    "evaluator",
+    "metric",
+    "against",
+    "unit",
+    "effect",
+    "low",
+    "high",
+    "n",
+    "p",
+    "p_holm",
+    "p_bh",
+    "verdict",
+    "reason",
+    "regime",
+    "dose",
+    "beyond_effect",
+    "beyond_low",
+    "beyond_high",
+    "delta",
+    "expected",
+    "records",
+)
+
+
+def text(results: Sequence[TableResult]) -> str:
+    """Every table as one CSV document; a missing number is an empty field with a reason."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, FIELDS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for row in _rows(results):
+        writer.writerow({k: _field(v) for k, v in row.items()})
+    return out.getvalue()
+
+
+def _rows(results: Sequence[TableResult]) -> Iterator[dict[str, object]]:
+    found = document(results)
+    for kind in ("cells", "utility", "reseed"):
+        for cell in found[kind]:
+            beyond = cell["beyond_matched"] or {}
+            more = {f"beyond_{k}": beyond.get(k) for k in ("effect", "low", "high")}
+            yield {"kind": kind, **cell, **more}
+    for arm in found["arms"]:
+        for target, effect in arm["effects"].items():
+            yield {
+                "kind": "arm",
+                **arm,
+                **effect,
+                "target": target,
+                "intervention": "+".join(arm["interventions"]),
+            }
+
+
+def _field(value: object) -> object:
+    """A value as a field; text that a spreadsheet would run as a formula is quoted."""
+    if isinstance(value, dict):
+        return " ".join(f"{k}={v}" for k, v in value.items())
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return f"'{value}"
+    return value

@@ -1,0 +1,114 @@
+"""The table as JSON: schema 1, a contract for scripts (DESIGN section 9); other keys are extra."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from trustbench.summary.effects import Effect
+from trustbench.summary.render.wording import bare
+from trustbench.summary.results import ArmRow, CellResult, Estimate, TableResult
+
+SCHEMA = 1
+
+
+def document(results: Sequence[TableResult]) -> dict[str, Any]:
+    """The JSON document.
+
+    Every cell has dataset, model, source, target, intervention, metric, unit, effect, low,
+    high, n, verdict, reason, regime, dose, beyond_matched and records. A cell without a number
+    has `effect: null` and a reason.
+    """
+    return {
+        "schema": SCHEMA,
+        "cells": [_cell(r, c) for r in results for c in r.cells],
+        "utility": [_cell(r, c) for r in results for c in r.utility],
+        "reseed": [_cell(r, c) for r in results for c in r.reseed],
+        "arms": [_arm(r, a) for r in results for a in r.arms],
+        "exploratory": [
+            {**_where(r), "arm": e.arm, **_estimate(e)} for r in results for e in r.exploratory
+        ],
+        "tables": [
+            {
+                **_where(r),
+                "table": r.table,
+                "replicates": r.replicates,
+                "seeds": list(r.seeds),
+                "holm_family": r.family,
+                "notes": list(r.notes),
+            }
+            for r in results
+        ],
+    }
+
+
+def text(results: Sequence[TableResult]) -> str:
+    """The document as text; NaN and infinity are refused, as JSON has neither."""
+    return json.dumps(document(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _where(result: TableResult) -> dict[str, Any]:
+    return {"dataset": result.dataset, "model": result.model, "variant": result.variant}
+
+
+def _numbers(effect: Effect | None) -> dict[str, Any]:
+    return {
+        "effect": effect.effect if effect else None,
+        "low": effect.low if effect else None,
+        "high": effect.high if effect else None,
+        "n": effect.n if effect else None,
+    }
+
+
+def _estimate(e: Estimate, adjusted: str = "p_bh") -> dict[str, Any]:
+    return {
+        "evaluator": e.metric.split("/", 1)[0] if e.metric else None,
+        "metric": bare(e.metric) if e.metric else None,
+        "against": bare(e.against) if e.against else None,
+        "unit": e.unit,
+        **_numbers(e.effect),
+        "verdict": e.verdict.text if e.verdict else None,
+        "reason": e.reason,
+        "regime": e.regime,
+        "dose": dict(e.dose),
+        "dz": e.effect.dz if e.effect else None,
+        "p": e.effect.p if e.effect else None,
+        adjusted: e.p_adjusted,
+        "treated_mean": e.treated_mean,
+        "baseline_mean": e.reference_mean,
+        "records": list(e.records),
+    }
+
+
+def _cell(result: TableResult, cell: CellResult) -> dict[str, Any]:
+    registered, beyond = cell.registered, cell.beyond_matched
+    return {
+        **_where(result),
+        "source": cell.source.value if cell.source else None,
+        "target": cell.target,
+        "intervention": cell.intervention,
+        **_estimate(cell.estimate, "p_holm"),
+        "verdict_kind": cell.verdict.kind.value,
+        "beyond_matched": None
+        if beyond is None
+        else {**_numbers(beyond), "p": beyond.p, "accuracy_gap": cell.matched_accuracy_gap},
+        "delta": cell.measure.delta if cell.measure else None,
+        "unacceptable": cell.measure.unacceptable if cell.measure else None,
+        "contrast": registered.contrast if registered else "treated - baseline",
+        "expected": registered.expected if registered else None,
+        "references": list(registered.references) if registered else [],
+        "note": registered.note if registered else None,
+        "secondary": [_estimate(e) for e in cell.secondary],
+        "doses": [{"arm": e.arm, **_estimate(e)} for e in cell.doses],
+    }
+
+
+def _arm(result: TableResult, arm: ArmRow) -> dict[str, Any]:
+    return {
+        **_where(result),
+        "arm": arm.label,
+        "interventions": list(arm.interventions),
+        "dose": dict(arm.dose),
+        "printed": arm.printed,
+        "facts": dict(arm.facts),
+        "effects": {target: _estimate(e) for target, e in arm.estimates.items()},
+    }

@@ -1,0 +1,108 @@
+"""The table as GitHub-flavoured Markdown, with the verdicts in full words."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from trustbench.aspects import Aspect
+from trustbench.summary.render import wording as w
+from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
+_AT_START = re.compile(r"^(#|>|\+|-|\d+(?=[.)]))")
+
+
+def escape(text: str) -> str:
+    r"""Text that Markdown shows as it is, on one line and within one table cell.
+
+    >>> print(escape("a|b <c> _d_"))
+    a\|b &lt;c> \_d\_
+    """
+    one_line = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    one_line = _AT_START.sub(lambda m: "".join(f"&#{ord(c)};" for c in m[0]), one_line)
+    return re.sub(r"&(?!#\d+;)", "&amp;", one_line).replace("<", "&lt;")
+
+
+def text(results: Sequence[TableResult]) -> str:
+    """Every table as a Markdown document."""
+    return "\n".join("\n".join(_document(r)) for r in results)
+
+
+def _document(result: TableResult) -> Iterator[str]:
+    yield f"## {escape(result.title)}\n"
+    yield f"{escape(w.caption(result))}.\n"
+    heads = [f"{escape(a)}<br>{escape(m)}<br>{r}" for a, m, r in w.column_heads(result)]
+    yield from _table(["method", *heads], list(_rows(result)))
+    yield from _arms(result)
+    yield from _secondary(result)
+    yield from _notes(result)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+    yield ""
+
+
+def _rows(result: TableResult) -> Iterator[list[str]]:
+    for source in Aspect:
+        label = f"**{source.letter} {source}**<br>{escape(w.row_arm(result, source))}"
+        yield [label, *(_cell(result, c) for c in w.row_cells(result, source))]
+    yield ["**reseed control**<br>baseline again", *(_cell(result, c) for c in result.reseed)]
+
+
+def _cell(result: TableResult, cell: CellResult) -> str:
+    lines = []
+    own = w.own_metric(result, cell)
+    if own:
+        lines.append(escape(own))
+    if cell.estimate.effect is not None:
+        lines.append(w.estimate_text(cell.estimate))
+    if cell.target == UTILITY:
+        lines += [f"{escape(w.bare(str(e.metric)))} {w.estimate_text(e)}" for e in cell.secondary]
+    lines.append(f"{w.SIGNS[cell.verdict.kind].symbol} **{escape(cell.verdict.text)}**")
+    if cell.beyond_matched is not None:
+        beyond = cell.beyond_matched
+        lines.append(f"beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}")
+    if cell.registered is not None:
+        lines.append(f"expected: {cell.registered.expected}")
+    return "<br>".join(lines)
+
+
+def _arms(result: TableResult) -> Iterator[str]:
+    if all(a.printed for a in result.arms):
+        return
+    yield f"### All arms and doses\n\n{escape(w.exploratory_note())}; * printed above.\n"
+    rows = []
+    for arm in result.arms:
+        star = r" \*" if arm.printed else ""
+        rows.append([escape(arm.label) + star, *(_brief(arm.estimates.get(t)) for t in w.TARGETS)])
+    yield from _table(["arm", *(escape(h[0]) for h in w.column_heads(result))], rows)
+
+
+def _brief(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "·"
+    if estimate.effect is None or estimate.verdict is None:
+        return escape(estimate.verdict.text) if estimate.verdict else ""
+    return f"{w.estimate_text(estimate)}<br>{escape(estimate.verdict.text)}"
+
+
+def _secondary(result: TableResult) -> Iterator[str]:
+    rows = [
+        [name, escape(w.contrast_name(str(e.metric), e.against)), str(e.regime), w.estimate_text(e)]
+        for name, e in w.secondary_rows(result)
+    ]
+    if rows:
+        yield f"### Secondary metrics\n\n{escape(w.exploratory_note())}.\n"
+        yield from _table(["cell", "metric", "regime", "effect"], rows)
+
+
+def _notes(result: TableResult) -> Iterator[str]:
+    lines = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
+    lines += [f"Declared by {a.label}: {w.facts_text(a.facts)}" for a in result.arms if a.facts]
+    lines += result.notes
+    if lines:
+        yield "### Notes\n"
+        yield from (f"- {escape(line)}" for line in lines)
+        yield ""

@@ -1,0 +1,84 @@
+"""What `trustbench run` prints of one arm without a sweep: measurements, not effects."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table as Grid
+from rich.text import Text
+
+from trustbench.records import Evaluation, MeasurementRecord, Record
+from trustbench.summary.effects import paired_effect
+from trustbench.summary.grouping import label_of
+from trustbench.summary.render.wording import facts_text
+
+
+def single_arm(record: Record) -> RenderableType:
+    """Every measurement's mean with its 95 % t interval over replicates, by evaluator.
+
+    Evaluators that measured nothing give their reason, and so does each missing metric.
+    """
+    arm = record.arm
+    control = "" if arm.control == "none" else f" ({arm.control} control)"
+    title = f"{arm.dataset.name} / {arm.model.name}: {label_of(arm.interventions)}{control}"
+    parts: list[RenderableType] = [
+        Text(title, style="bold"),
+        Text(
+            f"regime {arm.training['regime']}; {record.replicates} replicates; seed {arm.seed}; "
+            "mean [95 % t interval over replicates]",
+            style="dim",
+        ),
+    ]
+    if record.status != "ok":
+        parts.append(Text(f"{record.status}: {record.reason or 'no reason recorded'}"))
+    if any(e.measurements for e in record.evaluations.values()):
+        parts.append(_grid(record))
+    if record.facts:
+        parts.append(Padding(Text(f"Declared: {facts_text(record.facts)}"), (0, 0, 0, 2)))
+    parts += [Padding(Text(line), (0, 0, 0, 2)) for line in _absent(record)]
+    return Group(*parts)
+
+
+def _sorted(record: Record) -> list[Evaluation]:
+    return sorted(
+        record.evaluations.values(), key=lambda e: (e.evaluator.name != "utility", e.evaluator.name)
+    )
+
+
+def _grid(record: Record) -> Grid:
+    grid = Grid(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
+    for name in ("metric", "mean", "95 % interval"):
+        grid.add_column(name, justify="left" if name == "metric" else "right", overflow="fold")
+    grid.add_column("n", justify="right")
+    for name in ("unit", "better", "rows"):
+        grid.add_column(name, justify="right" if name == "rows" else "left")
+    for evaluation in _sorted(record):
+        for name, m in evaluation.measurements.items():
+            label = Text(f"{evaluation.evaluator.name}/{name}")
+            style = "dim" if m.diagnostic else ""
+            grid.add_row(label, *_cells(m), style=style)
+    return grid
+
+
+def _cells(m: MeasurementRecord) -> list[str]:
+    """Mean, interval cut to the metric's own bounds, n, unit, direction, rows."""
+    n = len(m.values)
+    mean, between = f"{np.mean(m.values):.3f}", "needs 2 replicates"
+    if n >= 2:
+        e = paired_effect(np.asarray(m.values))
+        low = e.low if m.lower is None else max(e.low, m.lower)
+        high = e.high if m.upper is None else min(e.high, m.upper)
+        between = f"[{low:.3f}, {high:.3f}]"
+    direction = "diagnostic" if m.diagnostic else "higher" if m.higher_is_better else "lower"
+    return [mean, between, str(n), m.unit, direction, str(m.n)]
+
+
+def _absent(record: Record) -> Iterator[str]:
+    for evaluation in _sorted(record):
+        name = evaluation.evaluator.name
+        if evaluation.status != "ok":
+            yield f"{name}: {evaluation.status} ({evaluation.reason or 'no reason recorded'})"
+        for metric, reason in evaluation.missing.items():
+            yield f"{name}/{metric}: not measured ({reason})"

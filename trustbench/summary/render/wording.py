@@ -1,0 +1,173 @@
+"""How every rendering spells numbers, verdicts and captions."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from trustbench.aspects import Aspect
+from trustbench.records import Scalar
+from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict
+from trustbench.summary.grouping import show
+from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
+
+TARGETS = (*(a.value for a in Aspect), UTILITY)
+
+
+class Sign(NamedTuple):
+    """A verdict in short; the symbol survives where colour does not."""
+
+    symbol: str
+    short: str
+    style: str
+
+
+SIGNS = {
+    Kind.HARM: Sign("▲", "harm", "bold red"),
+    Kind.BENEFIT: Sign("▼", "benefit", "bold green"),
+    Kind.NO_MATERIAL: Sign("=", "no effect", "default"),
+    Kind.IMMATERIAL: Sign("≈", "immaterial", "default"),
+    Kind.INCONCLUSIVE: Sign("?", "unclear", "yellow"),
+    Kind.NOT_APPLICABLE: Sign("-", "n/a", "dim"),
+    Kind.FAILED: Sign("!", "failed", "bold magenta"),
+    Kind.NOT_MEASURED: Sign("·", "not measured", "dim"),
+}
+
+
+EXPECTED = {"harm": "▲", "benefit": "▼", "mixed": "±", "none": "="}
+
+
+def number(value: float) -> str:
+    """A signed number; three decimals, fewer for large ones, never minus zero.
+
+    >>> number(0.5462), number(-0.0001), number(123.4)
+    ('+0.546', '+0.000', '+123.4')
+    """
+    digits = 3 if abs(value) < 10 else 1
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
+
+
+def interval(effect: Effect) -> str:
+    """The 95 % interval.
+
+    >>> from trustbench.summary.effects import Effect
+    >>> interval(Effect(0.5, 0.25, 0.75, 16, 0.1, 1.0, 0.0, 0.3, 0.7))
+    '[+0.250, +0.750]'
+    """
+    return f"[{number(effect.low)}, {number(effect.high)}]"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """An effect with interval and n in one line, or its verdict."""
+    if estimate.effect is None:
+        return estimate.verdict.text if estimate.verdict else "not measured"
+    return f"{number(estimate.effect.effect)} {interval(estimate.effect)} n={estimate.effect.n}"
+
+
+def short(verdict: Verdict) -> str:
+    """Symbol and short word; a count or a needed n where there is one."""
+    sign = SIGNS[verdict.kind]
+    if verdict.kind is Kind.INCONCLUSIVE:
+        return f"{sign.symbol} {(verdict.detail or sign.short).replace(' = ', '=')}"
+    if verdict.kind is Kind.FAILED:
+        return f"{sign.symbol} {sign.short} {(verdict.detail or '').replace(' of ', '/')}"
+    return f"{sign.symbol} {sign.short}"
+
+
+def legend() -> str:
+    """What the symbols stand for, in the words of the verdicts."""
+    kinds = [k for k, s in SIGNS.items() if s.short != k.value]
+    words = "; ".join(f"{SIGNS[k].symbol} {SIGNS[k].short}: {k}" for k in kinds)
+    return (
+        f"{words}; exp.: the sign registered beforehand (± mixed), which decides nothing; "
+        "beyond: the effect beyond a baseline of equal accuracy"
+    )
+
+
+def caption(result: TableResult) -> str:
+    """How the numbers were made."""
+    seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
+    return (
+        f"table {result.table}; {result.replicates} replicates x {seeds}; effects in units of "
+        f"harm (positive is worse); {100 * (1 - ALPHA):g} % paired t intervals; Holm over "
+        f"{result.family} registered cells"
+    )
+
+
+def column_heads(result: TableResult) -> list[tuple[str, str, str]]:
+    """(letter and aspect, metric, regime) of each column, utility last."""
+    heads: list[tuple[str, str, str]] = []
+    for target, control in zip(TARGETS, result.reseed, strict=True):
+        letter = "" if target == UTILITY else f"{Aspect(target).letter} "
+        measure = control.measure
+        assert measure is not None
+        metrics = [measure.metric]
+        if target == UTILITY:
+            metrics += [s.metric for s in measure.secondary]
+        heads.append((f"{letter}{target}", " / ".join(map(bare, metrics)), measure.regime))
+    return heads
+
+
+def bare(metric: str) -> str:
+    """A metric without its evaluator.
+
+    >>> bare("fairness/acc_gap")
+    'acc_gap'
+    """
+    return metric.split("/", 1)[1]
+
+
+def own_metric(result: TableResult, cell: CellResult) -> str | None:
+    """What a cell measures where that is not its column's metric."""
+    column = result.reseed[TARGETS.index(cell.target)].measure
+    if cell.measure is None or (column and cell.measure.metric == column.metric):
+        return None
+    return contrast_name(cell.measure.metric, cell.measure.against)
+
+
+def contrast_name(metric: str, against: str | None) -> str:
+    """A metric, and what it is measured against.
+
+    >>> contrast_name("set_size_gap/gap_aps", "set_size_gap/gap_aps_permuted")
+    'set_size_gap/gap_aps - gap_aps_permuted'
+    """
+    return metric if against is None else f"{metric} - {bare(against)}"
+
+
+def row_cells(result: TableResult, source: Aspect) -> list[CellResult]:
+    """A row's five cells and its utility, in the order of the columns."""
+    return [result.cell(source, target) for target in TARGETS]
+
+
+def row_arm(result: TableResult, source: Aspect) -> str:
+    """The arm that a row prints: its label, or the registered intervention."""
+    cells = row_cells(result, source)
+    return next((c.estimate.arm for c in cells if c.estimate.records), cells[0].intervention)
+
+
+def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:
+    """(reason, the cells that it leaves without a number), in the order of the table."""
+    found: dict[str, list[str]] = {}
+    for cell in (*result.cells, *result.utility, *result.reseed):
+        reason = cell.estimate.reason
+        if reason:
+            text = cell.verdict.text
+            more = f": {reason}" if reason != cell.verdict.detail else ""
+            found.setdefault(text + more, []).append(cell.name)
+    return list(found.items())
+
+
+def facts_text(facts: Mapping[str, Scalar]) -> str:
+    """Declared facts in one line."""
+    return ", ".join(f"{k}={show(v)}" for k, v in facts.items())
+
+
+def secondary_rows(result: TableResult) -> Iterator[tuple[str, Estimate]]:
+    """(cell, estimate) of every secondary effect that was measured; utility's are in the table."""
+    for cell in result.cells:
+        for estimate in cell.secondary:
+            if estimate.effect is not None:
+                yield cell.name, estimate
+
+
+def exploratory_note() -> str:
+    """How the exploratory parts are judged."""
+    return f"exploratory: Benjamini-Hochberg over every effect in the records, q = {FDR:g}"
