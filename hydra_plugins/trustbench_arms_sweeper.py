@@ -1,0 +1,100 @@
+"""The `arms` sweeper: an experiment's list of arms, times whatever else is swept.
+
+Hydra's basic sweeper only multiplies, and `intervention=none` has no epsilon to multiply with;
+so `hydra.sweeper.arms` lists the arms, each a list of overrides. Hydra imports this module in
+every Hydra application, so nothing heavy is imported here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+if TYPE_CHECKING:
+    from trustbench.compose.task import Task
+
+
+@dataclass
+class ArmsSweeperConf(BasicSweeperConf):
+    """`hydra.sweeper`; `arms` maps each arm's name to its overrides."""
+
+    _target_: str = "hydra_plugins.trustbench_arms_sweeper.ArmsSweeper"
+    arms: dict[str, Any] = field(default_factory=dict)
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="arms", node=ArmsSweeperConf, provider="trustbench"
+)
+
+
+class ArmsSweeper(BasicSweeper):
+    """Composes and checks every arm before the first one starts, then launches them all."""
+
+    def __init__(
+        self,
+        max_batch_size: int | None = None,
+        params: dict[str, str] | None = None,
+        arms: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.arms: Mapping[str, Any] = arms or {}
+        self.task: Task[Any] | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keeps the task, which takes the results: hydra.main throws them away."""
+        super().setup(hydra_context=hydra_context, task_function=task_function, config=config)
+        self.task = task_function  # type: ignore[assignment]
+
+    def sweep(self, arguments: list[str]) -> Any:
+        """The job returns of all arms, in the order of the list."""
+        assert self.task is not None and self.launcher is not None
+        assert self.config is not None and self.hydra_context is not None
+        jobs = self.expand([*self._parse_config(), *arguments])
+        load = self.hydra_context.config_loader.load_sweep_config
+        composed = [(name, partial(load, self.config, o)) for name, o in jobs]
+        self.task.check(composed, self.config)
+        batches = [overrides for _, overrides in jobs]
+        size = self.max_batch_size or len(batches)
+        return [
+            self.task.launch(self.launcher, batches[start : start + size], start)
+            for start in range(0, len(batches), size)
+        ]
+
+    def expand(self, swept: Sequence[str]) -> list[tuple[str, list[str]]]:
+        """(name, overrides) of every job: arms first, then the product of what is swept.
+
+        Raises:
+            ConfigError: the list of arms is malformed or contradicts what is swept.
+        """
+        from trustbench.sweeping import named_arms, refuse_contradictions
+
+        parser = OverridesParser.create()
+        common = parser.parse_overrides(list(swept))
+        jobs: list[tuple[str, list[str]]] = []
+        for name, overrides in named_arms(self.arms).items():
+            own = parser.parse_overrides(overrides)
+            refuse_contradictions(name, _keys(common), _keys(own))
+            for combination in self.split_arguments([*own, *common], None)[0]:
+                jobs.append((_name(name, combination, [*own, *common]), combination))
+        return jobs
+
+
+def _keys(overrides: Sequence[Override]) -> dict[str, bool]:
+    """Each override's key, and whether it sweeps."""
+    return {o.get_key_element().lstrip("+~"): o.is_sweep_override() for o in overrides}
+
+
+def _name(arm: str, combination: Sequence[str], overrides: Sequence[Override]) -> str:
+    """The arm's name, with the values that this job takes of what is swept."""
+    swept = {o.get_key_element() for o in overrides if o.is_sweep_override()}
+    values = [c for c in combination if c.split("=", 1)[0] in swept]
+    return " ".join([*([arm] if arm else []), *values]) or "arm"

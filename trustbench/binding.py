@@ -1,0 +1,118 @@
+"""Values of a configuration bound to the fields of a frozen dataclass, which is their schema."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from trustbench.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+
+def bind(cls: type[T], params: Mapping[str, Any], key: str) -> T:
+    """An instance of dataclass `cls`; `key` is where `params` stand in the configuration.
+
+    Raises:
+        ConfigError: one sentence for each unknown key, missing value, wrong type or range.
+    """
+    hints, problems = schema(cls), Problems()
+    for name in params:
+        if name not in hints:
+            problems.add(f"unknown key {key}.{name}; {did_you_mean(name, hints)}")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name in params:
+            where, given = f"{key}.{field.name}".lstrip("."), params[field.name]
+            values[field.name] = problems.of(check, hints[field.name], given, where)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            problems.add(f"{key}.{field.name} is missing; give it a value.")
+    problems.raise_any()
+    try:
+        return cls(**values)
+    except ValueError as error:  # a dataclass's own check across its fields
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def check(hint: Any, value: Any, key: str) -> Any:
+    """`value` as type `hint` wants it; a list from YAML becomes a tuple where one is asked for.
+
+    Raises:
+        ConfigError: what was given at `key`, and what is allowed.
+    """
+    odd = next(_not_finite(value), None)
+    if odd is not None:
+        raise ConfigError(f"{key} is {value!r}; give finite numbers only, not {odd!r}.")
+    # JSON is as strict as YAML reads: "3" is no number and true is no integer, but a list is
+    # a tuple and a string is a path.
+    try:
+        return _adapter(hint).validate_json(json.dumps(value), strict=True)
+    except TypeError as error:
+        raise ConfigError(f"{key} is {value!r}; give plain YAML values: {error}.") from error
+    except ValidationError as error:
+        raise ConfigError(_sentence(key, value, error.errors())) from error
+
+
+def schema(cls: type) -> dict[str, Any]:
+    """The type of each field, ranges included.
+
+    >>> from trustbench.arms import Protocol
+    >>> sorted(schema(Protocol))
+    ['calibration', 'inclusion', 'pools', 'replicates']
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    return {k: h for k, h in hints.items() if get_origin(h) is not ClassVar}
+
+
+class Problems:
+    """Collects the sentences of many checks, so that all are reported at once."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def add(self, sentence: str) -> None:
+        """Notes one problem."""
+        self.sentences.append(sentence)
+
+    def of(self, make: Callable[..., T], *args: Any) -> T | None:
+        """What `make(*args)` returns, or None when it raised ConfigError, which is kept."""
+        try:
+            return make(*args)
+        except ConfigError as error:
+            self.sentences.extend(error.problems)
+            return None
+
+    def raise_any(self) -> None:
+        """Raises ConfigError with every problem, each once, if there is any."""
+        if self.sentences:
+            raise ConfigError(tuple(dict.fromkeys(self.sentences)))
+
+
+@lru_cache(maxsize=None)
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)
+
+
+def _not_finite(value: Any) -> Iterator[float]:
+    """Every NaN or infinity in nested lists and mappings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _not_finite(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _not_finite(inner)
+
+
+def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
+    """One sentence for everything that is wrong with one value."""
+    wanted = dict.fromkeys(
+        e["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for e in errors
+    )
+    return f"{key} is {value!r}; it should be {' or '.join(wanted)}."

@@ -1,0 +1,143 @@
+"""The function that Hydra calls for each job, and what comes back past hydra.main."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trustbench.arms import Arm
+from trustbench.assembly import assemble
+from trustbench.compose.messages import sentence
+from trustbench.errors import ConfigError, TrustbenchError
+from trustbench.plugins import discover
+from trustbench.sweeping import together
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked to do, once all of it has been composed and checked."""
+
+    arms: Mapping[str, Arm]
+    experiment: str
+    table: Path
+    sweep: bool
+
+    @property
+    def first(self) -> Arm:
+        """The first arm; folders and tracking are the same for all."""
+        return next(iter(self.arms.values()))
+
+
+class Task(Generic[R]):
+    """`begin` runs once in the parent process before any job; `work` runs an arm, in whatever
+    process the launcher chose. Launchers pickle the task, so both are module-level functions.
+    """
+
+    def __init__(self, begin: Callable[[Asked], None], work: Callable[[Arm], R]) -> None:
+        self.begin, self.work = begin, work
+        self.asked: Asked | None = None
+        self.results: list[R] = []
+        self.error: Exception | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker process needs the functions only."""
+        return {**self.__dict__, "asked": None, "results": []}
+
+    def __call__(self, config: DictConfig) -> R | None:
+        """One job. Hydra prints its own report of what a job raises, so a single run keeps it."""
+        hydra = HydraConfig.get()
+        if hydra.mode == RunMode.MULTIRUN:
+            return self.work(arm_of(config, hydra))
+        try:
+            arm = arm_of(config, hydra)
+            self._start({"arm": arm}, config, hydra, sweep=False)
+            self.results.append(self.work(arm))
+        except Exception as error:  # noqa: BLE001  # hydra_run raises it, without Hydra's report
+            self.error = error
+        return None
+
+    def check(self, jobs: Sequence[tuple[str, Callable[[], DictConfig]]], master: Any) -> None:
+        """Composes and assembles every job of a sweep before the first one starts.
+
+        Raises:
+            ConfigError: every problem of every arm, each once.
+        """
+        arms: dict[str, Arm] = {}
+        problems: dict[str, tuple[str, ...]] = {}
+        for name, compose in jobs:
+            try:
+                config = compose()
+                arms[name] = arm_of(config, config.hydra)
+            except (HydraException, OmegaConfBaseException) as error:
+                known = OmegaConf.to_container(master)
+                problems[name] = (sentence(error, known, self._options(master)),)
+            except ConfigError as error:
+                problems[name] = error.problems
+        if problems:
+            raise ConfigError(together(problems, len(jobs)))
+        self._start(arms, master, master.hydra, sweep=True)
+
+    def launch(self, launcher: Launcher, jobs: Sequence[Sequence[str]], first: int) -> Any:
+        """Runs jobs through Hydra's launcher and keeps what they return."""
+        try:
+            returns = launcher.launch(jobs, initial_job_idx=first)
+        except BrokenProcessPool as error:
+            raise TrustbenchError(
+                "a worker process died (killed, or out of memory); what had finished is kept: "
+                "run the same command again, with fewer jobs at once."
+            ) from error
+        self.results.extend(r.return_value for r in returns)
+        return returns
+
+    def _start(
+        self, arms: Mapping[str, Arm], config: DictConfig, hydra: Any, *, sweep: bool
+    ) -> None:
+        experiment = next(iter(arms.values())).experiment
+        self.asked = Asked(arms, experiment, _table(config, hydra), sweep)
+        self.begin(self.asked)
+
+    @staticmethod
+    def _options(master: Any) -> Callable[[str], list[str]]:
+        return lambda group: list(discover(group, _sources(master.hydra)))
+
+
+def arm_of(config: DictConfig, hydra: Any) -> Arm:
+    """The arm of a composed configuration and Hydra's own part of it.
+
+    Raises:
+        ConfigError: every problem of the configuration.
+    """
+    own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
+    missing = sorted(OmegaConf.missing_keys(own))
+    if missing:
+        raise ConfigError([f"{key} has no value yet; give {key}=VALUE." for key in missing])
+    plain = OmegaConf.to_container(own, resolve=True)
+    assert isinstance(plain, dict)
+    experiment = str(hydra.runtime.choices.get("experiment") or "default")
+    return assemble({str(k): v for k, v in plain.items()}, experiment)
+
+
+def _table(config: DictConfig, hydra: Any) -> Path:
+    """The file of the registered table, which a run may choose but not change."""
+    name = str(hydra.runtime.choices.get("table"))
+    path = discover("table", _sources(hydra)).get(name)
+    if path is None or OmegaConf.load(path) != config.table:
+        raise ConfigError(
+            f"table is not the registered table {name!r}; a table is fixed before anything "
+            "runs: copy its file, edit the copy, and choose that with table=NAME."
+        )
+    return path
+
+
+def _sources(hydra: Any) -> list[Path]:
+    return [Path(s.path) for s in hydra.runtime.config_sources if s.schema == "file"]

@@ -1,0 +1,101 @@
+"""Plugins: found by their YAML files, built from their configuration, imported only if allowed."""
+
+import importlib
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from trustbench.binding import bind
+from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
+from trustbench.errors import ConfigError, did_you_mean
+
+GROUP = "trustbench.plugins"
+"""The entry-point group of packages that bring plugins: a module, and its `conf` folder."""
+
+CONTRACTS: Mapping[str, type[Plugin]] = {
+    "dataset": Dataset,
+    "model": Model,
+    "intervention": Intervention,
+    "evaluator": Evaluator,
+}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A YAML file as `trustbench list` shows it."""
+
+    name: str
+    path: Path
+
+    @property
+    def description(self) -> str:
+        """The file's first comment line, without its mark; empty when it has none."""
+        lines = self.path.read_text(encoding="utf-8").splitlines()
+        first = lines[0] if lines else ""
+        return first.lstrip("# ").strip() if first.startswith("#") else ""
+
+
+def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
+    """Every option of a config group, {name: YAML file}, sorted; an earlier folder wins."""
+    found: dict[str, Path] = {}
+    for folder in conf_dirs:
+        for path in sorted((folder / kind).glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def build(
+    kind: str, name: str, node: Any, key: str, allowed: Collection[str] = ()
+) -> Plugin:
+    """The plugin that `node`, found at `key` of the configuration, describes.
+
+    `allowed` are modules beside trustbench's and the entry points' below which a class may be
+    imported (the config key `plugins`).
+
+    Raises:
+        ConfigError: every problem of the node, each one sentence.
+    """
+    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+        raise ConfigError(
+            f"{key} is {node!r}; give a mapping with `_target_`, the class of a {kind}."
+        )
+    cls = _class(kind, node["_target_"], f"{key}._target_", allowed)
+    params = {k: v for k, v in node.items() if k not in ("_target_", "name")}
+    return bind(cls, params, key)
+
+
+def registered() -> tuple[EntryPoint, ...]:
+    """The entry points of installed packages that bring plugins."""
+    return tuple(entry_points(group=GROUP))
+
+
+def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[Plugin]:
+    module_name, _, class_name = target.rpartition(".")
+    homes = ("trustbench", *(e.module for e in registered()), *allowed)
+    if not any(module_name == h or module_name.startswith(f"{h}.") for h in homes):
+        raise ConfigError(
+            f"{key} is {target!r}, outside of the modules that may be imported "
+            f"({', '.join(homes)}); add its module to the list: 'plugins=[{module_name}]'."
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(
+            f"{key} is {target!r}, but {error}; "
+            "put the folder of the module on PYTHONPATH or install it."
+        ) from error
+    contract = CONTRACTS[kind]
+    cls = getattr(module, class_name, None)
+    if not isinstance(cls, type) or not issubclass(cls, contract) or cls is contract:
+        names = [
+            n
+            for n, c in vars(module).items()
+            if isinstance(c, type) and issubclass(c, contract) and c is not contract
+        ]
+        raise ConfigError(
+            f"{key} is {target!r}, which is no {contract.__name__} class of {module_name}; "
+            + did_you_mean(class_name, names)
+        )
+    return cls
