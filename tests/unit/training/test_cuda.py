@@ -1,0 +1,74 @@
+"""The same training on CUDA as on the CPU, to tolerance; skipped where there is no CUDA device."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from trustbench.arms import Protocol
+from trustbench.contracts import Model, Schedule
+from trustbench.interventions.dpsgd import DPSGD
+from trustbench.interventions.pgd_at import PGDAdversarialTraining
+from trustbench.seeding import Streams
+from trustbench.training import engines, loop
+from trustbench.training.replicates import initial_parameters, membership
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+
+
+class TinyMLP(Model):
+    def build(self, problem):
+        return nn.Sequential(nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2))
+
+
+class TinyCNN(Model):
+    def build(self, problem):
+        layers = nn.Unflatten(1, (1, problem.n_features)), nn.Conv1d(1, 4, 3), nn.GroupNorm(2, 4)
+        return nn.Sequential(*layers, nn.Tanh(), nn.Flatten(), nn.Linear(16, 2))
+
+
+def train(problem, model, interventions, device, engine="stacked"):
+    streams, device = Streams(0), torch.device(device)
+    inside = membership(problem, Protocol(replicates=4), streams)
+    schedule = Schedule("memorising", epochs=4, batch_size=32, lr=0.1, momentum=0.9)
+    rule = None
+    for i in interventions:
+        rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
+    made = loop.Trainer(
+        problem=problem,
+        engine=engines.choose(engine, model.build(problem), problem, device),
+        interventions=interventions,
+        schedule=rule.schedule if rule else schedule,
+        rule=rule and replace(rule, sigma=0.0),  # noise of a CUDA generator is another stream
+        membership=inside,
+        streams=streams,
+        device=device,
+        patience=10,
+    )
+    params = initial_parameters(model, problem, 4, streams, device)
+    params = {n: p.double() for n, p in params.items()}
+    return loop.train(made, params, lambda *_: None).params
+
+
+@pytest.mark.parametrize("model", [TinyMLP(), TinyCNN()], ids=["mlp", "cnn"])
+@pytest.mark.parametrize(
+    "interventions",
+    [(), (DPSGD(epsilon=5.0, epochs=4, batch_size=32),)],
+    ids=["plain", "dp"],
+)
+@pytest.mark.parametrize("engine", ["stacked", "opacus"])
+def test_cuda_trains_the_replicates_of_the_cpu(problem, model, interventions, engine):
+    cpu = train(problem, model, interventions, "cpu", engine)
+    cuda = train(problem, model, interventions, "cuda", engine)
+    for name, p in cpu.items():
+        torch.testing.assert_close(cuda[name].cpu(), p, rtol=1e-7, atol=1e-9)
+
+
+def test_adversarial_training_repeats_on_cuda(problem):
+    first, second = (train(problem, TinyMLP(), (PGDAdversarialTraining(),), "cuda") for _ in "ab")
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=1e-6, atol=1e-8)
