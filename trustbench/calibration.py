@@ -1,0 +1,75 @@
+"""Calibration errors and selective risk of predicted probabilities."""
+
+from typing import Literal
+
+import numpy as np
+
+from trustbench.contracts import Array
+
+
+def top_label(probabilities: Array, y: Array) -> tuple[Array, Array]:
+    """(confidence [R, n], hit [R, n]) of the most probable class; probabilities [R, n, C]."""
+    return probabilities.max(axis=-1), (probabilities.argmax(axis=-1) == y).astype(np.float64)
+
+
+def ece(
+    confidence: Array, hit: Array, bins: int = 15, binning: Literal["mass", "width"] = "mass"
+) -> Array:
+    """Expected calibration error [R]: mean over rows of |confidence - accuracy| of their bin.
+
+    Args:
+        confidence: [R, n] in [0, 1].
+        hit: [R, n], 1 where the decision is right.
+        bins: number of bins.
+        binning: `mass` = as many rows in every bin, ties kept in row order; `width` = intervals
+            (k/bins, (k+1)/bins], the classical form.
+
+    Reference: Guo et al. 2017, arXiv 1706.04599, Eq. 3; Nixon et al. 2019, arXiv 1904.01685
+    (equal mass).
+
+    >>> c, h = np.array([[0.6, 0.6, 0.9, 0.9]]), np.array([[1.0, 0.0, 1.0, 1.0]])
+    >>> round(float(ece(c, h, bins=2)[0]), 3)
+    0.1
+    """
+    n = confidence.shape[1]
+    if binning == "mass":
+        order = np.argsort(confidence, axis=1, kind="stable")
+        gaps = np.take_along_axis(confidence - hit, order, axis=1)
+        # Rows k n / bins to (k + 1) n / bins; bins beyond n stay empty.
+        edges = np.arange(bins + 1) * n // bins
+        running = np.concatenate([np.zeros((len(gaps), 1)), gaps.cumsum(axis=1)], axis=1)
+        return np.asarray(np.abs(np.diff(running[:, edges], axis=1)).sum(axis=1) / n)
+    index = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
+    flat = (index + bins * np.arange(len(index))[:, None]).ravel()
+    sums = np.bincount(flat, (confidence - hit).ravel(), minlength=bins * len(index))
+    return np.asarray(np.abs(sums.reshape(-1, bins)).sum(axis=1) / n)
+
+
+def nll(log_probabilities: Array, y: Array) -> Array:
+    """Mean negative log-likelihood [R], nats; log-probabilities [R, n, C]."""
+    return np.asarray(-log_probabilities[:, np.arange(len(y)), y].mean(axis=1))
+
+
+def brier(probabilities: Array, y: Array) -> Array:
+    """Brier score [R], the squared error summed over classes: 0 is best, 2 worst.
+
+    Reference: Brier 1950, Eq. 2 (twice the one-class form that is common for binary tasks).
+
+    >>> brier(np.array([[[0.8, 0.2]]]), np.array([0])).round(2).tolist()
+    [0.08]
+    """
+    truth = np.eye(probabilities.shape[-1])[y]
+    return np.asarray(np.square(probabilities - truth).sum(axis=-1).mean(axis=-1))
+
+
+def aurc(confidence: Array, hit: Array) -> Array:
+    """Area under the risk-coverage curve [R]: mean error of the k surest rows, over all k.
+
+    Reference: Geifman et al. 2019, arXiv 1805.08206, section 2.
+
+    >>> aurc(np.array([[0.9, 0.6]]), np.array([[1.0, 0.0]])).tolist()  # risks 0 and 1/2
+    [0.25]
+    """
+    order = np.argsort(-confidence, axis=1, kind="stable")
+    errors = np.take_along_axis(1 - hit, order, axis=1).cumsum(axis=1)
+    return np.asarray((errors / np.arange(1, errors.shape[1] + 1)).mean(axis=1))

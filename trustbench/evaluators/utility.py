@@ -1,0 +1,95 @@
+"""What a system is for: accuracy, balanced accuracy, ranking, and the train-test gap."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from trustbench.aspects import Aspect
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, SplitName, System
+from trustbench.groups import means
+
+
+@dataclass(frozen=True)
+class Utility(Evaluator):
+    """Accuracy of the deployed decisions, printed beside the five aspects.
+
+    `accuracy`, `balanced_accuracy` (mean recall of the classes) and `auc` (two classes only)
+    are of the test set; `train_test_gap` is the accuracy of each replicate on the pool rows it
+    was trained on, less its test accuracy.
+
+    Reference: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
+    """
+
+    aspect: ClassVar[Aspect | None] = None
+    reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"
+
+    def measure(self, system: System) -> Measured:
+        """Four measurements; `auc` is missing with its reason on other than two classes."""
+        _, y, _ = system.problem.rows("test")
+        hit = _hits(system, "test")
+        accuracy = hit.mean(axis=1)
+        recall = means(hit, y, len(system.problem.classes))
+        found = [
+            _fraction("accuracy", accuracy, len(y)),
+            _fraction("balanced_accuracy", np.nanmean(recall, axis=1), len(y)),
+            _train_test_gap(system, accuracy),
+        ]
+        reason = _no_auc(system, y)
+        if reason is None:
+            logits = system.split_logits("test").double()
+            auc = ranking_auc((logits[..., 1] - logits[..., 0]).cpu().numpy(), y)
+            found.insert(2, _fraction("auc", auc, len(y)))
+        return Measured(tuple(found), missing={} if reason is None else {"auc": reason})
+
+
+def ranking_auc(scores: Array, y: Array) -> Array:
+    """How often a row of class 1 outscores one of class 0, ties half: [R] of scores [R, n].
+
+    >>> ranking_auc(np.array([[0.1, 0.4, 0.35, 0.8]]), np.array([0, 0, 1, 1])).tolist()
+    [0.75]
+    """
+    from scipy.stats import rankdata
+
+    ranks = rankdata(scores, axis=1)
+    ones = int(y.sum())
+    u = ranks[:, y == 1].sum(axis=1) - ones * (ones + 1) / 2
+    return np.asarray(u / (ones * (len(y) - ones)))
+
+
+def _hits(system: System, split: SplitName) -> Array:
+    """1 where the deployed decision is right: float64 [R, n]."""
+    X, y, group = system.problem.rows(split)
+    if system.decider is None:
+        decisions = system.split_logits(split).argmax(-1)
+    else:
+        decisions = system.decide(system.tensor(X), group)
+    return np.asarray(decisions.cpu().numpy() == y, dtype=np.float64)
+
+
+def _train_test_gap(system: System, accuracy: Array) -> Measurement:
+    hit, member = _hits(system, "train"), system.membership
+    members = (hit * member).sum(axis=1) / member.sum(axis=1)
+    return Measurement(
+        "train_test_gap",
+        members - accuracy,
+        higher_is_better=False,
+        unit="fraction",
+        n=len(system.problem.splits["test"]),
+        lower=-1.0,
+        upper=1.0,
+    )
+
+
+def _no_auc(system: System, y: Array) -> str | None:
+    if not system.problem.binary:
+        return f"auc needs two classes; this task has {len(system.problem.classes)}"
+    if len(np.unique(y)) < 2:
+        return "auc needs both classes in the test set"
+    return None
+
+
+def _fraction(name: str, values: Array, n: int) -> Measurement:
+    return Measurement(
+        name, values, higher_is_better=True, unit="fraction", n=n, lower=0.0, upper=1.0
+    )

@@ -1,0 +1,62 @@
+"""Means by group, gaps between groups, and what a gap would be if groups meant nothing."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from trustbench.contracts import Array
+from trustbench.seeding import Streams
+
+
+def sizes(group: Array, n_groups: int) -> Array:
+    """Rows of each group: int64 [G].
+
+    >>> sizes(np.array([0, 2, 2]), 3).tolist()
+    [1, 0, 2]
+    """
+    return np.asarray(np.bincount(group, minlength=n_groups))
+
+
+def means(values: Array, group: Array, n_groups: int) -> Array:
+    """Mean of values [..., n] in each group of rows [n]: [..., G]; NaN for an empty group.
+
+    >>> means(np.array([[1.0, 3.0, 5.0]]), np.array([0, 0, 1]), 2).tolist()
+    [[2.0, 5.0]]
+    """
+    member = np.equal.outer(group, np.arange(n_groups)).astype(np.float64)
+    count = member.sum(axis=0)
+    total = np.asarray(values, dtype=np.float64) @ member
+    out = np.full(total.shape, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return out
+
+
+def gap(by_group: Array) -> Array:
+    """Largest less smallest over the last axis: [..., G] -> [...].
+
+    >>> gap(np.array([[0.5, 0.75, 1.0]])).tolist()
+    [0.5]
+    """
+    return np.asarray(by_group.max(axis=-1) - by_group.min(axis=-1))
+
+
+def permuted(
+    statistic: Callable[[Array], Array], values: Array, streams: Streams, permutations: int
+) -> Array:
+    """The mean of a statistic over random reassignments of the rows, [R].
+
+    What remains of a gap when groups mean nothing: gaps of maxima are above 0 by chance alone.
+    Replicate r draws from its own stream, so its number does not depend on R.
+
+    Args:
+        statistic: [P, n] -> [P]; it fixes the group of each position.
+        values: [R, n].
+        streams: the run's streams.
+        permutations: P, per replicate.
+    """
+    out = np.empty(len(values))
+    for r, row in enumerate(values):
+        rng = streams.numpy("controls", r)
+        shuffled = rng.permuted(np.broadcast_to(row, (permutations, len(row))), axis=1)
+        out[r] = statistic(shuffled).mean()
+    return out
