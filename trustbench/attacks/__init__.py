@@ -1,0 +1,1 @@
+"""Attacks, shared by evaluators and interventions: evasion and membership inference."""

@@ -1,0 +1,169 @@
+"""The threat model: which inputs an attacker may put in place of a clean one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trustbench.contracts import Array, Feature, Problem
+
+Norm = Literal["linf", "l2"]
+
+
+@lru_cache(maxsize=8)
+def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, Array, Array]:
+    """(weight, lower, upper), each [d]; a training loop asks for them at every step."""
+    weight, lower, upper = (np.zeros(d, dtype=np.float32) for _ in range(3))
+    for feature in features:
+        columns = list(feature.columns)
+        weight[columns] = feature.scale * feature.mutable
+        lower[columns] = feature.lower
+        upper[columns] = feature.upper
+    return weight, lower, upper
+
+
+def attackable(problem: Problem) -> bool:
+    """Whether any column of the problem may be perturbed at all."""
+    return bool(_columns(problem.features, problem.n_features)[0].any())
+
+
+@dataclass(frozen=True)
+class ThreatModel:
+    """A ball of radius `epsilon` around each clean input, cut by the box of allowed values.
+
+    A perturbation delta is measured per column in units of `weight` (scale x mutable): `linf`
+    bounds max |delta_j / weight_j| and `l2` bounds the Euclidean norm of delta / weight. Columns
+    of weight 0 never change. A clean value that already lies outside the box is not moved by
+    the clipping; it may only not go further out.
+
+    Reference: Croce et al. 2021, arXiv 2010.09670, section 2; Simonetto et al. 2024, arXiv
+    2408.07579, section 2 (boxes and immutable columns of tabular data).
+    """
+
+    norm: Norm
+    epsilon: float
+    weight: Tensor  # [*shape], >= 0
+    lower: Tensor  # [*shape]
+    upper: Tensor  # [*shape]
+
+    @classmethod
+    def of(cls, problem: Problem, norm: Norm, epsilon: float, like: Tensor) -> Self:
+        """The threat model of a problem's features, on the device and in the type of `like`."""
+        weight, lower, upper = (
+            torch.as_tensor(column, dtype=like.dtype, device=like.device).view(problem.shape)
+            for column in _columns(problem.features, problem.n_features)
+        )
+        return cls(norm, epsilon, weight, lower, upper)
+
+    def scaled(self, factor: float) -> Self:
+        """The same threat at `factor` times the radius."""
+        return replace(self, epsilon=factor * self.epsilon)
+
+    def whole_box(self) -> Self:
+        """Every column free within its bounds: what no model can resist unless it is constant."""
+        width = (self.upper - self.lower).clamp(min=0.0)
+        radius = 1.0 if self.norm == "linf" else float(width.numel()) ** 0.5
+        return replace(self, weight=width, epsilon=radius)
+
+    def bounds(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """The lowest and highest allowed value of each column, given clean X [..., *shape]."""
+        reach = self.epsilon * self.weight
+        low = torch.maximum(X - reach, torch.minimum(self.lower, X))
+        high = torch.minimum(X + reach, torch.maximum(self.upper, X))
+        return low, high
+
+    def project(
+        self, candidate: Tensor, X: Tensor, bounds: tuple[Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """The allowed input [..., *shape] that replaces `candidate`, given clean X.
+
+        For `l2` the perturbation is first shrunk to the ball and then clipped to the box, which
+        contains X, so that clipping only shortens it. `bounds` (those of X) spare their computation.
+        """
+        if self.norm == "l2":
+            delta = candidate - X
+            size = self.size(delta)
+            shrink = torch.where(size > self.epsilon, self.epsilon / size, 1.0)
+            candidate = X + delta * _last(shrink, self.weight.ndim)
+        low, high = self.bounds(X) if bounds is None else bounds
+        return torch.maximum(torch.minimum(candidate, high), low)
+
+    def size(self, delta: Tensor) -> Tensor:
+        """The norm [...] of perturbations [..., *shape] in units of `weight`."""
+        free = self.weight > 0
+        units = torch.where(free, delta / torch.where(free, self.weight, 1.0), 0.0)
+        units = units.flatten(-self.weight.ndim)
+        order = float("inf") if self.norm == "linf" else 2
+        size: Tensor = torch.linalg.vector_norm(units, ord=order, dim=-1)
+        return size
+
+    def steepest(self, gradient: Tensor) -> Tensor:
+        """The perturbation [..., *shape] of size 1 that climbs a linear function fastest."""
+        if self.norm == "linf":
+            return self.weight * gradient.sign()
+        return self.weight * _unit(self.weight * gradient, self.weight.ndim)
+
+    def random_point(self, X: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """A start [R, n, *shape] drawn uniformly from the ball around X [R, n, *shape], then cut.
+
+        One generator per replicate: replicate r's draw does not depend on how many there are.
+        """
+        if self.norm == "linf":
+            noise = 2 * draw(torch.rand, X, generators) - 1
+            return self.project(X + self.epsilon * self.weight * noise, X)
+        direction = _unit(draw(torch.randn, X, generators) * (self.weight > 0), self.weight.ndim)
+        radius = draw(torch.rand, X.flatten(2)[:, :, 0], generators)
+        radius = self.epsilon * radius ** (1 / max(1, int((self.weight > 0).sum())))
+        return self.project(X + self.weight * direction * _last(radius, self.weight.ndim), X)
+
+    def random_direction(
+        self, X: Tensor, size: Tensor, generators: Sequence[torch.Generator]
+    ) -> Tensor:
+        """X [R, n, *shape] moved by `size` [R, n] in a random direction: random signs or sphere.
+
+        The control of a directed attack: a perturbation of equal norm, cut by the same box.
+        """
+        if self.norm == "linf":
+            direction = self.weight * (2.0 * (draw(torch.rand, X, generators) < 0.5) - 1.0)
+        else:
+            noise = draw(torch.randn, X, generators) * (self.weight > 0)
+            direction = self.weight * _unit(noise, self.weight.ndim)
+        return self.project(X + direction * _last(size, self.weight.ndim), X)
+
+
+def draw(
+    kind: Callable[..., Tensor], like: Tensor, generators: Sequence[torch.Generator]
+) -> Tensor:
+    """Numbers of the shape of `like` [R, n, ...] by torch.rand or randn, one stream per replicate."""
+    return torch.stack(
+        [
+            kind(like.shape[1:], generator=g, dtype=like.dtype, device=like.device)
+            for g in generators
+        ]
+    )
+
+
+def choose(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """`new` [R, n, ...] for the points where `where` [R, n] is true, `old` for the others."""
+    return torch.where(_last(where, new.ndim - where.ndim), new, old)
+
+
+def _unit(vector: Tensor, dims: int) -> Tensor:
+    """Each vector (its last `dims` axes) at Euclidean length 1; zero stays zero.
+
+    Dividing by the largest entry first keeps the squares of tiny gradients from underflowing.
+    """
+    flat = vector.flatten(-dims)
+    tiny = torch.finfo(vector.dtype).tiny
+    flat = flat / flat.abs().amax(-1, keepdim=True).clamp(min=tiny)
+    length: Tensor = torch.linalg.vector_norm(flat, dim=-1, keepdim=True)
+    return (flat / length.clamp(min=tiny)).view_as(vector)
+
+
+def _last(values: Tensor, dims: int) -> Tensor:
+    """`values` with `dims` axes of length 1 appended."""
+    return values.reshape(*values.shape, *[1] * dims)

@@ -1,0 +1,123 @@
+"""Projected gradient descent on all replicates and points at once, and the worst case per point."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trustbench.attacks.evasion.box import ThreatModel, choose
+from trustbench.contracts import Forward
+
+Loss = Literal["ce", "margin"]
+
+
+def margin(logits: Tensor, y: Tensor) -> Tensor:
+    """The largest other logit minus the true one, [...]; at or above 0 the point is fooled.
+
+    Scaling the logits scales it, so unlike cross-entropy it does not vanish on confident points.
+
+    >>> margin(torch.tensor([[2.0, 0.5, -1.0]]), torch.tensor([0])).item()
+    -1.5
+    """
+    true = y.expand(logits.shape[:-1]).unsqueeze(-1)
+    other = logits.scatter(-1, true, -torch.inf).amax(-1)
+    return other - logits.gather(-1, true).squeeze(-1)
+
+
+def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy [...] of logits [..., C]."""
+    target = y.expand(logits.shape[:-1])
+    flat = F.cross_entropy(logits.flatten(0, -2), target.flatten(), reduction="none")
+    return flat.view(target.shape)
+
+
+LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin}
+
+
+@dataclass
+class Worst:
+    """The worst allowed input found so far for each replicate and point.
+
+    `score` [R, n] is what made it the worst (larger is worse). Merging two is the worst of both.
+    """
+
+    X: Tensor  # [R, n, *shape]
+    score: Tensor  # [R, n]
+
+    def offer(self, X: Tensor, score: Tensor) -> None:
+        """Takes over the points of X [R, n, *shape] whose score [R, n] is larger."""
+        better = score > self.score
+        self.X = choose(better, X, self.X)
+        self.score = torch.where(better, score, self.score)
+
+    @property
+    def fooled(self) -> Tensor:
+        """Which points are fooled, bool [R, n]; only where the score is the margin."""
+        return self.score >= 0
+
+
+def input_gradient(forward: Forward, X: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """The gradient [R, n, *shape] of the loss in X [R, n, *shape], and the logits [R, n, C].
+
+    No parameter's `.grad` is touched: the gradient is taken with respect to X alone.
+    """
+    with torch.enable_grad():
+        X = X.detach().requires_grad_()
+        logits = forward(X)
+        (gradient,) = torch.autograd.grad(LOSSES[loss](logits, y).sum(), X)
+    return gradient, logits.detach()
+
+
+def pgd(
+    forward: Forward,
+    X: Tensor,
+    y: Tensor,
+    threat: ThreatModel,
+    generators: Sequence[torch.Generator],
+    *,
+    steps: int,
+    loss: Loss,
+    worst_by: Loss = "margin",
+) -> Worst:
+    """The worst of all iterates of one PGD run from a random start, and of the clean point.
+
+    Args:
+        forward: logits [R, n, C] of inputs [R, n, *shape].
+        X: clean inputs [R, n, *shape].
+        y: true labels, int64 [n] or [R, n].
+        threat: what may be changed, and by how much.
+        generators: one per replicate; used for the random start only.
+        steps: gradient steps, each of 2.5 epsilon / steps.
+        loss: what the steps climb.
+        worst_by: which loss picks the worst iterate.
+
+    Reference: Madry et al. 2018, arXiv 1706.06083, section 2.1; margin loss as in Carlini &
+    Wagner 2017, arXiv 1608.04644, section V.A (f6).
+    """
+    score = LOSSES[worst_by]
+    with torch.no_grad():
+        worst = Worst(X, score(forward(X), y))
+    current, bounds = threat.random_point(X, generators), threat.bounds(X)
+    for _ in range(steps):
+        gradient, logits = input_gradient(forward, current, y, loss)
+        worst.offer(current, score(logits, y))
+        current = ascend(current, gradient, X, threat, 2.5 / steps, bounds)
+    with torch.no_grad():
+        worst.offer(current, score(forward(current), y))
+    return worst
+
+
+def ascend(
+    current: Tensor,
+    gradient: Tensor,
+    X: Tensor,
+    threat: ThreatModel,
+    fraction: float,
+    bounds: tuple[Tensor, Tensor],
+) -> Tensor:
+    """`current` after one step of `fraction` of the radius along the gradient, projected."""
+    step = fraction * threat.epsilon * threat.steepest(gradient)
+    return threat.project(current + step, X, bounds)

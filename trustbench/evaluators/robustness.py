@@ -1,0 +1,196 @@
+"""Accuracy under evasion: the worst case per point over four attacks, with masking flags."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.masking import Signs, zero_gradient_share
+from trustbench.attacks.evasion.pgd import Loss, Worst, margin, pgd
+from trustbench.attacks.evasion.square import square
+from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, System
+
+# The random stream of each attack, see targets.generators.
+PGD_STREAM: dict[Loss, int] = {"ce": 0, "margin": 1}
+SQUARE_STREAM, TRANSFER_STREAM, CURVE_STREAM = 2, 3, 4
+
+
+@dataclass(frozen=True)
+class Robustness(Evaluator):
+    """Accuracy where an attacker may move each point within a ball and the box of its features.
+
+    A point counts as robust only where the true logit stays strictly the largest under PGD on
+    cross-entropy, PGD on the logit margin, a gradient-free Square search, and points crafted on
+    the same replicate of the baseline. All arms and replicates are attacked on the same points.
+
+    `points`: at most so many rows of the test split. `steps`, `restarts`: of each PGD attack.
+    `queries`: of the Square search. `min_group`: points that a group needs.
+
+    Reference: Croce & Hein 2020, arXiv 2003.01690 (worst case of diverse attacks); Athalye et
+    al. 2018, arXiv 1802.00420, section 3.1 (signs of gradient masking).
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+    restarts: Annotated[int, Field(ge=1)] = 2
+    queries: Annotated[int, Field(ge=1)] = 300
+    points: Annotated[int, Field(ge=1)] = 400
+    min_group: Annotated[int, Field(ge=1)] = 20
+
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that no column may be perturbed."""
+        if attackable(system.problem):
+            return None
+        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+
+    def measure(self, system: System) -> Measured:
+        """`racc` first; then its parts, groups, sanity curve and masking flags."""
+        at = targets(system, self.points)
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        clean = margin(system.logits(at.X, ROWS), at.y) < 0
+        first, every = self._pgd(system, at, threat)
+        survives = {"pgd": every, "square": self._square(system, at, threat)}
+        missing = {}
+        if system.baseline is None:
+            missing["racc_transfer"] = "this arm is the baseline that points transfer from"
+        else:
+            survives["transfer"] = clean & self._transfer(system, system.baseline, at, threat)
+        robust = torch.stack(list(survives.values())).all(0)
+        shares = {"racc": _share(robust), "acc": _share(clean)}
+        if bool((shares["acc"] > 0).all()):
+            shares["racc_cond"] = shares["racc"] / shares["acc"]
+        else:
+            missing["racc_cond"] = "a replicate has no correct point to be robust on"
+        shares |= {f"racc_{name}": _share(kept) for name, kept in survives.items()}
+        groups, left_out = self._groups(robust, at.group, len(system.problem.groups))
+        if not groups:
+            missing |= dict.fromkeys(("worst_group_racc", "racc_gap"), left_out)
+        checks = self._checks(system, at, threat, survives, _share(first) - _share(every))
+        n = len(at.y)
+        return Measured(
+            measurements=(
+                *(_fraction(k, v, n, diagnostic=k == "acc") for k, v in (shares | groups).items()),
+                *(_fraction(k, v, n, diagnostic=True) for k, v in checks.items()),
+            ),
+            arrays={"robust": robust.cpu().numpy()},
+            facts={"norm": self.norm, "epsilon": self.epsilon, "groups_left_out": left_out},
+            missing=missing,
+        )
+
+    def _pgd(self, system: System, at: Targets, threat: ThreatModel) -> tuple[Tensor, Tensor]:
+        """Which points survive the first restart, and which survive all: bool [R, n]."""
+        survives = torch.ones_like(at.X.flatten(2)[:, :, 0], dtype=torch.bool)
+        first = survives
+        for restart in range(self.restarts):
+            for loss, stream in PGD_STREAM.items():
+                chance = generators(system, stream, restart)
+                survives = survives & ~self._climb(system.forward, at, threat, chance, loss).fooled
+            first = survives if restart == 0 else first
+        return first, survives
+
+    def _climb(
+        self,
+        forward: Forward,
+        at: Targets,
+        threat: ThreatModel,
+        chance: list[torch.Generator],
+        loss: Loss,
+    ) -> Worst:
+        """One PGD run on all points."""
+        attack = partial(
+            pgd, forward, threat=threat, generators=chance, steps=self.steps, loss=loss
+        )
+        return in_chunks(attack, at.X, at.y)
+
+    def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
+        """Which points survive the gradient-free search: bool [R, n]."""
+        chance = generators(system, SQUARE_STREAM)
+        attack = partial(
+            square, system.forward, threat=threat, generators=chance, queries=self.queries
+        )
+        return ~in_chunks(attack, at.X, at.y).fooled
+
+    def _transfer(
+        self, system: System, baseline: Forward, at: Targets, threat: ThreatModel
+    ) -> Tensor:
+        """Which points the system gets right where the baseline's replicates were attacked."""
+        chance = generators(system, TRANSFER_STREAM)
+        crafted = self._climb(baseline, at, threat, chance, "margin").X
+        return margin(system.logits(crafted, ROWS), at.y) < 0
+
+    def _groups(self, robust: Tensor, group: Array, count: int) -> tuple[dict[str, Tensor], str]:
+        """Robust accuracy of the worst group and the gap between groups, and who was left out."""
+        sizes = np.bincount(group, minlength=count)
+        large = [g for g in range(count) if sizes[g] >= self.min_group]
+        left_out = ", ".join(str(g) for g in range(count) if g not in large)
+        if len(large) < 2:
+            return {}, f"needs two groups with {self.min_group} points each; largest: {sizes.max()}"
+        rates = torch.stack([_share(robust[:, group == g]) for g in large])
+        gap = rates.amax(0) - rates.amin(0)
+        return {"worst_group_racc": rates.amin(0), "racc_gap": gap}, left_out
+
+    def _checks(
+        self,
+        system: System,
+        at: Targets,
+        threat: ThreatModel,
+        survives: Mapping[str, Tensor],
+        restart_gain: Tensor,
+    ) -> dict[str, Tensor]:
+        """The sanity curve (one margin PGD at other radii) and the signs of masking, each [R]."""
+        radii = {"half": threat.scaled(0.5), "double": threat.scaled(2), "box": threat.whole_box()}
+        out = {}
+        for name, other in radii.items():
+            chance = generators(system, CURVE_STREAM)
+            run = self._climb(system.forward, at, other, chance, "margin")
+            out[f"racc_{name}"] = _share(~run.fooled)
+        others = [kept for name, kept in survives.items() if name != "pgd"]
+        for name, kept in survives.items():
+            if name != "pgd":
+                out[f"{name}_only"] = _share(survives["pgd"] & ~kept)
+        signs = Signs(
+            zero_gradient=zero_gradient_share(system.forward, at.X, at.y),
+            gradient_free_gain=_share(survives["pgd"])
+            - torch.stack([_share(kept) for kept in others]).amin(0),
+            restart_gain=restart_gain,
+            robust_in_box=out["racc_box"],
+            chance=1 / len(system.problem.classes),
+        )
+        out |= {"zero_gradient": signs.zero_gradient, "restart_gain": restart_gain}
+        return out | {"masking": signs.flags()}
+
+
+# Measurements of which less is better; of the others more is.
+LESS_IS_BETTER = frozenset(
+    ("racc_gap", "square_only", "transfer_only", "zero_gradient", "restart_gain", "masking")
+)
+
+
+def _share(points: Tensor) -> Tensor:
+    """The fraction of points that are true: bool [R, n] -> float64 [R]."""
+    return points.double().mean(1)
+
+
+def _fraction(name: str, values: Tensor, n: int, *, diagnostic: bool) -> Measurement:
+    return Measurement(
+        name=name,
+        values=values.cpu().numpy(),
+        higher_is_better=name not in LESS_IS_BETTER,
+        unit="flag" if name == "masking" else "fraction",
+        n=n,
+        lower=0.0,
+        upper=1.0,
+        diagnostic=diagnostic,
+    )
