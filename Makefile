@@ -1,0 +1,101 @@
+# `make help` lists what there is. Nothing here needs more than make, a shell and Python.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+# Stamps hold a digest of what they were made from, so neither a fresh checkout's file times nor
+# an untouched pyproject.toml installs anything again; a moved folder does.
+KEY    := $(shell { cat pyproject.toml; pwd; } | cksum | cut -d' ' -f1)
+STAMPS := $(VENV)/.stamps
+BASE   := $(STAMPS)/base-$(KEY)
+TEST   := $(STAMPS)/test-$(KEY)
+
+# One thread per process: two test processes with two threads each are slower than both with one.
+RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+WORKERS   ?= 2
+# What a machine without CUDA and internet runs; `slow` tests are part of it.
+MARKS     := not gpu and not science and not network
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-test run test test-fast test-science test-gpu check lint golden bench \
+        coverage hooks wheel clean
+
+help:  ## This list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | \
+	  awk -F'\t' '{ printf "  make %-13s %s\n", $$1, $$2 }'
+
+run: $(BASE)  ## Set up, then train, measure and print the dp_vs_fairness table (offline)
+	$(BIN)/python $(BIN)/trustbench run +experiment=dp_vs_fairness
+
+test: $(TEST)  ## Set up, then run every test that needs no GPU, no network and no long statistics
+	$(RUN_TESTS) -n $(WORKERS) -m "$(MARKS)"
+
+setup: $(BASE)  ## Make .venv and install trustbench (a clean install downloads several GB: torch)
+
+setup-test: $(TEST)  ## The same, with what tests and lint need
+
+check: lint test  ## What CI runs: lint, types, import rules, tests
+
+lint: $(TEST)  ## ruff, ruff format, mypy --strict, import-linter
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python $(BIN)/lint-imports
+
+test-fast: $(TEST)  ## Tests under five seconds each
+	$(RUN_TESTS) -n $(WORKERS)
+
+test-science: $(TEST)  ## Statistical claims; minutes
+	$(RUN_TESTS) -m science
+
+test-gpu: $(TEST)  ## Tests that need CUDA
+	$(RUN_TESTS) -m gpu
+
+coverage: $(TEST)  ## Tests with branch coverage
+	$(RUN_TESTS) -n $(WORKERS) -m "$(MARKS)" --cov --cov-report=term-missing
+
+golden: $(TEST)  ## Write golden files anew and show what moved; reviewers read that diff
+	TRUSTBENCH_UPDATE_GOLDEN=1 $(RUN_TESTS) -m "$(MARKS)" -k golden
+	git --no-pager diff --stat --patch -- tests
+
+bench: $(BASE)  ## Time the main commands; prints machine, n and ratios
+	for script in scripts/bench_*.py; do $(BIN)/python $$script || exit; done
+
+hooks: $(TEST)  ## Install the pre-commit hooks
+	$(BIN)/python -m pip install -q 'pre-commit>=4'
+	$(BIN)/pre-commit install
+
+wheel: $(TEST)  ## Build dist/*.whl
+	$(BIN)/python -m build --wheel --no-isolation
+
+clean:  ## Remove caches and builds; .venv and outputs stay
+	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
+
+# --- set-up ------------------------------------------------------------------------------------
+
+RECENT  := import sys; sys.exit(sys.version_info < (3, 11))
+TOO_OLD := trustbench needs Python 3.11 or newer, and `$(PYTHON)` is missing or older; \
+  name one that is new enough: make PYTHON=python3.12 $(MAKECMDGOALS)
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Byte code is made once here: under PYTHONDONTWRITEBYTECODE each later import would make it again,
+# three times slower. Templates in site-packages that are no Python are none of our business.
+COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+
+$(STAMPS)/venv:
+	@$(PYTHON) -c '$(RECENT)' 2>/dev/null || { echo '$(TOO_OLD)' >&2; exit 2; }
+	@if [ -x $(BIN)/python ] && ! $(BIN)/python -c '$(RECENT)'; then \
+	  echo '$(VENV) was made with an older Python; remove it and run make again.' >&2; exit 2; fi
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+# pip leaves alone what satisfies pyproject.toml, so a stale stamp downloads nothing again.
+$(BASE): $(STAMPS)/venv
+	@echo 'Installing trustbench; the first time this downloads several GB, most of it torch.'
+	$(PIP) -e .
+	@$(COMPILE)
+	@rm -f $(STAMPS)/base-* && touch $@
+
+$(TEST): $(BASE)
+	$(PIP) -e '.[test]'
+	@$(COMPILE)
+	@rm -f $(STAMPS)/test-* && touch $@
