@@ -2,7 +2,6 @@
 
 import importlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,6 @@ CONTRACTS: Mapping[str, type[Plugin]] = {
 }
 
 
-@dataclass(frozen=True)
-class Listed:
-    """A YAML file as `trustbench list` shows it."""
-
-    name: str
-    path: Path
-
-    @property
-    def description(self) -> str:
-        """The file's first comment line, without its mark; empty when it has none."""
-        lines = self.path.read_text(encoding="utf-8").splitlines()
-        first = lines[0] if lines else ""
-        return first.lstrip("# ").strip() if first.startswith("#") else ""
-
-
 def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
     """Every option of a config group, {name: YAML file}, sorted; an earlier folder wins."""
     found: dict[str, Path] = {}
@@ -44,6 +28,17 @@ def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
         for path in sorted((folder / kind).glob("*.yaml")):
             found.setdefault(path.stem, path)
     return dict(sorted(found.items()))
+
+
+def describe(path: Path) -> str:
+    """The first comment line of a YAML file that is no run line or package, without its mark."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.lstrip("# ").strip()
+        if text and not text.startswith(("run:", "@package")):
+            return text
+    return ""
 
 
 def build(

@@ -67,11 +67,10 @@ def composed_arm(config: DictConfig) -> Arm:
 
 
 def _generate(dirs: Sequence[Path]) -> None:
-    """`evaluator=all`: every evaluator there is. `intervention=none`: the baseline."""
+    """`evaluator=all`: every evaluator there is, the user's own among them."""
     store = ConfigStore.instance()
     everyone = list(discover("evaluator", dirs))
     store.store(group="evaluator", name="all", node={"defaults": everyone}, provider="trustbench")
-    store.store(group="intervention", name="none", node={}, provider="trustbench")
 
 
 def _from_hydra(error: BaseException) -> bool:
@@ -86,8 +85,7 @@ def _from_hydra(error: BaseException) -> bool:
 
 def _explained(error: BaseException, command: Command) -> str:
     def options(group: str) -> list[str]:
-        generated = {"evaluator": ["all"], "intervention": ["none"]}.get(group, [])
-        return [*discover(group, command.dirs), *generated]
+        return [*discover(group, command.dirs), *(["all"] if group == "evaluator" else [])]
 
     return sentence(error, _known(error, command), options)
 

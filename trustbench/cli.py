@@ -1,0 +1,81 @@
+"""The command line: finds the subcommand, and turns every way to end into an exit code.
+
+0 ok, 1 an arm failed or trustbench did, 2 usage or configuration, 130 interrupted. Only the
+standard library is imported here, so that `trustbench --help` answers at once.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from trustbench import __version__
+from trustbench.errors import TrustbenchError, UserError, did_you_mean
+
+COMMANDS = {
+    "run": "compose, train, measure, log; a sweep prints its table at the end",
+    "summarize": "the table of stored records, in any format",
+    "list": "datasets, models, interventions, evaluators, metrics, experiments, tables",
+    "data": "list, download and check the files of the datasets",
+    "sync": "upload records that the tracking server does not have yet",
+}
+MODULES = {"list": "listing"}  # a module called `list` would shadow the type in its own code
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of `trustbench ARGV`."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        code = _dispatch(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has gone (`| head`). Nothing may be written to it again, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print("trustbench: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    except TrustbenchError as error:
+        for line in str(error).splitlines():
+            print(f"trustbench: {line}", file=sys.stderr)
+        return 2 if isinstance(error, UserError) else 1
+    except Exception:  # noqa: BLE001  # our bug: the whole trace, and an exit code that says so
+        traceback.print_exc()
+        return 1
+    return code
+
+
+def usage() -> str:
+    """What `trustbench --help` prints."""
+    lines = [f"  {name:<10} {about}" for name, about in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: trustbench COMMAND [...]",
+            "",
+            "What improving one aspect of trustworthy AI does to the others.",
+            "",
+            *lines,
+            "",
+            "`trustbench COMMAND --help` describes each; `trustbench --version` prints "
+            f"{__version__}.",
+            "Start with: trustbench run +experiment=dp_vs_fairness",
+        ]
+    )
+
+
+def _dispatch(args: list[str]) -> int:
+    if not args:
+        raise UserError(f"no command was given. {did_you_mean('', COMMANDS)}")
+    name, *rest = args
+    if name in ("-h", "--help", "help"):
+        print(usage())
+        return 0
+    if name == "--version":
+        print(f"trustbench {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UserError(f"unknown command {name!r}; {did_you_mean(name, COMMANDS)}")
+    module = importlib.import_module(f"trustbench.commands.{MODULES.get(name, name)}")
+    code: int = module.main(rest)
+    return code

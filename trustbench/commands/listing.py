@@ -1,0 +1,68 @@
+"""`trustbench list`: every option there is, with the line that describes it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from trustbench.commands.parsing import add_config_dir, parser
+from trustbench.compose import conf_dirs
+from trustbench.plugins import discover, describe
+from trustbench.summary.registry import Table, load_table
+
+KINDS = {
+    "datasets": "dataset",
+    "models": "model",
+    "interventions": "intervention",
+    "evaluators": "evaluator",
+    "metrics": "",
+    "experiments": "experiment",
+    "tables": "table",
+}
+
+
+def main(args: Sequence[str]) -> int:
+    """0 once the options are printed."""
+    p = parser("list", "Every option there is. Use it as dataset=NAME, +experiment=NAME, ...")
+    p.add_argument("kind", nargs="?", choices=KINDS, help="default: all kinds")
+    add_config_dir(p)
+    given = p.parse_args(args)
+    dirs = conf_dirs(given.config_dir)
+    for kind in [given.kind] if given.kind else KINDS:
+        rows = sorted(_metrics(dirs)) if kind == "metrics" else _options(KINDS[kind], dirs)
+        if given.kind is None:
+            print(f"{kind}:")  # noqa: T201
+        width = max((len(name) for name, _ in rows), default=0)
+        for name, about in rows:
+            print(f"  {name:<{width}}  {about}".rstrip())  # noqa: T201
+    return 0
+
+
+def _options(group: str, dirs: Sequence[Path]) -> list[tuple[str, str]]:
+    return [(name, describe(path)) for name, path in discover(group, dirs).items()]
+
+
+def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
+    """The metrics that a registered table reads, and where it reads them."""
+    found: dict[str, list[str]] = {}
+    for path in discover("table", dirs).values():
+        for metric, where in _read(load_table(path)):
+            found.setdefault(metric, []).append(where)
+    return [(metric, "; ".join(dict.fromkeys(where))) for metric, where in found.items()]
+
+
+def _read(table: Table) -> Iterator[tuple[str, str]]:
+    parts = [("utility", table.utility)]
+    for aspect, column in table.columns.items():
+        parts.append((f"column {aspect.letter}", column))
+        if column.binary is not None:
+            parts.append((f"column {aspect.letter}, two classes", column.binary))
+    for cell in table.cells:
+        if cell.column is not None and cell.column.against is not None:
+            parts.append((f"cell {cell.source.letter} {cell.target.letter}", cell.column))
+    for where, measure in parts:
+        yield measure.metric, f"{table.name}: {where}"
+        if measure.against:
+            yield measure.against, f"{table.name}: {where}, null"
+        for beside in measure.secondary:
+            yield beside.metric, f"{table.name}: {where}, secondary"
+            if beside.against:
+                yield beside.against, f"{table.name}: {where}, secondary null"

@@ -1,0 +1,148 @@
+"""`trustbench run`: one arm or a sweep; after a sweep, its manifest, tables and exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text
+
+from trustbench import job, tracking
+from trustbench.arms import Arm
+from trustbench.compose import Asked, hydra_run
+from trustbench.errors import ConfigError, UserError
+from trustbench.job import Outcome
+from trustbench.progress import arm_progress
+from trustbench.records import Record, Store, Sweep
+from trustbench.summary.registry import load_table
+from trustbench.summary.render import render, write_all
+from trustbench.summary.render.single_arm import single_arm
+from trustbench.summary.table import summarize
+
+STYLES = {"ok": "green", "unsupported": "yellow"}
+
+
+def main(args: Sequence[str]) -> int:
+    """0 when every arm is measured or has a reason not to be; 1 or 2 when one failed."""
+    try:
+        done = hydra_run(args, begin, work)
+    finally:
+        os.environ.pop(tracking.PARENT, None)
+    if done is None:
+        return 0
+    asked, outcomes = done
+    if asked.sweep:
+        _finish_sweep(asked, outcomes)
+    else:
+        _print_arm(asked, outcomes[0])
+    return exit_code(outcomes)
+
+
+def begin(asked: Asked) -> None:
+    """Checks what all arms share, and makes what workers must not race to make."""
+    load_table(asked.table)
+    arm = asked.first
+    try:
+        arm.output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output_dir cannot be made ({error}); give another folder.") from error
+    if not os.access(arm.output_dir, os.W_OK):
+        raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
+    try:
+        parent = tracking.prepare(
+            Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
+        )
+    except tracking.TrackingError as error:
+        _warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
+        return
+    if parent:
+        os.environ[tracking.PARENT] = parent
+
+
+def work(arm: Arm) -> Outcome:
+    """Runs one arm, in whatever process the launcher chose, and says at once how it ended."""
+    with arm_progress(job.label(arm), arm.protocol.replicates) as progress:
+        outcome = job.run(arm, progress)
+    said = "kept" if outcome.reused else outcome.status
+    reason = f": {_first_line(outcome.reason)}" if outcome.reason else ""
+    print(f"{said:<11} {outcome.seconds:7.1f} s  {outcome.label}{reason}", file=sys.stderr)  # noqa: T201
+    if outcome.warning:
+        _warn(outcome.warning)
+    return outcome
+
+
+def exit_code(outcomes: Sequence[Outcome]) -> int:
+    """2 for an arm refused for its input, else 1 for one that failed, else 0."""
+    if any(o.user_error for o in outcomes):
+        return 2
+    return 1 if any(o.status not in ("ok", "unsupported") for o in outcomes) else 0
+
+
+def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
+    arm, store = asked.first, Store(asked.first.output_dir)
+    table = load_table(asked.table)
+    sweep = Sweep(
+        experiment=asked.experiment,
+        table=table.name,
+        arms=list(dict.fromkeys(o.arm_id for o in outcomes if o.arm_id)),
+        evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
+    )
+    store.write_sweep(sweep)
+    Console(stderr=True).print(_status(asked, outcomes))
+    records = [r for r in map(store.read, sweep.arms) if r is not None]
+    if not records:
+        return
+    try:
+        results = summarize(records, table, sweep.evaluations)
+        print(render(results, "terminal"))  # noqa: T201
+    except UserError as error:  # arms that no registered table compares, say a sweep of seeds
+        _warn(f"no table: {error}")
+        return
+    paths = write_all(results, store, asked.experiment)
+    _upload(arm, store, sweep, paths)
+
+
+def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence) -> None:
+    try:
+        parent = tracking.prepare(store, arm.tracking_uri, sweep.experiment)
+        assert parent is not None
+        tracking.log_sweep(store, arm.tracking_uri, parent, sweep, paths)
+    except tracking.TrackingError as error:
+        _warn(f"{error} The tables are kept in {store.root}.")
+    print(f"records, tables and tracking database: {store.root}", file=sys.stderr)  # noqa: T201
+
+
+def _print_arm(asked: Asked, outcome: Outcome) -> None:
+    record: Record | None = None
+    if outcome.arm_id:
+        record = Store(asked.first.output_dir).read(outcome.arm_id)
+    if record is not None and outcome.status in STYLES:
+        Console().print(single_arm(record))
+
+
+def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
+    """One line an arm: name, status, seconds, and the first line of what went wrong."""
+    grid = Grid(box=None, pad_edge=False, header_style="dim")
+    for heading in ("arm", "what", "status"):
+        grid.add_column(heading, no_wrap=True)
+    grid.add_column("seconds", justify="right")
+    grid.add_column("why")
+    for name, outcome in zip(asked.arms, outcomes, strict=True):
+        status = "kept" if outcome.reused else outcome.status
+        grid.add_row(
+            Text(name),
+            Text(outcome.label),
+            Text(status, style=STYLES.get(outcome.status, "red")),
+            f"{outcome.seconds:.1f}",
+            Text(_first_line(outcome.reason)),
+        )
+    return grid
+
+
+def _first_line(reason: str | None) -> str:
+    return (reason or "").strip().split("\n")[0]
+
+
+def _warn(text: str) -> None:
+    print(f"trustbench: warning: {text}", file=sys.stderr)  # noqa: T201
