@@ -1,1 +1,1 @@
-"""Records -> effects -> the 5x5 table -> renderings. Reads records only: no torch, Hydra or MLflow."""
+"""Records -> effects -> the 5x5 table -> renderings. Never torch, Hydra or MLflow."""

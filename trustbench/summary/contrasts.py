@@ -1,4 +1,4 @@
-"""Paired differences between arms, in units of harm, or the verdict that says why there are none."""
+"""Paired differences between arms in units of harm, or the verdict that says why there are none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -132,6 +132,22 @@ class Estimator:
             self.contrast(arm, measure.metric, measure.against),
         )
 
+    def unreliable(self, arm: ArmRecords, measure: Measure) -> str | None:
+        """Where the measure's warning is above zero, in the arm or its baseline; or None."""
+        if measure.unreliable_if is None:
+            return None
+        signs = []
+        for each in (arm, self.group.baseline(arm.regime)):
+            series = [
+                measurement(r, measure.unreliable_if, self.group.evaluations, "")
+                for r in (each.records.values() if each else ())
+            ]
+            values = [v for m in series if not isinstance(m, Verdict) for v in m.values]
+            raised = sum(v > 0 for v in values)
+            if raised and each:
+                signs.append(f"{raised} of {len(values)} replicates of {each.label}")
+        return f"{measure.unreliable_if} in {' and '.join(signs)}" if signs else None
+
     def beside(self, arm: ArmRecords, measure: Measure) -> tuple[Estimate, ...]:
         """The effects on a measure's secondary metrics, with the grid's p values."""
         out = []

@@ -32,7 +32,10 @@ class Beside(Strict):
 
 
 class Measure(Strict):
-    """What is measured, and which differences matter: `delta` is the smallest of interest."""
+    """What is measured, and which differences matter: `delta` is the smallest of interest.
+
+    `unreliable_if` names a diagnostic that is above zero where the metric misleads.
+    """
 
     metric: Metric
     against: Metric | None = None
@@ -40,6 +43,7 @@ class Measure(Strict):
     unacceptable: Positive
     regime: Regime = "tuned"
     secondary: tuple[Beside, ...] = ()
+    unreliable_if: Metric | None = None
 
     @field_validator("secondary", mode="before")
     @classmethod

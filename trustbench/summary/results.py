@@ -49,7 +49,11 @@ class CellResult:
     estimate: Estimate
     registered: Cell | None = None
     measure: Measure | None = None
+    unreliable: str | None = None
+    """What warns that the metric misleads here; None when nothing does."""
     beyond_matched: Effect | None = None
+    beyond_reason: str | None = None
+    """Why there is no effect beyond matched accuracy, where there should be one."""
     matched_accuracy_gap: float | None = None
     secondary: tuple[Estimate, ...] = ()
     doses: tuple[Estimate, ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec, Record, Scalar
-from trustbench.summary.contrasts import Contrast, between
+from trustbench.summary.contrasts import between
 from trustbench.summary.effects import Verdict, judge, not_measured, paired_effect
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords, Group, group_records, show
@@ -100,16 +100,23 @@ class _Summary:
             estimate=self.of.raw(arm, measure),
             secondary=self.of.beside(arm, measure),
             doses=tuple(self.of.explore(a, measure) for a in same),
+            unreliable=self.of.unreliable(arm, measure),
         )
+        if measure.against is not None or filled.estimate.effect is None:
+            return filled
+        return self._beyond(filled, arm, measure)
+
+    def _beyond(self, cell: CellResult, arm: ArmRecords, measure: Measure) -> CellResult:
+        """The cell with its effect beyond the baseline of equal accuracy, or why it has none."""
         matched = self.group.matched(arm)
-        if matched is None or measure.against is not None or filled.estimate.effect is None:
-            return filled
+        if matched is None:
+            return replace(cell, beyond_reason="not measured (needs control=matched)")
         beyond = between(arm, matched, measure.metric, self.group.evaluations, "the matched arm")
-        if not isinstance(beyond, Contrast):
-            return filled
+        if isinstance(beyond, Verdict):
+            return replace(cell, beyond_reason=f"{beyond.text}: {beyond.reason}")
         gap = matched.facts().get("matched_accuracy_gap")
         return replace(
-            filled,
+            cell,
             beyond_matched=paired_effect(beyond.differences),
             matched_accuracy_gap=float(gap) if isinstance(gap, int | float) else None,
         )
@@ -185,7 +192,8 @@ class _Summary:
         )
 
     def _notes(self, cells: Sequence[CellResult]) -> list[str]:
-        notes = [*self._dose_notes(cells), *self._matched_notes(cells)]
+        notes = [f"{c.name} is unreliable: {c.unreliable}." for c in cells if c.unreliable]
+        notes += [*self._dose_notes(cells), *self._seed_notes(), *self._matched_notes(cells)]
         floor = self.table.floor.metric
         if floor.split("/", 1)[0] not in self.group.evaluations:
             notes.append(
@@ -208,25 +216,36 @@ class _Summary:
         return notes
 
     def _matched_notes(self, cells: Sequence[CellResult]) -> list[str]:
-        """Where the matched control is missing, and where it missed the accuracy it should match."""
-        absent, notes = [], []
+        """Where the matched control is missing, and where it missed the accuracy to match."""
+        absent: dict[str, list[str]] = {}
+        notes = []
         for c in cells:
-            if c.estimate.effect is None or c.measure is None or c.measure.against is not None:
-                continue
             where = f"{c.estimate.arm} ({c.estimate.regime})"
             gap = c.matched_accuracy_gap
-            if c.beyond_matched is None:
-                absent.append(where)
+            if c.beyond_reason is not None:
+                absent.setdefault(c.beyond_reason, []).append(where)
             elif gap is not None and abs(gap) > self.table.utility.delta:
                 notes.append(
                     f"The matched control of {where} differs from it by {gap:+.3f} in validation "
                     "accuracy; read its `beyond matched` with care."
                 )
-        if absent:
-            listed = ", ".join(dict.fromkeys(absent))
-            notes.append(
-                f"Beyond matched accuracy: not measured for {listed}; add control=matched."
-            )
+        notes += [
+            f"Beyond matched accuracy, {', '.join(dict.fromkeys(arms))}: {reason}."
+            for reason, arms in absent.items()
+        ]
+        return notes
+
+    def _seed_notes(self) -> list[str]:
+        """A note for each arm with seeds that its baseline lacks."""
+        notes = []
+        for arm in self.group.treated():
+            baseline = self.group.baseline(arm.regime)
+            lone = sorted(set(arm.records) - set(baseline.records)) if baseline else []
+            if lone:
+                notes.append(
+                    f"{arm.label} ({arm.regime}): left out seed {', '.join(map(str, lone))}, for "
+                    "which there is no baseline."
+                )
         return notes
 
 

@@ -31,6 +31,7 @@ FIELDS = (
     "reason",
     "regime",
     "dose",
+    "unreliable",
     "beyond_effect",
     "beyond_low",
     "beyond_high",

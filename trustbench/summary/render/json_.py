@@ -88,9 +88,11 @@ def _cell(result: TableResult, cell: CellResult) -> dict[str, Any]:
         "intervention": cell.intervention,
         **_estimate(cell.estimate, "p_holm"),
         "verdict_kind": cell.verdict.kind.value,
+        "unreliable": cell.unreliable,
         "beyond_matched": None
         if beyond is None
         else {**_numbers(beyond), "p": beyond.p, "accuracy_gap": cell.matched_accuracy_gap},
+        "beyond_reason": cell.beyond_reason,
         "delta": cell.measure.delta if cell.measure else None,
         "unacceptable": cell.measure.unacceptable if cell.measure else None,
         "contrast": registered.contrast if registered else "treated - baseline",

@@ -91,8 +91,12 @@ def _cell(cell: CellResult) -> list[str]:
         f"$[{w.number(effect.low)}, {w.number(effect.high)}]$",
         verdict,
     ]
+    if cell.unreliable:
+        out.append("unreliable")
     if cell.beyond_matched is not None:
-        out.append(f"beyond ${w.number(cell.beyond_matched.effect)}$")
+        beyond = cell.beyond_matched
+        out.append(f"beyond ${w.number(beyond.effect)}$")
+        out.append(f"$[{w.number(beyond.low)}, {w.number(beyond.high)}]$")
     return out
 
 
@@ -100,4 +104,5 @@ def _notes(result: TableResult) -> str:
     """Cells that measure something else than their column, and why cells have no number."""
     own = [f"{c.name}: {metric}" for c in result.cells if (metric := w.own_metric(result, c))]
     absent = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
-    return "".join(f" {escape(n)}." for n in [*own, *absent])
+    unreliable = [f"{c.name} is unreliable: {c.unreliable}" for c in result.cells if c.unreliable]
+    return "".join(f" {escape(n)}." for n in [*own, *unreliable, *absent])

@@ -61,6 +61,8 @@ def _cell(result: TableResult, cell: CellResult) -> str:
     if cell.target == UTILITY:
         lines += [f"{escape(w.bare(str(e.metric)))} {w.estimate_text(e)}" for e in cell.secondary]
     lines.append(f"{w.SIGNS[cell.verdict.kind].symbol} **{escape(cell.verdict.text)}**")
+    if cell.unreliable:
+        lines.append(f"**unreliable**: {escape(cell.unreliable)}")
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         lines.append(f"beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}")

@@ -5,6 +5,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trustbench.aspects import Aspect
 from trustbench.summary.render import wording as w
 from trustbench.summary.results import UTILITY, CellResult, TableResult
@@ -76,7 +78,8 @@ def _box(
     effect, measure = cell.estimate.effect, cell.measure
     colour = EMPTY
     if effect is not None and measure is not None:
-        colour = scale.cmap(scale.norm(effect.effect / measure.delta))
+        severity = np.asarray(effect.effect / measure.delta)
+        colour = tuple(float(v) for v in scale.to_rgba(severity))
     dark = sum(colour[:3]) < DARK
     ax.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=2))
     lines = [own.replace("/", ":\n").replace(" - ", " minus\n")] if own else []
@@ -89,8 +92,11 @@ def _box(
             if e.effect
         ]
     lines.append(w.short(cell.verdict))
+    if cell.unreliable:
+        lines.append(w.UNRELIABLE)
     if cell.beyond_matched is not None:
-        lines.append(f"beyond matched {w.number(cell.beyond_matched.effect)}")
+        beyond = cell.beyond_matched
+        lines += [f"beyond matched {w.number(beyond.effect)}", w.interval(beyond)]
     ax.text(
         x + 0.5,
         y + 0.5,

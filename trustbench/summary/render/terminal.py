@@ -47,7 +47,7 @@ def renderable(result: TableResult, width: int) -> RenderableType:
         Text(w.caption(result), style="dim"),
         Text(""),
         body,
-        Text(w.legend(), style="dim"),
+        Text(f"{w.legend()}; {w.LEGEND_MORE}", style="dim"),
         *_arms(result, width),
         *_secondary(result),
         *_notes(result),
@@ -91,12 +91,15 @@ def _cell(result: TableResult, cell: CellResult) -> Text:
         out.append(f"{first}\n", style="bold")
         out.append(w.interval(effect).replace(", ", ",") + "\n")
     out.append(w.short(cell.verdict), style=w.SIGNS[cell.verdict.kind].style)
+    if cell.unreliable:
+        out.append("\n" + w.UNRELIABLE, style="bold yellow")
     last = [f"n={effect.n}"] if effect is not None else []
     last += [f"exp. {w.EXPECTED[cell.registered.expected]}"] if cell.registered else []
     if last:
         out.append("\n" + "  ".join(last), style="dim")
     if cell.beyond_matched is not None:
         out.append(f"\nbeyond {w.number(cell.beyond_matched.effect)}", style="dim")
+        out.append("\n" + w.interval(cell.beyond_matched).replace(", ", ","), style="dim")
     return out
 
 
@@ -120,11 +123,14 @@ def _line(
     regime = cell.measure.regime if cell.measure else ""
     line = Text(f"{cell.name}  ")
     line.append(w.short(cell.verdict), style=w.SIGNS[cell.verdict.kind].style)
+    if cell.unreliable:
+        line.append(f"  {w.UNRELIABLE}", style="bold yellow")
     if cell.estimate.effect is not None:
         line.append(f"  {w.estimate_text(cell.estimate)}")
         line.append(f"  {metric} ({regime})", style="dim")
     if cell.beyond_matched is not None:
-        line.append(f"  beyond matched {w.number(cell.beyond_matched.effect)}", style="dim")
+        beyond = cell.beyond_matched
+        line.append(f"  beyond {w.number(beyond.effect)} {w.interval(beyond)}", style="dim")
     if cell.registered is not None:
         line.append(f"  exp. {cell.registered.expected}", style="dim")
     for beside in cell.secondary if cell.target == UTILITY else ():

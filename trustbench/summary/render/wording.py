@@ -32,6 +32,11 @@ SIGNS = {
 }
 
 
+UNRELIABLE = "! unreliable"
+LEGEND_MORE = (
+    "exp.: the sign registered beforehand (± mixed), which decides nothing; "
+    "beyond: the effect beyond a baseline of equal accuracy"
+)
 EXPECTED = {"harm": "▲", "benefit": "▼", "mixed": "±", "none": "="}
 
 
@@ -75,11 +80,7 @@ def short(verdict: Verdict) -> str:
 def legend() -> str:
     """What the symbols stand for, in the words of the verdicts."""
     kinds = [k for k, s in SIGNS.items() if s.short != k.value]
-    words = "; ".join(f"{SIGNS[k].symbol} {SIGNS[k].short}: {k}" for k in kinds)
-    return (
-        f"{words}; exp.: the sign registered beforehand (± mixed), which decides nothing; "
-        "beyond: the effect beyond a baseline of equal accuracy"
-    )
+    return "; ".join(f"{SIGNS[k].symbol} {SIGNS[k].short}: {k}" for k in kinds)
 
 
 def caption(result: TableResult) -> str:
@@ -161,8 +162,8 @@ def facts_text(facts: Mapping[str, Scalar]) -> str:
 
 
 def secondary_rows(result: TableResult) -> Iterator[tuple[str, Estimate]]:
-    """(cell, estimate) of every secondary effect that was measured; utility's are in the table."""
-    for cell in result.cells:
+    """(cell, estimate) of every secondary effect that was measured."""
+    for cell in (*result.cells, *result.utility):
         for estimate in cell.secondary:
             if estimate.effect is not None:
                 yield cell.name, estimate

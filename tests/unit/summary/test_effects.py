@@ -1,0 +1,160 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from trustbench.summary.effects import (
+    Kind,
+    Verdict,
+    judge,
+    not_measured,
+    paired_effect,
+    required_n,
+    tost_p,
+)
+
+
+def effect_of(mean, sd, n=16):
+    """An effect with exactly this mean and standard deviation."""
+    z = np.linspace(-1, 1, n)
+    return paired_effect(mean + sd * z / z.std(ddof=1))
+
+
+def test_agrees_with_scipy():
+    rng = np.random.default_rng(0)
+    treated, baseline = rng.normal(0.3, 0.2, 12), rng.normal(0.2, 0.2, 12)
+    ours, theirs = paired_effect(treated - baseline), stats.ttest_rel(treated, baseline)
+    ci95, ci90 = theirs.confidence_interval(0.95), theirs.confidence_interval(0.90)
+    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-10)
+    assert (ours.low, ours.high) == pytest.approx((ci95.low, ci95.high), rel=1e-10)
+    assert (ours.low90, ours.high90) == pytest.approx((ci90.low, ci90.high), rel=1e-10)
+    assert ours.effect == pytest.approx(np.mean(treated - baseline))
+
+
+def test_dz_has_the_small_sample_factor():
+    e = effect_of(0.4, 0.2, n=8)
+    assert e.dz == pytest.approx(2.0 * (1 - 3 / (4 * 8 - 5)))
+
+
+def test_interval_covers_and_tost_keeps_its_level():
+    rng, runs, n, delta = np.random.default_rng(1), 4000, 10, 0.5
+    # at the margin itself, the hardest null of the equivalence test
+    effects = [paired_effect(d) for d in rng.normal(delta, 0.4, (runs, n))]
+    covered = np.mean([e.low <= delta <= e.high for e in effects])
+    equivalent = np.mean([tost_p(e, delta) < 0.05 for e in effects])
+    false_harm = np.mean(
+        [
+            judge(e, 0.05, e.p).kind in (Kind.HARM, Kind.BENEFIT)
+            for e in (paired_effect(d) for d in rng.normal(0, 0.4, (runs, n)))
+        ]
+    )
+    error = 4 * math.sqrt(0.05 * 0.95 / runs)
+    assert abs(covered - 0.95) < error
+    assert abs(equivalent - 0.05) < error
+    assert abs(false_harm - 0.05) < error
+
+
+def test_required_n_reaches_the_power_it_promises():
+    rng, delta, runs = np.random.default_rng(2), 1.0, 4000
+    n = required_n(1.0, delta)
+
+    def power(size):
+        return np.mean(
+            [tost_p(paired_effect(d), delta) < 0.05 for d in rng.normal(0, 1, (runs, size))]
+        )
+
+    assert power(n) > 0.78
+    assert power(n - 2) < 0.78
+
+
+def test_tost_p_and_the_90_percent_interval_agree():
+    for mean in np.linspace(-0.05, 0.05, 41):
+        e = effect_of(mean, 0.03)
+        inside = e.low90 > -0.02 and e.high90 < 0.02
+        assert (tost_p(e, 0.02) < 0.05) == inside
+
+
+def test_differences_that_are_all_zero():
+    e = paired_effect(np.zeros(16))
+    assert (e.effect, e.low, e.high, e.p, e.dz) == (0, 0, 0, 1, None)
+    assert judge(e, 0.01, 1.0).text == "no material effect"
+    assert tost_p(e, 0.01) == 0
+
+
+def test_constant_differences_are_significant_without_a_width():
+    e = paired_effect(np.full(16, 0.1))
+    assert (e.effect, e.low, e.high, e.p, e.dz) == (0.1, 0.1, 0.1, 0, None)
+    assert judge(e, 0.02, e.p).text == "harm"
+    assert judge(e, 0.2, e.p).text == "significant but immaterial"
+    assert judge(paired_effect(np.full(4, -0.1)), 0.02, 0.0).text == "benefit"
+
+
+def test_rounding_error_is_not_variation():
+    a = np.random.default_rng(3).normal(size=16)
+    e = paired_effect((a + 0.3) - a)
+    assert (e.sd, e.dz) == (0, None)
+
+
+@pytest.mark.parametrize("bad", [[0.1], [], [0.1, float("nan")], [0.1, float("inf")]])
+def test_too_few_or_bad_differences_are_refused(bad):
+    with pytest.raises(ValueError, match="at least 2 finite differences"):
+        paired_effect(np.array(bad))
+
+
+@pytest.mark.parametrize(
+    ("mean", "sd", "delta", "text"),
+    [
+        (0.10, 0.05, 0.02, "harm"),
+        (-0.10, 0.05, 0.02, "benefit"),
+        (0.00, 0.01, 0.02, "no material effect"),
+        (0.01, 0.005, 0.02, "significant but immaterial"),
+        (-0.01, 0.005, 0.02, "significant but immaterial"),
+    ],
+)
+def test_verdicts(mean, sd, delta, text):
+    e = effect_of(mean, sd)
+    assert judge(e, delta, e.p).text == text
+
+
+def test_inconclusive_names_the_replicates_needed():
+    e = effect_of(0.01, 0.05)
+    assert judge(e, 0.02, e.p).text == f"inconclusive (needs n = {required_n(e.sd, 0.02)})"
+    assert required_n(e.sd, 0.02) > 16
+
+
+def test_holm_can_turn_harm_into_inconclusive():
+    e = effect_of(0.05, 0.08)
+    assert judge(e, 0.02, e.p).text == "harm"
+    assert judge(e, 0.02, p_adjusted=0.06, family=20).kind is Kind.INCONCLUSIVE
+
+
+def test_needed_n_always_exceeds_the_n_that_ran():
+    for mean in np.linspace(0, 0.06, 25):
+        for sd in (0.005, 0.02, 0.08):
+            e = effect_of(mean, sd)
+            verdict = judge(e, 0.02, min(1.0, 20 * e.p), family=20)
+            if verdict.kind is Kind.INCONCLUSIVE:
+                assert int(verdict.detail.rsplit(" ", 1)[1]) > 16
+
+
+def test_needed_n_near_the_margin_is_what_detects_the_effect():
+    # enough replicates for equivalence at zero, but the mean sits on the margin
+    e = effect_of(0.02, 0.025)
+    assert required_n(e.sd, 0.02) <= e.n
+    verdict = judge(e, 0.02, p_adjusted=0.1, family=20)
+    n = int(verdict.detail.rsplit(" ", 1)[1])
+    t = stats.t(n - 1).ppf
+    assert n >= ((t(1 - 0.05 / 40) + t(0.8)) * e.sd / 0.02) ** 2
+
+
+def test_hopeless_precision_is_said():
+    assert judge(effect_of(0.0, 50.0), 0.01, 1.0).detail == "needs n > 100000"
+
+
+def test_absence_is_a_verdict_with_a_reason():
+    verdict = not_measured("training=memorising")
+    assert verdict.text == "not measured (needs training=memorising)"
+    assert verdict.reason == "needs training=memorising"
+    failed = Verdict(Kind.FAILED, "3 of 16", "pgd_at: diverged")
+    assert (failed.text, failed.reason) == ("failed (3 of 16)", "pgd_at: diverged")
