@@ -1,0 +1,218 @@
+"""The documents are true: recipes run, commands parse, targets exist."""
+
+import doctest
+import importlib
+import inspect
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from tests.conftest import make_problem, make_system
+from trustbench.contracts import Batch, Evaluator, Intervention
+from trustbench.errors import ConfigError
+from trustbench.plugins import build, discover
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "outputs/README.md", "scripts/README.md")
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+PLUGINS = {"evaluator": "worst_group_brier", "intervention": "confidence_penalty"}
+
+
+def text(document):
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document, *languages):
+    return [body for language, body in FENCE.findall(text(document)) if language in languages]
+
+
+def commands(document):
+    """Every `trustbench ...` line of a shell block, as the words after `trustbench`."""
+    lines = "".join(blocks(document, "bash", "sh", "console")).replace("\\\n", " ").splitlines()
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if "trustbench" in words:
+            yield words[words.index("trustbench") + 1 :]
+
+
+ALL_COMMANDS = [c for d in DOCUMENTS for c in commands(d)]
+
+
+@pytest.fixture(scope="module")
+def recipe(tmp_path_factory):
+    """CONTRIBUTING's files, written where a stranger would put them; importable meanwhile."""
+    folder = tmp_path_factory.mktemp("stranger")
+    for body in blocks("CONTRIBUTING.md", "python", "yaml"):
+        path = folder / body.splitlines()[0].lstrip("# ")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    try:
+        yield folder
+    finally:
+        sys.path.remove(str(folder))
+        for name in [n for n in sys.modules if n.split(".")[0] == "my_plugins"]:
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def plugins(recipe):
+    """The recipes' plugins, built from their YAML as a run builds them."""
+    built = {}
+    for kind, name in PLUGINS.items():
+        path = discover(kind, [recipe / "my_conf"])[name]
+        node = yaml.safe_load(path.read_text())
+        assert list(node) == [name], "one top key, that of the file"
+        built[kind] = build(kind, name, node[name], f"{kind}.{name}", allowed=["my_plugins"])
+    return built
+
+
+# --- the recipes -----------------------------------------------------------------------------
+
+
+def recipe_tests():
+    for body in blocks("CONTRIBUTING.md", "python"):
+        path = body.splitlines()[0].lstrip("# ")
+        if path.startswith("tests/"):
+            for name in re.findall(r"^def (test_\w+)", body, re.M):
+                yield pytest.param(path, name, id=name)
+
+
+@pytest.mark.parametrize(("path", "name"), list(recipe_tests()))
+def test_the_recipes_own_tests_pass(recipe, system, path, name):
+    namespace = {"__name__": "recipe"}
+    exec(compile((recipe / path).read_text(), path, "exec"), namespace)
+    wanted = inspect.signature(namespace[name]).parameters
+    namespace[name](**{k: {"system": system}[k] for k in wanted})
+
+
+@pytest.mark.parametrize("name", PLUGINS.values())
+def test_the_recipes_doctests_pass(recipe, name):
+    module = importlib.import_module(f"my_plugins.{name}")
+    assert doctest.testmod(module).failed == 0
+
+
+def test_the_recipes_evaluator_keeps_its_contract(plugins, system):
+    evaluator = plugins["evaluator"]
+    assert isinstance(evaluator, Evaluator)
+    assert evaluator.supports(system) is None
+    first = evaluator.measure(system).measurements[0]
+    assert first.name == "brier"
+    assert ((first.values >= first.lower) & (first.values <= first.upper)).all()
+    again = evaluator.measure(system).measurements[0]
+    assert (first.values == again.values).all()
+
+
+def test_the_recipes_evaluator_tells_a_trained_system_from_an_untrained_one(plugins):
+    problem = make_problem()
+    trained, untrained = make_system(problem), make_system(problem, steps=0)
+    measure = plugins["evaluator"].measure
+    better, worse = (measure(s).measurements[0].values.mean() for s in (trained, untrained))
+    assert better < worse
+
+
+def test_the_recipes_intervention_keeps_its_contract(plugins, problem):
+    intervention = plugins["intervention"]
+    assert isinstance(intervention, Intervention)
+    assert intervention.retrains
+    logits = torch.randn(2, 3, 1, 4, requires_grad=True)
+    rows = torch.zeros(2, 3, dtype=torch.int64)
+    batch = Batch(torch.zeros(2, 3, 1, 6), rows, rows, torch.ones(2, 3), rows, ())
+    loss = intervention.objective(torch.zeros(2, 3), logits, batch)
+    loss.sum().backward()
+    # Descent on the penalty raises the entropy of the outputs.
+    entropy = torch.distributions.Categorical(logits=logits).entropy().sum()
+    after = torch.distributions.Categorical(logits=logits - 0.1 * logits.grad).entropy().sum()
+    assert after > entropy
+
+
+def test_the_recipes_are_refused_until_their_module_is_allowed(recipe):
+    path = discover("evaluator", [recipe / "my_conf"])["worst_group_brier"]
+    node = yaml.safe_load(path.read_text())["worst_group_brier"]
+    with pytest.raises(ConfigError, match=r"plugins=\[my_plugins\.worst_group_brier\]"):
+        build("evaluator", "worst_group_brier", node, "evaluator.worst_group_brier")
+
+
+def test_a_recipes_typing_error_gets_a_sentence(recipe):
+    path = discover("evaluator", [recipe / "my_conf"])["worst_group_brier"]
+    node = {**yaml.safe_load(path.read_text())["worst_group_brier"], "min_grup": 3}
+    with pytest.raises(ConfigError, match="did you mean 'min_group'"):
+        build("evaluator", "worst_group_brier", node, "evaluator.it", allowed=["my_plugins"])
+
+
+def test_every_file_of_the_recipes_is_used(recipe):
+    files = [*recipe.rglob("*.py"), *recipe.rglob("*.yaml")]
+    written = {str(p.relative_to(recipe)) for p in files}
+    expected = {f"my_plugins/{n}.py" for n in PLUGINS.values()}
+    expected |= {f"my_conf/{k}/{n}.yaml" for k, n in PLUGINS.items()}
+    expected |= {f"tests/test_{n}.py" for n in PLUGINS.values()}
+    assert written == expected
+
+
+# --- commands --------------------------------------------------------------------------------
+
+
+def test_the_readme_shows_commands():
+    assert len(list(commands("README.md"))) >= 8
+    assert len(list(commands("CONTRIBUTING.md"))) == len(PLUGINS)
+
+
+def make_targets():
+    return set(re.findall(r"^([a-z-]+):.*##", text("Makefile"), re.M))
+
+
+def test_every_make_target_in_the_documents_exists():
+    named = {t for d in DOCUMENTS for t in re.findall(r"(?:^|`)make ([a-z-]+)", text(d), re.M)}
+    assert {"run", "test"} <= named
+    assert named <= make_targets()
+
+
+def test_every_phony_target_has_a_line_of_help():
+    phony = re.search(r"^\.PHONY: ((?:.|\\\n)*?[^\\])\n", text("Makefile"), re.M).group(1)
+    assert set(phony.replace("\\\n", " ").split()) == make_targets()
+
+
+def test_every_experiment_says_how_to_run_it():
+    experiments = sorted((ROOT / "conf" / "experiment").glob("*.yaml"))
+    assert experiments
+    for path in experiments:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        runs = [line for line in lines if re.match(r"# run: trustbench run ", line)]
+        assert runs, f"{path.name} has no `# run: trustbench run ...` line"
+        assert f"experiment={path.stem}" in runs[0]
+
+
+def test_every_yaml_says_what_it_is():
+    for path in sorted((ROOT / "conf").glob("*/*.yaml")):
+        first = path.read_text(encoding="utf-8").splitlines()[0]
+        assert re.match(r"# \S.{10,}", first), f"{path.relative_to(ROOT)} has no comment line"
+
+
+# --- the rest --------------------------------------------------------------------------------
+
+
+def test_the_changelog_has_an_unreleased_section():
+    sections = re.findall(r"^## \[(.+?)\]", text("CHANGELOG.md"), re.M)
+    assert sections[0] == "Unreleased"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_files_that_the_documents_link_to_exist(document):
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", text(document)):
+        assert (ROOT / document).parent.joinpath(target).exists(), f"{document} links to {target}"
+
+
+def test_the_readme_keeps_the_anchors_that_tables_are_written_between():
+    for name in ("dp_vs_fairness", "adult"):
+        assert re.search(rf"<!-- table:{name} -->\n.*?<!-- /table -->", text("README.md"), re.S)
+
+
+def test_every_exit_code_of_the_design_is_explained():
+    section = text("README.md").split("## Exit codes")[1].split("\n## ")[0]
+    codes = re.findall(r"^\| (\d+) \|", section, re.M)
+    assert codes == ["0", "1", "2", "3", "4", "130"]
