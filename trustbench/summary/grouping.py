@@ -97,8 +97,9 @@ class Group:
 
 
 def canonical(value: Any) -> Key:
-    """A text that is equal exactly when two JSON values are."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    """A text that is equal exactly when two JSON values are; 3 and 3.0 are equal."""
+    same = json.loads(json.dumps(value), parse_int=float)
+    return json.dumps(same, sort_keys=True, separators=(",", ":"))
 
 
 def interventions_key(interventions: Iterable[PluginSpec]) -> Key:

@@ -105,3 +105,10 @@ def test_records_that_only_differ_in_the_engine_are_refused():
 def test_different_data_cannot_be_paired():
     with pytest.raises(UserError, match="different data under the same dataset settings"):
         group_records([record(), record(DP3, fingerprint="else")])
+
+
+def test_three_and_three_point_zero_are_one_dose():
+    matched = record(method("dpsgd", epsilon=3), control="matched")
+    [group] = group_records([record(), record(DP3), matched])
+    [arm] = group.treated()
+    assert group.matched(arm) is not None

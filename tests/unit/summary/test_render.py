@@ -84,11 +84,14 @@ def test_colour_only_adds_codes(results):
     assert [x.rstrip() for x in plain.splitlines()] == terminal.text(results, 120).splitlines()
 
 
-def test_show_tables_follows_the_console(results):
-    console = Console(file=io.StringIO(), width=80)
+def test_show_tables_follows_a_terminal_and_gives_files_plain_text(results):
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     terminal.show_tables(results, console)
-    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
-    assert lines == terminal.text(results, 80).splitlines()
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", console.file.getvalue())
+    assert [x.rstrip() for x in plain.splitlines()] == terminal.text(results, 80).splitlines()
+    piped = Console(file=io.StringIO())
+    terminal.show_tables(results, piped)
+    assert piped.file.getvalue() == terminal.text(results, 120)
 
 
 def test_every_verdict_has_its_own_symbol_and_word():

@@ -34,7 +34,10 @@ def text(results: Sequence[TableResult], width: int = 120, colour: bool = False)
 
 
 def show_tables(results: Sequence[TableResult], console: Console) -> None:
-    """Prints the tables on a console, as wide as it is."""
+    """Prints the tables: as wide as a terminal and in colour, or 120 columns of plain text."""
+    if not console.is_terminal:  # a file or a pipe: rich would guess 80 columns
+        console.file.write(text(results))
+        return
     for result in results:
         console.print(renderable(result, console.width))
 
