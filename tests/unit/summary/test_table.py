@@ -183,7 +183,7 @@ def test_beyond_matched_is_treated_minus_matched():
     difference = values(dp, "fairness/acc_gap") - values(matched, "fairness/acc_gap")
     assert cell.beyond_matched.effect == pytest.approx(difference.mean())
     assert cell.matched_accuracy_gap == 0.03
-    assert any("differs from it by +0.030" in n for n in result.notes)
+    assert any("differs from it by 0.030" in n for n in result.notes)
 
 
 def test_absent_matched_control_is_noted(full):
