@@ -1,0 +1,1 @@
+"""Data sets: each file is a plugin that loads a Problem; files with an underscore are shared."""

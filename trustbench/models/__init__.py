@@ -1,0 +1,1 @@
+"""Architectures: each file is a plugin; files with an underscore are shared."""
