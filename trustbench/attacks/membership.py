@@ -184,8 +184,8 @@ def oracle_balanced_accuracy(members: Array, non_members: Array) -> float:
 
     Reference: Song, Shokri & Mittal 2019, arXiv 1905.10291, section 4.1.
 
-    >>> oracle_balanced_accuracy(np.array([0.9, 0.8, 0.4]), np.array([0.5, 0.3, 0.2]))
-    0.8333333333333333
+    >>> oracle_balanced_accuracy(np.array([0.9, 0.8, 0.4, 0.3]), np.array([0.5, 0.2, 0.1, 0.0]))
+    0.875
     """
     thresholds = np.concatenate([members, non_members])
     tpr = 1 - np.searchsorted(np.sort(members), thresholds, side="left") / len(members)

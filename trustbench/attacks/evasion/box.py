@@ -82,7 +82,7 @@ class ThreatModel:
         """The allowed input [..., *shape] that replaces `candidate`, given clean X.
 
         For `l2` the perturbation is first shrunk to the ball and then clipped to the box, which
-        contains X, so that clipping only shortens it. `bounds` (those of X) spare their computation.
+        contains X, so that clipping only shortens it. `bounds` are those of X, if at hand.
         """
         if self.norm == "l2":
             delta = candidate - X
@@ -138,7 +138,7 @@ class ThreatModel:
 def draw(
     kind: Callable[..., Tensor], like: Tensor, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """Numbers of the shape of `like` [R, n, ...] by torch.rand or randn, one stream per replicate."""
+    """Numbers in the shape of `like` [R, n, ...] by torch.rand or randn, a stream per replicate."""
     return torch.stack(
         [
             kind(like.shape[1:], generator=g, dtype=like.dtype, device=like.device)

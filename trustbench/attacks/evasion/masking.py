@@ -11,6 +11,8 @@ from trustbench.contracts import Forward
 ZERO_GRADIENT = 1e-6  # norm of the margin's input gradient
 ZERO_GRADIENT_SHARE = 0.05
 RESTART_GAIN = 0.05
+# Any search finds a lucky point that another missed; a gain below this cannot move a verdict.
+GRADIENT_FREE_GAIN = 0.02
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Signs:
         """1 for each replicate that shows any sign, else 0: float [R]."""
         signs = (
             self.zero_gradient > ZERO_GRADIENT_SHARE,
-            self.gradient_free_gain > 0,
+            self.gradient_free_gain > GRADIENT_FREE_GAIN,
             self.restart_gain > RESTART_GAIN,
             self.robust_in_box > self.chance,
         )

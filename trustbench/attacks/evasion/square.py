@@ -37,13 +37,15 @@ def square(
 ) -> Worst:
     """Inputs found by at most `queries` forward passes each, by margin; shapes as in `pgd`.
 
-    Each query proposes new signs (linf: at full radius; l2: rescaled to the sphere) on a block
-    and keeps them where the margin grows. A block is a square patch with one sign per channel
-    on images [c, h, w], and a random set of columns with a sign each on other inputs. A point
-    is left alone once it is fooled, so a score at or above 0 is not the worst that exists.
+    Each query proposes fresh signs on a block and keeps them where the margin grows. For linf
+    they replace the block's signs, at full radius; for l2 they are added to them and the whole
+    is rescaled to the sphere, so that any direction can be approached. A block is a square
+    patch with one sign per channel on images [c, h, w], and a random set of columns with a sign
+    each on other inputs. A point is left alone once it is fooled, so a score at or above 0 is
+    not the worst that exists.
 
     Reference: Andriushchenko et al. 2020, arXiv 1912.00049, Algorithms 1 and 2; its l2 windows
-    are replaced by blocks rescaled to the sphere.
+    are replaced by the sums above.
     """
     with torch.no_grad():
         worst = Worst(X, margin(forward(X), y))
@@ -67,9 +69,9 @@ def square(
 class _Search:
     """The points still searched: m of n of each replicate, at positions `rows` [R, m].
 
-    `signs` [R, m, *shape] are the best so far, with margin `best` [R, m]; `done` marks fooled
-    points. Random numbers are always drawn for all n points and then taken at `rows`, so no
-    point's draw depends on which others are left.
+    `signs` [R, m, *shape] (for l2: sums of signs) are the best so far, with margin `best`
+    [R, m]; `done` marks fooled points. Random numbers are always drawn for all n points and
+    then taken at `rows`, so no point's draw depends on which others are left.
     """
 
     n: int
@@ -149,9 +151,9 @@ def _start(
 def _proposal(
     search: _Search, threat: ThreatModel, fraction: float, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """The signs with a fresh block of about `fraction` of the columns of each point."""
+    """The signs with fresh ones on about `fraction` of the columns of each point."""
     if search.signs.ndim == 5:
-        return _patch(search, fraction, generators)
+        return _patch(search, threat, fraction, generators)
     return _scatter(search, threat, fraction, generators)
 
 
@@ -164,10 +166,14 @@ def _scatter(
     size = (search.n, max(1, round(fraction * len(allowed))))
     drawn = _take(_integers(2 * len(allowed), size, generators), search.rows)
     fresh = 2 * (drawn % 2).to(signs.dtype) - 1
+    if threat.norm == "l2":
+        return signs.scatter_add(2, allowed[drawn // 2], fresh).view_as(search.signs)
     return signs.scatter(2, allowed[drawn // 2], fresh).view_as(search.signs)
 
 
-def _patch(search: _Search, fraction: float, generators: Sequence[torch.Generator]) -> Tensor:
+def _patch(
+    search: _Search, threat: ThreatModel, fraction: float, generators: Sequence[torch.Generator]
+) -> Tensor:
     """New signs on a random square of each image, one sign per channel."""
     c, h, w = search.signs.shape[2:]
     side = min(max(1, round((fraction * h * w) ** 0.5)), h, w)
@@ -176,7 +182,10 @@ def _patch(search: _Search, fraction: float, generators: Sequence[torch.Generato
     coins = [_coin((search.n, c, 1, 1), g, search.signs) for g in generators]
     rows = _within(top, side, h)[:, :, None, :, None]
     columns = _within(left, side, w)[:, :, None, None, :]
-    return torch.where(rows & columns, _take(torch.stack(coins), search.rows), search.signs)
+    fresh = _take(torch.stack(coins), search.rows)
+    if threat.norm == "l2":
+        fresh = search.signs + fresh
+    return torch.where(rows & columns, fresh, search.signs)
 
 
 def _within(start: Tensor, side: int, length: int) -> Tensor:
@@ -186,12 +195,12 @@ def _within(start: Tensor, side: int, length: int) -> Tensor:
 
 
 def _direction(signs: Tensor, threat: ThreatModel) -> Tensor:
-    """Signs as a perturbation of size 1."""
+    """Signs (linf), or sums of signs (l2), as a perturbation of size 1."""
     if threat.norm == "linf":
         return threat.weight * signs
     free = signs * (threat.weight > 0)
     length: Tensor = torch.linalg.vector_norm(free.flatten(2), dim=-1)
-    return threat.weight * free / _axes(length.clamp(min=1.0), signs.ndim)
+    return threat.weight * free / _axes(length.clamp(min=0.5), signs.ndim)
 
 
 def _coin(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
@@ -208,11 +217,11 @@ def _integers(below: int, shape: tuple[int, ...], generators: Sequence[torch.Gen
 
 
 def _take(values: Tensor, rows: Tensor) -> Tensor:
-    """values [R, n, ...] at rows [R, m] of each replicate: [R, m, ...]."""
+    """Values [R, n, ...] at rows [R, m] of each replicate: [R, m, ...]."""
     replicate = torch.arange(len(rows), device=rows.device).unsqueeze(1)
     return values[replicate, rows]
 
 
 def _axes(values: Tensor, ndim: int) -> Tensor:
-    """values [R, m] with axes of length 1 appended up to `ndim`."""
+    """Values [R, m] with axes of length 1 appended up to `ndim`."""
     return values.view(*values.shape, *[1] * (ndim - values.ndim))

@@ -1,0 +1,97 @@
+"""The privacy evaluator: what it measures, what it refuses, and its controls."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from tests.conftest import make_problem, make_system
+from trustbench.evaluators.privacy import Privacy
+
+
+@pytest.fixture(scope="module")
+def overfit():
+    """Eight replicates that interpolate noisy halves of a pool of 240."""
+    return make_system(make_problem(n=600, d=20, shift=0.15), replicates=8, steps=120)
+
+
+@pytest.fixture(scope="module")
+def measured(overfit):
+    return Privacy().measure(overfit)
+
+
+def named(measured):
+    return {m.name: m for m in measured.measurements}
+
+
+def test_overfit_replicates_leak_and_the_control_does_not(measured, overfit):
+    found = named(measured)
+    assert measured.measurements[0].name == "lira_auc"
+    assert found["lira_auc"].values.min() > 0.6
+    assert found["lira_auc"].values.mean() > found["loss_auc"].values.mean() > 0.5
+    assert found["loss_gap"].values.min() > 0
+    assert abs(found["shuffled_auc"].values.mean() - 0.5) < 0.05
+    assert found["shuffled_auc"].diagnostic
+    assert all(len(m.values) == overfit.replicates for m in measured.measurements)
+    assert not any(m.higher_is_better for m in measured.measurements)
+    assert not any("epsilon" in name for name in found)
+
+
+def test_loss_auc_equals_scikit_learn_on_the_losses(measured, overfit):
+    X, y, _ = overfit.problem.rows("train")
+    logits = overfit.forward(torch.as_tensor(X)).double()
+    target = torch.as_tensor(y).expand(8, len(y)).flatten()
+    loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), target, reduction="none")
+    expected = [
+        roc_auc_score(m, -x) for m, x in zip(overfit.membership, loss.view(8, -1), strict=True)
+    ]
+    # float32 logits: confident rows may tie where log1p(exp(-phi)) is 0 in one form only
+    np.testing.assert_allclose(named(measured)["loss_auc"].values, expected, atol=2e-3)
+
+
+def test_rates_need_enough_non_members(measured):
+    assert "lira_tpr_1" in named(measured)  # 120 non-members
+    assert measured.facts["lira_tpr_1_false_positives"] == 1
+    assert "needs 1000 non-members; a replicate has 120" in measured.missing["lira_tpr_01"]
+    assert measured.arrays["roc_tpr"].shape == (8, len(measured.arrays["roc_fpr"]))
+    assert (measured.arrays["roc_fpr"] * 120 >= 0.99).all()
+    assert (np.diff(measured.arrays["roc_tpr"], axis=1) >= 0).all()
+
+
+def test_group_aucs_are_those_of_each_group_alone(measured):
+    found, arrays = named(measured), measured.arrays
+    values = np.stack([arrays["lira_auc_group_0"], arrays["lira_auc_group_1"]])
+    np.testing.assert_array_equal(found["lira_auc_worst_group"].values, values.max(0))
+    np.testing.assert_array_equal(found["lira_auc_gap"].values, np.ptp(values, axis=0))
+
+
+def test_small_groups_are_declared_and_missing(overfit):
+    measured = Privacy(min_group=100).measure(overfit)
+    assert measured.facts["group_too_small_1"] == "g1"
+    assert "members and non-members each" in measured.missing["lira_auc_gap"]
+    assert "lira_auc" in named(measured)
+
+
+def test_too_few_replicates_leave_no_shadows_but_the_loss_attack():
+    measured = Privacy().measure(make_system(make_problem(), replicates=2, steps=20))
+    assert {m.name for m in measured.measurements} == {"loss_auc", "loss_gap"}
+    for name in ("lira_auc", "lira_offline_auc", "lira_tpr_1", "lira_tpr_01", "shuffled_auc"):
+        assert "give at least 4" in measured.missing[name]
+
+
+def test_no_non_members_is_not_applicable(system):
+    everything = np.ones_like(system.membership)
+    reason = Privacy().supports(dataclasses.replace(system, membership=everything))
+    assert reason is not None
+    assert reason.startswith("not applicable")
+    assert "needs non-members" in reason
+    assert Privacy().supports(system) is None
+
+
+def test_an_untrained_system_scores_one_half():
+    measured = named(Privacy().measure(make_system(make_problem(n=900), replicates=8, steps=0)))
+    for name in ("lira_auc", "lira_offline_auc", "loss_auc"):
+        values = measured[name].values
+        assert abs(values.mean() - 0.5) < 0.03

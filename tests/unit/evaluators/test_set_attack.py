@@ -1,0 +1,76 @@
+"""Coverage and size of released sets under attack."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from trustbench.attacks.evasion.targets import targets
+from trustbench.evaluators.set_attack import SetAttack
+
+QUICK = SetAttack(points=120, steps=10, epsilon=0.4)
+
+
+@pytest.fixture
+def released(multiclass_system):
+    """LAC sets at 90 %, calibrated on clean rows, and sets that always hold every label."""
+    system = multiclass_system
+    problem = system.problem
+    rows = problem.splits["calibration"]
+    y = torch.as_tensor(problem.y[rows]).expand(system.replicates, -1)
+    p = system.forward(torch.as_tensor(problem.X[rows])).softmax(-1)
+    scores = 1 - p.gather(-1, y.unsqueeze(-1)).squeeze(-1)
+    k = int(np.ceil((len(rows) + 1) * 0.9))
+    threshold = scores.sort(dim=1).values[:, k - 1, None, None]
+    return dataclasses.replace(
+        system,
+        set_predictors={
+            "lac": lambda X: 1 - system.forward(X).softmax(-1) <= threshold,
+            "all": lambda X: torch.ones_like(system.forward(X), dtype=torch.bool),
+        },
+    )
+
+
+def named(measured):
+    return {m.name: m.values for m in measured.measurements}
+
+
+def test_the_attack_breaks_coverage_far_more_than_a_random_direction(released):
+    measured = QUICK.measure(released)
+    v = named(measured)
+    assert (np.abs(v["coverage_clean_lac"] - 0.9) < 0.1).all()
+    assert (v["coverage_attacked_lac"] < v["coverage_clean_lac"] - 0.1).all()
+    lost = v["coverage_clean_lac"] - v["coverage_attacked_lac"]
+    assert (v["coverage_clean_lac"] - v["coverage_random_lac"] < lost / 2).all()
+    at = targets(released, 120)
+    sets = released.sets(at.X, "lac")
+    np.testing.assert_allclose(v["size_clean_lac"], sets.double().sum(-1).mean(1))
+    covered = sets[:, torch.arange(120), at.y]
+    np.testing.assert_allclose(v["coverage_clean_lac"], covered.double().mean(1))
+    controls = {m.name for m in measured.measurements if m.diagnostic}
+    assert controls == {f"{x}_random_{s}" for x in ("coverage", "size") for s in ("lac", "all")}
+
+
+def test_sets_of_all_labels_stay_covered(released):
+    v = named(QUICK.measure(released))
+    assert (v["coverage_attacked_all"] == 1).all()
+    assert (v["size_attacked_all"] == 5).all()
+
+
+def test_a_larger_radius_breaks_more(released):
+    small = named(dataclasses.replace(QUICK, epsilon=0.1).measure(released))
+    large = named(QUICK.measure(released))
+    assert (large["coverage_attacked_lac"] <= small["coverage_attacked_lac"]).all()
+    assert (large["coverage_attacked_lac"] < small["coverage_attacked_lac"]).any()
+
+
+def test_more_restarts_never_cover_more(released):
+    one = named(QUICK.measure(released))
+    two = named(dataclasses.replace(QUICK, restarts=2).measure(released))
+    assert (two["coverage_attacked_lac"] <= one["coverage_attacked_lac"]).all()
+
+
+def test_what_it_needs(system, released):
+    assert QUICK.supports(system) == "needs released prediction sets"
+    assert QUICK.supports(released) is None
