@@ -114,7 +114,7 @@ def _record_failure(planned: Plan, store: Store, status: str, error: BaseExcepti
         evaluations=dict(known.evaluations) if known else None,
     )
     if isinstance(error, TrainingDiverged):
-        record.facts.update(failed=len(error.failed), total=error.total)
+        record.facts.update(diverged=len(error.failed))
     store.write(record)
 
 
