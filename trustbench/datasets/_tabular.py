@@ -1,0 +1,131 @@
+"""Tables of people made into problems: named columns, one-hot blocks, scaling from the pool."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from trustbench.contracts import Array, DataCard, Feature, Problem, SplitName
+from trustbench.datasets._splits import pack
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A numeric column. `mutable`: whether its bearer could change it."""
+
+    name: str
+    mutable: bool = True
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A categorical column, one-hot; an attack leaves it alone unless its `scale` is set."""
+
+    name: str
+    mutable: bool = True
+
+
+Column = Numeric | Categorical
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Who belongs to which group."""
+
+    name: str
+    names: tuple[str, ...]
+    of: Array  # int64 [n]
+
+
+def table_problem(
+    name: str,
+    frame: pd.DataFrame,
+    columns: Sequence[Column],
+    y: Array,
+    classes: tuple[str, str],
+    groups: Groups,
+    splits: Mapping[SplitName, Array],
+    card: DataCard,
+) -> Problem:
+    """The problem of a table [n, columns] of numbers and labels; class 1 is favourable.
+
+    Numbers are standardised with the mean and deviation of the training pool. The bounds of a
+    number are its range over the pool and the test set: what an attack may put in its place.
+    A label's block has one column for each level in the whole table, so that the width does
+    not depend on the subsample.
+    """
+    rows, packed = pack(splits)
+    blocks, features, width = [], [], 0
+    for column in columns:
+        if isinstance(column, Numeric):
+            block, feature = _number(frame, column, rows, packed, width)
+        else:
+            block, feature = _one_hot(frame, column, rows, width)
+        blocks.append(block)
+        features.append(feature)
+        width += block.shape[1]
+    return Problem(
+        name=name,
+        X=np.concatenate(blocks, axis=1),
+        y=y[rows].astype(np.int64),
+        group=groups.of[rows].astype(np.int64),
+        classes=classes,
+        groups=groups.names,
+        group_name=groups.name,
+        features=tuple(features),
+        splits=packed,
+        card=card,
+    )
+
+
+def standardise(values: Array, pool: Array) -> tuple[Array, float, float]:
+    """(scaled [n], mean, deviation) of values [n], by the rows `pool` alone.
+
+    A number that is constant in the pool is centred and not divided.
+
+    >>> standardise(np.array([1.0, 3.0, 100.0]), np.array([0, 1]))
+    (array([-1.,  1., 98.]), 2.0, 1.0)
+    """
+    mean, deviation = float(values[pool].mean()), float(values[pool].std())
+    deviation = deviation if deviation > 0 else 1.0
+    return (values - mean) / deviation, mean, deviation
+
+
+def _number(
+    frame: pd.DataFrame,
+    column: Numeric,
+    rows: Array,
+    packed: Mapping[SplitName, Array],
+    at: int,
+) -> tuple[Array, Feature]:
+    raw = frame[column.name].to_numpy(dtype=np.float64)[rows]
+    scaled = standardise(raw, packed["train"])[0].astype(np.float32)
+    seen = scaled[np.concatenate([packed["train"], packed["test"]])]
+    return scaled[:, None], Feature(
+        name=column.name,
+        kind="numeric",
+        columns=(at,),
+        lower=float(seen.min()),
+        upper=float(seen.max()),
+        mutable=column.mutable,
+    )
+
+
+def _one_hot(
+    frame: pd.DataFrame, column: Categorical, rows: Array, at: int
+) -> tuple[Array, Feature]:
+    labels = pd.Categorical(frame[column.name].astype(str))
+    levels = tuple(map(str, labels.categories))
+    block = np.zeros((len(rows), len(levels)), dtype=np.float32)
+    block[np.arange(len(rows)), labels.codes[rows]] = 1.0
+    return block, Feature(
+        name=column.name,
+        kind="categorical",
+        columns=tuple(range(at, at + len(levels))),
+        lower=0.0,
+        upper=1.0,
+        mutable=column.mutable,
+        scale=0.0,
+        levels=levels,
+    )
