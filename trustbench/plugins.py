@@ -54,7 +54,8 @@ def build(
     """
     if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
         raise ConfigError(
-            f"{key} is {node!r}; give a mapping with `_target_`, the class of a {kind}."
+            f"{key} is {node!r}, without the `_target_` of a plugin: {name} is given settings but "
+            f"not chosen; add it to {kind}=[...], or drop its settings."
         )
     cls = _class(kind, node["_target_"], f"{key}._target_", allowed)
     params = {k: v for k, v in node.items() if k not in ("_target_", "name")}

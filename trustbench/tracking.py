@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import tempfile
 import time
+import warnings
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
@@ -197,11 +198,14 @@ def _make_database(path: Path) -> None:
 def _client(address: str) -> "MlflowClient":
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    from mlflow import MlflowClient
+    with warnings.catch_warnings():
+        # mlflow imports with deprecated features of its own dependencies
+        warnings.simplefilter("ignore", DeprecationWarning)
+        from mlflow import MlflowClient
 
-    for noisy in ("mlflow", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=address)
+        for noisy in ("mlflow", "alembic"):
+            logging.getLogger(noisy).setLevel(logging.WARNING)
+        return MlflowClient(tracking_uri=address)
 
 
 def _experiment(client: "MlflowClient", store: Store, address: str, name: str) -> str:

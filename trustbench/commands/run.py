@@ -89,7 +89,8 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
         evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
     )
     store.write_sweep(sweep)
-    Console(stderr=True).print(_status(asked, outcomes))
+    width = None if sys.stderr.isatty() else 160
+    Console(stderr=True, width=width).print(_status(asked, outcomes))
     records = [r for r in map(store.read, sweep.arms) if r is not None]
     if not records:
         return

@@ -1,6 +1,6 @@
 """The function that Hydra calls for each job, and what comes back past hydra.main."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trustbench.arms import Arm
@@ -117,14 +117,28 @@ def arm_of(config: DictConfig, hydra: Any) -> Arm:
     Raises:
         ConfigError: every problem of the configuration.
     """
-    own = OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"])
-    missing = sorted(OmegaConf.missing_keys(own))
+    plain = {str(k): _plain(config, k) for k in config if k != "hydra"}
+    missing = sorted(_missing(plain))
     if missing:
         raise ConfigError([f"{key} has no value yet; give {key}=VALUE." for key in missing])
-    plain = OmegaConf.to_container(own, resolve=True)
-    assert isinstance(plain, dict)
     experiment = str(hydra.runtime.choices.get("experiment") or "default")
-    return assemble({str(k): v for k, v in plain.items()}, experiment)
+    return assemble(plain, experiment)
+
+
+def _plain(config: DictConfig, key: Any) -> Any:
+    """The value of a key, interpolations resolved; `???` where it has none."""
+    if OmegaConf.is_missing(config, key):
+        return MISSING
+    value = config[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _missing(value: Any, key: str = "") -> Iterator[str]:
+    if value == MISSING:
+        yield key
+    elif isinstance(value, Mapping):
+        for k, inner in value.items():
+            yield from _missing(inner, f"{key}.{k}".lstrip("."))
 
 
 def _table(config: DictConfig, hydra: Any) -> Path:
