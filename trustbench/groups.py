@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 
 from trustbench.contracts import Array
-from trustbench.seeding import Streams
 
 
 def sizes(group: Array, n_groups: int) -> Array:
@@ -41,22 +40,17 @@ def gap(by_group: Array) -> Array:
 
 
 def permuted(
-    statistic: Callable[[Array], Array], values: Array, streams: Streams, permutations: int
-) -> Array:
-    """The mean of a statistic over random reassignments of the rows, [R].
+    statistic: Callable[[Array], Array], values: Array, rng: np.random.Generator, permutations: int
+) -> float:
+    """The mean of a statistic over random reassignments of values [n] to rows.
 
-    What remains of a gap when groups mean nothing: gaps of maxima are above 0 by chance alone.
-    Replicate r draws from its own stream, so its number does not depend on R.
+    What remains of a gap when groups mean nothing: a largest gap is above 0 by chance alone.
 
     Args:
-        statistic: [P, n] -> [P]; it fixes the group of each position.
-        values: [R, n].
-        streams: the run's streams.
-        permutations: P, per replicate.
+        statistic: [P, n] -> [P]; it knows the group of each position.
+        values: [n], of one replicate.
+        rng: draws the permutations; one stream per replicate, so that R changes nothing.
+        permutations: P.
     """
-    out = np.empty(len(values))
-    for r, row in enumerate(values):
-        rng = streams.numpy("controls", r)
-        shuffled = rng.permuted(np.broadcast_to(row, (permutations, len(row))), axis=1)
-        out[r] = statistic(shuffled).mean()
-    return out
+    copies = np.broadcast_to(values, (permutations, len(values)))
+    return float(statistic(rng.permuted(copies, axis=1)).mean())

@@ -1,8 +1,7 @@
 """Group fairness of the deployed decisions."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -12,15 +11,6 @@ from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, 
 from trustbench.groups import gap, means, sizes
 
 BINARY = ("eo_gap", "dp_gap", "dp_ratio")
-
-
-class Counted(NamedTuple):
-    """A per-group rate [R, G] over the groups that are large enough."""
-
-    rates: Array
-    kept: tuple[str, ...]
-    left_out: tuple[str, ...]
-    n: int
 
 
 @dataclass(frozen=True)
@@ -33,13 +23,15 @@ class Fairness(Evaluator):
     of the four-fifths rule). `worst_group_acc` is the lowest group accuracy, `class_sd` the
     standard deviation of the classes' recalls.
 
-    A rate of fewer than `min_group` test rows is left out and named in the facts: the maximum
-    over groups is biased upwards by noise. Compare arms, not levels.
+    A group of fewer than `min_group` test rows, and for `eo_gap` one with fewer than `min_cell`
+    rows of either class, is left out and named in the facts: the maximum over groups is biased
+    upwards by noise. Compare arms, not levels.
 
     Reference: Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413 (equalised odds).
     """
 
     min_group: Annotated[int, Field(ge=1)] = 20
+    min_cell: Annotated[int, Field(ge=1)] = 10
 
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reference: ClassVar[str] = "Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413"
@@ -52,73 +44,85 @@ class Fairness(Evaluator):
             decided = system.split_logits("test").argmax(-1).cpu().numpy()
         else:
             decided = system.decide(system.tensor(X), group).cpu().numpy()
-        found = _Found()
-        self._accuracy(problem, decided == y, found)
+        count = sizes(group, len(problem.groups))
+        found = _Found(facts={f"n_{g}": int(k) for g, k in zip(problem.groups, count, strict=True)})
+        large = self._large(problem, count, found)
+        self._accuracy(problem, decided == y, large, found)
         if problem.binary:
-            self._binary(problem, decided, found)
+            self._decisions(problem, decided, large, found)
+            self._odds(problem, decided, large, found)
         else:
-            reason = f"needs two classes; this task has {len(problem.classes)}"
-            found.missing |= {name: f"{name} {reason}" for name in BINARY}
+            found.lack(BINARY, f"needs two classes; this task has {len(problem.classes)}")
         return Measured(
             tuple(found.measurements),
             arrays={"group_accuracy": means(decided == y, group, len(problem.groups))},
-            facts={**_group_sizes(problem, group), **found.facts, "min_group": self.min_group},
+            facts=found.facts,
             missing=found.missing,
         )
 
-    def _accuracy(self, problem: Problem, hit: Array, found: "_Found") -> None:
-        _, y, group = problem.rows("test")
-        everybody = np.full(len(y), True)
-        accuracy = self._rates(hit, group, everybody, problem.groups)
-        if found.gap("acc_gap", accuracy):
-            found.add("worst_group_acc", accuracy.rates.min(axis=1), accuracy.n, better=True)
-        else:
-            found.missing["worst_group_acc"] = found.missing["acc_gap"]
-        recall = self._rates(hit, y, everybody, problem.classes)
-        if len(recall.kept) > 1:
-            found.add("class_sd", recall.rates.std(axis=1), recall.n, upper=0.5)
-        else:
-            found.missing["class_sd"] = f"class_sd needs 2 classes of {self.min_group} test rows"
+    def _large(self, problem: Problem, count: Array, found: "_Found") -> Array:
+        """Which groups have enough test rows: bool [G]."""
+        large = np.asarray(count >= self.min_group)
+        found.facts["min_group"] = self.min_group
+        found.facts["left_out"] = _names(problem.groups, ~large)
+        return large
 
-    def _binary(self, problem: Problem, decided: Array, found: "_Found") -> None:
+    def _accuracy(self, problem: Problem, hit: Array, large: Array, found: "_Found") -> None:
         _, y, group = problem.rows("test")
-        tpr = self._rates(decided, group, y == 1, problem.groups)
-        fpr = self._rates(decided, group, y == 0, problem.groups)
-        if len(tpr.kept) > 1 and len(fpr.kept) > 1:
-            odds = np.maximum(gap(tpr.rates), gap(fpr.rates))
-            found.add("eo_gap", odds, tpr.n + fpr.n)
-            found.facts["eo_left_out"] = _names(sorted({*tpr.left_out, *fpr.left_out}))
+        if large.sum() > 1:
+            accuracy = means(hit, group, len(large))[:, large]
+            n = int(large[group].sum())
+            found.add("acc_gap", gap(accuracy), n)
+            found.add("worst_group_acc", accuracy.min(axis=1), n, better=True)
         else:
-            found.missing["eo_gap"] = (
-                f"eo_gap needs 2 groups with {self.min_group} test rows of each class"
+            found.lack(("acc_gap", "worst_group_acc"), self._too_few())
+        common = sizes(y, len(problem.classes)) >= self.min_group
+        if common.sum() > 1:
+            recall = means(hit, y, len(common))[:, common]
+            found.add("class_sd", recall.std(axis=1), int(common[y].sum()), upper=0.5)
+        else:
+            found.lack(("class_sd",), f"needs 2 classes of at least {self.min_group} test rows")
+
+    def _decisions(self, problem: Problem, decided: Array, large: Array, found: "_Found") -> None:
+        group = problem.rows("test")[2]
+        if large.sum() < 2:
+            found.lack(("dp_gap", "dp_ratio"), self._too_few())
+            return
+        rate, n = means(decided, group, len(large))[:, large], int(large[group].sum())
+        found.add("dp_gap", gap(rate), n)
+        if (rate.max(axis=1) == 0).any():
+            found.lack(("dp_ratio",), "is 0 / 0: some replicate decides for nobody")
+            return
+        found.add("dp_ratio", rate.min(axis=1) / rate.max(axis=1), n, better=True, unit="ratio")
+
+    def _odds(self, problem: Problem, decided: Array, large: Array, found: "_Found") -> None:
+        _, y, group = problem.rows("test")
+        n_groups = len(problem.groups)
+        cells = np.stack([sizes(group[y == label], n_groups) for label in (0, 1)])
+        large = large & (cells >= self.min_cell).all(axis=0)
+        found.facts["min_cell"] = self.min_cell
+        found.facts["eo_left_out"] = _names(problem.groups, ~large)
+        if large.sum() < 2:
+            found.lack(
+                ("eo_gap",),
+                f"{self._too_few()}, at least {self.min_cell} of each class",
             )
-        chosen = self._rates(decided, group, np.full(len(y), True), problem.groups)
-        if not found.gap("dp_gap", chosen):
-            found.missing["dp_ratio"] = found.missing["dp_gap"]
-        elif (chosen.rates.max(axis=1) == 0).any():
-            found.missing["dp_ratio"] = "some replicate decides for nobody, so dp_ratio is 0 / 0"
-        else:
-            ratio = chosen.rates.min(axis=1) / chosen.rates.max(axis=1)
-            found.add("dp_ratio", ratio, chosen.n, better=True, unit="ratio")
-
-    def _rates(self, values: Array, group: Array, rows: Array, names: tuple[str, ...]) -> Counted:
-        """The mean of values [R, n] per group over some rows, without groups that are too small."""
-        count = sizes(group[rows], len(names))
-        keep = count >= self.min_group
-        return Counted(
-            means(values[:, rows], group[rows], len(names))[:, keep],
-            tuple(g for g, k in zip(names, keep, strict=True) if k),
-            tuple(g for g, k in zip(names, keep, strict=True) if not k),
-            int(count[keep].sum()),
+            return
+        fpr, tpr = (
+            means(decided[:, y == label], group[y == label], n_groups)[:, large] for label in (0, 1)
         )
+        found.add("eo_gap", np.maximum(gap(tpr), gap(fpr)), int(cells[:, large].sum()))
+
+    def _too_few(self) -> str:
+        return f"needs 2 groups of at least {self.min_group} test rows"
 
 
 @dataclass
 class _Found:
     """Measurements, facts and reasons as they come in."""
 
+    facts: dict[str, Fact]
     measurements: list[Measurement] = field(default_factory=list)
-    facts: dict[str, Fact] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
     def add(
@@ -133,23 +137,9 @@ class _Found:
     ) -> None:
         self.measurements.append(Measurement(name, values, better, unit, n, lower=0.0, upper=upper))
 
-    def gap(self, name: str, counted: Counted) -> bool:
-        """Adds the gap of a rate between groups, or the reason why there is none."""
-        self.facts["left_out"] = _names(counted.left_out)
-        if len(counted.kept) < 2:
-            self.missing[name] = (
-                f"{name} needs 2 groups of min_group test rows; large enough: "
-                f"{_names(counted.kept) or 'none'}"
-            )
-            return False
-        self.add(name, gap(counted.rates), counted.n)
-        return True
+    def lack(self, names: tuple[str, ...], reason: str) -> None:
+        self.missing |= {name: f"{name} {reason}" for name in names}
 
 
-def _names(names: Sequence[str]) -> str | None:
-    return ", ".join(names) or None
-
-
-def _group_sizes(problem: Problem, group: Array) -> Mapping[str, Fact]:
-    count = sizes(group, len(problem.groups))
-    return {f"n_{name}": int(k) for name, k in zip(problem.groups, count, strict=True)}
+def _names(names: tuple[str, ...], chosen: Array) -> str | None:
+    return ", ".join(name for name, c in zip(names, chosen, strict=True) if c) or None

@@ -39,7 +39,7 @@ class FidelityGap(Evaluator):
     Reference: Balagopalan et al. 2022, arXiv 2205.03295, section 3 (maximum fidelity gap).
     """
 
-    points: Annotated[int, Field(ge=10)] = 240
+    points: Annotated[int, Field(ge=10)] = 120
     max_groups: Annotated[int, Field(ge=2)] = 10
     min_group: Annotated[int, Field(ge=5)] = 20
     samples: Annotated[int, Field(ge=20)] = 300
@@ -63,48 +63,47 @@ class FidelityGap(Evaluator):
         """`gap` and its null, and the mean fidelity as a diagnostic."""
         sample = self._sample(system)
         fidelity = self._fidelity(system, sample)
-        dropped = np.isnan(fidelity)
         facts = {
             "points": len(sample.rows),
-            "dropped": int(dropped.sum()),
+            "dropped": int(np.isnan(fidelity).sum()),
             "left_out": ", ".join(sample.left_out) or None,
             "samples": self.samples,
             "permutations": self.permutations,
         }
-        if dropped.any():
-            # A constant margin has no R2. Groups must be compared on the same rows everywhere.
-            keep = ~dropped.any(axis=0)
-            sample = sample._replace(rows=sample.rows[keep], group=sample.group[keep])
-            fidelity = fidelity[:, keep]
-        if len(np.unique(sample.group)) < len(sample.share):
+        arrays = {"rows": sample.rows, "r2": fidelity}
+        found = [self._gaps(system, sample, r, row) for r, row in enumerate(fidelity)]
+        numbers = np.array([gaps for gaps in found if gaps is not None])
+        if len(numbers) < len(found):
             reason = "the explained output is constant around every row of some group"
-            return Measured((), facts=facts, missing={"gap": reason, "gap_permuted": reason})
-
-        def statistic(values: Array) -> Array:
-            by_group = means(values, sample.group, len(sample.share))
-            return np.asarray(by_group @ sample.share - by_group.min(axis=-1))
-
-        null = permuted(statistic, fidelity, system.streams, self.permutations)
-        by_group = means(fidelity, sample.group, len(sample.share))
-        n = len(sample.rows)
+            missing = dict.fromkeys(("gap", "gap_permuted"), reason)
+            return Measured((), arrays=arrays, facts=facts, missing=missing)
         return Measured(
             (
-                Measurement("gap", statistic(fidelity), higher_is_better=False, unit="R2", n=n),
-                Measurement(
-                    "gap_permuted", null, higher_is_better=False, unit="R2", n=n, diagnostic=True
-                ),
-                Measurement(
-                    "fidelity",
-                    by_group @ sample.share,
-                    higher_is_better=True,
-                    unit="R2",
-                    n=n,
-                    upper=1.0,
-                    diagnostic=True,
-                ),
+                _measurement("gap", numbers[:, 0], len(sample.rows)),
+                _measurement("gap_permuted", numbers[:, 1], len(sample.rows), diagnostic=True),
+                _measurement("fidelity", numbers[:, 2], len(sample.rows), diagnostic=True),
             ),
-            arrays={"fidelity_by_group": by_group, "rows": sample.rows},
+            arrays=arrays,
             facts=facts,
+        )
+
+    def _gaps(self, system: System, sample: Sample, r: int, row: Array) -> "_Gaps | None":
+        """One replicate's numbers over the rows that have an R2; None if a group has no such."""
+        valid = ~np.isnan(row)
+        group, n_groups = sample.group[valid], len(sample.share)
+        if (sizes(group, n_groups) == 0).any():
+            return None
+
+        def statistic(values: Array) -> Array:
+            by_group = means(values, group, n_groups)
+            return np.asarray(by_group @ sample.share - by_group.min(axis=-1))
+
+        rng = system.streams.numpy("controls", r)
+        everybody = means(row[valid], group, n_groups) @ sample.share
+        return _Gaps(
+            float(statistic(row[valid])),
+            permuted(statistic, row[valid], rng, self.permutations),
+            float(everybody),
         )
 
     def _kept(self, system: System) -> Array:
@@ -139,3 +138,15 @@ class FidelityGap(Evaluator):
             scores.append(released_score(draws, targets, coefficients[:, start:stop]))
             start = stop
         return np.asarray(torch.cat(scores, dim=1).cpu().numpy())
+
+
+class _Gaps(NamedTuple):
+    gap: float
+    null: float
+    everybody: float
+
+
+def _measurement(name: str, values: Array, n: int, diagnostic: bool = False) -> Measurement:
+    better = name == "fidelity"
+    upper = 1.0 if better else None
+    return Measurement(name, values, better, "R2", n, upper=upper, diagnostic=diagnostic)

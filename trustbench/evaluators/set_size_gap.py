@@ -75,7 +75,12 @@ class SetSizeGap(Evaluator):
             return gap(means(values, group, present[-1] + 1)[..., present])
 
         n, classes = len(group), float(len(system.problem.classes))
-        null = permuted(spread, size, system.streams, self.permutations)
+        null = np.array(
+            [
+                permuted(spread, row, system.streams.numpy("controls", r), self.permutations)
+                for r, row in enumerate(size)
+            ]
+        )
         yield _gap(f"gap_{score}", spread(size), "labels", n, classes)
         yield _gap(f"gap_{score}_permuted", null, "labels", n, classes, diagnostic=True)
         yield _gap(f"singleton_gap_{score}", spread(size == 1), "fraction", n, 1.0)

@@ -101,7 +101,8 @@ class Columns(Neighbourhood):
     def facts(self) -> Mapping[str, Fact]:
         """The form, its noise and its kernel."""
         return {
-            "neighbourhood": "columns: Gaussian numbers, categories resampled from the pool",
+            "neighbourhood": "Gaussian columns"
+            + (", categories resampled from the pool" if self.blocks else ""),
             "units": self.p,
             "sigma": self.declared_sigma,
             "kernel": f"exp(-|z-x|^2 / 2w^2), w={KERNEL_WIDTH} sqrt(units)",

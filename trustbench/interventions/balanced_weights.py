@@ -46,7 +46,7 @@ def bounded(weights: Array, bound: float) -> Array:
     weights, over = weights / weights.mean(), np.zeros(len(weights), dtype=bool)
     while (weights > bound * (1 + 1e-12)).any():
         over |= weights > bound
-        # Never empty: more than all of the weight would sit at a bound above the mean.
+        # Some example is free: all cannot sit at a bound above their mean.
         free = len(weights) - bound * over.sum()
         weights = np.where(over, bound, weights * free / weights[~over].sum())
     return weights

@@ -1,0 +1,94 @@
+"""Gaps of released sets by hand, their null, and what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from trustbench.evaluators.set_size_gap import SetSizeGap
+
+
+def named(measured):
+    return {m.name: m.values for m in measured.measurements}
+
+
+def releasing(system, sets, score="aps"):
+    """The system with given sets [R, n, C] on the test set."""
+    return dataclasses.replace(
+        system, set_predictors={score: lambda X: torch.as_tensor(sets)}, replicates=len(sets)
+    )
+
+
+def sets_of_size(size, y, classes, covering=True):
+    """Sets [n, C] of given sizes that hold the label (or every label but the label)."""
+    order = (np.arange(classes) - y[:, None] - (0 if covering else 1)) % classes
+    return order < np.asarray(size)[:, None]
+
+
+@pytest.fixture
+def five(multiclass_system):
+    return multiclass_system, *multiclass_system.problem.rows("test")[1:]
+
+
+def test_gaps_are_those_of_the_sets_made(five):
+    system, y, group = five
+    # Group g gets sets of g + 1 labels; the second replicate's group 4 is never covered.
+    first = sets_of_size(group + 1, y, 5)
+    second = np.where((group == 4)[:, None], sets_of_size(1 + 0 * y, y, 5, covering=False), first)
+    found = named(SetSizeGap().measure(releasing(system, np.stack([first, second]))))
+    assert list(found) == ["gap_aps", "gap_aps_permuted", "singleton_gap_aps", "coverage_gap_aps"]
+    assert found["gap_aps"].tolist() == [4.0, 3.0]
+    assert found["singleton_gap_aps"].tolist() == [1.0, 1.0]
+    assert found["coverage_gap_aps"].tolist() == [0.0, 1.0]
+    assert (found["gap_aps_permuted"] < 1.5).all()
+
+
+def test_sizes_that_ignore_groups_are_at_their_null(five):
+    system, y, _ = five
+    rng = np.random.default_rng(0)
+    sets = np.stack([sets_of_size(rng.integers(1, 6, len(y)), y, 5) for _ in range(40)])
+    found = named(SetSizeGap().measure(releasing(system, sets)))
+    excess = found["gap_aps"] - found["gap_aps_permuted"]
+    assert abs(excess.mean()) < 3 * excess.std() / np.sqrt(40)
+    assert (found["gap_aps_permuted"] > 0.2).all()
+
+
+def test_the_null_of_a_replicate_does_not_depend_on_the_others(five):
+    system, y, group = five
+    sets = np.stack([sets_of_size(group + 1, y, 5), sets_of_size(5 - group, y, 5)])
+    both = named(SetSizeGap().measure(releasing(system, sets)))
+    one = named(SetSizeGap().measure(releasing(system, sets[:1])))
+    assert both["gap_aps_permuted"][0] == one["gap_aps_permuted"][0]
+
+
+def test_every_released_score_is_measured_and_nulls_are_diagnostic(five):
+    system, y, _ = five
+    sets = np.stack([sets_of_size(1 + 0 * y, y, 5)])
+    both = dataclasses.replace(
+        releasing(system, sets), set_predictors={s: lambda X: torch.as_tensor(sets) for s in "ab"}
+    )
+    measurements = SetSizeGap().measure(both).measurements
+    assert [m.name for m in measurements if m.diagnostic] == ["gap_a_permuted", "gap_b_permuted"]
+    assert len(measurements) == 8
+
+
+def test_small_groups_are_left_out(five):
+    system, y, group = five
+    sizes = np.bincount(group)
+    small = int(sizes.argmin())
+    sets = np.stack([sets_of_size(np.where(group == small, 5, 1), y, 5)])
+    measured = SetSizeGap(min_group=int(sizes.min()) + 1).measure(releasing(system, sets))
+    assert measured.measurements[0].values.tolist() == [0.0]
+    assert measured.measurements[0].n == len(y) - sizes.min()
+    assert measured.facts["left_out"] == f"g{small}"
+
+
+def test_it_needs_sets_and_two_groups(five):
+    system, y, _ = five
+    assert SetSizeGap().supports(system) == (
+        "needs released prediction sets (intervention=conformal)"
+    )
+    released = releasing(system, np.zeros((1, len(y), 5), dtype=bool))
+    assert SetSizeGap().supports(released) is None
+    assert SetSizeGap(min_group=999).supports(released) == "needs 2 groups of 999 test rows"

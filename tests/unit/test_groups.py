@@ -1,0 +1,28 @@
+"""Group means, gaps and their permutation null."""
+
+import numpy as np
+import pytest
+
+from trustbench.groups import gap, means, permuted
+
+
+def test_means_are_plain_means_and_nan_for_nobody():
+    rng = np.random.default_rng(0)
+    values, group = rng.random((3, 4, 50)), rng.integers(3, size=50)
+    found = means(values, group, 4)
+    assert found.shape == (3, 4, 4)
+    np.testing.assert_allclose(found[1, 2, 2], values[1, 2, group == 2].mean())
+    assert np.isnan(found[..., 3]).all()
+
+
+def test_the_null_is_what_chance_alone_gives():
+    """Gap of two means of 50 unit normals: E|N(0, 2/50)| = sqrt(4 / (50 pi)) = .16."""
+    rng = np.random.default_rng(0)
+    group = np.repeat([0, 1], 50)
+    values = rng.normal(size=100)
+    null = permuted(lambda v: gap(means(v, group, 2)), values, np.random.default_rng(1), 4000)
+    expected = values.std(ddof=1) * np.sqrt(4 / (50 * np.pi))
+    assert null == pytest.approx(expected, rel=0.05)
+    shifted = values + 10 * group
+    assert gap(means(shifted, group, 2)) > 9
+    assert permuted(lambda v: gap(means(v, group, 2)), shifted, rng, 500) < 1.5
