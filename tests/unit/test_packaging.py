@@ -1,0 +1,192 @@
+"""What is shipped: the wheel works from any folder, and asks for everything that it imports."""
+
+import ast
+import configparser
+import email
+import os
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+import zipfile
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+import trustbench
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from this tree without network."""
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out)]
+    done = subprocess.run([*command, str(ROOT)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = out.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The wheel's files where pip would put them."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    wheel.extractall(folder)
+    return folder
+
+
+def run(code, folder, cwd):
+    """Runs code with the installed wheel in front of this tree."""
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_module_and_every_option(wheel):
+    expected = {str(p.relative_to(ROOT)) for p in (ROOT / "trustbench").rglob("*.py")}
+    expected |= {str(p.relative_to(ROOT)) for p in (ROOT / "hydra_plugins").glob("*.py")}
+    conf = ROOT / "conf"
+    expected |= {f"trustbench/_conf/{p.relative_to(conf)}" for p in conf.rglob("*.yaml")}
+    assert "trustbench/_conf/config.yaml" in expected
+    names = {n for n in wheel.namelist() if ".dist-info/" not in n}
+    assert {n for n in names if not n.startswith("trustbench/_conf/local/")} == expected | {
+        n for n in names if n.endswith("py.typed")
+    }
+
+
+@pytest.mark.slow
+def test_hydra_plugins_stays_a_namespace_that_others_share(wheel):
+    assert "hydra_plugins/__init__.py" not in wheel.namelist()
+
+
+@pytest.mark.slow
+def test_the_wheel_names_its_version_command_and_licence(wheel):
+    info = f"trustbench-{trustbench.__version__}.dist-info"
+    metadata = email.message_from_string(wheel.read(f"{info}/METADATA").decode())
+    assert metadata["Version"] == trustbench.__version__
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()
+    entries = configparser.ConfigParser()
+    entries.read_string(wheel.read(f"{info}/entry_points.txt").decode())
+    assert entries["console_scripts"]["trustbench"] == "trustbench.cli:main"
+
+
+@pytest.mark.slow
+def test_the_installed_command_composes_from_any_folder(installed, tmp_path):
+    code = (
+        "import sys, trustbench, trustbench.cli as c;"
+        "print(trustbench.__file__, file=sys.stderr);"
+        "sys.exit(c.main(['run', '--cfg', 'job', 'seed=7']))"
+    )
+    done = run(code, installed, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert str(installed) in done.stderr
+    assert "seed: 7" in done.stdout
+    assert "digits" in done.stdout
+    assert not list(tmp_path.iterdir()), "composing must leave nothing behind"
+
+
+@pytest.mark.slow
+def test_hydra_finds_the_sweeper_of_the_installed_wheel(installed, tmp_path):
+    code = (
+        "from hydra.core.plugins import Plugins; from hydra.plugins.sweeper import Sweeper;"
+        "print(*(c.__module__ for c in Plugins.instance().discover(Sweeper)))"
+    )
+    done = run(code, installed, tmp_path)
+    assert "hydra_plugins.trustbench_arms_sweeper" in done.stdout, done.stderr
+
+
+def test_the_version_is_stated_once():
+    assert PROJECT["version"] == trustbench.__version__
+
+
+# --- dependencies ----------------------------------------------------------------------------
+
+
+def normal(name):
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def declared(*extras):
+    lines = list(PROJECT["dependencies"])
+    for extra in extras:
+        lines += PROJECT["optional-dependencies"][extra]
+    return {normal(re.match(r"[\w.-]+", line).group()) for line in lines}
+
+
+def imported(folder):
+    """Every top-level module that the folder's files import, anywhere in them."""
+    found = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.level == 0:
+                found.add(str(node.module).split(".")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("folder", "extras"),
+    [("trustbench", ()), ("hydra_plugins", ()), ("scripts", ()), ("tests", ("test",))],
+)
+def test_every_import_is_a_declared_dependency(folder, extras):
+    own = {"trustbench", "hydra_plugins", "tests", "conftest", "my_plugins"}
+    foreign = imported(folder) - set(sys.stdlib_module_names) - own
+    homes = packages_distributions()
+    known = declared(*extras)
+    lacking = {
+        name for name in foreign if not any(normal(d) in known for d in homes.get(name, [name]))
+    }
+    # pydantic_core comes with pydantic, at the version that fits it
+    assert lacking - {"pydantic_core"} == set()
+
+
+def test_torch_has_no_upper_bound():
+    bounds = [line for line in PROJECT["dependencies"] if line.startswith("torch")]
+    assert len(bounds) == 2
+    assert not any("<" in line or "==" in line for line in bounds)
+
+
+# --- set-up ----------------------------------------------------------------------------------
+
+
+def test_a_python_that_is_too_old_gets_one_sentence(tmp_path):
+    for name in ("Makefile", "pyproject.toml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\nexit 1\n")
+    old.chmod(old.stat().st_mode | stat.S_IXUSR)
+    command = ["make", "-C", str(tmp_path), f"PYTHON={old}", "run"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "trustbench needs Python 3.11 or newer" in done.stderr
+    assert "make PYTHON=python3.12 run" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_ci_runs_the_targets_that_people_run():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    assert re.findall(r"^step make (\S+)", script.read_text(), re.M) == [
+        "setup-test",
+        "lint",
+        "test",
+    ]
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^check: lint test\b", makefile, re.M)
+
+
+def test_no_configuration_names_a_machine():
+    files = [ROOT / n for n in ("pyproject.toml", "Makefile", ".pre-commit-config.yaml", ".ci/run")]
+    for path in [*files, *(ROOT / "conf").rglob("*.yaml")]:
+        text = path.read_text(encoding="utf-8")
+        found = re.findall(r"(?<![\w.$}/])/(?:home|Users|root|tmp|opt|mnt|work)/\S*", text)
+        assert not found, f"{path.relative_to(ROOT)} names {found}"
