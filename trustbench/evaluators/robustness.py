@@ -126,6 +126,8 @@ class Robustness(Evaluator):
         self, system: System, baseline: Forward, at: Targets, threat: ThreatModel
     ) -> Tensor:
         """Which points the system gets right where the baseline's replicates were attacked."""
+        # A baseline may be trained when it is first called, which fails inside `no_grad`.
+        baseline(at.X[:, :1])
         chance = generators(system, TRANSFER_STREAM)
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted, ROWS), at.y) < 0
