@@ -33,7 +33,7 @@ class Digits(Dataset):
     rare-class protocol of the reference at the smallest honest size.
 
     Reference: Bagdasaryan et al. 2019, arXiv 1905.12101, section 4; Esipova et al. 2023, arXiv
-    2206.07137, section 5 (digit 8 of MNIST).
+    2206.07137 (digit 8 of MNIST).
     """
 
     rare: Annotated[int, Field(ge=0, le=9)] | None = 8
