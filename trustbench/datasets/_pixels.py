@@ -1,6 +1,7 @@
 """Problems whose inputs are images and whose groups are their classes."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -28,16 +29,18 @@ def pixel_features(shape: tuple[int, ...]) -> tuple[Feature, ...]:
 
 def class_problem(
     name: str,
-    X: Array,
+    images: Array,
+    brightest: int,
     y: Array,
     classes: tuple[str, ...],
-    image: tuple[int, ...],
     splits: Mapping[SplitName, Array],
     card: DataCard,
     rare: int | None,
     keep: float,
 ) -> Problem:
-    """The problem of images X [n, *shape] in [0, 1] with groups = classes.
+    """The problem of images [n, *shape] of levels 0 to `brightest`, with groups = classes.
+
+    Only the rows in a split are turned into float32 in [0, 1].
 
     Raises:
         DataError: `rare` is no class, or nearly none of it would be left.
@@ -52,13 +55,13 @@ def class_problem(
     labels = y[rows].astype(np.int64)
     return Problem(
         name=name,
-        X=np.ascontiguousarray(X[rows]),
+        X=np.ascontiguousarray(images[rows], dtype=np.float32) / np.float32(brightest),
         y=labels,
         group=labels.copy(),
         classes=classes,
         groups=classes,
         group_name="class",
-        features=pixel_features(image),
+        features=pixel_features(images.shape[1:]),
         splits=packed,
         card=_declared(card, rare, keep, int((y[pool] == rare).sum())),
     )
@@ -68,10 +71,4 @@ def _declared(card: DataCard, rare: int | None, keep: float, left: int) -> DataC
     if rare is None:
         return card
     cut = RARE_SENTENCE.format(rare=rare, keep=keep, left=left)
-    return DataCard(
-        description=card.description + cut,
-        known_harms=card.known_harms,
-        licence=card.licence,
-        reference=card.reference,
-        synthetic=card.synthetic,
-    )
+    return replace(card, description=card.description + cut)

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import numpy as np
 from pydantic import Field
 
 from trustbench.contracts import DataCard, Dataset, Problem
@@ -50,10 +49,10 @@ class Digits(Dataset):
         sizes = shares(len(y), {"test": 0.28, "calibration": 0.14, "validation": 0.10})
         return class_problem(
             name="digits",
-            X=(images / 16).astype(np.float32),
+            images=images,
+            brightest=16,
             y=y,
             classes=tuple(map(str, range(10))),
-            image=(8, 8),
             splits=draw("digits", y, sizes, streams.numpy("split")),
             card=CARD,
             rare=self.rare,

@@ -1,0 +1,151 @@
+"""Image data through torchvision's own dataset classes: where they lie, how they are fetched."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+from urllib.error import URLError
+
+import numpy as np
+from pydantic import Field
+
+from trustbench.contracts import Array, DataCard, Dataset, Problem, SplitName
+from trustbench.datasets._files import FileState
+from trustbench.datasets._pixels import class_problem
+from trustbench.datasets._splits import draw, stratified_order, subsample
+from trustbench.errors import DataError
+from trustbench.seeding import Streams
+
+# What torchvision raises on files that are cut off, of another kind or with another checksum.
+BROKEN = (RuntimeError, ValueError, OSError, EOFError, AssertionError, LookupError)
+TEST_ROWS = 2000
+"""Test images used: attacks and explanations visit every one of them for every replicate."""
+
+
+@dataclass(frozen=True)
+class TorchvisionDataset(Dataset):
+    """A data set that a torchvision class reads from `data_dir/folder`, or from `data_dir`.
+
+    `marker` is a file or folder that torchvision expects below its root.
+    """
+
+    folder: str = ""
+
+    torchvision_name: ClassVar[str]
+    home: ClassVar[str]
+    marker: ClassVar[str]
+
+    def root(self, data_dir: Path) -> Path:
+        """The root to give to torchvision; DataError when it is in neither place."""
+        for root in (data_dir / self.folder, data_dir):
+            if (root / self.marker).exists():
+                return root
+        raise DataError(
+            f"dataset {self.folder}: there is no {data_dir / self.folder / self.marker} (nor "
+            f"{data_dir / self.marker}); run `trustbench data fetch {self.folder}`, or give "
+            f"data_dir=FOLDER, the folder that holds {self.folder}/{self.marker}."
+        )
+
+    def read(self, data_dir: Path, **options: Any) -> Any:
+        """The torchvision dataset; DataError when its files are missing or broken."""
+        root = self.root(data_dir)
+        try:
+            return self._torchvision(root, download=False, **options)
+        except BROKEN as error:
+            raise DataError(
+                f"dataset {self.folder}: torchvision cannot read {root / self.marker} "
+                f"({' '.join(str(error).split()) or type(error).__name__}); "
+                f"run `trustbench data fetch {self.home}`."
+            ) from error
+
+    def download(self, data_dir: Path) -> Path:
+        """Fetches the official files with torchvision, which checks them; returns the root."""
+        if self.folder != self.home:
+            raise DataError(
+                f"dataset {self.folder}: it is no official distribution, so it cannot be fetched; "
+                f"put its files below {data_dir / self.folder / self.marker}, or use "
+                f"dataset={self.home}."
+            )
+        root = data_dir / self.folder
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            self._torchvision(root, download=True)
+        except (RuntimeError, URLError, OSError, ImportError) as error:
+            raise DataError(
+                f"dataset {self.folder}: torchvision cannot download it "
+                f"({' '.join(str(error).split())}); check the network, or put its files below "
+                f"{root / self.marker} by hand."
+            ) from error
+        return root
+
+    def states(self, data_dir: Path, verify: bool = False) -> list[FileState]:
+        """`present` or `missing`; with `verify`, whether torchvision reads the files."""
+        try:
+            root = self.root(data_dir)
+        except DataError:
+            return [FileState(data_dir / self.folder / self.marker, "missing")]
+        if not verify:
+            return [FileState(root / self.marker, "present")]
+        try:
+            self.read(data_dir)
+        except DataError as error:
+            return [FileState(root / self.marker, f"differs: {error}")]
+        return [FileState(root / self.marker, "read by torchvision")]
+
+    def _torchvision(self, root: Path, **options: Any) -> Any:
+        import torchvision.datasets
+
+        return getattr(torchvision.datasets, self.torchvision_name)(root, **options)
+
+
+@dataclass(frozen=True)
+class ClassImages(TorchvisionDataset):
+    """Images whose groups are their classes; class `rare` may be cut in the training pool.
+
+    At most 2,000 rows of the official test set are the test set. Of the official training set,
+    20 % (at most 2,000) are the calibration pool, 10 % (at most 1,000) the validation set and
+    the rest the training pool, stratified by class. `subsample` is the number of rows in all,
+    before the rare class is cut; every split keeps its share.
+    """
+
+    rare: Annotated[int, Field(ge=0, le=9)] | None = None
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.1
+    subsample: Annotated[int, Field(ge=1)] | None = None
+
+    card: ClassVar[DataCard]
+
+    def load(self, data_dir: Path, streams: Streams) -> Problem:
+        """The problem from torchvision's files; DataError when they cannot be read."""
+        learn, test = (self.read(data_dir, train=t) for t in (True, False))
+        y = np.concatenate([np.asarray(learn.targets), np.asarray(test.targets)])
+        splits = subsample(
+            self.folder, _split(self.folder, y, len(learn.targets), streams), self.subsample
+        )
+        rows = f"Used here: {sum(map(len, splits.values())):,} images."
+        return class_problem(
+            name=self.folder,
+            images=np.concatenate([_channels_first(learn.data), _channels_first(test.data)]),
+            brightest=255,
+            y=y,
+            classes=tuple(str(c).split(" - ")[0] for c in learn.classes),  # "8 - eight"
+            splits=splits,
+            card=replace(self.card, description=f"{self.card.description} {rows}"),
+            rare=self.rare,
+            keep=self.keep,
+        )
+
+
+def _split(name: str, y: Array, n_learn: int, streams: Streams) -> Mapping[SplitName, Array]:
+    rng = streams.numpy("split")
+    sizes: dict[SplitName, int] = {
+        "calibration": min(2000, n_learn // 5),
+        "validation": min(1000, n_learn // 10),
+    }
+    splits = draw(name, y[:n_learn], sizes, rng)
+    return {**splits, "test": n_learn + stratified_order(y[n_learn:], rng)[:TEST_ROWS]}
+
+
+def _channels_first(images: Any) -> Array:
+    """Images as torchvision keeps them, [n, h, w] or [n, h, w, c] -> uint8 [n, c, h, w]."""
+    array = np.asarray(images)
+    return array[:, None] if array.ndim == 3 else np.moveaxis(array, -1, 1)

@@ -1,0 +1,36 @@
+"""CIFAR-10 through torchvision."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from trustbench.contracts import DataCard
+from trustbench.datasets._torchvision import ClassImages
+
+
+@dataclass(frozen=True)
+class Cifar10(ClassImages):
+    """Small colour photographs [n, 3, 32, 32] in [0, 1]; groups are the ten classes.
+
+    The files are pickles; torchvision reads them only if their checksums are the official ones.
+
+    Reference: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, chapter 3.
+    """
+
+    folder: str = "cifar10"
+    subsample: Annotated[int, Field(ge=1)] | None = 20000
+
+    version: ClassVar[int] = 1
+    reference: ClassVar[str] = "Krizhevsky 2009, Learning Multiple Layers of Features"
+    torchvision_name: ClassVar[str] = "CIFAR10"
+    home: ClassVar[str] = "cifar10"
+    marker: ClassVar[str] = "cifar-10-batches-py"
+    card: ClassVar[DataCard] = DataCard(
+        description="Photographs of animals and vehicles, 32x32 colour pixels, 6,000 of each of "
+        "10 classes; groups are the classes.",
+        known_harms="A subset of 80 Million Tiny Images, which was withdrawn for offensive "
+        "labels; the ten classes kept here have none. Near-duplicates exist between its splits.",
+        licence="none stated",
+        reference="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+    )
