@@ -21,7 +21,7 @@ class Explainability(Evaluator):
     logit margin of the predicted class, fitted on as many others, averaged over `points` test
     rows (the same rows and perturbations for every replicate and arm); `lime_r2_median` and
     `lime_r2_p10` beside it. `deletion` is the fall of the predicted probability when the
-    `deleted` share of units with the largest effect is set to the pool's mean, less the fall
+    `deleted` share of parts with the largest effect is set to the pool's mean, less the fall
     under random choices, relative to the probability. Rows whose target does not vary have no
     R2; they are dropped and counted. See `Lime` for the other fields.
 

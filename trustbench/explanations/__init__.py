@@ -1,5 +1,6 @@
 """Local explanations of the replicates: neighbourhoods, surrogates, faithfulness.
 
-Words: a *unit* is what an explanation gives one number to: a numeric column, a whole one-hot
-block, or a patch of an image. An *attribution* spreads units over the d input columns.
+A surrogate has one coefficient per regressor (a column, or a patch of an image); an attribution
+spreads them over the d input columns; a *part* is what can be taken away from an input: a
+feature with all its columns, or a patch.
 """

@@ -7,105 +7,71 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Fact, Feature, Problem
+from trustbench.contracts import Fact, Problem
 from trustbench.explanations.forms import Draws, Neighbourhood, Noise
 
 SIGMA, PIXEL_SIGMA = 0.5, 0.15
-KERNEL_WIDTH = 0.75  # times sqrt(p), as lime.lime_tabular
-
-
-@dataclass(frozen=True)
-class Block:
-    """One categorical feature: its unit, its columns, and the level of each row of the pool.
-
-    A single column holds two levels, told apart at `middle`; several columns are one-hot.
-    """
-
-    unit: int
-    columns: Tensor  # int64 [b]
-    middle: float
-    pool: Tensor  # float [n_pool, b]
-
-    def level(self, values: Tensor) -> Tensor:
-        """The level of block values [..., b]: int64 [...]."""
-        if len(self.columns) > 1:
-            return values.argmax(-1)
-        return (values[..., 0] > self.middle).long()
+KERNEL_WIDTH = 0.75  # times sqrt(d), as lime.lime_tabular
 
 
 @dataclass(frozen=True)
 class Columns(Neighbourhood):
-    """Each numeric column gets x + scale N(0, 1); each category a level drawn from the pool.
+    """A number becomes x + scale N(0, 1); a category becomes that of a random row of the pool.
 
-    A unit's design value is z - x for a number and 1 where a category kept its level. That is
-    the `lime` package's tabular explainer with sampling around the instance, no discretisation
-    and categorical features. One-hot columns moved as reals would describe inputs that cannot
-    exist. A categorical feature whose single column has more than two values counts as numeric.
+    One-hot columns moved as reals would describe inputs that cannot exist. Coefficients are
+    per column, so that the surrogate can tell the levels of a category apart: the `lime`
+    package's indicator of a changed category cannot, and its R2 would be capped by how much
+    levels differ. The rest is lime's tabular explainer, sampling around the instance, without
+    discretisation. Parts are the features; categories are resampled independently.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, section 3.3; lime 0.2, lime_tabular.
     """
 
     scale: Tensor  # float64 [d], 0 on categorical columns
-    blocks: tuple[Block, ...]
-    declared_sigma: float
+    blocks: tuple[Tensor, ...]  # int64 [b], the columns of each categorical feature
+    pool: Tensor  # float32 [n_pool, d]
+    sigma: float
 
     def noise(self, samples: int, rng: np.random.Generator) -> Noise:
-        """Normal numbers per unit, and pool rows per categorical feature."""
-        real = rng.standard_normal((samples, self.p))
-        high = len(self.blocks[0].pool) if self.blocks else 1
-        rows = rng.integers(high, size=(samples, len(self.blocks)))
-        device = self.unit.device
+        """Normal numbers per column, and pool rows per categorical feature."""
+        real = rng.standard_normal((samples, len(self.scale)))
+        rows = rng.integers(len(self.pool), size=(samples, len(self.blocks)))
+        device = self.part.device
         return Noise(torch.as_tensor(real, device=device), torch.as_tensor(rows, device=device))
 
     def around(self, X: Tensor, noise: Noise) -> Draws:
         """Perturbations of X [L, m, d]; one design for all rows if nothing is categorical."""
-        step = noise.real[:, self.unit] * self.scale  # [s, d]
+        step = noise.real * self.scale
         Z = X[:, :, None] + step.to(X.dtype)
-        numeric = self.scale > 0
-        design = torch.zeros(len(step), self.p, dtype=torch.float64, device=X.device)
-        design[:, self.unit[numeric]] = step[:, numeric]
-        squared = design.square().sum(-1)
-        design, squared = design[None, None], squared[None, None]
+        design = step[None, None]
         if self.blocks:
-            design = design.repeat(*X.shape[:2], 1, 1)
-            squared = squared.repeat(*X.shape[:2], 1)
-        for k, block in enumerate(self.blocks):
-            own, drawn = X[..., block.columns], block.pool[noise.rows[:, k]]
-            same = block.level(own)[..., None] == block.level(drawn)
-            # A kept level keeps the row's own values, which an attack may have made fractional.
-            values = torch.where(same[..., None], own[:, :, None], drawn.to(X.dtype))
-            Z[..., block.columns] = values
-            design[..., block.unit] = same.double()
-            squared = squared + (~same).double()
-        width = KERNEL_WIDTH * self.p**0.5
-        return Draws(Z, design, torch.exp(-squared / (2 * width**2)))
+            for columns, rows in zip(self.blocks, noise.rows.T, strict=True):
+                Z[..., columns] = self.pool[rows][:, columns].to(X.dtype)
+            design = Z.double() - X[:, :, None].double()
+        width = KERNEL_WIDTH * len(self.scale) ** 0.5
+        return Draws(Z, design, torch.exp(-design.square().sum(-1) / (2 * width**2)))
 
-    def spread(self, coefficients: Tensor, X: Tensor) -> Tensor:
-        """A number's slope in its column; a category's effect in the column of its level."""
-        active = torch.ones_like(X)
-        for block in self.blocks:
-            if len(block.columns) > 1:
-                hot = torch.nn.functional.one_hot(
-                    block.level(X[..., block.columns]), len(block.columns)
-                )
-                active[..., block.columns] = hot.to(X.dtype)
-        return coefficients[..., self.unit] * active
+    def spread(self, coefficients: Tensor) -> Tensor:
+        """Coefficients are per column already."""
+        return coefficients
+
+    def collect(self, attributions: Tensor) -> Tensor:
+        """Attributions are coefficients already."""
+        return attributions
 
     def effects(self, coefficients: Tensor, X: Tensor) -> Tensor:
-        """A number's slope times (x - baseline); a category's coefficient is its effect already."""
-        gap = torch.where(self.scale > 0, X - self.baseline, torch.ones_like(X)).double()
-        firsts = torch.zeros(self.p, dtype=torch.int64, device=X.device)
-        firsts[self.unit] = torch.arange(len(self.unit), device=X.device)
-        return coefficients * gap[..., firsts]
+        """The sum of slope (x - baseline) over the columns of each feature."""
+        moved = coefficients * (X - self.baseline.to(X.dtype)).double()
+        zero = torch.zeros(*moved.shape[:-1], self.parts, dtype=moved.dtype, device=moved.device)
+        return zero.index_add_(-1, self.part, moved)
 
     def facts(self) -> Mapping[str, Fact]:
         """The form, its noise and its kernel."""
         return {
             "neighbourhood": "Gaussian columns"
             + (", categories resampled from the pool" if self.blocks else ""),
-            "units": self.p,
-            "sigma": self.declared_sigma,
-            "kernel": f"exp(-|z-x|^2 / 2w^2), w={KERNEL_WIDTH} sqrt(units)",
+            "sigma": self.sigma,
+            "kernel": f"exp(-|z-x|^2 / 2w^2), w={KERNEL_WIDTH} sqrt({len(self.scale)})",
             "baseline_value": "mean of the training pool",
         }
 
@@ -113,36 +79,27 @@ class Columns(Neighbourhood):
 def columns_of(problem: Problem, sigma: float, device: torch.device | str) -> Columns:
     """The column form of a problem; see `neighbourhood`."""
     pool = problem.rows("train")[0].reshape(len(problem.splits["train"]), -1)
-    unit = np.zeros(problem.n_features, dtype=np.int64)
+    part = np.zeros(problem.n_features, dtype=np.int64)
     scale = np.zeros(problem.n_features)
-    blocks: list[Block] = []
-    for u, feature in enumerate(problem.features):
-        columns = list(feature.columns)
-        unit[columns] = u
-        if feature.kind == "categorical" and _is_block(feature, pool):
-            values = pool[:, columns]
-            blocks.append(
-                Block(
-                    unit=u,
-                    columns=torch.as_tensor(columns, device=device),
-                    middle=float(values.min() + values.max()) / 2,
-                    pool=torch.as_tensor(values, device=device),
-                )
-            )
-        elif feature.kind == "pixel":
-            scale[columns] = (sigma or PIXEL_SIGMA) * (feature.upper - feature.lower)
-        else:
-            scale[columns] = sigma or SIGMA
     pixels = problem.features[0].kind == "pixel"
+    sigma = sigma or (PIXEL_SIGMA if pixels else SIGMA)
+    for k, feature in enumerate(problem.features):
+        columns = list(feature.columns)
+        part[columns] = k
+        if feature.kind == "numeric":
+            scale[columns] = sigma
+        elif feature.kind == "pixel":
+            scale[columns] = sigma * (feature.upper - feature.lower)
     return Columns(
-        unit=torch.as_tensor(unit, device=device),
+        part=torch.as_tensor(part, device=device),
         baseline=torch.as_tensor(pool.mean(axis=0), device=device),
-        p=len(problem.features),
+        parts=len(problem.features),
         scale=torch.as_tensor(scale, device=device),
-        blocks=tuple(blocks),
-        declared_sigma=sigma or (PIXEL_SIGMA if pixels else SIGMA),
+        blocks=tuple(
+            torch.as_tensor(f.columns, device=device)
+            for f in problem.features
+            if f.kind == "categorical"
+        ),
+        pool=torch.as_tensor(pool, device=device),
+        sigma=sigma,
     )
-
-
-def _is_block(feature: Feature, pool: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> bool:
-    return len(feature.columns) > 1 or len(np.unique(pool[:, feature.columns[0]])) == 2

@@ -1,4 +1,4 @@
-"""Deletion faithfulness: does the prediction fall when the units named first are taken away?"""
+"""Deletion faithfulness: does the prediction fall when the parts named first are taken away?"""
 
 import math
 
@@ -23,22 +23,22 @@ def deletion(
 ) -> Tensor:
     """(p_random - p_named) / p_0 per row, [R, n]; 0 for an explanation that knows nothing.
 
-    p_0 is the probability of the predicted class, p_named that with the `share` of units of
+    p_0 is the probability of the predicted class, p_named that with the `share` of parts of
     largest supporting effect at their baseline, p_random the mean over `draws` random choices
-    of as many units, the same for all replicates.
+    of as many parts, the same for all replicates.
 
     Args:
         system: whose replicates are asked.
-        area: gives the units and their baseline.
+        area: gives the parts and their baseline.
         X: rows [n, *shape].
-        effects: what each unit adds according to the explanation, [R, n, p].
-        share: the part of the units that is taken away, rounded up.
+        effects: what each part adds according to the explanation, [R, n, parts].
+        share: the fraction of the parts that is taken away, rounded up.
         draws: random choices per row.
         rng: draws them.
 
     Reference: Samek et al. 2017, arXiv 1509.06321, section 3 (region perturbation).
     """
-    flat, k = flatten(system, X), math.ceil(share * area.p)
+    flat, k = flatten(system, X), math.ceil(share * area.parts)
     logits = system.logits(X)
     classes = logits.argmax(-1)
     start = _probability(logits, classes)
@@ -47,7 +47,7 @@ def deletion(
     without = _switched_off(system, area, flat, named, classes)
     random = torch.zeros_like(start)
     for _ in range(draws):
-        ranks = rng.random((1, flat.shape[1], area.p)).argsort(-1).argsort(-1)
+        ranks = rng.random((1, flat.shape[1], area.parts)).argsort(-1).argsort(-1)
         off = torch.as_tensor(ranks < k, device=X.device)
         random += _switched_off(system, area, flat, off, classes) / draws
     return (random - without) / start

@@ -1,4 +1,4 @@
-"""Where a surrogate looks: perturbed copies of a row, and the units they are described by."""
+"""What every neighbourhood offers: perturbed copies of a row, and how they are described."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,20 +28,21 @@ class Draws(NamedTuple):
 class Noise(NamedTuple):
     """Random numbers shared by all rows and replicates: common random numbers."""
 
-    real: Tensor  # float64 [s, p]: standard normal (tabular) or 0 / 1 (patches)
-    rows: Tensor  # int64 [s, blocks], rows of the pool whose levels are borrowed
+    real: Tensor  # float64 [s, p]: standard normal (columns) or 0 / 1 (patches)
+    rows: Tensor  # int64 [s, blocks], rows of the pool whose categories are borrowed
 
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """What the two forms share: p units over d columns, and a baseline that means "absent".
+    """Perturbations described by p regressors, and parts that can be taken away.
 
-    `unit` [d] gives the unit of each column; `baseline` [d] is the mean of the training pool.
+    `part` [d] gives the part of each column; `baseline` [d], the mean of the training pool, is
+    what a part that was taken away looks like.
     """
 
-    unit: Tensor
+    part: Tensor
     baseline: Tensor
-    p: int
+    parts: int
 
     def noise(self, samples: int, rng: np.random.Generator) -> Noise:
         """The random numbers of `samples` perturbations."""
@@ -51,24 +52,22 @@ class Neighbourhood:
         """Perturbations of X [L, m, d]."""
         raise NotImplementedError
 
-    def spread(self, coefficients: Tensor, X: Tensor) -> Tensor:
-        """Attributions [R, n, d] from unit coefficients [R, n, p] at X [L, n, d]."""
+    def spread(self, coefficients: Tensor) -> Tensor:
+        """Attributions [R, n, d] from coefficients [R, n, p]."""
+        raise NotImplementedError
+
+    def collect(self, attributions: Tensor) -> Tensor:
+        """Coefficients [R, n, p] from attributions [R, n, d]; undoes `spread`."""
         raise NotImplementedError
 
     def effects(self, coefficients: Tensor, X: Tensor) -> Tensor:
-        """What each unit adds over its baseline according to the surrogate, [R, n, p]."""
+        """What each part adds over its baseline, [R, n, parts]; X is [L, n, d]."""
         raise NotImplementedError
 
     def facts(self) -> Mapping[str, Fact]:
         """The declared form and settings."""
         raise NotImplementedError
 
-    def collect(self, attributions: Tensor) -> Tensor:
-        """Unit coefficients [R, n, p] from attributions [R, n, d]; undoes `spread`."""
-        shape = (*attributions.shape[:-1], self.p)
-        out = torch.zeros(shape, dtype=attributions.dtype, device=attributions.device)
-        return out.index_add_(-1, self.unit, attributions)
-
     def switch_off(self, X: Tensor, off: Tensor) -> Tensor:
-        """X [L, n, d] with the units marked in `off` (bool [R, n, p]) at their baseline."""
-        return torch.where(off[..., self.unit], self.baseline.to(X.dtype), X)
+        """X [L, n, d] with the parts marked in `off` (bool [R, n, parts]) at their baseline."""
+        return torch.where(off[..., self.part], self.baseline.to(X.dtype), X)

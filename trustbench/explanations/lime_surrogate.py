@@ -41,9 +41,9 @@ class Fits(NamedTuple):
 class Lime:
     """Vectorised LIME with one set of random numbers for all rows and replicates.
 
-    `samples` perturbations per row, `patch_samples` on images that are cut into patches (they
-    have fewer units, and a forward pass costs more); `sigma` as in `neighbourhood`. The kernel,
-    the penalty (1) and therefore the coefficients are those of the `lime` package on the same
+    `samples` perturbations per row, `patch_samples` on images that are cut into patches (fewer
+    regressors, and a forward pass costs more); `sigma` as in `neighbourhood`. The kernel, the
+    penalty (1) and therefore the coefficients are those of the `lime` package on the same
     samples, with all features kept. The explained class is each replicate's own prediction.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, algorithm 1.
@@ -78,8 +78,7 @@ class Lime:
     ) -> Tensor:
         """Attributions [R, n, d] of X [n, *shape] or [R, n, *shape], in X's precision."""
         fits = [_fit(draws, targets)[0] for draws, targets in self.draws(system, area, X, stream)]
-        flat = flatten(system, X)
-        return area.spread(torch.cat(fits, dim=1), flat).to(X.dtype)
+        return area.spread(torch.cat(fits, dim=1)).to(X.dtype)
 
     def draws(
         self, system: System, area: Neighbourhood, X: Tensor, stream: Stream

@@ -29,22 +29,28 @@ class Patches(Neighbourhood):
 
     def noise(self, samples: int, rng: np.random.Generator) -> Noise:
         """One mask per sample."""
-        masks = torch.as_tensor(rng.integers(2, size=(samples, self.p)).astype(np.float64))
+        masks = torch.as_tensor(rng.integers(2, size=(samples, self.parts)).astype(np.float64))
         none = torch.zeros(samples, 0, dtype=torch.int64)
-        return Noise(masks.to(self.unit.device), none.to(self.unit.device))
+        return Noise(masks.to(self.part.device), none.to(self.part.device))
 
     def around(self, X: Tensor, noise: Noise) -> Draws:
         """Masked copies of X [L, m, d]; all rows share the design."""
-        keep = noise.real[:, self.unit] > 0
+        keep = noise.real[:, self.part] > 0
         Z = torch.where(keep, X[:, :, None], self.baseline.to(X.dtype))
         distance = 1 - (noise.real.mean(-1)).sqrt()  # cosine distance of a mask to all ones
         weights = torch.exp(-distance.square() / (2 * KERNEL_WIDTH**2))
         return Draws(Z, noise.real[None, None], weights[None, None])
 
-    def spread(self, coefficients: Tensor, X: Tensor) -> Tensor:
+    def spread(self, coefficients: Tensor) -> Tensor:
         """Each pixel's equal share of its patch."""
-        area = torch.bincount(self.unit, minlength=self.p)
-        return (coefficients / area)[..., self.unit]
+        area = torch.bincount(self.part, minlength=self.parts)
+        return (coefficients / area)[..., self.part]
+
+    def collect(self, attributions: Tensor) -> Tensor:
+        """The sum over the pixels of each patch."""
+        shape = (*attributions.shape[:-1], self.parts)
+        zero = torch.zeros(shape, dtype=attributions.dtype, device=attributions.device)
+        return zero.index_add_(-1, self.part, attributions)
 
     def effects(self, coefficients: Tensor, X: Tensor) -> Tensor:
         """A patch's coefficient is its effect already."""
@@ -54,7 +60,7 @@ class Patches(Neighbourhood):
         """The form, its grid and its kernel."""
         return {
             "neighbourhood": f"grid of {self.side}x{self.side}-pixel patches, kept or replaced",
-            "units": self.p,
+            "patches": self.parts,
             "kernel": f"exp(-c^2 / 2w^2), c the cosine distance, w={KERNEL_WIDTH}",
             "baseline_value": "mean of the training pool",
         }
@@ -66,11 +72,11 @@ def patches_of(problem: Problem, device: torch.device | str) -> Patches:
     side = -(-max(height, width) // LARGE)
     rows, columns = np.arange(height) // side, np.arange(width) // side
     grid = rows[:, None] * (columns[-1] + 1) + columns
-    unit = np.broadcast_to(grid, (channels, height, width)).reshape(-1).astype(np.int64)
+    part = np.broadcast_to(grid, (channels, height, width)).reshape(-1).astype(np.int64)
     pool = problem.rows("train")[0].reshape(-1, problem.n_features)
     return Patches(
-        unit=torch.as_tensor(unit, device=device),
+        part=torch.as_tensor(part, device=device),
         baseline=torch.as_tensor(pool.mean(axis=0), device=device),
-        p=int(grid.max()) + 1,
+        parts=int(grid.max()) + 1,
         side=side,
     )

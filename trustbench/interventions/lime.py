@@ -16,10 +16,9 @@ from trustbench.explanations.targets import Target
 class LimeRelease(Intervention):
     """Canonical row E: the system explains each prediction by LIME. Nothing is retrained.
 
-    An attribution is the slope of the local surrogate at a numeric column, the effect of
-    keeping its level at a category's active column, and a pixel's share of its patch on images
-    larger than 8x8. Random numbers are drawn once, so asking twice gives the same answer. See
-    `Lime` for the fields.
+    An attribution is the slope of the local surrogate in a column, and a pixel's share of its
+    patch on images larger than 8x8. Random numbers are drawn once, so asking twice gives the
+    same answer. See `Lime` for the fields.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, algorithm 1.
     """

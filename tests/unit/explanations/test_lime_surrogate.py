@@ -92,18 +92,13 @@ def euclidean(area, Z, x, design):
     return (Z - x).norm(dim=-1).numpy()
 
 
-def mixed(area, Z, x, design):
-    """lime's distance: numbers as they are, one for each category that changed."""
-    return np.sqrt((Z - x)[:, :2].square().sum(-1).numpy() + (design[:, 2:] == 0).sum(axis=1))
-
-
 def cosine(area, Z, x, design):
-    return pairwise_distances(design, np.ones((1, area.p)), metric="cosine").ravel()
+    return pairwise_distances(design, np.ones((1, area.parts)), metric="cosine").ravel()
 
 
 CASES = {
     "numbers": (lambda p: p, tabular_base, euclidean),
-    "categories": (with_categories, lambda p: tabular_base(4), mixed),
+    "categories": (with_categories, tabular_base, euclidean),
     "patches": (lambda p: as_images(p, 12), lambda p: LimeImageExplainer().base, cosine),
 }
 
@@ -112,7 +107,7 @@ CASES = {
 def test_coefficients_equal_the_lime_package(case):
     convert, base, distance = CASES[case]
     system = in_double(convert(make_problem(n=200, classes=3)))
-    assert compare(system, base(len(system.problem.features)), distance) < 1e-10
+    assert compare(system, base(system.problem.n_features), distance) < 1e-10
 
 
 def test_the_comparison_sees_a_kernel_width_one_percent_off():

@@ -1,4 +1,4 @@
-"""Perturbations stay plausible, and units and columns translate both ways."""
+"""Perturbations stay plausible, and coefficients, columns and parts translate."""
 
 import dataclasses
 
@@ -41,23 +41,38 @@ def drawn(problem, samples=4000, n=3, sigma=0.0):
 
 
 def test_categories_are_resampled_from_the_pool_and_stay_one_hot(mixed):
-    _, X, draws = drawn(mixed)
+    _, _, draws = drawn(mixed)
     hot = draws.Z[0, :, :, 2:5]
     assert set(hot.unique().tolist()) == {0.0, 1.0}
     assert (hot.sum(-1) == 1).all()
     np.testing.assert_allclose(hot[0].mean(0), [0.6, 0.3, 0.1], atol=0.04)
     assert draws.Z[0, 0, :, 5].mean().item() == pytest.approx(0.25, abs=0.04)
-    kept = (hot == X[0, :, None, 2:5]).all(-1)
-    assert torch.equal(draws.design[0, :, :, 2], kept.double())
+    job, sex = hot[0, :, 0], draws.Z[0, 0, :, 5]
+    assert abs(np.corrcoef(job, sex)[0, 1]) < 0.05  # drawn independently
 
 
 def test_numbers_get_the_declared_noise(mixed):
     _, X, draws = drawn(mixed)
     step = (draws.Z - X[:, :, None])[0, :, :, :2]
-    torch.testing.assert_close(step.double(), draws.design[0, :, :, :2], atol=1e-6, rtol=0)
     np.testing.assert_allclose(step.std(dim=1), 0.5, atol=0.03)
     wider = drawn(mixed, sigma=1.25)[2]
     np.testing.assert_allclose(wider.design[0, 0, :, :2].std(0), 1.25, atol=0.06)
+
+
+def test_the_design_is_the_displacement_and_weights_fall_with_it(mixed):
+    _, X, draws = drawn(mixed)
+    away = (draws.Z - X[:, :, None]).double()
+    torch.testing.assert_close(draws.design.expand(away.shape), away, atol=1e-6, rtol=0)
+    width = 0.75 * 6**0.5
+    expected = torch.exp(-away.square().sum(-1) / (2 * width**2))
+    torch.testing.assert_close(draws.weights, expected, atol=1e-6, rtol=0)
+
+
+def test_rows_share_the_design_where_all_is_numeric(problem):
+    _, X, draws = drawn(problem, samples=50)
+    assert draws.design.shape == (1, 1, 50, 6)
+    away = (draws.Z - X[:, :, None]).double()
+    torch.testing.assert_close(draws.design.expand(away.shape), away, atol=1e-6, rtol=0)
 
 
 def test_pixel_noise_follows_the_value_range():
@@ -67,41 +82,26 @@ def test_pixel_noise_follows_the_value_range():
     np.testing.assert_allclose(draws.design[0, 0].std(0), 0.3, atol=0.02)
 
 
-def test_a_kept_level_keeps_the_fractions_an_attack_made(mixed):
-    area = neighbourhood(mixed)
-    X = torch.as_tensor(mixed.rows("test")[0][:1]).reshape(1, 1, -1).clone()
-    X[..., 2:5] = torch.tensor([0.8, 0.1, 0.05])
-    draws = area.around(X, area.noise(200, np.random.default_rng(0)))
-    kept = draws.design[0, 0, :, 2] == 1
-    assert kept.any()
-    assert (draws.Z[0, 0, kept][:, 2:5] == torch.tensor([0.8, 0.1, 0.05])).all()
-    assert (draws.Z[0, 0, ~kept][:, 2:5].sum(-1) == 1).all()
-
-
-def test_attributions_return_to_the_units_they_came_from(mixed, images):
+def test_attributions_return_to_the_coefficients_they_came_from(mixed, images):
     for problem in (mixed, images):
-        area, X, _ = drawn(problem, samples=2)
-        coefficients = torch.randn(2, 3, area.p, dtype=torch.float64)
-        spread = area.spread(coefficients, X)
+        area, _, draws = drawn(problem, samples=2)
+        p = draws.design.shape[-1]
+        coefficients = torch.randn(2, 3, p, dtype=torch.float64)
+        spread = area.spread(coefficients)
         assert spread.shape == (2, 3, problem.n_features)
         torch.testing.assert_close(area.collect(spread), coefficients)
 
 
-def test_a_category_is_credited_to_the_column_of_its_level(mixed):
+def test_effects_are_slopes_times_distance_summed_over_a_feature(mixed):
     area, X, _ = drawn(mixed, samples=2)
-    spread = area.spread(torch.ones(1, 3, 4, dtype=torch.float64), X)
-    assert torch.equal(spread[0, :, 2:5], X[0, :, 2:5].double())
+    slopes = torch.tensor([2.0, 2.0, 1.0, 10.0, 100.0, 3.0], dtype=torch.float64)
+    effects = area.effects(slopes.expand(1, 3, 6), X)
+    away = (X[0] - torch.as_tensor(mixed.rows("train")[0].mean(axis=0))).double() * slopes
+    expected = torch.stack([away[:, 0], away[:, 1], away[:, 2:5].sum(-1), away[:, 5]], dim=-1)
+    torch.testing.assert_close(effects[0], expected)
 
 
-def test_effects_are_slopes_times_distance_or_coefficients(mixed):
-    area, X, _ = drawn(mixed, samples=2)
-    effects = area.effects(torch.full((1, 3, 4), 2.0, dtype=torch.float64), X)
-    mean = torch.as_tensor(mixed.rows("train")[0].mean(axis=0))
-    torch.testing.assert_close(effects[..., :2], 2 * (X - mean)[..., :2].double())
-    assert (effects[..., 2:] == 2).all()
-
-
-def test_switching_off_a_unit_moves_all_of_its_columns(mixed):
+def test_switching_off_a_feature_moves_all_of_its_columns(mixed):
     area, X, _ = drawn(mixed, samples=2)
     off = torch.zeros(1, 3, 4, dtype=torch.bool)
     off[..., 2] = True
@@ -112,20 +112,22 @@ def test_switching_off_a_unit_moves_all_of_its_columns(mixed):
 
 def test_images_are_cut_into_at_most_eight_by_eight_patches(images):
     area, X, draws = drawn(images)
-    assert area.p == 5 * 6  # sides of 10 and 12 in squares of 2
-    grid = area.unit.reshape(3, 10, 12)
+    assert area.parts == 5 * 6  # sides of 10 and 12 in squares of 2
+    grid = area.part.reshape(3, 10, 12)
     assert torch.equal(grid[0], grid[2])
-    assert (torch.bincount(area.unit) == 3 * 4).all()
+    assert (torch.bincount(area.part) == 3 * 4).all()
     assert grid[0, 1, 1] == 0
     assert grid[0, 9, 11] == 29
     assert draws.design.mean().item() == pytest.approx(0.5, abs=0.01)
-    keep = draws.design[0, 0, 7, area.unit] == 1
+    keep = draws.design[0, 0, 7, area.part] == 1
     assert torch.equal(draws.Z[0, 1, 7, keep], X[0, 1, keep])
     assert torch.equal(draws.Z[0, 1, 7, ~keep], area.baseline[~keep])
+    coefficients = torch.randn(1, 3, 30)
+    assert area.effects(coefficients, X) is coefficients
 
 
 def test_eight_by_eight_images_are_described_by_their_pixels():
     problem = make_problem(n=100, d=64)
     features = tuple(Feature(f"p{j}", "pixel", (j,), 0.0, 1.0) for j in range(64))
     problem = dataclasses.replace(problem, X=problem.X.reshape(-1, 1, 8, 8), features=features)
-    assert neighbourhood(problem).p == 64
+    assert drawn(problem, samples=2)[2].design.shape == (1, 1, 2, 64)
