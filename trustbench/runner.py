@@ -122,7 +122,8 @@ def _baseline(plan: Plan, store: Store, progress: Progress) -> Forward | None:
 
     def forward(X: torch.Tensor) -> torch.Tensor:
         if not made:
-            made.append(_forward(baseline, fit(baseline, store, progress).params))
+            with torch.enable_grad():  # an evaluator may ask inside `no_grad`
+                made.append(_forward(baseline, fit(baseline, store, progress).params))
         return made[0](X)
 
     return forward

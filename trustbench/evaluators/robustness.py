@@ -29,7 +29,9 @@ class Robustness(Evaluator):
 
     A point counts as robust only where the true logit stays strictly the largest under PGD on
     cross-entropy, PGD on the logit margin, a gradient-free Square search, and points crafted on
-    the same replicate of the baseline. All arms and replicates are attacked on the same points.
+    another replicate of the baseline (the one trained on the other half): the same four attacks
+    for the baseline itself, so that no arm meets an attack that its baseline is spared. All arms
+    and replicates are attacked on the same points.
 
     `points`: at most so many rows of the test split. `steps`, `restarts`: of each PGD attack.
     `queries`: of the Square search. `min_group`: points that a group needs.
@@ -61,12 +63,12 @@ class Robustness(Evaluator):
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         clean = margin(system.logits(at.X, ROWS), at.y) < 0
         first, every = self._pgd(system, at, threat)
-        survives = {"pgd": every, "square": self._square(system, at, threat)}
+        survives = {
+            "pgd": every,
+            "square": self._square(system, at, threat),
+            "transfer": clean & self._transfer(system, at, threat),
+        }
         missing = {}
-        if system.baseline is None:
-            missing["racc_transfer"] = "this arm is the baseline that points transfer from"
-        else:
-            survives["transfer"] = clean & self._transfer(system, system.baseline, at, threat)
         robust = torch.stack(list(survives.values())).all(0)
         shares = {"racc": _share(robust), "acc": _share(clean)}
         if bool((shares["acc"] > 0).all()):
@@ -122,15 +124,12 @@ class Robustness(Evaluator):
         )
         return ~in_chunks(attack, at.X, at.y).fooled
 
-    def _transfer(
-        self, system: System, baseline: Forward, at: Targets, threat: ThreatModel
-    ) -> Tensor:
-        """Which points the system gets right where the baseline's replicates were attacked."""
-        # A baseline may be trained when it is first called, which fails inside `no_grad`.
-        baseline(at.X[:, :1])
+    def _transfer(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
+        """Which points each replicate gets right where its partner's baseline was attacked."""
         chance = generators(system, TRANSFER_STREAM)
+        baseline = system.baseline or system.forward
         crafted = self._climb(baseline, at, threat, chance, "margin").X
-        return margin(system.logits(crafted, ROWS), at.y) < 0
+        return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 
     def _groups(self, robust: Tensor, group: Array, count: int) -> tuple[dict[str, Tensor], str]:
         """Robust accuracy of the worst group and the gap between groups, and who was left out."""
@@ -178,6 +177,15 @@ class Robustness(Evaluator):
 LESS_IS_BETTER = frozenset(
     ("racc_gap", "square_only", "transfer_only", "zero_gradient", "restart_gain", "masking")
 )
+
+
+def partners(replicates: int) -> list[int]:
+    """The other replicate of each pair; an odd last one takes the one before it.
+
+    >>> partners(5)
+    [1, 0, 3, 2, 3]
+    """
+    return [r ^ 1 if r ^ 1 < replicates else r - 1 for r in range(replicates)]
 
 
 def _share(points: Tensor) -> Tensor:
