@@ -29,14 +29,16 @@ class Digits(Dataset):
     28 % of the rows are the test set, 14 % the calibration pool, 10 % the validation set and
     the rest the training pool, stratified by class. Then class `rare` is cut to the share
     `keep` of its rows in the training pool; the other splits stay natural. It is the
-    rare-class protocol of the reference at the smallest honest size.
+    rare-class protocol of the reference at the smallest honest size: at .3 a replicate sees a
+    dozen images of the rare class. With fewer, private models never name it and the accuracy
+    gap sits at its ceiling for every epsilon.
 
     Reference: Bagdasaryan et al. 2019, arXiv 1905.12101, section 4; Esipova et al. 2023, arXiv
     2206.07137 (digit 8 of MNIST).
     """
 
     rare: Annotated[int, Field(ge=0, le=9)] | None = 8
-    keep: Annotated[float, Field(gt=0, le=1)] = 0.2
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.3
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = CARD.reference
@@ -57,4 +59,5 @@ class Digits(Dataset):
             card=CARD,
             rare=self.rare,
             keep=self.keep,
+            image=(8, 8),
         )

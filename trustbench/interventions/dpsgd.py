@@ -30,7 +30,7 @@ class DPSGD(Intervention):
     noise_multiplier: Annotated[float, Field(gt=0)] | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    lr: Annotated[float, Field(gt=0)] | None = 0.5
+    lr: Annotated[float, Field(gt=0)] | None = 1.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 128
     epochs: Annotated[int, Field(ge=1)] | None = 30
