@@ -1,0 +1,119 @@
+"""Every kind of bad input gives one sentence and exit code 2, writes nothing and trains nothing."""
+
+import pytest
+
+# kind -> (arguments after `run`, what the sentence says)
+RUN = {
+    "unknown key": (["sead=1"], "unknown key sead; did you mean 'seed'?"),
+    "unknown nested key": (["training.lrr=1"], "unknown key training.lrr; did you mean 'lr'?"),
+    "unknown hyper-parameter": (
+        ["intervention=dpsgd", "intervention.dpsgd.epsilom=1"],
+        "unknown key intervention.dpsgd.epsilom; did you mean 'epsilon'?",
+    ),
+    "added key": (["+extra=1"], "unknown key extra;"),
+    "removed key": (["~seed"], "seed is missing from the configuration"),
+    "unknown model": (["model=mpl"], "model=mpl does not exist; did you mean 'mlp'?"),
+    "unknown intervention": (["intervention=dpsdg"], "intervention=dpsdg does not exist; did you"),
+    "unknown evaluator": (["evaluator=[privcy]"], "evaluator=privcy does not exist; did you mean"),
+    "unknown experiment": (["+experiment=smok"], "experiment=smok does not exist; did you mean"),
+    "unknown table": (["table=x"], "table=x does not exist;"),
+    "unknown launcher": (["-m", "hydra/launcher=jolib"], "hydra/launcher=jolib does not exist;"),
+    "no option": (["model=null"], "'model=null' names no option; write model=NAME."),
+    "no evaluator": (["evaluator=[]"], "no evaluator was chosen;"),
+    "not chosen": (["intervention.dpsgd.epsilon=1"], "but dpsgd is not chosen; add intervention"),
+    "wrong type": (["seed=one"], "seed is 'one'; it should be a valid integer."),
+    "fraction for a count": (["training.epochs=1.5"], "training.epochs is 1.5; it should be"),
+    "out of range": (["protocol.replicates=1"], "protocol.replicates is 1; it should be greater"),
+    "negative": (["seed=-1"], "seed is -1; it should be greater than or equal to 0."),
+    "not finite": (["training.lr=nan"], "training.lr is nan; give finite numbers only"),
+    "unknown choice": (["protocol.inclusion=hal"], "it should be 'half' or 'all'."),
+    "unknown control": (["control=x"], "it should be 'none', 'reseed' or 'matched'."),
+    "unknown device": (["device=gpu"], "it should be 'auto', 'cpu' or 'cuda'."),
+    "missing value": (["training.lr=???"], "training.lr has no value yet; give training.lr=VALUE."),
+    "interpolation": (["output_dir=${nope}"], "output_dir: Interpolation key 'nope' not found."),
+    "no equals sign": (["seed"], "'seed' is no override; write key=value"),
+    "open bracket": (["seed=[1"], "'seed=[1' is no override;"),
+    "no key": (["=3"], "has no key; write key=value."),
+    "unknown flag": (["--bogus"], "unknown option --bogus;"),
+    "two modes": (["-m", "--cfg", "job"], "give only one of"),
+    "sweep without -m": (["seed=0,1"], "seed=0,1 names several values; add -m"),
+    "swept experiment": (["-m", "+experiment=smoke,full_table"], "experiment cannot be swept;"),
+    "arm set twice": (["+experiment=smoke", "intervention=dpsgd"], "is set by the experiment's arm"),
+    "changed table": (["table.name=x"], "a table is fixed before anything runs"),
+    "foreign class": (["dataset._target_=os.system"], "outside of the modules that may be"),
+    "no such class": (["model._target_=trustbench.models.mlp.MPL"], "no Model class"),
+    "no search path": (["hydra.searchpath=[file:///nope]"], "'file:///nope', which is not a folder"),
+    "no config folder": (["--config-dir", "/nope"], "'/nope', which is not a folder"),
+    "tracking address": (["tracking_uri=foo"], "tracking_uri is 'foo'; give null"),
+    "output is a file": (["output_dir=/etc/passwd"], "/etc/passwd is a file; give a folder."),
+    "matched alone": (["control=matched"], "control=matched needs an intervention"),
+    "no data file": (["dataset=adult", "data_dir=nowhere"], "trustbench data fetch adult"),
+    "unknown group": (
+        ["dataset=adult", "dataset.sensitive=shoe_size", "data_dir=nowhere"],
+        "shoe_size",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", RUN)
+def test_a_bad_run_is_one_sentence_and_exit_2(kind, tb, tmp_path, monkeypatch):
+    args, sentence = RUN[kind]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUSTBENCH_OUTPUTS", str(tmp_path / "outputs"))
+    done = tb("run", *([] if "evaluator" in str(args) or "+exp" in str(args) else ["evaluator=utility"]), *args)
+    assert done.code == 2, done.err
+    complaints = [x for x in done.err.splitlines() if x.startswith("trustbench: ")]
+    told = complaints or [x for x in done.err.splitlines() if x.startswith("refused")]
+    assert len(told) == 1, done.err
+    assert sentence in done.err
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.glob("outputs/arms/*"))
+
+
+def test_there_are_more_than_twenty_kinds():
+    assert len(RUN) > 20
+
+
+def test_all_problems_of_a_run_are_told_at_once(tb):
+    done = tb("run", "evaluator=utility", "seed=-1", "training.epochs=0", "model.hidden=x")
+    assert done.code == 2
+    assert len([x for x in done.err.splitlines() if x.startswith("trustbench: ")]) == 3
+
+
+@pytest.mark.parametrize("kind", ["unknown key", "swept experiment", "unknown flag"])
+def test_a_process_of_its_own_says_the_same(kind, spawn, outside):
+    args, sentence = RUN[kind]
+    process = spawn("run", *args)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert out == ""
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_record_of_another_schema_is_refused(tb, tmp_path):
+    path = tmp_path / "arms" / "x" / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema_version": 99}')
+    done = tb("summarize", "--from", tmp_path)
+    assert done.code == 2
+    assert "record schema 99; this trustbench reads schema 1" in done.err
+
+
+def test_a_broken_record_is_refused(tb, tmp_path):
+    path = tmp_path / "arms" / "x" / "record.json"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"schema_version": 1, "id"')
+    done = tb("summarize", "--from", tmp_path)
+    assert done.code == 2
+    assert "is not a complete record" in done.err
+
+
+def test_a_user_plugin_that_cannot_be_imported_is_one_sentence(tb, outside):
+    outside.write("evaluator/typo", "# x\ntypo:\n  _target_: outsiders.Hit\n")
+    done = tb("run", *outside.args, "evaluator=typo")
+    assert done.code == 2
+    assert "no Evaluator class of outsiders; did you mean 'Hits'?" in done.err
+    done = tb("run", *[a for a in outside.args if not a.startswith("plugins")])
+    assert done.code == 2
+    assert "add its module to the list: 'plugins=[outsiders]'" in done.err
