@@ -27,7 +27,13 @@ def download(name: str, files: tuple[RemoteFile, ...], folder: Path, mirror: str
     Raises:
         DataError: an address that cannot be reached, a broken or foreign file; one sentence.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"dataset {name}: {folder} cannot be made ({error.strerror}); give a data_dir that "
+            "can be written to."
+        ) from error
     for url in dict.fromkeys(f.url for f in files):
         wanted = [f for f in files if f.url == url]
         if url is None:

@@ -37,10 +37,12 @@ def class_problem(
     card: DataCard,
     rare: int | None,
     keep: float,
+    image: tuple[int, ...] | None = None,
 ) -> Problem:
     """The problem of images [n, *shape] of levels 0 to `brightest`, with groups = classes.
 
-    Only the rows in a split are turned into float32 in [0, 1].
+    Only the rows in a split are turned into float32 in [0, 1]. `image` is the shape of the
+    pixels' grid where the inputs are flat.
 
     Raises:
         DataError: `rare` is no class, or nearly none of it would be left.
@@ -61,7 +63,7 @@ def class_problem(
         classes=classes,
         groups=classes,
         group_name="class",
-        features=pixel_features(images.shape[1:]),
+        features=pixel_features(image or images.shape[1:]),
         splits=packed,
         card=_declared(card, rare, keep, int((y[pool] == rare).sum())),
     )

@@ -26,7 +26,7 @@ TEST_ROWS = 2000
 class TorchvisionDataset(Dataset):
     """A data set that a torchvision class reads from `data_dir/folder`, or from `data_dir`.
 
-    `marker` is a file or folder that torchvision expects below its root.
+    `marker` is a file that torchvision expects below its root.
     """
 
     folder: str = ""
@@ -38,7 +38,7 @@ class TorchvisionDataset(Dataset):
     def root(self, data_dir: Path) -> Path:
         """The root to give to torchvision; DataError when it is in neither place."""
         for root in (data_dir / self.folder, data_dir):
-            if (root / self.marker).exists():
+            if (root / self.marker).is_file():
                 return root
         raise DataError(
             f"dataset {self.folder}: there is no {data_dir / self.folder / self.marker} (nor "
@@ -63,8 +63,7 @@ class TorchvisionDataset(Dataset):
         if self.folder != self.home:
             raise DataError(
                 f"dataset {self.folder}: it is no official distribution, so it cannot be fetched; "
-                f"put its files below {data_dir / self.folder / self.marker}, or use "
-                f"dataset={self.home}."
+                f"put its files below {data_dir / self.folder}, or use dataset={self.home}."
             )
         root = data_dir / self.folder
         root.mkdir(parents=True, exist_ok=True)
@@ -74,7 +73,7 @@ class TorchvisionDataset(Dataset):
             raise DataError(
                 f"dataset {self.folder}: torchvision cannot download it "
                 f"({' '.join(str(error).split())}); check the network, or put its files below "
-                f"{root / self.marker} by hand."
+                f"{root} by hand."
             ) from error
         return root
 

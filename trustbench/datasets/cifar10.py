@@ -25,7 +25,7 @@ class Cifar10(ClassImages):
     reference: ClassVar[str] = "Krizhevsky 2009, Learning Multiple Layers of Features"
     torchvision_name: ClassVar[str] = "CIFAR10"
     home: ClassVar[str] = "cifar10"
-    marker: ClassVar[str] = "cifar-10-batches-py"
+    marker: ClassVar[str] = "cifar-10-batches-py/data_batch_1"
     card: ClassVar[DataCard] = DataCard(
         description="Photographs of animals and vehicles, 32x32 colour pixels, 6,000 of each of "
         "10 classes; groups are the classes.",

@@ -20,7 +20,7 @@ class FashionMnist(ClassImages):
     reference: ClassVar[str] = "Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747"
     torchvision_name: ClassVar[str] = "FashionMNIST"
     home: ClassVar[str] = "fashion_mnist"
-    marker: ClassVar[str] = "FashionMNIST/raw"
+    marker: ClassVar[str] = "FashionMNIST/raw/train-images-idx3-ubyte"
     card: ClassVar[DataCard] = DataCard(
         description="Articles of a clothing shop, 28x28 grey pixels, 7,000 of each of 10 classes; "
         "groups are the classes.",

@@ -27,7 +27,7 @@ class Mnist(ClassImages):
     reference: ClassVar[str] = "LeCun, Cortes and Burges 1998, The MNIST database"
     torchvision_name: ClassVar[str] = "MNIST"
     home: ClassVar[str] = "mnist"
-    marker: ClassVar[str] = "MNIST/raw"
+    marker: ClassVar[str] = "MNIST/raw/train-images-idx3-ubyte"
     card: ClassVar[DataCard] = DataCard(
         description="Handwritten digits of US census staff and high-school students, 28x28 grey "
         "pixels; groups are the classes.",
