@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# Stamps hold a digest of what they were made from, so neither a fresh checkout's file times nor
-# an untouched pyproject.toml installs anything again; a moved folder does.
-KEY    := $(shell { cat pyproject.toml; pwd; } | cksum | cut -d' ' -f1)
+# Stamps are named after what they were made from, so only a changed dependency or a moved folder
+# installs again: neither a fresh checkout's file times nor a lint rule do.
+KEY    := $(shell { awk '/^\[/ { on = /^\[(build-system|project|tool\.hatch)/ } on' pyproject.toml; \
+            pwd; } | cksum | cut -d' ' -f1)
 STAMPS := $(VENV)/.stamps
 BASE   := $(STAMPS)/base-$(KEY)
 TEST   := $(STAMPS)/test-$(KEY)
