@@ -1,15 +1,19 @@
 """Plugins of a user's own, outside of the package, and runs of the command line with them."""
 
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from textwrap import dedent
 from types import SimpleNamespace
 
 import pytest
 
-from trustbench import cli
+from trustbench import cli, tracking
+from trustbench.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,8 +98,22 @@ OPTIONS = {
 }
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """An MLflow database without runs: making its tables takes seconds, copying it does not."""
+    store = Store(tmp_path_factory.mktemp("template"))
+    tracking.prepare(store, None, "template", sweep=False)
+    whole = store.root / "whole.db"  # with what is still in the log beside the database
+    with (
+        closing(sqlite3.connect(store.tracking_db)) as source,
+        closing(sqlite3.connect(whole)) as copy,
+    ):
+        source.backup(copy)
+    return whole
+
+
 @pytest.fixture
-def outside(tmp_path, monkeypatch):
+def outside(tmp_path, monkeypatch, empty_database):
     """A user's folder: a module `outsiders` and a conf folder, beside an outputs folder."""
     (tmp_path / "outsiders.py").write_text(PLUGINS)
     for name, text in OPTIONS.items():
@@ -107,6 +125,8 @@ def outside(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(ROOT)]))
     monkeypatch.setenv("TRUSTBENCH_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "outputs").mkdir()
+    shutil.copy(empty_database, tmp_path / "outputs" / "mlflow.db")
     yield SimpleNamespace(
         folder=tmp_path,
         outputs=tmp_path / "outputs",
