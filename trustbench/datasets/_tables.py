@@ -100,7 +100,7 @@ def _parsed(name: str, path: Path, **options: object) -> pd.DataFrame:
         with warnings.catch_warnings():
             # pandas only warns where a line has too many fields, and drops them.
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(path, dtype=str, keep_default_na=False, **options)  # type: ignore[call-overload, no-any-return]
+            frame = pd.read_csv(path, dtype=str, keep_default_na=False, **options)  # type: ignore[call-overload]
     except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
         raise DataError(
             f"dataset {name}: {path} cannot be read as a table ({' '.join(str(error).split())}); "
@@ -110,3 +110,6 @@ def _parsed(name: str, path: Path, **options: object) -> pd.DataFrame:
         raise DataError(
             f"dataset {name}: {path} is not text ({error.reason}); fetch the file again."
         ) from error
+    if frame.empty:
+        raise DataError(f"dataset {name}: {path} holds no rows; fetch the file again.")
+    return pd.DataFrame(frame)

@@ -1,0 +1,359 @@
+"""Every loader on the real files: rows, groups, splits, and what wrong input gets."""
+
+import shutil
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trustbench.contracts import SPLITS
+from trustbench.datasets.acs_income import ACSIncome
+from trustbench.datasets.adult import Adult
+from trustbench.datasets.compas import Compas
+from trustbench.datasets.digits import Digits
+from trustbench.datasets.german import German
+from trustbench.datasets.mnist import Mnist
+from trustbench.datasets.silobank import SiloBank
+from trustbench.errors import DataError
+from trustbench.seeding import Streams
+
+DATASETS = {
+    "adult": Adult(),
+    "adult_race": Adult(sensitive="race"),
+    "compas": Compas(),
+    "german": German(),
+    "acs_income": ACSIncome(subsample=20000),
+    "digits": Digits(),
+    "mnist10k": Mnist(folder="mnist10k"),
+    "silobank": SiloBank(rows=4000),
+}
+TABLES = ["adult", "adult_race", "compas", "german", "acs_income", "silobank"]
+LOADED = {}
+
+
+@pytest.fixture
+def load(shared_data):
+    def load(name, seed=0):
+        if (name, seed) not in LOADED:
+            LOADED[name, seed] = DATASETS[name].load(shared_data, Streams(seed))
+        return LOADED[name, seed]
+
+    return load
+
+
+def group_sizes(problem):
+    return dict(zip(problem.groups, np.bincount(problem.group).tolist(), strict=True))
+
+
+# --- every data set ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_splits_are_disjoint_and_hold_every_row(load, name):
+    problem = load(name)
+    rows = np.concatenate([problem.splits[s] for s in SPLITS])
+    assert sorted(rows.tolist()) == list(range(len(problem.X)))
+    assert (problem.X.dtype, problem.y.dtype, problem.group.dtype) == (
+        np.float32,
+        np.int64,
+        np.int64,
+    )
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_features_cover_every_column_exactly_once(load, name):
+    problem = load(name)
+    columns = sorted(c for f in problem.features for c in f.columns)
+    assert columns == list(range(problem.n_features))
+    assert len({f.name for f in problem.features}) == len(problem.features)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_fingerprints_depend_on_the_seed_alone(load, shared_data, name):
+    problem = load(name)
+    again = DATASETS[name].load(shared_data, Streams(0))
+    assert again.fingerprint == problem.fingerprint
+    assert load(name, seed=1).fingerprint != problem.fingerprint
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_split_is_stratified_by_class(load, name):
+    problem = load(name)
+    share = np.bincount(problem.rows("test")[1]) / len(problem.splits["test"])
+    for split in ("validation", "calibration"):
+        y = problem.rows(split)[1]
+        assert np.abs(np.bincount(y) / len(y) - share).max() < 0.03
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_bounds_hold_every_input_of_the_pool_and_the_test_set(load, name):
+    problem = load(name)
+    for split in ("train", "test"):
+        X = problem.rows(split)[0].reshape(len(problem.splits[split]), -1)
+        inside = np.clip(X, problem.per_column("lower"), problem.per_column("upper"))
+        np.testing.assert_allclose(inside, X, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_cards_say_what_a_reader_must_know(load, name):
+    card = load(name).card
+    assert min(map(len, (card.description, card.known_harms, card.licence, card.reference))) > 2
+    assert card.synthetic == (name == "silobank")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_are_scaled_on_the_pool_with_one_hot_blocks(load, name):
+    problem = load(name)
+    pool = problem.rows("train")[0]
+    assert problem.binary
+    for feature in problem.features:
+        block = problem.X[:, feature.columns]
+        if feature.kind == "categorical":
+            assert (block.sum(1) == 1).all()
+            assert len(feature.levels) == len(feature.columns)
+            assert feature.scale == 0
+        else:
+            assert pool[:, feature.columns].mean() == pytest.approx(0, abs=1e-3)
+            assert pool[:, feature.columns].std() == pytest.approx(1, abs=1e-3)
+    assert (problem.per_column("scale") * problem.per_column("mutable")).any()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_sensitive_attribute_is_among_the_inputs_and_immutable(load, name):
+    problem = load(name)
+    named = {"german": "age"}.get(name, problem.group_name)
+    feature = next(f for f in problem.features if f.name == named)
+    assert not feature.mutable
+
+
+# --- known sizes -------------------------------------------------------------------------------
+
+
+def test_adult_has_its_48842_rows_and_the_official_test_set(load):
+    problem = load("adult")
+    assert len(problem.X) == 48_842
+    sizes = {s: len(problem.splits[s]) for s in SPLITS}
+    assert sizes == {"train": 25_561, "validation": 3000, "calibration": 4000, "test": 16_281}
+    assert group_sizes(problem) == {"Male": 32_650, "Female": 16_192}
+    assert problem.y.sum() == 7841 + 3846
+    assert problem.rows("test")[1].sum() == 3846
+
+
+def test_adult_keeps_unknown_as_a_level_and_drops_the_weight(load):
+    features = {f.name: f for f in load("adult").features}
+    assert {"fnlwgt", "education", "income"}.isdisjoint(features)
+    unknown = {
+        name: int(load("adult").X[:, f.columns[f.levels.index("unknown")]].sum())
+        for name, f in features.items()
+        if "unknown" in f.levels
+    }
+    assert unknown == {"workclass": 2799, "occupation": 2809, "native-country": 857}
+
+
+def test_adult_by_race(load):
+    assert group_sizes(load("adult_race")) == {
+        "White": 41_762,
+        "Black": 4685,
+        "Asian-Pac-Islander": 1519,
+        "Amer-Indian-Eskimo": 470,
+        "Other": 406,
+    }
+
+
+def test_adult_subsamples_keep_the_shares(shared_data, load):
+    small = Adult(subsample=5000).load(shared_data, Streams(0))
+    assert len(small.X) == 5000
+    assert small.n_features == load("adult").n_features
+    assert len(small.splits["test"]) == round(5000 * 16_281 / 48_842)
+    assert small.y.mean() == pytest.approx(load("adult").y.mean(), abs=0.01)
+    assert small.group.mean() == pytest.approx(load("adult").group.mean(), abs=0.01)
+
+
+def test_adult_loads_within_three_seconds(shared_data):
+    started = time.process_time()
+    Adult().load(shared_data, Streams(2))
+    assert time.process_time() - started < 3
+
+
+def test_compas_has_propublicas_6172_rows_and_a_favourable_class_1(load, shared_data):
+    problem = load("compas")
+    assert len(problem.X) == 6172
+    assert group_sizes(problem) == {"African-American": 3175, "Caucasian": 2103, "Other": 894}
+    assert problem.classes[1] == "not re-arrested"
+    assert problem.y.sum() == 3363
+    by_sex = Compas(sensitive="sex").load(shared_data, Streams(0))
+    assert group_sizes(by_sex) == {"Male": 4997, "Female": 1175}
+
+
+def test_german_has_its_1000_rows(load, shared_data):
+    problem = load("german")
+    assert len(problem.X) == 1000
+    assert group_sizes(problem) == {"over 25": 810, "25 or younger": 190}
+    assert problem.y.sum() == 700
+    by_sex = German(sensitive="sex").load(shared_data, Streams(0))
+    assert group_sizes(by_sex) == {"male": 690, "female": 310}
+
+
+def test_acs_income_has_its_332900_rows(shared_data):
+    problem = ACSIncome(subsample=None).load(shared_data, Streams(0))
+    assert len(problem.X) == 332_900
+    assert group_sizes(problem) == {"Male": 173_263, "Female": 159_637}
+    assert problem.y.sum() == 122_863
+    levels = {f.name: len(f.levels) for f in problem.features if f.levels}
+    assert (levels["OCCP"], levels["POBP"], levels["RAC1P"]) == (25, 8, 9)
+
+
+def test_acs_income_takes_40000_rows_unless_told_otherwise(shared_data):
+    problem = ACSIncome(sensitive="RAC1P").load(shared_data, Streams(0))
+    assert len(problem.X) == 40_000
+    assert "40,000" in problem.card.description
+    assert problem.groups == ("White", "Black", "Asian", "Other")
+    share = np.bincount(problem.group) / 40_000
+    whole = np.array([259_625, 29_482, 19_242, 24_551]) / 332_900
+    assert np.abs(share - whole).max() < 0.002
+
+
+def test_digits_are_rare_in_the_pool_only(load, shared_data):
+    problem = load("digits")
+    counts = {s: np.bincount(problem.rows(s)[1], minlength=10) for s in SPLITS}
+    natural = Digits(rare=None).load(shared_data, Streams(0))
+    whole = np.bincount(natural.rows("train")[1], minlength=10)
+    assert counts["train"][8] == round(Digits().keep * whole[8]) < 0.5 * whole[8]
+    assert np.array_equal(np.delete(counts["train"], 8), np.delete(whole, 8))
+    assert all(c[8] > 0.9 * c.mean() for s, c in counts.items() if s != "train")
+    assert np.array_equal(problem.y, problem.group)
+    assert problem.shape == (64,)
+    assert 0 == problem.X.min() < problem.X.max() == 1
+    assert f"{Digits().keep:.0%} of its training-pool rows" in problem.card.description
+
+
+def test_keep_and_rare_are_settings_of_digits(shared_data):
+    natural = Digits(rare=None).load(shared_data, Streams(0))
+    assert len(natural.X) == 1797
+    other = Digits(rare=3, keep=0.5).load(shared_data, Streams(0))
+    counts = np.bincount(other.rows("train")[1])
+    assert 40 < counts[3] < 46
+    assert counts[8] > 80
+
+
+def test_mnist_is_found_in_its_folder_and_beside_it(load, shared_data):
+    problem = load("mnist10k")
+    assert problem.shape == (1, 28, 28)
+    assert {s: len(problem.splits[s]) for s in ("validation", "calibration", "test")} == {
+        "validation": 800,
+        "calibration": 1600,
+        "test": 2000,
+    }
+    direct = Mnist().load(shared_data / "mnist10k", Streams(0))
+    assert direct.fingerprint == problem.fingerprint
+    eights = (problem.rows("train")[1] == 8).sum()
+    others = np.bincount(problem.rows("train")[1])[:8].mean()
+    assert 0.08 < eights / others < 0.12
+
+
+def test_adult_is_found_when_data_dir_is_its_own_folder(load, shared_data):
+    direct = Adult().load(shared_data / "adult", Streams(0))
+    assert direct.fingerprint == load("adult").fingerprint
+
+
+# --- wrong input -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dataset", "says"),
+    [
+        (Adult(sensitive="sexx"), r"sensitive=sexx is unknown; did you mean 'sex'\?"),
+        (Compas(sensitive="age"), "sensitive=age is unknown; .*race, sex"),
+        (German(sensitive="race"), "Allowed: age, sex"),
+        (ACSIncome(sensitive="sex"), "Allowed: RAC1P, SEX"),
+        (Adult(subsample=48_843), "subsample=48843 .* from 326 to 48842"),
+        (Adult(subsample=100), "subsample=100 cannot be drawn"),
+        (ACSIncome(subsample=10**6), "cannot be drawn from 332900 rows"),
+        (Mnist(folder="mnist10k", subsample=11_000), "cannot be drawn from 10000 rows"),
+        (Digits(keep=0.01), "leaves 1 of the .* class 8"),
+    ],
+    ids=lambda value: type(value).__name__ if not isinstance(value, str) else "",
+)
+def test_impossible_settings_get_one_sentence(shared_data, dataset, says):
+    with pytest.raises(DataError, match=says) as caught:
+        dataset.load(shared_data, Streams(0))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dataset", [Adult(), Compas(), German(), ACSIncome(), Mnist()], ids=repr)
+def test_missing_files_say_where_and_what_to_do(tmp_path, dataset):
+    with pytest.raises(DataError, match=r"trustbench data fetch \w+.*data_dir=FOLDER") as caught:
+        dataset.load(tmp_path, Streams(0))
+    assert str(tmp_path) in str(caught.value)
+
+
+def copied(shared_data, tmp_path, folder):
+    shutil.copytree(shared_data / folder, tmp_path / folder)
+    for path in (tmp_path / folder).iterdir():
+        path.chmod(0o644)
+    return tmp_path / folder
+
+
+def test_a_changed_file_loads_under_another_fingerprint(shared_data, tmp_path, load):
+    path = copied(shared_data, tmp_path, "german") / "german.data"
+    path.write_text(path.read_text().replace("A11 6 A34", "A11 7 A34", 1))
+    changed = German().load(tmp_path, Streams(0))
+    assert changed.fingerprint != load("german").fingerprint
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda t: t.replace("39, State-gov", "x, State-gov", 1), "column age holds 'x'"),
+        (lambda t: t.replace("<=50K", "<=60K", 1), "column income holds '<=60K'; allowed"),
+        (lambda t: t.replace("White", "Green", 1), None),
+        (lambda t: t.replace(", Male", ", M", 1), "column sex holds 'M'; allowed: Male, Female"),
+        (lambda t: t[: len(t) // 10], "have .* rows, but|has .* fields"),
+        (lambda t: "", "holds no rows"),
+    ],
+)
+def test_a_broken_adult_file_gets_a_sentence(shared_data, tmp_path, change, says):
+    path = copied(shared_data, tmp_path, "adult") / "adult.data"
+    path.write_text(change(path.read_text()))
+    if says is None:  # an unknown race is a new level, unless race makes the groups
+        Adult().load(tmp_path, Streams(0))
+        with pytest.raises(DataError, match="column race holds 'Green'"):
+            Adult(sensitive="race").load(tmp_path, Streams(0))
+        return
+    with pytest.raises(DataError, match=says):
+        Adult().load(tmp_path, Streams(0))
+
+
+def test_a_group_without_test_rows_is_named(shared_data, tmp_path):
+    path = copied(shared_data, tmp_path, "adult") / "adult.test"
+    path.write_text(path.read_text().replace(" Other,", " White,"))
+    with pytest.raises(DataError, match=r"group Other \(race\) has no row in the test split"):
+        Adult(sensitive="race").load(tmp_path, Streams(0))
+
+
+def test_compas_without_a_column_is_refused(shared_data, tmp_path):
+    path = copied(shared_data, tmp_path, "compas") / "compas-scores-two-years.csv"
+    path.write_text(path.read_text().replace("c_charge_degree", "charge_degree", 1))
+    with pytest.raises(DataError, match=r"no column 'c_charge_degree'; did you mean"):
+        Compas().load(tmp_path, Streams(0))
+
+
+def test_acs_income_of_another_shape_is_refused(tmp_path):
+    folder = tmp_path / "acs_income"
+    folder.mkdir()
+    (folder / "ACSIncome.test.parquet").write_bytes(b"not parquet at all")
+    with pytest.raises(DataError, match="is no parquet file"):
+        ACSIncome().load(tmp_path, Streams(0))
+    pd.DataFrame({"AGEP": [1.0]}).to_parquet(folder / "ACSIncome.test.parquet")
+    with pytest.raises(DataError, match="has no column 'COW'"):
+        ACSIncome().load(tmp_path, Streams(0))
+
+
+def test_a_cut_off_mnist_file_is_refused(shared_data, tmp_path):
+    shutil.copytree(shared_data / "mnist10k", tmp_path / "mnist")
+    path = tmp_path / "mnist/MNIST/raw/train-images-idx3-ubyte"
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(DataError, match=r"torchvision cannot read .*trustbench data fetch mnist"):
+        Mnist().load(tmp_path, Streams(0))
