@@ -57,8 +57,7 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "`trustbench COMMAND --help` describes each; `trustbench --version` prints "
-            f"{__version__}.",
+            f"trustbench {__version__}. `trustbench COMMAND --help` describes each command.",
             "Start with: trustbench run +experiment=dp_vs_fairness",
         ]
     )

@@ -42,7 +42,7 @@ class Lines:
             return
         self.stage = stage
         elapsed = time.monotonic() - self.started
-        print(f"{self.prefix} {elapsed:6.1f} s  {stage}", file=self.out, flush=True)  # noqa: T201
+        print(f"{self.prefix} {elapsed:6.1f} s  {stage}", file=self.out, flush=True)
 
 
 class Live:

@@ -90,7 +90,7 @@ class Exits(Aspectless):
 '''
 
 OPTIONS = {
-    "dataset/toy": "# a toy\nname: toy\n_target_: outsiders.Toy\nrows: 400\nspread: 1.0\nsensitive: g\n",
+    "dataset/toy": "# a toy\nname: toy\n_target_: outsiders.Toy\nrows: 400\nspread: 1.0\n",
     "model/tiny": "# a tiny net\nname: tiny\n_target_: outsiders.Tiny\nhidden: 4\n",
     "evaluator/hits": "# hits\nhits:\n  _target_: outsiders.Hits\n  sleep_s: 0.0\n",
     "evaluator/broken": "# broken\nbroken:\n  _target_: outsiders.Broken\n",

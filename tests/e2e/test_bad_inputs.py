@@ -38,11 +38,17 @@ RUN = {
     "two modes": (["-m", "--cfg", "job"], "give only one of"),
     "sweep without -m": (["seed=0,1"], "seed=0,1 names several values; add -m"),
     "swept experiment": (["-m", "+experiment=smoke,full_table"], "experiment cannot be swept;"),
-    "arm set twice": (["+experiment=smoke", "intervention=dpsgd"], "is set by the experiment's arm"),
+    "arm set twice": (
+        ["+experiment=smoke", "intervention=dpsgd"],
+        "is set by the experiment's arm",
+    ),
     "changed table": (["table.name=x"], "a table is fixed before anything runs"),
     "foreign class": (["dataset._target_=os.system"], "outside of the modules that may be"),
     "no such class": (["model._target_=trustbench.models.mlp.MPL"], "no Model class"),
-    "no search path": (["hydra.searchpath=[file:///nope]"], "'file:///nope', which is not a folder"),
+    "no search path": (
+        ["hydra.searchpath=[file:///nope]"],
+        "'file:///nope', which is not a folder",
+    ),
     "no config folder": (["--config-dir", "/nope"], "'/nope', which is not a folder"),
     "tracking address": (["tracking_uri=foo"], "tracking_uri is 'foo'; give null"),
     "output is a file": (["output_dir=/etc/passwd"], "/etc/passwd is a file; give a folder."),
@@ -60,7 +66,11 @@ def test_a_bad_run_is_one_sentence_and_exit_2(kind, tb, tmp_path, monkeypatch):
     args, sentence = RUN[kind]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRUSTBENCH_OUTPUTS", str(tmp_path / "outputs"))
-    done = tb("run", *([] if "evaluator" in str(args) or "+exp" in str(args) else ["evaluator=utility"]), *args)
+    done = tb(
+        "run",
+        *([] if "evaluator" in str(args) or "+exp" in str(args) else ["evaluator=utility"]),
+        *args,
+    )
     assert done.code == 2, done.err
     complaints = [x for x in done.err.splitlines() if x.startswith("trustbench: ")]
     told = complaints or [x for x in done.err.splitlines() if x.startswith("refused")]

@@ -1,9 +1,10 @@
-"""The main job on small problems: one command trains, measures, logs and prints; kills cost little."""
+"""The main job on small problems: one command trains, measures, logs and prints the table."""
 
 import json
 import os
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from trustbench.records import Store
 # Opacus' accountant divides by zero on the way to a right answer
 pytestmark = pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 
-DPSGD = ["intervention.dpsgd.epochs=2", "intervention.dpsgd.batch_size=32"]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def _statuses(outside):
@@ -125,14 +126,14 @@ def test_an_unreachable_server_is_a_warning_and_sync_uploads_later(outside, tb):
 
 @pytest.mark.slow
 def test_joblib_runs_arms_in_parallel_and_one_failure_stops_nothing(outside, spawn):
-    process = spawn("run", "-m", *outside.args, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2",
-                    "evaluator=[hits,broken]", "intervention=none,balanced_weights", "seed=0,1")  # fmt: skip
+    parallel = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+    swept = ["evaluator=[hits,broken]", "intervention=none,balanced_weights", "seed=0,1"]
+    process = spawn("run", "-m", *outside.args, *parallel, *swept)
     out, err = process.communicate(timeout=200)
     assert process.returncode == 1, err
     assert _statuses(outside) == ["failed", "failed", "ok", "ok"]
     assert "table cresswell" in out
-    tags = [t for t in tracking.fetch_records(Store(outside.outputs), None, "default")]
-    assert len(tags) == 2
+    assert len(list(tracking.fetch_records(Store(outside.outputs), None, "default"))) == 2
 
 
 @pytest.mark.slow
@@ -177,7 +178,7 @@ def test_interrupting_a_run_is_exit_130(outside, spawn):
 
 @pytest.mark.slow
 def test_the_smoke_experiment_fills_all_five_rows(spawn, tmp_path):
-    env = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     process = spawn("run", "+experiment=smoke", f"output_dir={tmp_path / 'out'}", env=env)
     out, err = process.communicate(timeout=280)
     assert process.returncode == 0, err

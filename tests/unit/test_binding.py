@@ -67,9 +67,9 @@ def test_every_problem_is_reported_at_once():
 
 
 def test_a_missing_value_and_a_check_across_fields_name_the_key():
-    with pytest.raises(ConfigError, match="p.low is missing; give it a value"):
+    with pytest.raises(ConfigError, match=r"p\.low is missing; give it a value"):
         bind(Pair, {}, "p")
-    with pytest.raises(ConfigError, match="p: low 2.0 is above high 1.0"):
+    with pytest.raises(ConfigError, match=r"p: low 2\.0 is above high 1\.0"):
         bind(Pair, {"low": 2}, "p")
 
 
@@ -87,7 +87,7 @@ def test_training_and_protocol_bind():
         Training, {"regime": "tuned", "epochs": 3, "batch_size": 8, "lr": 1}, "training"
     )
     assert training.lr == 1.0
-    with pytest.raises(ConfigError, match="protocol.replicates is 1"):
+    with pytest.raises(ConfigError, match=r"protocol\.replicates is 1"):
         bind(Protocol, {"replicates": 1}, "protocol")
 
 

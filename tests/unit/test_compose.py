@@ -83,7 +83,8 @@ def _experiment(tmp_path, body):
 
 
 def test_an_experiment_lists_its_arms_and_needs_no_flag(seen, tmp_path):
-    body = "    arms:\n      base: []\n      dp: [intervention=dpsgd, 'intervention.dpsgd.epsilon=3,8']\n"
+    dp = "[intervention=dpsgd, 'intervention.dpsgd.epsilon=3,8']"
+    body = f"    arms:\n      base: []\n      dp: {dp}\n"
     asked, results = seen.run("experiment=mine", *_experiment(tmp_path, body), "seed=5,6")
     doses = [[i.plugin.epsilon for i in a.interventions] for a in results]
     assert doses == [[], [], [3.0], [3.0], [8.0], [8.0]]
@@ -93,7 +94,9 @@ def test_an_experiment_lists_its_arms_and_needs_no_flag(seen, tmp_path):
 
 
 def test_params_and_batches_of_the_basic_sweeper_still_work(seen, tmp_path):
-    body = "    max_batch_size: 1\n    params: {seed: '1,2'}\n    arms: {a: [], b: [control=reseed]}\n"
+    body = (
+        "    max_batch_size: 1\n    params: {seed: '1,2'}\n    arms: {a: [], b: [control=reseed]}\n"
+    )
     _, results = seen.run("+experiment=mine", *_experiment(tmp_path, body))
     assert [(a.control, a.seed) for a in results] == [
         ("none", 1), ("none", 2), ("reseed", 1), ("reseed", 2),
@@ -161,7 +164,9 @@ def test_the_configuration_folder_of_a_wheel_comes_first(monkeypatch, tmp_path):
     for folder in (tmp_path / "pkg" / "_conf", tmp_path / "conf"):
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("")
-    monkeypatch.setattr("trustbench.compose.arguments.__file__", str(tmp_path / "pkg" / "c" / "a.py"))
+    monkeypatch.setattr(
+        "trustbench.compose.arguments.__file__", str(tmp_path / "pkg" / "c" / "a.py")
+    )
     assert conf_dir() == tmp_path / "pkg" / "_conf"
 
 

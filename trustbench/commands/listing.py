@@ -5,8 +5,8 @@ from pathlib import Path
 
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.compose import conf_dirs
-from trustbench.plugins import discover, describe
-from trustbench.summary.registry import Table, load_table
+from trustbench.plugins import describe, discover
+from trustbench.summary.registry import Measure, Table, load_table
 
 KINDS = {
     "datasets": "dataset",
@@ -50,19 +50,21 @@ def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
 
 
 def _read(table: Table) -> Iterator[tuple[str, str]]:
-    parts = [("utility", table.utility)]
+    """(metric, where it is read) of every measure of a table."""
+    for where, measure in _measures(table):
+        read = [(measure, "")] + [(beside, ", secondary") for beside in measure.secondary]
+        for metric, how in read:
+            yield metric.metric, f"{table.name}: {where}{how}"
+            if metric.against:
+                yield metric.against, f"{table.name}: {where}{how} null"
+
+
+def _measures(table: Table) -> Iterator[tuple[str, Measure]]:
+    yield "utility", table.utility
     for aspect, column in table.columns.items():
-        parts.append((f"column {aspect.letter}", column))
+        yield f"column {aspect.letter}", column
         if column.binary is not None:
-            parts.append((f"column {aspect.letter}, two classes", column.binary))
+            yield f"column {aspect.letter}, two classes", column.binary
     for cell in table.cells:
         if cell.column is not None and cell.column.against is not None:
-            parts.append((f"cell {cell.source.letter} {cell.target.letter}", cell.column))
-    for where, measure in parts:
-        yield measure.metric, f"{table.name}: {where}"
-        if measure.against:
-            yield measure.against, f"{table.name}: {where}, null"
-        for beside in measure.secondary:
-            yield beside.metric, f"{table.name}: {where}, secondary"
-            if beside.against:
-                yield beside.against, f"{table.name}: {where}, secondary null"
+            yield f"cell {cell.source.letter}→{cell.target.letter}", cell.column

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table as Grid
@@ -104,7 +105,7 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
     _upload(arm, store, sweep, paths)
 
 
-def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence) -> None:
+def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path]) -> None:
     try:
         parent = tracking.prepare(store, arm.tracking_uri, sweep.experiment)
         assert parent is not None

@@ -80,7 +80,7 @@ def _from_hydra(error: BaseException) -> bool:
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    return bool(trace) and trace.tb_frame.f_globals["__name__"].startswith("hydra.")
+    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith("hydra.")
 
 
 def _explained(error: BaseException, command: Command) -> str:

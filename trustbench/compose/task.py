@@ -39,7 +39,9 @@ class Asked:
 
 
 class Task(Generic[R]):
-    """`begin` runs once in the parent process before any job; `work` runs an arm, in whatever
+    """Two functions that Hydra knows as one.
+
+    `begin` runs once in the parent process before any job; `work` runs an arm, in whatever
     process the launcher chose. Launchers pickle the task, so both are module-level functions.
     """
 

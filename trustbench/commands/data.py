@@ -1,0 +1,52 @@
+"""`trustbench data`: the files of the datasets; list, download and check them."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from trustbench.commands.parsing import add_config_dir, parser
+from trustbench.compose import conf_dirs
+from trustbench.datasets import sources
+from trustbench.datasets.sources import DataState
+from trustbench.errors import UserError
+from trustbench.plugins import describe, discover
+
+ACTIONS = ("list", "fetch", "check")
+GOOD = ("present", sources.EMBEDDED)
+
+
+def main(args: Sequence[str]) -> int:
+    """0 when it is done; for `check`, 1 when a file is missing or differs."""
+    p = parser("data", "The files of the datasets: list them all, download or check one.")
+    p.add_argument("action", choices=ACTIONS)
+    p.add_argument("name", nargs="?", help="a dataset; `trustbench data list` names them")
+    default = os.environ.get("TRUSTBENCH_DATA", "data")
+    p.add_argument("--data-dir", metavar="DIR", default=default, help=f"default {default}")
+    p.add_argument("--mirror", metavar="URL", help="fetch: another address with the same files")
+    p.add_argument("--plugins", metavar="MODULE", nargs="*", default=[], help="as the key plugins")
+    add_config_dir(p)
+    given = p.parse_args(args)
+    if (given.name is None) != (given.action == "list"):
+        many = "takes no name" if given.name else "needs the name of a dataset"
+        raise UserError(f"data {given.action} {many}; see `trustbench data --help`.")
+    dirs = conf_dirs(given.config_dir)
+    known = sources.datasets(dirs, given.plugins)
+    folder = Path(given.data_dir).expanduser().absolute()
+    if given.action == "fetch":
+        paths = sources.fetch(given.name, folder, known, given.mirror)
+        print("\n".join(map(str, paths)) or f"{given.name} needs no files.")  # noqa: T201
+        return 0
+    if given.action == "check":
+        state = sources.check(given.name, folder, known)
+        _print(state, "")
+        return 0 if state.state in GOOD else 1
+    about = discover("dataset", dirs)
+    for state in sources.list_data(folder, known):
+        _print(state, describe(about[state.name]))
+    return 0
+
+
+def _print(state: DataState, about: str) -> None:
+    print(f"{state.name:<14} {state.state:<11} {about}".rstrip())  # noqa: T201
+    for file in state.files:
+        print(f"    {file.path}: {file.state}")  # noqa: T201
