@@ -41,9 +41,7 @@ def describe(path: Path) -> str:
     return ""
 
 
-def build(
-    kind: str, name: str, node: Any, key: str, allowed: Collection[str] = ()
-) -> Plugin:
+def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = ()) -> Plugin:
     """The plugin that `node`, found at `key` of the configuration, describes.
 
     `allowed` are modules beside trustbench's and the entry points' below which a class may be

@@ -27,9 +27,7 @@ def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
     return {name: list(overrides) for name, overrides in arms.items()} or {"": []}
 
 
-def refuse_contradictions(
-    arm: str, common: Mapping[str, bool], own: Mapping[str, bool]
-) -> None:
+def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str, bool]) -> None:
     """Raises ConfigError when an arm and the command line set the same key.
 
     Both map an override's key to whether it sweeps. An arm that silently lost its own value
