@@ -1,1 +1,1 @@
-"""Data sets: each file is a plugin that loads a Problem; files with an underscore are shared."""
+"""Datasets: each file is a plugin that loads a Problem; files with an underscore are shared."""

@@ -20,7 +20,7 @@ LARGEST = 2**30  # no declared file comes near; a zip bomb does
 
 
 def download(name: str, files: tuple[RemoteFile, ...], folder: Path, mirror: str | None) -> None:
-    """Puts `files` of data set `name` into `folder`, each whole and verified or not at all.
+    """Puts `files` of dataset `name` into `folder`, each whole and verified or not at all.
 
     `mirror` replaces everything of an address but the last part of its path.
 

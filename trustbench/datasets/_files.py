@@ -1,4 +1,4 @@
-"""Where a data set's files lie, what they must be, and where they come from."""
+"""Where a dataset's files lie, what they must be, and where they come from."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ BLOCK = 2**20
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file of a data set.
+    """One file of a dataset.
 
-    `path` is relative to the data set's folder. `url` is its official address, or None where
+    `path` is relative to the dataset's folder. `url` is its official address, or None where
     there is none for these bytes. `sha256` and `size` are those of the file itself; `member`
     is its name inside the zip archive at `url`.
     """
@@ -28,7 +28,7 @@ class RemoteFile:
 
     def __post_init__(self) -> None:
         if not safe(self.path):
-            raise ValueError(f"{self.path!r} leaves the data set's folder; give a relative path")
+            raise ValueError(f"{self.path!r} leaves the dataset's folder; give a relative path")
 
 
 class FileState(NamedTuple):
@@ -40,7 +40,7 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class FileDataset(Dataset):
-    """A data set of declared files in `data_dir/folder`, or in `data_dir` itself."""
+    """A dataset of declared files in `data_dir/folder`, or in `data_dir` itself."""
 
     folder: ClassVar[str]
     files: ClassVar[tuple[RemoteFile, ...]]

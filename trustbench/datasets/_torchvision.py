@@ -24,7 +24,7 @@ TEST_ROWS = 2000
 
 @dataclass(frozen=True)
 class TorchvisionDataset(Dataset):
-    """A data set that a torchvision class reads from `data_dir/folder`, or from `data_dir`.
+    """A dataset that a torchvision class reads from `data_dir/folder`, or from `data_dir`.
 
     `marker` is a file that torchvision expects below its root.
     """

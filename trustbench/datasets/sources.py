@@ -1,4 +1,4 @@
-"""What `trustbench data` does: list, fetch and check the files of data sets."""
+"""What `trustbench data` does: list, fetch and check the files of datasets."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ EMBEDDED = "embedded"
 
 
 class DataState(NamedTuple):
-    """A data set: `embedded` (it needs no file), `present`, `incomplete` or `missing`."""
+    """A dataset: `embedded` (it needs no file), `present`, `incomplete` or `missing`."""
 
     name: str
     state: str
@@ -25,7 +25,7 @@ class DataState(NamedTuple):
 
 
 def datasets(conf_dirs: Iterable[Path], allowed: Iterable[str] = ()) -> dict[str, Dataset]:
-    """Every data set that has a YAML file, {name: dataset with the file's settings}, sorted.
+    """Every dataset that has a YAML file, {name: dataset with the file's settings}, sorted.
 
     `allowed`: modules outside of trustbench whose classes the files may name.
     """
@@ -39,12 +39,12 @@ def datasets(conf_dirs: Iterable[Path], allowed: Iterable[str] = ()) -> dict[str
 
 
 def list_data(data_dir: Path, known: Mapping[str, Dataset]) -> list[DataState]:
-    """The state of every data set below `data_dir`; opens no file."""
+    """The state of every dataset below `data_dir`; opens no file."""
     return [_state(name, dataset, data_dir, verify=False) for name, dataset in known.items()]
 
 
 def check(name: str, data_dir: Path, known: Mapping[str, Dataset]) -> DataState:
-    """The state of one data set, its files read and their checksums compared.
+    """The state of one dataset, its files read and their checksums compared.
 
     A file that differs still loads: its numbers are then kept apart by their fingerprint.
 
@@ -57,7 +57,7 @@ def check(name: str, data_dir: Path, known: Mapping[str, Dataset]) -> DataState:
 def fetch(
     name: str, data_dir: Path, known: Mapping[str, Dataset], mirror: str | None = None
 ) -> list[Path]:
-    """Downloads what is missing of a data set into `data_dir/<its folder>`; returns its files.
+    """Downloads what is missing of a dataset into `data_dir/<its folder>`; returns its files.
 
     Every file is streamed to the side, compared with its declared checksum, and only then put
     in place. A file that is there and differs is replaced. `mirror` is another address whose
@@ -83,7 +83,7 @@ def fetch(
 
 def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
     if name not in known:
-        raise DataError(f"{name!r} is no data set; {did_you_mean(name, known)}")
+        raise DataError(f"{name!r} is no dataset; {did_you_mean(name, known)}")
     return known[name]
 
 

@@ -46,7 +46,7 @@ def group_sizes(problem):
     return dict(zip(problem.groups, np.bincount(problem.group).tolist(), strict=True))
 
 
-# --- every data set ----------------------------------------------------------------------------
+# --- every dataset ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -247,7 +247,7 @@ def test_something_that_is_no_archive_is_a_sentence(server, tmp_path):
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", ""])
 def test_a_declared_path_cannot_leave_the_folder(path):
-    with pytest.raises(ValueError, match="leaves the data set's folder"):
+    with pytest.raises(ValueError, match="leaves the dataset's folder"):
         RemoteFile(path, None, None)
 
 
@@ -306,7 +306,7 @@ def test_nothing_is_fetched_for_an_embedded_data_set(tmp_path):
 
 @pytest.mark.parametrize("do", [sources.fetch, sources.check])
 def test_an_unknown_name_gets_the_near_one(tmp_path, do):
-    with pytest.raises(DataError, match=r"'digit' is no data set; did you mean 'digits'"):
+    with pytest.raises(DataError, match=r"'digit' is no dataset; did you mean 'digits'"):
         do("digit", tmp_path, toy())
 
 
