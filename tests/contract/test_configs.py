@@ -1,0 +1,75 @@
+"""Every YAML file says what it is, and every arm of every experiment composes."""
+
+import re
+import shlex
+
+import pytest
+import yaml
+
+from trustbench.arms import Training
+from trustbench.binding import schema
+from trustbench.compose import compose, composed_arm, conf_dir
+from trustbench.plugins import describe, discover
+from trustbench.sweeping import named_arms
+
+FILES = sorted(conf_dir().rglob("*.yaml"))
+EXPERIMENTS = discover("experiment", [conf_dir()])
+ARMS = [
+    (experiment, name, tuple(overrides))
+    for experiment, path in EXPERIMENTS.items()
+    for name, overrides in named_arms(
+        yaml.safe_load(path.read_text())["hydra"]["sweeper"]["arms"]
+    ).items()
+]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(conf_dir())))
+def test_a_file_starts_with_what_it_is_and_stays_short(path):
+    assert describe(path)
+    if path.parent.name not in ("table", "conf"):  # the table registers 25 cells
+        assert len(path.read_text().splitlines()) <= 34
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(conf_dir())))
+def test_only_the_main_file_has_defaults(path):
+    node = yaml.safe_load(path.read_text())
+    assert ("defaults" in node) == (path.name == "config.yaml")
+
+
+@pytest.mark.parametrize("path", discover("training", [conf_dir()]).values(), ids=lambda p: p.stem)
+def test_a_training_file_spells_every_field(path):
+    assert set(yaml.safe_load(path.read_text())) == set(schema(Training))
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_an_experiment_says_how_it_is_run(name):
+    text = EXPERIMENTS[name].read_text()
+    found = re.search(r"^# run: trustbench (run .*)$", text, re.M)
+    assert shlex.split(found.group(1)) == ["run", f"+experiment={name}"]
+    node = yaml.safe_load(text)
+    assert node["hydra"]["mode"] == "MULTIRUN"
+    arms = node["hydra"]["sweeper"]["arms"]
+    assert next(iter(arms.items())) == ("baseline", [])
+
+
+@pytest.mark.parametrize(
+    ("experiment", "name", "overrides"), ARMS, ids=[f"{a}-{b}" for a, b, _ in ARMS]
+)
+def test_every_arm_composes(experiment, name, overrides):
+    arm = composed_arm(compose([f"+experiment={experiment}", *overrides]))
+    assert arm.experiment == experiment
+    assert len(arm.evaluators) == len(discover("evaluator", [conf_dir()]))
+    assert arm.training.regime == ("memorising" if "training=memorising" in overrides else "tuned")
+    if arm.control == "matched":
+        assert any(i.plugin.retrains for i in arm.interventions)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_treated_arm_has_its_baseline(experiment):
+    regimes = {"tuned": set(), "memorising": set()}
+    for e, _, overrides in ARMS:
+        if e == experiment:
+            regime = "memorising" if "training=memorising" in overrides else "tuned"
+            regimes[regime].add(tuple(o for o in overrides if not o.startswith("training=")))
+    for regime, arms in regimes.items():
+        assert not arms or () in arms, f"{experiment}: no baseline in the {regime} regime"

@@ -1,0 +1,242 @@
+"""What every plugin keeps, tested for free: a new one needs no line here."""
+
+import dataclasses
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from tests.contract.conftest import FOLDERS, options, plugin_modules
+from trustbench.arms import Chosen
+from trustbench.aspects import Aspect
+from trustbench.contracts import Batch, Intervention, Schedule
+from trustbench.errors import DataError
+from trustbench.plugins import describe
+from trustbench.seeding import Streams
+
+OPTIONS = options()
+IDS = [f"{o.kind}/{o.name}" for o in OPTIONS]
+HOOKS = {"weights", "perturb", "objective", "gradient", "deploy"}
+SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
+# Fields that only say how much is computed, and what is enough to see a contract kept.
+ENOUGH = {
+    "points": 24, "queries": 10, "samples": 120, "patch_samples": 120, "steps": 2, "restarts": 1,
+    "permutations": 5, "random_draws": 2, "min_group": 4,
+}  # fmt: skip
+
+
+def of(kind):
+    chosen = [o for o in OPTIONS if o.kind == kind]
+    return pytest.mark.parametrize("option", chosen, ids=[o.name for o in chosen])
+
+
+def cheap(plugin):
+    names = {f.name for f in dataclasses.fields(plugin)}
+    return dataclasses.replace(plugin, **{k: v for k, v in ENOUGH.items() if k in names})
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_every_module_has_a_yaml_file_and_every_file_a_module(kind):
+    files = {o.name for o in OPTIONS if o.kind == kind}
+    own = {o.name for o in OPTIONS if o.kind == kind and o.canonical}
+    modules = set(plugin_modules(kind))
+    assert modules - files == set(), "add a YAML file of the module's stem"
+    assert own == modules
+    variants = {o.module.rsplit(".", 1)[-1] for o in OPTIONS if o.kind == kind}
+    assert variants <= modules
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=IDS)
+def test_the_yaml_file_spells_every_field_and_its_default(option):
+    given = {k: v for k, v in option.node.items() if k not in ("_target_", "name")}
+    fields = {f.name: f for f in dataclasses.fields(option.plugin)}
+    assert set(given) == set(fields), f"{option.path} spells every field"
+    if option.kind in ("dataset", "model"):
+        assert option.node["name"] == option.name
+    if not option.canonical:
+        return
+    for name, field in fields.items():
+        if field.default is not dataclasses.MISSING:
+            value = getattr(option.plugin, name)
+            assert value == field.default, f"{option.path}: {name} is not the class's default"
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=IDS)
+def test_a_plugin_says_what_it_is(option):
+    cls = type(option.plugin)
+    assert cls.__dataclass_params__.frozen
+    assert describe(option.path), "the YAML file starts with a comment line"
+    assert inspect.getdoc(cls)
+    assert not inspect.getdoc(cls).startswith(f"{cls.__name__}("), "dataclass's own is no docstring"
+    assert isinstance(option.plugin.version, int)
+    assert option.plugin.version >= 1
+    if option.kind in ("intervention", "evaluator"):
+        assert len(option.plugin.reference) > 10
+        assert option.plugin.aspect is None or option.plugin.aspect in Aspect
+    spec = Chosen(option.name, option.plugin).spec()
+    assert spec.name == option.name
+    assert spec.model_dump_json()
+
+
+@of("intervention")
+def test_an_intervention_fills_hooks_and_says_whether_it_retrains(option):
+    plugin = option.plugin
+    filled = {h for h in HOOKS if plugin.fills(h)}
+    assert filled
+    assert plugin.exclusive <= HOOKS
+    assert plugin.retrains == bool(filled - {"deploy"})
+    assert plugin.aspect is not None
+    assert plugin.needs_group in ("train", "predict", "never")
+    assert set(plugin.dose) <= {f.name for f in dataclasses.fields(plugin)}
+    assert not any(hasattr(plugin, name) for name in ("measure", "train"))
+
+
+# Opacus' accountant divides by zero on the way to a right answer
+@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
+@of("intervention")
+def test_an_intervention_keeps_what_its_hooks_promise(option, problem):
+    plugin = option.plugin
+    reason = plugin.supports(problem, SCHEDULE)
+    if reason is not None:
+        assert isinstance(reason, str)
+        pytest.skip(reason)
+    n = len(problem.splits["train"])
+    weights = plugin.weights(problem)
+    if weights is not None:
+        assert weights.shape == (n,)
+        assert (weights >= 0).all()
+        assert weights.mean() == pytest.approx(1.0)
+    rule = plugin.gradient(SCHEDULE, n // 2)
+    if rule is not None:
+        assert rule.facts()
+        assert rule.schedule.regime == SCHEDULE.regime
+        assert (rule.coefficients(torch.full((2, 3), 1e6)) <= 1).all()
+    if plugin.fills("perturb"):
+        _perturbed(plugin, problem)
+
+
+def _perturbed(plugin, problem):
+    X, y, group = (torch.as_tensor(a[:8]).expand(2, 8, *a.shape[1:]) for a in problem.rows("train"))
+    linear = torch.nn.Linear(problem.n_features, len(problem.classes))
+    streams = Streams(0)
+
+    def batch():
+        return Batch(
+            X=X.unsqueeze(2).clone(),
+            y=y,
+            group=group,
+            weight=torch.ones(2, 8),
+            rows=torch.arange(8).expand(2, 8),
+            generators=[streams.torch("attacks", r) for r in range(2)],
+        )
+
+    given = batch()
+    out = plugin.perturb(given, linear, problem)
+    assert out.shape[:2] == given.X.shape[:2]
+    assert out.shape[3:] == given.X.shape[3:]
+    assert torch.equal(given.X, batch().X), "a hook never changes its batch in place"
+    assert torch.equal(out, plugin.perturb(batch(), linear, problem)), (
+        "the same draws, the same rows"
+    )
+    flat = out.detach().flatten(3)
+    assert (flat >= torch.as_tensor(problem.per_column("lower")) - 1e-5).all()
+    assert (flat <= torch.as_tensor(problem.per_column("upper")) + 1e-5).all()
+
+
+@of("intervention")
+def test_deploying_opens_a_channel_and_leaves_the_system_as_it_was(option, system):
+    if not option.plugin.fills("deploy"):
+        assert option.plugin.deploy(system) is system
+        return
+    before = (system.decider, system.explainer, dict(system.set_predictors), dict(system.facts))
+    deployed = cheap(option.plugin).deploy(system)
+    after = (system.decider, system.explainer, dict(system.set_predictors), dict(system.facts))
+    assert before == after
+    assert deployed is not system
+    opened = (deployed.decider, deployed.explainer, dict(deployed.set_predictors))
+    assert opened != before[:3]
+    X = system.problem.rows("test")[0]
+    assert torch.equal(deployed.logits(system.tensor(X)), system.logits(system.tensor(X)))
+
+
+@pytest.fixture(scope="module")
+def released(system):
+    """The system with every channel open that an intervention opens."""
+    for option in OPTIONS:
+        if option.kind == "intervention" and not option.plugin.retrains:
+            system = cheap(option.plugin).deploy(system)
+    return system
+
+
+@of("evaluator")
+def test_an_evaluator_measures_or_gives_a_reason(option, system, released, multiclass_system):
+    plugin, measured_once = cheap(option.plugin), False
+    for some in (system, released, multiclass_system):
+        reason = plugin.supports(some)
+        if reason is not None:
+            assert isinstance(reason, str)
+            assert reason
+            continue
+        measured_once = True
+        _measured(plugin, some)
+    assert measured_once, "no channel that an intervention opens is enough for this evaluator"
+
+
+def _measured(plugin, system):
+    before = dict(system.facts)
+    first, again = plugin.measure(system), plugin.measure(system)
+    assert dict(system.facts) == before
+    names = [m.name for m in first.measurements]
+    assert names
+    assert len(names) == len(set(names))
+    assert not set(names) & set(first.missing)
+    for m, same in zip(first.measurements, again.measurements, strict=True):
+        assert m.values.shape == (system.replicates,)
+        np.testing.assert_array_equal(m.values, same.values, err_msg=f"{m.name} is not repeatable")
+        assert m.lower is None or (m.values >= m.lower - 1e-6).all(), m.name
+        assert m.upper is None or (m.values <= m.upper + 1e-6).all(), m.name
+        assert m.n > 0
+        assert m.unit is not None
+    for name, array in first.arrays.items():
+        assert np.isfinite(np.asarray(array, dtype=float)).all(), name
+
+
+@of("model")
+def test_a_model_maps_inputs_to_logits(option, problem):
+    if option.plugin.supports(problem) is not None:
+        pytest.skip(option.plugin.supports(problem))
+    module = option.plugin.build(problem)
+    X = torch.as_tensor(problem.rows("test")[0][:5])
+    logits = module(X)
+    assert logits.shape == (5, len(problem.classes))
+    assert torch.isfinite(logits).all()
+    batch_norms = [
+        m for m in module.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)
+    ]
+    assert not batch_norms, "DP forbids it, and the baseline has the same architecture"
+
+
+@of("dataset")
+def test_a_dataset_describes_what_it_loads(option, shared_data):
+    try:
+        problem = option.plugin.load(shared_data, Streams(0))
+    except DataError as error:
+        assert "trustbench data fetch" in str(error)
+        pytest.skip("its files are not here")
+    card = problem.card
+    for text in (card.description, card.known_harms, card.licence, card.reference):
+        assert len(text) > 2
+    columns = [c for f in problem.features for c in f.columns]
+    assert sorted(columns) == list(range(problem.n_features))
+    # bounds, like scales, are learnt from the training pool; a test row may lie outside
+    flat = problem.rows("train")[0].reshape(len(problem.splits["train"]), -1)
+    assert problem.X.dtype == np.float32
+    assert (flat >= problem.per_column("lower") - 1e-4).all()
+    assert (flat <= problem.per_column("upper") + 1e-4).all()
+    assert problem.group_name
+    assert len(problem.groups) > 1
+
+
+def test_the_contract_itself_fills_no_hook():
+    assert not any(Intervention().fills(h) for h in HOOKS)
