@@ -40,14 +40,15 @@ class Chosen(Generic[P]):
 class Training:
     """The `training` config group; the field names of Schedule mean the same here.
 
-    `patience`: epochs without a better validation objective after which a tuned replicate is
+    `batch_size` null: a fiftieth of the members, between 64 and 256, so that small and large data
+    both take some tens of steps an epoch. `patience`: epochs without a better validation objective after which a tuned replicate is
     frozen. `max_members`: the largest half that a replicate trains on (null: all of its half).
     `snapshots`: how many states of a baseline are kept for the matched control.
     """
 
     regime: Literal["tuned", "memorising"]
     epochs: Annotated[int, Field(ge=1)]
-    batch_size: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)] | None
     lr: Annotated[float, Field(gt=0)]
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -55,12 +56,12 @@ class Training:
     max_members: Annotated[int, Field(ge=20)] | None = None
     snapshots: Annotated[int, Field(ge=2)] = 48
 
-    def schedule(self) -> Schedule:
-        """What the training loop and the gradient rules read."""
+    def schedule(self, members: int) -> Schedule:
+        """What the training loop and the gradient rules read, for replicates of `members` rows."""
         return Schedule(
             regime=self.regime,
             epochs=self.epochs,
-            batch_size=self.batch_size,
+            batch_size=self.batch_size or min(256, max(64, members // 50)),
             lr=self.lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,

@@ -37,7 +37,7 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop
         problem=plan.problem,
         engine=plan.engine,
         interventions=plan.retraining,
-        schedule=rule.schedule if rule else arm.training.schedule(),
+        schedule=rule.schedule if rule else plan.schedule,
         rule=rule,
         membership=plan.membership,
         streams=plan.streams,
@@ -60,6 +60,8 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop
     )
     facts: dict[str, Fact] = {
         "epochs": state.epoch,
+        "batch_size": trainer.schedule.batch_size,
+        "lr": trainer.schedule.lr,
         "epoch_selected": float(state.best_epoch.mean()),
         "validation_accuracy": float(state.best_accuracy.mean()),
         "train_seconds": round(time.monotonic() - started, 3),

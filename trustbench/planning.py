@@ -54,10 +54,15 @@ class Plan:
         """Rows of the smallest half; what privacy is accounted for."""
         return int(self.membership.sum(1).min())
 
+    @property
+    def schedule(self) -> Schedule:
+        """The training config for these members; a gradient rule may bring its own."""
+        return self.arm.training.schedule(self.members)
+
     def rule(self) -> GradientRule | None:
         """A fresh gradient rule, or None for plain descent."""
         for intervention in self.retraining:
-            made = intervention.gradient(self.arm.training.schedule(), self.members)
+            made = intervention.gradient(self.schedule, self.members)
             if made is not None:
                 return made
         return None
@@ -158,9 +163,8 @@ def _refuse_bad_control(arm: Arm) -> None:
 def refuse_impossible(planned: Plan) -> None:
     """Raises Unsupported when the interventions fit neither the problem nor each other."""
     arm, problem = planned.arm, planned.problem
-    schedule: Schedule = arm.training.schedule()
     for chosen in arm.interventions:
-        reason = chosen.plugin.supports(problem, schedule)
+        reason = chosen.plugin.supports(problem, planned.schedule)
         if reason:
             raise Unsupported(f"intervention {chosen.name}: {reason}")
     for a, b in combinations(in_order(arm.interventions), 2):

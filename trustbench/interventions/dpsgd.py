@@ -32,7 +32,7 @@ class DPSGD(Intervention):
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     lr: Annotated[float, Field(gt=0)] | None = 1.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] | None = 128
+    batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
