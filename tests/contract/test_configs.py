@@ -52,9 +52,10 @@ def test_an_experiment_says_how_it_is_run(name):
     assert next(iter(arms.items())) == ("baseline", [])
 
 
-@pytest.mark.parametrize(
-    ("experiment", "name", "overrides"), ARMS, ids=[f"{a}-{b}" for a, b, _ in ARMS]
-)
+IDS = [f"{experiment}-{name}" for experiment, name, _ in ARMS]
+
+
+@pytest.mark.parametrize(("experiment", "name", "overrides"), ARMS, ids=IDS)
 def test_every_arm_composes(experiment, name, overrides):
     arm = composed_arm(compose([f"+experiment={experiment}", *overrides]))
     assert arm.experiment == experiment
