@@ -1,0 +1,71 @@
+"""What import-linter's contracts in pyproject.toml cannot say without a list to keep by hand."""
+
+from pathlib import Path
+
+import grimp
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+KINDS = {
+    "dataset": "datasets",
+    "model": "models",
+    "intervention": "interventions",
+    "evaluator": "evaluators",
+}
+
+
+def targets(conf):
+    """The module of every plugin that a YAML file names."""
+    for kind in KINDS:
+        for path in sorted((conf / kind).glob("*.yaml")):
+            node = yaml.safe_load(path.read_text(encoding="utf-8"))
+            for target in (v for v in found(node) if v.startswith("trustbench.")):
+                yield target.rpartition(".")[0]
+
+
+def found(node):
+    """Every `_target_` in a node."""
+    if isinstance(node, dict):
+        if isinstance(node.get("_target_"), str):
+            yield node["_target_"]
+        for inner in node.values():
+            yield from found(inner)
+
+
+@pytest.fixture(scope="module")
+def plugins():
+    """Modules that YAML files name; every other module of their folders is what they share."""
+    return set(targets(ROOT / "conf"))
+
+
+def test_plugins_are_found_in_all_four_folders(plugins):
+    assert {p.split(".")[1] for p in plugins} == set(KINDS.values())
+
+
+def test_import_rules_see_every_folder():
+    folders = {p.parent for p in (ROOT / "trustbench").rglob("*.py")}
+    unseen = [str(f.relative_to(ROOT)) for f in sorted(folders) if not (f / "__init__.py").exists()]
+    assert unseen == [], "import-linter passes over a folder without __init__.py"
+
+
+def violations(graph, plugins):
+    return [
+        f"{module} imports {plugin}"
+        for plugin in sorted(plugins & graph.modules)
+        for module in sorted(graph.find_modules_that_directly_import(plugin))
+        if module.startswith("trustbench.")
+    ]
+
+
+def test_nothing_imports_a_plugin(plugins):
+    """Neither another plugin, nor anything else: plugins are reached through their YAML."""
+    graph = grimp.build_graph("trustbench", cache_dir=None)
+    assert violations(graph, plugins) == []
+
+
+def test_an_import_of_a_plugin_is_noticed(plugins):
+    graph = grimp.build_graph("trustbench", cache_dir=None)
+    one, other = sorted(plugins & graph.modules)[:2]
+    graph.add_import(importer=one, imported=other)
+    assert violations(graph, plugins) == [f"{one} imports {other}"]
