@@ -23,6 +23,7 @@ from trustbench.plugins import build, discover
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "outputs/README.md", "scripts/README.md")
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```", re.M | re.S)
+NAMED = re.compile(r"^`(\S+)`:\n\n```(?:python|yaml)\n(.*?)^```", re.M | re.S)
 PLUGINS = {"evaluator": "worst_group_brier", "intervention": "confidence_penalty"}
 
 
@@ -61,10 +62,10 @@ ALL_COMMANDS = list(
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """CONTRIBUTING's files, written where a stranger would put them; importable meanwhile."""
+    """CONTRIBUTING's files, as they are named there, written where a stranger would put them; importable meanwhile."""
     folder = tmp_path_factory.mktemp("stranger")
-    for body in blocks("CONTRIBUTING.md", "python", "yaml"):
-        path = folder / body.splitlines()[0].lstrip("# ")
+    for name, body in NAMED.findall(text("CONTRIBUTING.md")):
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(body, encoding="utf-8")
     sys.path.insert(0, str(folder))
@@ -92,8 +93,7 @@ def plugins(recipe):
 
 
 def recipe_tests():
-    for body in blocks("CONTRIBUTING.md", "python"):
-        path = body.splitlines()[0].lstrip("# ")
+    for path, body in NAMED.findall(text("CONTRIBUTING.md")):
         if path.startswith("tests/"):
             for name in re.findall(r"^def (test_\w+)", body, re.M):
                 yield pytest.param(path, name, id=name)
