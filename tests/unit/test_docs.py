@@ -62,7 +62,7 @@ ALL_COMMANDS = list(
 
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory):
-    """CONTRIBUTING's files, as they are named there, written where a stranger would put them; importable meanwhile."""
+    """CONTRIBUTING's files, where a stranger would put them; importable meanwhile."""
     folder = tmp_path_factory.mktemp("stranger")
     for name, body in NAMED.findall(text("CONTRIBUTING.md")):
         path = folder / name
