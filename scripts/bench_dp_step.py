@@ -106,7 +106,10 @@ def main():
         for name, (step, count) in steps.items():
             best[name] = min(best[name], seconds(step, 20, a.device) / count)
     where = torch.cuda.get_device_name() if a.device == "cuda" else platform.processor() or "cpu"
-    print(f"MLP 64-128-10, batch {B}, R={R}, {a.device} ({where}), 1 thread, torch {torch.__version__}")
+    print(
+        f"MLP 64-128-10, batch {B}, R={R}, {a.device} ({where}), 1 thread, "
+        f"torch {torch.__version__}"
+    )
     print(f"minimum of {a.rounds} rounds of 20 steps, microseconds per replicate and step")
     for name, value in best.items():
         print(f"  {name:32s} {1e6 * value:9.1f}")

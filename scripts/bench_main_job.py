@@ -51,12 +51,17 @@ def main():
             if a.data_dir:
                 command.append(f"data_dir={Path(a.data_dir).absolute()}")
             start = time.perf_counter()
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            done = subprocess.run(
+                command, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
             wall = time.perf_counter() - start
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
             arms = len(list(Path(folder).glob("arms/*/record.json")))
             print(f"\n{name}: exit {done.returncode}, {arms} arms, n = 1 run")
-            print(f"  {wall:6.1f} s of {limit} s allowed ({wall / limit:.2f}); largest process so far {peak:.2f} GiB")
+            print(
+                f"  {wall:6.1f} s of {limit} s allowed ({wall / limit:.2f}); "
+                f"largest process so far {peak:.2f} GiB"
+            )
             for stage, seconds in shares(Path(folder)).most_common():
                 print(f"  {seconds:8.1f} s  {stage}")
 

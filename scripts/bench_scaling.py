@@ -18,6 +18,7 @@ from trustbench.models.mlp import MLP
 from trustbench.planning import resolve_device
 from trustbench.seeding import Streams
 from trustbench.training import engines, loop, replicates
+from trustbench.training.state import Trainer
 
 
 def images(rows):
@@ -39,7 +40,7 @@ def epoch_seconds(problem, model, count, intervention, device, engine):
     inside = replicates.membership(problem, Protocol(replicates=max(2, count)), streams)[:count]
     schedule = Schedule("memorising", epochs=2, batch_size=128, lr=0.05, momentum=0.9)
     rule = intervention.gradient(schedule, int(inside.sum(1).min()))
-    trainer = loop.Trainer(
+    trainer = Trainer(
         problem=problem,
         engine=engines.choose(engine, model.build(problem), problem, device),
         interventions=[intervention],
@@ -74,7 +75,9 @@ def main():
     torch.set_num_threads(1)
     problem, model = images(a.rows), {"cnn": CNN, "mlp": MLP}[a.model]()
     where = torch.cuda.get_device_name() if device.type == "cuda" else "1 CPU thread"
-    print(f"{a.model}, {a.rows // 2} members of 28x28, batch 128, {where}, torch {torch.__version__}")
+    print(
+        f"{a.model}, {a.rows // 2} members of 28x28, batch 128, {where}, torch {torch.__version__}"
+    )
     methods = {
         "DP-SGD": DPSGD(noise_multiplier=1.0, epsilon=None, batch_size=128, epochs=2),
         "PGD-7 training": PGDAdversarialTraining(steps=7),
@@ -86,7 +89,8 @@ def main():
             first = first or seconds / count
             print(
                 f"{name:15s} R={count:3d} {engine:8s} {seconds:8.3f} s an epoch, "
-                f"{seconds / count:8.4f} s a replicate, {first * count / seconds:6.2f} x of R={a.replicates[0]}"
+                f"{seconds / count:8.4f} s a replicate, "
+                f"{first * count / seconds:6.2f} x of R={a.replicates[0]}"
             )
 
 

@@ -21,7 +21,12 @@ def make_problem(n=600, d=6, classes=2, groups=2, seed=0, shift=1.5):
     X = (means[y] + rng.normal(size=(n, d)) + 0.3 * group[:, None]).astype(np.float32)
     order = rng.permutation(n)
     a, b, c = int(0.4 * n), int(0.5 * n), int(0.7 * n)
-    splits = {"train": order[:a], "validation": order[a:b], "calibration": order[b:c], "test": order[c:]}
+    splits = {
+        "train": order[:a],
+        "validation": order[a:b],
+        "calibration": order[b:c],
+        "test": order[c:],
+    }
     return Problem(
         name="toy",
         X=X,

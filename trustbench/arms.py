@@ -41,9 +41,10 @@ class Training:
     """The `training` config group; the field names of Schedule mean the same here.
 
     `batch_size` null: a fiftieth of the members, between 64 and 256, so that small and large data
-    both take some tens of steps an epoch. `patience`: epochs without a better validation objective after which a tuned replicate is
-    frozen. `max_members`: the largest half that a replicate trains on (null: all of its half).
-    `snapshots`: how many states of a baseline are kept for the matched control.
+    both take some tens of steps an epoch. `patience`: epochs without a better validation
+    objective after which a tuned replicate is frozen. `max_members`: the largest half that a
+    replicate trains on (null: all of its half). `snapshots`: how many states of a baseline are
+    kept for the matched control.
     """
 
     regime: Literal["tuned", "memorising"]

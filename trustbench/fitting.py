@@ -11,6 +11,7 @@ from trustbench.planning import Plan
 from trustbench.records import Store
 from trustbench.training import fits, loop, replicates
 from trustbench.training.engines import Params
+from trustbench.training.state import Trainer, TrainingState
 
 Progress = Callable[[str, int, int], None]
 
@@ -30,10 +31,10 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
         return made
 
 
-def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop.TrainingState]:
+def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:
     arm, folder = plan.arm, store.fit_dir(plan.fit_id)
     rule = plan.rule()
-    trainer = loop.Trainer(
+    trainer = Trainer(
         problem=plan.problem,
         engine=plan.engine,
         interventions=plan.retraining,
@@ -68,11 +69,14 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop
     }
     if rule is not None:
         facts.update(rule.facts())
-    curves = {"validation_loss": np.array(state.loss), "validation_accuracy": np.array(state.accuracy)}
+    curves = {
+        "validation_loss": np.array(state.loss),
+        "validation_accuracy": np.array(state.accuracy),
+    }
     return fits.Fit(state.best, state.best_accuracy, facts, curves), state
 
 
-def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop.TrainingState]:
+def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:
     """The baseline stopped at the treated arm's validation accuracy, replicate by replicate.
 
     Among a replicate's snapshots, the earliest of those closest in validation accuracy.
@@ -91,5 +95,5 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, loop
         "matched_accuracy_target": float(target.mean()),
         "validation_accuracy": float(reached.mean()),
     }
-    empty = loop.TrainingState(params=params, velocity={}, best=params)
+    empty = TrainingState(params=params, velocity={}, best=params)
     return fits.Fit(params, reached, facts, {}), empty

@@ -40,7 +40,8 @@ def run(arm: Arm, progress: Progress) -> Outcome:
     started = time.monotonic()
     store = Store(arm.output_dir)
     planned: Plan | None = None
-    reused, warning, error = False, None, None
+    reused, warning = False, None
+    error: BaseException | None = None
     status: Status | str = "ok"
     try:
         prepare_torch(arm)

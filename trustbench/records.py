@@ -180,7 +180,9 @@ class Store:
         """The default MLflow artifact folder."""
         return self.root / "mlflow-artifacts"
 
-    def write(self, record: Record, arrays: Mapping[str, np.ndarray[Any, Any]] | None = None) -> None:
+    def write(
+        self, record: Record, arrays: Mapping[str, np.ndarray[Any, Any]] | None = None
+    ) -> None:
         """Writes arrays first and the record last, each atomically."""
         folder = self.arm_dir(record.id)
         if arrays is not None:
@@ -216,7 +218,9 @@ class Store:
 
     def write_sweep(self, sweep: Sweep) -> None:
         """Writes a sweep's manifest."""
-        write_atomically(self.sweep_file(sweep.experiment), sweep.model_dump_json(indent=1).encode())
+        write_atomically(
+            self.sweep_file(sweep.experiment), sweep.model_dump_json(indent=1).encode()
+        )
 
 
 def read_record(path: Path) -> Record:

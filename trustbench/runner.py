@@ -3,7 +3,6 @@
 import dataclasses
 import platform
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -202,5 +201,3 @@ def environment(plan: Plan) -> dict[str, str | int | float | bool | None]:
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "cpu",
         "threads": plan.arm.threads,
     }
-
-

@@ -93,7 +93,9 @@ def test_identity_fields_and_only_they_change_the_id():
 def test_the_order_of_interventions_does_not_matter():
     a, b = Chosen("weights", Weights()), Chosen("release", Release())
     first = replace(ARM, interventions=(a, b))
-    assert arm_id(first, "d", "stacked") == arm_id(replace(ARM, interventions=(b, a)), "d", "stacked")
+    assert arm_id(first, "d", "stacked") == arm_id(
+        replace(ARM, interventions=(b, a)), "d", "stacked"
+    )
 
 
 def test_arms_that_differ_in_deployment_only_share_their_fit():

@@ -35,7 +35,9 @@ class Toy(Dataset):
 @dataclass(frozen=True)
 class Net(Model):
     def build(self, problem):
-        return nn.Sequential(nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2)
+        )
 
 
 @dataclass(frozen=True)

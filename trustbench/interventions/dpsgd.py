@@ -87,7 +87,7 @@ class ClipAndNoise:
     def update(
         self, total: Mapping[str, Tensor], generators: Sequence[torch.Generator]
     ) -> dict[str, Tensor]:
-        """Noise from one stream per replicate, laid over the parameters in the order of their names.
+        """Noise from one stream per replicate, laid over the parameters in order of their names.
 
         Engines and checkpoints name parameters in different orders; the noise must not notice.
         """
@@ -108,9 +108,7 @@ class ClipAndNoise:
         value, accountant = accounting.best_epsilon(self.sigma, self.rate, self.steps, self.delta)
         return {
             "epsilon": value,
-            "epsilon_rdp": accounting.epsilon(
-                "rdp", self.sigma, self.rate, self.steps, self.delta
-            ),
+            "epsilon_rdp": accounting.epsilon("rdp", self.sigma, self.rate, self.steps, self.delta),
             "accountant": accountant,
             "delta": self.delta,
             "noise_multiplier": self.sigma,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trustbench.contracts import Problem
 
 Params = dict[str, Tensor]
+EngineName = Literal["stacked", "opacus"]
 # Logits [R', B, V, C] of the replicates in the slice -> their per-example loss [R', B].
 Loss = Callable[[Tensor, slice], Tensor]
 # Per-example gradient norms [R, B] -> the factor on each example's gradient [R, B].
@@ -35,7 +36,7 @@ class Gradient(NamedTuple):
 class Engine(Protocol):
     """Forward and gradient of R replicates."""
 
-    name: Literal["stacked", "opacus"]
+    name: EngineName
     why: str
 
     def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from trustbench.contracts import Array, Fact
 from trustbench.records import write_atomically
 from trustbench.training.engines import Params
-from trustbench.training.loop import TrainingState
+from trustbench.training.state import TrainingState
 
 
 @dataclass(frozen=True)

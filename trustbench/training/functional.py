@@ -1,13 +1,12 @@
 """The stacked engine for any module, through torch.func (no hooks, no closed form)."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
-from trustbench.training.engines import Coefficients, Gradient, Loss, Params
+from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 # Per-example gradients are formed for so many bytes' worth of examples at a time.
 CHUNK_BYTES = 512 * 2**20
@@ -16,14 +15,15 @@ CHUNK_BYTES = 512 * 2**20
 class FunctionalEngine:
     """R replicates of any module without buffers that training changes."""
 
-    name: Literal["stacked"] = "stacked"
+    name: EngineName = "stacked"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         self.module, self.shape, self.why = module, shape, why
         self.size = sum(p.numel() for p in module.parameters())
 
     def _call(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(self.module, dict(params), (x,))
+        logits: Tensor = functional_call(self.module, dict(params), (x,))
+        return logits
 
     def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
         """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""
@@ -38,7 +38,7 @@ class FunctionalEngine:
         coefficients: Coefficients | None = None,
     ) -> Gradient:
         """See Engine.gradient."""
-        R, B, V = X.shape[:3]
+        B, V = X.shape[1:3]
         leaves = {n: p.detach().requires_grad_(coefficients is None) for n, p in params.items()}
         with torch.set_grad_enabled(coefficients is None):
             logits = self.forward(leaves, X.flatten(1, 2)).unflatten(1, (B, V))
@@ -76,7 +76,7 @@ class FunctionalEngine:
         """Norms [B] of one replicate's per-example gradients; X [B, V, *shape]."""
 
         def square(x: Tensor, d: Tensor) -> Tensor:
-            _, pull = vjp(lambda p: self._call(p, x), params)
+            pull = vjp(lambda p: self._call(p, x), params)[1]
             (grads,) = pull(d)
             return torch.stack([g.square().sum() for g in grads.values()]).sum()
 

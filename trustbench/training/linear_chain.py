@@ -8,12 +8,11 @@ An example with V views has the gradient Σ_v e_v a_vᵀ, whose squared norm is
 """
 
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from trustbench.training.engines import Coefficients, Gradient, Loss, Params
+from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
 
@@ -21,7 +20,7 @@ LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
 class LinearChainEngine:
     """R chains of Flatten, Linear, Tanh and ReLU layers."""
 
-    name: Literal["stacked"] = "stacked"
+    name: EngineName = "stacked"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         self.why = why
@@ -31,7 +30,9 @@ class LinearChainEngine:
             for name, layer in module.named_children()
             if not isinstance(layer, nn.Flatten)
         ]
-        self.bias = {n: m.bias is not None for n, m in module.named_children() if hasattr(m, "bias")}
+        self.bias = {
+            n: m.bias is not None for n, m in module.named_children() if hasattr(m, "bias")
+        }
 
     def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
         """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""

@@ -7,74 +7,21 @@ All R replicates take each step together; none reads another.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trustbench.contracts import Array, Batch, GradientRule, Intervention, Problem, Schedule
+from trustbench.contracts import Array, Batch, Schedule, SplitName
 from trustbench.errors import TrainingDiverged
-from trustbench.seeding import Streams
-from trustbench.training.engines import Engine, Params
+from trustbench.training.engines import Params
 from trustbench.training.sampling import epoch_batches
+from trustbench.training.state import Rows, Trainer, TrainingState
 
 # The validation objective rests on at most so many rows: adversarial objectives cost as much
 # there as in training. Validation accuracy always uses all rows.
 OBJECTIVE_ROWS = 1000
-
-
-@dataclass
-class TrainingState:
-    """Everything that a killed training needs to go on to the same bits."""
-
-    params: Params
-    velocity: Params
-    best: Params
-    epoch: int = 0
-    best_loss: Array = field(default_factory=lambda: np.empty(0))  # [R]
-    best_epoch: Array = field(default_factory=lambda: np.empty(0))  # [R]
-    best_accuracy: Array = field(default_factory=lambda: np.empty(0))  # [R]
-    loss: list[Array] = field(default_factory=list)  # per epoch: validation objective [R]
-    accuracy: list[Array] = field(default_factory=list)  # per epoch: validation accuracy [R]
-    snapshots: list[Params] = field(default_factory=list)
-    snapshot_accuracy: list[Array] = field(default_factory=list)  # per snapshot: [R]
-    rule_state: dict[str, Tensor] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Trainer:
-    """What the loop trains with; `interventions` are those that retrain, in canonical order."""
-
-    problem: Problem
-    engine: Engine
-    interventions: Sequence[Intervention]
-    schedule: Schedule
-    rule: GradientRule | None
-    membership: Array  # bool [R, n_pool]
-    streams: Streams
-    device: torch.device
-    patience: int
-    snapshots: int = 0  # how many states to keep for the matched control; 0: none
-
-    def data(self, split: str, dtype: torch.dtype, limit: int | None = None) -> "Rows":
-        """The rows of a split on the device."""
-        X, y, group = (a[:limit] for a in self.problem.rows(split))  # type: ignore[arg-type]
-        return Rows(
-            torch.as_tensor(X, dtype=dtype, device=self.device),
-            torch.as_tensor(y, device=self.device),
-            torch.as_tensor(group, device=self.device),
-        )
-
-
-@dataclass(frozen=True)
-class Rows:
-    """X [n, *shape], y [n], group [n] on the training device."""
-
-    X: Tensor
-    y: Tensor
-    group: Tensor
 
 
 def train(
@@ -249,7 +196,9 @@ def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
         return _objective(trainer, logits, batch).mean(1).double().cpu().numpy()
 
 
-def accuracy_on(trainer: Trainer, params: Params, split: str, rows_at_once: int = 4096) -> Array:
+def accuracy_on(
+    trainer: Trainer, params: Params, split: SplitName, rows_at_once: int = 4096
+) -> Array:
     """Plain accuracy of every replicate on a split, [R]."""
     rows = trainer.data(split, _dtype(params))
     right = torch.zeros(len(trainer.membership), device=trainer.device)
@@ -290,7 +239,9 @@ def _example_weights(trainer: Trainer, pool: Rows) -> Tensor:
 
 def _generators(trainer: Trainer, purpose: str, *indices: int) -> list[torch.Generator]:
     count = len(trainer.membership)
-    return [trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)]
+    return [
+        trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)
+    ]
 
 
 def _slice(batch: Batch, part: slice) -> Batch:

@@ -3,7 +3,6 @@
 import copy
 import warnings
 from collections.abc import Mapping
-from typing import Literal
 
 import torch
 from opacus import GradSampleModule
@@ -12,13 +11,13 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trustbench.errors import ConfigError
-from trustbench.training.engines import Coefficients, Gradient, Loss, Params
+from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 
 class OpacusEngine:
     """R replicates of any module that Opacus takes, one after the other."""
 
-    name: Literal["opacus"] = "opacus"
+    name: EngineName = "opacus"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         errors = ModuleValidator.validate(module, strict=False)

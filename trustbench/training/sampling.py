@@ -48,9 +48,12 @@ def epoch_batches(
         else:
             order = rng.permutation(members)
             picked.append(
-                [order[s * schedule.batch_size : (s + 1) * schedule.batch_size] for s in range(steps)]
+                [
+                    order[s * schedule.batch_size : (s + 1) * schedule.batch_size]
+                    for s in range(steps)
+                ]
             )
-    width = max(1, max(len(rows) for each in picked for rows in each))
+    width = max(1, *(len(rows) for each in picked for rows in each))
     rows = np.zeros((steps, len(membership), width), dtype=np.int64)
     real = np.zeros((steps, len(membership), width), dtype=np.float32)
     for r, each in enumerate(picked):

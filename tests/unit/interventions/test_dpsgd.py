@@ -13,7 +13,11 @@ SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9, wei
 
 def test_the_rule_brings_its_own_schedule():
     rule = DPSGD(epsilon=3.0, lr=0.5, momentum=0.0, epochs=7, batch_size=32).gradient(SCHEDULE, 400)
-    assert (rule.schedule.sampling, rule.schedule.lr, rule.schedule.momentum) == ("poisson", 0.5, 0.0)
+    assert (rule.schedule.sampling, rule.schedule.lr, rule.schedule.momentum) == (
+        "poisson",
+        0.5,
+        0.0,
+    )
     assert (rule.schedule.epochs, rule.schedule.batch_size) == (7, 32)
     assert rule.schedule.weight_decay == SCHEDULE.weight_decay
     inherited = DPSGD(epsilon=3.0, lr=None, epochs=None, batch_size=None).gradient(SCHEDULE, 400)
@@ -45,7 +49,11 @@ def test_facts_name_everything_an_auditor_asks_for():
     assert facts["sample_rate"] == 0.1
     assert facts["steps"] == 100
     assert facts["delta"] == pytest.approx(400**-1.1)
-    assert (facts["accountant"], facts["sampling"], facts["dp_noise"]) == ("prv", "poisson", "seeded")
+    assert (facts["accountant"], facts["sampling"], facts["dp_noise"]) == (
+        "prv",
+        "poisson",
+        "seeded",
+    )
 
 
 @pytest.mark.parametrize("given", [{"epsilon": None}, {"noise_multiplier": 1.0}])

@@ -13,6 +13,7 @@ from trustbench.interventions.pgd_at import PGDAdversarialTraining
 from trustbench.seeding import Streams
 from trustbench.training import engines, loop
 from trustbench.training.replicates import initial_parameters, membership
+from trustbench.training.state import Trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -22,7 +23,9 @@ pytestmark = [
 
 class TinyMLP(Model):
     def build(self, problem):
-        return nn.Sequential(nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2)
+        )
 
 
 class TinyCNN(Model):
@@ -38,7 +41,7 @@ def train(problem, model, interventions, device, engine="stacked"):
     rule = None
     for i in interventions:
         rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
-    made = loop.Trainer(
+    made = Trainer(
         problem=problem,
         engine=engines.choose(engine, model.build(problem), problem, device),
         interventions=interventions,

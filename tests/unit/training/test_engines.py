@@ -150,13 +150,19 @@ def test_a_dp_training_ends_in_the_parameters_of_opacus(case, ghost, planted):
     bound, sigma, lr, steps = 0.3, 0.8, 0.7, 12
     g = torch.Generator().manual_seed(1)
     batches = [
-        (torch.randn(B, *shape, generator=g, dtype=torch.float64), torch.randint(C, (B,), generator=g))
+        (
+            torch.randn(B, *shape, generator=g, dtype=torch.float64),
+            torch.randint(C, (B,), generator=g),
+        )
         for _ in range(steps)
     ]
     torch.manual_seed(5)
     module = build().double()
     noise = [
-        {n: torch.randn(p.shape, generator=g, dtype=torch.float64) for n, p in module.named_parameters()}
+        {
+            n: torch.randn(p.shape, generator=g, dtype=torch.float64)
+            for n, p in module.named_parameters()
+        }
         for _ in range(steps)
     ]
     expected = opacus_training(build, shape, batches, noise, bound, sigma, lr, ghost)
@@ -189,7 +195,9 @@ def test_auto_stacks_chains_and_loops_over_convolutions_on_a_cpu(problem):
 
 def test_batchnorm_is_refused_with_the_reason(problem):
     with pytest.raises(ConfigError, match="BatchNorm couples the examples"):
-        choose("auto", nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), problem, torch.device("cpu"))
+        choose(
+            "auto", nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), problem, torch.device("cpu")
+        )
 
 
 def test_no_per_sample_tensor_is_left_behind_by_the_opacus_engine():

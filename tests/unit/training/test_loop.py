@@ -10,12 +10,13 @@ from torch import nn
 
 from trustbench.arms import Protocol
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, Model, Schedule
+from trustbench.contracts import Batch, Intervention, Model, Schedule
 from trustbench.errors import TrainingDiverged
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.seeding import Streams
 from trustbench.training import engines, fits, loop
 from trustbench.training.replicates import initial_parameters, membership
+from trustbench.training.state import Trainer
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule("tuned", epochs=6, batch_size=32, lr=0.1, momentum=0.9)
@@ -23,7 +24,9 @@ SCHEDULE = Schedule("tuned", epochs=6, batch_size=32, lr=0.1, momentum=0.9)
 
 class TinyMLP(Model):
     def build(self, problem):
-        return nn.Sequential(nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2))
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2)
+        )
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def trainer(problem, interventions=(), schedule=SCHEDULE, replicates=4, engine="
     rule = None
     for i in interventions:
         rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
-    made = loop.Trainer(
+    made = Trainer(
         problem=problem,
         engine=engines.choose(engine, TinyMLP().build(problem), problem, CPU),
         interventions=list(interventions),
@@ -139,15 +142,22 @@ def test_every_hook_reaches_the_gradient(problem):
     X, y, _ = (torch.as_tensor(a) for a in problem.rows("train"))
     rows = torch.arange(20).expand(4, 20)
     weights = loop._example_weights(made, made.data("train", torch.float32))
-    batch = loop.Batch(
-        X=X[rows].unsqueeze(2), y=y[rows], group=y[rows], weight=weights[rows], rows=rows, generators=[]
+    batch = Batch(
+        X=X[rows].unsqueeze(2),
+        y=y[rows],
+        group=y[rows],
+        weight=weights[rows],
+        rows=rows,
+        generators=[],
     )
     got = loop.batch_gradient(made, params, batch, [], count=torch.full((4,), 20.0))
     module = TinyMLP().build(problem)
     for r in range(4):
         module.load_state_dict({n: p[r] for n, p in params.items()})
         views = torch.stack([X[:20], X[:20] + 1], dim=1).flatten(0, 1)
-        ce = nn.functional.cross_entropy(module(views), y[:20].repeat_interleave(2), reduction="none")
+        ce = nn.functional.cross_entropy(
+            module(views), y[:20].repeat_interleave(2), reduction="none"
+        )
         expected = (0.5 * ce.view(20, 2).mean(1) * torch.where(y[:20] == 1, 2.0, 0.0)).sum() / 20
         grads = torch.autograd.grad(expected, list(module.parameters()))
         for (name, _), g in zip(module.named_parameters(), grads, strict=True):
