@@ -49,14 +49,11 @@ class Live:
     """A bar with stage, count, elapsed time and the time that the stage still needs."""
 
     def __init__(self, bar: "Bar", label: str, replicates: int) -> None:
-        self.bar, self.stage = bar, ""
+        self.bar = bar
         self.task = bar.add_task(label, total=None, stage="start", replicates=replicates)
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Moves the bar; a new kind of stage starts the estimate anew."""
-        if stage != self.stage and (done == 0 or stage == "train"):
-            self.bar.reset(self.task, total=total)
-        self.stage = stage
+        """Moves the bar; the time left is that of the stage, the time elapsed the arm's."""
         self.bar.update(self.task, completed=done, total=total, stage=stage)
 
 
