@@ -29,7 +29,7 @@ run: $(BASE)  ## Set up, then train, measure and print the dp_vs_fairness table 
 	$(BIN)/python $(BIN)/trustbench run +experiment=dp_vs_fairness
 
 test: $(TEST)  ## Set up, then run every test that needs no GPU, no network and no long statistics
-	$(RUN_TESTS) -n $(WORKERS) -m "$(MARKS)"
+	$(RUN_TESTS) -n $(WORKERS) --dist worksteal -m "$(MARKS)"
 
 setup: $(BASE)  ## Make .venv and install trustbench (a clean install downloads several GB: torch)
 
@@ -44,7 +44,7 @@ lint: $(TEST)  ## ruff, ruff format, mypy --strict, import-linter
 	$(BIN)/python $(BIN)/lint-imports
 
 test-fast: $(TEST)  ## Tests under five seconds each
-	$(RUN_TESTS) -n $(WORKERS)
+	$(RUN_TESTS) -n $(WORKERS) --dist worksteal
 
 test-science: $(TEST)  ## Statistical claims; minutes
 	$(RUN_TESTS) -m science
@@ -53,7 +53,7 @@ test-gpu: $(TEST)  ## Tests that need CUDA
 	$(RUN_TESTS) -m gpu
 
 coverage: $(TEST)  ## Tests with branch coverage
-	$(RUN_TESTS) -n $(WORKERS) -m "$(MARKS)" --cov --cov-report=term-missing
+	$(RUN_TESTS) -n $(WORKERS) --dist worksteal -m "$(MARKS)" --cov --cov-report=term-missing
 
 golden: $(TEST)  ## Write golden files anew and show what moved; reviewers read that diff
 	TRUSTBENCH_UPDATE_GOLDEN=1 $(RUN_TESTS) -m "$(MARKS)" -k golden
