@@ -40,6 +40,7 @@ def run(arm: Arm, progress: Progress) -> Outcome:
     started = time.monotonic()
     store = Store(arm.output_dir)
     planned: Plan | None = None
+    record: Record | None = None
     reused, warning = False, None
     error: BaseException | None = None
     status: Status | str = "ok"
@@ -59,8 +60,10 @@ def run(arm: Arm, progress: Progress) -> Outcome:
     except (Exception, SystemExit) as e:  # noqa: BLE001  # the one broad except: around an arm
         status, error = "failed", e
         traceback.print_exc()
-    if error is not None and planned is not None and status != "refused":
-        _record_failure(planned, store, str(status), error)
+    # A finished record is never overwritten by what went wrong after it.
+    if error is not None and planned is not None and record is None and status != "refused":
+        failure = _record_failure(planned, store, str(status), error)
+        warning = _track(arm, store, failure)
     return Outcome(
         arm_id=planned.arm_id if planned else None,
         label=label(arm),
@@ -102,7 +105,8 @@ def _track(arm: Arm, store: Store, record: Record) -> str | None:
     return None
 
 
-def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> None:
+def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> Record:
+    """Writes and returns the record of an arm that has no full set of measurements."""
     known = store.read(planned.arm_id)
     trace = None
     if not isinstance(error, TrustbenchError):
@@ -117,6 +121,7 @@ def _record_failure(planned: Plan, store: Store, status: str, error: BaseExcepti
     if isinstance(error, TrainingDiverged):
         record.facts.update(diverged=len(error.failed))
     store.write(record)
+    return record
 
 
 def _sentence(error: BaseException) -> str:

@@ -216,6 +216,10 @@ class Store:
         path = self.sweep_file(experiment)
         return Sweep.model_validate_json(path.read_bytes()) if path.exists() else None
 
+    def experiments(self) -> list[str]:
+        """The experiments that have a sweep manifest, sorted."""
+        return sorted(p.stem for p in self.root.glob("sweeps/*.json"))
+
     def write_sweep(self, sweep: Sweep) -> None:
         """Writes a sweep's manifest."""
         write_atomically(

@@ -94,8 +94,6 @@ def test_an_intervention_fills_hooks_and_says_whether_it_retrains(option):
     assert not any(hasattr(plugin, name) for name in ("measure", "train"))
 
 
-# Opacus' accountant divides by zero on the way to a right answer
-@pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
 @of("intervention")
 def test_an_intervention_keeps_what_its_hooks_promise(option, problem):
     plugin = option.plugin

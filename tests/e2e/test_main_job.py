@@ -11,9 +11,6 @@ import pytest
 from trustbench import tracking
 from trustbench.records import Store
 
-# Opacus' accountant divides by zero on the way to a right answer
-pytestmark = pytest.mark.filterwarnings("ignore:divide by zero:RuntimeWarning")
-
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -266,3 +266,23 @@ def test_an_unreachable_server_costs_nothing(arm, monkeypatch):
     outcome = job.run(arm, ignore)
     assert outcome.status == "ok"
     assert "trustbench sync" in outcome.warning
+
+
+def test_a_finished_record_survives_a_bug_in_what_comes_after(arm, monkeypatch, capsys):
+    def bug(*_, **__):
+        raise ZeroDivisionError("in the tracking code")
+
+    monkeypatch.setattr(tracking, "log_record", bug)
+    outcome = job.run(arm, ignore)
+    assert outcome.status == "failed"
+    assert "Traceback" in capsys.readouterr().err
+    assert Store(arm.output_dir).read(outcome.arm_id).status == "ok"
+
+
+def test_failed_and_unsupported_arms_reach_the_tracking_server(arm, monkeypatch, capsys):
+    logged = []
+    monkeypatch.setattr(tracking, "log_record", lambda *a: logged.append(a[-1].status))
+    job.run(replace(arm, evaluators=(Chosen("crash", Crash()),)), ignore)
+    job.run(replace(arm, interventions=(DP, Chosen("coupled", Coupled()))), ignore)
+    capsys.readouterr()
+    assert logged == ["failed", "unsupported"]

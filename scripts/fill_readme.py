@@ -1,0 +1,42 @@
+"""Writes the README's tables from records: each from the command that stands next to it.
+
+run: trustbench run +experiment=dp_vs_fairness
+     trustbench run +experiment=full_table dataset=adult data_dir=../shared/data
+     python scripts/fill_readme.py [--outputs outputs]
+"""
+
+import argparse
+import re
+from pathlib import Path
+
+from trustbench.records import Store
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+# anchor -> (experiment, dataset, model): the file that the sweep wrote
+TABLES = {
+    "dp_vs_fairness": "dp_vs_fairness-digits-mlp",
+    "adult": "full_table-adult-mlp",
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--outputs", type=Path, default=Path("outputs"))
+    store = Store(parser.parse_args().outputs)
+    text = README.read_text()
+    for anchor, name in TABLES.items():
+        table = store.table_file(name, "md").read_text()
+        # The registered table and what its methods guarantee; the command prints the rest.
+        shown = re.split(r"\n#+ ", table.split("\n", 1)[1])[0].strip()
+        declared = re.findall(r"^- Declared by .*$", table, flags=re.MULTILINE)
+        start, end = f"<!-- table:{anchor} -->", "<!-- /table -->"
+        head, found, rest = text.partition(start)
+        old, closed, tail = rest.partition(end)
+        if not (found and closed):
+            raise SystemExit(f"README.md has no place for {anchor}: {start} ... {end}")
+        text = "\n".join([head + start, shown, "", *declared, end]) + tail
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
