@@ -31,7 +31,7 @@ def main():
         declared = re.findall(r"^- Declared by .*$", table, flags=re.MULTILINE)
         start, end = f"<!-- table:{anchor} -->", "<!-- /table -->"
         head, found, rest = text.partition(start)
-        old, closed, tail = rest.partition(end)
+        _, closed, tail = rest.partition(end)
         if not (found and closed):
             raise SystemExit(f"README.md has no place for {anchor}: {start} ... {end}")
         text = "\n".join([head + start, shown, "", *declared, end]) + tail

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,9 @@ def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = 
     return bind(cls, params, key)
 
 
+@cache
 def registered() -> tuple[EntryPoint, ...]:
-    """The entry points of installed packages that bring plugins."""
+    """The entry points of installed packages that bring plugins; looked up once per process."""
     return tuple(entry_points(group=GROUP))
 
 

@@ -130,7 +130,7 @@ def test_joblib_runs_arms_in_parallel_and_one_failure_stops_nothing(outside, spa
     assert process.returncode == 1, err
     assert _statuses(outside) == ["failed", "failed", "ok", "ok"]
     assert "table cresswell" in out
-    assert len(list(tracking.fetch_records(Store(outside.outputs), None, "default"))) == 2
+    assert len(list(tracking.fetch_records(Store(outside.outputs), None, "default"))) == 4
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ An example with V views has the gradient Σ_v e_v a_vᵀ, whose squared norm is
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,37 @@ from torch import Tensor, nn
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
+
+
+_tanh_backward = torch.ops.aten.tanh_backward
+
+
+class _CPUTanh(torch.autograd.Function):
+    """tanh(h) as 2 sigmoid(2h) - 1, differentiable twice.
+
+    A third to a half of the time of torch's own on a CPU, where tanh is most of what a small
+    network costs; the same to rounding.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        y = (2 * h).sigmoid_().mul_(2).sub_(1)
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        out: Tensor = _tanh_backward(grads[0], y)
+        return out
+
+
+def tanh(h: Tensor) -> Tensor:
+    """The hyperbolic tangent, [...]."""
+    if h.device.type != "cpu":
+        return h.tanh()
+    out: Tensor = _CPUTanh.apply(h)
+    return out
 
 
 class LinearChainEngine:
@@ -45,7 +77,7 @@ class LinearChainEngine:
 
     def _layer(self, params: Mapping[str, Tensor], name: str, kind: type, h: Tensor) -> Tensor:
         if kind is nn.Tanh:
-            return h.tanh()
+            return tanh(h)
         if kind is nn.ReLU:
             return h.relu()
         weight = params[f"{name}.weight"].transpose(1, 2)
@@ -91,7 +123,7 @@ class LinearChainEngine:
                     delta = torch.bmm(delta, params[f"{name}.weight"])
             else:
                 y = inputs[i + 1] if i + 1 < len(inputs) else out
-                delta = delta * (1 - y * y) if kind is nn.Tanh else delta * (y > 0)
+                delta = _tanh_backward(delta, y) if kind is nn.Tanh else delta * (y > 0)
         return pairs
 
     def _norms(self, pairs: dict[str, tuple[Tensor, Tensor]], B: int, V: int) -> Tensor:

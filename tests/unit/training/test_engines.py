@@ -13,7 +13,7 @@ from torch import nn
 from trustbench.errors import ConfigError
 from trustbench.training.engines import choose, is_linear_chain, stack
 from trustbench.training.functional import FunctionalEngine
-from trustbench.training.linear_chain import LinearChainEngine
+from trustbench.training.linear_chain import LinearChainEngine, tanh
 from trustbench.training.opacus_engine import OpacusEngine
 
 R, B, C = 3, 7, 4
@@ -208,3 +208,11 @@ def test_no_per_sample_tensor_is_left_behind_by_the_opacus_engine():
     second = engine.gradient(stack(modules), X, loss, clip(0.1)).total
     for name in first:
         np.testing.assert_array_equal(first[name], second[name])
+
+
+def test_tanh_is_torchs_to_rounding_and_differentiable_twice():
+    x = torch.linspace(-30, 30, 4001, dtype=torch.float64)
+    np.testing.assert_allclose(tanh(x), torch.tanh(x), atol=4e-16)
+    x = torch.randn(20, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(tanh, x)
+    assert torch.autograd.gradgradcheck(tanh, x)
