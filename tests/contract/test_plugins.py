@@ -12,10 +12,10 @@ from tests.contract.conftest import FOLDERS, options, plugin_modules
 from trustbench.arms import Chosen
 from trustbench.aspects import Aspect
 from trustbench.contracts import Batch, Feature, Intervention, Schedule
-from trustbench.datasets.sources import EMBEDDED, list_data
 from trustbench.errors import DataError
 from trustbench.plugins import describe
 from trustbench.seeding import Streams
+from trustbench.sources import EMBEDDED, list_data
 
 OPTIONS = options()
 IDS = [f"{o.kind}/{o.name}" for o in OPTIONS]

@@ -4,12 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from trustbench import sources
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.compose import conf_dirs
-from trustbench.datasets import sources
-from trustbench.datasets.sources import DataState
 from trustbench.errors import UserError
 from trustbench.plugins import describe, discover
+from trustbench.sources import DataState
 
 ACTIONS = ("list", "fetch", "check")
 GOOD = ("present", sources.EMBEDDED)

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import pytest
 
-from trustbench.datasets import _download, sources
+from trustbench import sources
+from trustbench.datasets import _download
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets.adult import Adult
 from trustbench.datasets.digits import Digits
@@ -19,7 +20,7 @@ from trustbench.datasets.german import German
 from trustbench.datasets.mnist import Mnist
 from trustbench.errors import DataError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 BODY = b"a,b\n1,2\n" * 1000
 
 
