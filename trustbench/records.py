@@ -4,7 +4,7 @@ outputs/
 ├── arms/<arm id>/record.json, arrays.npz      everything one arm produced
 ├── fits/<fit id>/fit.json, *.safetensors      trained replicates, shared by arms
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
-├── tables/<experiment>.{md,csv,json,tex,png}
+├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
 └── mlflow.db, mlflow-artifacts/
 """
 

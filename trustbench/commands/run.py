@@ -17,8 +17,9 @@ from trustbench.job import Outcome
 from trustbench.progress import arm_progress
 from trustbench.records import Record, Store, Sweep
 from trustbench.summary.registry import load_table
-from trustbench.summary.render import render, write_all
+from trustbench.summary.render import write_all
 from trustbench.summary.render.single_arm import single_arm
+from trustbench.summary.render.terminal import show_tables
 from trustbench.summary.table import summarize
 
 STYLES = {"ok": "green", "unsupported": "yellow"}
@@ -97,12 +98,17 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
         return
     try:
         results = summarize(records, table, sweep.evaluations)
-        print(render(results, "terminal"))  # noqa: T201
+        show_tables(results, _console())
     except UserError as error:  # arms that no registered table compares, say a sweep of seeds
         _warn(f"no table: {error}")
         return
     paths = write_all(results, store, asked.experiment)
     _upload(arm, store, sweep, paths)
+
+
+def _console() -> Console:
+    """The terminal as it is; files and pipes get lines of 120 columns."""
+    return Console(width=None if sys.stdout.isatty() else 120)
 
 
 def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path]) -> None:
@@ -120,7 +126,7 @@ def _print_arm(asked: Asked, outcome: Outcome) -> None:
     if outcome.arm_id:
         record = Store(asked.first.output_dir).read(outcome.arm_id)
     if record is not None and outcome.status in STYLES:
-        Console().print(single_arm(record))
+        _console().print(single_arm(record))
 
 
 def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
