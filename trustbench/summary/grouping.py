@@ -192,12 +192,16 @@ def _only(found: Sequence[Record], notes: list[str]) -> Record:
 
 
 def _check_same_data(records: Iterable[Record]) -> None:
-    """Raises UserError when records of one seed saw different data."""
-    prints: dict[int, dict[str, str]] = defaultdict(dict)
+    """Raises UserError when records of one seed and regime saw different data.
+
+    Regimes may differ: `memorising` cuts the training pool, and no cell pairs across regimes.
+    """
+    prints: dict[tuple[int, str], dict[str, str]] = defaultdict(dict)
     for record in records:
         if record.problem is not None:
-            prints[record.arm.seed].setdefault(record.problem.fingerprint, record.id)
-    for seed, found in prints.items():
+            key = record.arm.seed, str(record.arm.training["regime"])
+            prints[key].setdefault(record.problem.fingerprint, record.id)
+    for (seed, _), found in prints.items():
         if len(found) > 1:
             raise UserError(
                 f"records {', '.join(sorted(found.values()))} (seed {seed}) were measured on "

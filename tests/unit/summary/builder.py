@@ -126,7 +126,7 @@ def record(
         problem=None
         if status != "ok"
         else ProblemSpec(
-            fingerprint=fingerprint or f"{dataset}{seed}",
+            fingerprint=fingerprint or f"{dataset}{seed}{regime}",
             sizes={"train": 900, "test": 500},
             classes=list(classes),
             groups=list(classes),

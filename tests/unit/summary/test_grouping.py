@@ -107,6 +107,13 @@ def test_different_data_cannot_be_paired():
         group_records([record(), record(DP3, fingerprint="else")])
 
 
+def test_regimes_may_cut_the_pool_differently():
+    """The memorising regime of a large data set trains on a part of its pool."""
+    arms = [record(), record(DP3), record(regime="memorising", fingerprint="cut")]
+    [group] = group_records([*arms, record(DP3, regime="memorising", fingerprint="cut")])
+    assert {a.regime for a in group.treated()} == {"tuned", "memorising"}
+
+
 def test_three_and_three_point_zero_are_one_dose():
     matched = record(method("dpsgd", epsilon=3), control="matched")
     [group] = group_records([record(), record(DP3), matched])
