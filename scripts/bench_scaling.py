@@ -17,7 +17,8 @@ from trustbench.models.cnn import CNN
 from trustbench.models.mlp import MLP
 from trustbench.planning import resolve_device
 from trustbench.seeding import Streams
-from trustbench.training import engines, loop, replicates
+from trustbench.training import loop, replicates
+from trustbench.training.choice import choose
 from trustbench.training.state import Trainer
 
 
@@ -42,7 +43,7 @@ def epoch_seconds(problem, model, count, intervention, device, engine):
     rule = intervention.gradient(schedule, int(inside.sum(1).min()))
     trainer = Trainer(
         problem=problem,
-        engine=engines.choose(engine, model.build(problem), problem, device),
+        engine=choose(engine, model.build(problem), problem, device),
         interventions=[intervention],
         schedule=rule.schedule if rule else schedule,
         rule=rule,

@@ -13,6 +13,7 @@ from trustbench.errors import ConfigError, Unsupported
 from trustbench.identity import arm_id, fit_id, in_order
 from trustbench.seeding import Streams
 from trustbench.training import engines, replicates
+from trustbench.training.choice import choose
 
 # Room for the matched control's snapshots of one baseline; large models keep fewer.
 SNAPSHOT_BYTES = 3 * 2**29
@@ -116,7 +117,7 @@ def plan(arm: Arm) -> Plan:
         arm=arm,
         problem=problem,
         device=device,
-        engine=engines.choose(arm.engine, module, problem, device),
+        engine=choose(arm.engine, module, problem, device),
         membership=replicates.membership(problem, arm.protocol, streams),
         streams=streams,
     )

@@ -11,7 +11,8 @@ from trustbench.contracts import Model, Schedule
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.interventions.pgd_at import PGDAdversarialTraining
 from trustbench.seeding import Streams
-from trustbench.training import engines, loop
+from trustbench.training import loop
+from trustbench.training.choice import choose
 from trustbench.training.replicates import initial_parameters, membership
 from trustbench.training.state import Trainer
 
@@ -43,7 +44,7 @@ def train(problem, model, interventions, device, engine="stacked"):
         rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
     made = Trainer(
         problem=problem,
-        engine=engines.choose(engine, model.build(problem), problem, device),
+        engine=choose(engine, model.build(problem), problem, device),
         interventions=interventions,
         schedule=rule.schedule if rule else schedule,
         rule=rule and replace(rule, sigma=0.0),  # noise of a CUDA generator is another stream

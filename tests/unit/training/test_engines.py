@@ -11,7 +11,8 @@ from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 from torch import nn
 
 from trustbench.errors import ConfigError
-from trustbench.training.engines import choose, is_linear_chain, stack
+from trustbench.training.choice import choose, is_linear_chain
+from trustbench.training.engines import stack
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LinearChainEngine, tanh
 from trustbench.training.opacus_engine import OpacusEngine

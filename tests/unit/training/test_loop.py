@@ -14,7 +14,8 @@ from trustbench.contracts import Batch, Intervention, Model, Schedule
 from trustbench.errors import TrainingDiverged
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.seeding import Streams
-from trustbench.training import engines, fits, loop
+from trustbench.training import fits, loop
+from trustbench.training.choice import choose
 from trustbench.training.replicates import initial_parameters, membership
 from trustbench.training.state import Trainer
 
@@ -57,7 +58,7 @@ def trainer(problem, interventions=(), schedule=SCHEDULE, replicates=4, engine="
         rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
     made = Trainer(
         problem=problem,
-        engine=engines.choose(engine, TinyMLP().build(problem), problem, CPU),
+        engine=choose(engine, TinyMLP().build(problem), problem, CPU),
         interventions=list(interventions),
         schedule=rule.schedule if rule else schedule,
         rule=rule,
