@@ -70,9 +70,10 @@ def main():
     parser.add_argument("--engine", default="auto", choices=["auto", "stacked", "opacus"])
     parser.add_argument("--model", default="cnn", choices=["cnn", "mlp"])
     parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--replicates", type=int, nargs="*", default=[1, 4, 16, 64])
+    parser.add_argument("--replicates", type=int, nargs="*", help="default: 1 4 16 64 on CUDA")
     a = parser.parse_args()
     device = resolve_device(a.device)
+    counts = a.replicates or ([1, 4, 16, 64] if device.type == "cuda" else [1, 4])
     torch.set_num_threads(1)
     problem, model = images(a.rows), {"cnn": CNN, "mlp": MLP}[a.model]()
     where = torch.cuda.get_device_name() if device.type == "cuda" else "1 CPU thread"
@@ -85,13 +86,13 @@ def main():
     }
     for name, method in methods.items():
         first = None
-        for count in a.replicates:
+        for count in counts:
             seconds, engine = epoch_seconds(problem, model, count, method, device, a.engine)
             first = first or seconds / count
             print(
                 f"{name:15s} R={count:3d} {engine:8s} {seconds:8.3f} s an epoch, "
                 f"{seconds / count:8.4f} s a replicate, "
-                f"{first * count / seconds:6.2f} x of R={a.replicates[0]}"
+                f"{first * count / seconds:6.2f} x of R={counts[0]}"
             )
 
 
