@@ -215,7 +215,7 @@ def test_members_of_one_archive_are_fetched_once(server, tmp_path):
     assert left(tmp_path / "data") == ["a.txt", "b.txt"]
 
 
-@pytest.mark.parametrize("evil", ["../evil.txt", "/tmp/evil.txt", "a/../../evil.txt", "..\\evil"])
+@pytest.mark.parametrize("evil", ["../evil.txt", "/evil.txt", "a/../../evil.txt", "..\\evil"])
 def test_an_archive_that_leaves_its_folder_is_refused_whole(server, tmp_path, evil):
     url = archive(server, tmp_path, {"a.txt": b"A", evil: b"evil"})
     known = toy(RemoteFile("a.txt", url, sha(b"A"), member="a.txt"))
