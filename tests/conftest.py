@@ -1,5 +1,6 @@
 """Small real systems that unit tests share: a Problem and R trained replicates."""
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,11 @@ def make_problem(n=600, d=6, classes=2, groups=2, seed=0, shift=1.5):
     )
 
 
-def make_system(problem, replicates=4, hidden=16, steps=150, seed=0):
-    """Replicates trained on complementary halves with full-batch Adam; plain torch, no engine."""
+def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
+    """Replicates trained on complementary halves with full-batch Adam; plain torch, no engine.
+
+    `draw` > 0 initialises the same replicates differently.
+    """
     streams = Streams(seed)
     X, y, _ = problem.rows("train")
     n, rng = len(y), np.random.default_rng(seed)
@@ -54,7 +58,7 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0):
         half = rng.permutation(n)[: n // 2]
         membership[r, half] = True
         membership[min(r + 1, replicates - 1)] = ~membership[r]
-    g = torch.Generator().manual_seed(seed)
+    g = torch.Generator().manual_seed(seed + 1000 * draw)
     d, k = problem.n_features, len(problem.classes)
     params = [
         torch.randn(replicates, d, hidden, generator=g) / d**0.5,
@@ -84,6 +88,8 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0):
         optimiser.step()
     for p in params:
         p.requires_grad_(False)
+    # a method that retrained nothing: its baseline has the same replicates
+    baseline = cache(lambda: make_system(problem, replicates, hidden, steps, seed, draw))
     pool = problem.splits["calibration"]
     calibration = np.stack(
         [
@@ -100,6 +106,8 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0):
         membership=membership,
         calibration=calibration,
         facts={},
+        baseline=baseline,
+        reseeded=cache(lambda k: make_system(problem, replicates, hidden, steps, seed, draw + k)),
     )
 
 

@@ -96,6 +96,8 @@ class Arm:
     evaluators: tuple[Chosen[Evaluator], ...]
     protocol: Protocol = field(default_factory=Protocol)
     control: Literal["none", "reseed", "matched"] = "none"
+    # which other draw the reseed control is; evaluators may ask for further ones
+    reseeds: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     engine: Literal["auto", "stacked", "opacus"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -108,7 +110,17 @@ class Arm:
 
 
 IDENTITY = frozenset(
-    {"dataset", "model", "training", "interventions", "control", "protocol", "seed", "engine"}
+    {
+        "dataset",
+        "model",
+        "training",
+        "interventions",
+        "control",
+        "reseeds",
+        "protocol",
+        "seed",
+        "engine",
+    }
 )
 # Evaluators are keyed by their own evaluation id inside the record, so that adding one neither
 # retrains nor renames an arm.

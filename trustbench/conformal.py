@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Array, System
+from trustbench.system import SetPredictor
 
 Score = Literal["aps", "lac"]
 # Second index of the `conformal` streams: whose U is drawn.
@@ -104,11 +105,11 @@ def calibrate(system: System, score: Score, alpha: float) -> SplitConformal:
     return SplitConformal(score, alpha, thresholds(scores.gather(-1, y[..., None])[..., 0], alpha))
 
 
-def set_predictor(system: System, score: Score, alpha: float) -> Callable[[Tensor], Tensor]:
-    """X [n, *shape] or [R, n, *shape] -> sets, bool [R, n, C]."""
+def set_predictor(system: System, score: Score, alpha: float) -> SetPredictor:
+    """X [n, *shape] or [R, n, *shape] -> sets, bool [R, n, C]; the same rule for every group."""
     predictor = calibrate(system, score, alpha)
 
-    def predict(X: Tensor) -> Tensor:
+    def predict(X: Tensor, group: Array) -> Tensor:  # noqa: ARG001 one signature
         logits = system.logits(X)
         return predictor.sets(logits, uniforms(system, logits.shape[1], PREDICTING))
 

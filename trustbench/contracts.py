@@ -8,7 +8,7 @@ Shapes used everywhere: R replicates, n rows, B padded batch rows, V views of on
 C classes, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, w)`` image).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
@@ -26,12 +26,14 @@ from trustbench.problem import (
     StructuralCausalModel,
 )
 from trustbench.seeding import Streams
+from trustbench.system import CHANNELS, Fact, Forward, System
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
 __all__ = [
+    "CHANNELS",
     "SPLITS",
     "Array",
     "Aspect",
@@ -56,11 +58,6 @@ __all__ = [
     "System",
 ]
 
-Fact = float | int | str | bool | None
-# X [n, *shape] shared by all replicates, or [R, n, *shape]; returns logits [R, n, C],
-# differentiable in X, with the replicates' parameters held fixed.
-Forward = Callable[["Tensor"], "Tensor"]
-
 
 # --- training --------------------------------------------------------------------------------
 
@@ -75,6 +72,8 @@ class Batch:
     weight: "Tensor"  # float [R, B]; 0 marks padding
     rows: "Tensor"  # int64 [R, B], positions in the training pool
     generators: Sequence["torch.Generator"]  # one per replicate, for attack randomness
+    # What the intervention whose hook runs keeps between epochs, see Intervention.adapt.
+    memory: dict[str, "Tensor"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,8 +103,11 @@ class GradientRule(Protocol):
     schedule: Schedule
     state: dict[str, "Tensor"]
 
-    def coefficients(self, norms: "Tensor") -> "Tensor":
-        """Per-example gradient norms [R, B] -> the factor [R, B] on each gradient."""
+    def coefficients(self, norms: "Tensor", part: slice) -> "Tensor":
+        """Gradient norms [R', B] of the replicates in `part` -> the factor [R', B] on each.
+
+        Called once a batch for each replicate, before `update`. Padding has norm 0.
+        """
         ...
 
     def update(
@@ -119,67 +121,7 @@ class GradientRule(Protocol):
         ...
 
 
-# --- the system ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class System:
-    """What is deployed: the trained replicates plus their output channels.
-
-    Evaluators read it and never change it. `explainer` and `set_predictors` are None / empty
-    until an intervention's `deploy` hook opens the channel.
-    """
-
-    problem: Problem
-    forward: Forward
-    replicates: int
-    device: "torch.device"
-    streams: Streams
-    membership: Array  # bool [R, n_pool]: which rows of the training pool each replicate saw
-    calibration: Array  # int64 [R, n_cal]: rows of the problem that each replicate calibrates on
-    facts: Mapping[str, Fact]
-    baseline: Forward | None = None  # the baseline arm's replicates; None for the baseline itself
-    decider: Callable[["Tensor", Array], "Tensor"] | None = None
-    explainer: Callable[["Tensor"], "Tensor"] | None = None
-    set_predictors: Mapping[str, Callable[["Tensor"], "Tensor"]] = field(default_factory=dict)
-    _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
-
-    def tensor(self, X: Array) -> "Tensor":
-        """A numpy array on the system's device (float arrays keep the replicates' precision)."""
-        import torch
-
-        return torch.as_tensor(X, device=self.device)
-
-    def logits(self, X: "Tensor", rows_at_once: int = 4096) -> "Tensor":
-        """Logits [R, n, C] of X [n, *shape] or [R, n, *shape], without gradients, in chunks."""
-        import torch
-
-        axis = X.ndim - 1 - len(self.problem.shape)
-        with torch.no_grad():
-            parts = [self.forward(x) for x in X.split(rows_at_once, dim=axis)]
-            return torch.cat(parts, dim=1)
-
-    def split_logits(self, split: SplitName) -> "Tensor":
-        """Logits [R, n_split, C] of a whole split; computed once."""
-        if split not in self._cache:
-            self._cache[split] = self.logits(self.tensor(self.problem.rows(split)[0]))
-        return self._cache[split]
-
-    def decide(self, X: "Tensor", group: Array) -> "Tensor":
-        """Deployed decisions, int64 [R, n]; the largest logit unless an intervention decides."""
-        if self.decider is not None:
-            return self.decider(X, group)
-        return self.logits(X).argmax(-1)
-
-    def explain(self, X: "Tensor") -> "Tensor":
-        """Released attributions [R, n, d]. Only where `explainer` is set."""
-        if self.explainer is None:
-            raise ValueError("no explanations are released; check `explainer` first")
-        return self.explainer(X)
-
-    def sets(self, X: "Tensor", score: str) -> "Tensor":
-        """Released prediction sets, bool [R, n, C], of the conformal score named."""
-        return self.set_predictors[score](X)
+# --- measurements ---------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -252,6 +194,10 @@ class Model(Plugin):
         raise NotImplementedError
 
 
+# Filling one of them makes the replicates differ from the baseline's.
+TRAINING_HOOKS = ("weights", "resample", "adapt", "perturb", "objective", "gradient")
+
+
 @dataclass(frozen=True)
 class Intervention(Plugin):
     """A method of one aspect. Override the hooks it fills; it never owns a loop.
@@ -267,6 +213,9 @@ class Intervention(Plugin):
     per_example: ClassVar[bool] = True
     # The fields that say how strong the method is; the table prints them beside an effect.
     dose: ClassVar[tuple[str, ...]] = ()
+    # When `deploy` runs: methods that replace the model's outputs, then those that open a
+    # channel on it, then those that change what an open channel says.
+    deploys: ClassVar[Literal["outputs", "channel", "release"]] = "channel"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or why this method cannot be applied here."""
@@ -275,6 +224,30 @@ class Intervention(Plugin):
     def weights(self, problem: Problem) -> Array | None:
         """Example weights [n_pool] with mean 1, from the whole pool (never from one half)."""
         return None
+
+    def resample(
+        self, problem: Problem, members: Array, rng: "np.random.Generator"
+    ) -> Array | None:
+        """The rows that one epoch of one replicate visits, with repetitions; None: each once.
+
+        `members` int64 [m] are the replicate's rows, positions in the training pool; so is
+        what is returned. Never combined with a gradient rule that samples by Poisson.
+        """
+        return None
+
+    def adapt(
+        self,
+        memory: dict[str, "Tensor"],
+        validation: Batch,
+        forward: Forward,
+        problem: Problem,
+    ) -> None:
+        """Called before the first epoch (with empty `memory`) and after each: learn from it.
+
+        What is put into `memory` ([R, ...] tensors) stands in `batch.memory` of this
+        intervention's `perturb` and `objective`, and survives in checkpoints. `validation` holds
+        clean rows, X [R, n, 1, *shape]; `forward` the present replicates.
+        """
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> "Tensor":
         """The inputs [R, B, V', *shape] that replace batch.X. `forward` takes [R, n, *shape]."""
@@ -299,7 +272,7 @@ class Intervention(Plugin):
     @property
     def retrains(self) -> bool:
         """Whether the replicates differ from the baseline's."""
-        return any(map(self.fills, ("weights", "perturb", "objective", "gradient")))
+        return any(map(self.fills, TRAINING_HOOKS))
 
 
 @dataclass(frozen=True)
@@ -307,6 +280,9 @@ class Evaluator(Plugin):
     """Measures one aspect of a system (None: utility)."""
 
     aspect: ClassVar[Aspect | None]
+    # What of a system the numbers depend on. Where an arm changed none of it and shares the
+    # baseline's replicates, the baseline's evaluation is the arm's own and is not computed again.
+    reads: ClassVar[frozenset[str]] = frozenset(CHANNELS)
 
     def supports(self, system: System) -> str | None:
         """None, or why nothing can be measured on this system ("needs released sets")."""

@@ -31,7 +31,7 @@ def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
         "model": _plugin(arm.model),
         "training": asdict(arm.training),
         "interventions": [_plugin(i) for i in in_order(arm.interventions)],
-        "control": arm.control,
+        "control": arm.control if arm.reseeds == 1 else f"{arm.control}{arm.reseeds}",
         "protocol": asdict(arm.protocol),
         "seed": arm.seed,
         "engine": engine,

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import torch
 
-from trustbench.arms import Arm
+from trustbench.arms import Arm, Chosen
 from trustbench.contracts import Array, Fact, GradientRule, Intervention, Problem, Schedule
 from trustbench.errors import ConfigError, Unsupported
 from trustbench.identity import arm_id, fit_id, in_order
@@ -51,6 +51,12 @@ class Plan:
         return [i for i in self.interventions if i.retrains]
 
     @property
+    def deployments(self) -> list[Intervention]:
+        """All interventions in the order in which they are deployed."""
+        layers = ("outputs", "channel", "release")
+        return sorted(self.interventions, key=lambda i: layers.index(i.deploys))
+
+    @property
     def members(self) -> int:
         """Rows of the smallest half; what privacy is accounted for."""
         return int(self.membership.sum(1).min())
@@ -75,6 +81,10 @@ class Plan:
     def treated(self) -> "Plan":
         """The treated arm that a matched control belongs to."""
         return plan(replace(self.arm, control="none"))
+
+    def reseeded(self, k: int) -> "Plan":
+        """This arm with its k-th other initialisation and batch order, on the same halves."""
+        return plan(replace(self.arm, control="reseed", reseeds=self.streams.salt + k))
 
     def snapshots(self) -> int:
         """How many states to keep: only a baseline is ever stopped early for another arm."""
@@ -109,7 +119,7 @@ def plan(arm: Arm) -> Plan:
     if reason:
         raise Unsupported(f"model {arm.model.name}: {reason}")
     # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
-    streams = Streams(arm.seed, salt=1 if arm.control == "reseed" else 0)
+    streams = Streams(arm.seed, salt=arm.reseeds if arm.control == "reseed" else 0)
     device = resolve_device(arm.device)
     with streams.global_torch("initialisation"):
         module = arm.model.plugin.build(problem)
@@ -169,16 +179,35 @@ def refuse_impossible(planned: Plan) -> None:
         if reason:
             raise Unsupported(f"intervention {chosen.name}: {reason}")
     for a, b in combinations(in_order(arm.interventions), 2):
-        for hook in sorted(a.plugin.exclusive | b.plugin.exclusive):
-            if a.plugin.fills(hook) and b.plugin.fills(hook):
-                raise Unsupported(
-                    f"{a.name} and {b.name} both decide the `{hook}` hook, which has room for "
-                    "one; take one of them."
-                )
-        for bounds, couples in ((a, b), (b, a)):
-            if bounds.plugin.fills("gradient") and not couples.plugin.per_example:
-                raise Unsupported(
-                    f"{bounds.name} bounds each example's gradient, but the objective of "
-                    f"{couples.name} couples the examples of a batch, so the bound would not "
-                    "hold; take one of them."
-                )
+        reason = _clash(a, b) or _bound_broken(a, b) or _bound_broken(b, a)
+        if reason:
+            raise Unsupported(reason)
+
+
+def _clash(a: Chosen[Intervention], b: Chosen[Intervention]) -> str | None:
+    """Why two methods cannot fill the hooks that they fill, or None."""
+    for hook in sorted(a.plugin.exclusive | b.plugin.exclusive):
+        if a.plugin.fills(hook) and b.plugin.fills(hook):
+            return (
+                f"{a.name} and {b.name} both decide the `{hook}` hook, which has room for one; "
+                "take one of them."
+            )
+    return None
+
+
+def _bound_broken(bounds: Chosen[Intervention], other: Chosen[Intervention]) -> str | None:
+    """Why the guarantee of a gradient rule would not hold beside another method, or None."""
+    if not bounds.plugin.fills("gradient"):
+        return None
+    if other.plugin.fills("resample"):
+        return (
+            f"{bounds.name} accounts for Poisson sampling of the members, but {other.name} "
+            "chooses which rows an epoch visits, so the guarantee would not hold; take one of "
+            "them."
+        )
+    if not other.plugin.per_example:
+        return (
+            f"{bounds.name} bounds each example's gradient, but the objective of {other.name} "
+            "couples the examples of a batch, so the bound would not hold; take one of them."
+        )
+    return None

@@ -3,14 +3,15 @@
 import dataclasses
 import platform
 import time
-from typing import Any
 
 import numpy as np
 import torch
 
 from trustbench import __version__
-from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, System
-from trustbench.fitting import Progress, fit
+from trustbench.arms import Chosen
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.deployment import deploy
+from trustbench.fitting import Progress
 from trustbench.identity import evaluation_id
 from trustbench.planning import Plan
 from trustbench.records import (
@@ -22,9 +23,8 @@ from trustbench.records import (
     Status,
     Store,
 )
-from trustbench.training.engines import Params
-from trustbench.training.fits import Fit
-from trustbench.training.replicates import calibration_rows
+
+Evaluated = tuple[Evaluation, dict[str, Array]]
 
 
 def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
@@ -42,13 +42,13 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
     started = time.monotonic()
     record = describe(plan, "started", evaluations=done)
     store.write(record)
-    trained = fit(plan, store, progress)
-    system = build_system(plan, trained, store, progress)
+    system, changed = deploy(plan, store, progress)
     arrays = store.arrays(plan.arm_id)
     arrays.setdefault("logits", system.split_logits("test").cpu().numpy())
     for k, (key, chosen) in enumerate(missing.items()):
         progress(chosen.name, k, len(missing))
-        record.evaluations[key], extra = _evaluate(chosen.plugin, chosen.spec(), system)
+        found = _shared(plan, chosen, changed, store)
+        record.evaluations[key], extra = found or _evaluate(chosen, system)
         arrays.update({f"{key}/{name}": a for name, a in extra.items()})
         store.write(record, arrays)
     progress("done", len(missing), len(missing))
@@ -87,50 +87,26 @@ def describe(
     )
 
 
-def build_system(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
-    """The deployed system: replicates first, then every intervention's `deploy` hook."""
-    system = System(
-        problem=plan.problem,
-        forward=_forward(plan, trained.params),
-        replicates=plan.arm.protocol.replicates,
-        device=plan.device,
-        streams=dataclasses.replace(plan.streams, salt=0),
-        membership=plan.membership,
-        calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
-        facts={**plan.facts(), **trained.facts},
-        baseline=_baseline(plan, store, progress),
-    )
-    for intervention in plan.interventions:
-        system = intervention.deploy(system)
-    return system
-
-
-def _forward(plan: Plan, params: Params) -> Forward:
-    def forward(X: torch.Tensor) -> torch.Tensor:
-        return plan.engine.forward(params, X)
-
-    return forward
-
-
-def _baseline(plan: Plan, store: Store, progress: Progress) -> Forward | None:
-    """The baseline's replicates, trained only if an evaluator asks for them."""
-    baseline = plan.baseline()
-    if baseline.fit_id == plan.fit_id:
+def _shared(
+    plan: Plan, chosen: Chosen[Evaluator], changed: frozenset[str], store: Store
+) -> Evaluated | None:
+    """The baseline's evaluation, where this arm changed nothing that the evaluator reads."""
+    if changed & chosen.plugin.reads or not plan.interventions:
         return None
-    made: list[Forward] = []
+    baseline = plan.baseline()
+    if baseline.fit_id != plan.fit_id:
+        return None
+    record, key = store.read(baseline.arm_id), evaluation_id(chosen)
+    found = record.evaluations.get(key) if record else None
+    if found is None or found.status != "ok":
+        return None
+    arrays = store.arrays(baseline.arm_id)
+    own = {k.removeprefix(f"{key}/"): a for k, a in arrays.items() if k.startswith(f"{key}/")}
+    return found.model_copy(update={"seconds": 0.0}), own
 
-    def forward(X: torch.Tensor) -> torch.Tensor:
-        if not made:
-            with torch.enable_grad():  # an evaluator may ask inside `no_grad`
-                made.append(_forward(baseline, fit(baseline, store, progress).params))
-        return made[0](X)
 
-    return forward
-
-
-def _evaluate(
-    evaluator: Evaluator, spec: Any, system: System
-) -> tuple[Evaluation, dict[str, Array]]:
+def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
+    evaluator, spec = chosen.plugin, chosen.spec()
     started = time.monotonic()
     reason = evaluator.supports(system)
     if reason is not None:

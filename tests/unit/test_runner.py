@@ -61,7 +61,7 @@ class Transfer(Evaluator):
 
     def measure(self, system):
         X = system.tensor(system.problem.rows("test")[0])
-        gap = (system.baseline(X) - system.logits(X)).abs().mean((1, 2)).numpy()
+        gap = (system.baseline().forward(X) - system.logits(X)).abs().mean((1, 2)).numpy()
         return Measured((Measurement("distance", gap, False, "logits", len(X)),))
 
 
@@ -78,7 +78,7 @@ class Release(Intervention):
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
 
     def deploy(self, system):
-        return replace(system, explainer=lambda X: X.expand(system.replicates, *X.shape))
+        return replace(system, explainer=lambda X, repeat: X.expand(system.replicates, *X.shape))
 
 
 @dataclass(frozen=True)

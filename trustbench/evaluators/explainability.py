@@ -37,6 +37,7 @@ class Explainability(Evaluator):
     random_draws: Annotated[int, Field(ge=1)] = 5
 
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
 
     def measure(self, system: System) -> Measured:

@@ -47,6 +47,7 @@ class ExplanationAttack(Evaluator):
     points: Annotated[int, Field(ge=1)] = 40
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
 
     def supports(self, system: System) -> str | None:

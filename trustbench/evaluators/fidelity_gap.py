@@ -49,6 +49,7 @@ class FidelityGap(Evaluator):
     permutations: Annotated[int, Field(ge=20)] = 100
 
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
 
     def supports(self, system: System) -> str | None:

@@ -34,6 +34,7 @@ class Privacy(Evaluator):
     min_group: Annotated[int, Field(ge=2)] = 10
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
 
     def supports(self, system: System) -> str | None:

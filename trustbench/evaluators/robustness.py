@@ -50,6 +50,7 @@ class Robustness(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
 
     def supports(self, system: System) -> str | None:
@@ -129,7 +130,7 @@ class Robustness(Evaluator):
     def _transfer(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
         """Which points each replicate gets right where its partner's baseline was attacked."""
         chance = generators(system, TRANSFER_STREAM)
-        baseline = system.baseline or system.forward
+        baseline = system.baseline().forward if system.baseline else system.forward
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 

@@ -40,6 +40,7 @@ class SetAttack(Evaluator):
     points: Annotated[int, Field(ge=1)] = 400
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
 
     def supports(self, system: System) -> str | None:
@@ -64,7 +65,7 @@ class SetAttack(Evaluator):
                 m
                 for score in system.set_predictors
                 for name, X in inputs.items()
-                for m in _coverage_and_size(system.sets(X, score), at, f"{name}_{score}")
+                for m in _coverage_and_size(system.sets(X, score, at.group), at, f"{name}_{score}")
             ),
             facts={"norm": self.norm, "epsilon": self.epsilon},
         )

@@ -29,6 +29,7 @@ class SetSizeGap(Evaluator):
     permutations: Annotated[int, Field(ge=20)] = 50
 
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
 
     def supports(self, system: System) -> str | None:
@@ -47,7 +48,7 @@ class SetSizeGap(Evaluator):
         found: list[Measurement] = []
         by_group: dict[str, Array] = {}
         for score in system.set_predictors:
-            sets = system.sets(system.tensor(X), score)
+            sets = system.sets(system.tensor(X), score, group)
             size, cover = conformal.set_sizes(sets)[:, rows], conformal.covered(sets, y)[:, rows]
             found += self._gaps(system, score, size, cover, group[rows])
             by_group[f"size_{score}"] = means(size, group[rows], len(keep))[:, keep]

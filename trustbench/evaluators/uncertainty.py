@@ -31,6 +31,7 @@ class Uncertainty(Evaluator):
     bins: Annotated[int, Field(ge=1)] = 15
 
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Guo et al. 2017, arXiv 1706.04599"
 
     def measure(self, system: System) -> Measured:

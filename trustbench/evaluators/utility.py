@@ -22,6 +22,7 @@ class Utility(Evaluator):
     """
 
     aspect: ClassVar[Aspect | None] = None
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"
 
     def measure(self, system: System) -> Measured:

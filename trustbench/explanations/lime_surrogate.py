@@ -62,11 +62,13 @@ class Lime:
         """How many perturbations a row gets."""
         return self.patch_samples if isinstance(area, Patches) else self.samples
 
-    def fits(self, system: System, area: Neighbourhood, X: Tensor, stream: Stream) -> Fits:
+    def fits(
+        self, system: System, area: Neighbourhood, X: Tensor, stream: Stream, repeat: int = 0
+    ) -> Fits:
         """Surrogates at X [n, *shape] or [R, n, *shape]; halves are the draws in order."""
         half = self.perturbations(area) // 2
         coefficients, scores = [], []
-        for draws, targets in self.draws(system, area, X, stream):
+        for draws, targets in self.draws(system, area, X, stream, repeat):
             coefficients.append(_fit(draws, targets)[0])
             fitted = _fit(draws.part(slice(half)), targets[..., :half])
             held_out = draws.part(slice(half, None))
@@ -74,18 +76,23 @@ class Lime:
         return Fits(torch.cat(coefficients, dim=1), torch.cat(scores, dim=1))
 
     def attributions(
-        self, system: System, area: Neighbourhood, X: Tensor, stream: Stream
+        self, system: System, area: Neighbourhood, X: Tensor, stream: Stream, repeat: int = 0
     ) -> Tensor:
         """Attributions [R, n, d] of X [n, *shape] or [R, n, *shape], in X's precision."""
-        fits = [_fit(draws, targets)[0] for draws, targets in self.draws(system, area, X, stream)]
+        drawn = self.draws(system, area, X, stream, repeat)
+        fits = [_fit(draws, targets)[0] for draws, targets in drawn]
         return area.spread(torch.cat(fits, dim=1)).to(X.dtype)
 
     def draws(
-        self, system: System, area: Neighbourhood, X: Tensor, stream: Stream
+        self, system: System, area: Neighbourhood, X: Tensor, stream: Stream, repeat: int = 0
     ) -> Iterator[tuple[Draws, Tensor]]:
-        """Perturbations of a few rows at a time, and the model's targets there [R, m, s]."""
+        """Perturbations of a few rows at a time, and the model's targets there [R, m, s].
+
+        `repeat` k > 0 draws the k-th other set of random numbers.
+        """
         s = self.perturbations(area)
-        noise = area.noise(s, system.streams.numpy("explanations", stream))
+        indices = (stream, repeat) if repeat else (stream,)
+        noise = area.noise(s, system.streams.numpy("explanations", *indices))
         classes, flat = system.logits(X).argmax(-1), flatten(system, X)
         # Inputs take L s d floats a row, logits R s C.
         floats = max(flat.shape[0] * flat.shape[2], system.replicates * len(system.problem.classes))

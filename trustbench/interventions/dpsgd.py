@@ -80,7 +80,7 @@ class ClipAndNoise:
     expected_batch: float
     state: dict[str, Tensor] = field(default_factory=dict)
 
-    def coefficients(self, norms: Tensor) -> Tensor:
+    def coefficients(self, norms: Tensor, part: slice) -> Tensor:
         """min(1, bound / norm), [R, B]."""
         return (self.bound / (norms + 1e-6)).clamp(max=1.0)
 

@@ -37,7 +37,7 @@ class LimeRelease(Intervention):
         lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
         area = lime.neighbourhood(system)
 
-        def explain(X: Tensor) -> Tensor:
-            return lime.attributions(system, area, X, Stream.RELEASED)
+        def explain(X: Tensor, repeat: int) -> Tensor:
+            return lime.attributions(system, area, X, Stream.RELEASED, repeat)
 
         return replace(system, explainer=explain)

@@ -17,8 +17,8 @@ Params = dict[str, Tensor]
 EngineName = Literal["stacked", "opacus"]
 # Logits [R', B, V, C] of the replicates in the slice -> their per-example loss [R', B].
 Loss = Callable[[Tensor, slice], Tensor]
-# Per-example gradient norms [R, B] -> the factor on each example's gradient [R, B].
-Coefficients = Callable[[Tensor], Tensor]
+# Per-example gradient norms [R', B] of the replicates in the slice -> the factor on each [R', B].
+Coefficients = Callable[[Tensor, slice], Tensor]
 
 
 class Gradient(NamedTuple):

@@ -92,6 +92,8 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
         **_prefixed("rule", state.rule_state),
         "epoch": torch.tensor(state.epoch),
     }
+    for k, memory in enumerate(state.memory):
+        tensors.update(_prefixed(f"memory{k}", memory))
     for k, snapshot in enumerate(state.snapshots):
         tensors.update(_prefixed(f"snapshot{k}", snapshot))
     write_atomically(folder / "checkpoint.safetensors", save(_cpu(tensors)))
@@ -124,6 +126,7 @@ def read_checkpoint(folder: Path, device: torch.device) -> TrainingState | None:
         snapshots=[{n: t.cpu() for n, t in groups[f"snapshot{k}"].items()} for k in range(kept)],
         snapshot_accuracy=[np.asarray(v) for v in content["snapshot_accuracy"]],
         rule_state=groups.get("rule", {}),
+        memory=[groups.get(f"memory{k}", {}) for k in range(content["interventions"])],
     )
 
 
@@ -135,6 +138,7 @@ def _numbers(state: TrainingState) -> dict[str, Any]:
         "best_accuracy": state.best_accuracy.tolist(),
         "loss": [v.tolist() for v in state.loss],
         "accuracy": [v.tolist() for v in state.accuracy],
+        "interventions": len(state.memory),
         "snapshot_accuracy": [v.tolist() for v in state.snapshot_accuracy],
     }
 

@@ -66,7 +66,7 @@ class FunctionalEngine:
                 for r in range(X.shape[0])
             ]
         )
-        scaled = delta * coefficients(norms)[:, :, None, None]
+        scaled = delta * coefficients(norms, slice(None))[:, :, None, None]
         leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
         logits = self.forward(leaves, X.flatten(1, 2))
         grads = torch.autograd.grad(logits, list(leaves.values()), scaled.flatten(1, 2))

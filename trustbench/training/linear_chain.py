@@ -105,7 +105,8 @@ class LinearChainEngine:
         with torch.no_grad():
             pairs = self._backward(params, inputs, h, delta.reshape(R, B * V, -1))
             if coefficients is not None:
-                factor = coefficients(self._norms(pairs, B, V)).repeat_interleave(V, dim=1)
+                factor = coefficients(self._norms(pairs, B, V), slice(None))
+                factor = factor.repeat_interleave(V, dim=1)
                 pairs = {n: (a, e * factor.unsqueeze(-1)) for n, (a, e) in pairs.items()}
             return Gradient(self._sums(pairs), losses.detach())
 

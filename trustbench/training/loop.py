@@ -1,8 +1,8 @@
 """The one training loop. Interventions fill its hooks and never own a loop of their own.
 
-Read from `train` downwards: an epoch draws batches, each batch runs the hooks (`weights` ->
-`perturb` -> `objective` -> `gradient`), then the update; each epoch ends with a validation.
-All R replicates take each step together; none reads another.
+Read from `train` downwards: an epoch draws batches (`resample`), each batch runs the hooks
+(`weights` -> `perturb` -> `objective` -> `gradient`), then the update; each epoch ends with a
+validation (`adapt`). All R replicates take each step together; none reads another.
 """
 
 import time
@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from trustbench.contracts import Array, Batch, Schedule, SplitName
 from trustbench.errors import TrainingDiverged
+from trustbench.training import hooks
 from trustbench.training.engines import Params
 from trustbench.training.sampling import epoch_batches
 from trustbench.training.state import Rows, Trainer, TrainingState
@@ -42,13 +42,16 @@ def train(
         trainer.rule.state.update(state.rule_state)
         state.rule_state = trainer.rule.state
     pool = trainer.data("train", _dtype(params))
-    weights = _example_weights(trainer, pool)
+    weights = hooks.example_weights(trainer, pool)
+    if resume is None:
+        _adapt(trainer, state)
     saved = time.monotonic()
     while state.epoch < trainer.schedule.epochs and not _all_stopped(trainer, state):
         _epoch(trainer, state, pool, weights)
         _refuse_divergence(state, trainer)
         state.epoch += 1
         _validate(trainer, state)
+        _adapt(trainer, state)
         progress(state.epoch, trainer.schedule.epochs)
         if checkpoint is not None and time.monotonic() - saved >= checkpoint_s:
             checkpoint(state)
@@ -65,12 +68,15 @@ def _start(trainer: Trainer, params: Params) -> TrainingState:
         best_loss=np.full(count, np.inf),
         best_epoch=np.zeros(count, dtype=np.int64),
         best_accuracy=np.zeros(count),
+        memory=[{} for _ in trainer.interventions],
     )
 
 
 def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) -> None:
     """One pass: every batch through the hooks, then one update of all replicates."""
-    drawn = epoch_batches(trainer.schedule, trainer.membership, trainer.streams, state.epoch)
+    drawn = epoch_batches(
+        trainer.schedule, trainer.membership, trainer.streams, state.epoch, hooks.visit(trainer)
+    )
     rows = torch.as_tensor(drawn.rows, device=trainer.device)
     real = torch.as_tensor(drawn.real, dtype=weights.dtype, device=trainer.device)
     attacks = _generators(trainer, "attacks", state.epoch)
@@ -86,7 +92,9 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
             rows=index,
             generators=attacks,
         )
-        gradient = batch_gradient(trainer, state.params, batch, noise, count=real[step].sum(1))
+        gradient = batch_gradient(
+            trainer, state.params, batch, noise, count=real[step].sum(1), memory=state.memory
+        )
         _descend(trainer.schedule, state, gradient)
         if step + 1 in keep:
             _keep_snapshot(trainer, state)
@@ -98,12 +106,13 @@ def batch_gradient(
     batch: Batch,
     noise: Sequence[torch.Generator],
     count: Tensor,
+    memory: hooks.Memory,
 ) -> Params:
     """The gradient {name: [R, *p]} that the optimiser sees; `count` [R]: examples per replicate."""
-    batch.X = _perturbed(trainer, params, batch)
+    batch.X = hooks.perturbed(trainer, params, batch, memory)
 
     def loss(logits: Tensor, part: slice) -> Tensor:
-        return _objective(trainer, logits, _slice(batch, part))
+        return hooks.objective(trainer, logits, batch, part, memory)
 
     rule = trainer.rule
     if rule is None:
@@ -112,30 +121,6 @@ def batch_gradient(
         return {n: t * scale.view(-1, *[1] * (t.ndim - 1)) for n, t in total.items()}
     total = trainer.engine.gradient(params, batch.X, loss, rule.coefficients).total
     return rule.update(total, noise)
-
-
-def _perturbed(trainer: Trainer, params: Params, batch: Batch) -> Tensor:
-    """The batch's inputs after every `perturb` hook, in order."""
-
-    def forward(X: Tensor) -> Tensor:
-        return trainer.engine.forward(params, X)
-
-    X = batch.X
-    for intervention in trainer.interventions:
-        if intervention.fills("perturb"):
-            X = intervention.perturb(_with_inputs(batch, X), forward, trainer.problem)
-    return X.detach()
-
-
-def _objective(trainer: Trainer, logits: Tensor, batch: Batch) -> Tensor:
-    """Per-example loss [R, B]: mean cross-entropy of the views, the hooks, then the weights."""
-    R, B, V, C = logits.shape
-    target = batch.y.unsqueeze(2).expand(R, B, V)
-    loss = F.cross_entropy(logits.reshape(-1, C), target.reshape(-1), reduction="none")
-    loss = loss.view(R, B, V).mean(2)
-    for intervention in trainer.interventions:
-        loss = intervention.objective(loss, logits, batch)
-    return loss * batch.weight
 
 
 def _descend(schedule: Schedule, state: TrainingState, gradient: Params) -> None:
@@ -179,21 +164,34 @@ def _all_stopped(trainer: Trainer, state: TrainingState) -> bool:
 
 def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
     """Mean of the arm's own per-example objective on validation rows, unweighted: [R]."""
+    batch = _validation_batch(trainer, state, stream=1)
+    batch.X = hooks.perturbed(trainer, state.params, batch, state.memory)
+    with torch.no_grad():
+        logits = trainer.engine.forward(state.params, batch.X.flatten(1, 2))
+        logits = logits.unflatten(1, batch.X.shape[1:3])
+        losses = hooks.objective(trainer, logits, batch, slice(None), state.memory)
+        return losses.mean(1).double().cpu().numpy()
+
+
+def _adapt(trainer: Trainer, state: TrainingState) -> None:
+    """Before the first epoch and after each, the `adapt` hooks see the validation rows."""
+    if any(i.fills("adapt") for i in trainer.interventions):
+        batch = _validation_batch(trainer, state, stream=2)
+        hooks.adapt(trainer, state.params, state.memory, batch)
+
+
+def _validation_batch(trainer: Trainer, state: TrainingState, stream: int) -> Batch:
+    """The first validation rows, the same for every replicate, as one batch."""
     rows = trainer.data("validation", _dtype(state.params), OBJECTIVE_ROWS)
     R, n = len(trainer.membership), len(rows.y)
-    batch = Batch(
+    return Batch(
         X=rows.X.expand(R, *rows.X.shape).unsqueeze(2),
         y=rows.y.expand(R, n),
         group=rows.group.expand(R, n),
         weight=torch.ones(R, n, dtype=rows.X.dtype, device=trainer.device),
         rows=torch.full((R, n), -1, device=trainer.device),
-        generators=_generators(trainer, "attacks", state.epoch, 1),
+        generators=_generators(trainer, "attacks", state.epoch, stream),
     )
-    batch.X = _perturbed(trainer, state.params, batch)
-    with torch.no_grad():
-        logits = trainer.engine.forward(state.params, batch.X.flatten(1, 2))
-        logits = logits.unflatten(1, batch.X.shape[1:3])
-        return _objective(trainer, logits, batch).mean(1).double().cpu().numpy()
 
 
 def accuracy_on(
@@ -227,38 +225,6 @@ def _keep_snapshot(trainer: Trainer, state: TrainingState, accuracy: Array | Non
     state.snapshot_accuracy.append(accuracy)
 
 
-def _example_weights(trainer: Trainer, pool: Rows) -> Tensor:
-    """The product of all `weights` hooks, [n_pool]."""
-    weights = torch.ones(len(pool.y), dtype=pool.X.dtype, device=trainer.device)
-    for intervention in trainer.interventions:
-        own = intervention.weights(trainer.problem)
-        if own is not None:
-            weights *= torch.as_tensor(own, dtype=weights.dtype, device=trainer.device)
-    return weights
-
-
-def _generators(trainer: Trainer, purpose: str, *indices: int) -> list[torch.Generator]:
-    count = len(trainer.membership)
-    return [
-        trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)
-    ]
-
-
-def _slice(batch: Batch, part: slice) -> Batch:
-    return Batch(
-        X=batch.X[part],
-        y=batch.y[part],
-        group=batch.group[part],
-        weight=batch.weight[part],
-        rows=batch.rows[part],
-        generators=batch.generators[part],
-    )
-
-
-def _with_inputs(batch: Batch, X: Tensor) -> Batch:
-    return Batch(X, batch.y, batch.group, batch.weight, batch.rows, batch.generators)
-
-
 def _refuse_divergence(state: TrainingState, trainer: Trainer) -> None:
     finite = np.ones(len(trainer.membership), dtype=bool)
     for p in state.params.values():
@@ -273,3 +239,10 @@ def _refuse_divergence(state: TrainingState, trainer: Trainer) -> None:
 
 def _dtype(params: Params) -> torch.dtype:
     return next(iter(params.values())).dtype
+
+
+def _generators(trainer: Trainer, purpose: str, *indices: int) -> list[torch.Generator]:
+    count = len(trainer.membership)
+    return [
+        trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)
+    ]

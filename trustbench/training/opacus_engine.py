@@ -90,7 +90,7 @@ class OpacusEngine:
             values.sum().backward()
         grads = {n: p.grad_sample.unflatten(0, (B, V)).sum(1) for n, p in live.items()}
         norms = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
-        factor = coefficients(norms.unsqueeze(0))[0]
+        factor = coefficients(norms.unsqueeze(0), part)[0]
         total = {n: torch.einsum("b,b...->...", factor, g) for n, g in grads.items()}
         self.hooked.zero_grad(set_to_none=True)
         return total, values.detach()

@@ -1,5 +1,6 @@
 """Which members make up each batch: shuffled epochs, or true Poisson sampling."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -27,17 +28,28 @@ def steps_per_epoch(schedule: Schedule, members: int) -> int:
     return -(-members // schedule.batch_size)
 
 
+# The members of a replicate [m] and its stream -> the rows that an epoch visits.
+Visit = Callable[[Array, np.random.Generator], Array]
+
+
 def epoch_batches(
-    schedule: Schedule, membership: Array, streams: Streams, epoch: int
+    schedule: Schedule,
+    membership: Array,
+    streams: Streams,
+    epoch: int,
+    visit: Visit | None = None,
 ) -> EpochBatches:
-    """The batches of an epoch, drawn from one stream per replicate and epoch."""
+    """The batches of an epoch, drawn from one stream per replicate and epoch.
+
+    `visit` changes which rows a shuffled epoch goes through (oversampling, say).
+    """
     # Halves differ by a few rows. The accountant is told the smallest, whose sample rate is the
     # highest; a shuffled epoch must reach the last row of the largest.
     counts = membership.sum(1)
     smallest, largest = int(counts.min()), int(counts.max())
     poisson = schedule.sampling == "poisson"
     steps = steps_per_epoch(schedule, smallest if poisson else largest)
-    rate = sample_rate(schedule, smallest)
+    rate, size = sample_rate(schedule, smallest), schedule.batch_size
     picked: list[list[Array]] = []
     for r, inside in enumerate(membership):
         rng = streams.numpy("batches", r, epoch)
@@ -46,13 +58,11 @@ def epoch_batches(
             sizes = rng.binomial(len(members), rate, size=steps)
             picked.append([rng.choice(members, size=k, replace=False) for k in sizes])
         else:
-            order = rng.permutation(members)
-            picked.append(
-                [
-                    order[s * schedule.batch_size : (s + 1) * schedule.batch_size]
-                    for s in range(steps)
-                ]
-            )
+            order = rng.permutation(members if visit is None else visit(members, rng))
+            picked.append([order[s : s + size] for s in range(0, len(order), size)])
+    steps = max(len(each) for each in picked)
+    for each in picked:  # a replicate that is done earlier waits for the others
+        each.extend([np.empty(0, dtype=np.int64)] * (steps - len(each)))
     width = max(1, *(len(rows) for each in picked for rows in each))
     rows = np.zeros((steps, len(membership), width), dtype=np.int64)
     real = np.zeros((steps, len(membership), width), dtype=np.float32)

@@ -28,6 +28,7 @@ class TrainingState:
     snapshots: list[Params] = field(default_factory=list)
     snapshot_accuracy: list[Array] = field(default_factory=list)  # per snapshot: [R]
     rule_state: dict[str, Tensor] = field(default_factory=dict)
+    memory: list[dict[str, Tensor]] = field(default_factory=list)  # one per intervention
 
 
 @dataclass(frozen=True)

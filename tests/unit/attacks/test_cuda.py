@@ -34,9 +34,9 @@ def pair():
         cpu,
         forward=forward,
         device=device,
-        baseline=forward,
-        explainer=lambda X: X.flatten(2) ** 2,
-        set_predictors={"lac": lambda X: forward(X).softmax(-1) > 0.2},
+        baseline=lambda: gpu,
+        explainer=lambda X, repeat: X.flatten(2) ** 2,
+        set_predictors={"lac": lambda X, group: forward(X).softmax(-1) > 0.2},
     )
     return cpu, gpu
 

@@ -17,7 +17,7 @@ def released(multiclass_system):
     """The multiclass system with its own saliency as the released explanation."""
     calls = []
 
-    def explain(X):
+    def explain(X, repeat):
         calls.append(X)
         X = X.detach().clone().requires_grad_()
         logits = multiclass_system.forward(X)
@@ -50,7 +50,7 @@ def test_the_attack_costs_overlap_beyond_chance(released):
 def test_an_explanation_that_ignores_its_input_cannot_be_attacked(released):
     system, _ = released
     fixed = torch.arange(6.0).expand(4, 30, 6)
-    v = named(QUICK.measure(dataclasses.replace(system, explainer=lambda X: fixed)))
+    v = named(QUICK.measure(dataclasses.replace(system, explainer=lambda X, repeat: fixed)))
     assert (v["overlap_attack"] == 1).all()
     assert (v["overlap_loss"] == 0).all()
 

@@ -60,7 +60,7 @@ def test_explanations_true_for_all_have_no_gap(two_worlds):
 
     system = dataclasses.replace(system, forward=forward)
 
-    def truth(X):
+    def truth(X, repeat=0):
         sign = torch.where(system.logits(X).argmax(-1) == 1, 1.0, -1.0)
         return sign[..., None] * weights
 
@@ -68,7 +68,7 @@ def test_explanations_true_for_all_have_no_gap(two_worlds):
     np.testing.assert_allclose(found["gap"], 0, atol=1e-6)
     np.testing.assert_allclose(found["fidelity"], 1, atol=1e-6)
 
-    def lies_to_one_group(X):
+    def lies_to_one_group(X, repeat):
         return truth(X) * torch.where(X[..., :1] > 5, 0.0, 1.0)
 
     lying = dataclasses.replace(system, explainer=lies_to_one_group)

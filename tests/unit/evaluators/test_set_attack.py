@@ -26,8 +26,8 @@ def released(multiclass_system):
     return dataclasses.replace(
         system,
         set_predictors={
-            "lac": lambda X: 1 - system.forward(X).softmax(-1) <= threshold,
-            "all": lambda X: torch.ones_like(system.forward(X), dtype=torch.bool),
+            "lac": lambda X, group: 1 - system.forward(X).softmax(-1) <= threshold,
+            "all": lambda X, group: torch.ones_like(system.forward(X), dtype=torch.bool),
         },
     )
 
@@ -44,7 +44,7 @@ def test_the_attack_breaks_coverage_far_more_than_a_random_direction(released):
     lost = v["coverage_clean_lac"] - v["coverage_attacked_lac"]
     assert (v["coverage_clean_lac"] - v["coverage_random_lac"] < lost / 2).all()
     at = targets(released, 120)
-    sets = released.sets(at.X, "lac")
+    sets = released.sets(at.X, "lac", at.group)
     np.testing.assert_allclose(v["size_clean_lac"], sets.double().sum(-1).mean(1))
     covered = sets[:, torch.arange(120), at.y]
     np.testing.assert_allclose(v["coverage_clean_lac"], covered.double().mean(1))

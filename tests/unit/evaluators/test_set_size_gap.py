@@ -16,7 +16,7 @@ def named(measured):
 def releasing(system, sets, score="aps"):
     """The system with given sets [R, n, C] on the test set."""
     return dataclasses.replace(
-        system, set_predictors={score: lambda X: torch.as_tensor(sets)}, replicates=len(sets)
+        system, set_predictors={score: lambda X, group: torch.as_tensor(sets)}, replicates=len(sets)
     )
 
 
@@ -66,7 +66,8 @@ def test_every_released_score_is_measured_and_nulls_are_diagnostic(five):
     system, y, _ = five
     sets = np.stack([sets_of_size(1 + 0 * y, y, 5)])
     both = dataclasses.replace(
-        releasing(system, sets), set_predictors={s: lambda X: torch.as_tensor(sets) for s in "ab"}
+        releasing(system, sets),
+        set_predictors={s: lambda X, group: torch.as_tensor(sets) for s in "ab"},
     )
     measurements = SetSizeGap().measure(both).measurements
     assert [m.name for m in measurements if m.diagnostic] == ["gap_a_permuted", "gap_b_permuted"]

@@ -30,7 +30,7 @@ def test_probes_are_those_of_the_released_sets(multiclass_system):
     X, y, _ = system.problem.rows("test")
     found = named(Uncertainty(alpha=0.2).measure(system))
     for score in conformal.SCORES:
-        sets = conformal.set_predictor(system, score, 0.2)(torch.as_tensor(X)).numpy()
+        sets = conformal.set_predictor(system, score, 0.2)(torch.as_tensor(X), y).numpy()
         size = sets.sum(-1)
         np.testing.assert_allclose(found[f"{score}_size"], size.mean(1))
         np.testing.assert_allclose(found[f"{score}_singleton_rate"], (size == 1).mean(1))

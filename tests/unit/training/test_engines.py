@@ -63,7 +63,7 @@ def engines_for(case, modules, shape):
 
 
 def clip(bound):
-    return lambda norms: (bound / (norms + 1e-6)).clamp(max=1.0)
+    return lambda norms, _: (bound / (norms + 1e-6)).clamp(max=1.0)
 
 
 def per_example_reference(module, X, loss, r, bound):

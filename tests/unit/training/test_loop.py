@@ -14,7 +14,7 @@ from trustbench.contracts import Batch, Intervention, Model, Schedule
 from trustbench.errors import TrainingDiverged
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.seeding import Streams
-from trustbench.training import fits, loop
+from trustbench.training import fits, hooks, loop
 from trustbench.training.choice import choose
 from trustbench.training.replicates import initial_parameters, membership
 from trustbench.training.state import Trainer
@@ -142,7 +142,7 @@ def test_every_hook_reaches_the_gradient(problem):
     made, params = trainer(problem, (Recorder(),))
     X, y, _ = (torch.as_tensor(a) for a in problem.rows("train"))
     rows = torch.arange(20).expand(4, 20)
-    weights = loop._example_weights(made, made.data("train", torch.float32))
+    weights = hooks.example_weights(made, made.data("train", torch.float32))
     batch = Batch(
         X=X[rows].unsqueeze(2),
         y=y[rows],
@@ -151,7 +151,7 @@ def test_every_hook_reaches_the_gradient(problem):
         rows=rows,
         generators=[],
     )
-    got = loop.batch_gradient(made, params, batch, [], count=torch.full((4,), 20.0))
+    got = loop.batch_gradient(made, params, batch, [], count=torch.full((4,), 20.0), memory=[{}])
     module = TinyMLP().build(problem)
     for r in range(4):
         module.load_state_dict({n: p[r] for n, p in params.items()})

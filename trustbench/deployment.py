@@ -1,0 +1,69 @@
+"""From trained replicates to the deployed system, and to the other systems it is compared with."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import cache
+
+import torch
+
+from trustbench.contracts import CHANNELS, Forward, System
+from trustbench.fitting import Progress, fit
+from trustbench.planning import Plan
+from trustbench.records import Store
+from trustbench.training.engines import Params
+from trustbench.training.replicates import calibration_rows
+
+
+def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozenset[str]]:
+    """The system after every `deploy` hook, and which of its channels the hooks changed."""
+    trained = fit(plan, store, progress)
+    bare = System(
+        problem=plan.problem,
+        forward=_forward(plan, trained.params),
+        replicates=plan.arm.protocol.replicates,
+        device=plan.device,
+        streams=dataclasses.replace(plan.streams, salt=0),
+        membership=plan.membership,
+        calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
+        facts={**plan.facts(), **trained.facts},
+        baseline=_baseline(plan, store, progress),
+        reseeded=_reseeded(plan, store, progress),
+    )
+    system = bare
+    for intervention in plan.deployments:
+        system = intervention.deploy(system)
+    return system, frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
+
+
+def _forward(plan: Plan, params: Params) -> Forward:
+    def forward(X: torch.Tensor) -> torch.Tensor:
+        return plan.engine.forward(params, X)
+
+    return forward
+
+
+def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], System] | None:
+    """The baseline arm's system, trained only if an evaluator asks for it."""
+    baseline = plan.baseline()
+    if baseline.arm_id == plan.arm_id:
+        return None
+
+    @cache
+    def system() -> System:
+        with torch.enable_grad():  # an evaluator may ask inside `no_grad`
+            return deploy(baseline, store, progress)[0]
+
+    return system
+
+
+def _reseeded(plan: Plan, store: Store, progress: Progress) -> Callable[[int], System] | None:
+    """The arm's other draws, trained only if asked for; none for an early-stopped control."""
+    if plan.arm.control == "matched":
+        return None
+
+    @cache
+    def system(k: int) -> System:
+        with torch.enable_grad():
+            return deploy(plan.reseeded(k), store, progress)[0]
+
+    return system

@@ -1,0 +1,101 @@
+"""How the training loop calls the hooks of a list of interventions, in canonical order."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trustbench.contracts import Array, Batch, Forward
+from trustbench.training.engines import Params
+from trustbench.training.sampling import Visit
+from trustbench.training.state import Rows, Trainer
+
+# What each intervention keeps between epochs, in their order.
+Memory = Sequence[dict[str, Tensor]]
+
+
+def visit(trainer: Trainer) -> Visit | None:
+    """The `resample` hooks, one after the other; None where no intervention has one."""
+    hooks = [i for i in trainer.interventions if i.fills("resample")]
+    if not hooks:
+        return None
+
+    def rows(members: Array, rng: np.random.Generator) -> Array:
+        for intervention in hooks:
+            chosen = intervention.resample(trainer.problem, members, rng)
+            members = members if chosen is None else chosen
+        return members
+
+    return rows
+
+
+def example_weights(trainer: Trainer, pool: Rows) -> Tensor:
+    """The product of all `weights` hooks, [n_pool]."""
+    weights = torch.ones(len(pool.y), dtype=pool.X.dtype, device=trainer.device)
+    for intervention in trainer.interventions:
+        own = intervention.weights(trainer.problem)
+        if own is not None:
+            weights *= torch.as_tensor(own, dtype=weights.dtype, device=trainer.device)
+    return weights
+
+
+def perturbed(trainer: Trainer, params: Params, batch: Batch, memory: Memory) -> Tensor:
+    """The batch's inputs after every `perturb` hook, in order."""
+    X = batch.X
+    for intervention, own in zip(trainer.interventions, memory, strict=True):
+        if intervention.fills("perturb"):
+            given = replace(batch, X=X, memory=own)
+            X = intervention.perturb(given, forward(trainer, params), trainer.problem)
+    return X.detach()
+
+
+def objective(
+    trainer: Trainer,
+    logits: Tensor,
+    whole: Batch,
+    part: slice,
+    memory: Memory,
+) -> Tensor:
+    """Per-example loss [R', B] of the replicates in `part`, whose logits are [R', B, V, C].
+
+    Mean cross-entropy of the views, the hooks, then the weights.
+    """
+    batch = _slice(whole, part)
+    R, B, V, C = logits.shape
+    target = batch.y.unsqueeze(2).expand(R, B, V)
+    loss = F.cross_entropy(logits.reshape(-1, C), target.reshape(-1), reduction="none")
+    loss = loss.view(R, B, V).mean(2)
+    for intervention, own in zip(trainer.interventions, memory, strict=True):
+        given = replace(batch, memory={k: v[part] for k, v in own.items()})
+        loss = intervention.objective(loss, logits, given)
+    return loss * batch.weight
+
+
+def adapt(trainer: Trainer, params: Params, memory: Memory, validation: Batch) -> None:
+    """Lets every intervention that adapts learn from the validation rows."""
+    for intervention, own in zip(trainer.interventions, memory, strict=True):
+        if intervention.fills("adapt"):
+            intervention.adapt(own, validation, forward(trainer, params), trainer.problem)
+
+
+def forward(trainer: Trainer, params: Params) -> Forward:
+    """The replicates at these parameters."""
+
+    def call(X: Tensor) -> Tensor:
+        return trainer.engine.forward(params, X)
+
+    return call
+
+
+def _slice(batch: Batch, part: slice) -> Batch:
+    return Batch(
+        X=batch.X[part],
+        y=batch.y[part],
+        group=batch.group[part],
+        weight=batch.weight[part],
+        rows=batch.rows[part],
+        generators=batch.generators[part],
+    )
