@@ -20,6 +20,7 @@ class Contrast:
     """Differences [n] over replicates and seeds; positive is worse for the treated side."""
 
     differences: Values
+    pools: NDArray[np.int64]  # [n], which draw of the data each difference comes from
     treated_mean: float
     reference_mean: float
     unit: str
@@ -112,14 +113,20 @@ def between(
 
 
 def within(
-    arm: ArmRecords, metric: str, against: str, evaluations: Mapping[str, str]
+    arm: ArmRecords, metric: str, against: str | float, evaluations: Mapping[str, str]
 ) -> Contrast | Verdict:
-    """Observed minus null (or with a channel minus without), both measured on the same arm."""
+    """Observed minus null (or with a channel minus without), both measured on the same arm.
+
+    A number as `against` is what the metric would be under the null.
+    """
     seeds = sorted(arm.records)
     a = _series(arm, seeds, metric, evaluations, arm.label)
     if isinstance(a, Verdict):
         return a
-    b = _series(arm, seeds, against, evaluations, arm.label)
+    if isinstance(against, str):
+        b = _series(arm, seeds, against, evaluations, arm.label)
+    else:
+        b = [m.model_copy(update={"values": [against] * len(m.values)}) for m in a]
     if isinstance(b, Verdict):
         return b
     return _contrast(a, b, metric, arm.ids)
@@ -137,10 +144,11 @@ def _contrast(
             "so they cannot be paired; run these arms again with one protocol.replicates."
         )
     a, b = _values(treated), _values(reference)
+    pools = np.repeat(np.arange(len(treated)), [len(m.values) for m in treated])
     if len(a) < 2:
         return not_measured("at least 2 replicates")
     sign = -1.0 if treated[0].higher_is_better else 1.0
-    return Contrast(sign * (a - b), float(a.mean()), float(b.mean()), treated[0].unit, ids)
+    return Contrast(sign * (a - b), pools, float(a.mean()), float(b.mean()), treated[0].unit, ids)
 
 
 def _values(series: Sequence[MeasurementRecord]) -> Values:

@@ -4,7 +4,7 @@ Everything is in raw units of harm: a difference is positive when the treated si
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -69,6 +69,10 @@ def not_measured(needs: str) -> Verdict:
 class Effect:
     """The mean of n paired differences, with its 95 % (`low`, `high`) and 90 % t intervals.
 
+    With one pool the t statistic rests on the n differences and the interval is conditional on
+    that pool's data. With several it rests on the means of the pools, and speaks of the data that
+    the pools were drawn from. `sd` is that of what t rests on.
+
     `dz` is the mean over the standard deviation with Hedges' small-sample factor; None where
     the differences do not vary. `p` is two-sided, for a mean of zero.
     """
@@ -82,10 +86,20 @@ class Effect:
     p: float
     low90: float
     high90: float
+    pools: int = 1
+
+    @property
+    def units(self) -> int:
+        """How many independent numbers t rests on."""
+        return self.n if self.pools == 1 else self.pools
 
 
-def paired_effect(differences: NDArray[np.floating[Any]]) -> Effect:
+def paired_effect(
+    differences: NDArray[np.floating[Any]], pools: NDArray[np.integer[Any]] | None = None
+) -> Effect:
     """The effect over n >= 2 paired differences [n], in their own unit.
+
+    `pools` [n] says which draw of the data each comes from (None: one for all).
 
     Differences that do not vary have an interval of no width: p is 1 when they are zero and 0
     when they are not. Raises ValueError for fewer than two or for non-finite differences.
@@ -95,6 +109,10 @@ def paired_effect(differences: NDArray[np.floating[Any]]) -> Effect:
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
         raise ValueError(f"a paired effect needs at least 2 finite differences, got {d!r}")
+    drawn = np.zeros(len(d)) if pools is None else pools
+    if len(np.unique(drawn)) > 1:
+        of_pools = paired_effect(np.array([d[drawn == k].mean() for k in np.unique(drawn)]))
+        return replace(of_pools, n=len(d), pools=of_pools.n)
     n, mean = len(d), float(d.mean())
     if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal, or apart by floating-point error only
         mean = float(d[0]) + 0.0  # never minus zero
@@ -125,8 +143,8 @@ def tost_p(effect: Effect, delta: float) -> float:
     """
     if effect.sd == 0:
         return float(abs(effect.effect) >= delta)
-    error = effect.sd / math.sqrt(effect.n)
-    return float(stdtr(effect.n - 1, (abs(effect.effect) - delta) / error))
+    error = effect.sd / math.sqrt(effect.units)
+    return float(stdtr(effect.units - 1, (abs(effect.effect) - delta) / error))
 
 
 def _smallest_n(sd: float, distance: float, level: float, power_tail: float) -> int | None:
@@ -165,14 +183,15 @@ def _needed(effect: Effect, delta: float, family: int) -> str:
     would show it equivalent.
     """
     n = required_n(effect.sd, delta)
-    if n is not None and n <= effect.n:
+    if n is not None and n <= effect.units:
         mean = abs(effect.effect)
         plans = [_smallest_n(effect.sd, mean, ALPHA / (2 * family), 1 - POWER)] if mean else []
         if mean < delta:
             plans.append(_smallest_n(effect.sd, delta - mean, ALPHA, 1 - POWER))
-        found = [max(k, effect.n + 1) for k in plans if k is not None]
+        found = [max(k, effect.units + 1) for k in plans if k is not None]
         n = min(found) if found else None
-    return f"needs n = {n}" if n is not None else f"needs n > {LARGEST_N}"
+    what = "n" if effect.pools == 1 else "pools"
+    return f"needs {what} = {n}" if n is not None else f"needs {what} > {LARGEST_N}"
 
 
 def judge(

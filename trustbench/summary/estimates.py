@@ -1,18 +1,33 @@
 """Effects of one group's arms: the utility floor, the exploratory grid, and single estimates."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 from trustbench.aspects import Aspect
+from trustbench.records import PluginSpec, Scalar
 from trustbench.summary.contrasts import Contrast, between, measurement, metrics_of, within
-from trustbench.summary.effects import FDR, Kind, Verdict, judge, paired_effect
-from trustbench.summary.grouping import ArmRecords, Group
+from trustbench.summary.effects import FDR, Kind, Verdict, judge, not_measured, paired_effect
+from trustbench.summary.grouping import ArmRecords, Group, show
 from trustbench.summary.multiplicity import benjamini_hochberg
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import Estimate
 
-GridKey = tuple[str, str, str, str | None]
+
+class Reading(NamedTuple):
+    """What is read from an arm: a metric, and what it is compared with.
+
+    `against` is measured on the same arm (or is a number); `reference` names the intervention
+    whose arm stands in for the baseline. Neither: the baseline.
+    """
+
+    metric: str
+    against: str | float | None = None
+    reference: str | None = None
+
+
+GridKey = tuple[str, str, Reading]
 
 
 @dataclass(frozen=True)
@@ -51,48 +66,63 @@ class Estimator:
             f"{floor.above_chance:g} above chance {chance:.3f}",
         )
 
-    def contrast(
-        self, arm: ArmRecords, metric: str, against: str | None = None
-    ) -> Contrast | Verdict:
-        """Observed minus null within the arm, or the arm minus its baseline."""
-        baseline = self.group.baseline(arm.regime)
+    def contrast(self, arm: ArmRecords, reading: Reading) -> Contrast | Verdict:
+        """Observed minus null within the arm, or the arm minus its baseline or reference."""
+        metric, against, name = reading
+        other = self.reference(arm, name)
+        if isinstance(other, Verdict):
+            return other
+        evaluations = self.group.evaluations
         if against is not None:
-            found = within(arm, metric, against, self.group.evaluations)
+            found = within(arm, metric, against, evaluations)
+        elif name is None:
+            found = between(arm, other, metric, evaluations)
         else:
-            found = between(arm, baseline, metric, self.group.evaluations)
+            found = between(arm, other, metric, evaluations, f"the reference arm {name}")
         if isinstance(found, Verdict) or _evaluator(metric) == _evaluator(self.table.floor.metric):
             return found
-        for each in (arm, baseline):
+        for each in (arm, other):
             floored = self.learnt_nothing(each) if each else None
             if floored:
                 return floored
         return found
 
+    def reference(self, arm: ArmRecords, name: str | None) -> ArmRecords | Verdict | None:
+        """The arm that stands in for the baseline: the one that shares the doses they both have."""
+        if name is None:
+            return self.group.baseline(arm.regime)
+        arms = [a for a in self.group.alone(name) if a.regime == arm.regime]
+        own = {k: v for i in arm.interventions for k, v in i.params.items()}
+        same = [
+            a for a in arms if all(own.get(k, v) == v for k, v in a.interventions[0].dose.items())
+        ]
+        if len(same) == 1:
+            return same[0]
+        doses = arms[0].interventions[0].dose if arms else {}
+        wanted = "".join(f" {k}={show(own[k])}" for k in doses if k in own)
+        return not_measured(f"one arm intervention={name}{wanted}, training={arm.regime}")
+
     @cached_property
     def grid(self) -> dict[GridKey, Estimate]:
         """Every effect that the records hold, with Benjamini-Hochberg p values; no verdicts."""
         found = {}
-        for arm, metric, against in self._grid_metrics():
-            contrast = self.contrast(arm, metric, against)
+        for arm, reading in self._readings():
+            contrast = self.contrast(arm, reading)
             if isinstance(contrast, Contrast) and not self._by_construction(arm, contrast):
-                key = (arm.key, arm.regime, metric, against)
-                found[key] = _estimate(arm, metric, against, contrast)
+                found[(arm.key, arm.regime, reading)] = _estimate(arm, reading, contrast)
         adjusted = benjamini_hochberg([e.effect.p for e in found.values() if e.effect])
         return {
             key: replace(e, p_adjusted=p)
             for (key, e), p in zip(found.items(), adjusted, strict=True)
         }
 
-    def _grid_metrics(self) -> Iterator[tuple[ArmRecords, str, str | None]]:
+    def _readings(self) -> Iterator[tuple[ArmRecords, Reading]]:
         for arm in self.group.treated():
             for metric in metrics_of(arm, self.group.evaluations):
-                yield arm, metric, None
-            for measure in self.row_measures(arm).values():
-                if measure is None or arm.regime != measure.regime:
-                    continue
-                named = [(measure.metric, measure.against)]
-                named += [(s.metric, s.against) for s in measure.secondary]
-                yield from ((arm, m, against) for m, against in named if against is not None)
+                yield arm, Reading(metric)
+            for measure, reference in self.row_measures(arm).values():
+                if measure is not None:
+                    yield from ((arm, r) for r in _named(arm, measure, reference))
 
     def _by_construction(self, arm: ArmRecords, contrast: Contrast) -> bool:
         """Whether an arm that shares the baseline's replicates also shares this metric."""
@@ -101,36 +131,57 @@ class Estimator:
         shared = baseline is not None and fits == {r.fit for r in baseline.records.values()}
         return shared and not contrast.differences.any()
 
-    def row_measures(self, arm: ArmRecords) -> dict[Aspect, Measure | None]:
-        """What each column measures for an arm; None where its cell needs something first.
+    def row_measures(self, arm: ArmRecords) -> dict[Aspect, tuple[Measure | None, str | None]]:
+        """What each column measures for an arm, and what stands in for the baseline.
 
-        An arm with one intervention is measured as its aspect's row registers; a combination
-        by the columns.
+        No measure where the cell needs something first.
+
+        An arm with one intervention is measured as its aspect's row registers; a combination,
+        and a method that has not the cell's own reference, by the columns.
         """
         aspect = arm.interventions[0].aspect
-        if len(arm.interventions) == 1 and aspect in {a.value for a in Aspect}:
-            source = Aspect(str(aspect))
-            return {t: self.table.cell(source, t).measure(self.binary) for t in Aspect}
-        return {t: self.table.columns[t].on(self.binary) for t in Aspect}
+        columns: dict[Aspect, tuple[Measure | None, str | None]]
+        columns = {t: (self.table.columns[t].on(self.binary), None) for t in Aspect}
+        if len(arm.interventions) > 1 or aspect not in {a.value for a in Aspect}:
+            return columns
+        for target in Aspect:
+            cell = self.table.cell(Aspect(str(aspect)), target)
+            if cell.reference is None or cell.intervention == arm.interventions[0].name:
+                columns[target] = cell.measure(self.binary), cell.reference
+        return columns
 
-    def explore(self, arm: ArmRecords, measure: Measure) -> Estimate:
+    def explore(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, judged with the grid's p values."""
-        estimate = self.raw(arm, measure)
+        estimate = self.raw(arm, measure, reference)
         if estimate.effect is None:
             return estimate
-        known = self.grid.get((arm.key, arm.regime, measure.metric, measure.against))
+        reading = Reading(measure.metric, measure.against, reference)
+        known = self.grid.get((arm.key, arm.regime, reading))
         p = known.p_adjusted if known and known.p_adjusted is not None else estimate.effect.p
         verdict = judge(estimate.effect, measure.delta, p, alpha=FDR)
         return replace(estimate, p_adjusted=p, verdict=verdict)
 
-    def raw(self, arm: ArmRecords, measure: Measure) -> Estimate:
+    def raw(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, not judged yet; with the verdict where there is none."""
-        return _estimate(
-            arm,
-            measure.metric,
-            measure.against,
-            self.contrast(arm, measure.metric, measure.against),
-        )
+        reading = Reading(measure.metric, measure.against, reference)
+        return _estimate(arm, reading, self.contrast(arm, reading))
+
+    def printed(
+        self, intervention: str, regime: str, point: Mapping[str, Scalar]
+    ) -> ArmRecords | Verdict:
+        """The arm of a method that is printed: its only dose, or the operating point."""
+        arms = self.group.alone(intervention)
+        if not arms:
+            return not_measured(f"intervention={intervention}")
+        keys = {a.key for a in arms}
+        if len(keys) > 1:
+            keys = {a.key for a in arms if at(a.interventions[0], point)}
+        if len(keys) != 1:
+            wanted = " ".join(f"{k}={show(v)}" for k, v in point.items()) or "registered"
+            labels = ", ".join(dict.fromkeys(a.label for a in arms))
+            return not_measured(f"one arm at the operating point {wanted}; measured: {labels}")
+        found = self.group.find(regime, next(iter(keys)), "none")
+        return found or not_measured(f"intervention={intervention}, training={regime}")
 
     def unreliable(self, arm: ArmRecords, measure: Measure) -> str | None:
         """Where the measure's warning is above zero, in the arm or its baseline; or None."""
@@ -148,33 +199,78 @@ class Estimator:
                 signs.append(f"{raised} of {len(values)} replicates of {each.label}")
         return f"{measure.unreliable_if} in {' and '.join(signs)}" if signs else None
 
-    def beside(self, arm: ArmRecords, measure: Measure) -> tuple[Estimate, ...]:
-        """The effects on a measure's secondary metrics, with the grid's p values."""
-        out = []
+    def beside(
+        self,
+        arm: ArmRecords | None,
+        measure: Measure,
+        point: Mapping[str, Scalar],
+        reference: str | None = None,
+    ) -> tuple[Estimate, ...]:
+        """The effects on a measure's secondary metrics, with the grid's p values.
+
+        `arm` is the cell's own, None where it was not measured; a secondary metric may name
+        another method or regime.
+        """
+        found = []
         for each in measure.secondary:
-            known = self.grid.get((arm.key, arm.regime, each.metric, each.against))
-            contrast = self.contrast(arm, each.metric, each.against)
-            out.append(known or _estimate(arm, each.metric, each.against, contrast))
-        return tuple(out)
+            regime = each.regime or measure.regime
+            of: ArmRecords | Verdict | None = arm
+            if each.intervention is not None:
+                of = self.printed(each.intervention, regime, each.operating_point or {})
+            elif arm is not None and arm.regime != regime:
+                of = self.group.find(regime, arm.key, "none")
+            if not isinstance(of, ArmRecords):
+                continue  # the cell's own reason says what is missing
+            own = reference if each.intervention is None else None
+            inside = each.against is not None
+            reading = Reading(each.metric, each.against, None if inside else each.reference or own)
+            known = self.grid.get((of.key, of.regime, reading))
+            found.append(known or _estimate(of, reading, self.contrast(of, reading)))
+        return tuple(found)
 
 
 def _evaluator(metric: str) -> str:
     return metric.split("/", 1)[0]
 
 
-def _estimate(
-    arm: ArmRecords, metric: str, against: str | None, contrast: Contrast | Verdict
-) -> Estimate:
+def at(spec: PluginSpec, point: Mapping[str, Scalar]) -> bool:
+    """Whether an intervention has these hyper-parameters."""
+    return all({**spec.params, **spec.dose}.get(k) == v for k, v in point.items())
+
+
+def _named(arm: ArmRecords, measure: Measure, reference: str | None) -> Iterator[Reading]:
+    """The registered readings of an arm that are no plain difference from the baseline."""
+    if arm.regime == measure.regime and (measure.against is not None or reference is not None):
+        yield Reading(measure.metric, measure.against, reference)
+    for each in measure.secondary:
+        own = each.intervention is None or [each.intervention] == [
+            i.name for i in arm.interventions
+        ]
+        if not own or arm.regime != (each.regime or measure.regime):
+            continue
+        inherited = reference if each.intervention is None else None
+        compared = None if each.against is not None else each.reference or inherited
+        if each.against is not None or compared is not None:
+            yield Reading(each.metric, each.against, compared)
+
+
+def _estimate(arm: ArmRecords, reading: Reading, contrast: Contrast | Verdict) -> Estimate:
     empty = Estimate(
-        arm=arm.label, dose=arm.dose, regime=arm.regime, metric=metric, against=against
+        arm=arm.label,
+        dose=arm.dose,
+        regime=arm.regime,
+        metric=reading.metric,
+        against=reading.against,
+        reference=reading.reference,
     )
     if isinstance(contrast, Verdict):
         return replace(empty, verdict=contrast)
     return replace(
         empty,
         unit=contrast.unit,
-        effect=paired_effect(contrast.differences),
+        effect=paired_effect(contrast.differences, contrast.pools),
         treated_mean=contrast.treated_mean,
         reference_mean=contrast.reference_mean,
         records=contrast.records,
+        differences=tuple(contrast.differences.tolist()),
     )

@@ -1,7 +1,7 @@
 """The registered table: what each of the 25 cells measures, fixed before anything runs.
 
-A cell takes its row's intervention and its column's metric, unless it names its own metric or
-says what it `needs` before it can be measured. Whatever the file does not say is an error.
+A cell takes its row's intervention and its column's metric, unless it names its own. Whatever
+the file does not say is an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,17 +18,37 @@ from trustbench.records import Scalar, Strict
 
 Regime = Literal["tuned", "memorising"]
 Expected = Literal["harm", "benefit", "mixed", "none"]
-ContrastKind = Literal["treated - baseline", "released - not released", "observed - null"]
+ContrastKind = Literal[
+    "treated - baseline", "treated - reference", "released - not released", "observed - null"
+]
+WITHIN = ("released - not released", "observed - null")
+"""Contrasts between two measurements of one arm."""
 # <evaluator>/<measurement>
 Metric = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[^\s/]+$")]
 Positive = Annotated[float, Field(gt=0)]
+# What a metric is measured against within an arm: another metric, or a number (a null of 0, say).
+Against = Metric | float | None
 
 
 class Beside(Strict):
-    """A metric printed beside the primary one; `against` as in a cell."""
+    """A metric printed beside the primary one.
+
+    What is not given is the cell's own: its `intervention` and operating point, its regime; and
+    `reference` names the intervention whose arm stands in for the baseline.
+    """
 
     metric: Metric
-    against: Metric | None = None
+    against: Against = None
+    intervention: str | None = None
+    operating_point: dict[str, Scalar] | None = None
+    reference: str | None = None
+    regime: Regime | None = None
+
+    @model_validator(mode="after")
+    def _one_contrast(self) -> Self:
+        if self.against is not None and self.reference is not None:
+            raise ValueError("gives both `against` and `reference`; give one")
+        return self
 
 
 class Measure(Strict):
@@ -38,7 +58,7 @@ class Measure(Strict):
     """
 
     metric: Metric
-    against: Metric | None = None
+    against: Against = None
     delta: Positive
     unacceptable: Positive
     regime: Regime = "tuned"
@@ -85,9 +105,12 @@ class CellEntry(Strict):
     references: tuple[str, ...] = ()
     note: str | None = None
     needs: str | None = None
-    measure: Measure | None = None
+    measure: Column | None = None
     contrast: ContrastKind | None = None
+    intervention: str | None = None
+    reference: str | None = None
     operating_point: dict[str, Scalar] | None = None
+    dose: str | None = None
 
 
 class Floor(Strict):
@@ -115,7 +138,11 @@ class Cell(Strict):
     source: Aspect
     target: Aspect
     intervention: str
+    reference: str | None
+    """The intervention whose arm stands in for the baseline; None: the baseline."""
     operating_point: dict[str, Scalar]
+    dose: str | None
+    """What is varied to see how the effect grows: a parameter of the method."""
     contrast: ContrastKind
     expected: Expected
     references: tuple[str, ...]
@@ -201,11 +228,16 @@ def _contradictions(file: TableFile) -> Iterator[str]:
                 continue
             cell = _resolve(file, source, target)
             measures = filter(None, (cell.measure(False), cell.measure(True)))
-            inside = cell.contrast != "treated - baseline"
+            inside = cell.contrast in WITHIN
             if any(inside != (m.against is not None) for m in measures):
                 yield (
                     f"{where} has contrast {cell.contrast!r}; `against` goes with 'observed - "
                     "null' and 'released - not released', always and only with them."
+                )
+            if (cell.contrast == "treated - reference") != (cell.reference is not None):
+                yield (
+                    f"{where} has contrast {cell.contrast!r}; `reference` goes with 'treated - "
+                    "reference', always and only with it."
                 )
 
 
@@ -214,13 +246,17 @@ def _resolve(file: TableFile, source: Aspect, target: Aspect) -> Cell:
     row, entry = file.rows[source], file.cells[source][target]
     column = file.columns[target]
     if entry.measure is not None:
-        column = Column(**dict(entry.measure))
-    point = row.operating_point if entry.operating_point is None else entry.operating_point
+        column = entry.measure
+    point = row.operating_point if entry.intervention is None else {}
+    if entry.operating_point is not None:
+        point = entry.operating_point
     return Cell(
         source=source,
         target=target,
-        intervention=row.intervention,
+        intervention=entry.intervention or row.intervention,
+        reference=entry.reference,
         operating_point=point,
+        dose=entry.dose,
         contrast=entry.contrast or row.contrast,
         expected=entry.expected,
         references=entry.references,
@@ -242,7 +278,7 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
     model = parts[str(where[0])] if where else TableFile
     for key in where:
         if key in ("binary", "measure"):
-            model = Measure
+            model = Column if key == "measure" else Measure
         if key == "secondary":
             model = Beside
     return list(model.model_fields)

@@ -24,7 +24,9 @@ class Estimate:
     dose: Mapping[str, Scalar]
     regime: str | None
     metric: str | None
-    against: str | None = None
+    against: str | float | None = None
+    reference: str | None = None
+    """The arm that stands in for the baseline; None: the baseline, or the arm itself."""
     unit: str | None = None
     effect: Effect | None = None
     verdict: Verdict | None = None
@@ -32,6 +34,8 @@ class Estimate:
     treated_mean: float | None = None
     reference_mean: float | None = None
     records: tuple[str, ...] = ()
+    differences: tuple[float, ...] = ()
+    """The paired differences that the effect is the mean of; positive is worse."""
 
     @property
     def reason(self) -> str | None:

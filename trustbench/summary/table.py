@@ -4,10 +4,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from trustbench.aspects import Aspect
-from trustbench.records import PluginSpec, Record, Scalar
+from trustbench.records import Record, Scalar
 from trustbench.summary.contrasts import between
 from trustbench.summary.effects import Verdict, judge, not_measured, paired_effect
-from trustbench.summary.estimates import Estimator
+from trustbench.summary.estimates import Estimator, at
 from trustbench.summary.grouping import ArmRecords, Group, group_records, show
 from trustbench.summary.multiplicity import holm
 from trustbench.summary.registry import Cell, Measure, Table
@@ -91,18 +91,21 @@ class _Summary:
 
     def _fill(self, blank: CellResult, measure: Measure, point: dict[str, Scalar]) -> CellResult:
         blank = replace(blank, estimate=replace(blank.estimate, metric=measure.metric))
-        arm = self._printed(blank.intervention, measure.regime, point)
+        reference = blank.registered.reference if blank.registered else None
+        arm = self.of.printed(blank.intervention, measure.regime, point)
         if isinstance(arm, Verdict):
-            return _without(blank, arm)
+            beside = self.of.beside(None, measure, point)
+            return replace(_without(blank, arm), secondary=beside)
         same = [a for a in self.group.alone(blank.intervention) if a.regime == measure.regime]
         filled = replace(
             blank,
-            estimate=self.of.raw(arm, measure),
-            secondary=self.of.beside(arm, measure),
-            doses=tuple(self.of.explore(a, measure) for a in same),
+            estimate=self.of.raw(arm, measure, reference),
+            secondary=self.of.beside(arm, measure, point, reference),
+            doses=tuple(self.of.explore(a, measure, reference) for a in same),
             unreliable=self.of.unreliable(arm, measure),
         )
-        if measure.against is not None or filled.estimate.effect is None:
+        inside = measure.against is not None or reference is not None
+        if inside or filled.estimate.effect is None:
             return filled
         return self._beyond(filled, arm, measure)
 
@@ -117,27 +120,9 @@ class _Summary:
         gap = matched.facts().get("matched_accuracy_gap")
         return replace(
             cell,
-            beyond_matched=paired_effect(beyond.differences),
+            beyond_matched=paired_effect(beyond.differences, beyond.pools),
             matched_accuracy_gap=float(gap) if isinstance(gap, int | float) else None,
         )
-
-    def _printed(
-        self, intervention: str, regime: str, point: dict[str, Scalar]
-    ) -> ArmRecords | Verdict:
-        """The arm that a row prints: the only dose, or the registered operating point."""
-        arms = self.group.alone(intervention)
-        if not arms:
-            return not_measured(f"intervention={intervention}")
-        keys = {a.key for a in arms}
-        if len(keys) > 1:
-            keys = {a.key for a in arms if point and _at(a.interventions[0], point)}
-        if len(keys) != 1:
-            wanted = " ".join(f"{k}={show(v)}" for k, v in point.items()) or "registered"
-            labels = ", ".join(dict.fromkeys(a.label for a in arms))
-            return not_measured(f"one arm at the operating point {wanted}; measured: {labels}")
-        key = next(iter(keys))
-        found = self.group.find(regime, key, "none")
-        return found or not_measured(f"training={regime}")
 
     def _reseed(self) -> list[CellResult]:
         """The baseline with other seeds against the baseline: what a false alarm looks like."""
@@ -173,12 +158,13 @@ class _Summary:
     def _arm_row(self, arms: Sequence[ArmRecords], printed: set[str]) -> ArmRow:
         first = arms[0]
         measures = {t.value: m for t, m in self.of.row_measures(first).items()}
+        measures[UTILITY] = self.table.utility, None
         by_regime = {a.regime: a for a in arms}
         estimates = {}
-        for target, measure in {**measures, UTILITY: self.table.utility}.items():
+        for target, (measure, reference) in measures.items():
             arm = by_regime.get(measure.regime) if measure else None
             if measure is not None and arm is not None:
-                estimates[target] = self.of.explore(arm, measure)
+                estimates[target] = self.of.explore(arm, measure, reference)
         tuned = by_regime.get("tuned", first)
         baseline = self.group.baseline(tuned.regime)
         known = set(baseline.facts()) if baseline else set()
@@ -207,7 +193,7 @@ class _Summary:
         for c in cells:
             point = c.registered.operating_point if c.registered else {}
             arms = [a for a in self.group.alone(c.intervention) if a.label == c.estimate.arm]
-            if c.estimate.effect and not _at(arms[0].interventions[0], point):
+            if c.estimate.effect and not at(arms[0].interventions[0], point):
                 wanted = " ".join(f"{k}={show(v)}" for k, v in point.items())
                 notes.append(
                     f"{c.estimate.arm} is not the registered operating point {wanted}; it is "
@@ -254,11 +240,6 @@ def _row_order(arm: ArmRecords) -> tuple[int, list[int]]:
     aspects = [a.value for a in Aspect]
     places = [aspects.index(i.aspect) if i.aspect in aspects else -1 for i in arm.interventions]
     return len(places), places
-
-
-def _at(spec: PluginSpec, point: dict[str, Scalar]) -> bool:
-    """Whether an intervention has these hyper-parameters."""
-    return all({**spec.params, **spec.dose}.get(k) == v for k, v in point.items())
 
 
 def _without(cell: CellResult, verdict: Verdict) -> CellResult:

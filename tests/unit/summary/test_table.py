@@ -112,7 +112,9 @@ def test_privacy_column_comes_from_the_memorising_regime(full):
 
 def test_missing_regime_says_what_to_run():
     result = one([record(), record(DP3)])
-    assert result.cell(P, "privacy").verdict.text == "not measured (needs training=memorising)"
+    assert result.cell(P, "privacy").verdict.text == (
+        "not measured (needs intervention=dpsgd, training=memorising)"
+    )
 
 
 def test_missing_rows_and_baselines_say_what_to_run():

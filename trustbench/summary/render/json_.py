@@ -56,6 +56,7 @@ def _numbers(effect: Effect | None) -> dict[str, Any]:
         "low": effect.low if effect else None,
         "high": effect.high if effect else None,
         "n": effect.n if effect else None,
+        "pools": effect.pools if effect else None,
     }
 
 
@@ -63,7 +64,8 @@ def _estimate(e: Estimate, adjusted: str = "p_bh") -> dict[str, Any]:
     return {
         "evaluator": e.metric.split("/", 1)[0] if e.metric else None,
         "metric": bare(e.metric) if e.metric else None,
-        "against": bare(e.against) if e.against else None,
+        "against": bare(e.against) if isinstance(e.against, str) else e.against,
+        "reference": e.reference,
         "unit": e.unit,
         **_numbers(e.effect),
         "verdict": e.verdict.text if e.verdict else None,
@@ -87,6 +89,7 @@ def _cell(result: TableResult, cell: CellResult) -> dict[str, Any]:
         "target": cell.target,
         "intervention": cell.intervention,
         **_estimate(cell.estimate, "p_holm"),
+        "differences": list(cell.estimate.differences),
         "verdict_kind": cell.verdict.kind.value,
         "unreliable": cell.unreliable,
         "beyond_matched": None

@@ -92,8 +92,8 @@ def _brief(estimate: Estimate | None) -> str:
 
 def _secondary(result: TableResult) -> Iterator[str]:
     rows = [
-        [name, escape(w.contrast_name(str(e.metric), e.against)), str(e.regime), w.estimate_text(e)]
-        for name, e in w.secondary_rows(result)
+        [name, escape(what), str(e.regime), w.estimate_text(e)]
+        for name, what, e in w.secondary_rows(result)
     ]
     if rows:
         yield f"### Secondary metrics\n\n{escape(w.exploratory_note())}.\n"

@@ -187,9 +187,8 @@ def _secondary(result: TableResult) -> Iterator[RenderableType]:
     if not rows:
         return
     yield Text(f"\nSecondary metrics ({w.exploratory_note()})", style="bold")
-    for name, e in rows:
-        metric = w.contrast_name(str(e.metric), e.against)
-        line = f"{name}  {w.estimate_text(e)}  {metric} ({e.regime})"
+    for name, what, e in rows:
+        line = f"{name}  {w.estimate_text(e)}  {what} ({e.regime})"
         yield Padding(Text(line), (0, 0, 0, 2))
 
 

@@ -64,7 +64,17 @@ def estimate_text(estimate: Estimate) -> str:
     """An effect with interval and n in one line, or its verdict."""
     if estimate.effect is None:
         return estimate.verdict.text if estimate.verdict else "not measured"
-    return f"{number(estimate.effect.effect)} {interval(estimate.effect)} n={estimate.effect.n}"
+    return f"{number(estimate.effect.effect)} {interval(estimate.effect)} {sample(estimate.effect)}"
+
+
+def sample(effect: Effect) -> str:
+    """How many replicates an effect rests on, and pools where there are several.
+
+    >>> from trustbench.summary.effects import Effect
+    >>> sample(Effect(0.5, 0.25, 0.75, 80, 0.1, 1.0, 0.0, 0.3, 0.7, pools=5))
+    'n=80 in 5 pools'
+    """
+    return f"n={effect.n}" + (f" in {effect.pools} pools" if effect.pools > 1 else "")
 
 
 def short(verdict: Verdict) -> str:
@@ -121,16 +131,23 @@ def own_metric(result: TableResult, cell: CellResult) -> str | None:
     column = result.reseed[TARGETS.index(cell.target)].measure
     if cell.measure is None or (column and cell.measure.metric == column.metric):
         return None
-    return contrast_name(cell.measure.metric, cell.measure.against)
+    return contrast_name(cell.measure.metric, cell.measure.against, cell.estimate.reference)
 
 
-def contrast_name(metric: str, against: str | None) -> str:
+def contrast_name(
+    metric: str, against: str | float | None = None, reference: str | None = None
+) -> str:
     """A metric, and what it is measured against.
 
     >>> contrast_name("set_size_gap/gap_aps", "set_size_gap/gap_aps_permuted")
     'set_size_gap/gap_aps - gap_aps_permuted'
+    >>> contrast_name("released_sets/size_aps", reference="conformal")
+    'released_sets/size_aps - conformal'
     """
-    return metric if against is None else f"{metric} - {bare(against)}"
+    if isinstance(against, str):
+        return f"{metric} - {bare(against)}"
+    null = show(against) if against is not None else reference
+    return metric if null is None else f"{metric} - {null}"
 
 
 def row_cells(result: TableResult, source: Aspect) -> list[CellResult]:
@@ -161,12 +178,13 @@ def facts_text(facts: Mapping[str, Scalar]) -> str:
     return ", ".join(f"{k}={show(v)}" for k, v in facts.items())
 
 
-def secondary_rows(result: TableResult) -> Iterator[tuple[str, Estimate]]:
-    """(cell, estimate) of every secondary effect that was measured."""
+def secondary_rows(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:
+    """(cell, what was measured, estimate) of every secondary effect that was measured."""
     for cell in (*result.cells, *result.utility):
-        for estimate in cell.secondary:
-            if estimate.effect is not None:
-                yield cell.name, estimate
+        for e in cell.secondary:
+            if e.effect is not None:
+                what = contrast_name(str(e.metric), e.against, e.reference)
+                yield cell.name, what if e.arm == cell.estimate.arm else f"{what}, {e.arm}", e
 
 
 def exploratory_note() -> str:
