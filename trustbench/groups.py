@@ -16,6 +16,15 @@ def sizes(group: Array, n_groups: int) -> Array:
     return np.asarray(np.bincount(group, minlength=n_groups))
 
 
+def cells(group: Array, y: Array, n_groups: int, n_classes: int) -> Array:
+    """Rows of each group and label: int64 [G, C].
+
+    >>> cells(np.array([0, 1, 1]), np.array([1, 0, 0]), 2, 2).tolist()
+    [[0, 1], [2, 0]]
+    """
+    return sizes(group * n_classes + y, n_groups * n_classes).reshape(n_groups, n_classes)
+
+
 def means(values: Array, group: Array, n_groups: int) -> Array:
     """Mean of values [..., n] in each group of rows [n]: [..., G]; NaN for an empty group.
 

@@ -1,0 +1,105 @@
+"""A stress on training: some labels of one group are flipped."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.contracts import Array, Batch, Forward, Intervention, Problem, Schedule, Streams
+from trustbench.errors import did_you_mean
+
+
+@dataclass(frozen=True)
+class LabelPoisoning(Intervention):
+    """Trains on the wrong label of a `share` of the rows of one group and label. A stress.
+
+    `group` (null: the smallest of the pool) and `label` (null: class 1 of two, else the most
+    frequent of the group) name the poisoned cell; a row of it gets the next class, which on two
+    classes is the other one. The rows are drawn from the whole pool by `poison_seed`: all
+    arms and replicates meet the same poison, and a larger share adds rows to a smaller one's.
+
+    Only the training loss is poisoned. Validation rows stay clean, and a method that reads
+    labels elsewhere (cells of example weights, equalised odds) still reads the clean ones. What
+    poisoning does to fair training is therefore seen with a method that reads no label, such
+    as a demographic-parity penalty.
+
+    Reference: Chang et al. 2020, arXiv 2006.08669 (adversarial labelling).
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    group: str | None = None
+    label: str | None = None
+    poison_seed: Annotated[int, Field(ge=0)] = 0
+
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reference: ClassVar[str] = "Chang et al. 2020, arXiv 2006.08669"
+    needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
+    dose: ClassVar[tuple[str, ...]] = ("share",)
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """None, or that there is no such group or label, or no row to flip."""
+        for word, given, names in (
+            ("group", self.group, problem.groups),
+            ("label", self.label, problem.classes),
+        ):
+            if given is not None and given not in names:
+                return f"{problem.name} has no {word} {given!r}; {did_you_mean(given, names)}"
+        if not len(self.flipped(problem)):
+            return f"share={self.share:g} of the poisoned cell is no row; give a larger share"
+        return None
+
+    def flipped(self, problem: Problem) -> Array:
+        """The poisoned rows, positions in the training pool: int64 [k], in the order drawn."""
+        _, y, group = problem.rows("train")
+        g = self._group(problem)
+        cell = np.flatnonzero((group == g) & (y == self._label(problem, g)))
+        order = Streams(self.poison_seed).numpy("data", -1).permutation(cell)
+        return order[: round(self.share * len(cell))]
+
+    def adapt(
+        self, memory: dict[str, Tensor], validation: Batch, forward: Forward, problem: Problem
+    ) -> None:
+        """Before the first epoch: keeps the labels that training sees, `labels` [R, n_pool]."""
+        if memory:
+            return
+        labels = torch.as_tensor(problem.rows("train")[1], device=validation.y.device).clone()
+        rows = torch.as_tensor(self.flipped(problem), device=labels.device)
+        labels[rows] = (labels[rows] + 1) % len(problem.classes)
+        memory["labels"] = labels.expand(len(validation.y), -1).contiguous()
+
+    def objective(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss [R, B] with the cross-entropy of flipped rows taken at their new label.
+
+        A change by the difference leaves what another method added to the loss in its place.
+        """
+        seen = batch.memory["labels"].gather(1, batch.rows.clamp(min=0))
+        labels = torch.where(batch.rows < 0, batch.y, seen)  # validation rows have no position
+        if torch.equal(labels, batch.y):
+            return loss
+        return loss + _cross_entropy(logits, labels) - _cross_entropy(logits, batch.y)
+
+    def _group(self, problem: Problem) -> int:
+        if self.group is not None:
+            return problem.groups.index(self.group)
+        return int(np.bincount(problem.rows("train")[2]).argmin())
+
+    def _label(self, problem: Problem, group: int) -> int:
+        if self.label is not None:
+            return problem.classes.index(self.label)
+        if problem.binary:
+            return 1
+        _, y, of = problem.rows("train")
+        return int(np.bincount(y[of == group]).argmax())
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Mean over the views of logits [R, B, V, C]: [R, B]."""
+    R, B, V, C = logits.shape
+    target = labels[..., None].expand(R, B, V)
+    loss = F.cross_entropy(logits.reshape(-1, C), target.reshape(-1), reduction="none")
+    return loss.view(R, B, V).mean(2)
