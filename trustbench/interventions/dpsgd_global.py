@@ -1,0 +1,72 @@
+"""DPSGD-Global: all gradients are scaled by one factor, and those above a threshold discarded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.training.clipping import (
+    ClipAndNoise,
+    calibrated,
+    poisson_run,
+    refuse_two_budgets,
+)
+
+
+@dataclass(frozen=True)
+class DPSGDGlobal(Intervention):
+    """DP-SGD whose small gradients keep their direction and relative size.
+
+    A gradient of norm at most Z (`z`) is scaled by C/Z (C: `max_grad_norm`); a larger one is
+    discarded. One example therefore adds at most C to the sum, and the accounting is that of
+    `dpsgd`. Gradients shrink by C/Z, so the learning rate has to grow by about Z/C. Z is fixed:
+    choose it above nearly all norms, but without looking at the members' gradients.
+
+    Reference: Bu et al. 2021, arXiv 2106.07830 (global clipping); Esipova et al. 2023, arXiv
+    2206.07737 (DPSGD-Global).
+    """
+
+    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    z: Annotated[float, Field(gt=0)] = 10.0
+    lr: Annotated[float, Field(gt=0)] | None = 4.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1)] | None = 256
+    epochs: Annotated[int, Field(ge=1)] | None = 30
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reference: ClassVar[str] = "Bu et al. 2021, arXiv 2106.07830; Esipova et al. 2023, 2206.07737"
+    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """None; an impossible budget is the user's to mend and raises ConfigError."""
+        refuse_two_budgets("dpsgd_global", self)
+        return None
+
+    def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
+        """The rule, with its noise calibrated to the steps that will be run."""
+        run = poisson_run(schedule, n_members, self)
+        sigma, delta = calibrated(run, n_members, self)
+        return ScaleOrDiscard(run, self.max_grad_norm, sigma, delta, z=self.z)
+
+
+@dataclass
+class ScaleOrDiscard(ClipAndNoise):
+    """Scale by bound/z or discard, sum, add N(0, (sigma bound)²), divide by the expected batch."""
+
+    z: float = 1.0
+
+    def coefficients(self, norms: Tensor, part: slice) -> Tensor:
+        """bound/z where the norm is at most z, else 0, [R, B]."""
+        return torch.where(norms <= self.z, self.bound / self.z, 0.0)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Those of DP-SGD, and the threshold."""
+        return {**super().facts(), "z": self.z}

@@ -1,0 +1,158 @@
+"""What DP-SGD, its ablations and its variants share: Poisson batches, clipping, noise, facts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from trustbench.contracts import Fact, Schedule
+from trustbench.errors import ConfigError
+from trustbench.training import accounting
+from trustbench.training.sampling import sample_rate, steps_per_epoch
+
+
+class _OwnSchedule(Protocol):
+    """The hyper-parameters of a method that brings its own schedule; null: the config's."""
+
+    @property
+    def lr(self) -> float | None: ...
+    @property
+    def momentum(self) -> float: ...
+    @property
+    def batch_size(self) -> int | None: ...
+    @property
+    def epochs(self) -> int | None: ...
+
+
+class _Budget(_OwnSchedule, Protocol):
+    """The hyper-parameters that fix how much noise such a method adds."""
+
+    @property
+    def epsilon(self) -> float | None: ...
+    @property
+    def noise_multiplier(self) -> float | None: ...
+    @property
+    def delta(self) -> float | None: ...
+
+
+class PoissonRun(NamedTuple):
+    """A Poisson-sampled training as an accountant sees it."""
+
+    schedule: Schedule
+    rate: float
+    steps: int
+    expected_batch: float
+
+
+def poisson_run(schedule: Schedule, n_members: int, own: _OwnSchedule) -> PoissonRun:
+    """The training of `n_members` rows under a method's own schedule."""
+    schedule = replace(
+        schedule,
+        sampling="poisson",
+        momentum=own.momentum,
+        lr=own.lr or schedule.lr,
+        batch_size=min(own.batch_size or schedule.batch_size, n_members),
+        epochs=own.epochs or schedule.epochs,
+    )
+    rate = sample_rate(schedule, n_members)
+    steps = steps_per_epoch(schedule, n_members) * schedule.epochs
+    return PoissonRun(schedule, rate, steps, rate * n_members)
+
+
+def refuse_two_budgets(name: str, own: _Budget) -> None:
+    """Raises ConfigError unless exactly one of `epsilon` and `noise_multiplier` is given."""
+    if (own.epsilon is None) == (own.noise_multiplier is None):
+        raise ConfigError(
+            f"intervention.{name}: epsilon={own.epsilon} and noise_multiplier="
+            f"{own.noise_multiplier} are given; give one of them and null for the other."
+        )
+
+
+def calibrated(run: PoissonRun, n_members: int, own: _Budget) -> tuple[float, float]:
+    """(sigma, delta): the noise multiplier given, or the one that spends `epsilon`."""
+    delta = own.delta or accounting.default_delta(n_members)
+    if own.noise_multiplier is not None:
+        return own.noise_multiplier, delta
+    assert own.epsilon is not None
+    return accounting.noise_for(own.epsilon, run.rate, run.steps, delta), delta
+
+
+@dataclass
+class ClipAndNoise:
+    """Clip to `bound`, sum, add N(0, (sigma bound)²), divide by the expected batch size.
+
+    Variants override `coefficients`; as long as coefficient times norm never exceeds `bound`,
+    one example changes the sum by at most `bound` and the facts below hold.
+    """
+
+    run: PoissonRun
+    bound: float
+    sigma: float
+    delta: float
+    state: dict[str, Tensor] = field(default_factory=dict)
+    schedule: Schedule = field(init=False)
+
+    def __post_init__(self) -> None:
+        """The method's own schedule is that of the loop."""
+        self.schedule = self.run.schedule
+
+    @property
+    def steps(self) -> int:
+        """How many noisy sums are released."""
+        return self.run.steps
+
+    @property
+    def expected_batch(self) -> float:
+        """The mean size of a Poisson batch; dividing by the true size would leak it."""
+        return self.run.expected_batch
+
+    @property
+    def released_sigma(self) -> float:
+        """The noise multiplier of all that one step releases."""
+        return self.sigma
+
+    def coefficients(self, norms: Tensor, part: slice) -> Tensor:
+        """min(1, bound / norm), [R, B]."""
+        return (self.bound / (norms + 1e-6)).clamp(max=1.0)
+
+    def update(
+        self, total: Mapping[str, Tensor], generators: Sequence[torch.Generator]
+    ) -> dict[str, Tensor]:
+        """Noise from one stream per replicate, laid over the parameters in order of their names.
+
+        Engines and checkpoints name parameters in different orders; the noise must not notice.
+        """
+        if not self.sigma:
+            return {n: t / self.expected_batch for n, t in total.items()}
+        names = sorted(total)
+        sizes = [total[n][0].numel() for n in names]
+        some = total[names[0]]
+        noise = torch.empty(len(generators), sum(sizes), dtype=some.dtype, device=some.device)
+        for row, generator in zip(noise, generators, strict=True):
+            row.normal_(generator=generator)
+        scale = self.sigma * self.bound
+        return {
+            n: torch.add(total[n], part.view_as(total[n]), alpha=scale).div_(self.expected_batch)
+            for n, part in zip(names, noise.split(sizes, dim=1), strict=True)
+        }
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Epsilon of all planned steps, by the accountant named; RDP beside it."""
+        asked = self.released_sigma, self.run.rate, self.run.steps, self.delta
+        value, accountant = accounting.best_epsilon(*asked)
+        return {
+            "epsilon": value,
+            "epsilon_rdp": accounting.epsilon("rdp", *asked),
+            "accountant": accountant,
+            "delta": self.delta,
+            "noise_multiplier": self.sigma,
+            "max_grad_norm": self.bound,
+            **self.sampling_facts(),
+            "dp_noise": "seeded",
+        }
+
+    def sampling_facts(self) -> dict[str, Fact]:
+        """How members are sampled; no guarantee."""
+        return {"sample_rate": self.run.rate, "steps": self.run.steps, "sampling": "poisson"}
