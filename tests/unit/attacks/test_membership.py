@@ -9,6 +9,7 @@ from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from trustbench.attacks import membership as mia
+from trustbench.attacks.membership import likelihood
 
 
 def halves(R, n, rng):
@@ -105,7 +106,7 @@ def test_models_that_leak_nothing_score_one_half(R, online):
 def test_a_complementary_partner_among_the_shadows_would_bias_the_null(monkeypatch):
     """Why `shadows_of` leaves it out: the same null, audited with it, is far below one half."""
     rng = np.random.default_rng(1)
-    monkeypatch.setattr(mia, "shadows_of", lambda member, r: np.arange(len(member)) != r)
+    monkeypatch.setattr(likelihood, "shadows_of", lambda member, r: np.arange(len(member)) != r)
     values = []
     for _ in range(8):
         member = halves(6, 800, rng)

@@ -1,0 +1,76 @@
+"""Membership inference, with the replicates as each other's shadow models."""
+
+from trustbench.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
+from trustbench.attacks.membership.learned import learnable, learned_scores
+from trustbench.attacks.membership.likelihood import (
+    PER_EXAMPLE_SHADOWS,
+    TINY,
+    Scores,
+    Variance,
+    joint_lira,
+    lira,
+)
+from trustbench.attacks.membership.metrics import (
+    allowed,
+    auc,
+    each,
+    fewest_outside,
+    large_groups,
+    no_non_members,
+    no_shadows,
+    oracle_balanced_accuracy,
+    resolves,
+    smallest_side,
+    tpr_at,
+    unresolved,
+    within,
+)
+from trustbench.attacks.membership.relative import rmia
+from trustbench.attacks.membership.report import Report
+from trustbench.attacks.membership.shadows import folds, shadows_of
+from trustbench.attacks.membership.signals import (
+    logit_confidence,
+    losses,
+    released_logits,
+    true_probability,
+)
+from trustbench.attacks.membership.thresholds import advantage, balanced_accuracy, best_threshold
+
+__all__ = [
+    "PER_EXAMPLE_SHADOWS",
+    "TINY",
+    "Audit",
+    "Counts",
+    "Report",
+    "Scores",
+    "Variance",
+    "advantage",
+    "allowed",
+    "auc",
+    "audit",
+    "balanced_accuracy",
+    "best_threshold",
+    "clopper_pearson",
+    "each",
+    "fewest_outside",
+    "folds",
+    "joint_lira",
+    "large_groups",
+    "learnable",
+    "learned_scores",
+    "lira",
+    "logit_confidence",
+    "losses",
+    "no_non_members",
+    "no_shadows",
+    "oracle_balanced_accuracy",
+    "released_logits",
+    "resolves",
+    "rmia",
+    "shadows_of",
+    "smallest_side",
+    "tpr_at",
+    "true_probability",
+    "unresolved",
+    "within",
+]

@@ -1,0 +1,42 @@
+"""An attack model learned on the outputs of shadow models, for views made of several things."""
+
+import numpy as np
+
+from trustbench.attacks.membership.shadows import folds
+from trustbench.contracts import Array
+
+# Leaves of so many rows keep a view with an idle feature from scoring below one without it.
+LEAF = 40
+
+
+def learned_scores(features: Array, member: Array, iterations: int) -> Array:
+    """Log-odds of membership, [R, n], of features [R, n, F], by boosted trees on the other fold.
+
+    Two attack models are made, one on each of the `folds`; a replicate is scored by the one that
+    saw neither it nor its complementary partner.
+
+    Reference: Shokri et al. 2017, arXiv 1610.05820, section V.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    fold = folds(member)
+    values = np.zeros(member.shape)
+    for side in (0, 1):
+        shadow, target = fold != side, fold == side
+        model = HistGradientBoostingClassifier(
+            max_iter=iterations, min_samples_leaf=LEAF, early_stopping=False, random_state=0
+        )
+        model.fit(features[shadow].reshape(-1, features.shape[2]), member[shadow].ravel())
+        odds = model.decision_function(features[target].reshape(-1, features.shape[2]))
+        values[target] = odds.reshape(target.sum(), -1)
+    return values
+
+
+def learnable(member: Array) -> str | None:
+    """None, or that there are no two folds to learn on and to attack."""
+    if folds(member).max() > 0:
+        return None
+    return (
+        "needs shadow models besides the target and its complementary partner; "
+        f"protocol.replicates={len(member)} leaves none, give at least 4"
+    )

@@ -1,0 +1,52 @@
+"""What a membership attacker reads off one model's output on one row."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trustbench.contracts import Array, System
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def released_logits(system: System, logits: "Tensor") -> Array:
+    """What the attacker takes for logits, [R, n, C]: those of the released probabilities.
+
+    Without an interface these are the model's own, bit for bit. Behind one they are the
+    logarithms of what it shows; a released 0 stands for half of the smallest probability that
+    was released at all, which is what rounding to that resolution hides.
+    """
+    if system.interface is None:
+        return np.asarray(logits.cpu().numpy())
+    shown = system.observed(logits.double()).cpu().numpy()
+    floor = max(shown[shown > 0].min() / 2, np.finfo(np.float64).tiny)
+    return np.asarray(np.log(np.maximum(shown, floor)))
+
+
+def true_probability(system: System, logits: "Tensor", y: Array) -> Array:
+    """The released probability of each row's label, float64 [R, n]."""
+    shown = system.observed(logits.double()).cpu().numpy()
+    return np.asarray(shown[:, np.arange(len(y)), y])
+
+
+def logit_confidence(logits: Array, y: Array) -> Array:
+    """Logit-scaled confidence log(p_y / (1 - p_y)), [R, n], of logits [R, n, C] and labels [n].
+
+    Computed in float64 as the true logit minus the log-sum-exp of the others: no probability is
+    formed, so nothing saturates.
+
+    Reference: Carlini et al. 2022, arXiv 2112.03570, section IV.B (stable form of Eq. 4).
+    """
+    logits = logits.astype(np.float64)
+    index = np.broadcast_to(y[None, :, None], (*logits.shape[:2], 1))
+    true = np.take_along_axis(logits, index, axis=2)[..., 0]
+    others = logits.copy()
+    np.put_along_axis(others, index, -np.inf, axis=2)
+    largest = others.max(axis=2)
+    return np.asarray(true - largest - np.log(np.exp(others - largest[..., None]).sum(axis=2)))
+
+
+def losses(phi: Array) -> Array:
+    """Cross-entropy of the true label from its logit-scaled confidence: log(1 + exp(-phi))."""
+    return np.logaddexp(0.0, -phi)
