@@ -85,6 +85,7 @@ class Row(Strict):
 
     intervention: str
     operating_point: dict[str, Scalar] = Field(default_factory=dict)
+    dose: str | None = None
     contrast: ContrastKind
 
 
@@ -124,6 +125,7 @@ class TableFile(Strict):
     """The file."""
 
     name: str
+    version: int = 1
     description: str
     utility: Measure
     floor: Floor
@@ -142,7 +144,8 @@ class Cell(Strict):
     """The intervention whose arm stands in for the baseline; None: the baseline."""
     operating_point: dict[str, Scalar]
     dose: str | None
-    """What is varied to see how the effect grows: a parameter of the method."""
+    """What is varied to see how the effect grows: a parameter of this method, or of another
+    (`method.parameter`)."""
     contrast: ContrastKind
     expected: Expected
     references: tuple[str, ...]
@@ -150,6 +153,12 @@ class Cell(Strict):
     needs: str | None
     column: Column | None
     """What is measured; None where the cell needs something first."""
+
+    @property
+    def dosed(self) -> tuple[str, ...]:
+        """The methods whose arms make the dose curve."""
+        other = self.dose.rpartition(".")[0] if self.dose else ""
+        return (self.intervention, other) if other else (self.intervention,)
 
     def measure(self, binary: bool) -> Measure | None:
         """What is measured on a task, or None."""
@@ -165,6 +174,8 @@ class Table(Strict):
     """A registered table: 25 cells, the columns on their own, utility and its floor."""
 
     name: str
+    version: int
+    """Grows with every change of what a cell measures."""
     description: str
     utility: Measure
     floor: Floor
@@ -198,6 +209,7 @@ def parse_table(data: Any, origin: str) -> Table:
         raise ConfigError([f"table {origin}: {p}" for p in problems])
     return Table(
         name=file.name,
+        version=file.version,
         description=file.description,
         utility=file.utility,
         floor=file.floor,
@@ -256,7 +268,7 @@ def _resolve(file: TableFile, source: Aspect, target: Aspect) -> Cell:
         intervention=entry.intervention or row.intervention,
         reference=entry.reference,
         operating_point=point,
-        dose=entry.dose,
+        dose=entry.dose or (row.dose if entry.intervention is None else None),
         contrast=entry.contrast or row.contrast,
         expected=entry.expected,
         references=entry.references,

@@ -96,7 +96,8 @@ class _Summary:
         if isinstance(arm, Verdict):
             beside = self.of.beside(None, measure, point)
             return replace(_without(blank, arm), secondary=beside)
-        same = [a for a in self.group.alone(blank.intervention) if a.regime == measure.regime]
+        dosed = blank.registered.dosed if blank.registered else (blank.intervention,)
+        same = [a for i in dosed for a in self.group.alone(i) if a.regime == measure.regime]
         filled = replace(
             blank,
             estimate=self.of.raw(arm, measure, reference),

@@ -14,7 +14,7 @@ from trustbench.records import (
 )
 from trustbench.summary.registry import load_table
 
-TABLE_FILE = Path(__file__).resolve().parents[3] / "conf" / "table" / "cresswell.yaml"
+TABLE_FILE = Path(__file__).with_name("cresswell.yaml")
 CRESSWELL = load_table(TABLE_FILE)
 R = 16
 DIGITS = tuple(map(str, range(10)))
