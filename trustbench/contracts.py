@@ -26,7 +26,15 @@ from trustbench.problem import (
     StructuralCausalModel,
 )
 from trustbench.seeding import Streams
-from trustbench.system import CHANNELS, Fact, Forward, System
+from trustbench.system import (
+    CHANNELS,
+    Explainer,
+    Fact,
+    Forward,
+    Intervals,
+    SetPredictor,
+    System,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +49,12 @@ __all__ = [
     "DataCard",
     "Dataset",
     "Evaluator",
+    "Explainer",
     "Fact",
     "Feature",
     "Forward",
     "GradientRule",
+    "Intervals",
     "Intervention",
     "Measured",
     "Measurement",
@@ -52,6 +62,7 @@ __all__ = [
     "Plugin",
     "Problem",
     "Schedule",
+    "SetPredictor",
     "SplitName",
     "Streams",
     "StructuralCausalModel",
