@@ -1,0 +1,36 @@
+"""Gradient times input released with every prediction."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.contracts import Intervention, System
+from trustbench.explanations import gradients
+from trustbench.explanations.released import release
+from trustbench.explanations.targets import Target
+
+
+@dataclass(frozen=True)
+class GradientInputRelease(Intervention):
+    """The system explains each prediction by gradient times (x - the pool's mean).
+
+    Contributions to first order of each column to the `target` of the predicted class. Nothing
+    is retrained; no random numbers.
+
+    Reference: Shrikumar et al. 2016, arXiv 1605.01713, section 2.
+    """
+
+    target: Target = "probability"
+
+    aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reference: ClassVar[str] = "Shrikumar et al. 2016, arXiv 1605.01713"
+
+    def deploy(self, system: System) -> System:
+        """The system with `explainer` open."""
+
+        def explain(X: Tensor, _: int) -> Tensor:
+            return gradients.gradient_x_input(system, X, self.target)
+
+        return release(system, explain, "contributions")
