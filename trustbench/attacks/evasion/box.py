@@ -38,20 +38,20 @@ class ThreatModel:
     A perturbation delta is measured per column in units of `weight` (scale x mutable): `linf`
     bounds max |delta_j / weight_j| and `l2` bounds the Euclidean norm of delta / weight. Columns
     of weight 0 never change. A clean value that already lies outside the box is not moved by
-    the clipping; it may only not go further out.
+    the clipping; it may only not go further out. `epsilon` may be a radius per point, [R, n].
 
     Reference: Croce et al. 2021, arXiv 2010.09670, section 2; Simonetto et al. 2024, arXiv
     2408.07579, section 2 (boxes and immutable columns of tabular data).
     """
 
     norm: Norm
-    epsilon: float
+    epsilon: float | Tensor
     weight: Tensor  # [*shape], >= 0
     lower: Tensor  # [*shape]
     upper: Tensor  # [*shape]
 
     @classmethod
-    def of(cls, problem: Problem, norm: Norm, epsilon: float, like: Tensor) -> Self:
+    def of(cls, problem: Problem, norm: Norm, epsilon: float | Tensor, like: Tensor) -> Self:
         """The threat model of a problem's features, on the device and in the type of `like`."""
         weight, lower, upper = (
             torch.as_tensor(column, dtype=like.dtype, device=like.device).view(problem.shape)
@@ -71,7 +71,7 @@ class ThreatModel:
 
     def bounds(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and highest allowed value of each column, given clean X [..., *shape]."""
-        reach = self.epsilon * self.weight
+        reach = _wide(self.epsilon, self.weight.ndim) * self.weight
         low = torch.maximum(X - reach, torch.minimum(self.lower, X))
         high = torch.minimum(X + reach, torch.maximum(self.upper, X))
         return low, high
@@ -107,6 +107,10 @@ class ThreatModel:
             return self.weight * gradient.sign()
         return self.weight * _unit(self.weight * gradient, self.weight.ndim)
 
+    def step(self, gradient: Tensor, fraction: float | Tensor) -> Tensor:
+        """The move [R, n, *shape] of `fraction` (a number or [R, n]) radii along a gradient."""
+        return _wide(fraction * self.epsilon, self.weight.ndim) * self.steepest(gradient)
+
     def random_point(self, X: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
         """A start [R, n, *shape] drawn uniformly from the ball around X [R, n, *shape], then cut.
 
@@ -114,7 +118,8 @@ class ThreatModel:
         """
         if self.norm == "linf":
             noise = 2 * draw(torch.rand, X, generators) - 1
-            return self.project(X + self.epsilon * self.weight * noise, X)
+            reach = _wide(self.epsilon, self.weight.ndim) * self.weight
+            return self.project(X + reach * noise, X)
         direction = _unit(draw(torch.randn, X, generators) * (self.weight > 0), self.weight.ndim)
         radius = draw(torch.rand, X.flatten(2)[:, :, 0], generators)
         radius = self.epsilon * radius ** (1 / max(1, int((self.weight > 0).sum())))
@@ -162,6 +167,11 @@ def _unit(vector: Tensor, dims: int) -> Tensor:
     flat = flat / flat.abs().amax(-1, keepdim=True).clamp(min=tiny)
     length: Tensor = torch.linalg.vector_norm(flat, dim=-1, keepdim=True)
     return (flat / length.clamp(min=tiny)).view_as(vector)
+
+
+def _wide(values: float | Tensor, dims: int) -> float | Tensor:
+    """A number as it is, numbers per point with `dims` axes appended."""
+    return _last(values, dims) if isinstance(values, Tensor) else values
 
 
 def _last(values: Tensor, dims: int) -> Tensor:

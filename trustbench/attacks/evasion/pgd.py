@@ -12,6 +12,7 @@ from trustbench.attacks.evasion.box import ThreatModel, choose
 from trustbench.contracts import Forward
 
 Loss = Literal["ce", "margin"]
+Objective = Literal[Loss, "dlr", "entropy"]
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -34,7 +35,36 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
     return flat.view(target.shape)
 
 
-LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {"ce": cross_entropy, "margin": margin}
+def difference_of_logits_ratio(logits: Tensor, y: Tensor) -> Tensor:
+    """The margin [...] over the distance from the largest logit to the third: no unit is left.
+
+    Needs three classes; shifting or scaling the logits changes nothing.
+
+    Reference: Croce & Hein 2020, arXiv 2003.01690, Eq. 6.
+
+    >>> difference_of_logits_ratio(torch.tensor([[3.0, 1.0, -1.0]]), torch.tensor([0])).item()
+    -0.5
+    """
+    top = logits.topk(3, dim=-1).values
+    return margin(logits, y) / (top[..., 0] - top[..., 2] + 1e-12)
+
+
+def entropy(logits: Tensor, y: Tensor) -> Tensor:  # noqa: ARG001 one signature
+    """Entropy [...] of the predicted distribution: highest where no label stands out.
+
+    >>> round(entropy(torch.zeros(4), torch.tensor(0)).item(), 4)  # log 4
+    1.3863
+    """
+    log_p = logits.log_softmax(-1)
+    return -(log_p.exp() * log_p).sum(-1)
+
+
+LOSSES: dict[Objective, Callable[[Tensor, Tensor], Tensor]] = {
+    "ce": cross_entropy,
+    "margin": margin,
+    "dlr": difference_of_logits_ratio,
+    "entropy": entropy,
+}
 
 
 @dataclass
@@ -59,7 +89,9 @@ class Worst:
         return self.score >= 0
 
 
-def input_gradient(forward: Forward, X: Tensor, y: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def input_gradient(
+    forward: Forward, X: Tensor, y: Tensor, loss: Objective
+) -> tuple[Tensor, Tensor]:
     """The gradient [R, n, *shape] of the loss in X [R, n, *shape], and the logits [R, n, C].
 
     No parameter's `.grad` is touched: the gradient is taken with respect to X alone.
@@ -79,8 +111,8 @@ def pgd(
     generators: Sequence[torch.Generator],
     *,
     steps: int,
-    loss: Loss,
-    worst_by: Loss = "margin",
+    loss: Objective,
+    worst_by: Objective = "margin",
 ) -> Worst:
     """The worst of all iterates of one PGD run from a random start, and of the clean point.
 
@@ -119,5 +151,4 @@ def ascend(
     bounds: tuple[Tensor, Tensor],
 ) -> Tensor:
     """`current` after one step of `fraction` of the radius along the gradient, projected."""
-    step = fraction * threat.epsilon * threat.steepest(gradient)
-    return threat.project(current + step, X, bounds)
+    return threat.project(current + threat.step(gradient, fraction), X, bounds)

@@ -86,7 +86,7 @@ def explanation_attack(
 def _corner(X: Tensor, threat: ThreatModel, generators: Sequence[torch.Generator]) -> Tensor:
     """X moved by the full radius in a random direction; drawn at each step, needed or not."""
     return threat.random_direction(
-        X, torch.full_like(X.flatten(2)[:, :, 0], threat.epsilon), generators
+        X, torch.zeros_like(X.flatten(2)[:, :, 0]) + threat.epsilon, generators
     )
 
 

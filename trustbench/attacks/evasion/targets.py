@@ -54,9 +54,10 @@ def generators(system: System, *attack: int) -> list[torch.Generator]:
 def in_chunks(
     attack: Callable[[Tensor, Tensor], Worst], X: Tensor, y: Tensor, numbers: int = CHUNK
 ) -> Worst:
-    """`attack` on rows of X [R, n, *shape] and y [n], a bounded number of rows at a time."""
+    """`attack` on rows of X [R, n, *shape] and y [n] or [R, n], so many rows at a time."""
     rows = max(32, numbers // X[0, 0].numel())
     parts: Sequence[Worst] = [
-        attack(x, t) for x, t in zip(torch.split(X, rows, dim=1), torch.split(y, rows), strict=True)
+        attack(x, t)
+        for x, t in zip(torch.split(X, rows, dim=1), torch.split(y, rows, dim=-1), strict=True)
     ]
     return Worst(torch.cat([p.X for p in parts], 1), torch.cat([p.score for p in parts], 1))

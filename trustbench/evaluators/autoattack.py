@@ -1,0 +1,122 @@
+"""Accuracy under two Auto-PGD attacks and Square search: the worst case per point."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.attacks.evasion.apgd import apgd
+from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.pgd import Objective, margin
+from trustbench.attacks.evasion.square import square
+from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+
+APGD_STREAM: dict[Objective, int] = {"ce": 31, "dlr": 32, "margin": 32}
+SQUARE_STREAM = 33
+
+
+@dataclass(frozen=True)
+class AutoAttack(Evaluator):
+    """`racc_autoattack`: points that stay correct under APGD-CE, APGD-DLR and Square.
+
+    With two classes the DLR loss is not defined and the logit margin takes its place. Against
+    the published ensemble, the targeted APGD and FAB are left out, and Square makes `queries`
+    instead of 5,000 queries. Group-wise over groups with at least `min_group` points.
+
+    `points`: at most so many rows of the test split. `steps`, `restarts`: of each APGD attack.
+
+    Reference: Croce & Hein 2020, arXiv 2003.01690, sections 3 to 5.
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 100
+    restarts: Annotated[int, Field(ge=1)] = 1
+    queries: Annotated[int, Field(ge=1)] = 500
+    points: Annotated[int, Field(ge=1)] = 150
+    min_group: Annotated[int, Field(ge=1)] = 10
+
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that no column may be perturbed."""
+        if attackable(system.problem):
+            return None
+        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+
+    def measure(self, system: System) -> Measured:
+        """`racc_autoattack` first; then each attack alone, and groups."""
+        at = targets(system, self.points)
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        second: Objective = "margin" if system.problem.binary else "dlr"
+        survives = {
+            "apgd_ce": self._apgd(system, at, threat, "ce"),
+            f"apgd_{second}": self._apgd(system, at, threat, second),
+            "square": self._square(system, at, threat),
+        }
+        robust = torch.stack(list(survives.values())).all(0).cpu().numpy()
+        correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
+        n = len(at.y)
+        groups, missing = self._groups(robust, at.group)
+        return Measured(
+            measurements=(
+                _share("racc_autoattack", robust.mean(1), n),
+                *(_share(name, values, n) for name, values in groups.items()),
+                *(
+                    _share(f"racc_{name}", kept.double().mean(1).cpu().numpy(), n, diagnostic=True)
+                    for name, kept in survives.items()
+                ),
+                _share("acc", correct.mean(1), n, diagnostic=True),
+            ),
+            arrays={"robust": robust},
+            facts={"norm": self.norm, "epsilon": self.epsilon, "second_loss": second},
+            missing=missing,
+        )
+
+    def _apgd(self, system: System, at: Targets, threat: ThreatModel, loss: Objective) -> Tensor:
+        """Which points survive every restart: bool [R, n]."""
+        survives = torch.ones_like(at.X.flatten(2)[:, :, 0], dtype=torch.bool)
+        for restart in range(self.restarts):
+            attack = partial(
+                apgd,
+                system.forward,
+                threat=threat,
+                generators=generators(system, APGD_STREAM[loss], restart),
+                steps=self.steps,
+                loss=loss,
+            )
+            survives = survives & ~in_chunks(attack, at.X, at.y).fooled
+        return survives
+
+    def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
+        """Which points survive the gradient-free search: bool [R, n]."""
+        attack = partial(
+            square,
+            system.forward,
+            threat=threat,
+            generators=generators(system, SQUARE_STREAM),
+            queries=self.queries,
+        )
+        return ~in_chunks(attack, at.X, at.y).fooled
+
+    def _groups(self, robust: Array, group: Array) -> tuple[dict[str, Array], dict[str, str]]:
+        """Robust accuracy of the worst group and the gap between groups."""
+        large = [g for g in np.unique(group) if (group == g).sum() >= self.min_group]
+        names = ("worst_group_racc_autoattack", "racc_gap_autoattack")
+        if len(large) < 2:
+            return {}, dict.fromkeys(names, f"needs two groups with {self.min_group} points each")
+        rates = np.stack([robust[:, group == g].mean(1) for g in large])
+        return dict(zip(names, (rates.min(0), rates.max(0) - rates.min(0)), strict=True)), {}
+
+
+def _share(name: str, values: Array, n: int, *, diagnostic: bool = False) -> Measurement:
+    better = "gap" not in name
+    return Measurement(name, values, better, "fraction", n, 0.0, 1.0, diagnostic)

@@ -1,0 +1,145 @@
+"""How far each point is from being misclassified: the smallest radius at which PGD flips it."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.minimal import at_radii, minimal_radius
+from trustbench.attacks.evasion.pgd import Loss, margin, pgd
+from trustbench.attacks.evasion.targets import CHUNK, ROWS, generators, targets
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.groups import means
+
+STREAM = 30
+CENSORED = 1.25  # a point that no attack flips counts as this many times the largest radius
+
+
+@dataclass(frozen=True)
+class Margin(Evaluator):
+    """The smallest radius at which PGD flips each correctly classified point.
+
+    `mean_epsilon` and `median_epsilon` are over correctly classified rows, right-censored at 1.25
+    times the largest radius of `grid`; `mean_epsilon_all` counts misclassified rows as 0, so that
+    no arm gains by getting hard rows wrong. `epsilon_gap` and `epsilon_worst_group` compare the
+    mean over groups with at least `min_group` points, `epsilon_class_gap` over true classes.
+    Each radius is one at which the attack succeeded: an upper bound of the true distance.
+
+    `points`: at most so many rows of the test split. `steps`, `loss`: of each PGD attack.
+    `bisections`: halvings of the interval between two radii of the grid.
+
+    Reference: Tran et al. 2024, arXiv 2211.11835 (distance to the decision boundary and
+    fairness); Nanda et al. 2021, arXiv 2006.12621, section 3 (its gap between groups).
+    """
+
+    norm: Norm = "linf"
+    grid: Annotated[tuple[float, ...], Field(min_length=2)] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+    bisections: Annotated[int, Field(ge=0)] = 3
+    steps: Annotated[int, Field(ge=1)] = 20
+    loss: Loss = "margin"
+    points: Annotated[int, Field(ge=1)] = 200
+    min_group: Annotated[int, Field(ge=1)] = 10
+
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Tran et al. 2024, arXiv 2211.11835"
+
+    def __post_init__(self) -> None:
+        if list(self.grid) != sorted(set(self.grid)) or self.grid[0] <= 0:
+            raise ValueError(f"grid is {self.grid}; give increasing radii above 0")
+
+    def supports(self, system: System) -> str | None:
+        """None, or that no column may be perturbed."""
+        if attackable(system.problem):
+            return None
+        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+
+    def measure(self, system: System) -> Measured:
+        """`mean_epsilon` first; then its other summaries, groups, and the censored share."""
+        at = targets(system, self.points)
+        correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
+        radius, found = (t.double().cpu().numpy() for t in self._search(system, at.X, at.y))
+        radius = np.where(found > 0, radius, CENSORED * self.grid[-1])
+        every = np.where(correct, radius, 0.0)
+        if not correct.any(axis=1).all():
+            reason = "a replicate has no correct point to measure a distance from"
+            return Measured(
+                (self._one("mean_epsilon_all", every.mean(1), len(at.y)),),
+                missing=dict.fromkeys(("mean_epsilon", "median_epsilon"), reason),
+            )
+        least = int(correct.sum(1).min())
+        censored = (correct & (found == 0)).sum(1) / correct.sum(1)
+        summaries = {
+            "mean_epsilon": _mean(every, correct),
+            "median_epsilon": np.array(
+                [np.median(r[c]) for r, c in zip(radius, correct, strict=True)]
+            ),
+        }
+        gaps, missing = self._gaps(every, correct, at.group, at.y.cpu().numpy())
+        return Measured(
+            measurements=(
+                *(self._one(name, v, least) for name, v in (summaries | gaps).items()),
+                self._one("mean_epsilon_all", every.mean(1), len(at.y)),
+                Measurement("censored", censored, True, "fraction", least, 0.0, 1.0, True),
+            ),
+            arrays={"epsilon": every},
+            facts={"norm": self.norm, "largest": self.grid[-1], "loss": self.loss},
+            missing=missing,
+        )
+
+    def _search(self, system: System, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Radii and whether any was found, [R, n], a bounded number of rows at a time."""
+        threat = ThreatModel.of(system.problem, self.norm, self.grid[-1], X)
+        rows = max(32, CHUNK // X[0, 0].numel())
+        parts = []
+        for x, t in zip(torch.split(X, rows, dim=1), torch.split(y, rows), strict=True):
+            fooled = partial(self._fooled, system, x, t, threat)
+            like = x.flatten(2)[:, :, 0]
+            parts.append(minimal_radius(fooled, self.grid, like, self.bisections))
+        return torch.cat([p[0] for p in parts], 1), torch.cat([p[1] for p in parts], 1)
+
+    def _fooled(
+        self, system: System, X: Tensor, y: Tensor, threat: ThreatModel, radii: Tensor
+    ) -> Tensor:
+        """Which points [R, n] one PGD run fools, each within its own radius."""
+        chance = generators(system, STREAM)
+        ball = at_radii(threat, radii)
+        run = pgd(system.forward, X, y, ball, chance, steps=self.steps, loss=self.loss)
+        return run.fooled
+
+    def _gaps(
+        self, every: Array, correct: Array, group: Array, y: Array
+    ) -> tuple[dict[str, Array], dict[str, str]]:
+        """Means compared over groups and over classes, and why a comparison is left out."""
+        found: dict[str, Array] = {}
+        missing: dict[str, str] = {}
+        for names, of in ((("epsilon_gap", "epsilon_worst_group"), group), (_CLASSES, y)):
+            size, right = np.bincount(of), means(correct, of, of.max() + 1)
+            kept = (size >= self.min_group) & (np.nan_to_num(right).min(axis=0) > 0)
+            if kept.sum() < 2:
+                reason = f"needs two with {self.min_group} points and a correct one in each model"
+                missing |= dict.fromkeys(names, reason)
+                continue
+            mean = (means(every, of, of.max() + 1)[:, kept]) / right[:, kept]
+            found[names[0]] = mean.max(1) - mean.min(1)
+            if len(names) > 1:
+                found[names[1]] = mean.min(1)
+        return found, missing
+
+    def _one(self, name: str, values: Array, n: int) -> Measurement:
+        better = not name.endswith("gap")
+        return Measurement(name, values, better, "radius", n, 0.0, CENSORED * self.grid[-1])
+
+
+_CLASSES = ("epsilon_class_gap",)
+
+
+def _mean(values: Array, rows: Array) -> Array:
+    """Mean [R] of values [R, n] over rows [R, n], where values are 0 outside of them."""
+    return np.asarray(values.sum(1) / rows.sum(1))
