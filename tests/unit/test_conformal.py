@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from tests.conftest import make_problem, make_system
 from trustbench import conformal
+from trustbench.conformal import quantiles, split
 
 
 class Wrapped(ClassifierMixin, BaseEstimator):
@@ -56,9 +57,8 @@ def mapie_sets(system, r, score, alpha, **kwargs):
 
 
 def our_sets(system, score, alpha):
-    return conformal.set_predictor(system, score, alpha)(
-        system.tensor(system.problem.rows("test")[0])
-    ).numpy()
+    X, _, group = system.problem.rows("test")
+    return conformal.set_predictor(system, score, alpha)(system.tensor(X), group).numpy()
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.1, 0.3])
@@ -76,7 +76,7 @@ def shared_uniforms(monkeypatch):
         draws = np.random.RandomState(7).uniform(size=n)
         return torch.as_tensor(1 - draws).expand(system.replicates, n)
 
-    monkeypatch.setattr(conformal, "uniforms", uniforms)
+    monkeypatch.setattr(split, "uniforms", uniforms)
 
 
 def randomised(system, r, alpha):
@@ -88,14 +88,14 @@ def test_aps_sets_equal_mapie_on_the_same_random_numbers(hard, alpha, shared_uni
     ours = our_sets(hard, "aps", alpha)
     for r in range(2):
         assert (ours[r] == randomised(hard, r, alpha)).all()
-    right = conformal.uniforms
-    monkeypatch.setattr(conformal, "uniforms", lambda *args: 0.99 * right(*args))
+    right = split.uniforms
+    monkeypatch.setattr(split, "uniforms", lambda *args: 0.99 * right(*args))
     assert (our_sets(hard, "aps", alpha)[0] != randomised(hard, 0, alpha)).any()
 
 
 def test_one_rank_off_is_seen(hard, monkeypatch):
-    right = conformal.rank
-    monkeypatch.setattr(conformal, "rank", lambda n, alpha: right(n, alpha) - 1)
+    right = quantiles.rank
+    monkeypatch.setattr(quantiles, "rank", lambda n, alpha: right(n, alpha) - 1)
     assert (our_sets(hard, "lac", 0.1)[0] != mapie_sets(hard, 0, LACConformityScore(), 0.1)).any()
 
 
@@ -160,7 +160,8 @@ def test_u_belongs_to_the_position_and_the_replicate(hard):
 def test_rows_given_per_replicate_get_the_same_sets(hard):
     X = hard.tensor(hard.problem.rows("test")[0][:50])
     predict = conformal.set_predictor(hard, "aps", 0.1)
-    assert torch.equal(predict(X), predict(X.expand(2, *X.shape)))
+    group = np.zeros(50, dtype=np.int64)
+    assert torch.equal(predict(X, group), predict(X.expand(2, *X.shape), group))
 
 
 def test_covered_and_sizes_by_hand():

@@ -12,6 +12,9 @@ from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.groups import gap, means, permuted, sizes
 
+# Third index of the `controls` streams, whose first permutations are those of the sizes.
+AID_STREAM = 40
+
 
 @dataclass(frozen=True)
 class SetSizeGap(Evaluator):
@@ -22,12 +25,19 @@ class SetSizeGap(Evaluator):
     of `permutations`), which is what chance alone gives; `singleton_gap_<score>`;
     `coverage_gap_<score>` (Eq. 9). Groups of fewer than `min_group` test rows are left out.
 
-    Reference: Cresswell et al. 2025, arXiv 2410.01888 (set size); Cresswell 2025, Eq. 9.
+    `aid_gap_<score>` is the gap in what sets do for a simulated user, who answers with a label
+    drawn evenly from the set, and without one from all C labels (also where the set is empty).
+    A group gains E[1[y in set] / |set|] - 1 / C in accuracy; the gap is the largest difference
+    of gains between two groups. `aid_gap_<score>_permuted` is its chance level.
+
+    Reference: Cresswell et al. 2025, arXiv 2410.01888 (set size; gains of users, whom the
+    simulated one replaces); Cresswell 2025, Eq. 9.
     """
 
     min_group: Annotated[int, Field(ge=1)] = 20
     permutations: Annotated[int, Field(ge=20)] = 50
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
@@ -41,7 +51,7 @@ class SetSizeGap(Evaluator):
         return None
 
     def measure(self, system: System) -> Measured:
-        """Four measurements per released score."""
+        """Six measurements per released score."""
         X, y, group = system.problem.rows("test")
         keep = self._kept(system)
         rows = keep[group]
@@ -75,17 +85,33 @@ class SetSizeGap(Evaluator):
         def spread(values: Array) -> Array:
             return gap(means(values, group, present[-1] + 1)[..., present])
 
+        def by_chance(values: Array, *index: int) -> Array:
+            rngs = (system.streams.numpy("controls", r, *index) for r in range(len(values)))
+            pairs = zip(values, rngs, strict=True)
+            return np.array([permuted(spread, row, rng, self.permutations) for row, rng in pairs])
+
         n, classes = len(group), float(len(system.problem.classes))
-        null = np.array(
-            [
-                permuted(spread, row, system.streams.numpy("controls", r), self.permutations)
-                for r, row in enumerate(size)
-            ]
-        )
+        aided = accuracy_with_aid(size, cover, len(system.problem.classes))
         yield _gap(f"gap_{score}", spread(size), "labels", n, classes)
+        null = by_chance(size)
         yield _gap(f"gap_{score}_permuted", null, "labels", n, classes, diagnostic=True)
         yield _gap(f"singleton_gap_{score}", spread(size == 1), "fraction", n, 1.0)
         yield _gap(f"coverage_gap_{score}", spread(cover), "fraction", n, 1.0)
+        yield _gap(f"aid_gap_{score}", spread(aided), "accuracy", n, 1.0)
+        null = by_chance(aided, AID_STREAM)
+        yield _gap(f"aid_gap_{score}_permuted", null, "accuracy", n, 1.0, diagnostic=True)
+
+
+def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:
+    """Chance that a user is right who draws a label evenly from the set: [R, n].
+
+    An empty set is no aid: the user draws from all `classes` labels.
+
+    >>> size, cover = np.array([[1.0, 2.0, 2.0, 0.0]]), np.array([[1.0, 1.0, 0.0, 0.0]])
+    >>> accuracy_with_aid(size, cover, 4).tolist()
+    [[1.0, 0.5, 0.0, 0.25]]
+    """
+    return np.where(size > 0, cover / np.maximum(size, 1), 1 / classes)
 
 
 def _gap(

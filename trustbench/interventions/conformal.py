@@ -1,35 +1,32 @@
 """Prediction sets released with every prediction."""
 
-from dataclasses import dataclass, replace
-from typing import Annotated, ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
-from pydantic import Field
+from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.conformal import Score, set_predictor
-from trustbench.contracts import Intervention, System
+from trustbench.conformal import CalibrationScores, ReleasedScores, thresholds
+from trustbench.contracts import Fact, System
 
 
 @dataclass(frozen=True)
-class SplitConformalSets(Intervention):
+class SplitConformalSets(ReleasedScores):
     """Canonical row U: split conformal sets of 1 - `alpha` coverage. Nothing is retrained.
 
-    Each replicate calibrates on its own rows; one set predictor per name in `scores`.
+    Each replicate calibrates on its own rows (`rows`: only on the first so many); one set
+    predictor per name in `scores`.
 
     Reference: Romano et al. 2020, arXiv 2006.02544 (APS); Sadinle et al. 2019, arXiv 1609.00451
     (LAC).
     """
 
-    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    scores: Annotated[tuple[Score, ...], Field(min_length=1)] = ("aps", "lac")
-
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 2006.02544"
-    dose: ClassVar[tuple[str, ...]] = ("alpha",)
 
-    def deploy(self, system: System) -> System:
-        """The system with a set predictor for each score."""
-        predictors = dict(system.set_predictors)
-        for score in self.scores:
-            predictors[score] = set_predictor(system, score, self.alpha)
-        return replace(system, set_predictors=predictors)
+    def thresholds(
+        self, system: System, own: CalibrationScores, score: str
+    ) -> tuple[Tensor, Mapping[str, Fact]]:
+        """One threshold for all groups and labels."""
+        return thresholds(own.true, self.alpha)[:, None, None], {}

@@ -37,7 +37,14 @@ def test_gaps_are_those_of_the_sets_made(five):
     first = sets_of_size(group + 1, y, 5)
     second = np.where((group == 4)[:, None], sets_of_size(1 + 0 * y, y, 5, covering=False), first)
     found = named(SetSizeGap().measure(releasing(system, np.stack([first, second]))))
-    assert list(found) == ["gap_aps", "gap_aps_permuted", "singleton_gap_aps", "coverage_gap_aps"]
+    assert list(found) == [
+        "gap_aps",
+        "gap_aps_permuted",
+        "singleton_gap_aps",
+        "coverage_gap_aps",
+        "aid_gap_aps",
+        "aid_gap_aps_permuted",
+    ]
     assert found["gap_aps"].tolist() == [4.0, 3.0]
     assert found["singleton_gap_aps"].tolist() == [1.0, 1.0]
     assert found["coverage_gap_aps"].tolist() == [0.0, 1.0]
@@ -70,8 +77,10 @@ def test_every_released_score_is_measured_and_nulls_are_diagnostic(five):
         set_predictors={s: lambda X, group: torch.as_tensor(sets) for s in "ab"},
     )
     measurements = SetSizeGap().measure(both).measurements
-    assert [m.name for m in measurements if m.diagnostic] == ["gap_a_permuted", "gap_b_permuted"]
-    assert len(measurements) == 8
+    assert [m.name for m in measurements if m.diagnostic] == [
+        f"{kind}_{score}_permuted" for score in "ab" for kind in ("gap", "aid_gap")
+    ]
+    assert len(measurements) == 12
 
 
 def test_small_groups_are_left_out(five):

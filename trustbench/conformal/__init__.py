@@ -1,0 +1,57 @@
+"""Conformal prediction sets of every replicate: scores, thresholds, coverage."""
+
+from trustbench.conformal.coverage import (
+    Band,
+    Variation,
+    coverage_band,
+    coverage_variation,
+    covered,
+    set_sizes,
+)
+from trustbench.conformal.quantiles import by_category, rank, thresholds
+from trustbench.conformal.release import ReleasedScores, ReleasedSets, listed
+from trustbench.conformal.scores import SCORES, Score, ScoreFunction, aps, lac, raps, saps
+from trustbench.conformal.split import (
+    CALIBRATING,
+    PREDICTING,
+    REDRAWING,
+    CalibrationScores,
+    SplitConformal,
+    calibrate,
+    calibration_scores,
+    predictor,
+    set_predictor,
+    uniforms,
+)
+
+__all__ = [
+    "CALIBRATING",
+    "PREDICTING",
+    "REDRAWING",
+    "SCORES",
+    "Band",
+    "CalibrationScores",
+    "ReleasedScores",
+    "ReleasedSets",
+    "Score",
+    "ScoreFunction",
+    "SplitConformal",
+    "Variation",
+    "aps",
+    "by_category",
+    "calibrate",
+    "calibration_scores",
+    "coverage_band",
+    "coverage_variation",
+    "covered",
+    "lac",
+    "listed",
+    "predictor",
+    "rank",
+    "raps",
+    "saps",
+    "set_predictor",
+    "set_sizes",
+    "thresholds",
+    "uniforms",
+]

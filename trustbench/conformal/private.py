@@ -1,0 +1,62 @@
+"""A differentially private calibration threshold, by the exponential mechanism."""
+
+import math
+
+import numpy as np
+
+from trustbench.contracts import Array
+
+
+def level(n: int, alpha: float, epsilon: float, gamma: float, bins: int) -> float:
+    """The quantile aimed at: 1 - alpha, raised to pay for the noise. May exceed 1.
+
+    (n + 1)(1 - alpha) / (n (1 - gamma alpha)) + 2 / (epsilon n) log(bins / (gamma alpha)).
+    Coverage is then at least 1 - alpha, over the noise too: the mechanism falls short by more
+    than the second term with probability gamma alpha at most.
+
+    Reference: Angelopoulos et al. 2022, arXiv 2102.06202, section 3.
+
+    >>> round(level(800, 0.1, epsilon=8.0, gamma=0.05, bins=1000), 3)
+    0.909
+    """
+    raised = (n + 1) * (1 - alpha) / (n * (1 - gamma * alpha))
+    return raised + 2 / (epsilon * n) * math.log(bins / (gamma * alpha))
+
+
+def candidates(bins: int) -> Array:
+    """The thresholds 1/bins, ..., 1 that are chosen from; the last is infinite (scores <= 1)."""
+    edges = np.arange(1, bins + 1) / bins
+    edges[-1] = np.inf
+    return edges
+
+
+def log_probabilities(scores: Array, quantile: float, epsilon: float, bins: int) -> Array:
+    """The log-probability of choosing each candidate [bins], given scores [n] in [0, 1].
+
+    Scores are rounded up to candidates b. With w = max(#(s < b) / q, #(s > b) / (1 - q)), a
+    candidate is drawn with probability proportional to exp(-epsilon min(q, 1 - q) w / 2).
+
+    Replacing one row changes a count by at most 1 and w by at most 1 / min(q, 1 - q), so that
+    the draw is epsilon-differentially private. The scale uses the raised level q: with alpha in
+    place of 1 - q, which is larger, the ratio of two probabilities can exceed e^epsilon.
+
+    Reference: McSherry and Talwar 2007, "Mechanism design via differential privacy", Theorem 6;
+    Angelopoulos et al. 2022, arXiv 2102.06202, section 3 (w).
+    """
+    above = len(scores) - np.searchsorted(np.sort(scores), candidates(bins), side="right")
+    # Rounded up, a score is below b_j if it is at most b_(j-1).
+    below = len(scores) - np.concatenate([[len(scores)], above[:-1]])
+    w = np.maximum(below / quantile, above / (1 - quantile))
+    logits = -epsilon * min(quantile, 1 - quantile) * w / 2
+    return np.asarray(logits - np.logaddexp.reduce(logits))
+
+
+def threshold(
+    scores: Array, alpha: float, epsilon: float, gamma: float, bins: int, rng: np.random.Generator
+) -> float:
+    """One private threshold for scores [n]; infinite, without reading them, if n is too small."""
+    quantile = level(len(scores), alpha, epsilon, gamma, bins)
+    if quantile >= 1:
+        return math.inf
+    p = np.exp(log_probabilities(scores, quantile, epsilon, bins))
+    return float(rng.choice(candidates(bins), p=p / p.sum()))

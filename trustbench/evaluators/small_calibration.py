@@ -1,0 +1,143 @@
+"""What fewer calibration rows do to prediction sets, with one threshold and with one a group."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from trustbench import conformal
+from trustbench.aspects import Aspect
+from trustbench.conformal.redraws import Redraw, Rows, evaluate, redraw
+from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+
+# First index of the `calibration` streams, which the calibration rows of replicate r draw at r
+# alone: the rows of a small set are those of every replicate.
+STREAM = -2
+BY_SCORE = (
+    "marginal_size",
+    "mondrian_size",
+    "marginal_coverage_gap",
+    "mondrian_coverage_gap",
+)
+OVERALL = ("coverage_sd", "breach", "mondrian_coverage_sd", "mondrian_breach")
+
+
+@dataclass(frozen=True)
+class SmallCalibration(Evaluator):
+    """Sets calibrated on few rows, drawn `draws` times, for each number of rows in `sizes`.
+
+    Each draw takes n rows at random from the calibration pool and the test split together; the
+    others are its test rows. So every draw is a fair split, and what marginal sets do is known:
+    covered rows are Beta-binomial, whatever the model. All replicates share the draws.
+
+    For each n: `coverage_sd_<n>` and `breach_<n>`, the standard deviation of coverage over
+    draws and P(coverage < 1 - `alpha`), of marginal sets, and `mondrian_*` of sets with a
+    threshold for each group; all for the first of `scores` (their theory is in the facts, as
+    `coverage_sd_expected_<n>` and `breach_expected_<n>`). For each score and n: the mean size
+    (`marginal_size_<score>_<n>`, `mondrian_size_<score>_<n>`) and the mean over draws of the
+    coverage gap between groups of at least `min_group` rows (`marginal_coverage_gap_*`,
+    `mondrian_coverage_gap_*`). A group without enough calibration rows for a threshold gets
+    all labels.
+
+    Reference: Romano et al. 2020, arXiv 1908.05428; Angelopoulos and Bates 2021, arXiv
+    2107.07511, section 3.2 and appendix C.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    scores: Annotated[tuple[conformal.Score, ...], Field(min_length=1)] = ("aps", "lac")
+    sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (
+        100,
+        1000,
+        4000,
+    )
+    draws: Annotated[int, Field(ge=2)] = 100
+    min_group: Annotated[int, Field(ge=1)] = 20
+
+    aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that even the smallest set does not fit."""
+        pool = len(system.problem.splits["calibration"])
+        if min(self.sizes) > pool:
+            return f"the calibration pool has {pool} rows, fewer than sizes={list(self.sizes)}"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """Four measurements for each size, and four for each score and size that fit."""
+        pool = len(system.problem.splits["calibration"])
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        facts: dict[str, Fact] = {"alpha": self.alpha, "draws": self.draws, "score": self.scores[0]}
+        rows = {score: _rows(system, score) for score in self.scores}
+        for n in dict.fromkeys(self.sizes):
+            if n > pool:
+                reason = f"{n} is more than the {pool} rows of the calibration pool"
+                missing |= dict.fromkeys(self._names(n), reason)
+                continue
+            some = rows[self.scores[0]][0]
+            draws = [
+                system.streams.numpy("calibration", STREAM, n, d).choice(
+                    len(some.group), size=n, replace=False
+                )
+                for d in range(self.draws)
+            ]
+            chosen = redraw(np.stack(draws), some.group, self.min_group)
+            found += self._measured(rows, chosen, n, len(system.problem.classes))
+            if not chosen.comparable:
+                reason = f"needs 2 groups of {self.min_group} rows in every draw"
+                gaps = [name for name in self._names(n) if "coverage_gap" in name]
+                missing |= dict.fromkeys(gaps, reason)
+            left = len(some.group) - n
+            theory = conformal.coverage_variation(n, left, self.alpha)
+            facts |= {f"coverage_sd_expected_{n}": theory.sd, f"breach_expected_{n}": theory.breach}
+        return Measured(tuple(found), facts=facts, missing=missing)
+
+    def _names(self, n: int) -> list[str]:
+        by_score = [f"{name}_{score}_{n}" for score in self.scores for name in BY_SCORE]
+        return [*(f"{name}_{n}" for name in OVERALL), *by_score]
+
+    def _measured(
+        self, rows: dict[conformal.Score, list[Rows]], chosen: Redraw, n: int, classes: int
+    ) -> Iterator[Measurement]:
+        for score, replicates in rows.items():
+            each = [evaluate(own, chosen, self.alpha) for own in replicates]
+            kinds = {
+                "marginal": [e.marginal for e in each],
+                "mondrian": [e.mondrian for e in each],
+            }
+            left = len(replicates[0].group) - n
+            if score == self.scores[0]:
+                for prefix, kind in (("", "marginal"), ("mondrian_", "mondrian")):
+                    coverage = np.stack([k.coverage for k in kinds[kind]])  # [R, draws]
+                    # 1e-12: exactly 1 - alpha is no breach.
+                    breach = (coverage < 1 - self.alpha - 1e-12).mean(axis=1)
+                    sd = coverage.std(axis=1, ddof=1)
+                    yield _lower(f"{prefix}coverage_sd_{n}", sd, left)
+                    yield _lower(f"{prefix}breach_{n}", breach, left)
+            for name, outcomes in kinds.items():
+                size = np.array([o.size.mean() for o in outcomes])
+                gap = np.array([o.coverage_gap.mean() for o in outcomes])
+                yield _lower(f"{name}_size_{score}_{n}", size, left, "labels", float(classes))
+                if chosen.comparable:
+                    yield _lower(f"{name}_coverage_gap_{score}_{n}", gap, left)
+
+
+def _rows(system: System, score: conformal.Score) -> list[Rows]:
+    """The scores of all rows that can be drawn, of each replicate."""
+    problem = system.problem
+    both = np.concatenate([problem.splits["calibration"], problem.splits["test"]])
+    logits = torch.cat([system.split_logits("calibration"), system.split_logits("test")], dim=1)
+    u = conformal.uniforms(system, len(both), conformal.REDRAWING)
+    labels = conformal.SCORES[score](logits.double().softmax(-1), u).cpu().numpy()
+    return [Rows(own, problem.y[both], problem.group[both]) for own in labels]
+
+
+def _lower(
+    name: str, values: Array, n: int, unit: str = "fraction", upper: float = 1.0
+) -> Measurement:
+    return Measurement(name, values, False, unit, n, 0.0, upper)

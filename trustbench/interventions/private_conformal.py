@@ -1,0 +1,65 @@
+"""Prediction sets of which the threshold is differentially private."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.conformal import CalibrationScores, ReleasedScores
+from trustbench.conformal.private import level, threshold
+from trustbench.contracts import Fact, System
+
+# Second index of the `dp_noise` streams; training draws at its epochs, from 0 on.
+STREAM = -1
+
+
+@dataclass(frozen=True)
+class PrivateSets(ReleasedScores):
+    """Split conformal sets that protect the calibration rows, by the exponential mechanism.
+
+    The threshold is one of `bins` values in [0, 1], drawn so that replacing a calibration row
+    changes no probability by more than a factor e^`epsilon`. The level that it aims at is
+    raised to pay for the noise (`gamma`: the share of `alpha` that may be lost to it), so that
+    coverage is still at least 1 - `alpha`: privacy costs size. With too few rows every set is
+    full.
+
+    `epsilon` is spent on each score; the fact `quantile_epsilon` is that of all together, by
+    basic composition. It says nothing of the rows that the model was trained on: that is
+    DP-SGD's `epsilon`.
+
+    Reference: Angelopoulos et al. 2022, "Private prediction sets", arXiv 2102.06202.
+    """
+
+    epsilon: Annotated[float, Field(gt=0)] = 8.0
+    gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    bins: Annotated[int, Field(ge=2)] = 1000
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    dose: ClassVar[tuple[str, ...]] = ("epsilon", "alpha", "rows")
+    reference: ClassVar[str] = "Angelopoulos et al. 2022, arXiv 2102.06202"
+
+    def deploy(self, system: System) -> System:
+        """The system with private sets, and the privacy of all of them as a fact."""
+        released = super().deploy(system)
+        spent: dict[str, Fact] = {
+            "quantile_epsilon": self.epsilon * len(self.scores),
+            "quantile_mechanism": "exponential",
+            "quantile_neighbours": "one calibration row replaced",
+        }
+        return replace(released, facts={**released.facts, **spent})
+
+    def thresholds(
+        self, system: System, own: CalibrationScores, score: str
+    ) -> tuple[Tensor, Mapping[str, Fact]]:
+        """One private threshold for all groups and labels, [R, 1, 1]."""
+        found = []
+        for r, true in enumerate(own.true.cpu().numpy()):
+            rng = system.streams.numpy("dp_noise", r, STREAM, self.scores.index(score))
+            found.append(threshold(true, self.alpha, self.epsilon, self.gamma, self.bins, rng))
+        aim = level(own.y.shape[1], self.alpha, self.epsilon, self.gamma, self.bins)
+        value = torch.as_tensor(found, dtype=own.labels.dtype, device=own.labels.device)
+        return value[:, None, None], {"epsilon": self.epsilon, "level": aim}
