@@ -1,0 +1,90 @@
+"""Membership inference on inputs that were attacked first (R -> P)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.attacks import membership as mia
+from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.pgd import pgd
+from trustbench.attacks.evasion.targets import ROWS, generators, in_chunks
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+
+# Random streams: the pool's permutation (evaluators of the test split draw theirs without an
+# index, training from replicates 0, 1, ...) and the attack's, see targets.generators.
+ROWS_STREAM, ATTACK_STREAM = -2, 50
+
+
+@dataclass(frozen=True)
+class AdversarialMembership(Evaluator):
+    """LiRA and the loss attack where every replicate answers on its own adversarial examples.
+
+    A robust model is fitted to the worst inputs around its members, so its answers there may
+    give away more than its answers on them. For each radius the same pool rows are moved by PGD
+    on cross-entropy against each replicate; shadow models answer on their own adversarial
+    examples of a row, by the same recipe as the target. `lira_auc_clean` and `loss_auc_clean`
+    are the attacks on the same rows unmoved, by the same shadows. The accuracies of members and
+    non-members say how far the robust fit generalises.
+
+    `points`: at most so many pool rows.
+
+    Reference: Song, Shokri & Mittal 2019, arXiv 1905.10291, section 3.3.
+    """
+
+    norm: Norm = "linf"
+    radii: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.1, 0.2)
+    steps: Annotated[int, Field(ge=1)] = 10
+    points: Annotated[int, Field(ge=2)] = 600
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that no column may be perturbed, or that there is nobody to tell apart."""
+        if not attackable(system.problem):
+            return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        return mia.no_non_members(system.membership)
+
+    def measure(self, system: System) -> Measured:
+        """`lira_auc_adv_<radius>` and `loss_auc_adv_<radius>` first."""
+        X, y, _ = system.problem.rows("train")
+        rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
+        clean, labels = system.tensor(X[rows]), system.tensor(y[rows])
+        clean = clean.expand(system.replicates, *clean.shape)
+        out = mia.Report(system.membership[:, rows])
+        for radius in self.radii:
+            threat = ThreatModel.of(system.problem, self.norm, radius, clean)
+            # the same random start at every radius, scaled
+            chance = generators(system, ATTACK_STREAM)
+            attack = partial(
+                pgd, system.forward, threat=threat, generators=chance, steps=self.steps,
+                loss="ce", worst_by="ce",
+            )  # fmt: skip
+            moved = in_chunks(attack, clean, labels).X
+            _measure(out, f"adv_{radius:g}", system, moved, y[rows])
+        _measure(out, "clean", system, clean, y[rows])
+        out.facts |= {"norm": self.norm, "steps": self.steps}
+        return out.measured()
+
+
+def _measure(out: mia.Report, name: str, system: System, X: Tensor, y: Array) -> None:
+    """Both attacks on inputs X [R, n, *shape], and the accuracies on members and the others."""
+    logits, member = system.logits(X, ROWS).cpu().numpy(), out.member
+    phi = mia.logit_confidence(logits, y)
+    clean = name == "clean"
+    out.auc(f"lira_auc_{name}", mia.lira(phi, member, online=True), diagnostic=clean)
+    loss = [mia.auc(p, m) for p, m in zip(phi, member, strict=True)]
+    out.add(f"loss_auc_{name}", loss, diagnostic=clean)
+    right = logits.argmax(-1) == y
+    for who, side in (("member", member), ("non_member", ~member)):
+        share = (right & side).sum(1) / np.maximum(side.sum(1), 1)
+        n = int(side.sum(1).min())
+        out.measurements.append(
+            Measurement(f"{who}_acc_{name}", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)
+        )

@@ -1,0 +1,77 @@
+"""What an attacker gains who sees both the model that was replaced and the one that replaced it."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from trustbench.aspects import Aspect
+from trustbench.attacks import membership as mia
+from trustbench.contracts import Array, Evaluator, Measured, System
+
+
+@dataclass(frozen=True)
+class DiscrepancyAttack(Evaluator):
+    """Membership inference with the outputs of the baseline and of this arm (F -> P).
+
+    Both were trained on the same rows, so what the method changed about a row may say whether
+    it was among them. The attack is LiRA on the pair of logit-scaled confidences, their joint
+    covariance learned from the other replicates' pairs: it weighs the difference as the data
+    tell, since members may differ more (Tian et al.) or less between the two models.
+    `fair_only_auc` is the same attack with this arm's outputs alone, the null; `base_only_auc`
+    with the baseline's. `_minority`: within the smallest group that has `min_group` members and
+    non-members in every replicate.
+
+    Of an arm that retrains nothing the two outputs are one, and so are the AUCs.
+
+    Reference: Tian et al. 2024, IJCAI, FD-MIA; as a likelihood ratio after Carlini et al. 2022,
+    arXiv 2112.03570.
+    """
+
+    min_group: Annotated[int, Field(ge=2)] = 10
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Tian et al. 2024, IJCAI (FD-MIA)"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that there is no baseline beside this system, or nobody to tell apart."""
+        if system.baseline is None:
+            return "needs an arm with an intervention: the baseline differs from nothing"
+        return mia.no_non_members(system.membership)
+
+    def measure(self, system: System) -> Measured:
+        """`fd_auc` first, `fair_only_auc` beside it."""
+        assert system.baseline is not None
+        _, _, group = system.problem.rows("train")
+        member = system.membership
+        fair, base = _confidence(system), _confidence(system.baseline())
+        scores = {
+            "fd_auc": mia.joint_lira(np.stack([fair, base], axis=2), member),
+            "fair_only_auc": mia.joint_lira(fair[..., None], member),
+            "base_only_auc": mia.joint_lira(base[..., None], member),
+        }
+        out = mia.Report(member)
+        for name, found in scores.items():
+            out.auc(name, found, diagnostic=name != "fd_auc")
+        names = system.problem.groups
+        usable = scores["fd_auc"].usable
+        large = mia.large_groups(usable, member, group, len(names), self.min_group)
+        for name in ("fd_auc", "fair_only_auc"):
+            if len(large) < 2:
+                out.missing[f"{name}_minority"] = (
+                    f"needs two groups with {self.min_group} members and non-members each"
+                )
+                continue
+            alone = mia.within(scores[name], group == large[-1])
+            out.auc(f"{name}_minority", alone, diagnostic=name != "fd_auc")
+            out.facts["minority"] = names[large[-1]]
+        out.facts["shadows"] = scores["fd_auc"].shadows
+        return out.measured()
+
+
+def _confidence(system: System) -> Array:
+    """Logit-scaled confidences of the pool, [R, n], behind no interface."""
+    y = system.problem.rows("train")[1]
+    return mia.logit_confidence(system.split_logits("train").cpu().numpy(), y)
