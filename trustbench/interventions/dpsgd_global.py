@@ -35,8 +35,8 @@ class DPSGDGlobal(Intervention):
     noise_multiplier: Annotated[float, Field(gt=0)] | None = None
     delta: Annotated[float, Field(gt=0, lt=1)] | None = None
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    z: Annotated[float, Field(gt=0)] = 10.0
-    lr: Annotated[float, Field(gt=0)] | None = 4.0
+    z: Annotated[float, Field(gt=0)] = 15.0
+    lr: Annotated[float, Field(gt=0)] | None = 2.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30

@@ -47,7 +47,7 @@ class DPSGDGlobalAdapt(Intervention):
     eta_z: Annotated[float, Field(gt=0, lt=1)] = 0.1
     tau: Annotated[float, Field(gt=0)] = 1.0
     sigma_bits: Annotated[float, Field(gt=0)] = 10.0
-    lr: Annotated[float, Field(gt=0)] | None = 4.0
+    lr: Annotated[float, Field(gt=0)] | None = 1.5
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30

@@ -1,15 +1,14 @@
 """PGD adversarial training: every batch is replaced by its attacked version."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.padding import on_real_rows
 from trustbench.attacks.evasion.pgd import ascend, input_gradient
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 
@@ -49,23 +48,9 @@ class PGDAdversarialTraining(Intervention):
         current = clean
         if self.random_start:
             real = (batch.weight > 0).repeat_interleave(views, dim=1)
-            current = _random_start(clean, real, threat, batch.generators)
+            current = on_real_rows(threat.random_point, clean, real, batch.generators)
         bounds = threat.bounds(clean)
         for _ in range(self.steps):
             gradient, _ = input_gradient(forward, current, y, "ce")
             current = ascend(current, gradient, clean, threat, 2.5 / self.steps, bounds)
         return current.view_as(batch.X)
-
-
-def _random_start(
-    clean: Tensor, real: Tensor, threat: ThreatModel, generators: Sequence[torch.Generator]
-) -> Tensor:
-    """A random point of the ball for each real row of [R, N, *shape]; padding stays clean.
-
-    A batch is padded to its largest replicate. Drawing for real rows only keeps a replicate's
-    random numbers, in this batch and all later ones, independent of the other replicates.
-    """
-    start = clean.clone()
-    for r, (rows, generator) in enumerate(zip(real, generators, strict=True)):
-        start[r, rows] = threat.random_point(clean[r, rows].unsqueeze(0), [generator])[0]
-    return start

@@ -44,6 +44,7 @@ def diverging(
     def start(x: Tensor, generator: Sequence[torch.Generator]) -> Tensor:
         return x + START * draw(torch.randn, x, generator)
 
+    # the weight may differ from row to row, so it multiplies what was drawn for all of them
     nudged = on_real_rows(start, X, real, generators)
     current = threat.project(X + (nudged - X) * threat.weight, X, bounds)
     for _ in range(steps):
