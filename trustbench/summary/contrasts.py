@@ -89,6 +89,23 @@ def _series(
     return [m for m in found if isinstance(m, MeasurementRecord)]
 
 
+@dataclass(frozen=True)
+class HarmValues:
+    """A metric of one arm with its sign turned so that more is worse, [n]."""
+
+    harm: Values
+    pools: NDArray[np.int64]
+
+
+def values_of(arm: ArmRecords, metric: str, evaluations: Mapping[str, str]) -> HarmValues | Verdict:
+    """An arm's values over its seeds and replicates, in units of harm, or why there are none."""
+    found = _series(arm, sorted(arm.records), metric, evaluations, arm.label)
+    if isinstance(found, Verdict):
+        return found
+    sign = -1.0 if found[0].higher_is_better else 1.0
+    return HarmValues(sign * _values(found), _pools(found))
+
+
 def between(
     treated: ArmRecords,
     reference: ArmRecords | None,
@@ -144,11 +161,16 @@ def _contrast(
             "so they cannot be paired; run these arms again with one protocol.replicates."
         )
     a, b = _values(treated), _values(reference)
-    pools = np.repeat(np.arange(len(treated)), [len(m.values) for m in treated])
+    pools = _pools(treated)
     if len(a) < 2:
         return not_measured("at least 2 replicates")
     sign = -1.0 if treated[0].higher_is_better else 1.0
     return Contrast(sign * (a - b), pools, float(a.mean()), float(b.mean()), treated[0].unit, ids)
+
+
+def _pools(series: Sequence[MeasurementRecord]) -> NDArray[np.int64]:
+    """Which of the series each value comes from: seeds redraw the data."""
+    return np.repeat(np.arange(len(series)), [len(m.values) for m in series])
 
 
 def _values(series: Sequence[MeasurementRecord]) -> Values:

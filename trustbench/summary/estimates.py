@@ -1,6 +1,6 @@
 """Effects of one group's arms: the utility floor, the exploratory grid, and single estimates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -198,6 +198,25 @@ class Estimator:
             if raised and each:
                 signs.append(f"{raised} of {len(values)} replicates of {each.label}")
         return f"{measure.unreliable_if} in {' and '.join(signs)}" if signs else None
+
+    def combined(self, names: Sequence[str], regime: str) -> ArmRecords | Verdict:
+        """The arm of a list of methods, each at its row's operating point where doses differ."""
+        wanted = sorted(names)
+        arms = [
+            a
+            for a in self.group.treated()
+            if a.regime == regime and sorted(i.name for i in a.interventions) == wanted
+        ]
+        if len(arms) > 1:
+            points = {c.intervention: c.operating_point for c in self.table.cells}
+            arms = [a for a in arms if all(at(i, points.get(i.name, {})) for i in a.interventions)]
+        if len(arms) == 1:
+            return arms[0]
+        return not_measured(f"one arm intervention=[{','.join(names)}], training={regime}")
+
+    def against(self, arm: ArmRecords, other: ArmRecords, metric: str) -> Contrast | Verdict:
+        """An arm minus another one, by replicate."""
+        return between(arm, other, metric, self.group.evaluations, other.label)
 
     def beside(
         self,

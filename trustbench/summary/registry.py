@@ -121,6 +121,19 @@ class Floor(Strict):
     above_chance: Positive
 
 
+class Mitigation(Strict):
+    """A method meant to remove the harm of the cell (source, target).
+
+    `by` is the list of methods of the arm that stands in for `harmful`.
+    """
+
+    source: Aspect
+    target: Aspect
+    harmful: tuple[str, ...]
+    by: tuple[str, ...]
+    references: tuple[str, ...] = ()
+
+
 class TableFile(Strict):
     """The file."""
 
@@ -132,6 +145,7 @@ class TableFile(Strict):
     rows: dict[Aspect, Row]
     columns: dict[Aspect, Column]
     cells: dict[Aspect, dict[Aspect, CellEntry]]
+    mitigations: tuple[Mitigation, ...] = ()
 
 
 class Cell(Strict):
@@ -181,6 +195,7 @@ class Table(Strict):
     floor: Floor
     columns: dict[Aspect, Column]
     cells: tuple[Cell, ...]
+    mitigations: tuple[Mitigation, ...] = ()
 
     def cell(self, source: Aspect, target: Aspect) -> Cell:
         """The cell of an ordered pair of aspects."""
@@ -215,6 +230,7 @@ def parse_table(data: Any, origin: str) -> Table:
         floor=file.floor,
         columns=file.columns,
         cells=tuple(_resolve(file, s, t) for s in Aspect for t in Aspect),
+        mitigations=file.mitigations,
     )
 
 
@@ -286,6 +302,7 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
         "utility": Measure,
         "floor": Floor,
         "cells": CellEntry,
+        "mitigations": Mitigation,
     }
     model = parts[str(where[0])] if where else TableFile
     for key in where:

@@ -99,6 +99,53 @@ class ArmRow:
 
 
 @dataclass(frozen=True)
+class FactorialContrast:
+    """A main effect, an interaction, or what a combination costs beyond the sum of its parts.
+
+    Positive is worse; an interaction above zero means that the methods harm more together.
+    """
+
+    target: str
+    metric: str
+    factors: tuple[str, ...]
+    kind: str
+    effect: Effect
+    delta: float
+    p_adjusted: float | None = None
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class FactorialResult:
+    """All subsets of some methods, in one regime."""
+
+    regime: str
+    factors: tuple[str, ...]
+    contrasts: tuple[FactorialContrast, ...]
+
+
+@dataclass(frozen=True)
+class MitigationResult:
+    """Whether a method removes the harm that another does to an aspect, and what that costs."""
+
+    source: Aspect
+    target: Aspect
+    harmful: str
+    mitigating: str
+    metric: str
+    references: tuple[str, ...]
+    before: Effect | None = None
+    after: Effect | None = None
+    change: Effect | None = None
+    """`after` minus `before`, paired: negative where the harm shrinks."""
+    answer: str = ""
+    costs: Mapping[str, Effect] = field(default_factory=dict)
+    """Target -> what the mitigating arm does to it beyond the harmful one."""
+    deltas: Mapping[str, float] = field(default_factory=dict)
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class TableResult:
     """The table of one dataset and model."""
 
@@ -119,6 +166,8 @@ class TableResult:
     family: int
     """How many registered cells Holm's correction covers."""
     notes: tuple[str, ...] = field(default=())
+    factorials: tuple[FactorialResult, ...] = ()
+    mitigations: tuple[MitigationResult, ...] = ()
 
     def cell(self, source: Aspect, target: str) -> CellResult:
         """The cell of a source aspect and a target aspect or utility."""

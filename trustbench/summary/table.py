@@ -8,7 +8,9 @@ from trustbench.records import Record, Scalar
 from trustbench.summary.contrasts import between
 from trustbench.summary.effects import Verdict, judge, not_measured, paired_effect
 from trustbench.summary.estimates import Estimator, at
+from trustbench.summary.factorial import factorials
 from trustbench.summary.grouping import ArmRecords, Group, group_records, show
+from trustbench.summary.mitigations import mitigations
 from trustbench.summary.multiplicity import holm
 from trustbench.summary.registry import Cell, Measure, Table
 from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
@@ -60,6 +62,8 @@ class _Summary:
             exploratory=tuple(self.of.grid.values()),
             family=family,
             notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells)])),
+            factorials=factorials(self.of),
+            mitigations=mitigations(self.of),
         )
 
     def _cell(self, cell: Cell) -> CellResult:

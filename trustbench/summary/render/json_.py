@@ -6,7 +6,14 @@ from typing import Any
 
 from trustbench.summary.effects import Effect
 from trustbench.summary.render.wording import bare
-from trustbench.summary.results import ArmRow, CellResult, Estimate, TableResult
+from trustbench.summary.results import (
+    ArmRow,
+    CellResult,
+    Estimate,
+    FactorialContrast,
+    MitigationResult,
+    TableResult,
+)
 
 SCHEMA = 1
 
@@ -27,6 +34,17 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
         "exploratory": [
             {**_where(r), "arm": e.arm, **_estimate(e)} for r in results for e in r.exploratory
         ],
+        "factorials": [
+            {
+                **_where(r),
+                "regime": d.regime,
+                "factors": list(d.factors),
+                "contrasts": [_factorial_contrast(c) for c in d.contrasts],
+            }
+            for r in results
+            for d in r.factorials
+        ],
+        "mitigations": [{**_where(r), **_mitigation(m)} for r in results for m in r.mitigations],
         "tables": [
             {
                 **_where(r),
@@ -104,6 +122,36 @@ def _cell(result: TableResult, cell: CellResult) -> dict[str, Any]:
         "note": registered.note if registered else None,
         "secondary": [_estimate(e) for e in cell.secondary],
         "doses": [{"arm": e.arm, **_estimate(e)} for e in cell.doses],
+    }
+
+
+def _factorial_contrast(c: FactorialContrast) -> dict[str, Any]:
+    return {
+        "target": c.target,
+        "metric": bare(c.metric),
+        "factors": list(c.factors),
+        "kind": c.kind,
+        **_numbers(c.effect),
+        "p": c.effect.p,
+        "p_bh": c.p_adjusted,
+        "verdict": c.verdict.text if c.verdict else None,
+    }
+
+
+def _mitigation(m: MitigationResult) -> dict[str, Any]:
+    return {
+        "source": m.source.value,
+        "target": m.target.value,
+        "harmful": m.harmful,
+        "mitigating": m.mitigating,
+        "metric": bare(m.metric),
+        "before": _numbers(m.before),
+        "after": _numbers(m.after),
+        "change": _numbers(m.change),
+        "answer": m.answer,
+        "costs": {target: _numbers(e) for target, e in m.costs.items()},
+        "references": list(m.references),
+        "reason": m.reason,
     }
 
 

@@ -34,6 +34,8 @@ def _document(result: TableResult) -> Iterator[str]:
     yield from _table(["method", *heads], list(_rows(result)))
     yield from _arms(result)
     yield from _secondary(result)
+    yield from _factorials(result)
+    yield from _mitigations(result)
     yield from _notes(result)
 
 
@@ -98,6 +100,24 @@ def _secondary(result: TableResult) -> Iterator[str]:
     if rows:
         yield f"### Secondary metrics\n\n{escape(w.exploratory_note())}.\n"
         yield from _table(["cell", "metric", "regime", "effect"], rows)
+
+
+def _factorials(result: TableResult) -> Iterator[str]:
+    for design in result.factorials:
+        yield f"### All subsets of {escape(', '.join(design.factors))} ({design.regime})\n"
+        yield f"{escape(w.FACTORIAL_NOTE)}\n"
+        rows = [[escape(text) for text in row] for row in w.factorial_rows(design)]
+        yield from _table(["column", "metric", "contrast", "of", "effect", "verdict"], rows)
+        yield from (f"- {escape(line)}" for line in w.worse_than_the_sum(design))
+        yield ""
+
+
+def _mitigations(result: TableResult) -> Iterator[str]:
+    if not result.mitigations:
+        return
+    yield f"### Mitigations\n\n{escape(w.MITIGATION_NOTE)}\n"
+    rows = [[escape(text) for text in w.mitigation_row(m)] for m in result.mitigations]
+    yield from _table(list(w.MITIGATION_HEAD), rows)
 
 
 def _notes(result: TableResult) -> Iterator[str]:

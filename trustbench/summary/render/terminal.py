@@ -53,6 +53,7 @@ def renderable(result: TableResult, width: int) -> RenderableType:
         Text(f"{w.legend()}; {w.LEGEND_MORE}", style="dim"),
         *_arms(result, width),
         *_secondary(result),
+        *_beyond_pairs(result),
         *_notes(result),
     ]
     return Group(*parts)
@@ -190,6 +191,27 @@ def _secondary(result: TableResult) -> Iterator[RenderableType]:
     for name, what, e in rows:
         line = f"{name}  {w.estimate_text(e)}  {what} ({e.regime})"
         yield Padding(Text(line), (0, 0, 0, 2))
+
+
+def _beyond_pairs(result: TableResult) -> Iterator[RenderableType]:
+    """Factorial designs, and which method removes which harm."""
+    for design in result.factorials:
+        head = f"\nAll subsets of {', '.join(design.factors)} ({design.regime})"
+        yield Text(head, style="bold")
+        yield Text(w.FACTORIAL_NOTE, style="dim")
+        for target, metric, kind, of, effect, verdict in w.factorial_rows(design):
+            line = f"{target:<15} {kind:<17} {of}: {effect}  {verdict}  {metric}"
+            yield Padding(Text(line), (0, 0, 0, 2))
+        for line in w.worse_than_the_sum(design):
+            yield Padding(Text(line, style="bold"), (0, 0, 0, 2))
+    if result.mitigations:
+        yield Text("\nMitigations", style="bold")
+        yield Text(w.MITIGATION_NOTE, style="dim")
+    for m in result.mitigations:
+        values = w.mitigation_row(m)
+        pairs = zip(w.MITIGATION_HEAD, values, strict=True)
+        name, *rest = (f"{k}: {v}" if k != "cell" else v for k, v in pairs if v)
+        yield Padding(Text(f"{name}  " + "; ".join(rest)), (0, 0, 0, 2))
 
 
 def _notes(result: TableResult) -> Iterator[RenderableType]:

@@ -5,9 +5,16 @@ from typing import NamedTuple
 
 from trustbench.aspects import Aspect
 from trustbench.records import Scalar
-from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict
+from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict, judge
 from trustbench.summary.grouping import show
-from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
+from trustbench.summary.results import (
+    UTILITY,
+    CellResult,
+    Estimate,
+    FactorialResult,
+    MitigationResult,
+    TableResult,
+)
 
 TARGETS = (*(a.value for a in Aspect), UTILITY)
 
@@ -185,6 +192,51 @@ def secondary_rows(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:
             if e.effect is not None:
                 what = contrast_name(str(e.metric), e.against, e.reference)
                 yield cell.name, what if e.arm == cell.estimate.arm else f"{what}, {e.arm}", e
+
+
+FACTORIAL_NOTE = (
+    "Effects in units of harm, paired by replicate. An interaction above zero: together the "
+    "methods harm more than apart. " + f"Judged by Benjamini-Hochberg, q = {FDR:g}."
+)
+
+
+def factorial_rows(design: FactorialResult) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """(column, metric, contrast, methods, effect, verdict) of every contrast."""
+    for c in design.contrasts:
+        verdict = c.verdict.text if c.verdict else ""
+        text = f"{number(c.effect.effect)} {interval(c.effect)} {sample(c.effect)}"
+        yield c.target, bare(c.metric), c.kind, " x ".join(c.factors), text, verdict
+
+
+def worse_than_the_sum(design: FactorialResult) -> Iterator[str]:
+    """A sentence for each metric on which the whole combination is worse than its parts."""
+    for c in design.contrasts:
+        if c.kind == "more than the sum" and c.verdict and c.verdict.kind is Kind.HARM:
+            yield (
+                f"{c.target}: {' + '.join(c.factors)} together cost {number(c.effect.effect)} "
+                f"{interval(c.effect)} {bare(c.metric)} more than the sum of their effects."
+            )
+
+
+MITIGATION_NOTE = (
+    "Harm before and after, both against what the cell is compared with; the change is paired by "
+    "replicate. Costs: what the mitigating arm does to the other columns beyond the harmful one."
+)
+MITIGATION_HEAD = ("cell", "harm of", "with", "before", "after", "change", "answer", "costs")
+
+
+def mitigation_row(m: MitigationResult) -> tuple[str, ...]:
+    """The values under MITIGATION_HEAD."""
+    name = f"{m.source.letter}→{m.target.letter} {bare(m.metric)}"
+    if m.before is None or m.after is None or m.change is None:
+        return name, m.harmful, m.mitigating, "", "", "", m.reason or "", ""
+    effects = (f"{number(e.effect)} {interval(e)}" for e in (m.before, m.after, m.change))
+    costs = ", ".join(
+        f"{t} {number(e.effect)} {interval(e)}"
+        for t, e in m.costs.items()
+        if judge(e, m.deltas[t], e.p).kind in (Kind.HARM, Kind.BENEFIT)
+    )
+    return name, m.harmful, m.mitigating, *effects, m.answer, costs or "none material"
 
 
 def exploratory_note() -> str:
