@@ -1,0 +1,178 @@
+"""Robust accuracy by group and by class: whom an attacker hurts most."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.pgd import Loss, margin, pgd
+from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.groups import gap, means, permuted, sizes
+
+# The random streams of the two attacks, see targets.generators, and of the permutations.
+STREAM: dict[Loss, int] = {"ce": 40, "margin": 41}
+PERMUTED = 11
+
+
+@dataclass(frozen=True)
+class GroupRobustness(Evaluator):
+    """How unequal robust accuracy is between groups, and where the inequality comes from.
+
+    A point is robust where its true logit stays strictly the largest under PGD on cross-entropy
+    and under PGD on the logit margin. `racc_gap` is the largest less the smallest robust
+    accuracy of a group, `racc_worst_group` the smallest, `robust_class_sd` the standard
+    deviation over true classes. A group's robust error is its natural error, whose gap is
+    `natural_error_gap`, plus its boundary error, whose gap is `boundary_error_gap`: points that
+    are classified correctly and lie so near to the boundary that the attack succeeds.
+    `racc_gap_permuted` is `racc_gap` after groups are reassigned at random (mean of
+    `permutations`), which is what chance alone gives; the other gaps have such a level too.
+
+    `points`: at most so many rows of the test split, the same for all arms. A group or class of
+    fewer than `min_group` of them is left out.
+
+    Reference: Xu et al. 2021, arXiv 2010.06121, section 2 (boundary and natural error); Nanda
+    et al. 2021, arXiv 2006.12621 (robustness bias between groups).
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+    restarts: Annotated[int, Field(ge=1)] = 1
+    points: Annotated[int, Field(ge=1)] = 400
+    min_group: Annotated[int, Field(ge=1)] = 20
+    permutations: Annotated[int, Field(ge=1)] = 100
+
+    aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that no column may be perturbed, or that there is nothing to compare."""
+        problem = system.problem
+        if not attackable(problem):
+            return f"no column of {problem.name} may be perturbed (immutable or of scale 0)"
+        at = targets(system, self.points)
+        if max(self._large(of, k).sum() for of, k in self._partitions(system, at).values()) < 2:
+            return f"needs 2 groups or 2 classes of at least {self.min_group} attacked points"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`racc_gap` first; what too few points are left for is missing with its reason."""
+        at = targets(system, self.points)
+        natural = margin(system.logits(at.X, ROWS), at.y) < 0
+        robust = (natural & self._survives(system, at)).cpu().numpy()
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        reason = f"needs 2 of at least {self.min_group} attacked points"
+        (group, n_groups), (label, n_classes) = self._partitions(system, at).values()
+        large, common = self._large(group, n_groups), self._large(label, n_classes)
+        right = natural.cpu().numpy()
+        if large.sum() > 1:
+            found += self._by_group(system, robust, right, group, large)
+        else:
+            missing |= {name: f"{name} {reason}, groups" for name in BY_GROUP}
+        if common.sum() > 1:
+            spread = means(robust, label, n_classes)[:, common].std(axis=1)
+            n = int(common[label].sum())
+            found.append(_fraction("robust_class_sd", spread, n, upper=0.5))
+        else:
+            missing["robust_class_sd"] = f"robust_class_sd {reason}, classes"
+        names = system.problem.groups
+        return Measured(
+            tuple(found),
+            arrays={"robust": robust, "natural": right, "group": group},
+            facts={
+                "norm": self.norm,
+                "epsilon": self.epsilon,
+                "left_out": ", ".join(g for g, k in zip(names, large, strict=True) if not k)
+                or None,
+            },
+            missing=missing,
+        )
+
+    def _partitions(self, system: System, at: Targets) -> Mapping[str, tuple[Array, int]]:
+        """The group and the class of each point [n], and how many there are."""
+        problem = system.problem
+        return {
+            "group": (at.group, len(problem.groups)),
+            "class": (at.y.cpu().numpy(), len(problem.classes)),
+        }
+
+    def _large(self, of: Array, count: int) -> Array:
+        return np.asarray(sizes(of, count) >= self.min_group)
+
+    def _survives(self, system: System, at: Targets) -> Tensor:
+        """Which points neither attack fools: bool [R, n]."""
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        survives = torch.ones(system.replicates, len(at.y), dtype=torch.bool, device=at.X.device)
+        for restart in range(self.restarts):
+            for loss, stream in STREAM.items():
+                attack = partial(
+                    pgd,
+                    system.forward,
+                    threat=threat,
+                    generators=generators(system, stream, restart),
+                    steps=self.steps,
+                    loss=loss,
+                )
+                survives &= ~in_chunks(attack, at.X, at.y).fooled
+        return survives
+
+    def _by_group(
+        self, system: System, robust: Array, natural: Array, group: Array, large: Array
+    ) -> list[Measurement]:
+        """The gaps over the points of large groups; robust and natural are bool [R, n]."""
+        kept = large[group]
+        of, n_groups, n = group[kept], len(large), int(kept.sum())
+
+        def by_group(values: Array) -> Array:
+            return means(values, of, n_groups)[..., large]
+
+        robust, natural = robust[:, kept], natural[:, kept]
+        null = [
+            permuted(
+                lambda v: gap(by_group(v)),
+                row,
+                system.streams.numpy("controls", r, PERMUTED),
+                self.permutations,
+            )
+            for r, row in enumerate(robust)
+        ]
+        return [
+            _fraction("racc_gap", gap(by_group(robust)), n),
+            _fraction("racc_worst_group", by_group(robust).min(axis=1), n, better=True),
+            _fraction("boundary_error_gap", gap(by_group(natural & ~robust)), n),
+            _fraction("natural_error_gap", gap(by_group(~natural)), n),
+            _fraction("racc_gap_permuted", np.array(null), n, diagnostic=True),
+        ]
+
+
+BY_GROUP = (
+    "racc_gap",
+    "racc_worst_group",
+    "boundary_error_gap",
+    "natural_error_gap",
+    "racc_gap_permuted",
+)
+
+
+def _fraction(
+    name: str,
+    values: Array,
+    n: int,
+    *,
+    better: bool = False,
+    upper: float = 1.0,
+    diagnostic: bool = False,
+) -> Measurement:
+    return Measurement(
+        name, values, better, "fraction", n, lower=0.0, upper=upper, diagnostic=diagnostic
+    )
