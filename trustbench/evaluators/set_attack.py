@@ -4,18 +4,20 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
-from trustbench.attacks.evasion.pgd import Loss, Worst, pgd
+from trustbench.attacks.evasion.pgd import Loss, Objective, Worst, pgd
 from trustbench.attacks.evasion.targets import Targets, generators, in_chunks, targets
 from trustbench.contracts import Evaluator, Measured, Measurement, System
 
 # Random streams, see targets.generators; apart from those of the other attacks.
 PGD_STREAM: dict[Loss, int] = {"ce": 20, "margin": 21}
 CONTROL_STREAM = 22
+SIZE_STREAM: dict[Objective, int] = {"entropy": 23, "tie": 24}
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,19 @@ class SetAttack(Evaluator):
     lowest: that is the largest LAC score exactly, and a proxy for APS. The control moves each
     point as far in a random direction. Shown against `coverage_clean`, never against 1 - alpha.
 
+    `size_inflated` is the mean size where an attacker raises the size instead, within the same
+    ball: thresholds are not visible in released sets, so one climb raises the entropy of the
+    predicted distribution, another brings the two likeliest labels level, and of each point the
+    larger released set counts. Shown against `size_clean` and `size_random`.
+
+    Both attacks follow the gradient of the deployed forward. Sets with another source (smoothed
+    scores, say) are met by transferred attacks, and a stronger one may exist.
+
     `points`: at most so many rows of the test split. `steps`, `restarts`: of each PGD attack.
 
     Reference: Gendler et al. 2022, "Adversarially robust conformal prediction", ICLR, section 5
-    (the vanilla rows: clean calibration, attacked test).
+    (the vanilla rows: clean calibration, attacked test); Ghosh et al. 2023, arXiv 2307.16360
+    (attacks on set size).
     """
 
     norm: Norm = "linf"
@@ -39,6 +50,7 @@ class SetAttack(Evaluator):
     restarts: Annotated[int, Field(ge=1)] = 1
     points: Annotated[int, Field(ge=1)] = 400
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
@@ -52,55 +64,89 @@ class SetAttack(Evaluator):
         return None
 
     def measure(self, system: System) -> Measured:
-        """Coverage, then size, of each released score: clean, attacked, random direction."""
+        """Coverage and size of each released score on clean, attacked and random inputs.
+
+        Then its size on inflated ones.
+        """
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
-        worst = self._attack(system, at, threat)
+        worst = self._uncover(system, at, threat)
         control = threat.random_direction(
             at.X, threat.size(worst.X - at.X), generators(system, CONTROL_STREAM)
         )
         inputs = {"clean": at.X, "attacked": worst.X, "random": control}
+        inflated = [
+            self._climb(system, at, threat, loss, loss, stream).X
+            for loss, stream in SIZE_STREAM.items()
+            if loss == "entropy" or not system.problem.binary  # of two labels they are the same
+        ]
+        found: dict[str, list[Measurement]] = {score: [] for score in system.set_predictors}
+        # Scores inside: predictors that share work for the same inputs then do it once.
+        for name, X in inputs.items():
+            for score, own in found.items():
+                sets = system.sets(X, score, at.group)
+                size = sets.double().sum(-1)
+                own += [_coverage(sets, at, f"{name}_{score}"), _size(size, system, name, score)]
+        for score, own in found.items():
+            sizes = [system.sets(X, score, at.group).double().sum(-1) for X in inflated]
+            own.append(_size(torch.stack(sizes).amax(0), system, "inflated", score))
         return Measured(
-            measurements=tuple(
-                m
-                for score in system.set_predictors
-                for name, X in inputs.items()
-                for m in _coverage_and_size(system.sets(X, score, at.group), at, f"{name}_{score}")
-            ),
+            measurements=tuple(m for own in found.values() for m in own),
             facts={"norm": self.norm, "epsilon": self.epsilon},
         )
 
-    def _attack(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
+    def _uncover(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
         """The inputs with the smallest probability of the true label that were found."""
-        worst: Worst | None = None
-        for restart in range(self.restarts):
-            for loss, stream in PGD_STREAM.items():
-                attack = partial(
-                    pgd,
-                    system.forward,
-                    threat=threat,
-                    generators=generators(system, stream, restart),
-                    steps=self.steps,
-                    loss=loss,
-                    worst_by="ce",
-                )
-                found = in_chunks(attack, at.X, at.y)
-                if worst is None:
-                    worst = found
-                else:
-                    worst.offer(found.X, found.score)
-        assert worst is not None  # restarts >= 1
-        return worst
+        runs = [
+            self._climb(system, at, threat, loss, "ce", stream, restart)
+            for restart in range(self.restarts)
+            for loss, stream in PGD_STREAM.items()
+        ]
+        for run in runs[1:]:
+            runs[0].offer(run.X, run.score)
+        return runs[0]
+
+    def _climb(
+        self,
+        system: System,
+        at: Targets,
+        threat: ThreatModel,
+        loss: Objective,
+        worst_by: Objective,
+        *stream: int,
+    ) -> Worst:
+        """The worst of one PGD run on all points."""
+        attack = partial(
+            pgd,
+            system.forward,
+            threat=threat,
+            generators=generators(system, *stream),
+            steps=self.steps,
+            loss=loss,
+            worst_by=worst_by,
+        )
+        return in_chunks(attack, at.X, at.y)
 
 
-def _coverage_and_size(sets: Tensor, at: Targets, suffix: str) -> tuple[Measurement, Measurement]:
-    """Coverage and mean size [R] of sets [R, n, C]; those of random directions are controls."""
-    n, classes = sets.shape[1:]
+def _coverage(sets: Tensor, at: Targets, suffix: str) -> Measurement:
+    """Coverage [R] of sets [R, n, C]; that of random directions is a control."""
     true = at.y.expand(sets.shape[:2]).unsqueeze(-1)
     covered = sets.gather(-1, true).squeeze(-1).double().mean(1).cpu().numpy()
-    size = sets.double().sum(-1).mean(1).cpu().numpy()
     control = suffix.startswith("random")
-    return (
-        Measurement(f"coverage_{suffix}", covered, True, "fraction", n, 0.0, 1.0, control),
-        Measurement(f"size_{suffix}", size, False, "labels", n, 0.0, float(classes), control),
+    return Measurement(
+        f"coverage_{suffix}", covered, True, "fraction", len(at.y), 0.0, 1.0, control
+    )
+
+
+def _size(size: Tensor, system: System, name: str, score: str) -> Measurement:
+    """The mean [R] of sizes [R, n]; that of random directions is a control."""
+    return Measurement(
+        name=f"size_{name}_{score}",
+        values=size.mean(1).cpu().numpy(),
+        higher_is_better=False,
+        unit="labels",
+        n=size.shape[1],
+        lower=0.0,
+        upper=float(len(system.problem.classes)),
+        diagnostic=name == "random",
     )

@@ -12,7 +12,7 @@ from trustbench.attacks.evasion.box import ThreatModel, choose
 from trustbench.contracts import Forward
 
 Loss = Literal["ce", "margin"]
-Objective = Literal[Loss, "dlr", "entropy"]
+Objective = Literal[Loss, "dlr", "entropy", "tie"]
 
 
 def margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -59,11 +59,22 @@ def entropy(logits: Tensor, y: Tensor) -> Tensor:  # noqa: ARG001 one signature
     return -(log_p.exp() * log_p).sum(-1)
 
 
+def tie(logits: Tensor, y: Tensor) -> Tensor:  # noqa: ARG001 one signature
+    """Minus the distance [...] between the two largest logits: highest, 0, where two are equal.
+
+    >>> tie(torch.tensor([3.0, 1.0, -1.0]), torch.tensor(0)).item()
+    -2.0
+    """
+    top = logits.topk(2, dim=-1).values
+    return top[..., 1] - top[..., 0]
+
+
 LOSSES: dict[Objective, Callable[[Tensor, Tensor], Tensor]] = {
     "ce": cross_entropy,
     "margin": margin,
     "dlr": difference_of_logits_ratio,
     "entropy": entropy,
+    "tie": tie,
 }
 
 
