@@ -9,12 +9,12 @@ from trustbench.contracts import Feature, Problem
 def make_table(n=500, seed=0):
     """Two numbers, `colour` (3 levels) and the sensitive `g` (2 levels), in 7 columns.
 
-    The label depends on x0 and on g; numbers are rounded to tenths, so that a perturbed number
+    The label depends on x0 and on g; numbers are rounded to halves, so that a perturbed number
     is seen to be no real one.
     """
     rng = np.random.default_rng(seed)
     g, colour = rng.integers(2, size=n), rng.integers(3, size=n)
-    x = np.round(rng.normal(size=(n, 2)), 1)
+    x = np.round(2 * rng.normal(size=(n, 2))) / 2
     y = (x[:, 0] + 1.0 * g - 0.5 + 0.5 * rng.normal(size=n) > 0).astype(np.int64)
     X = np.concatenate([x, np.eye(3)[colour], np.eye(2)[g]], axis=1).astype(np.float32)
     features = (
