@@ -23,10 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class ArmsSweeperConf(BasicSweeperConf):
-    """`hydra.sweeper`; `arms` maps each arm's name to its overrides."""
+    """`hydra.sweeper`; `arms` maps each arm's name to its overrides.
+
+    `factors`, a list of interventions, adds an arm for every subset of them.
+    """
 
     _target_: str = "hydra_plugins.trustbench_arms_sweeper.ArmsSweeper"
     arms: dict[str, Any] = field(default_factory=dict)
+    factors: list[str] = field(default_factory=list)
 
 
 ConfigStore.instance().store(
@@ -78,9 +82,11 @@ class ArmsSweeper(BasicSweeper):
         max_batch_size: int | None = None,
         params: dict[str, str] | None = None,
         arms: Mapping[str, Any] | None = None,
+        factors: Sequence[str] | None = None,
     ) -> None:
         super().__init__(max_batch_size, params)
         self.arms: Mapping[str, Any] = arms or {}
+        self.factors = factors or []
         self.task: Task[Any] | None = None
 
     def setup(
@@ -96,7 +102,7 @@ class ArmsSweeper(BasicSweeper):
         """The job returns of all arms, in the order of the list."""
         assert self.task is not None and self.launcher is not None
         assert self.config is not None
-        jobs = self.expand([*self._parse_config(), *arguments])
+        jobs = self.pools(self.expand([*self._parse_config(), *arguments]))
         composed = [(name, partial(self.loader.compose, self.config, o)) for name, o in jobs]
         self.task.check(composed, self.config)
         batches = [overrides for _, overrides in jobs]
@@ -112,17 +118,28 @@ class ArmsSweeper(BasicSweeper):
         Raises:
             ConfigError: the list of arms is malformed or contradicts what is swept.
         """
-        from trustbench.sweeping import named_arms, refuse_contradictions
+        from trustbench.sweeping import named_arms, refuse_contradictions, subsets
 
         parser = OverridesParser.create()
         common = parser.parse_overrides(list(swept))
         jobs: list[tuple[str, list[str]]] = []
-        for name, overrides in named_arms(self.arms).items():
+        arms = {**(subsets(self.factors) if self.factors else {}), **self.arms}
+        for name, overrides in named_arms(arms).items():
             own = parser.parse_overrides(overrides)
             refuse_contradictions(name, _keys(common), _keys(own))
             for combination in self.split_arguments([*own, *common], None)[0]:
                 jobs.append((_name(name, combination, [*own, *common]), combination))
         return list({name: (name, overrides) for name, overrides in jobs}.values())
+
+    def pools(self, jobs: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
+        """The jobs, once for each of `protocol.pools` draws of the data."""
+        from trustbench.sweeping import redrawn
+
+        assert self.config is not None
+        seed, pools = int(self.config.seed), int(self.config.protocol.pools)
+        return [
+            job for name, own in jobs for job in redrawn(name, own, seed, max(pools, 1)).items()
+        ]
 
 
 def _keys(overrides: Sequence[Override]) -> dict[str, bool]:

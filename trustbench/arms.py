@@ -75,14 +75,19 @@ class Protocol:
 
     `inclusion`: half = each replicate trains on a random half of the pool, in complementary
     pairs; all = every replicate trains on the whole pool (membership attacks that need
-    shadows are then not applicable). `pools`: how often the pool itself is redrawn.
+    shadows are then not applicable). `pools`: how often the data are redrawn; a sweep then runs
+    every arm with that many seeds, and intervals speak of the data that pools are drawn from.
     `calibration`: rows each replicate draws from the calibration pool (null: half of it).
     """
 
     replicates: Annotated[int, Field(ge=2)] = 16
     inclusion: Literal["half", "all"] = "half"
-    pools: Literal[1] = 1
+    pools: Annotated[int, Field(ge=1)] = 1
     calibration: Annotated[int, Field(ge=20)] | None = None
+
+    def content(self) -> dict[str, Any]:
+        """The fields that an arm's numbers depend on; one arm is always one pool."""
+        return {**asdict(self), "pools": 1}
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,8 @@ class Arm:
     evaluators: tuple[Chosen[Evaluator], ...]
     protocol: Protocol = field(default_factory=Protocol)
     control: Literal["none", "reseed", "matched"] = "none"
-    # which other draw the reseed control is; evaluators may ask for further ones
+    # Which other draw of initialisation and batch order: 1 is the reseed control's own. Only
+    # evaluators ask for further ones, of it or of a matched control.
     reseeds: Annotated[int, Field(ge=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
     engine: Literal["auto", "stacked", "opacus"] = "auto"
@@ -107,6 +113,12 @@ class Arm:
     data_dir: Path = Path("data")
     tracking_uri: str | None = None
     experiment: str = "default"
+
+
+    @property
+    def salt(self) -> int:
+        """What its random streams differ by from the baseline's."""
+        return {"none": 0, "reseed": self.reseeds, "matched": self.reseeds - 1}[self.control]
 
 
 IDENTITY = frozenset(

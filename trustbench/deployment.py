@@ -56,10 +56,8 @@ def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], Syst
     return system
 
 
-def _reseeded(plan: Plan, store: Store, progress: Progress) -> Callable[[int], System] | None:
-    """The arm's other draws, trained only if asked for; none for an early-stopped control."""
-    if plan.arm.control == "matched":
-        return None
+def _reseeded(plan: Plan, store: Store, progress: Progress) -> Callable[[int], System]:
+    """The arm's other draws, trained only if asked for."""
 
     @cache
     def system(k: int) -> System:

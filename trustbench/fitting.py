@@ -81,9 +81,9 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
 
     Among a replicate's snapshots, the earliest of those closest in validation accuracy.
     """
-    baseline = plan.baseline()
+    baseline, treated = plan.stopped()
     fit(baseline, store, progress)
-    target = fit(plan.treated(), store, progress).accuracy
+    target = fit(treated, store, progress).accuracy
     states, accuracy = fits.read_snapshots(store.fit_dir(baseline.fit_id), plan.device)
     chosen = np.abs(accuracy - target).argmin(axis=0)
     picked = torch.as_tensor(chosen, device=plan.device)

@@ -10,7 +10,8 @@ from trustbench.arms import Arm, Chosen
 from trustbench.contracts import Evaluator, Intervention
 
 # Grows when the meaning of a hashed field changes; golden ids in the tests pin it.
-ID_VERSION = 1
+# 2: the reseed control keeps snapshots, so that a matched control has a twin.
+ID_VERSION = 2
 
 
 def digest(content: Mapping[str, Any], length: int = 16) -> str:
@@ -31,8 +32,8 @@ def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
         "model": _plugin(arm.model),
         "training": asdict(arm.training),
         "interventions": [_plugin(i) for i in in_order(arm.interventions)],
-        "control": arm.control if arm.reseeds == 1 else f"{arm.control}{arm.reseeds}",
-        "protocol": asdict(arm.protocol),
+        "control": arm.control if arm.reseeds == 1 else f"{arm.control} {arm.reseeds}",
+        "protocol": arm.protocol.content(),
         "seed": arm.seed,
         "engine": engine,
     }

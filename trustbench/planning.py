@@ -76,19 +76,26 @@ class Plan:
 
     def baseline(self) -> "Plan":
         """The baseline arm: the same problem, model, training and halves, no intervention."""
-        return plan(replace(self.arm, interventions=(), control="none"))
+        return plan(replace(self.arm, interventions=(), control="none", reseeds=1))
 
-    def treated(self) -> "Plan":
-        """The treated arm that a matched control belongs to."""
-        return plan(replace(self.arm, control="none"))
+    def stopped(self) -> tuple["Plan", "Plan"]:
+        """Of a matched control: the baseline that is stopped early, and the arm it is matched to.
+
+        The control's own twin is matched among the twins of both.
+        """
+        salt = self.arm.salt
+        drawn = replace(self.arm, control="reseed" if salt else "none", reseeds=max(salt, 1))
+        return plan(replace(drawn, interventions=())), plan(drawn)
 
     def reseeded(self, k: int) -> "Plan":
         """This arm with its k-th other initialisation and batch order, on the same halves."""
-        return plan(replace(self.arm, control="reseed", reseeds=self.streams.salt + k))
+        if self.arm.control == "matched":
+            return plan(replace(self.arm, reseeds=self.arm.reseeds + k))
+        return plan(replace(self.arm, control="reseed", reseeds=self.arm.salt + k))
 
     def snapshots(self) -> int:
         """How many states to keep: only a baseline is ever stopped early for another arm."""
-        if self.retraining or self.arm.control != "none":
+        if self.retraining or self.arm.control == "matched":
             return 0
         size = 4 * sum(p.numel() for p in self.arm.model.plugin.build(self.problem).parameters())
         room = SNAPSHOT_BYTES // (size * self.arm.protocol.replicates)
@@ -119,7 +126,7 @@ def plan(arm: Arm) -> Plan:
     if reason:
         raise Unsupported(f"model {arm.model.name}: {reason}")
     # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
-    streams = Streams(arm.seed, salt=arm.reseeds if arm.control == "reseed" else 0)
+    streams = Streams(arm.seed, salt=arm.salt)
     device = resolve_device(arm.device)
     with streams.global_torch("initialisation"):
         module = arm.model.plugin.build(problem)

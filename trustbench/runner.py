@@ -145,7 +145,7 @@ def _arm_spec(plan: Plan) -> ArmSpec:
         training=dataclasses.asdict(arm.training),
         interventions=[i.spec() for i in arm.interventions],
         control=arm.control,
-        protocol=dataclasses.asdict(arm.protocol),
+        protocol=arm.protocol.content(),
         seed=arm.seed,
         engine=plan.engine.name,
     )

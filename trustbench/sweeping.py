@@ -1,6 +1,7 @@
 """What a sweep's list of arms may say; plain values, no Hydra."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, combinations
 from typing import Any
 
 from trustbench.errors import ConfigError
@@ -25,6 +26,42 @@ def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
     if bad:
         raise ConfigError(bad)
     return {name: list(overrides) for name, overrides in arms.items()} or {"": []}
+
+
+def subsets(factors: Any) -> dict[str, list[str]]:
+    """An arm for every subset of `hydra.sweeper.factors`, a list of interventions.
+
+    >>> subsets(["dpsgd", "pgd_at"])["dpsgd+pgd_at"]
+    ['intervention=[dpsgd,pgd_at]']
+    """
+    if isinstance(factors, str) or not all(isinstance(f, str) for f in factors):
+        raise ConfigError(
+            f"hydra.sweeper.factors is {factors!r}; give a list of interventions, "
+            "like [balanced_weights,dpsgd]."
+        )
+    names = sorted(set(factors))
+    chosen = chain.from_iterable(combinations(names, k) for k in range(len(names) + 1))
+    return {
+        "+".join(some) or "baseline": [f"intervention=[{','.join(some)}]"] if some else []
+        for some in chosen
+    }
+
+
+def redrawn(name: str, overrides: Sequence[str], seed: int, pools: int) -> dict[str, list[str]]:
+    """A job for every pool: the same arm with the seeds that follow `seed`.
+
+    >>> redrawn("dp", ["intervention=dpsgd"], seed=3, pools=2)["dp seed=4"]
+    ['intervention=dpsgd', 'seed=4']
+    """
+    if pools == 1:
+        return {name: list(overrides)}
+    kept = [o for o in overrides if not o.startswith("seed=")]
+    if len(kept) < len(overrides):
+        raise ConfigError(
+            f"arm {name!r} gives a seed, and protocol.pools={pools} gives each pool its own; "
+            "drop one of them."
+        )
+    return {f"{name} seed={s}": [*kept, f"seed={s}"] for s in range(seed, seed + pools)}
 
 
 def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str, bool]) -> None:

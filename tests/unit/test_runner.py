@@ -286,3 +286,65 @@ def test_failed_and_unsupported_arms_reach_the_tracking_server(arm, monkeypatch,
     job.run(replace(arm, interventions=(DP, Chosen("coupled", Coupled()))), ignore)
     capsys.readouterr()
     assert logged == ["failed", "unsupported"]
+
+
+@dataclass(frozen=True)
+class Twins(Evaluator):
+    """How far apart an arm and its reseeded twin are, and whether they share data."""
+
+    aspect: ClassVar[None] = None
+
+    def measure(self, system):
+        twin, other = system.reseeded(1), system.reseeded(2)
+        assert (twin.membership == system.membership).all()
+        assert twin.reseeded(1).facts == other.facts
+        X = system.tensor(system.problem.rows("test")[0])
+        gap = (twin.logits(X) - system.logits(X)).abs().mean((1, 2)).numpy()
+        values = {
+            "distance": gap,
+            "of_twins": (twin.logits(X) - other.logits(X)).abs().mean((1, 2)),
+        }
+        return Measured(
+            tuple(Measurement(k, np.asarray(v), False, "logits", len(X)) for k, v in values.items())
+        )
+
+
+@pytest.mark.parametrize("control", ["none", "reseed", "matched"])
+def test_every_arm_has_twins_on_its_own_halves(arm, control):
+    twins = replace(
+        arm, interventions=(DP,), control=control, evaluators=(Chosen("twins", Twins()),)
+    )
+    outcome = job.run(twins, ignore)
+    record = Store(arm.output_dir).read(outcome.arm_id)
+    assert outcome.status == "ok", outcome.reason
+    (evaluation,) = record.evaluations.values()
+    assert min(evaluation.measurements["distance"].values) > 0
+    assert min(evaluation.measurements["of_twins"].values) > 0
+
+
+@dataclass(frozen=True)
+class Narrow(Accuracy):
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+
+
+def test_a_release_takes_over_what_it_does_not_change(arm, monkeypatch):
+    """The baseline's evaluation is not computed again where no channel that it reads changed."""
+    measured = []
+    original = Accuracy.measure
+    monkeypatch.setattr(
+        Accuracy, "measure", lambda self, system: measured.append(self) or original(self, system)
+    )
+    narrow, wide = Chosen("narrow", Narrow()), Chosen("wide", Accuracy())
+    both = replace(arm, evaluators=(narrow, wide))
+    job.run(both, ignore)
+    released = replace(both, interventions=(Chosen("release", Release()),))
+    outcome = job.run(released, ignore)
+    assert [type(m) for m in measured] == [Narrow, Accuracy, Accuracy]
+    store = Store(arm.output_dir)
+    found = store.read(outcome.arm_id).evaluations
+    values = [next(iter(e.measurements.values())).values for e in found.values()]
+    assert values[0] == values[1]
+    assert {k for k in store.arrays(outcome.arm_id) if k.startswith("narrow")}
+    trained = replace(both, interventions=(DP,))
+    job.run(trained, ignore)
+    assert [type(m) for m in measured[3:]] == [Narrow, Accuracy], "a retrained arm measures anew"

@@ -55,7 +55,7 @@ def _read(table: Table) -> Iterator[tuple[str, str]]:
         read = [(measure, "")] + [(beside, ", secondary") for beside in measure.secondary]
         for metric, how in read:
             yield metric.metric, f"{table.name}: {where}{how}"
-            if metric.against:
+            if isinstance(metric.against, str):
                 yield metric.against, f"{table.name}: {where}{how} null"
 
 
@@ -66,5 +66,5 @@ def _measures(table: Table) -> Iterator[tuple[str, Measure]]:
         if column.binary is not None:
             yield f"column {aspect.letter}, two classes", column.binary
     for cell in table.cells:
-        if cell.column is not None and cell.column.against is not None:
+        if cell.column is not None and cell.column is not table.columns[cell.target]:
             yield f"cell {cell.source.letter}→{cell.target.letter}", cell.column
