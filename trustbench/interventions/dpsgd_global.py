@@ -65,7 +65,7 @@ class ScaleOrDiscard(ClipAndNoise):
 
     def coefficients(self, norms: Tensor, part: slice) -> Tensor:
         """bound/z where the norm is at most z, else 0, [R, B]."""
-        return torch.where(norms <= self.z, self.bound / self.z, 0.0)
+        return (norms <= self.z).to(norms.dtype) * (self.bound / self.z)
 
     def facts(self) -> Mapping[str, Fact]:
         """Those of DP-SGD, and the threshold."""

@@ -18,7 +18,7 @@ LARGEST_SUM = 0.5
 # Bounds on the factor of a cell's radius (Xu's code).
 NARROWEST, WIDEST = 0.98, 3.0
 # Steps of the attack that measures boundary errors on the validation rows.
-STEPS = 20
+STEPS = 10
 
 
 @dataclass(frozen=True)
