@@ -19,6 +19,10 @@ class RestrictedInterface(Intervention):
     rest of the mass spread evenly over the other labels. `rounded`: to `decimals` places; such
     numbers need not sum to 1. Give null for what the mode does not read.
 
+    Who sees less can know no more, yet LiRA may score higher behind rounding: its one variance
+    for all rows suffers from outlying confidences, which rounding cuts. RMIA has no variance;
+    read `membership_attacks/rmia_auc` beside it.
+
     Reference: Shokri et al. 2017, arXiv 1610.05820, section VIII (mitigation strategies).
     """
 

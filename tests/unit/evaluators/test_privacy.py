@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from tests.conftest import make_problem, make_system
+from trustbench.attacks import membership as mia
 from trustbench.evaluators.privacy import Privacy
 
 
@@ -95,3 +96,24 @@ def test_an_untrained_system_scores_one_half():
     for name in ("lira_auc", "lira_offline_auc", "loss_auc"):
         values = measured[name].values
         assert abs(values.mean() - 0.5) < 0.03
+
+
+def test_minority_and_majority_are_the_smallest_and_largest_group():
+    system = make_system(make_problem(n=1500, d=20, shift=0.15), replicates=4, steps=60)
+    measured = Privacy().measure(system)
+    found, y, group = named(measured), *system.problem.rows("train")[1:]
+    assert measured.facts["minority"] == "g1"
+    lira = mia.lira(
+        mia.logit_confidence(system.split_logits("train").numpy(), y),
+        system.membership,
+        online=True,
+    )
+    for g, name in ((1, "lira_auc_minority"), (0, "lira_auc_majority")):
+        rows = group == g
+        expected = [
+            roc_auc_score(m[rows], s[rows])
+            for m, s in zip(system.membership, lira.values, strict=True)
+        ]
+        np.testing.assert_allclose(found[name].values, expected)
+    assert "needs 100 non-members" in measured.missing["lira_tpr_1_minority"]
+    assert found["lira_auc_minority"].n == (group == 1).sum()
