@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import make_system
 from tests.tables import make_table
-from trustbench.contracts import Schedule
+from trustbench.contracts import CHANNELS, Schedule
 from trustbench.explanations.gradients import saliency
 from trustbench.explanations.released import explained_points
 from trustbench.explanations.scaffold import Detectors
@@ -110,3 +110,14 @@ def test_what_it_needs_is_said(problem, multiclass_system):
     )
     assert Scaffold.deploys == "outputs"
     assert not Scaffold().retrains
+
+
+@pytest.mark.parametrize("hide", [True, False])
+def test_deploying_replaces_the_forward_of_a_copy_and_nothing_else(table_system, hide):
+    before = dict(table_system.facts)
+    deployed = Scaffold(hide=hide, trees=2).deploy(table_system)
+    assert dict(table_system.facts) == before
+    changed = {c for c in CHANNELS if getattr(deployed, c) is not getattr(table_system, c)}
+    assert changed == {"forward"}
+    X = torch.as_tensor(table_system.problem.rows("test")[0][:5])
+    assert deployed.forward(X).shape == (2, 5, 2)

@@ -1,0 +1,77 @@
+"""True explanations are faithful, reversed ones are not, and random ones score nothing."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from trustbench.evaluators.explanation_faithfulness import ExplanationFaithfulness
+from trustbench.interventions.dp_explanations import PrivateExplanations
+from trustbench.interventions.gradient_x_input import GradientInputRelease
+from trustbench.interventions.kernel_shap import KernelShapRelease
+from trustbench.interventions.lime import LimeRelease
+from trustbench.interventions.saliency import SaliencyRelease
+
+METHODS = {
+    "lime": LimeRelease(samples=200),
+    "saliency": SaliencyRelease("margin"),
+    "gradient_x_input": GradientInputRelease("margin"),
+    "kernel_shap": KernelShapRelease(),
+}
+NAMES = ["deletion_released", "insertion_released", "deletion_random", "insertion_random"]
+
+
+def measured(system, **fields):
+    return {m.name: m for m in ExplanationFaithfulness(**fields).measure(system).measurements}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_released_explanations_are_faithful_and_random_ones_are_not(system, name):
+    released = METHODS[name].deploy(system)
+    found = measured(released)
+    assert list(found) == NAMES
+    assert [m.diagnostic for m in found.values()] == [False, False, True, True]
+    for kind in ("deletion", "insertion"):
+        assert (found[f"{kind}_released"].values > 0.08).all()
+        assert np.abs(found[f"{kind}_random"].values).max() < 0.06
+    opposite = dataclasses.replace(released, explainer=lambda X, k: -released.explain(X, k))
+    assert (measured(opposite)["deletion_released"].values < -0.02).all()
+
+
+def test_what_attributions_mean_counts(system):
+    """Planted error: contributions read as slopes are less faithful than as what they are."""
+    released = GradientInputRelease("margin").deploy(system)
+    wrong = dataclasses.replace(released, facts={"attributions": "slopes"})
+    found, mistaken = measured(released), measured(wrong)
+    assert found["deletion_released"].values.mean() > (
+        mistaken["deletion_released"].values.mean() + 0.03
+    )
+    slopes = measured(SaliencyRelease("margin").deploy(system))
+    np.testing.assert_allclose(
+        slopes["deletion_released"].values, found["deletion_released"].values, atol=1e-5
+    )
+
+
+def test_noise_for_privacy_takes_faithfulness(system):
+    lime = LimeRelease(samples=200).deploy(system)
+    values = [
+        measured(PrivateExplanations(epsilon=e).deploy(lime))["deletion_released"].values.mean()
+        for e in (0.1, 1e6)
+    ]
+    assert abs(values[0]) < 0.06
+    assert values[1] > 0.08
+
+
+@pytest.mark.parametrize(("field", "value"), [("points", 20), ("share", 0.5)])
+def test_every_setting_counts(system, field, value):
+    lime = LimeRelease(samples=100).deploy(system)
+    base, changed = measured(lime), measured(lime, **{field: value})
+    assert (base["deletion_released"].values != changed["deletion_released"].values).any()
+    assert measured(lime, points=20)["deletion_released"].n == 20
+
+
+def test_it_needs_released_explanations(system):
+    assert ExplanationFaithfulness().supports(system) == (
+        "needs released explanations (intervention=lime)"
+    )
+    assert ExplanationFaithfulness.reads == {"forward", "explainer"}

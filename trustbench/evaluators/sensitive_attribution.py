@@ -1,0 +1,109 @@
+"""Whether released explanations name the sensitive attribute where it decides (E -> F)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.aspects import Aspect
+from trustbench.contracts import Evaluator, Feature, Measured, Measurement, Problem, System
+from trustbench.explanations.released import explained_points
+from trustbench.explanations.scaffold import sensitive_feature
+
+
+@dataclass(frozen=True)
+class SensitiveAttribution(Evaluator):
+    """How often the sensitive attribute tops the explanation, and how often it tips the decision.
+
+    `top1_sensitive_rate` is the share of `points` test rows at which the sensitive feature has
+    the largest released attribution, |attribution| summed over a feature's columns;
+    `top3_sensitive_rate` allows two above it. `reliance` is the share of decisions on the test
+    split that change when a row's attribute is set to another level and nothing else is (mean
+    over the other levels). `hidden_bias` is max(0, reliance - top1_sensitive_rate): decisions
+    that the attribute tips and the explanations do not show.
+
+    At equal reliance, explanations that name the attribute more often are the more honest; the
+    difference of `top1_sensitive_rate` between an openly biased model and a scaffolded one is
+    the hidden bias of Slack et al.
+
+    Reference: Slack et al. 2020, arXiv 1911.02508, section 4 (share of test rows by rank).
+    """
+
+    points: Annotated[int, Field(ge=1)] = 100
+
+    aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
+
+    def supports(self, system: System) -> str | None:
+        """None, or that there are no explanations, or that the attribute is no input."""
+        problem = system.problem
+        if system.explainer is None:
+            return "needs released explanations (intervention=lime)"
+        if sensitive_feature(problem) is None:
+            return (
+                f"needs the attribute {problem.group_name!r} among the categorical inputs, which "
+                f"{problem.name} does not have"
+            )
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`hidden_bias` first, then the rates that it is made of."""
+        problem, sensitive = system.problem, sensitive_feature(system.problem)
+        assert sensitive is not None  # `supports` has been asked
+        X, rows = explained_points(system, self.points)
+        place = problem.features.index(sensitive)
+        above = features_above(feature_sizes(problem, system.explain(X)), place)
+        top1, top3 = ((above < k).double().mean(1) for k in (1, 3))
+        tips = reliance(system, sensitive)
+        n, n_test = len(rows), len(problem.splits["test"])
+        return Measured(
+            (
+                _rate("hidden_bias", (tips - top1).clamp(min=0), n),
+                _rate("top1_sensitive_rate", top1, n),
+                _rate("top3_sensitive_rate", top3, n),
+                _rate("reliance", tips, n_test),
+            ),
+            arrays={"rows": rows, "features_above": above.cpu().numpy()},
+            facts={"sensitive": sensitive.name, "points": n, "features": len(problem.features)},
+        )
+
+
+def feature_sizes(problem: Problem, attributions: Tensor) -> Tensor:
+    """|attributions| [R, n, d] summed over the columns of each feature: [R, n, features]."""
+    part = np.zeros(problem.n_features, dtype=np.int64)
+    for k, feature in enumerate(problem.features):
+        part[list(feature.columns)] = k
+    size = attributions.double().abs()
+    zero = size.new_zeros((*size.shape[:-1], len(problem.features)))
+    return zero.index_add_(-1, torch.as_tensor(part, device=size.device), size)
+
+
+def features_above(sizes: Tensor, place: int) -> Tensor:
+    """How many features count more than the one in `place`, int64 [R, n]; all if it counts 0."""
+    own = sizes[..., place : place + 1]
+    above: Tensor = (sizes > own).sum(-1)
+    return torch.where(own[..., 0] > 0, above, sizes.shape[-1])
+
+
+def reliance(system: System, sensitive: Feature) -> Tensor:
+    """The share of test decisions that another level of the attribute changes, [R]."""
+    X, columns = system.problem.rows("test")[0], list(sensitive.columns)
+    decided = system.split_logits("test").argmax(-1)
+    own = X[:, columns].argmax(axis=1)
+    changed = torch.zeros(len(decided), dtype=torch.float64, device=system.device)
+    for step in range(1, len(columns)):
+        other = X.copy()
+        other[:, columns] = 0
+        other[np.arange(len(X)), np.array(columns)[(own + step) % len(columns)]] = 1
+        found = system.logits(system.tensor(other)).argmax(-1)
+        changed += (found != decided).double().mean(1)
+    return changed / (len(columns) - 1)
+
+
+def _rate(name: str, values: Tensor, n: int) -> Measurement:
+    better = name.startswith("top")
+    return Measurement(name, values.cpu().numpy(), better, "fraction", n, 0.0, 1.0)
