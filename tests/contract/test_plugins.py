@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import make_problem
+from tests.conftest import make_problem, make_system
 from tests.contract.conftest import FOLDERS, options, plugin_modules
+from tests.tables import make_table
 from trustbench.arms import Chosen
 from trustbench.aspects import Aspect
 from trustbench.contracts import (
@@ -191,10 +192,18 @@ def released(system):
     return opened_by(system, "channel", "release")
 
 
+@pytest.fixture(scope="module")
+def released_table():
+    """A released system whose sensitive attribute is among its inputs."""
+    return opened_by(make_system(make_table()), "channel", "release")
+
+
 @of("evaluator")
-def test_an_evaluator_measures_or_gives_a_reason(option, system, released, multiclass_system):
+def test_an_evaluator_measures_or_gives_a_reason(
+    option, system, released, multiclass_system, released_table
+):
     plugin, measured_once = cheap(option.plugin), False
-    for some in (system, released, multiclass_system):
+    for some in (system, released, multiclass_system, released_table):
         reason = plugin.supports(some)
         if reason is not None:
             assert isinstance(reason, str)
