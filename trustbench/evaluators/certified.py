@@ -46,7 +46,7 @@ class CertifiedAccuracy(Evaluator):
     guesses: Annotated[int, Field(ge=1)] = 100
     samples: Annotated[int, Field(ge=10)] = 1000
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
-    points: Annotated[int, Field(ge=1)] = 150
+    points: Annotated[int, Field(ge=1)] = 100
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})

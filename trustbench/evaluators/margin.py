@@ -39,8 +39,8 @@ class Margin(Evaluator):
     """
 
     norm: Norm = "linf"
-    grid: Annotated[tuple[float, ...], Field(min_length=2)] = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
-    bisections: Annotated[int, Field(ge=0)] = 3
+    grid: Annotated[tuple[float, ...], Field(min_length=2)] = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+    bisections: Annotated[int, Field(ge=0)] = 4
     steps: Annotated[int, Field(ge=1)] = 20
     loss: Loss = "margin"
     points: Annotated[int, Field(ge=1)] = 200

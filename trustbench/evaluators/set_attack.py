@@ -32,7 +32,7 @@ class SetAttack(Evaluator):
     `size_inflated` is the mean size where an attacker raises the size instead, within the same
     ball: thresholds are not visible in released sets, so one climb raises the entropy of the
     predicted distribution, another brings the two likeliest labels level, and of each point the
-    larger released set counts. Shown against `size_clean` and `size_random`.
+    largest released set counts, that of the clean point included. Shown against `size_random`.
 
     Both attacks follow the gradient of the deployed forward. Sets with another source (smoothed
     scores, say) are met by transferred attacks, and a stronger one may exist.
@@ -75,7 +75,7 @@ class SetAttack(Evaluator):
             at.X, threat.size(worst.X - at.X), generators(system, CONTROL_STREAM)
         )
         inputs = {"clean": at.X, "attacked": worst.X, "random": control}
-        inflated = [
+        inflated = [at.X] + [
             self._climb(system, at, threat, loss, loss, stream).X
             for loss, stream in SIZE_STREAM.items()
             if loss == "entropy" or not system.problem.binary  # of two labels they are the same

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tests.conftest import make_problem, make_system
 from trustbench.attacks.evasion.targets import targets
+from trustbench.evaluators import set_attack
 from trustbench.evaluators.set_attack import SetAttack
+from trustbench.interventions.conformal import SplitConformalSets
 
 QUICK = SetAttack(points=120, steps=10, epsilon=0.4)
 
@@ -69,6 +72,36 @@ def test_more_restarts_never_cover_more(released):
     one = named(QUICK.measure(released))
     two = named(dataclasses.replace(QUICK, restarts=2).measure(released))
     assert (two["coverage_attacked_lac"] <= one["coverage_attacked_lac"]).all()
+
+
+@pytest.fixture(scope="module")
+def overlapping():
+    """LAC and APS sets of several labels: five classes that overlap."""
+    system = make_system(make_problem(n=1500, classes=5, groups=5, seed=1, shift=0.8), steps=80)
+    return SplitConformalSets().deploy(system)
+
+
+def test_the_size_attack_inflates_sets_beyond_random_directions(overlapping):
+    v = named(dataclasses.replace(QUICK, epsilon=0.2).measure(overlapping))
+    for score in ("aps", "lac"):
+        assert (v[f"size_inflated_{score}"] > v[f"size_random_{score}"] + 0.2).all()
+        assert (v[f"size_inflated_{score}"] > v[f"size_attacked_{score}"] + 0.2).all()
+
+
+def test_both_climbs_together_inflate_more_than_entropy_alone(overlapping, monkeypatch):
+    """Three level labels fall below a LAC threshold that two would pass."""
+    quick = dataclasses.replace(QUICK, epsilon=0.2)
+    both = named(quick.measure(overlapping))
+    monkeypatch.delitem(set_attack.SIZE_STREAM, "tie")
+    alone = named(quick.measure(overlapping))
+    assert (alone["size_inflated_lac"] <= both["size_inflated_lac"]).all()
+    assert (alone["size_inflated_lac"] < both["size_inflated_lac"]).any()
+
+
+def test_an_attacker_who_can_only_shrink_sets_leaves_them(released):
+    v = named(QUICK.measure(released))
+    assert (v["size_inflated_lac"] >= v["size_clean_lac"]).all()
+    assert (v["size_inflated_all"] == 5).all()
 
 
 def test_what_it_needs(system, released):
