@@ -11,10 +11,10 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.explanations.agreement import explained_rows
 from trustbench.explanations.forms import Draws, Neighbourhood
 from trustbench.explanations.lime_surrogate import BUDGET, Lime, Stream
 from trustbench.explanations.local_fit import held_out_r2
+from trustbench.explanations.released import explained_points
 
 # Test rows on which a released score is asked twice, to see whether it draws random numbers.
 ASKED = 200
@@ -88,10 +88,10 @@ class ExplainingUncertainty(Evaluator):
         """R2 [R, n] of each target."""
         lime = Lime(self.samples, self.patch_samples, self.sigma)
         area = lime.neighbourhood(system)
-        chosen = explained_rows(system, self.points)
-        X, _, group = system.problem.rows("test")
+        X, rows = explained_points(system, self.points)
+        group = system.problem.rows("test")[2][rows]
         parts: dict[str, list[Tensor]] = {}
-        for draws, x, g in _draws(system, lime, area, X[chosen], group[chosen]):
+        for draws, x, g in _draws(system, lime, area, X, group):
             for name, target in _targets(system, draws, x, g).items():
                 parts.setdefault(name, []).append(held_out_r2(draws, target))
         return {k: torch.cat(v, dim=1).cpu().numpy() for k, v in parts.items()}
@@ -107,7 +107,7 @@ def deterministic(system: System, score: str) -> bool:
 
 
 def _draws(
-    system: System, lime: Lime, area: Neighbourhood, X: Array, group: Array
+    system: System, lime: Lime, area: Neighbourhood, X: Tensor, group: Array
 ) -> Iterator[tuple[Draws, Tensor, Array]]:
     """Perturbations of a few rows at a time, those rows [m, *shape] and their groups [m]."""
     samples = lime.perturbations(area)
@@ -116,7 +116,7 @@ def _draws(
     floats = max(system.problem.n_features, system.replicates * len(system.problem.classes))
     m = max(1, BUDGET // (samples * floats))
     for start in range(0, len(X), m):
-        rows = system.tensor(X[start : start + m])
+        rows = X[start : start + m]
         yield area.around(rows.flatten(1)[None], noise), rows, group[start : start + m]
 
 

@@ -13,9 +13,9 @@ from trustbench.explanations.agreement import (
     Explained,
     GradientMethod,
     by_gradient,
-    explained_rows,
     mean_over_points,
 )
+from trustbench.explanations.released import explained_points
 
 # First index of this evaluator's `explanations` stream.
 NOISE_STREAM = 40
@@ -54,7 +54,7 @@ class ExplanationAgreement(Evaluator):
 
     def measure(self, system: System) -> Measured:
         """The three metrics, each where it can be measured, and `same_prediction`."""
-        X = system.tensor(system.problem.rows("test")[0][explained_rows(system, self.points)])
+        X = explained_points(system, self.points)[0]
         own = by_gradient(system, X, self.method)
         twin = by_gradient(system.reseeded(1), X, self.method) if system.reseeded else None
         values = {

@@ -12,8 +12,8 @@ from torch import Tensor
 from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.saliency import overlap, top
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.explanations.agreement import explained_rows
 from trustbench.explanations.lime_surrogate import Lime, Stream
+from trustbench.explanations.released import explained_points
 
 # `repeat` indices of the evaluator's own LIME, apart from those of everything else that draws.
 FIRST, SECOND = 101, 102
@@ -39,10 +39,10 @@ class ExplanationInstability(Evaluator):
     and Jaakkola 2018, arXiv 1806.08049.
     """
 
-    points: Annotated[int, Field(ge=10)] = 100
+    points: Annotated[int, Field(ge=10)] = 80
     top_k: Annotated[int, Field(ge=1)] = 5
     top_k_pixels: Annotated[int, Field(ge=1)] = 8
-    lime_points: Annotated[int, Field(ge=2)] = 12
+    lime_points: Annotated[int, Field(ge=2)] = 8
     lime_samples: Annotated[tuple[int, ...], Field(min_length=1)] = (200, 1000, 5000)
 
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
@@ -63,7 +63,7 @@ class ExplanationInstability(Evaluator):
     def measure(self, system: System) -> Measured:
         """`instability` first."""
         k = self._k(system)
-        X = system.tensor(system.problem.rows("test")[0][explained_rows(system, self.points)])
+        X = explained_points(system, self.points)[0]
         first, second = system.explain(X, 1), system.explain(X, 2)
         found = [
             _fraction("instability", instability(first, second, k), len(X)),

@@ -12,10 +12,10 @@ from trustbench.explanations.agreement import (
     GradientMethod,
     by_gradient,
     by_lime,
-    explained_rows,
     mean_over_points,
 )
 from trustbench.explanations.lime_surrogate import Lime, Stream
+from trustbench.explanations.released import explained_points
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,7 @@ class ExplanationShift(Evaluator):
         assert system.baseline is not None
         baseline = system.baseline()
         assert baseline.reseeded is not None
-        rows = explained_rows(system, max(self.points, self.lime_points))
-        X = system.tensor(system.problem.rows("test")[0][rows])
+        X, _ = explained_points(system, max(self.points, self.lime_points))
         lime = Lime(self.samples, self.patch_samples, self.sigma)
         three = (system, baseline, baseline.reseeded(1))
         gradients = [by_gradient(s, X[: self.points], self.method) for s in three]

@@ -9,32 +9,41 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Evaluator, Measured, Measurement, System
-from trustbench.explanations.agreement import explained_rows
+from trustbench.explanations.lime_surrogate import Lime, Stream
+from trustbench.explanations.released import explained_points
+from trustbench.explanations.targets import Target
+
+# `repeat` index of the truth's perturbations, apart from those of everything else that draws.
+TRUTH = 103
+NAMES = ("miscoverage", "coverage", "relative_width", "relative_bias")
 
 
 @dataclass(frozen=True)
 class IntervalCoverage(Evaluator):
-    """The share of released intervals that contain the attribution of very many samples.
+    """The share of released intervals that contain LIME's coefficient of very many samples.
 
-    The truth is the mean of the released method over `repeats` sets of random numbers, which no
-    measured interval has seen; intervals are those of `draws` others. All rows and replicates
-    share one set of random numbers, so that coverage over a single set would be one draw.
-    `coverage` is the share over points, columns and draws, `miscoverage` its distance from
-    `level`, which the released method claims; `relative_width` is the mean width divided by the
-    mean size of the true attributions. Columns whose attribution is 0 in every repeat have
-    nothing to cover and are left out.
+    The truth is that of `samples` perturbations (`patch_samples` on images cut into patches)
+    that no released interval has seen; `sigma` and `target` must be those of the released
+    method. All rows and replicates share one set of random numbers, so that coverage over a
+    single one would be one draw: `draws` are asked for. `coverage` is the share over points,
+    columns and draws, `miscoverage` its distance from `level`, which the released method
+    claims; `relative_width` is the mean width divided by the mean size of the true coefficients.
+    Columns whose true coefficient is 0 never move, have nothing to cover and are left out.
 
-    The truth is the method's own mean: a bias that it has at every repeat (the ridge penalty
-    shrinks coefficients of few samples) is not seen. Its own error adds a share of
-    1 / `repeats` to the variance that intervals must cover.
+    `relative_bias` is the mean distance between the truth and the released attributions'
+    average over draws, divided by the mean size of the truth: the ridge penalty shrinks
+    coefficients of few samples, and a truth of other settings than the released ones shows.
 
     Reference: Slack et al. 2021, arXiv 2008.05030, section 5 (calibration).
     """
 
-    points: Annotated[int, Field(ge=1)] = 10
-    repeats: Annotated[int, Field(ge=2)] = 50
-    draws: Annotated[int, Field(ge=1)] = 5
+    points: Annotated[int, Field(ge=1)] = 8
+    samples: Annotated[int, Field(ge=20)] = 10000
+    patch_samples: Annotated[int, Field(ge=20)] = 4000
+    draws: Annotated[int, Field(ge=1)] = 8
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    sigma: Annotated[float, Field(ge=0)] = 0.0
+    target: Target = "margin"
 
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer", "intervals"})
@@ -47,50 +56,39 @@ class IntervalCoverage(Evaluator):
         return None
 
     def measure(self, system: System) -> Measured:
-        """`miscoverage` first, then `coverage` and `relative_width`."""
+        """`miscoverage` first, then its parts."""
         assert system.intervals is not None
-        X = system.tensor(system.problem.rows("test")[0][explained_rows(system, self.points)])
-        truth, live = self._truth(system, X)
+        X, _ = explained_points(system, self.points)
+        lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
+        area = lime.neighbourhood(system)
+        truth = lime.attributions(system, area, X, Stream.FRESH, TRUTH).double()
+        live = truth != 0
         if not live.flatten(1).any(1).all():
-            reason = "every released attribution of some replicate is 0"
-            return Measured(
-                (), missing=dict.fromkeys(("miscoverage", "coverage", "relative_width"), reason)
-            )
-        inside, width = torch.zeros_like(truth), torch.zeros_like(truth)
+            reason = "every true coefficient of some replicate is 0"
+            return Measured((), missing=dict.fromkeys(NAMES, reason))
+        inside, width, centre = (torch.zeros_like(truth) for _ in range(3))
         for draw in range(self.draws):
             lower, upper = (end.double() for end in system.intervals(X, draw))
             inside += ((lower <= truth) & (truth <= upper)).double() / self.draws
             width += (upper - lower) / self.draws
-        coverage = _mean(inside, live)
+            centre += system.explain(X, draw).double() / self.draws
+        coverage, size = _mean(inside, live), _mean(truth.abs(), live)
+        bias = _mean((centre - truth).abs(), live) / size
         n = len(X)
         return Measured(
             (
-                _share("miscoverage", (coverage - self.level).abs(), False, n),
-                _share("coverage", coverage, True, n),
-                Measurement(
-                    "relative_width",
-                    (_mean(width, live) / _mean(truth.abs(), live)).cpu().numpy(),
-                    higher_is_better=False,
-                    unit="widths per mean size",
-                    n=n,
-                    lower=0.0,
-                ),
+                _fraction("miscoverage", (coverage - self.level).abs(), False, n),
+                _fraction("coverage", coverage, True, n),
+                _relative("relative_width", _mean(width, live) / size, n),
+                _relative("relative_bias", bias, n, diagnostic=True),
             ),
             facts={
+                **lime.facts(area),
                 "level": self.level,
-                "repeats": self.repeats,
                 "draws": self.draws,
-                "columns_left_out": int((~live).all(1).sum()) // system.replicates,
+                "columns_left_out": int((~live).all(1).all(0).sum()),
             },
         )
-
-    def _truth(self, system: System, X: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean attribution, and where it is not 0 at every repeat, both [R, n, d]."""
-        total, live = torch.zeros(()), torch.zeros((), dtype=torch.bool)
-        for repeat in range(self.draws, self.draws + self.repeats):
-            found = system.explain(X, repeat).double()
-            total, live = total.to(found) + found, live.to(found.device) | (found != 0)
-        return total / self.repeats, live
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
@@ -98,5 +96,10 @@ def _mean(values: Tensor, where: Tensor) -> Tensor:
     return (values * where).flatten(1).sum(1) / where.flatten(1).sum(1)
 
 
-def _share(name: str, values: Tensor, better: bool, n: int) -> Measurement:
+def _fraction(name: str, values: Tensor, better: bool, n: int) -> Measurement:
     return Measurement(name, values.cpu().numpy(), better, "fraction", n, 0.0, 1.0)
+
+
+def _relative(name: str, values: Tensor, n: int, diagnostic: bool = False) -> Measurement:
+    unit = "times the mean size"
+    return Measurement(name, values.cpu().numpy(), False, unit, n, lower=0.0, diagnostic=diagnostic)

@@ -112,12 +112,6 @@ def by_lime(system: System, X: Tensor, lime: Lime, stream: Stream) -> Explained:
     return Explained(area.effects(coefficients, flatten(system, X)), system.logits(X).argmax(-1))
 
 
-def explained_rows(system: System, points: int) -> Array:
-    """The first `points` rows of the order in which all evaluators explain the test split."""
-    n = len(system.problem.splits["test"])
-    return system.streams.numpy("explanations", Stream.POINTS).permutation(n)[:points]
-
-
 def mean_over_points(values: Tensor) -> Array | str:
     """Means [R] over the points of values [R, n] that are not NaN, or why there are none."""
     numbers = values.double().cpu().numpy()
