@@ -29,7 +29,8 @@ class AttackerViews(Evaluator):
     with the released explanation (variance, L1 norm and largest magnitude of the attributions)
     or with the released sets (size, and whether the true label is in it, of each score). What a
     channel leaks is the difference between a view with and without it; `auc_label` and
-    `auc_confidence` are the nulls.
+    `auc_confidence` are the nulls. A view of few distinct answers has no threshold at a low
+    false-positive rate, so that its `tpr_1` is 0: compare AUCs.
 
     An attack model is learned on half of the pairs of replicates and attacks the others, so no
     target and no complementary partner is learned from.

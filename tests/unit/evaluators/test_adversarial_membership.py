@@ -9,6 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from tests.conftest import make_problem, make_system
 from trustbench.attacks import membership as mia
+from trustbench.attacks.evasion.box import ThreatModel
+from trustbench.attacks.evasion.pgd import pgd
+from trustbench.attacks.evasion.targets import generators
 from trustbench.evaluators.adversarial_membership import AdversarialMembership
 
 
@@ -48,7 +51,7 @@ def test_the_clean_attacks_are_those_of_the_rows_unmoved(overfit):
     ).view(8, -1)
     expected = [roc_auc_score(m, -x) for m, x in zip(overfit.membership, loss, strict=True)]
     np.testing.assert_allclose(found["loss_auc_clean"].values, expected, atol=2e-3)
-    # planted error: the shadows answer on the target's rows moved, the target on them unmoved
+    # a radius of nothing moves nothing, and one of something does
     tiny = named(AdversarialMembership(points=10**4, radii=(1e-6,)).measure(overfit))
     np.testing.assert_allclose(
         tiny["lira_auc_adv_1e-06"].values, found["lira_auc_clean"].values, atol=2e-3
@@ -71,6 +74,28 @@ def test_every_replicate_answers_on_its_own_adversarial_examples(overfit):
     assert (attacked[0] != attacked[1]).any()
     allowed = 0.5 * torch.as_tensor(overfit.problem.per_column("scale"))
     assert ((attacked - clean).abs() <= allowed + 1e-5).all()
+
+
+def test_shadows_answer_on_their_own_examples_of_a_row(overfit):
+    """The attack made by hand; planted error: all answer on the target's examples."""
+    evaluator = AdversarialMembership(points=10**4, radii=(0.5,), steps=4)
+    X, y, _ = overfit.problem.rows("train")
+    rows = overfit.streams.numpy("attacks", -2).permutation(len(y))
+    clean = torch.as_tensor(X[rows]).expand(8, *X.shape)
+    threat = ThreatModel.of(overfit.problem, "linf", 0.5, clean)
+    moved = pgd(
+        overfit.forward, clean, torch.as_tensor(y[rows]), threat, generators(overfit, 50),
+        steps=4, loss="ce", worst_by="ce",
+    ).X  # fmt: skip
+    member = overfit.membership[:, rows]
+
+    def auc_of_first(inputs):
+        phi = mia.logit_confidence(overfit.forward(inputs).numpy(), y[rows])
+        return mia.each(mia.auc, mia.lira(phi, member, online=True), member)[0]
+
+    found = named(evaluator.measure(overfit))["lira_auc_adv_0.5"].values[0]
+    assert found == pytest.approx(auc_of_first(moved), abs=2e-3)
+    assert abs(found - auc_of_first(moved[:1].expand_as(moved))) > 0.01
 
 
 def test_untrained_replicates_leak_nothing():
