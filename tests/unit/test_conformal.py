@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import torch
 from mapie.classification import SplitConformalClassifier
-from mapie.conformity_scores import APSConformityScore, LACConformityScore
+from mapie.conformity_scores import (
+    APSConformityScore,
+    LACConformityScore,
+    RAPSConformityScore,
+)
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.model_selection import StratifiedShuffleSplit
 
 from tests.conftest import make_problem, make_system
 from trustbench import conformal
 from trustbench.conformal import quantiles, split
+from trustbench.errors import ConfigError
 
 
 class Wrapped(ClassifierMixin, BaseEstimator):
@@ -97,6 +103,102 @@ def test_one_rank_off_is_seen(hard, monkeypatch):
     right = quantiles.rank
     monkeypatch.setattr(quantiles, "rank", lambda n, alpha: right(n, alpha) - 1)
     assert (our_sets(hard, "lac", 0.1)[0] != mapie_sets(hard, 0, LACConformityScore(), 0.1)).any()
+
+
+@pytest.fixture(scope="module")
+def mapie_raps(hard):
+    """MAPIE chooses k_reg on some rows, and calibrates on the others; the penalty is given."""
+    problem, rows = hard.problem, hard.calibration[0]
+
+    class Given(RAPSConformityScore):
+        def _find_lambda_star(self, *args, **kwargs):
+            return 0.1
+
+    classifier = SplitConformalClassifier(
+        Wrapped(hard, 0),
+        confidence_level=0.8,
+        conformity_score=Given(),
+        prefit=True,
+        random_state=7,
+    )
+    classifier.conformalize(problem.X[rows], problem.y[rows])
+    randomised = {"include_last_label": "randomized"}
+    sets = classifier.predict_set(problem.rows("test")[0], conformity_score_params=randomised)[1]
+    function = classifier._mapie_classifier.conformity_score_function_
+    chooses = len(rows) - function.n_samples_
+    parts = StratifiedShuffleSplit(n_splits=1, test_size=chooses, random_state=7)
+    kept = rows[next(parts.split(problem.X[rows], problem.y[rows]))[0]]
+    return function, kept, sets[:, :, 0]
+
+
+def probabilities(system, X):
+    return system.logits(torch.as_tensor(X))[0].double().softmax(-1)
+
+
+def turned(n):
+    return torch.as_tensor(1 - np.random.RandomState(7).uniform(size=n))
+
+
+@pytest.mark.parametrize(("k_more", "factor"), [(0, 1.0), (1, 1.0), (-1, 1.0), (0, 0.5)])
+def test_raps_threshold_and_sets_equal_mapie(hard, mapie_raps, k_more, factor):
+    function, kept, expected = mapie_raps
+    penalty, k_reg = factor * float(function.lambda_star), int(function.k_star[0]) + k_more
+    y = torch.as_tensor(hard.problem.y[kept])
+    p = probabilities(hard, hard.problem.X[kept])
+    true = conformal.raps(p, turned(len(y)), penalty, k_reg).gather(1, y[:, None])[:, 0]
+    threshold = float(conformal.thresholds(true[None], 0.2))
+    p = probabilities(hard, hard.problem.rows("test")[0])
+    sets = (conformal.raps(p, turned(len(p)), penalty, k_reg) <= threshold).numpy()
+    same = threshold == pytest.approx(float(function.quantiles_[0])) and (sets == expected).all()
+    assert same == ((k_more, factor) == (0, 1.0)), "a wrong penalty or rank is seen"
+
+
+def saps_by_hand(p, u, weight, first_rank):
+    """Rank by rank, with `first_rank` taken off the rank of the labels after the likeliest."""
+    out = np.empty_like(p)
+    for i, row in enumerate(p):
+        for rank, label in enumerate(np.argsort(-row, kind="stable"), start=1):
+            top = row.max()
+            out[i, label] = u[i] * top if rank == 1 else top + (rank - first_rank + u[i]) * weight
+    return out
+
+
+def test_saps_scores_equal_a_loop(hard):
+    p, u = probabilities(hard, hard.problem.rows("test")[0][:200]), turned(200)
+    ours = conformal.saps(p, u, weight=0.2).numpy()
+    np.testing.assert_allclose(ours, saps_by_hand(p.numpy(), u.numpy(), 0.2, 2), atol=1e-12)
+    assert not np.allclose(ours, saps_by_hand(p.numpy(), u.numpy(), 0.2, 1))
+
+
+@pytest.mark.parametrize("score", ["aps", "lac"])
+def test_exactly_rank_many_calibration_rows_are_covered(hard, score):
+    """One fewer with `<` in place of `<=`, one more with a rank too many."""
+    own = conformal.calibration_scores(hard, conformal.SCORES[score])
+    threshold = conformal.thresholds(own.true, 0.1)[:, None]
+    k = conformal.rank(own.y.shape[1], 0.1)
+    assert ((own.true <= threshold).sum(1) == k).all()
+    assert ((own.true < threshold).sum(1) == k - 1).all()
+
+
+def test_the_first_calibration_rows_keep_their_scores(hard):
+    every = conformal.calibration_scores(hard, conformal.aps)
+    some = conformal.calibration_scores(hard, conformal.aps, rows=50)
+    torch.testing.assert_close(some.labels, every.labels[:, :50])
+    with pytest.raises(ConfigError, match="give at most 300"):
+        conformal.calibration_scores(hard, conformal.aps, rows=301)
+
+
+def test_variation_of_coverage_is_what_is_simulated():
+    rng = np.random.default_rng(0)
+    threshold = conformal.thresholds(torch.as_tensor(rng.random((20000, 60))), 0.1).numpy()
+    coverage = rng.binomial(150, threshold) / 150
+    theory = conformal.coverage_variation(60, 150, 0.1)
+    assert theory.sd == pytest.approx(coverage.std(), rel=0.02)
+    assert theory.breach == pytest.approx((coverage < 0.9 - 1e-12).mean(), abs=0.012)
+    assert theory.shortfall == pytest.approx(np.maximum(0, 0.9 - coverage).mean(), rel=0.04)
+    assert conformal.coverage_variation(5, 150, 0.1) == (0.0, 0.0, 0.0)
+    other = conformal.coverage_variation(61, 150, 0.13)
+    assert abs(other.breach - (coverage < 0.87).mean()) > 0.012, "another level is told apart"
 
 
 def test_thresholds_are_order_statistics_or_infinite():

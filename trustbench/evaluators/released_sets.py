@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+import torch
 from pydantic import Field
+from torch import Tensor
 
 from trustbench import conformal
 from trustbench.aspects import Aspect
@@ -25,9 +27,10 @@ class ReleasedSets(Evaluator):
     mean over classes of |coverage - (1 - alpha)| (classes of at least `min_class` test rows).
     The level 1 - alpha is the one that the releasing method states.
 
-    `shortfall_naive_<score>` is the null, a diagnostic: the shortfall of the same score
-    believed without calibration. APS at threshold 1 - alpha covers exactly 1 - alpha where the
-    probabilities are right; LAC at 1 - alpha drops the labels of probability below alpha.
+    `shortfall_naive_<score>` is the null, a diagnostic: the shortfall of the same score without
+    calibration, at the threshold that would cover 1 - alpha of the test rows if the predicted
+    probabilities were right. That is 1 - alpha for APS; for LAC it is the least probable label
+    that the most probable ones of all rows need to hold 1 - alpha of the predicted mass.
 
     A valid method falls short too, by the chance of its calibration and test rows. What split
     conformal with as many rows would do is in the facts: `band_low_<score>` and
@@ -105,8 +108,10 @@ class ReleasedSets(Evaluator):
             return
         p = system.split_logits("test").double().softmax(-1)
         scores = function(p, conformal.uniforms(system, len(y), conformal.PREDICTING))
-        # 1e-12: a binary label of probability alpha stays in, as 1 - p rounds to either side.
-        cover = conformal.covered(scores <= 1 - alpha + 1e-12, y)
+        threshold = torch.full_like(p[:, 0, 0], 1 - alpha)
+        if score != "aps":
+            threshold = believed(scores, p, alpha)
+        cover = conformal.covered(scores <= threshold[:, None, None], y)
         found.append(_lower(name, shortfall(cover, alpha), len(y), diagnostic=True))
 
 
@@ -117,6 +122,25 @@ def shortfall(cover: Array, alpha: float) -> Array:
     [0.25, 0.0]
     """
     return np.asarray(np.maximum(0.0, 1 - alpha - cover.mean(axis=1)))
+
+
+def believed(scores: Tensor, probabilities: Tensor, alpha: float) -> Tensor:
+    """The smallest threshold [R] of which the sets hold 1 - alpha of the predicted mass.
+
+    Args:
+        scores: of every label, [R, n, C].
+        probabilities: predicted, [R, n, C].
+        alpha: mass that may be left out.
+
+    >>> p = torch.tensor([[[0.5, 0.5], [0.75, 0.25]]])
+    >>> believed(1 - p, p, alpha=0.2).tolist()
+    [0.5]
+    """
+    ascending, order = scores.flatten(1).sort(dim=1)
+    mass = probabilities.flatten(1).gather(1, order).cumsum(1) / scores.shape[1]
+    # 1e-9: the whole mass may sum to a little less than 1.
+    enough = (mass >= 1 - alpha - 1e-9).int().argmax(dim=1)
+    return ascending.gather(1, enough[:, None])[:, 0]
 
 
 def _descriptive(score: str, size: Array, cover: Array, classes: int) -> Iterator[Measurement]:

@@ -10,10 +10,7 @@ from pydantic import Field
 from trustbench import conformal
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import gap, means, permuted, sizes
-
-# Third index of the `controls` streams, whose first permutations are those of the sizes.
-AID_STREAM = 40
+from trustbench.groups import gap, means, sizes
 
 
 @dataclass(frozen=True)
@@ -57,10 +54,12 @@ class SetSizeGap(Evaluator):
         rows = keep[group]
         found: list[Measurement] = []
         by_group: dict[str, Array] = {}
+        # One set of permutations for everything that is compared with chance.
+        orders = [self._orders(system, r, int(rows.sum())) for r in range(system.replicates)]
         for score in system.set_predictors:
             sets = system.sets(system.tensor(X), score, group)
             size, cover = conformal.set_sizes(sets)[:, rows], conformal.covered(sets, y)[:, rows]
-            found += self._gaps(system, score, size, cover, group[rows])
+            found += self._gaps(system, score, size, cover, group[rows], orders)
             by_group[f"size_{score}"] = means(size, group[rows], len(keep))[:, keep]
         left_out = [g for g, k in zip(system.problem.groups, keep, strict=True) if not k]
         return Measured(
@@ -73,22 +72,32 @@ class SetSizeGap(Evaluator):
             },
         )
 
+    def _orders(self, system: System, r: int, n: int) -> Array:
+        """Permutations of n positions, int32 [permutations, n], from replicate r's stream."""
+        positions = np.broadcast_to(np.arange(n, dtype=np.int32), (self.permutations, n))
+        return system.streams.numpy("controls", r).permuted(positions, axis=1)
+
     def _kept(self, system: System) -> Array:
         group = system.problem.rows("test")[2]
         return sizes(group, len(system.problem.groups)) >= self.min_group
 
     def _gaps(
-        self, system: System, score: str, size: Array, cover: Array, group: Array
+        self,
+        system: System,
+        score: str,
+        size: Array,
+        cover: Array,
+        group: Array,
+        orders: list[Array],
     ) -> Iterator[Measurement]:
         present = np.unique(group)
 
         def spread(values: Array) -> Array:
             return gap(means(values, group, present[-1] + 1)[..., present])
 
-        def by_chance(values: Array, *index: int) -> Array:
-            rngs = (system.streams.numpy("controls", r, *index) for r in range(len(values)))
-            pairs = zip(values, rngs, strict=True)
-            return np.array([permuted(spread, row, rng, self.permutations) for row, rng in pairs])
+        def by_chance(values: Array) -> Array:
+            pairs = zip(values, orders, strict=True)
+            return np.array([spread(row[order]).mean() for row, order in pairs])
 
         n, classes = len(group), float(len(system.problem.classes))
         aided = accuracy_with_aid(size, cover, len(system.problem.classes))
@@ -98,7 +107,7 @@ class SetSizeGap(Evaluator):
         yield _gap(f"singleton_gap_{score}", spread(size == 1), "fraction", n, 1.0)
         yield _gap(f"coverage_gap_{score}", spread(cover), "fraction", n, 1.0)
         yield _gap(f"aid_gap_{score}", spread(aided), "accuracy", n, 1.0)
-        null = by_chance(aided, AID_STREAM)
+        null = by_chance(aided)
         yield _gap(f"aid_gap_{score}_permuted", null, "accuracy", n, 1.0, diagnostic=True)
 
 

@@ -13,8 +13,7 @@ from trustbench.aspects import Aspect
 from trustbench.conformal.redraws import Redraw, Rows, evaluate, redraw
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 
-# First index of the `calibration` streams, which the calibration rows of replicate r draw at r
-# alone: the rows of a small set are those of every replicate.
+# First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
 STREAM = -2
 BY_SCORE = (
     "marginal_size",
@@ -31,7 +30,7 @@ class SmallCalibration(Evaluator):
 
     Each draw takes n rows at random from the calibration pool and the test split together; the
     others are its test rows. So every draw is a fair split, and what marginal sets do is known:
-    covered rows are Beta-binomial, whatever the model. All replicates share the draws.
+    covered rows are Beta-binomial, whatever the model.
 
     For each n: `coverage_sd_<n>` and `breach_<n>`, the standard deviation of coverage over
     draws and P(coverage < 1 - `alpha`), of marginal sets, and `mondrian_*` of sets with a
@@ -74,38 +73,38 @@ class SmallCalibration(Evaluator):
         missing: dict[str, str] = {}
         facts: dict[str, Fact] = {"alpha": self.alpha, "draws": self.draws, "score": self.scores[0]}
         rows = {score: _rows(system, score) for score in self.scores}
+        first = rows[self.scores[0]]
         for n in dict.fromkeys(self.sizes):
             if n > pool:
                 reason = f"{n} is more than the {pool} rows of the calibration pool"
                 missing |= dict.fromkeys(self._names(n), reason)
                 continue
-            some = rows[self.scores[0]][0]
-            draws = [
-                system.streams.numpy("calibration", STREAM, n, d).choice(
-                    len(some.group), size=n, replace=False
-                )
-                for d in range(self.draws)
-            ]
-            chosen = redraw(np.stack(draws), some.group, self.min_group)
+            chosen = [self._drawn(system, r, n, own.group) for r, own in enumerate(first)]
             found += self._measured(rows, chosen, n, len(system.problem.classes))
-            if not chosen.comparable:
+            if not all(c.comparable for c in chosen):
                 reason = f"needs 2 groups of {self.min_group} rows in every draw"
                 gaps = [name for name in self._names(n) if "coverage_gap" in name]
                 missing |= dict.fromkeys(gaps, reason)
-            left = len(some.group) - n
+            left = len(first[0].group) - n
             theory = conformal.coverage_variation(n, left, self.alpha)
             facts |= {f"coverage_sd_expected_{n}": theory.sd, f"breach_expected_{n}": theory.breach}
         return Measured(tuple(found), facts=facts, missing=missing)
+
+    def _drawn(self, system: System, r: int, n: int, group: Array) -> Redraw:
+        rng = system.streams.numpy("calibration", STREAM, r, n)
+        rows = [rng.choice(len(group), n, replace=False, shuffle=False) for _ in range(self.draws)]
+        return redraw(np.stack(rows), group, self.min_group)
 
     def _names(self, n: int) -> list[str]:
         by_score = [f"{name}_{score}_{n}" for score in self.scores for name in BY_SCORE]
         return [*(f"{name}_{n}" for name in OVERALL), *by_score]
 
     def _measured(
-        self, rows: dict[conformal.Score, list[Rows]], chosen: Redraw, n: int, classes: int
+        self, rows: dict[conformal.Score, list[Rows]], chosen: list[Redraw], n: int, classes: int
     ) -> Iterator[Measurement]:
         for score, replicates in rows.items():
-            each = [evaluate(own, chosen, self.alpha) for own in replicates]
+            pairs = zip(replicates, chosen, strict=True)
+            each = [evaluate(own, drawn, self.alpha) for own, drawn in pairs]
             kinds = {
                 "marginal": [e.marginal for e in each],
                 "mondrian": [e.mondrian for e in each],
@@ -123,7 +122,7 @@ class SmallCalibration(Evaluator):
                 size = np.array([o.size.mean() for o in outcomes])
                 gap = np.array([o.coverage_gap.mean() for o in outcomes])
                 yield _lower(f"{name}_size_{score}_{n}", size, left, "labels", float(classes))
-                if chosen.comparable:
+                if all(c.comparable for c in chosen):
                     yield _lower(f"{name}_coverage_gap_{score}_{n}", gap, left)
 
 

@@ -102,3 +102,37 @@ def test_it_needs_sets_and_two_groups(five):
     released = releasing(system, np.zeros((1, len(y), 5), dtype=bool))
     assert SetSizeGap().supports(released) is None
     assert SetSizeGap(min_group=999).supports(released) == "needs 2 groups of 999 test rows"
+
+
+def answered(sets, y, rng, times):
+    """How often a simulated user is right, [n]: an even draw from the set, or from all labels."""
+    right = np.zeros(len(y))
+    for _ in range(times):
+        usable = np.where(sets.any(1, keepdims=True), sets, True)
+        noise = np.where(usable, rng.random(sets.shape), -1.0)
+        right += noise.argmax(1) == y
+    return right / times
+
+
+def test_the_aid_gap_is_that_of_simulated_users(five):
+    system, y, group = five
+    rng = np.random.default_rng(0)
+    sets = rng.random((len(y), 5)) < 0.2 + 0.15 * group[:, None]
+    found = named(SetSizeGap(min_group=1).measure(releasing(system, sets[None])))
+    answers = answered(sets, y, rng, 4000)
+    gains = [answers[group == g].mean() - 1 / 5 for g in range(5)]
+    assert found["aid_gap_aps"][0] == pytest.approx(max(gains) - min(gains), abs=0.004)
+    empty_is_wrong = np.where(sets.any(1), answers, 0.0)
+    other = [empty_is_wrong[group == g].mean() for g in range(5)]
+    assert found["aid_gap_aps"][0] != pytest.approx(max(other) - min(other), abs=0.004)
+
+
+def test_sets_that_help_all_alike_have_no_aid_gap_but_of_chance(five):
+    system, y, group = five
+    full = np.ones((1, len(y), 5), dtype=bool)
+    found = named(SetSizeGap().measure(releasing(system, full)))
+    assert found["aid_gap_aps"].tolist() == pytest.approx([0.0])
+    helped = sets_of_size(np.where(group == 0, 1, 5), y, 5)[None]
+    found = named(SetSizeGap().measure(releasing(system, helped)))
+    assert found["aid_gap_aps"].tolist() == pytest.approx([0.8])
+    assert 0 < found["aid_gap_aps_permuted"][0] < 0.4
