@@ -15,6 +15,7 @@ from trustbench.errors import TrustbenchError, UserError, did_you_mean
 
 COMMANDS = {
     "run": "compose, train, measure, log; a sweep prints its table at the end",
+    "cell": "what one cell of the table measures, its numbers here, and its references",
     "summarize": "the table of stored records, in any format",
     "list": "datasets, models, interventions, evaluators, metrics, experiments, tables",
     "data": "list, download and check the files of the datasets",

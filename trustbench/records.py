@@ -8,6 +8,7 @@ outputs/
 └── mlflow.db, mlflow-artifacts/
 """
 
+import hashlib
 import json
 import os
 import tempfile
@@ -220,11 +221,18 @@ class Store:
         """The experiments that have a sweep manifest, sorted."""
         return sorted(p.stem for p in self.root.glob("sweeps/*.json"))
 
+    def sweeps(self) -> list[Sweep]:
+        """Every sweep of every experiment, also those that a later one of its name replaced."""
+        past = sorted(self.root.glob("sweeps/past/*.json"))
+        return [Sweep.model_validate_json(p.read_bytes()) for p in past]
+
     def write_sweep(self, sweep: Sweep) -> None:
-        """Writes a sweep's manifest."""
-        write_atomically(
-            self.sweep_file(sweep.experiment), sweep.model_dump_json(indent=1).encode()
-        )
+        """Writes a sweep's manifest, as its experiment's last and among all past ones."""
+        data = sweep.model_dump_json(indent=1).encode()
+        which = hashlib.sha256(data).hexdigest()[:8]
+        write_atomically(self.sweep_file(sweep.experiment), data)
+        past = self.root / "sweeps" / "past" / f"{sweep.experiment}-{which}.json"
+        write_atomically(past, data)
 
 
 def read_record(path: Path) -> Record:

@@ -40,7 +40,7 @@ def main(args: Sequence[str]) -> int:
         sweep, records = _from_server(store, given.tracking_uri, given.experiment)
     else:
         sweep, records = _from_store(existing_store(given.folder), given.experiment)
-    table = _table(given.table or (sweep.table if sweep else DEFAULT_TABLE), given.config_dir)
+    table = find_table(given.table or (sweep.table if sweep else DEFAULT_TABLE), given.config_dir)
     if sweep is not None:
         wanted = set(sweep.arms)
         records = [r for r in records if r.id in wanted]
@@ -69,7 +69,8 @@ def _from_server(
     return sweep, list(tracking.fetch_records(store, uri, experiment))
 
 
-def _table(name: str, config_dir: str | None) -> Table:
+def find_table(name: str, config_dir: str | None) -> Table:
+    """The registered table of a name or a file; UserError when there is none."""
     if Path(name).suffix in (".yaml", ".yml"):
         return load_table(Path(name))
     known = discover("table", conf_dirs(config_dir))

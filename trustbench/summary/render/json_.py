@@ -14,6 +14,7 @@ from trustbench.summary.results import (
     MitigationResult,
     TableResult,
 )
+from trustbench.summary.risk import Risk, risks
 
 SCHEMA = 1
 
@@ -45,6 +46,7 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
             for d in r.factorials
         ],
         "mitigations": [{**_where(r), **_mitigation(m)} for r in results for m in r.mitigations],
+        "risks": [_risk_of(r) for r in risks(results)],
         "tables": [
             {
                 **_where(r),
@@ -152,6 +154,23 @@ def _mitigation(m: MitigationResult) -> dict[str, Any]:
         "costs": {target: _numbers(e) for target, e in m.costs.items()},
         "references": list(m.references),
         "reason": m.reason,
+    }
+
+
+def _risk_of(r: Risk) -> dict[str, Any]:
+    return {
+        "source": r.source.value,
+        "target": r.target.value,
+        "conditions": list(r.conditions),
+        **{
+            name: {"value": i.value, "low": i.low, "high": i.high}
+            for name, i in (
+                ("likelihood", r.likelihood),
+                ("severity", r.severity),
+                ("risk", r.risk),
+            )
+        },
+        "band": r.band.value,
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from trustbench.aspects import Aspect
 from trustbench.summary.render import wording as w
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
+from trustbench.summary.risk import risks
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _AT_START = re.compile(r"^(#|>|\+|-|\d+(?=[.)]))")
@@ -24,7 +25,7 @@ def escape(text: str) -> str:
 
 def text(results: Sequence[TableResult]) -> str:
     """Every table as a Markdown document."""
-    return "\n".join("\n".join(_document(r)) for r in results)
+    return "\n".join(["\n".join(_document(r)) for r in results] + [*_risks(results)])
 
 
 def _document(result: TableResult) -> Iterator[str]:
@@ -106,7 +107,8 @@ def _factorials(result: TableResult) -> Iterator[str]:
     for design in result.factorials:
         yield f"### All subsets of {escape(', '.join(design.factors))} ({design.regime})\n"
         yield f"{escape(w.FACTORIAL_NOTE)}\n"
-        rows = [[escape(text) for text in row] for row in w.factorial_rows(design)]
+        # the fifth is our own number, which Markdown would otherwise take for a list
+        rows = [[*map(escape, row[:4]), row[4], escape(row[5])] for row in w.factorial_rows(design)]
         yield from _table(["column", "metric", "contrast", "of", "effect", "verdict"], rows)
         yield from (f"- {escape(line)}" for line in w.worse_than_the_sum(design))
         yield ""
@@ -116,8 +118,17 @@ def _mitigations(result: TableResult) -> Iterator[str]:
     if not result.mitigations:
         return
     yield f"### Mitigations\n\n{escape(w.MITIGATION_NOTE)}\n"
-    rows = [[escape(text) for text in w.mitigation_row(m)] for m in result.mitigations]
+    rows = []
+    for row in map(w.mitigation_row, result.mitigations):
+        rows.append([*map(escape, row[:3]), *row[3:6], *map(escape, row[6:])])
     yield from _table(list(w.MITIGATION_HEAD), rows)
+
+
+def _risks(results: Sequence[TableResult]) -> Iterator[str]:
+    found = risks(results)
+    if found:
+        yield f"## Likelihood and severity\n\n{escape(w.RISK_NOTE)}\n"
+        yield from _table(list(w.RISK_HEAD), [w.risk_row(r) for r in found])
 
 
 def _notes(result: TableResult) -> Iterator[str]:

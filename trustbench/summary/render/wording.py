@@ -15,6 +15,7 @@ from trustbench.summary.results import (
     MitigationResult,
     TableResult,
 )
+from trustbench.summary.risk import Interval, Risk
 
 TARGETS = (*(a.value for a in Aspect), UTILITY)
 
@@ -216,6 +217,30 @@ def worse_than_the_sum(design: FactorialResult) -> Iterator[str]:
                 f"{c.target}: {' + '.join(c.factors)} together cost {number(c.effect.effect)} "
                 f"{interval(c.effect)} {bare(c.metric)} more than the sum of their effects."
             )
+
+
+RISK_NOTE = (
+    "Likelihood: how probable a difference above the smallest effect of interest is, averaged "
+    "over conditions (dataset, model, regime, dose). Severity: the mean of such differences as a "
+    "share of the unacceptable change. 95 % intervals by bootstrap over conditions and replicates."
+)
+RISK_HEAD = ("cell", "likelihood", "severity", "risk", "band", "conditions")
+
+
+def share(interval: Interval) -> str:
+    """A number in [0, 1] with its interval.
+
+    >>> share(Interval(0.25, 0.125, 0.5))
+    '0.25 [0.12, 0.50]'
+    """
+    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+
+
+def risk_row(risk: Risk) -> tuple[str, ...]:
+    """The values under RISK_HEAD."""
+    factors = (share(i) for i in (risk.likelihood, risk.severity, risk.risk))
+    name = f"{risk.source.letter}→{risk.target.letter}"
+    return name, *factors, str(risk.band), str(len(risk.conditions))
 
 
 MITIGATION_NOTE = (
