@@ -34,6 +34,8 @@ class ThresholdPostprocessing(Intervention):
     training, from the probability of class 1. Rates that no threshold reaches are reached by a
     coin between two thresholds: one number per position of a query, of a seeded stream, the
     same for all replicates and for each repetition of a query. The group is needed to decide.
+    All replicates share the validation rows: if those of one group and class are few, rates on
+    other rows stay unequal, by an error that intervals over replicates do not show.
 
     `constraint`: what is equal across groups. `maximise`: under it, on the validation split
     (`balanced_accuracy_score`: the mean recall of both classes). `grid_size`: points of each
