@@ -81,7 +81,9 @@ def label(arm: Arm) -> str:
     parts = []
     for chosen in arm.interventions:
         dose = chosen.spec().dose
-        parts.append(" ".join([chosen.name, *(f"{k}={v}" for k, v in dose.items())]))
+        parts.append(
+            " ".join([chosen.name, *(f"{k}={v}" for k, v in dose.items() if v is not None)])
+        )
     text = " + ".join(parts) or "none"
     notes = [n for n in (arm.control, arm.training.regime) if n not in ("none", "tuned")]
     return f"{text} ({', '.join(notes)})" if notes else text

@@ -81,7 +81,7 @@ def tags(record: Record, experiment: str) -> dict[str, str]:
 def label(record: Record) -> str:
     """A short name: interventions with their doses, then control and regime where unusual."""
     names = [
-        " ".join([i.name, *(f"{k}={v}" for k, v in i.dose.items())])
+        " ".join([i.name, *(f"{k}={v}" for k, v in i.dose.items() if v is not None)])
         for i in record.arm.interventions
     ]
     notes = [record.arm.control, str(record.arm.training.get("regime"))]
