@@ -206,7 +206,7 @@ class Model(Plugin):
 
 
 # Filling one of them makes the replicates differ from the baseline's.
-TRAINING_HOOKS = ("weights", "resample", "adapt", "perturb", "objective", "gradient")
+TRAINING_HOOKS = ("labels", "weights", "resample", "adapt", "perturb", "objective", "gradient")
 
 
 @dataclass(frozen=True)
@@ -230,6 +230,13 @@ class Intervention(Plugin):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or why this method cannot be applied here."""
+        return None
+
+    def labels(self, problem: Problem) -> Array | None:
+        """The labels int64 [n_pool] that training sees in place of the true ones.
+
+        Every other training hook reads them too. Evaluators and the halves read the true ones.
+        """
         return None
 
     def weights(self, problem: Problem) -> Array | None:

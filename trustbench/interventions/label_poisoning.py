@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from pydantic import Field
-from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Batch, Forward, Intervention, Problem, Schedule, Streams
+from trustbench.contracts import Array, Intervention, Problem, Schedule, Streams
 from trustbench.errors import did_you_mean
 
 
@@ -23,10 +20,8 @@ class LabelPoisoning(Intervention):
     classes is the other one. The rows are drawn from the whole pool by `poison_seed`: all
     arms and replicates meet the same poison, and a larger share adds rows to a smaller one's.
 
-    Only the training loss is poisoned. Validation rows stay clean, and a method that reads
-    labels elsewhere (cells of example weights, equalised odds) still reads the clean ones. What
-    poisoning does to fair training is therefore seen with a method that reads no label, such
-    as a demographic-parity penalty.
+    Everything that trains sees the flipped labels, fairness constraints too. Validation rows stay
+    clean.
 
     Reference: Chang et al. 2020, arXiv 2006.08669 (adversarial labelling).
     """
@@ -61,27 +56,12 @@ class LabelPoisoning(Intervention):
         order = Streams(self.poison_seed).numpy("data", -1).permutation(cell)
         return order[: round(self.share * len(cell))]
 
-    def adapt(
-        self, memory: dict[str, Tensor], validation: Batch, forward: Forward, problem: Problem
-    ) -> None:
-        """Before the first epoch: keeps the labels that training sees, `labels` [R, n_pool]."""
-        if memory:
-            return
-        labels = torch.as_tensor(problem.rows("train")[1], device=validation.y.device).clone()
-        rows = torch.as_tensor(self.flipped(problem), device=labels.device)
-        labels[rows] = (labels[rows] + 1) % len(problem.classes)
-        memory["labels"] = labels.expand(len(validation.y), -1).contiguous()
-
-    def objective(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
-        """The loss [R, B] with the cross-entropy of flipped rows taken at their new label.
-
-        A change by the difference leaves what another method added to the loss in its place.
-        """
-        seen = batch.memory["labels"].gather(1, batch.rows.clamp(min=0))
-        labels = torch.where(batch.rows < 0, batch.y, seen)  # validation rows have no position
-        if torch.equal(labels, batch.y):
-            return loss
-        return loss + _cross_entropy(logits, labels) - _cross_entropy(logits, batch.y)
+    def labels(self, problem: Problem) -> Array:
+        """The labels [n_pool] of the poisoned pool."""
+        y = problem.rows("train")[1].copy()
+        rows = self.flipped(problem)
+        y[rows] = (y[rows] + 1) % len(problem.classes)
+        return y
 
     def _group(self, problem: Problem) -> int:
         if self.group is not None:
@@ -95,11 +75,3 @@ class LabelPoisoning(Intervention):
             return 1
         _, y, of = problem.rows("train")
         return int(np.bincount(y[of == group]).argmax())
-
-
-def _cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean over the views of logits [R, B, V, C]: [R, B]."""
-    R, B, V, C = logits.shape
-    target = labels[..., None].expand(R, B, V)
-    loss = F.cross_entropy(logits.reshape(-1, C), target.reshape(-1), reduction="none")
-    return loss.view(R, B, V).mean(2)

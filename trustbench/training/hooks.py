@@ -17,6 +17,18 @@ from trustbench.training.state import Rows, Trainer
 Memory = Sequence[dict[str, Tensor]]
 
 
+def relabelled(trainer: Trainer) -> Trainer:
+    """The trainer with the training labels that the `labels` hooks give."""
+    problem = trainer.problem
+    for intervention in trainer.interventions:
+        seen = intervention.labels(problem)
+        if seen is not None:
+            y = problem.y.copy()
+            y[problem.splits["train"]] = seen
+            problem = replace(problem, y=y)
+    return replace(trainer, problem=problem)
+
+
 def visit(trainer: Trainer) -> Visit | None:
     """The `resample` hooks, one after the other; None where no intervention has one."""
     hooks = [i for i in trainer.interventions if i.fills("resample")]

@@ -1,8 +1,8 @@
 """The one training loop. Interventions fill its hooks and never own a loop of their own.
 
-Read from `train` downwards: an epoch draws batches (`resample`), each batch runs the hooks
-(`weights` -> `perturb` -> `objective` -> `gradient`), then the update; each epoch ends with a
-validation (`adapt`). All R replicates take each step together; none reads another.
+Read from `train` downwards: an epoch draws batches (`labels`, `resample`), each batch runs the
+hooks (`weights` -> `perturb` -> `objective` -> `gradient`), then the update; each epoch ends with
+a validation (`adapt`). All R replicates take each step together; none reads another.
 """
 
 import time
@@ -37,6 +37,7 @@ def train(
     Raises:
         TrainingDiverged: when a replicate's parameters stop being finite.
     """
+    trainer = hooks.relabelled(trainer)
     state = resume or _start(trainer, params)
     if trainer.rule is not None:
         trainer.rule.state.update(state.rule_state)
