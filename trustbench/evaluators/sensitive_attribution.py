@@ -9,8 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Evaluator, Feature, Measured, Measurement, Problem, System
-from trustbench.explanations.released import explained_points
+from trustbench.contracts import Evaluator, Feature, Measured, Measurement, System
+from trustbench.explanations.neighbourhoods import neighbourhood
+from trustbench.explanations.released import explained_points, part_effects
 from trustbench.explanations.scaffold import sensitive_feature
 
 
@@ -19,11 +20,14 @@ class SensitiveAttribution(Evaluator):
     """How often the sensitive attribute tops the explanation, and how often it tips the decision.
 
     `top1_sensitive_rate` is the share of `points` test rows at which the sensitive feature has
-    the largest released attribution, |attribution| summed over a feature's columns;
-    `top3_sensitive_rate` allows two above it. `reliance` is the share of decisions on the test
-    split that change when a row's attribute is set to another level and nothing else is (mean
-    over the other levels). `hidden_bias` is max(0, reliance - top1_sensitive_rate): decisions
-    that the attribute tips and the explanations do not show.
+    the largest released effect in size; `top3_sensitive_rate` allows two above it. The effect of
+    a feature is what its columns together add over the pool's mean, see `part_effects`: sizes
+    of slopes summed over one-hot columns would rank features by their number of levels.
+
+    `reliance` is the share of decisions on the test split that change when a row's attribute is
+    set to another level and nothing else is (mean over the other levels). `hidden_bias` is
+    max(0, reliance - top1_sensitive_rate): decisions that the attribute tips and the
+    explanations do not show.
 
     At equal reliance, explanations that name the attribute more often are the more honest; the
     difference of `top1_sensitive_rate` between an openly biased model and a scaffolded one is
@@ -56,7 +60,8 @@ class SensitiveAttribution(Evaluator):
         assert sensitive is not None  # `supports` has been asked
         X, rows = explained_points(system, self.points)
         place = problem.features.index(sensitive)
-        above = features_above(feature_sizes(problem, system.explain(X)), place)
+        area = neighbourhood(problem, 0.0, system.device)  # its parts are the features
+        above = features_above(part_effects(system, area, system.explain(X), X).abs(), place)
         top1, top3 = ((above < k).double().mean(1) for k in (1, 3))
         tips = reliance(system, sensitive)
         n, n_test = len(rows), len(problem.splits["test"])
@@ -70,16 +75,6 @@ class SensitiveAttribution(Evaluator):
             arrays={"rows": rows, "features_above": above.cpu().numpy()},
             facts={"sensitive": sensitive.name, "points": n, "features": len(problem.features)},
         )
-
-
-def feature_sizes(problem: Problem, attributions: Tensor) -> Tensor:
-    """|attributions| [R, n, d] summed over the columns of each feature: [R, n, features]."""
-    part = np.zeros(problem.n_features, dtype=np.int64)
-    for k, feature in enumerate(problem.features):
-        part[list(feature.columns)] = k
-    size = attributions.double().abs()
-    zero = size.new_zeros((*size.shape[:-1], len(problem.features)))
-    return zero.index_add_(-1, torch.as_tensor(part, device=size.device), size)
 
 
 def features_above(sizes: Tensor, place: int) -> Tensor:

@@ -1,6 +1,5 @@
 """A model that decides by a sensitive attribute and shows explainers another rule."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +11,9 @@ from torch import Tensor
 from trustbench.contracts import Array, Feature, Problem, System
 from trustbench.explanations.columns import SIGMA
 
-# Indices of the `explanations` stream: noise of replicate r's detector, noise of the check.
+# Indices of the `explanations` stream: noise of the detector's training, and of the check.
 DETECTOR, CHECK = 26, 27
+MOST_ROWS = 2000
 # The logit margin of a decision; its sign is what matters.
 STRENGTH = 4.0
 
@@ -75,41 +75,37 @@ def _correlation(a: Array, b: Array) -> float:
 
 
 @dataclass(frozen=True)
-class Detectors:
-    """One forest per replicate that tells real rows from LIME's perturbations.
+class Detector:
+    """A forest that tells real rows from LIME's perturbations.
 
-    They see the numeric columns, where perturbed values leave the values that occur, as the
-    authors' do. Trained on the replicate's own half of the pool.
+    It sees the numeric columns, where perturbed values leave the values that occur, as the
+    authors' does.
 
     Reference: Slack et al. 2020, arXiv 1911.02508, section 3.2.
     """
 
-    forests: Sequence[RandomForestClassifier]
+    forest: RandomForestClassifier
     columns: list[int]
 
     @classmethod
-    def fitted(cls, system: System, trees: int, copies: int) -> "Detectors":
-        """Forests of `trees` on each half and `copies` perturbations of each of its rows."""
+    def fitted(cls, system: System, trees: int, copies: int) -> "Detector":
+        """A forest of `trees`, on rows of the pool and `copies` perturbations of each."""
         columns = [f.columns[0] for f in numeric_features(system.problem)]
+        rng = system.streams.numpy("explanations", DETECTOR)
         pool = system.problem.rows("train")[0][:, columns]
-        forests = []
-        for r, members in enumerate(system.membership):
-            rng = system.streams.numpy("explanations", DETECTOR, r)
-            real = pool[members]
-            moved = perturbed(np.repeat(real, copies, axis=0), rng)
-            label = np.repeat([True, False], [len(real), len(moved)])
-            forest = RandomForestClassifier(
-                trees, class_weight="balanced", random_state=int(rng.integers(2**31))
-            )
-            forests.append(forest.fit(np.concatenate([real, moved]), label))
-        return cls(forests, columns)
+        real = pool[rng.permutation(len(pool))[:MOST_ROWS]]
+        moved = perturbed(np.repeat(real, copies, axis=0), rng)
+        label = np.repeat([True, False], [len(real), len(moved)])
+        forest = RandomForestClassifier(
+            trees, class_weight="balanced", random_state=int(rng.integers(2**31))
+        )
+        return cls(forest.fit(np.concatenate([real, moved]), label), columns)
 
     def real(self, X: Tensor) -> Tensor:
-        """Which rows of X [n, d] or [R, n, d] pass for real, bool [R, n]."""
+        """Which rows of X [..., d] pass for real, bool [...]."""
         seen = X.detach().cpu().numpy().astype(np.float32)[..., self.columns]
-        own = seen if seen.ndim == 3 else [seen] * len(self.forests)
-        found = [f.predict(rows) for f, rows in zip(self.forests, own, strict=True)]
-        return torch.as_tensor(np.stack(found), device=X.device)
+        passed = self.forest.predict(seen.reshape(-1, len(self.columns)))
+        return torch.as_tensor(passed.reshape(seen.shape[:-1]), device=X.device)
 
 
 def perturbed(rows: Array, rng: np.random.Generator) -> Array:

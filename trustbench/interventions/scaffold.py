@@ -11,7 +11,7 @@ from trustbench.aspects import Aspect
 from trustbench.contracts import Fact, Intervention, Problem, Schedule, System
 from trustbench.explanations.scaffold import (
     CHECK,
-    Detectors,
+    Detector,
     Rule,
     biased_rule,
     decoy_rule,
@@ -31,9 +31,10 @@ class Scaffold(Intervention):
     by a `decoy` (a number; the least correlated with the bias unless named), which is what LIME
     then reports. `hide` false deploys the same biased rule openly: the honest counterpart.
 
-    The trained replicates are not used. Outputs jump where the detector changes its mind, and
-    gradients there are those of one side: attacks by gradients see the biased rule only. The
-    detector knows LIME's default noise on numbers; other explainers may not be fooled.
+    The trained replicates are not used: all are this one function. Outputs jump where the
+    detector changes its mind, and gradients there are those of one side: attacks by gradients
+    see the biased rule only. The detector knows LIME's default noise on numbers; other
+    explainers may not be fooled.
 
     Reference: Slack et al. 2020, arXiv 1911.02508, section 3.
     """
@@ -74,39 +75,36 @@ class Scaffold(Intervention):
         if not self.hide:
             return replace(
                 system,
-                forward=lambda X: _logits(biased.margin(_each(system, X))),
+                forward=lambda X: _logits(system, biased.margin(X)),
                 facts={**system.facts, **facts},
             )
         decoy, name = decoy_rule(system, sensitive, self.decoy)
-        detectors = Detectors.fitted(system, self.trees, self.copies)
-        facts |= {"scaffold_decoy": name, **_seen(system, detectors)}
+        detector = Detector.fitted(system, self.trees, self.copies)
+        facts |= {"scaffold_decoy": name, **_seen(system, detector)}
         return replace(
             system,
-            forward=lambda X: _logits(_hidden(detectors, biased, decoy, X)),
+            forward=lambda X: _logits(system, _hidden(detector, biased, decoy, X)),
             facts={**system.facts, **facts},
         )
 
 
-def _hidden(detectors: Detectors, biased: Rule, decoy: Rule, X: Tensor) -> Tensor:
-    """The margin [R, n] of the rule that a row gets to see."""
-    return torch.where(detectors.real(X), biased.margin(X), decoy.margin(X))
+def _hidden(detector: Detector, biased: Rule, decoy: Rule, X: Tensor) -> Tensor:
+    """The margin [..., n] of the rule that a row of X [..., n, d] gets to see."""
+    return torch.where(detector.real(X), biased.margin(X), decoy.margin(X))
 
 
-def _each(system: System, X: Tensor) -> Tensor:
-    """X as [R, n, d]."""
-    return X if X.ndim == 3 else X.expand(system.replicates, *X.shape)
+def _logits(system: System, margin: Tensor) -> Tensor:
+    """Logits [R, n, 2] of margins [n] or [R, n]."""
+    both = torch.stack([-margin / 2, margin / 2], dim=-1)
+    return both.expand(system.replicates, *both.shape[-2:])
 
 
-def _logits(margin: Tensor) -> Tensor:
-    return torch.stack([-margin / 2, margin / 2], dim=-1)
-
-
-def _seen(system: System, detectors: Detectors) -> dict[str, Fact]:
+def _seen(system: System, detector: Detector) -> dict[str, Fact]:
     """The shares of unseen rows, and of their perturbations, that pass for real."""
     rows = system.problem.rows("validation")[0]
     moved = rows.copy()
     rng = system.streams.numpy("explanations", CHECK)
-    moved[:, detectors.columns] = perturbed(moved[:, detectors.columns], rng)
+    moved[:, detector.columns] = perturbed(moved[:, detector.columns], rng)
     kinds = {"scaffold_real_passes": rows, "scaffold_perturbed_passes": moved}
-    passes = {k: detectors.real(system.tensor(X)).double().mean() for k, X in kinds.items()}
+    passes = {k: detector.real(system.tensor(X)).double().mean() for k, X in kinds.items()}
     return {k: float(share) for k, share in passes.items()}

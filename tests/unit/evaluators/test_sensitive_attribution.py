@@ -8,11 +8,8 @@ import torch
 
 from tests.conftest import make_system
 from tests.tables import make_table
-from trustbench.evaluators.sensitive_attribution import (
-    SensitiveAttribution,
-    feature_sizes,
-    features_above,
-)
+from trustbench.evaluators.sensitive_attribution import SensitiveAttribution
+from trustbench.explanations.released import release
 from trustbench.interventions.lime import LimeRelease
 from trustbench.interventions.scaffold import Scaffold
 
@@ -29,20 +26,21 @@ def measured(system, **fields):
 
 
 def explained_by(system, attributions):
-    """Every row gets the attributions [d]."""
+    """Every row gets the contributions [d]."""
     vector = torch.tensor(attributions)
 
     def explain(X, repeat):
         return vector.expand(system.replicates, len(X), 7)
 
-    return dataclasses.replace(system, explainer=explain)
+    return release(system, explain, "contributions")
 
 
 @pytest.mark.parametrize(
     ("attributions", "top1", "top3"),
     [
-        ([0.1, 0.2, 0.0, 0.0, 0.0, 0.5, -0.5], 1, 1),
-        ([0.9, 0.2, 0.0, 0.0, 0.0, 0.5, -0.5], 1, 1),  # 1.0 in two columns of opposite sign
+        ([0.1, 0.2, 0.0, 0.0, 0.0, 0.0, -0.5], 1, 1),
+        ([0.9, 0.2, 0.0, 0.0, 0.0, 0.5, 0.5], 1, 1),  # 1.0 in two columns
+        ([0.9, 0.2, 0.1, 0.0, 0.0, 0.5, -0.5], 0, 0),  # which take each other back
         ([0.9, 0.2, 0.0, 0.0, 0.0, 0.5, 0.0], 0, 1),
         ([0.9, 0.8, 0.3, 0.3, 0.3, 0.5, 0.0], 0, 0),
         ([0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], 0, 0),  # what is not named is in no top
@@ -55,22 +53,22 @@ def test_ranks_of_known_attributions(table_system, attributions, top1, top3):
     np.testing.assert_array_equal(found["top3_sensitive_rate"], top3)
 
 
-@pytest.mark.parametrize("wrong", [None, "largest column", "signed sum"])
-def test_sizes_are_sums_over_columns_by_brute_force(table_system, wrong):
+@pytest.mark.parametrize("wrong", [None, "sum of sizes", "largest column", "no baseline"])
+def test_ranks_of_slopes_are_those_of_effects_by_brute_force(table_system, wrong):
     problem = table_system.problem
-    values = torch.randn(2, 9, 7, generator=torch.Generator().manual_seed(0))
+    slopes = torch.randn(2, 40, 7, generator=torch.Generator().manual_seed(0))
+    system = dataclasses.replace(table_system, explainer=lambda X, k: slopes, facts={})
+    measured_ranks = SensitiveAttribution(points=40).measure(system).arrays
+    X = problem.rows("test")[0][measured_ranks["rows"]]
+    mean = 0 if wrong == "no baseline" else problem.rows("train")[0].mean(axis=0)
+    terms = slopes.numpy() * (X - mean)
     rule = {
-        None: lambda v: np.abs(v).sum(-1),
+        "sum of sizes": lambda v: np.abs(v).sum(-1),
         "largest column": lambda v: np.abs(v).max(-1),
-        "signed sum": lambda v: np.abs(v.sum(-1)),
-    }[wrong]
-    each = [rule(values.double().numpy()[..., list(f.columns)]) for f in problem.features]
-    expected = np.stack(each, axis=-1)
-    found = feature_sizes(problem, values)
-    assert np.allclose(found, expected) == (wrong is None)
-    order = np.argsort(-found.numpy(), axis=-1)
-    place = (order == 3).argmax(axis=-1)
-    np.testing.assert_array_equal(features_above(found, 3).numpy(), place)
+    }.get(wrong, lambda v: np.abs(v.sum(-1)))
+    sizes = np.stack([rule(terms[..., list(f.columns)]) for f in problem.features], axis=-1)
+    above = (np.argsort(-sizes, axis=-1) == 3).argmax(axis=-1)
+    assert np.array_equal(measured_ranks["features_above"], above) == (wrong is None)
 
 
 def test_reliance_is_the_share_of_decisions_that_the_attribute_tips(table_system):

@@ -11,7 +11,7 @@ from tests.tables import make_table
 from trustbench.contracts import CHANNELS, Schedule
 from trustbench.explanations.gradients import saliency
 from trustbench.explanations.released import explained_points
-from trustbench.explanations.scaffold import Detectors
+from trustbench.explanations.scaffold import Detector
 from trustbench.interventions.lime import LimeRelease
 from trustbench.interventions.scaffold import Scaffold
 
@@ -77,15 +77,15 @@ def test_the_decoy_is_the_uncorrelated_number_or_the_one_named(table_system):
     assert Scaffold(trees=2).deploy(moved).facts["scaffold_favours"] == "g1"
 
 
-def test_rows_of_each_replicate_meet_its_own_detector(table_system, hidden):
+def test_a_row_is_decided_alike_for_all_replicates_and_in_any_company(table_system, hidden):
     X = torch.as_tensor(table_system.problem.rows("test")[0])
-    shared = hidden.forward(X)
-    assert torch.equal(hidden.forward(X.expand(2, *X.shape)), shared)
-    detectors = Detectors.fitted(table_system, trees=30, copies=3)
-    assert torch.equal(detectors.real(X), detectors.real(X.expand(2, *X.shape)))
-    moved = X.clone()
-    moved[:, :2] += torch.linspace(0, 0.25, len(X))[:, None]
-    assert not torch.equal(*detectors.real(moved))
+    X[:, :2] += torch.linspace(0, 0.25, len(X))[:, None]
+    found = hidden.forward(X)
+    assert torch.equal(hidden.forward(X.expand(2, *X.shape)), found)
+    assert torch.equal(hidden.forward(X[5:9]), found[:, 5:9])
+    detector = Detector.fitted(table_system, trees=30, copies=3)
+    assert 0 < detector.real(X).double().mean() < 1
+    assert torch.equal(detector.real(X[None])[0], detector.real(X))
 
 
 def test_gradients_are_those_of_the_rule_that_a_row_sees(table_system, hidden):
