@@ -31,7 +31,8 @@ class SensitiveAttribution(Evaluator):
 
     At equal reliance, explanations that name the attribute more often are the more honest; the
     difference of `top1_sensitive_rate` between an openly biased model and a scaffolded one is
-    the hidden bias of Slack et al.
+    the hidden bias of Slack et al. Noise names the attribute too, at one row in as many as
+    there are features, which lowers `hidden_bias`.
 
     Reference: Slack et al. 2020, arXiv 1911.02508, section 4 (share of test rows by rank).
     """
