@@ -26,9 +26,13 @@ class ExplanationFaithfulness(Evaluator):
     the largest supporting effect is set to the pool's mean, less the fall under random choices;
     `insertion_released` the probability with those parts alone in place, less that with random
     ones; both relative to the probability. The effect of a part is what the attributions say it
-    adds over the mean, see `part_effects`. `deletion_random` and `insertion_random` are the
-    same for random effects; they are 0 up to noise. Rows, and the random choices, are the same
-    for every replicate and arm.
+    adds over the mean, see `part_effects`.
+
+    Two controls stand beside them. `deletion_random` and `insertion_random` are the same for
+    random effects; they are 0 up to noise. `deletion_noise` and `insertion_noise` are the same
+    for attributions of pure noise: where attributions are slopes, even those name the columns
+    in which a row is unusual, and score above 0 for that alone. Rows, and the random choices,
+    are the same for every replicate and arm.
 
     Reference: Samek et al. 2017, arXiv 1509.06321, section 3; Petsiuk et al. 2018,
     arXiv 1806.07421, section 4.1.
@@ -49,12 +53,19 @@ class ExplanationFaithfulness(Evaluator):
         return None
 
     def measure(self, system: System) -> Measured:
-        """`deletion_released` first, then `insertion_released` and their null values."""
+        """`deletion_released` first, then `insertion_released` and the controls."""
         area = neighbourhood(system.problem, 0.0, system.device)
         X, rows = explained_points(system, self.points)
         released = part_effects(system, area, system.explain(X), X)
-        noise = system.streams.numpy("explanations", RANDOM).standard_normal(released.shape)
-        kinds = {"released": released, "random": system.tensor(noise)}
+        rng = system.streams.numpy("explanations", RANDOM)
+        random = system.tensor(rng.standard_normal(released.shape))
+        columns = (*released.shape[:2], system.problem.n_features)
+        noise = system.tensor(rng.standard_normal(columns))
+        kinds = {
+            "released": released,
+            "random": random,
+            "noise": part_effects(system, area, noise, X),
+        }
         found = [
             _measurement(f"{name}_{kind}", self._faith(name, system, area, X, kinds[kind]), len(X))
             for kind in kinds
@@ -74,5 +85,5 @@ class ExplanationFaithfulness(Evaluator):
 
 
 def _measurement(name: str, values: Tensor, n: int) -> Measurement:
-    null = name.endswith("random")
-    return Measurement(name, values.cpu().numpy(), True, "fraction", n, diagnostic=null)
+    control = not name.endswith("released")
+    return Measurement(name, values.cpu().numpy(), True, "fraction", n, diagnostic=control)

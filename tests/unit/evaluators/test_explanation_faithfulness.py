@@ -18,7 +18,8 @@ METHODS = {
     "gradient_x_input": GradientInputRelease("margin"),
     "kernel_shap": KernelShapRelease(),
 }
-NAMES = ["deletion_released", "insertion_released", "deletion_random", "insertion_random"]
+KINDS = ("released", "random", "noise")
+NAMES = [f"{name}_{kind}" for kind in KINDS for name in ("deletion", "insertion")]
 
 
 def measured(system, **fields):
@@ -30,7 +31,7 @@ def test_released_explanations_are_faithful_and_random_ones_are_not(system, name
     released = METHODS[name].deploy(system)
     found = measured(released)
     assert list(found) == NAMES
-    assert [m.diagnostic for m in found.values()] == [False, False, True, True]
+    assert [m.diagnostic for m in found.values()] == [False] * 2 + [True] * 4
     for kind in ("deletion", "insertion"):
         assert (found[f"{kind}_released"].values > 0.08).all()
         assert np.abs(found[f"{kind}_random"].values).max() < 0.06
@@ -50,6 +51,15 @@ def test_what_attributions_mean_counts(system):
     np.testing.assert_allclose(
         slopes["deletion_released"].values, found["deletion_released"].values, atol=1e-5
     )
+
+
+def test_noise_knows_the_row_where_attributions_are_slopes(system):
+    """Private noise on slopes scores what the control says, above that of random effects."""
+    noisy = PrivateExplanations(epsilon=0.01).deploy(SaliencyRelease().deploy(system))
+    found = {k: m.values.mean() for k, m in measured(noisy, points=180).items()}
+    assert found["deletion_released"] == pytest.approx(found["deletion_noise"], abs=0.03)
+    contributions = measured(GradientInputRelease().deploy(system), points=180)
+    assert abs(contributions["deletion_noise"].values.mean()) < 0.03
 
 
 def test_noise_for_privacy_takes_faithfulness(system):
