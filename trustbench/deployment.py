@@ -15,9 +15,22 @@ from trustbench.training.replicates import calibration_rows
 
 
 def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozenset[str]]:
-    """The system after every `deploy` hook, and which of its channels the hooks changed."""
+    """The system after every `deploy` hook, and which of its channels the hooks changed.
+
+    A hook is shown a system whose twins are as bare as itself, so that it can average over them.
+    """
+    bare = system = _bare(plan, store, progress)
+    for intervention in plan.deployments:
+        system = intervention.deploy(system)
+    changed = frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
+    whole = _twins(plan, lambda twin: deploy(twin, store, progress)[0])
+    return dataclasses.replace(system, reseeded=whole), changed
+
+
+def _bare(plan: Plan, store: Store, progress: Progress) -> System:
+    """The trained replicates before anything is deployed."""
     trained = fit(plan, store, progress)
-    bare = System(
+    return System(
         problem=plan.problem,
         forward=_forward(plan, trained.params),
         replicates=plan.arm.protocol.replicates,
@@ -27,12 +40,8 @@ def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozen
         calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
         facts={**plan.facts(), **trained.facts},
         baseline=_baseline(plan, store, progress),
-        reseeded=_reseeded(plan, store, progress),
+        reseeded=_twins(plan, lambda twin: _bare(twin, store, progress)),
     )
-    system = bare
-    for intervention in plan.deployments:
-        system = intervention.deploy(system)
-    return system, frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
 
 
 def _forward(plan: Plan, params: Params) -> Forward:
@@ -56,12 +65,12 @@ def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], Syst
     return system
 
 
-def _reseeded(plan: Plan, store: Store, progress: Progress) -> Callable[[int], System]:
+def _twins(plan: Plan, system_of: Callable[[Plan], System]) -> Callable[[int], System]:
     """The arm's other draws, trained only if asked for."""
 
     @cache
     def system(k: int) -> System:
         with torch.enable_grad():
-            return deploy(plan.reseeded(k), store, progress)[0]
+            return system_of(plan.reseeded(k))
 
     return system

@@ -32,12 +32,18 @@ PURPOSES = (
 )
 
 
+# What another draw of the same arm draws anew: all that training draws, and not the data.
+SALTED = ("initialisation", "batches", "dp_noise", "attacks")
+
+
 @dataclass(frozen=True)
 class Streams:
     """Random streams of one run.
 
-    `salt` separates the `reseed` control from its baseline: only initialisation and batch
-    order read it, so the control shares data halves and attack randomness with the baseline.
+    `salt` separates the `reseed` control from its baseline, and an arm from its twins: what
+    training draws reads it (initialisation, batch order, DP noise, the random starts of
+    adversarial training), so that they share the data halves alone. What evaluators draw has
+    salt 0 for every arm.
     """
 
     seed: int
@@ -47,7 +53,7 @@ class Streams:
         """A 63-bit seed for `purpose` at `indices` (replicate, epoch, ...)."""
         if purpose not in PURPOSES:
             raise ValueError(f"unknown purpose {purpose!r}; one of {', '.join(PURPOSES)}")
-        salt = self.salt if purpose in ("initialisation", "batches") else 0
+        salt = self.salt if purpose in SALTED else 0
         text = "/".join(map(str, (self.seed, salt, purpose, *indices)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -348,3 +348,41 @@ def test_a_release_takes_over_what_it_does_not_change(arm, monkeypatch):
     trained = replace(both, interventions=(DP,))
     job.run(trained, ignore)
     assert [type(m) for m in measured[3:]] == [Narrow, Accuracy], "a retrained arm measures anew"
+
+
+@dataclass(frozen=True)
+class Doubled(Intervention):
+    """Adds the logits of its twin to its own."""
+
+    aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    deploys: ClassVar[str] = "outputs"
+
+    def deploy(self, system):
+        twin = system.reseeded(1)
+        return replace(system, forward=lambda X: system.forward(X) + twin.forward(X))
+
+
+@dataclass(frozen=True)
+class Compared(Evaluator):
+    """Replicate and twin, both as deployed: (own + twin 1) and (twin 1 + twin 2)."""
+
+    aspect: ClassVar[None] = None
+
+    def measure(self, system):
+        X = system.tensor(system.problem.rows("test")[0])
+        gap = (system.reseeded(1).logits(X) - system.logits(X)).abs().mean((1, 2)).numpy()
+        return Measured((Measurement("distance", gap, False, "logits", len(X)),))
+
+
+def test_hooks_see_bare_twins_and_evaluators_deployed_ones(arm):
+    plain = replace(arm, evaluators=(Chosen("compared", Compared()),))
+    doubled = replace(plain, interventions=(Chosen("doubled", Doubled()),))
+    store = Store(arm.output_dir)
+    gaps = []
+    for each in (plain, doubled):
+        outcome = job.run(each, ignore)
+        assert outcome.status == "ok", outcome.reason
+        (evaluation,) = store.read(outcome.arm_id).evaluations.values()
+        gaps.append(evaluation.measurements["distance"].values)
+    assert min(gaps[1]) > 0
+    assert gaps[0] != gaps[1], "the twin that was compared was deployed"

@@ -28,34 +28,6 @@ def test_it_is_the_mean_softmax_of_the_arm_and_its_twins(multiclass_system):
     assert torch.autograd.grad(ensemble.forward(X).sum(), X)[0].abs().sum() > 0
 
 
-class Arm:
-    """Systems as the runner makes them: every draw of an arm runs the arm's deploy hooks."""
-
-    def __init__(self, bare, intervention):
-        self.bare, self.intervention, self.trained = bare, intervention, []
-
-    def system(self, draw):
-        self.trained.append(draw)
-        trained = self.bare if draw == 0 else self.bare.reseeded(draw)
-        twin = dataclasses.replace(trained, reseeded=lambda k: self.system(draw + k))
-        return self.intervention.deploy(twin)
-
-
-def test_twins_of_an_arm_that_averages_are_joined_before_they_average(multiclass_system):
-    arm = Arm(multiclass_system, DeepEnsemble(members=3))
-    ensemble = arm.system(0)
-    assert arm.trained == [0, STRIDE, 2 * STRIDE]
-    X = torch.as_tensor(multiclass_system.problem.rows("test")[0])
-    plain = DeepEnsemble(members=3).deploy(multiclass_system)
-    torch.testing.assert_close(ensemble.forward(X), plain.forward(X))
-    # the same arm drawn again is an ensemble too, and shares no member with the first
-    arm.trained.clear()
-    again = ensemble.reseeded(1)
-    assert not set(arm.trained) & {0, STRIDE, 2 * STRIDE}
-    assert len(arm.trained) == 3
-    assert not torch.allclose(again.forward(X), ensemble.forward(X), atol=1e-3)
-
-
 def test_an_arm_without_other_draws_is_refused(system):
-    with pytest.raises(Unsupported, match="early-stopped control has none"):
+    with pytest.raises(Unsupported, match="needs other draws of this arm"):
         DeepEnsemble().deploy(dataclasses.replace(system, reseeded=None))
