@@ -120,7 +120,8 @@ def channels(setting: str) -> tuple[tuple[Chosen, bool], ...]:
     for name in discover("intervention", [conf_dir()]):
         overrides = [*SETTINGS[setting], f"intervention=[{name}]"]
         for chosen in composed_arm(compose(overrides)).interventions:
-            if not chosen.plugin.retrains:
+            # a method that changes a release needs another one that opens the channel
+            if not chosen.plugin.retrains and chosen.plugin.deploys != "release":
                 found.append((chosen, name in registered))
     return tuple(sorted(found, key=lambda f: not f[1]))
 
@@ -334,22 +335,23 @@ def verdict_of(column: Column) -> str:
 def section(setting: str, lines: dict) -> list[str]:
     found = columns(lines)
     wrong, tables, family = false_verdicts(lines)
-    low, high = clopper_pearson(wrong, tables)
     text = [
         f"## {setting}",
         "",
         f"`{' '.join(SETTINGS[setting])}`; n = {len(lines)} repetitions.",
         "",
     ]
-    good = "within" if wrong <= TABLES_BAND * tables else "**above**"
-    text += [
-        (
-            f"Tables with a false harm or benefit (Holm over {family} cells of the reseed row): "
-            f"{wrong} of {tables} ({wrong / tables:.3f}, 95 % [{low:.3f}, {high:.3f}]), {good} "
-            f"the {TABLES_BAND:.0%} allowed."
-        ),
-        "",
-    ]
+    if tables:
+        low, high = clopper_pearson(wrong, tables)
+        good = "within" if wrong <= TABLES_BAND * tables else "**above**"
+        text += [
+            (
+                f"Tables with a false harm or benefit (Holm over {family} cells of the reseed "
+                f"row): {wrong} of {tables} ({wrong / tables:.3f}, 95 % [{low:.3f}, {high:.3f}]), "
+                f"{good} the {TABLES_BAND:.0%} allowed."
+            ),
+            "",
+        ]
     between_columns = [c for (_, kind, _), c in found.items() if kind == "reseed - baseline"]
     outside = sum(bool(verdict_of(c)) for c in between_columns)
     pooled = sum(c.excluded for c in between_columns) / sum(c.n for c in between_columns)
