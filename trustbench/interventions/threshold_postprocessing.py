@@ -1,4 +1,4 @@
-"""Decision thresholds for each group, chosen on the validation split; nothing is retrained."""
+"""Decision thresholds for each group, chosen on calibration rows; nothing is retrained."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Intervention, Problem, Schedule, System
+from trustbench.errors import Unsupported
 from trustbench.groups import cells
 
 # Last index of the `controls` stream that decides between two thresholds.
@@ -30,14 +31,16 @@ Constraint = Literal[
 class ThresholdPostprocessing(Intervention):
     """Each replicate decides by thresholds of its own for each group, so that rates are equal.
 
-    fairlearn's ThresholdOptimizer finds them on the validation split, the one that also stops
-    training, from the probability of class 1. Rates that no threshold reaches are reached by a
-    coin between two thresholds: one number per position of a query, of a seeded stream, the
-    same for all replicates and for each repetition of a query. The group is needed to decide.
-    All replicates share the validation rows: if those of one group and class are few, rates on
-    other rows stay unequal, by an error that intervals over replicates do not show.
+    fairlearn's ThresholdOptimizer finds them on the replicate's own calibration rows, which
+    training never saw, from the probability of class 1. Rates that no threshold reaches are
+    reached by a coin between two thresholds: one number per position of a query, of a seeded
+    stream, the same for all replicates and for each repetition of a query. The group is needed
+    to decide. If the rows of one group and class are few, rates on other rows stay unequal; each
+    replicate errs by a draw of its own, so that intervals over replicates show the error.
+    Prediction sets of the same arm are calibrated on the same rows; they read scores, not
+    decisions, so their coverage is what it is without this method.
 
-    `constraint`: what is equal across groups. `maximise`: under it, on the validation split
+    `constraint`: what is equal across groups. `maximise`: under it, on the calibration rows
     (`balanced_accuracy_score`: the mean recall of both classes). `grid_size`: points of each
     trade-off curve.
 
@@ -48,26 +51,26 @@ class ThresholdPostprocessing(Intervention):
     maximise: Literal["accuracy_score", "balanced_accuracy_score"] = "accuracy_score"
     grid_size: Annotated[int, Field(ge=10)] = 1000
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
     reference: ClassVar[str] = "Hardt et al. 2016, arXiv 1610.02413"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that the task has not two classes or a group lacks validation rows of one."""
+        """None, or that the task has not two classes or a group lacks calibration rows of one."""
         if not problem.binary:
             return f"thresholds decide between two classes; this task has {len(problem.classes)}"
-        _, y, group = problem.rows("validation")
-        count = cells(group, y, len(problem.groups), 2)
-        lacking = [g for g, k in zip(problem.groups, count, strict=True) if not k.all()]
+        lacking = _lacking(problem, problem.splits["calibration"])
         if lacking:
-            return (
-                f"group {', '.join(lacking)} ({problem.group_name}) has no validation row of one "
-                "class, so its rates are unknown"
-            )
+            return f"{lacking} has no calibration row of one class, so its rates are unknown"
         return None
 
     def deploy(self, system: System) -> System:
-        """The system with `decider` open."""
+        """The system with `decider` open.
+
+        Raises:
+            Unsupported: a replicate's calibration rows lack a class of a group.
+        """
         rules = self._fitted(system)
 
         def decide(X: Tensor, group: Array) -> Tensor:
@@ -80,13 +83,19 @@ class ThresholdPostprocessing(Intervention):
         return replace(system, decider=decide)
 
     def _fitted(self, system: System) -> "Rules":
-        """The thresholds of all replicates and groups, from the validation split."""
+        """The thresholds of all replicates and groups, from each one's calibration rows."""
         from fairlearn.postprocessing import ThresholdOptimizer
 
-        _, y, group = system.problem.rows("validation")
-        scores = positive(system.split_logits("validation")).cpu().numpy()
+        problem, chosen = system.problem, system.calibration
+        scores = positive(system.logits(system.tensor(problem.X[chosen]))).cpu().numpy()
         found = []
-        for own in scores:
+        for r, (own, rows) in enumerate(zip(scores, chosen, strict=True)):
+            lacking = _lacking(problem, rows)
+            if lacking:
+                raise Unsupported(
+                    f"{lacking} has no row of one class among the {len(rows)} calibration rows of "
+                    f"replicate {r}; raise protocol.calibration"
+                )
             optimizer = ThresholdOptimizer(
                 estimator=_Scores(),
                 constraints=self.constraint,
@@ -94,9 +103,9 @@ class ThresholdPostprocessing(Intervention):
                 grid_size=self.grid_size,
                 prefit=True,
                 predict_method="predict",
-            ).fit(own[:, None], y, sensitive_features=group)
+            ).fit(own[:, None], problem.y[rows], sensitive_features=problem.group[rows])
             by_group = optimizer.interpolated_thresholder_.interpolation_dict
-            found.append([_rule(by_group[g]) for g in range(len(system.problem.groups))])
+            found.append([_rule(by_group[g]) for g in range(len(problem.groups))])
         return Rules(*system.tensor(np.array(found)).unbind(-1))
 
 
@@ -132,6 +141,13 @@ class Rules(NamedTuple):
 def positive(logits: Tensor) -> Tensor:
     """The probability of class 1, float64 [...], of logits [..., 2]."""
     return logits.double().softmax(-1)[..., 1]
+
+
+def _lacking(problem: Problem, rows: Array) -> str:
+    """The groups of which `rows` lack a class, as words; empty if there are none."""
+    count = cells(problem.group[rows], problem.y[rows], len(problem.groups), 2)
+    names = [g for g, k in zip(problem.groups, count, strict=True) if not k.all()]
+    return f"group {', '.join(names)} ({problem.group_name})" if names else ""
 
 
 def _rule(found: Any) -> tuple[float, float, float, float, float]:

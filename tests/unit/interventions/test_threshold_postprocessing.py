@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Schedule
+from trustbench.errors import Unsupported
 from trustbench.interventions.threshold_postprocessing import COIN, ThresholdPostprocessing
 
 SCHEDULE = Schedule("tuned", epochs=1, batch_size=8, lr=0.1)
@@ -40,9 +41,10 @@ def biased():
     return make_system(dataclasses.replace(problem, X=X), 2)
 
 
-def theirs(system, r, X, group, coin, constraint, *, split="validation", maximise="accuracy_score"):
+def theirs(system, r, X, group, coin, constraint, *, rows=None, maximise="accuracy_score"):
     """fairlearn's probabilities against the same coin; the rest of the arguments plant errors."""
-    X_fit, y_fit, g_fit = system.problem.rows(split)
+    problem, rows = system.problem, system.calibration[r] if rows is None else rows
+    X_fit, y_fit, g_fit = problem.X[rows], problem.y[rows], problem.group[rows]
     optimizer = ThresholdOptimizer(
         estimator=Replicate(system, r),
         constraints=constraint,
@@ -58,6 +60,7 @@ def theirs(system, r, X, group, coin, constraint, *, split="validation", maximis
 )
 def test_decisions_are_those_of_fairlearn(biased, constraint):
     X, _, group = biased.problem.rows("test")
+    splits = biased.problem.splits
     deployed = ThresholdPostprocessing(constraint).deploy(biased)
     ours = deployed.decide(torch.as_tensor(X), group).numpy()
     coin = biased.streams.numpy("controls", COIN).random(len(X))
@@ -66,7 +69,9 @@ def test_decisions_are_those_of_fairlearn(biased, constraint):
         np.testing.assert_array_equal(ours[r], theirs(biased, r, X, group, coin, constraint))
         wrong = [  # planted errors
             theirs(biased, 1 - r, X, group, coin, constraint),
-            theirs(biased, r, X, group, coin, constraint, split="calibration"),
+            theirs(biased, r, X, group, coin, constraint, rows=biased.calibration[1 - r]),
+            theirs(biased, r, X, group, coin, constraint, rows=splits["calibration"]),
+            theirs(biased, r, X, group, coin, constraint, rows=splits["validation"]),
             theirs(biased, r, X, (group + 1) % 3, coin, constraint),
             theirs(biased, r, X, group, 1 - coin, constraint),
         ]
@@ -74,7 +79,7 @@ def test_decisions_are_those_of_fairlearn(biased, constraint):
 
 
 def test_what_is_maximised_is_passed_on(biased):
-    X, _, group = biased.problem.rows("validation")
+    X, _, group = biased.problem.rows("test")
     rare = np.where(np.random.default_rng(0).random(len(biased.problem.y)) < 0.6, 0, 1)
     rare = biased.problem.y * rare  # with classes of one size both objectives agree
     system = dataclasses.replace(biased, problem=dataclasses.replace(biased.problem, y=rare))
@@ -93,16 +98,28 @@ def test_what_is_maximised_is_passed_on(biased):
         ("demographic_parity", demographic_parity_difference),
     ],
 )
-def test_the_gap_falls_on_the_split_it_is_fitted_on_and_on_test(biased, constraint, metric):
-    deployed = ThresholdPostprocessing(constraint).deploy(biased)
-    for split, bound in (("validation", 0.5), ("test", 0.75)):
-        X, y, group = biased.problem.rows(split)
-        for r in range(2):
+def test_the_gap_falls_on_the_rows_it_is_fitted_on_and_on_test(biased, constraint, metric):
+    deployed, problem = ThresholdPostprocessing(constraint).deploy(biased), biased.problem
+    for r, own in enumerate(biased.calibration):
+        for rows, bound in ((own, 0.5), (problem.splits["test"], 0.75)):
+            X, y, group = problem.X[rows], problem.y[rows], problem.group[rows]
             raw, fair = (
                 metric(y, s.decide(s.tensor(X), group)[r].numpy(), sensitive_features=group)
                 for s in (biased, deployed)
             )
             assert fair < bound * raw
+
+
+def test_replicates_that_are_equal_decide_apart_by_the_rows_they_draw(biased):
+    twins = dataclasses.replace(biased, forward=lambda X: biased.forward(X)[:1].expand(2, -1, -1))
+    X, _, group = biased.problem.rows("test")
+    plugin = ThresholdPostprocessing("demographic_parity")
+    own = plugin.deploy(twins).decide(torch.as_tensor(X), group)
+    assert 0.01 < (own[0] != own[1]).double().mean() < 0.3
+    shared = dataclasses.replace(twins, calibration=twins.calibration[[0, 0]])
+    alike = plugin.deploy(shared).decide(torch.as_tensor(X), group)
+    assert torch.equal(alike[0], alike[1])
+    assert torch.equal(alike[0], own[0])
 
 
 def test_the_same_query_gets_the_same_answer_and_the_rest_is_untouched(biased):
@@ -125,4 +142,14 @@ def test_what_cannot_be_thresholded_has_a_reason(problem):
     assert "this task has 3" in plugin.supports(make_problem(classes=3), SCHEDULE)
     y = np.where(problem.group == 1, 0, problem.y)
     lacking = dataclasses.replace(problem, y=y)
-    assert "group g1 (g) has no validation row" in plugin.supports(lacking, SCHEDULE)
+    assert "group g1 (g) has no calibration row" in plugin.supports(lacking, SCHEDULE)
+
+
+def test_a_replicate_whose_rows_lack_a_class_is_a_reason(system):
+    problem, rows = system.problem, system.calibration.copy()
+    kept = rows[2][(problem.group[rows[2]] == 0) | (problem.y[rows[2]] == 0)]
+    rows[2] = np.resize(kept, rows.shape[1])
+    with pytest.raises(
+        Unsupported, match=r"group g1 \(g\) has no row of one class .* replicate 2;"
+    ):
+        ThresholdPostprocessing().deploy(dataclasses.replace(system, calibration=rows))
