@@ -114,7 +114,6 @@ class Arm:
     tracking_uri: str | None = None
     experiment: str = "default"
 
-
     @property
     def salt(self) -> int:
         """What its random streams differ by from the baseline's."""

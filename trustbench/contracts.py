@@ -141,6 +141,8 @@ class Measurement:
 
     `n` is how many rows each number rests on; `lower` and `upper` are the metric's own bounds.
     `diagnostic` marks controls and parts that no table cell may be read from as an effect.
+    `pseudo` [R] is given where replicates' values depend on each other (shadow models do): the
+    jackknife pseudo-values, of the same mean, on which intervals rest in place of the values.
     """
 
     name: str
@@ -151,12 +153,15 @@ class Measurement:
     lower: float | None = None
     upper: float | None = None
     diagnostic: bool = False
+    pseudo: Array | None = None
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)
         if values.ndim != 1 or not np.isfinite(values).all():
             raise ValueError(f"measurement {self.name}: expected R finite numbers, got {values!r}")
         object.__setattr__(self, "values", values)
+        if self.pseudo is not None and np.shape(self.pseudo) != values.shape:
+            raise ValueError(f"measurement {self.name}: pseudo needs one number per value")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from functools import cache
 
 import torch
 
-from trustbench.contracts import CHANNELS, Forward, System
+from trustbench.contracts import CHANNELS, Forward, Intervention, System
+from trustbench.errors import Unsupported
 from trustbench.fitting import Progress, fit
 from trustbench.planning import Plan
 from trustbench.records import Store
@@ -21,10 +22,38 @@ def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozen
     """
     bare = system = _bare(plan, store, progress)
     for intervention in plan.deployments:
-        system = intervention.deploy(system)
+        deployed = intervention.deploy(system)
+        _refuse_replacement(intervention, bare, system, deployed)
+        system = deployed
     changed = frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
     whole = _twins(plan, lambda twin: deploy(twin, store, progress)[0])
     return dataclasses.replace(system, reseeded=whole), changed
+
+
+def _refuse_replacement(
+    intervention: Intervention, bare: System, before: System, after: System
+) -> None:
+    """Raises Unsupported when a method that opens a channel takes the place of another's.
+
+    Of two explainers the second would win in silence. Methods that change what a channel says
+    (`release`) are meant to take its place, and sets of different scores stand side by side.
+    """
+    if intervention.deploys != "channel":
+        return
+    name = type(intervention).__name__
+    for channel in ("decider", "interface", "explainer"):
+        first, second = getattr(before, channel), getattr(after, channel)
+        if first is not getattr(bare, channel) and second is not first:
+            raise Unsupported(
+                f"{name} and another method of this arm both fill the `{channel}` channel, which "
+                "has room for one; take one of them."
+            )
+    both = [s for s, p in before.set_predictors.items() if after.set_predictors.get(s) is not p]
+    if both:
+        raise Unsupported(
+            f"{name} and another method of this arm both release {', '.join(both)} sets; take one "
+            "of them, or give them different `scores`."
+        )
 
 
 def _bare(plan: Plan, store: Store, progress: Progress) -> System:

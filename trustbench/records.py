@@ -61,7 +61,7 @@ class ArmSpec(Strict):
 
 
 class MeasurementRecord(Strict):
-    """One metric over R replicates."""
+    """One metric over R replicates; `pseudo` as in a Measurement."""
 
     values: list[float]
     higher_is_better: bool
@@ -70,6 +70,7 @@ class MeasurementRecord(Strict):
     lower: float | None = None
     upper: float | None = None
     diagnostic: bool = False
+    pseudo: list[float] | None = None
 
 
 class Evaluation(Strict):

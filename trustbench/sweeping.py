@@ -12,9 +12,12 @@ UNSWEPT = ("experiment", "table")
 def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
     """The arms of `hydra.sweeper.arms`; a single unnamed one when there are none.
 
-    >>> named_arms({"baseline": [], "private": ["intervention=dpsgd"]})
-    {'baseline': [], 'private': ['intervention=dpsgd']}
+    A list inside a list stands for its overrides, so that YAML anchors can share some.
+
+    >>> named_arms({"baseline": [], "private": [["training=memorising"], "intervention=dpsgd"]})
+    {'baseline': [], 'private': ['training=memorising', 'intervention=dpsgd']}
     """
+    arms = {name: _flat(overrides) for name, overrides in arms.items()}
     bad = [
         f"hydra.sweeper.arms.{name} is {overrides!r}; give a list of overrides, "
         "like [intervention=dpsgd, seed=1]."
@@ -26,6 +29,17 @@ def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
     if bad:
         raise ConfigError(bad)
     return {name: list(overrides) for name, overrides in arms.items()} or {"": []}
+
+
+def _flat(overrides: Any) -> Any:
+    """The overrides with nested lists opened; anything else as it is, to be refused."""
+    if isinstance(overrides, str | Mapping) or not isinstance(overrides, Iterable):
+        return overrides
+    opened: list[Any] = []
+    for each in overrides:
+        nested = isinstance(each, Iterable) and not isinstance(each, str | Mapping)
+        opened.extend(_flat(each) if nested else [each])
+    return opened
 
 
 def subsets(factors: Any) -> dict[str, list[str]]:

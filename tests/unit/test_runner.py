@@ -386,3 +386,15 @@ def test_hooks_see_bare_twins_and_evaluators_deployed_ones(arm):
         gaps.append(evaluation.measurements["distance"].values)
     assert min(gaps[1]) > 0
     assert gaps[0] != gaps[1], "the twin that was compared was deployed"
+
+
+@dataclass(frozen=True)
+class OtherRelease(Release):
+    """Another explainer for the same channel."""
+
+
+def test_two_methods_that_fill_one_channel_are_refused(arm):
+    both = (Chosen("a", Release()), Chosen("b", OtherRelease()))
+    outcome = job.run(replace(arm, interventions=both), ignore)
+    assert outcome.status == "unsupported"
+    assert "both fill the `explainer` channel" in outcome.reason

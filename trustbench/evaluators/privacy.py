@@ -36,7 +36,7 @@ class Privacy(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
@@ -47,9 +47,14 @@ class Privacy(Evaluator):
 
     def measure(self, system: System) -> Measured:
         """`lira_auc` first; what cannot be measured on this system has a reason instead."""
-        _, y, group = system.problem.rows("train")
-        member = system.membership
+        y = system.problem.rows("train")[1]
         phi = mia.logit_confidence(mia.released_logits(system, system.split_logits("train")), y)
+        return mia.jackknifed(partial(self._attack, system, phi), system.replicates).measured()
+
+    def _attack(self, system: System, phi: Array, kept: Array) -> mia.Report:
+        """The attack on some of the replicates, which have nobody else as shadows."""
+        group = system.problem.rows("train")[2]
+        phi, member = phi[kept], system.membership[kept]
         loss = mia.losses(phi)
         out = mia.Report(member)
         online = mia.lira(phi, member, online=True)
@@ -62,7 +67,7 @@ class Privacy(Evaluator):
         out.facts["shadows"] = online.shadows
         out.facts["lira_variance"] = online.variance
         out.facts["rows_without_shadows"] = int((~online.usable).sum())
-        return out.measured()
+        return out
 
     def _groups(
         self, out: mia.Report, scores: mia.Scores, group: Array, names: tuple[str, ...]

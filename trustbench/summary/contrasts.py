@@ -103,7 +103,7 @@ def values_of(arm: ArmRecords, metric: str, evaluations: Mapping[str, str]) -> H
     if isinstance(found, Verdict):
         return found
     sign = -1.0 if found[0].higher_is_better else 1.0
-    return HarmValues(sign * _values(found), _pools(found))
+    return HarmValues(sign * _values(found, pseudo=_dependent(found)), _pools(found))
 
 
 def between(
@@ -143,7 +143,7 @@ def within(
     if isinstance(against, str):
         b = _series(arm, seeds, against, evaluations, arm.label)
     else:
-        b = [m.model_copy(update={"values": [against] * len(m.values)}) for m in a]
+        b = [_constant(m, against) for m in a]
     if isinstance(b, Verdict):
         return b
     return _contrast(a, b, metric, arm.ids)
@@ -162,10 +162,13 @@ def _contrast(
         )
     a, b = _values(treated), _values(reference)
     pools = _pools(treated)
+    d = a - b
+    if _dependent(treated) and _dependent(reference):
+        d = _values(treated, pseudo=True) - _values(reference, pseudo=True)
     if len(a) < 2:
         return not_measured("at least 2 replicates")
     sign = -1.0 if treated[0].higher_is_better else 1.0
-    return Contrast(sign * (a - b), pools, float(a.mean()), float(b.mean()), treated[0].unit, ids)
+    return Contrast(sign * d, pools, float(a.mean()), float(b.mean()), treated[0].unit, ids)
 
 
 def _pools(series: Sequence[MeasurementRecord]) -> NDArray[np.int64]:
@@ -173,8 +176,22 @@ def _pools(series: Sequence[MeasurementRecord]) -> NDArray[np.int64]:
     return np.repeat(np.arange(len(series)), [len(m.values) for m in series])
 
 
-def _values(series: Sequence[MeasurementRecord]) -> Values:
-    return np.concatenate([np.asarray(m.values, dtype=np.float64) for m in series])
+def _values(series: Sequence[MeasurementRecord], pseudo: bool = False) -> Values:
+    """All values, or the pseudo-values on which intervals rest where values are dependent."""
+    each = [m.pseudo if pseudo and m.pseudo is not None else m.values for m in series]
+    return np.concatenate([np.asarray(v, dtype=np.float64) for v in each])
+
+
+def _dependent(series: Sequence[MeasurementRecord]) -> bool:
+    """Whether every measurement brings pseudo-values."""
+    return all(m.pseudo is not None for m in series)
+
+
+def _constant(like: MeasurementRecord, value: float) -> MeasurementRecord:
+    """A measurement that has one value on every replicate."""
+    same = [value] * len(like.values)
+    pseudo = None if like.pseudo is None else same
+    return like.model_copy(update={"values": same, "pseudo": pseudo})
 
 
 def metrics_of(arm: ArmRecords, evaluations: Mapping[str, str]) -> list[str]:
