@@ -1,15 +1,17 @@
 """Every plugin of trustbench, found by its YAML file."""
 
+import dataclasses
 import importlib
 import inspect
 import pkgutil
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
 import yaml
 
 from trustbench.compose import conf_dir
-from trustbench.contracts import Plugin
+from trustbench.contracts import Plugin, Schedule
 from trustbench.plugins import CONTRACTS, build, discover
 
 FOLDERS = {
@@ -18,6 +20,12 @@ FOLDERS = {
     "intervention": "trustbench.interventions",
     "evaluator": "trustbench.evaluators",
 }
+SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
+# Fields that only say how much is computed, and what is enough to see a contract kept.
+ENOUGH = {
+    "points": 24, "queries": 10, "samples": 120, "patch_samples": 120, "steps": 2, "restarts": 1,
+    "permutations": 5, "random_draws": 2, "min_group": 4,
+}  # fmt: skip
 
 
 class Option(NamedTuple):
@@ -52,6 +60,34 @@ def options(*kinds):
                 node = node[name]
             found.append(Option(kind, name, path, node, build(kind, name, node, name)))
     return found
+
+
+OPTIONS = options()
+
+
+def of(kind):
+    """Runs a test once for every option of a kind."""
+    chosen = [o for o in OPTIONS if o.kind == kind]
+    return pytest.mark.parametrize("option", chosen, ids=[o.name for o in chosen])
+
+
+def cheap(plugin):
+    """The plugin, computing as little as shows that a contract is kept."""
+    own = {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
+    less = {k: min(v, own[k]) for k, v in ENOUGH.items() if k in own}
+    return dataclasses.replace(plugin, **less)
+
+
+def opened_by(system, *layers):
+    """The system after the interventions that deploy in these layers and retrain nothing."""
+    for layer in layers:
+        for option in OPTIONS:
+            plugin = option.plugin
+            if option.kind != "intervention" or plugin.retrains or plugin.deploys != layer:
+                continue
+            if option.canonical and plugin.supports(system.problem, SCHEDULE) is None:
+                system = cheap(plugin).deploy(system)
+    return system
 
 
 def plugin_modules(kind):

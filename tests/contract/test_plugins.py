@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import FOLDERS, options, plugin_modules
+from tests.contract.conftest import (
+    FOLDERS,
+    OPTIONS,
+    SCHEDULE,
+    cheap,
+    of,
+    opened_by,
+    plugin_modules,
+)
 from tests.tables import make_table
 from trustbench.arms import Chosen
 from trustbench.aspects import Aspect
@@ -18,32 +26,14 @@ from trustbench.contracts import (
     Batch,
     Feature,
     Intervention,
-    Schedule,
 )
 from trustbench.errors import DataError
 from trustbench.plugins import describe
 from trustbench.seeding import Streams
 from trustbench.sources import EMBEDDED, list_data
 
-OPTIONS = options()
 IDS = [f"{o.kind}/{o.name}" for o in OPTIONS]
 HOOKS = {*TRAINING_HOOKS, "deploy"}
-SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
-# Fields that only say how much is computed, and what is enough to see a contract kept.
-ENOUGH = {
-    "points": 24, "queries": 10, "samples": 120, "patch_samples": 120, "steps": 2, "restarts": 1,
-    "permutations": 5, "random_draws": 2, "min_group": 4,
-}  # fmt: skip
-
-
-def of(kind):
-    chosen = [o for o in OPTIONS if o.kind == kind]
-    return pytest.mark.parametrize("option", chosen, ids=[o.name for o in chosen])
-
-
-def cheap(plugin):
-    names = {f.name for f in dataclasses.fields(plugin)}
-    return dataclasses.replace(plugin, **{k: v for k, v in ENOUGH.items() if k in names})
 
 
 @pytest.mark.parametrize("kind", FOLDERS)
@@ -172,18 +162,6 @@ def test_deploying_opens_a_channel_and_leaves_the_system_as_it_was(option, syste
 
 def channels(system):
     return [dict(v) if isinstance(v := getattr(system, c), dict) else v for c in CHANNELS]
-
-
-def opened_by(system, *layers):
-    """The system after the interventions that deploy in these layers and retrain nothing."""
-    for layer in layers:
-        for option in OPTIONS:
-            plugin = option.plugin
-            if option.kind != "intervention" or plugin.retrains or plugin.deploys != layer:
-                continue
-            if option.canonical and plugin.supports(system.problem, SCHEDULE) is None:
-                system = cheap(plugin).deploy(system)
-    return system
 
 
 @pytest.fixture(scope="module")
