@@ -15,16 +15,14 @@ import json
 import multiprocessing
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import yaml
-from scipy.stats import beta
+from aa_report import REGIMES, lines_file, read, registered_table, report
 
 from trustbench import runner
 from trustbench.arms import Arm, Chosen
@@ -37,17 +35,9 @@ from trustbench.identity import evaluation_id
 from trustbench.job import prepare_torch
 from trustbench.planning import Plan, plan
 from trustbench.plugins import discover
-from trustbench.records import Evaluation, MeasurementRecord, Record, Store
-from trustbench.summary.contrasts import Contrast, between, metrics_of, within
-from trustbench.summary.effects import Kind, paired_effect
-from trustbench.summary.grouping import group_records
-from trustbench.summary.registry import load_table
-from trustbench.summary.table import summarize
+from trustbench.records import Evaluation, MeasurementRecord, Store
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLE = "cresswell"
-BAND = (0.02, 0.09)  # of the rate at which an interval excludes zero
-TABLES_BAND = 0.07  # largest share of tables with a false harm or benefit
 SMALL = ["model.hidden=[24]", "protocol.replicates=16", "training.snapshots=2"]
 TUNED = ["training=tuned", "training.epochs=12"]
 MEMORISING = ["training=memorising", "training.epochs=40", "training.max_members=120"]
@@ -60,9 +50,10 @@ SETTINGS = {
 }  # fmt: skip
 # Evaluators at smaller size: a field of this name is never above this value.
 CAPS = {
-    "points": 24, "samples": 120, "patch_samples": 60, "permutations": 20, "queries": 20,
+    "points": 24, "samples": 100, "patch_samples": 60, "permutations": 20, "queries": 20,
     "steps": 5, "restarts": 1, "random_draws": 2, "draws": 20, "repeats": 3, "min_group": 10,
-    "min_cell": 5, "max_groups": 4, "epochs": 20, "trees": 20, "pairs": 24, "rows": 200,
+    "min_cell": 5, "max_groups": 4, "iterations": 25, "trees": 20, "lime_points": 10,
+    "lime_samples": [50, 100], "rows": 200,
 }  # fmt: skip
 
 
@@ -78,9 +69,6 @@ class ShuffledGroups(Dataset):
         for rows in problem.splits.values():  # within splits: each keeps enough of every group
             group[rows] = streams.numpy("data", 1).permutation(group[rows])
         return replace(problem, group=group)
-
-
-REGIMES = ("tuned", "memorising")
 
 
 @dataclass(frozen=True)
@@ -100,16 +88,21 @@ def small_arm(setting: str, regime: str) -> Arm:
     """The baseline arm at small size with every evaluator."""
     overrides = [*SETTINGS[setting], *SMALL, *(TUNED if regime == "tuned" else MEMORISING)]
     for name, path in discover("evaluator", [conf_dir()]).items():
-        params = yaml.safe_load(path.read_text())[name]
-        overrides += [
-            f"evaluator.{name}.{k}={CAPS[k]}"
-            for k, v in params.items()
-            if k in CAPS and isinstance(v, int) and v > CAPS[k]
-        ]
+        overrides += smaller("evaluator", name, path)
     arm = composed_arm(compose(overrides))
     if "shuffled" in setting:
         arm = replace(arm, dataset=Chosen(arm.dataset.name, ShuffledGroups(arm.dataset.plugin)))
     return arm
+
+
+def smaller(kind: str, name: str, path: Path) -> list[str]:
+    """Overrides that bring the fields of a plugin down to CAPS."""
+    params = yaml.safe_load(path.read_text()).get(name) or {}
+    return [
+        f"{kind}.{name}.{k}={CAPS[k]}"
+        for k, v in params.items()
+        if isinstance(v, list if isinstance(CAPS.get(k), list) else int) and v > CAPS.get(k, v)
+    ]
 
 
 @cache
@@ -117,8 +110,9 @@ def channels(setting: str) -> tuple[tuple[Chosen, bool], ...]:
     """Methods that only deploy, and whether the table registers them; those come first."""
     registered = {cell.intervention for cell in registered_table().cells}
     found = []
-    for name in discover("intervention", [conf_dir()]):
+    for name, path in discover("intervention", [conf_dir()]).items():
         overrides = [*SETTINGS[setting], f"intervention=[{name}]"]
+        overrides += smaller("intervention", name, path)
         for chosen in composed_arm(compose(overrides)).interventions:
             # a method that changes a release needs another one that opens the channel
             if not chosen.plugin.retrains and chosen.plugin.deploys != "release":
@@ -126,35 +120,62 @@ def channels(setting: str) -> tuple[tuple[Chosen, bool], ...]:
     return tuple(sorted(found, key=lambda f: not f[1]))
 
 
-@cache
-def registered_table():
-    return load_table(conf_dir() / "table" / f"{TABLE}.yaml")
+class Systems(Sequence[Deployed | None]):
+    """The bare system, then the same replicates with each method that only deploys; deployed
+    when first asked for, None where a method cannot be applied."""
 
+    def __init__(self, base: Plan, setting: str, store: Store) -> None:
+        self.base, self.store, self.methods = base, store, channels(setting)
+        self.at = cache(self._at)
 
-def deployed(base: Plan, setting: str, store: Store) -> Iterator[Deployed]:
-    """The bare system, then the same replicates with each method that only deploys."""
-    yield Deployed(*deploy(base, store, quiet), registered=True)
-    for chosen, registered in channels(setting):
-        if chosen.plugin.supports(base.problem, base.schedule) is None:
-            arm = replace(base.arm, interventions=(chosen,))
-            yield Deployed(*deploy(plan(arm), store, quiet), registered=registered)
+    def __len__(self) -> int:
+        return 1 + len(self.methods)
+
+    def __getitem__(self, k):
+        return self.at(k)
+
+    def _at(self, k: int) -> Deployed | None:
+        if k == 0:
+            return self._deployed(self.base, True)
+        chosen, registered = self.methods[k - 1]
+        if chosen.plugin.supports(self.base.problem, self.base.schedule) is not None:
+            return None
+        arm = replace(self.base.arm, interventions=(chosen,))
+        return self._deployed(plan(arm), registered)
+
+    def _deployed(self, made: Plan, registered: bool) -> Deployed:
+        system, changed = deploy(made, self.store, quiet)
+        if made.arm.control == "none":  # the baseline arm has no baseline to be compared with,
+            system = replace(system, baseline=None)  # whatever is released beside it
+        return Deployed(system, changed, registered)
 
 
 def quiet(stage: str, done: int, total: int) -> None:
     """No progress."""
 
 
-def measured(evaluator: Chosen[Evaluator], systems: list[Deployed]) -> Evaluation | None:
+# (setting, control, regime and evaluator) -> positions of the systems measured on in the first
+# repetition of this process; the others are not deployed again.
+USED: dict[tuple[str, str, str], list[int]] = {}
+
+
+def measured(key: tuple[str, str, str], evaluator: Chosen, systems: Systems) -> Evaluation | None:
     """What an evaluator returns on the first system that it supports, plus what only a channel
     of a registered method gives."""
     found: dict[str, MeasurementRecord] = {}
-    started = time.perf_counter()
-    for each in systems:
-        more = each.registered and each.changed & evaluator.plugin.reads
-        if (found and not more) or evaluator.plugin.supports(each.system) is not None:
+    started, used = time.perf_counter(), []
+    for k in USED.get(key, range(len(systems))):
+        if found and k and not systems.methods[k - 1][1]:
+            break  # registered methods come first
+        each = systems[k]
+        if each is None or (found and not each.changed & evaluator.plugin.reads):
             continue
+        if evaluator.plugin.supports(each.system) is not None:
+            continue
+        used.append(k)
         for m in evaluator.plugin.measure(each.system).measurements:
             found.setdefault(m.name, compact(m))
+    USED.setdefault(key, used)
     seconds = round(time.perf_counter() - started, 3)
     if not found:
         return None
@@ -195,8 +216,9 @@ def repetition(setting: str, seed: int, done: frozenset[str], only: frozenset[st
 def measured_arm(arm: Arm, setting: str, wanted: list[Chosen[Evaluator]], folder: Path) -> dict:
     prepare_torch(arm)
     base = plan(arm)
-    systems = list(deployed(base, setting, Store(folder)))
-    found = {evaluation_id(e): measured(e, systems) for e in wanted}
+    systems = Systems(base, setting, Store(folder))
+    keys = [(setting, arm.control, f"{arm.training.regime}/{evaluation_id(e)}") for e in wanted]
+    found = {evaluation_id(e): measured(k, e, systems) for k, e in zip(keys, wanted, strict=True)}
     kept = {k: e for k, e in found.items() if e is not None}
     return runner.describe(base, "ok", evaluations=kept).model_dump(mode="json")
 
@@ -225,180 +247,6 @@ def simulate(setting: str, a: argparse.Namespace) -> None:
     print(f"{setting}: {count} repetitions computed in {seconds:.0f} s on {a.jobs} processes")
 
 
-def lines_file(folder: Path, setting: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{setting.replace(', ', '-').replace(' ', '_')}.jsonl"
-
-
-def read(path: Path) -> dict[int, tuple[frozenset[str], list[Record]]]:
-    """{seed: (evaluations seen, records)}; lines of one seed are merged by arm."""
-    found: dict[int, tuple[set[str], dict[str, Record]]] = defaultdict(lambda: (set(), {}))
-    for line in path.read_text().splitlines() if path.exists() else ():
-        content = json.loads(line)
-        seen, records = found[content["seed"]]
-        seen.update(content["seen"])
-        for data in content["records"]:
-            record = Record.model_validate(data)
-            if record.id in records:
-                records[record.id].evaluations.update(record.evaluations)
-            else:
-                records[record.id] = record
-    return {s: (frozenset(seen), list(r.values())) for s, (seen, r) in sorted(found.items())}
-
-
-# --- the report --------------------------------------------------------------------------------
-
-
-@dataclass
-class Column:
-    """How often the interval of one column excluded zero, over repetitions."""
-
-    excluded: int = 0
-    n: int = 0
-    ties: float = 0.0  # the share of differences that are exactly zero, summed over repetitions
-    effects: list[float] = field(default_factory=list)
-    errors: list[float] = field(default_factory=list)  # standard errors of the t interval
-
-    def add(self, differences: np.ndarray) -> None:
-        e = paired_effect(differences)
-        self.n += 1
-        self.excluded += e.low > 0 or e.high < 0
-        self.ties += float((differences == 0).mean())
-        self.effects.append(e.effect)
-        self.errors.append(e.sd / len(differences) ** 0.5)
-
-    @property
-    def rate(self) -> float:
-        return self.excluded / self.n
-
-    @property
-    def spread(self) -> float:
-        """The standard deviation of the effects over the root mean square standard error: 1 when
-        replicates are independent, more where their differences move together."""
-        rms = float(np.sqrt(np.mean(np.square(self.errors))))
-        return float(np.sqrt(np.mean(np.square(self.effects)))) / rms if rms else float("nan")
-
-
-def columns(lines: dict[int, tuple[frozenset[str], list[Record]]]) -> dict[tuple, Column]:
-    """{(regime, contrast, metric): Column}: reseed - baseline, and observed - null on reseed."""
-    found: dict[tuple, Column] = defaultdict(Column)
-    for _, records in lines.values():
-        group = group_records(records)[0]
-        for regime in REGIMES:
-            reseed, baseline = group.reseed(regime), group.baseline(regime)
-            for metric in metrics_of(reseed, group.evaluations) if reseed else ():
-                contrast = between(reseed, baseline, metric, group.evaluations)
-                if isinstance(contrast, Contrast):
-                    found[regime, "reseed - baseline", metric].add(contrast.differences)
-            for metric, against in nulls() if reseed else ():
-                contrast = within(reseed, metric, against, group.evaluations)
-                if isinstance(contrast, Contrast):
-                    name = f"{metric} - {against.split('/')[1]}"
-                    found[regime, "observed - null", name].add(contrast.differences)
-    return dict(sorted(found.items()))
-
-
-@cache
-def nulls() -> tuple[tuple[str, str], ...]:
-    """Every (metric, against) that the table registers."""
-    measures = [c.measure(binary) for c in registered_table().cells for binary in (False, True)]
-    named = [m for measure in measures if measure for m in (measure, *measure.secondary)]
-    return tuple(sorted({(m.metric, m.against) for m in named if m.against is not None}))
-
-
-def false_verdicts(lines: dict) -> tuple[int, int, int]:
-    """Tables with a false harm or benefit in the reseed row, tables, and cells in the family."""
-    wrong = tables = family = 0
-    for _, records in lines.values():
-        row = summarize(records, registered_table())[0].reseed
-        judged = [c for c in row if c.estimate.p_adjusted is not None]
-        tables += bool(judged)
-        family = max(family, len(judged))
-        wrong += any(c.verdict.kind in (Kind.HARM, Kind.BENEFIT) for c in judged)
-    return wrong, tables, family
-
-
-def clopper_pearson(k: int, n: int) -> tuple[float, float]:
-    """The exact 95 % interval of a binomial rate."""
-    low = float(beta.ppf(0.025, k, n - k + 1)) if k else 0.0
-    return low, float(beta.ppf(0.975, k + 1, n - k)) if k < n else 1.0
-
-
-def verdict_of(column: Column) -> str:
-    """Whether the rate is in the band, or whether the interval is even sure that it is not."""
-    if BAND[0] <= column.rate <= BAND[1]:
-        return ""
-    low, high = clopper_pearson(column.excluded, column.n)
-    return "**outside**" if high < BAND[0] or low > BAND[1] else "outside, by chance or not"
-
-
-def section(setting: str, lines: dict) -> list[str]:
-    found = columns(lines)
-    wrong, tables, family = false_verdicts(lines)
-    text = [
-        f"## {setting}",
-        "",
-        f"`{' '.join(SETTINGS[setting])}`; n = {len(lines)} repetitions.",
-        "",
-    ]
-    if tables:
-        low, high = clopper_pearson(wrong, tables)
-        good = "within" if wrong <= TABLES_BAND * tables else "**above**"
-        text += [
-            (
-                f"Tables with a false harm or benefit (Holm over {family} cells of the reseed "
-                f"row): {wrong} of {tables} ({wrong / tables:.3f}, 95 % [{low:.3f}, {high:.3f}]), "
-                f"{good} the {TABLES_BAND:.0%} allowed."
-            ),
-            "",
-        ]
-    between_columns = [c for (_, kind, _), c in found.items() if kind == "reseed - baseline"]
-    outside = sum(bool(verdict_of(c)) for c in between_columns)
-    pooled = sum(c.excluded for c in between_columns) / sum(c.n for c in between_columns)
-    text += [
-        (
-            f"{len(between_columns)} columns, {outside} outside of [{BAND[0]:.0%}, {BAND[1]:.0%}]; "
-            f"all together exclude zero in {pooled:.3f} of the cases."
-        ),
-        "",
-        "| column | regime | n | rate | 95 % of the rate | ties | spread | |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for (regime, _, metric), c in found.items():
-        low, high = clopper_pearson(c.excluded, c.n)
-        text.append(
-            f"| `{metric}` | {regime} | {c.n} | {c.rate:.3f} | [{low:.3f}, {high:.3f}] | "
-            f"{c.ties / c.n:.2f} | {c.spread:.2f} | {verdict_of(c)} |"
-        )
-    return [*text, ""]
-
-
-HEAD = """# A/A: how often a column raises a false alarm
-
-Made by `python scripts/aa.py --repetitions 200 --jobs 2 --setting {settings}`; do not edit.
-
-Two arms that differ by initialisation and batch order only (the baseline and its `reseed`
-control) on the same halves of small data, trained and measured anew in every repetition. *rate*:
-how often the unadjusted 95 % interval of the paired difference excludes zero, which should be
-.05; *ties*: the share of differences that are exactly zero; *spread*: the standard deviation of
-the effect over repetitions, over the standard error that the interval assumes. Above 1 the
-replicates' differences move together. A row `metric - null` is a registered observed - null
-contrast on the reseed arm alone: its true value is zero only where the setting makes it so.
-"""
-
-
-def report(folder: Path, out: Path) -> None:
-    found = {s: read(lines_file(folder, s)) for s in SETTINGS}
-    found = {s: lines for s, lines in found.items() if lines}
-    named = " ".join(f"'{s}'" if " " in s else s for s in found)
-    text = [HEAD.format(settings=named)]
-    for setting, lines in found.items():
-        text += section(setting, lines)
-    out.parent.mkdir(exist_ok=True)
-    out.write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
-    print("\n".join(text))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=200)
@@ -411,7 +259,7 @@ def main() -> None:
     a = parser.parse_args()
     for setting in a.setting:
         simulate(setting, a)
-    report(a.into, a.out)
+    report(a.into, a.out, SETTINGS)
 
 
 if __name__ == "__main__":
