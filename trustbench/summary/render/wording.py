@@ -181,6 +181,15 @@ def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:
     return list(found.items())
 
 
+def registered_notes(result: TableResult) -> list[str]:
+    """What the table has to say of a cell beforehand, for every cell with a number."""
+    return [
+        f"{c.name}: {c.registered.note}."
+        for c in result.cells
+        if c.registered and c.registered.note and c.estimate.effect
+    ]
+
+
 def facts_text(facts: Mapping[str, Scalar]) -> str:
     """Declared facts in one line."""
     return ", ".join(f"{k}={show(v)}" for k, v in facts.items())
