@@ -16,6 +16,7 @@ KINDS = {
     "metrics": "",
     "experiments": "experiment",
     "tables": "table",
+    "policies": "policy",
 }
 
 
