@@ -75,7 +75,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        ([], "no command was given. Allowed: data, list, run, summarize, sync."),
+        ([], "no command was given. Allowed: cell, data, list, run, summarize, sync."),
         (["rnu"], "unknown command 'rnu'; did you mean 'run'? Allowed:"),
         (["list", "modles"], "argument kind: invalid choice: 'modles'"),
         (["summarize", "--format", "html"], "unknown format 'html'; Allowed: csv, json, md"),

@@ -1,13 +1,15 @@
 """`trustbench cell`: what one cell of the table measures, and its numbers at hand."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from trustbench.aspects import Aspect
-from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.parsing import add_config_dir, add_folder, parser
 from trustbench.commands.summarize import DEFAULT_TABLE, find_table
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Store
+from trustbench.records import Record, Store
+from trustbench.summary.grouping import group_records
 from trustbench.summary.registry import Table
 from trustbench.summary.render.cell import cell_text
 from trustbench.summary.results import TableResult
@@ -19,13 +21,13 @@ def main(args: Sequence[str]) -> int:
     p = parser("cell", "What a cell measures, its numbers here, and its references.")
     p.add_argument("source", help="the aspect whose method is applied: P or privacy")
     p.add_argument("target", help="the aspect measured: F or fairness")
-    add_store(p)
+    add_folder(p)
     add_config_dir(p)
     p.add_argument("--table", metavar="NAME|FILE", default=DEFAULT_TABLE)
     given = p.parse_args(args)
     table = find_table(given.table, given.config_dir)
     source, target = aspect(given.source), aspect(given.target)
-    results = [*measured(Store(Path(given.folder).expanduser()), table)]
+    results = measured(Store(Path(given.folder).expanduser()), table)
     print(cell_text(table, source, target, results))  # noqa: T201
     return 0
 
@@ -43,17 +45,45 @@ def aspect(name: str) -> Aspect:
     raise UserError(f"unknown aspect {name!r}; {did_you_mean(name, known)}")
 
 
-def measured(store: Store, table: Table) -> Iterator[TableResult]:
-    """A table for each data set that the store's sweeps of this table measured."""
+def measured(store: Store, table: Table) -> list[TableResult]:
+    """The tables of everything that the store's sweeps of this table measured.
+
+    Sweeps are read together, so that an arm of several counts once. Those that measured the same
+    arms in different ways (other settings of an evaluator, another engine) stay apart.
+    """
     if not store.root.is_dir():
-        return
-    records, seen = list(store.records()), set[tuple[str, ...]]()
+        return []
+    records = list(store.records())
+    found: list[_Reading] = []
     for sweep in store.sweeps():
-        if sweep.table != table.name:
-            continue
-        own = [r for r in records if r.id in set(sweep.arms)]
-        for result in summarize(own, table, sweep.evaluations):
-            key = tuple(sorted({i for c in result.cells for i in c.estimate.records}))
-            if key and key not in seen:
-                seen.add(key)
-                yield result
+        if sweep.table == table.name:
+            _add(_Reading(frozenset(sweep.arms), frozenset(sweep.evaluations)), found, records)
+    return [r for each in found for r in summarize(each.of(records), table, each.evaluations)]
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """Which arms, and which evaluations of them, are read together."""
+
+    arms: frozenset[str]
+    evaluations: frozenset[str]
+
+    def of(self, records: Sequence[Record]) -> list[Record]:
+        return [r for r in records if r.id in self.arms]
+
+    def comparable(self, records: Sequence[Record]) -> bool:
+        try:
+            group_records(self.of(records), self.evaluations)
+        except UserError:
+            return False
+        return True
+
+
+def _add(reading: _Reading, found: list[_Reading], records: Sequence[Record]) -> None:
+    """Joins the first of `found` that it can be compared with, or stands for itself."""
+    for k, other in enumerate(found):
+        both = _Reading(other.arms | reading.arms, other.evaluations | reading.evaluations)
+        if both.comparable(records):
+            found[k] = both
+            return
+    found.append(reading)

@@ -22,12 +22,17 @@ def parser(command: str, description: str) -> Parser:
     return Parser(prog=f"trustbench {command}", description=description, allow_abbrev=False)
 
 
-def add_store(to: argparse.ArgumentParser) -> None:
-    """Adds --from and --tracking-uri."""
+def add_folder(to: argparse.ArgumentParser) -> None:
+    """Adds --from."""
     default = os.environ.get("TRUSTBENCH_OUTPUTS", "outputs")
     to.add_argument(
         "--from", dest="folder", metavar="DIR", default=default, help=f"records (default {default})"
     )
+
+
+def add_store(to: argparse.ArgumentParser) -> None:
+    """Adds --from and --tracking-uri."""
+    add_folder(to)
     to.add_argument("--tracking-uri", metavar="URI", help="an MLflow server or database")
 
 
