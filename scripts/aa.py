@@ -184,8 +184,9 @@ def measured(key: tuple[str, str, str], evaluator: Chosen, systems: Systems) -> 
 
 def compact(m: Measurement) -> MeasurementRecord:
     rounded = [float(f"{v:.7g}") for v in m.values]
+    pseudo = None if m.pseudo is None else [float(f"{v:.7g}") for v in m.pseudo]
     fields = ("higher_is_better", "unit", "n", "lower", "upper", "diagnostic")
-    return MeasurementRecord(values=rounded, **{k: getattr(m, k) for k in fields})
+    return MeasurementRecord(values=rounded, pseudo=pseudo, **{k: getattr(m, k) for k in fields})
 
 
 def repetition(setting: str, seed: int, done: frozenset[str], only: frozenset[str]) -> str:
@@ -206,9 +207,10 @@ def repetition(setting: str, seed: int, done: frozenset[str], only: frozenset[st
             }
             wanted = {k: e for k, e in wanted.items() if k not in done}
             seen += wanted
-            for control in ("none", "reseed") if wanted else ():
-                pair = replace(arm, control=control)
-                records.append(measured_arm(pair, setting, list(wanted.values()), Path(folder)))
+            # The second other draw: evaluators that compare with a twin take the first themselves.
+            pair = arm, replace(arm, control="reseed", reseeds=2)
+            for each in pair if wanted else ():
+                records.append(measured_arm(each, setting, list(wanted.values()), Path(folder)))
     content = {"seed": seed, "seen": seen, "records": records}
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 

@@ -94,17 +94,18 @@ def columns(lines: dict[int, tuple[frozenset[str], list[Record]]]) -> dict[tuple
             for metric, against in nulls() if reseed else ():
                 contrast = within(reseed, metric, against, group.evaluations)
                 if isinstance(contrast, Contrast):
-                    name = f"{metric} - {against.split('/')[1]}"
+                    name = f"{metric} - {against}".replace(f"- {metric.split('/')[0]}/", "- ")
                     found[regime, "observed - null", name].add(contrast.differences)
     return dict(sorted(found.items()))
 
 
 @cache
-def nulls() -> tuple[tuple[str, str], ...]:
+def nulls() -> tuple[tuple[str, str | float], ...]:
     """Every (metric, against) that the table registers."""
     measures = [c.measure(binary) for c in registered_table().cells for binary in (False, True)]
     named = [m for measure in measures if measure for m in (measure, *measure.secondary)]
-    return tuple(sorted({(m.metric, m.against) for m in named if m.against is not None}))
+    found = {(m.metric, m.against) for m in named if m.against is not None}
+    return tuple(sorted(found, key=str))
 
 
 def false_verdicts(lines: dict) -> tuple[int, int, int]:

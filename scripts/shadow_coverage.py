@@ -1,4 +1,4 @@
-"""Whether the interval of online LiRA's effect covers it, as measured and with widened values.
+"""Whether the interval of online LiRA's effect covers it: plain, jackknifed, times sqrt(2).
 
 run: python scripts/shadow_coverage.py [--pools 10] [--into outputs/shadow_coverage]
 
@@ -21,7 +21,6 @@ from scipy import stats
 
 from trustbench.arms import Arm
 from trustbench.attacks import membership as mia
-from trustbench.attacks.mutual import widened
 from trustbench.compose.running import compose, composed_arm
 from trustbench.deployment import deploy
 from trustbench.job import prepare_torch
@@ -47,8 +46,8 @@ def arm_of(dataset: str, intervention: str) -> Arm:
     return composed_arm(compose(overrides))
 
 
-def studies(dataset: str, seed: int) -> dict[str, list]:
-    """{arm: AUCs [STUDIES, R]} on one pool."""
+def studies(dataset: str, seed: int) -> dict[str, dict[str, list]]:
+    """{arm: AUCs [STUDIES, R], and mean AUCs [STUDIES, R] without each replicate} on one pool."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in ARMS:
@@ -58,7 +57,10 @@ def studies(dataset: str, seed: int) -> dict[str, list]:
             y, member = system.problem.rows("train")[1], system.membership
             phi = mia.logit_confidence(system.split_logits("train").cpu().numpy(), y)
             cuts = [slice(R * k, R * k + R) for k in range(STUDIES)]
-            found[name] = [aucs(phi[c], member[c]).tolist() for c in cuts]
+            found[name] = {
+                "aucs": [aucs(phi[c], member[c]).tolist() for c in cuts],
+                "left_out": [left_out(phi[c], member[c]).tolist() for c in cuts],
+            }
     return found
 
 
@@ -69,9 +71,15 @@ def aucs(phi: np.ndarray, member: np.ndarray) -> np.ndarray:
     return np.array([mia.auc(v[u], m[u]) for v, m, u in rows])
 
 
-def read(path: Path) -> dict[tuple[str, int], dict[str, list]]:
+def left_out(phi: np.ndarray, member: np.ndarray) -> np.ndarray:
+    """The mean AUC of the others when replicate r is neither a target nor a shadow, [R]."""
+    rest = [np.delete(np.arange(R), r) for r in range(R)]
+    return np.array([aucs(phi[k], member[k]).mean() for k in rest])
+
+
+def read(path: Path) -> dict[tuple[str, int], dict[str, dict[str, list]]]:
     lines = map(json.loads, path.read_text().splitlines() if path.exists() else ())
-    return {(c["dataset"], c["seed"]): c["aucs"] for c in lines}
+    return {(c["dataset"], c["seed"]): c["arms"] for c in lines}
 
 
 def coverage(d: np.ndarray) -> tuple[float, float]:
@@ -84,24 +92,35 @@ def coverage(d: np.ndarray) -> tuple[float, float]:
     return float((missed <= stats.t.ppf(0.975, R - 1) * error).mean()), spread
 
 
+def ways(pools: list[dict], arm: str) -> dict[str, np.ndarray]:
+    """{interval: the values [pools, STUDIES, R] of arm - baseline that it is the t interval of}."""
+
+    def difference(what: str) -> np.ndarray:
+        return np.array([np.subtract(p[arm][what], p["none"][what]) for p in pools])
+
+    plain, without = difference("aucs"), difference("left_out")
+    mean = plain.mean(-1, keepdims=True)
+    return {
+        "plain": plain,
+        "jackknifed": mean + (R - 1) * (without.mean(-1, keepdims=True) - without),
+        "times sqrt(2)": mean + math.sqrt(2) * (plain - mean),
+    }
+
+
 def report(found: dict, pools: int) -> str:
     text = [
         f"Made by `python scripts/shadow_coverage.py --pools {pools}`: {pools * STUDIES} studies a",
         "row. *spread*: the true standard deviation of the effect over the assumed one.",
         "",
-        "| data | effect on `lira_auc` | mean | coverage | spread | coverage, widened | spread |",
-        "|---|---|---|---|---|---|---|",
+        "| data | effect on `lira_auc` | mean | plain | jackknifed | times sqrt(2) |",
+        "|---|---|---|---|---|---|",
     ]
     for dataset in DATASETS:
         for name in ARMS[1:]:
-            some = [found[dataset, seed] for seed in range(pools)]
-            d = np.array([np.subtract(s[name], s["none"]) for s in some])
-            wide = np.apply_along_axis(widened, -1, d)
-            plain, ours = coverage(d), coverage(wide)
-            text.append(
-                f"| {dataset} | {name} - baseline | {d.mean():+.3f} | {plain[0]:.3f} | "
-                f"{plain[1]:.2f} | {ours[0]:.3f} | {ours[1]:.2f} |"
-            )
+            values = ways([found[dataset, seed] for seed in range(pools)], name)
+            cells = [f"{c:.2f} (spread {s:.2f})" for c, s in map(coverage, values.values())]
+            mean = values["plain"].mean()
+            text.append(f"| {dataset} | {name} - baseline | {mean:+.3f} | {' | '.join(cells)} |")
     return "\n".join(text)
 
 
@@ -123,7 +142,7 @@ def main() -> None:
     for seed in range(a.pools):
         for dataset in DATASETS:
             if (dataset, seed) not in read(path):
-                line = {"dataset": dataset, "seed": seed, "aucs": studies(dataset, seed)}
+                line = {"dataset": dataset, "seed": seed, "arms": studies(dataset, seed)}
                 with path.open("a") as out:
                     out.write(json.dumps(line) + "\n")
     text = report(read(path), a.pools)
