@@ -45,6 +45,30 @@ def ece(
     return np.asarray(np.abs(sums.reshape(-1, bins)).sum(axis=1) / n)
 
 
+def reliability(confidence: Array, hit: Array, bins: int = 15) -> tuple[Array, Array]:
+    """Mean confidence and accuracy of each bin of equal mass: [R, bins] each; NaN in an empty bin.
+
+    The bins are those of `ece`: a reliability diagram is their accuracy over their confidence.
+
+    Reference: Guo et al. 2017, arXiv 1706.04599, Eq. 1 and 2.
+
+    >>> c, h = np.array([[0.6, 0.6, 0.9, 0.9]]), np.array([[1.0, 0.0, 1.0, 1.0]])
+    >>> [x.round(2).tolist() for x in reliability(c, h, bins=2)]
+    [[[0.6, 0.9]], [[0.5, 1.0]]]
+    """
+    n = confidence.shape[1]
+    order = np.argsort(confidence, axis=1, kind="stable")
+    edges = np.arange(bins + 1) * n // bins
+    size = np.diff(edges)
+    means = []
+    for values in (confidence, hit):
+        running = np.take_along_axis(values, order, axis=1).cumsum(axis=1)
+        running = np.concatenate([np.zeros((len(values), 1)), running], axis=1)
+        total = np.diff(running[:, edges], axis=1)
+        means.append(np.divide(total, size, out=np.full_like(total, np.nan), where=size > 0))
+    return means[0], means[1]
+
+
 def nll(log_probabilities: Array, y: Array) -> Array:
     """Mean negative log-likelihood [R], nats; log-probabilities [R, n, C]."""
     return np.asarray(-log_probabilities[:, np.arange(len(y)), y].mean(axis=1))

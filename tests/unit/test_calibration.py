@@ -74,3 +74,16 @@ def test_aurc_is_a_plain_loop_and_prefers_a_good_order(predictions):
     assert calibration.aurc(confidence, hit)[0] == pytest.approx(np.mean(risks))
     assert (calibration.aurc(hit, hit) < calibration.aurc(confidence, hit)).all()
     assert (calibration.aurc(confidence, hit) < calibration.aurc(-hit, hit)).all()
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15, 900])
+def test_the_reliability_diagram_has_the_bins_of_ece(predictions, bins):
+    p, y = predictions
+    confidence, hit = calibration.top_label(p, y)
+    mean_confidence, accuracy = calibration.reliability(confidence, hit, bins)
+    n = len(y)
+    size = np.diff(np.arange(bins + 1) * n // bins)
+    assert np.isnan(accuracy).any() == (bins > n)
+    weighted = np.nansum(size / n * np.abs(mean_confidence - accuracy), axis=1)
+    np.testing.assert_allclose(weighted, calibration.ece(confidence, hit, bins))
+    assert (np.nan_to_num(np.diff(mean_confidence, axis=1), nan=0.0) >= 0).all()

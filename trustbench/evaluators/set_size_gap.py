@@ -10,7 +10,7 @@ from pydantic import Field
 from trustbench import conformal
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import gap, means, sizes
+from trustbench.groups import cells, gap, means, sizes
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,9 @@ class SetSizeGap(Evaluator):
     drawn evenly from the set, and without one from all C labels (also where the set is empty).
     A group gains E[1[y in set] / |set|] - 1 / C in accuracy; the gap is the largest difference
     of gains between two groups. `aid_gap_<score>_permuted` is its chance level.
+
+    The arrays are, for the K groups kept (`groups` [K]), the mean size `size_<score>` [R, K] and
+    how many rows have a set of each size, `rows_by_size_<score>` [R, K, C + 1].
 
     Reference: Cresswell et al. 2025, arXiv 2410.01888 (set size; gains of users, whom the
     simulated one replaces); Cresswell 2025, Eq. 9.
@@ -53,7 +56,8 @@ class SetSizeGap(Evaluator):
         keep = self._kept(system)
         rows = keep[group]
         found: list[Measurement] = []
-        by_group: dict[str, Array] = {}
+        by_group: dict[str, Array] = {"groups": np.flatnonzero(keep)}
+        classes = len(system.problem.classes)
         # One set of permutations for everything that is compared with chance.
         orders = [self._orders(system, r, int(rows.sum())) for r in range(system.replicates)]
         for score in system.set_predictors:
@@ -61,6 +65,9 @@ class SetSizeGap(Evaluator):
             size, cover = conformal.set_sizes(sets)[:, rows], conformal.covered(sets, y)[:, rows]
             found += self._gaps(system, score, size, cover, group[rows], orders)
             by_group[f"size_{score}"] = means(size, group[rows], len(keep))[:, keep]
+            by_group[f"rows_by_size_{score}"] = np.stack(
+                [cells(group[rows], s.astype(np.int64), len(keep), classes + 1)[keep] for s in size]
+            )
         left_out = [g for g, k in zip(system.problem.groups, keep, strict=True) if not k]
         return Measured(
             tuple(found),

@@ -22,7 +22,8 @@ class Uncertainty(Evaluator):
     rows, for APS (randomised) and LAC: `*_coverage` (against the Beta-binomial band in the
     facts), `*_size`, `*_singleton_rate`, `*_empty_rate`. Report both scores: over-confidence
     makes LAC sets grow and APS sets shrink. With accuracy above 1 - alpha many sets are empty;
-    they are left empty.
+    they are left empty. The arrays `bin_confidence` and `bin_accuracy` [R, bins] are the
+    reliability diagram.
 
     Reference: Guo et al. 2017, arXiv 1706.04599; Romano et al. 2020, arXiv 2006.02544 (APS).
     """
@@ -60,7 +61,9 @@ class Uncertainty(Evaluator):
             found += _probes(score, size, cover, n, classes)
             inside = (band.low <= cover.mean(axis=1)) & (cover.mean(axis=1) <= band.high)
             facts[f"{score}_replicates_in_band"] = int(inside.sum())
-        return Measured(tuple(found), facts=facts)
+        binned = calibration.reliability(confidence, hit, self.bins)
+        arrays = dict(zip(("bin_confidence", "bin_accuracy"), binned, strict=True))
+        return Measured(tuple(found), arrays=arrays, facts=facts)
 
     def _sets(self, system: System, score: conformal.Score) -> Tensor:
         predictor = conformal.calibrate(system, score, self.alpha)

@@ -136,3 +136,20 @@ def test_sets_that_help_all_alike_have_no_aid_gap_but_of_chance(five):
     found = named(SetSizeGap().measure(releasing(system, helped)))
     assert found["aid_gap_aps"].tolist() == pytest.approx([0.8])
     assert 0 < found["aid_gap_aps_permuted"][0] < 0.4
+
+
+def test_rows_by_size_count_each_kept_group(five):
+    system, y, group = five
+    sizes = np.bincount(group)
+    small = int(sizes.argmin())
+    sets = np.stack([sets_of_size(group, y, 5), sets_of_size(1 + 0 * y, y, 5)])
+    measured = SetSizeGap(min_group=int(sizes.min()) + 1).measure(releasing(system, sets))
+    kept = [g for g in range(5) if g != small]
+    rows = measured.arrays["rows_by_size_aps"]
+    assert measured.arrays["groups"].tolist() == kept
+    assert rows.shape == (2, 4, 6)
+    for k, g in enumerate(kept):
+        assert rows[0, k].tolist() == [sizes[g] if size == g else 0 for size in range(6)]
+        assert rows[1, k].tolist() == [0, sizes[g], 0, 0, 0, 0]
+    mean = (rows * np.arange(6)).sum(-1) / rows.sum(-1)
+    np.testing.assert_allclose(mean, measured.arrays["size_aps"])

@@ -59,3 +59,13 @@ def test_the_band_and_who_is_inside_are_facts(multiclass_system):
     assert (facts["coverage_band_low"], facts["coverage_band_high"]) == pytest.approx(band)
     assert 0 <= facts["lac_replicates_in_band"] <= 4
     assert facts["n_calibration"] == multiclass_system.calibration.shape[1]
+
+
+def test_the_stored_reliability_diagram_is_that_of_the_reported_error(multiclass_system):
+    measured = Uncertainty(bins=4).measure(multiclass_system)
+    confidence, accuracy = measured.arrays["bin_confidence"], measured.arrays["bin_accuracy"]
+    n = len(multiclass_system.problem.splits["test"])
+    size = np.diff(np.arange(5) * n // 4)
+    assert confidence.shape == accuracy.shape == (multiclass_system.replicates, 4)
+    error = (np.abs(confidence - accuracy) * size / n).sum(axis=1)
+    np.testing.assert_allclose(error, named(measured)["ece"])
