@@ -6,7 +6,8 @@ from typing import Any
 
 from trustbench.errors import ConfigError
 
-UNSWEPT = ("experiment", "table")
+POOLS = "protocol.pools"
+UNSWEPT = ("experiment", "table", POOLS)
 
 
 def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -87,6 +88,11 @@ def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str
     for key in UNSWEPT:
         if {**common, **own}.get(key):
             raise ConfigError(f"{key} cannot be swept; give one {key} a run.")
+    if POOLS in own:
+        raise ConfigError(
+            f"{POOLS} is set by the experiment's arm {arm!r}; all arms are redrawn equally often: "
+            "give it for the experiment or on the command line."
+        )
     both = sorted(set(common) & set(own))
     if both:
         raise ConfigError(

@@ -10,7 +10,13 @@ from trustbench.compose.arguments import read
 from trustbench.compose.messages import sentence
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
-from trustbench.sweeping import named_arms, refuse_contradictions, together
+from trustbench.sweeping import (
+    named_arms,
+    redrawn,
+    refuse_contradictions,
+    subsets,
+    together,
+)
 
 
 class Seen:
@@ -101,6 +107,100 @@ def test_params_and_batches_of_the_basic_sweeper_still_work(seen, tmp_path):
     assert [(a.control, a.seed) for a in results] == [
         ("none", 1), ("none", 2), ("reseed", 1), ("reseed", 2),
     ]  # fmt: skip
+
+
+def _who(results):
+    return [("+".join(i.name for i in a.interventions), a.seed) for a in results]
+
+
+def test_factors_on_the_command_line_are_an_arm_for_every_subset(seen):
+    asked, results = seen.run("+experiment=factorial", "hydra.sweeper.factors=[pgd_at,dpsgd]")
+    assert _who(results) == [("", 0), ("dpsgd", 0), ("pgd_at", 0), ("dpsgd+pgd_at", 0)]
+    assert list(asked.arms) == ["baseline", "dpsgd", "pgd_at", "dpsgd+pgd_at"]
+
+
+def test_factors_stand_beside_listed_arms(seen, tmp_path):
+    body = "    factors: [lime]\n    arms: {again: [control=reseed]}\n"
+    _, results = seen.run("+experiment=mine", *_experiment(tmp_path, body), "seed=3")
+    assert _who(results) == [("", 3), ("lime", 3), ("", 3)]
+    assert [a.control for a in results] == ["none", "none", "reseed"]
+
+
+def test_a_factor_that_does_not_exist_is_told_with_its_arms(seen):
+    with pytest.raises(ConfigError) as caught:
+        seen.run("-m", "hydra.sweeper.factors=[lime,dpsdg]")
+    (problem,) = caught.value.problems
+    assert problem.startswith("arm dpsdg, dpsdg+lime: intervention=dpsdg does not exist; did you")
+    assert not seen.arms
+
+
+def test_factors_and_an_intervention_for_all_contradict_each_other(seen):
+    with pytest.raises(ConfigError, match="intervention is set by the experiment's arm 'lime'"):
+        seen.run("-m", "hydra.sweeper.factors=[lime]", "intervention=dpsgd")
+
+
+def test_pools_run_every_arm_with_seeds_of_their_own(seen, tmp_path):
+    body = "    arms: {base: [], dp: [intervention=dpsgd]}\n"
+    asked, results = seen.run("+experiment=mine", *_experiment(tmp_path, body), "protocol.pools=2")
+    assert _who(results) == [("", 0), ("", 1), ("dpsgd", 0), ("dpsgd", 1)]
+    assert list(asked.arms) == [f"{arm} seed={s}" for arm in ("base", "dp") for s in (0, 1)]
+
+
+def test_pools_follow_the_seed_of_an_experiment_and_multiply_what_is_swept(seen, tmp_path):
+    args = _experiment(tmp_path, "    arms: {a: []}\nseed: 7\nprotocol: {pools: 2}\n")
+    asked, results = seen.run("+experiment=mine", *args, "control=none,reseed")
+    assert [(a.control, a.seed) for a in results] == [
+        ("none", 7), ("none", 8), ("reseed", 7), ("reseed", 8),
+    ]  # fmt: skip
+    assert next(iter(asked.arms)) == "a control=none seed=7"
+
+
+@pytest.mark.parametrize(
+    ("args", "sentence"),
+    [
+        (["-m", "protocol.pools=2", "seed=5"], "gives a seed, and protocol.pools=2 gives each"),
+        (["-m", "protocol.pools=2", "seed=0,1"], "arm 'seed=0' gives a seed"),
+        (["-m", "protocol.pools=1,2"], "protocol.pools cannot be swept"),
+        (["protocol.pools=2"], "protocol.pools=2 redraws .* add -m"),
+        (["-m", "protocol.pools=0"], "protocol.pools is 0; it should be greater"),
+    ],
+)
+def test_pools_that_would_not_be_what_was_asked_are_refused(seen, args, sentence):
+    with pytest.raises(ConfigError, match=sentence):
+        seen.run(*args)
+    assert not seen.arms
+
+
+def test_an_arm_has_no_pools_of_its_own(seen, tmp_path):
+    body = "    arms: {base: [], dp: [intervention=dpsgd, protocol.pools=2]}\n"
+    with pytest.raises(ConfigError, match=r"protocol\.pools is set by the experiment's arm 'dp'"):
+        seen.run("+experiment=mine", *_experiment(tmp_path, body))
+
+
+def test_subsets_are_sorted_and_each_once():
+    assert subsets(["b", "a", "b"]) == {
+        "baseline": [],
+        "a": ["intervention=[a]"],
+        "b": ["intervention=[b]"],
+        "a+b": ["intervention=[a,b]"],
+    }
+    assert len(subsets(list("abcd"))) == 16
+
+
+@pytest.mark.parametrize("factors", ["dpsgd", [1], [["dpsgd"]], [None]])
+def test_malformed_factors_are_refused(factors):
+    with pytest.raises(ConfigError, match=r"hydra\.sweeper\.factors is .* give a list of interv"):
+        subsets(factors)
+
+
+def test_pools_keep_every_other_override_of_an_arm():
+    own = ["intervention=[a,b]", "control=reseed"]
+    jobs = redrawn("x", own, seed=4, pools=2)
+    assert jobs == {"x seed=4": [*own, "seed=4"], "x seed=5": [*own, "seed=5"]}
+    assert redrawn("x", [*own, "seed=9"], seed=4, pools=1) == {"x": [*own, "seed=9"]}
+    assert own == ["intervention=[a,b]", "control=reseed"]
+    with pytest.raises(ConfigError, match="arm 'x' gives a seed"):
+        redrawn("x", ["seed=9"], seed=4, pools=2)
 
 
 def test_nothing_starts_when_one_arm_is_wrong(seen):

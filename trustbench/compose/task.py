@@ -62,6 +62,11 @@ class Task(Generic[R]):
             return self.work(arm_of(config, hydra))
         try:
             arm = arm_of(config, hydra)
+            if arm.protocol.pools > 1:
+                raise ConfigError(
+                    f"protocol.pools={arm.protocol.pools} redraws the data for every arm of a "
+                    "sweep; add -m, or drop it to run one arm on one pool."
+                )
             self._start({"arm": arm}, config, hydra, sweep=False)
             self.results.append(self.work(arm))
         except Exception as error:  # noqa: BLE001  # hydra_run raises it, without Hydra's report
