@@ -143,6 +143,8 @@ class Measurement:
     `diagnostic` marks controls and parts that no table cell may be read from as an effect.
     `pseudo` [R] is given where replicates' values depend on each other (shadow models do): the
     jackknife pseudo-values, of the same mean, on which intervals rest in place of the values.
+    `common_sd`: the standard deviation of an error that all replicates share (they meet the same
+    random grouping of the same test rows, say), which no number of replicates averages out.
     """
 
     name: str
@@ -154,6 +156,7 @@ class Measurement:
     upper: float | None = None
     diagnostic: bool = False
     pseudo: Array | None = None
+    common_sd: float | None = None
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)

@@ -1,6 +1,7 @@
 """Means by group, gaps between groups, and what a gap would be if groups meant nothing."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,6 +47,31 @@ def gap(by_group: Array) -> Array:
     [0.5]
     """
     return np.asarray(by_group.max(axis=-1) - by_group.min(axis=-1))
+
+
+class Chance(NamedTuple):
+    """What a statistic is when groups mean nothing."""
+
+    null: Array  # [R], each replicate's mean over permutations
+    common_sd: float  # over permutations, of the mean over replicates
+
+
+def by_chance(
+    statistic: Callable[[Array], Array], n: int, rng: np.random.Generator, permutations: int
+) -> Chance:
+    """A statistic of R replicates over random reassignments of n rows to groups.
+
+    Replicates share the test rows, so they share each permutation: whether one grouping of these
+    rows looks unequal is one draw, whose spread no number of replicates averages out.
+
+    Args:
+        statistic: an order of the rows, int64 [n] -> [R].
+        n: rows.
+        rng: draws the orders; the same for all replicates.
+        permutations: how many orders.
+    """
+    found = np.stack([statistic(rng.permutation(n)) for _ in range(permutations)])
+    return Chance(found.mean(0), float(found.mean(1).std(ddof=1)))
 
 
 def permuted(

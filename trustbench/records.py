@@ -71,6 +71,7 @@ class MeasurementRecord(Strict):
     upper: float | None = None
     diagnostic: bool = False
     pseudo: list[float] | None = None
+    common_sd: float | None = None
 
 
 class Evaluation(Strict):

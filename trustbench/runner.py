@@ -134,6 +134,7 @@ def _measurement(m: Measurement, system: System) -> MeasurementRecord:
         lower=m.lower,
         upper=m.upper,
         diagnostic=m.diagnostic,
+        common_sd=m.common_sd,
         pseudo=None if m.pseudo is None else np.asarray(m.pseudo, dtype=np.float64).tolist(),
     )
 

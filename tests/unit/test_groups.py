@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trustbench.groups import gap, means, permuted
+from trustbench.groups import by_chance, gap, means, permuted
 
 
 def test_means_are_plain_means_and_nan_for_nobody():
@@ -26,3 +26,24 @@ def test_the_null_is_what_chance_alone_gives():
     shifted = values + 10 * group
     assert gap(means(shifted, group, 2)) > 9
     assert permuted(lambda v: gap(means(v, group, 2)), shifted, rng, 500) < 1.5
+
+
+def test_chance_is_shared_by_all_replicates():
+    """Replicates with the same values: their mean moves as one of them does."""
+    rng = np.random.default_rng(0)
+    row, group = rng.normal(size=200), np.repeat([0, 1], 100)
+
+    def spread(values):
+        return gap(means(values, group, 2))
+
+    one = by_chance(lambda o: spread(row[None, o]), 200, np.random.default_rng(1), 500)
+    same = np.tile(row, (8, 1))
+    many = by_chance(lambda o: spread(same[:, o]), 200, np.random.default_rng(1), 500)
+    assert many.common_sd == pytest.approx(one.common_sd)
+    # a half-normal gap of two means of 100
+    sd = row.std() * np.sqrt(2 / 100)
+    assert one.null[0] == pytest.approx(sd * np.sqrt(2 / np.pi), rel=0.1)
+    assert one.common_sd == pytest.approx(sd * np.sqrt(1 - 2 / np.pi), rel=0.15)
+    apart = rng.normal(size=(8, 200))
+    independent = by_chance(lambda o: spread(apart[:, o]), 200, np.random.default_rng(1), 500)
+    assert independent.common_sd < one.common_sd / 2

@@ -1,6 +1,6 @@
 """Whether released explanations are equally true for all groups."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.explanations.lime_surrogate import Lime, Stream, released_score
 from trustbench.explanations.targets import Target
-from trustbench.groups import means, permuted, sizes
+from trustbench.groups import Chance, by_chance, means, sizes
 
 
 class Sample(NamedTuple):
@@ -48,6 +48,7 @@ class FidelityGap(Evaluator):
     target: Target = "margin"
     permutations: Annotated[int, Field(ge=20)] = 100
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
@@ -72,40 +73,46 @@ class FidelityGap(Evaluator):
             "permutations": self.permutations,
         }
         arrays = {"rows": sample.rows, "r2": fidelity}
-        found = [self._gaps(system, sample, r, row) for r, row in enumerate(fidelity)]
-        numbers = np.array([gaps for gaps in found if gaps is not None])
-        if len(numbers) < len(found):
+        found = self._gaps(system, sample, fidelity)
+        if found is None:
             reason = "the explained output is constant around every row of some group"
             missing = dict.fromkeys(("gap", "gap_permuted"), reason)
             return Measured((), arrays=arrays, facts=facts, missing=missing)
         return Measured(
             (
-                _measurement("gap", numbers[:, 0], len(sample.rows)),
-                _measurement("gap_permuted", numbers[:, 1], len(sample.rows), diagnostic=True),
-                _measurement("fidelity", numbers[:, 2], len(sample.rows), diagnostic=True),
+                _measurement("gap", found.gap, len(sample.rows)),
+                replace(
+                    _measurement(
+                        "gap_permuted", found.chance.null, len(sample.rows), diagnostic=True
+                    ),
+                    common_sd=found.chance.common_sd,
+                ),
+                _measurement("fidelity", found.everybody, len(sample.rows), diagnostic=True),
             ),
             arrays=arrays,
             facts=facts,
         )
 
-    def _gaps(self, system: System, sample: Sample, r: int, row: Array) -> "_Gaps | None":
-        """One replicate's numbers over the rows that have an R2; None if a group has no such."""
-        valid = ~np.isnan(row)
-        group, n_groups = sample.group[valid], len(sample.share)
-        if (sizes(group, n_groups) == 0).any():
+    def _gaps(self, system: System, sample: Sample, fidelity: Array) -> "_Gaps | None":
+        """Numbers of every replicate over the rows that have an R2; None if a group has none."""
+        n_groups = len(sample.share)
+
+        def by_group(order: Array) -> Array:
+            """Mean fidelity [R, G] with the groups of the rows reordered."""
+            group = sample.group[order]
+            rows = [(row[~np.isnan(row)], group[~np.isnan(row)]) for row in fidelity]
+            return np.stack([means(values, g, n_groups) for values, g in rows])
+
+        def statistic(order: Array) -> Array:
+            each = by_group(order)
+            return np.asarray(each @ sample.share - each.min(axis=-1))
+
+        here = np.arange(len(sample.rows))
+        if np.isnan(by_group(here)).any():
             return None
-
-        def statistic(values: Array) -> Array:
-            by_group = means(values, group, n_groups)
-            return np.asarray(by_group @ sample.share - by_group.min(axis=-1))
-
-        rng = system.streams.numpy("controls", r)
-        everybody = means(row[valid], group, n_groups) @ sample.share
-        return _Gaps(
-            float(statistic(row[valid])),
-            permuted(statistic, row[valid], rng, self.permutations),
-            float(everybody),
-        )
+        rng = system.streams.numpy("controls")
+        chance = by_chance(statistic, len(here), rng, self.permutations)
+        return _Gaps(statistic(here), by_group(here) @ sample.share, chance)
 
     def _kept(self, system: System) -> Array:
         """The largest groups with enough test rows, in order of their number."""
@@ -142,9 +149,9 @@ class FidelityGap(Evaluator):
 
 
 class _Gaps(NamedTuple):
-    gap: float
-    null: float
-    everybody: float
+    gap: Array  # [R]
+    everybody: Array  # [R]
+    chance: Chance
 
 
 def _measurement(name: str, values: Array, n: int, diagnostic: bool = False) -> Measurement:

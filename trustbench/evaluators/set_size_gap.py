@@ -1,7 +1,7 @@
 """Whether released prediction sets serve groups equally."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ from pydantic import Field
 from trustbench import conformal
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import cells, gap, means, sizes
+from trustbench.groups import by_chance, cells, gap, means, sizes
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class SetSizeGap(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     permutations: Annotated[int, Field(ge=20)] = 50
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
@@ -58,12 +58,10 @@ class SetSizeGap(Evaluator):
         found: list[Measurement] = []
         by_group: dict[str, Array] = {"groups": np.flatnonzero(keep)}
         classes = len(system.problem.classes)
-        # One set of permutations for everything that is compared with chance.
-        orders = [self._orders(system, r, int(rows.sum())) for r in range(system.replicates)]
         for score in system.set_predictors:
             sets = system.sets(system.tensor(X), score, group)
             size, cover = conformal.set_sizes(sets)[:, rows], conformal.covered(sets, y)[:, rows]
-            found += self._gaps(system, score, size, cover, group[rows], orders)
+            found += self._gaps(system, score, size, cover, group[rows])
             by_group[f"size_{score}"] = means(size, group[rows], len(keep))[:, keep]
             by_group[f"rows_by_size_{score}"] = np.stack(
                 [cells(group[rows], s.astype(np.int64), len(keep), classes + 1)[keep] for s in size]
@@ -79,11 +77,6 @@ class SetSizeGap(Evaluator):
             },
         )
 
-    def _orders(self, system: System, r: int, n: int) -> Array:
-        """Permutations of n positions, int32 [permutations, n], from replicate r's stream."""
-        positions = np.broadcast_to(np.arange(n, dtype=np.int32), (self.permutations, n))
-        return system.streams.numpy("controls", r).permuted(positions, axis=1)
-
     def _kept(self, system: System) -> Array:
         group = system.problem.rows("test")[2]
         return sizes(group, len(system.problem.groups)) >= self.min_group
@@ -95,27 +88,27 @@ class SetSizeGap(Evaluator):
         size: Array,
         cover: Array,
         group: Array,
-        orders: list[Array],
     ) -> Iterator[Measurement]:
         present = np.unique(group)
 
         def spread(values: Array) -> Array:
             return gap(means(values, group, present[-1] + 1)[..., present])
 
-        def by_chance(values: Array) -> Array:
-            pairs = zip(values, orders, strict=True)
-            return np.array([spread(row[order]).mean() for row, order in pairs])
+        def null(name: str, values: Array, unit: str, upper: float) -> Measurement:
+            # The same permutations for everything that is compared with chance.
+            rng = system.streams.numpy("controls")
+            chance = by_chance(lambda o: spread(values[:, o]), n, rng, self.permutations)
+            made = _gap(f"{name}_permuted", chance.null, unit, n, upper, diagnostic=True)
+            return replace(made, common_sd=chance.common_sd)
 
         n, classes = len(group), float(len(system.problem.classes))
         aided = accuracy_with_aid(size, cover, len(system.problem.classes))
         yield _gap(f"gap_{score}", spread(size), "labels", n, classes)
-        null = by_chance(size)
-        yield _gap(f"gap_{score}_permuted", null, "labels", n, classes, diagnostic=True)
+        yield null(f"gap_{score}", size, "labels", classes)
         yield _gap(f"singleton_gap_{score}", spread(size == 1), "fraction", n, 1.0)
         yield _gap(f"coverage_gap_{score}", spread(cover), "fraction", n, 1.0)
         yield _gap(f"aid_gap_{score}", spread(aided), "accuracy", n, 1.0)
-        null = by_chance(aided)
-        yield _gap(f"aid_gap_{score}_permuted", null, "accuracy", n, 1.0, diagnostic=True)
+        yield null(f"aid_gap_{score}", aided, "accuracy", 1.0)
 
 
 def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trustbench.errors import UserError
 from trustbench.records import MeasurementRecord, Record
-from trustbench.summary.effects import Kind, Verdict, not_measured
+from trustbench.summary.effects import Effect, Kind, Verdict, not_measured, paired_effect
 from trustbench.summary.grouping import ArmRecords
 
 Values = NDArray[np.float64]
@@ -25,6 +25,15 @@ class Contrast:
     reference_mean: float
     unit: str
     records: tuple[str, ...]
+    common_sd: float = 0.0
+    """Of an error that all replicates of a pool share."""
+    overlap: float = 0.0
+    """Test rows over training rows, where pools are splits of one file and share rows."""
+
+    @property
+    def effect(self) -> Effect:
+        """The paired effect of these differences."""
+        return paired_effect(self.differences, self.pools, self.common_sd, self.overlap)
 
 
 def _incomplete(record: Record, what: str) -> Verdict | None:
@@ -126,7 +135,7 @@ def between(
     if isinstance(b, Verdict):
         return b
     ids = tuple(arm.records[s].id for arm in (treated, reference) for s in seeds)
-    return _contrast(a, b, metric, ids)
+    return _contrast(a, b, metric, ids, _overlap(treated))
 
 
 def within(
@@ -146,7 +155,7 @@ def within(
         b = [_constant(m, against) for m in a]
     if isinstance(b, Verdict):
         return b
-    return _contrast(a, b, metric, arm.ids)
+    return _contrast(a, b, metric, arm.ids, _overlap(arm))
 
 
 def _contrast(
@@ -154,6 +163,7 @@ def _contrast(
     reference: Sequence[MeasurementRecord],
     metric: str,
     ids: tuple[str, ...],
+    overlap: float,
 ) -> Contrast | Verdict:
     if [len(m.values) for m in treated] != [len(m.values) for m in reference]:
         raise UserError(
@@ -168,7 +178,24 @@ def _contrast(
     if len(a) < 2:
         return not_measured("at least 2 replicates")
     sign = -1.0 if treated[0].higher_is_better else 1.0
-    return Contrast(sign * d, pools, float(a.mean()), float(b.mean()), treated[0].unit, ids)
+    return Contrast(
+        differences=sign * d,
+        pools=pools,
+        treated_mean=float(a.mean()),
+        reference_mean=float(b.mean()),
+        unit=treated[0].unit,
+        records=ids,
+        common_sd=max(m.common_sd or 0.0 for m in (*treated, *reference)),
+        overlap=overlap,
+    )
+
+
+def _overlap(arm: ArmRecords) -> float:
+    """Test rows over pool rows; 0 where every seed makes rows of its own."""
+    problem = next((r.problem for r in arm.records.values() if r.problem), None)
+    if problem is None or problem.card.get("synthetic"):
+        return 0.0
+    return problem.sizes["test"] / problem.sizes["train"]
 
 
 def _pools(series: Sequence[MeasurementRecord]) -> NDArray[np.int64]:

@@ -71,7 +71,8 @@ class Effect:
 
     With one pool the t statistic rests on the n differences and the interval is conditional on
     that pool's data. With several it rests on the means of the pools, and speaks of the data that
-    the pools were drawn from. `sd` is that of what t rests on.
+    the pools were drawn from. `sd` is that of what t rests on; `common` is what stands in the
+    standard error beside sd / sqrt(units), because the units share it.
 
     `dz` is the mean over the standard deviation with Hedges' small-sample factor; None where
     the differences do not vary. `p` is two-sided, for a mean of zero.
@@ -87,38 +88,51 @@ class Effect:
     low90: float
     high90: float
     pools: int = 1
+    common: float = 0.0
 
     @property
     def units(self) -> int:
-        """How many independent numbers t rests on."""
+        """How many numbers t rests on."""
         return self.n if self.pools == 1 else self.pools
+
+    @property
+    def error(self) -> float:
+        """The standard error."""
+        return math.hypot(self.sd / math.sqrt(self.units), self.common)
 
 
 def paired_effect(
-    differences: NDArray[np.floating[Any]], pools: NDArray[np.integer[Any]] | None = None
+    differences: NDArray[np.floating[Any]],
+    pools: NDArray[np.integer[Any]] | None = None,
+    common_sd: float = 0.0,
+    overlap: float = 0.0,
 ) -> Effect:
     """The effect over n >= 2 paired differences [n], in their own unit.
 
-    `pools` [n] says which draw of the data each comes from (None: one for all).
+    `pools` [n] says which draw of the data each comes from (None: one for all). `common_sd`: of
+    an error that all replicates of one pool share. `overlap`: test rows over training rows where
+    several pools are splits of the same rows; their variance is then (1 / K + overlap) s^2.
 
     Differences that do not vary have an interval of no width: p is 1 when they are zero and 0
     when they are not. Raises ValueError for fewer than two or for non-finite differences.
 
-    Reference: Student's t for a paired mean; Hedges 1981 for the factor 1 - 3 / (4 df - 1).
+    Reference: Student's t for a paired mean; Hedges 1981 for the factor 1 - 3 / (4 df - 1);
+    Nadeau and Bengio 2003, section 4 (overlap).
     """
     d = np.asarray(differences, dtype=np.float64)
     if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
         raise ValueError(f"a paired effect needs at least 2 finite differences, got {d!r}")
     drawn = np.zeros(len(d)) if pools is None else pools
     if len(np.unique(drawn)) > 1:
-        of_pools = paired_effect(np.array([d[drawn == k].mean() for k in np.unique(drawn)]))
+        means = np.array([d[drawn == k].mean() for k in np.unique(drawn)])
+        of_pools = paired_effect(means, common_sd=math.sqrt(overlap) * float(means.std(ddof=1)))
         return replace(of_pools, n=len(d), pools=of_pools.n)
     n, mean = len(d), float(d.mean())
     if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal, or apart by floating-point error only
         mean = float(d[0]) + 0.0  # never minus zero
         return Effect(mean, mean, mean, n, 0.0, None, float(mean == 0), mean, mean)
     sd = float(d.std(ddof=1))
-    error, df = sd / math.sqrt(n), n - 1
+    error, df = math.hypot(sd / math.sqrt(n), common_sd), n - 1
     half95 = float(stdtrit(df, 1 - ALPHA / 2)) * error
     half90 = float(stdtrit(df, 1 - ALPHA)) * error
     return Effect(
@@ -131,6 +145,7 @@ def paired_effect(
         p=2 * float(stdtr(df, -abs(mean) / error)),
         low90=mean - half90,
         high90=mean + half90,
+        common=common_sd,
     )
 
 
@@ -143,8 +158,7 @@ def tost_p(effect: Effect, delta: float) -> float:
     """
     if effect.sd == 0:
         return float(abs(effect.effect) >= delta)
-    error = effect.sd / math.sqrt(effect.units)
-    return float(stdtr(effect.units - 1, (abs(effect.effect) - delta) / error))
+    return float(stdtr(effect.units - 1, (abs(effect.effect) - delta) / effect.error))
 
 
 def _smallest_n(sd: float, distance: float, level: float, power_tail: float) -> int | None:
@@ -182,6 +196,8 @@ def _needed(effect: Effect, delta: float, family: int) -> str:
     then the smaller of what would detect the observed mean at Holm's strictest level and what
     would show it equivalent.
     """
+    if effect.pools == 1 and effect.common > delta / 4:  # no n makes t intervals this short
+        return "needs pools"
     n = required_n(effect.sd, delta)
     if n is not None and n <= effect.units:
         mean = abs(effect.effect)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec, Scalar
 from trustbench.summary.contrasts import Contrast, between, measurement, metrics_of, within
-from trustbench.summary.effects import FDR, Kind, Verdict, judge, not_measured, paired_effect
+from trustbench.summary.effects import FDR, Kind, Verdict, judge, not_measured
 from trustbench.summary.grouping import ArmRecords, Group, show
 from trustbench.summary.multiplicity import benjamini_hochberg
 from trustbench.summary.registry import Measure, Table
@@ -287,7 +287,7 @@ def _estimate(arm: ArmRecords, reading: Reading, contrast: Contrast | Verdict) -
     return replace(
         empty,
         unit=contrast.unit,
-        effect=paired_effect(contrast.differences, contrast.pools),
+        effect=contrast.effect,
         treated_mean=contrast.treated_mean,
         reference_mean=contrast.reference_mean,
         records=contrast.records,

@@ -112,4 +112,4 @@ def _costs(
             continue
         found = of.against(mitigating, harmful, measure.metric)
         if not isinstance(found, Verdict):
-            yield other, paired_effect(found.differences, found.pools)
+            yield other, found.effect

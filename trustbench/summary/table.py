@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from trustbench.aspects import Aspect
 from trustbench.records import Record, Scalar
 from trustbench.summary.contrasts import between
-from trustbench.summary.effects import Verdict, judge, not_measured, paired_effect
+from trustbench.summary.effects import Verdict, judge, not_measured
 from trustbench.summary.estimates import Estimator, at
 from trustbench.summary.factorial import factorials
 from trustbench.summary.grouping import ArmRecords, Group, group_records, show
@@ -125,7 +125,7 @@ class _Summary:
         gap = matched.facts().get("matched_accuracy_gap")
         return replace(
             cell,
-            beyond_matched=paired_effect(beyond.differences, beyond.pools),
+            beyond_matched=beyond.effect,
             matched_accuracy_gap=float(gap) if isinstance(gap, int | float) else None,
         )
 

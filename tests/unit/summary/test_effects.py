@@ -158,3 +158,22 @@ def test_absence_is_a_verdict_with_a_reason():
     assert verdict.reason == "needs training=memorising"
     failed = Verdict(Kind.FAILED, "3 of 16", "pgd_at: diverged")
     assert (failed.text, failed.reason) == ("failed (3 of 16)", "pgd_at: diverged")
+
+
+def test_an_error_that_replicates_share_is_not_averaged_out():
+    """Simulated: with a shared error of sd .5 the plain interval covers far too rarely."""
+    rng = np.random.default_rng(0)
+    plain, honest = [], []
+    for _ in range(400):
+        d = 0.5 * rng.normal() + rng.normal(0, 0.2, size=16)
+        plain.append(paired_effect(d))
+        honest.append(paired_effect(d, common_sd=0.5))
+    covers = [np.mean([e.low < 0 < e.high for e in es]) for es in (plain, honest)]
+    assert covers[0] < 0.4, "the planted error"
+    assert 0.92 < covers[1] < 0.99
+    assert honest[0].error == pytest.approx(np.hypot(honest[0].sd / 4, 0.5))
+
+
+def test_no_number_of_replicates_settles_a_shared_error():
+    effect = paired_effect(np.linspace(-0.01, 0.01, 16), common_sd=0.1)
+    assert judge(effect, 0.05, effect.p).text == "inconclusive (needs pools)"
