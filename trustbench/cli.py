@@ -17,6 +17,7 @@ COMMANDS = {
     "run": "compose, train, measure, log; a sweep prints its table at the end",
     "cell": "what one cell of the table measures, its numbers here, and its references",
     "summarize": "the table of stored records, in any format",
+    "gate": "whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive",
     "list": "datasets, models, interventions, evaluators, metrics, experiments, tables",
     "data": "list, download and check the files of the datasets",
     "sync": "upload records that the tracking server does not have yet",

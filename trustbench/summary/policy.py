@@ -104,6 +104,12 @@ class Block(Strict):
     sources: tuple[Aspect, ...] | None = Field(default=None, min_length=1)
     reason: str | None = None
 
+    @model_validator(mode="after")
+    def _graded(self) -> Self:
+        if Kind.HARM not in self.verdicts:
+            raise ValueError(f"blocks {Kind.IMMATERIAL!s} harm but not {Kind.HARM!s}; name both")
+        return self
+
     def covers(self, source: str | None, target: str) -> bool:
         """Whether the rule speaks of the effect of a method of `source` on `target`."""
         return target in self.targets and (self.sources is None or source in self.sources)

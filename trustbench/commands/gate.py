@@ -1,0 +1,184 @@
+"""`trustbench gate`: whether a change keeps a policy, as an exit code and in words."""
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from trustbench import tracking
+from trustbench.commands.parsing import add_config_dir, add_store, existing_store, parser
+from trustbench.commands.summarize import find_table
+from trustbench.compose import conf_dirs
+from trustbench.errors import ConfigError, UserError, did_you_mean
+from trustbench.plugins import discover
+from trustbench.records import Record, Store, Sweep, read_record
+from trustbench.summary.decisions import Outcome
+from trustbench.summary.gate import Gate, gate_pair, gate_sweep, only
+from trustbench.summary.policy import Policy, load_policy
+from trustbench.summary.render import gate_json, gate_junit, gate_markdown, gate_terminal
+
+FORMATS: Mapping[str, Callable[[Gate], str]] = {
+    "terminal": gate_terminal.text,
+    "junit": gate_junit.text,
+    "md": gate_markdown.text,
+    "json": gate_json.text,
+}
+EXIT = {Outcome.PASS: 0, Outcome.VIOLATED: 3, Outcome.INCONCLUSIVE: 4}
+
+
+def main(args: Sequence[str]) -> int:
+    """0 pass, 3 violated, 4 inconclusive."""
+    given = _parser().parse_args(args)
+    formats = _formats(given)
+    policy = find_policy(given.policy, given.config_dir)
+    by_record = given.baseline or given.candidate
+    gate = _pair(given, policy) if by_record else _sweep(given, policy)
+    if given.arm:
+        gate = only(gate, given.arm)
+    for format, output in zip(formats, given.output, strict=False):
+        _write(FORMATS[format](gate), output)
+    # a file is for a machine: people still read the decision, in the log
+    sys.stdout.write(FORMATS["terminal" if given.output else formats[0]](gate))
+    return EXIT[gate.outcome]
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = parser("gate", "Whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive.")
+    p.add_argument("--policy", metavar="NAME|FILE", required=True, help="trustbench list policies")
+    add_store(p)
+    add_config_dir(p)
+    p.add_argument("--experiment", metavar="NAME", help="gate the arms of this sweep")
+    p.add_argument("--arm", metavar="LABEL", action="append", help="only this arm; repeatable")
+    record = "a record id or a record.json; one for each regime and seed"
+    p.add_argument("--baseline", metavar="RECORD", nargs="+", help=record)
+    p.add_argument("--candidate", metavar="RECORD", nargs="+", help=record)
+    p.add_argument(
+        "--format", metavar="FORMAT", action="append", default=[], help=", ".join(FORMATS)
+    )
+    p.add_argument(
+        "--output",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write to a file; repeat with --format, in the same order, for several",
+    )
+    return p
+
+
+def _formats(given: argparse.Namespace) -> list[str]:
+    """The formats asked for; one for each output."""
+    for name in given.format:
+        if name not in FORMATS:
+            raise UserError(f"unknown format {name!r}; {did_you_mean(name, FORMATS)}")
+    formats = given.format or ["terminal"]
+    if len(formats) != max(len(given.output), 1):
+        raise UserError(
+            f"{len(formats)} --format and {len(given.output)} --output were given; give one "
+            "--output for each --format, or a single --format to print."
+        )
+    return formats
+
+
+def find_policy(name: str, config_dir: str | None) -> Policy:
+    """The policy of a name or a file; UserError when there is none, or it names what is not."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        path = Path(name)
+    else:
+        known = discover("policy", conf_dirs(config_dir))
+        if name not in known:
+            raise UserError(f"unknown policy {name!r}; {did_you_mean(name, known)}")
+        path = known[name]
+    policy = load_policy(path)
+    _check_names(policy, str(path), config_dir)
+    return policy
+
+
+def _check_names(policy: Policy, origin: str, config_dir: str | None) -> None:
+    """Raises ConfigError for evaluators and interventions that do not exist."""
+    dirs = conf_dirs(config_dir)
+    evaluators, methods = discover("evaluator", dirs), discover("intervention", dirs)
+    problems = []
+    for i, limit in enumerate(policy.limits):
+        evaluator, slash, _ = limit.metric.partition("/")
+        if slash and evaluator not in evaluators:
+            hint = did_you_mean(evaluator, evaluators)
+            problems.append(f"limits.{i}.metric is {limit.metric!r}, of no evaluator; {hint}")
+        if limit.reference is not None and limit.reference not in methods:
+            hint = did_you_mean(limit.reference, methods)
+            problems.append(f"limits.{i}.reference is {limit.reference!r}; {hint}")
+    if problems:
+        raise ConfigError([f"policy {origin}: {p}" for p in problems])
+
+
+def _pair(given: argparse.Namespace, policy: Policy) -> Gate:
+    if not (given.baseline and given.candidate):
+        raise UserError("--baseline and --candidate go together; give both, or neither.")
+    if given.experiment or given.arm:
+        raise UserError("--experiment and --arm choose in a sweep; leave them out with records.")
+    named = [*given.baseline, *given.candidate]
+    ids = [x.record for x in policy.limits if x.record] + [n for n in named if not _file(n)]
+    stored = {r.id: r for r in _records(given)} if ids else {}
+    table = find_table(policy.table, given.config_dir)
+    sides = [[_record(n, stored) for n in names] for names in (given.baseline, given.candidate)]
+    return gate_pair(sides[0], sides[1], table, policy, stored)
+
+
+def _sweep(given: argparse.Namespace, policy: Policy) -> Gate:
+    records = _records(given)
+    sweep = _chosen(given)
+    arms = records if sweep is None else [r for r in records if r.id in set(sweep.arms)]
+    table = find_table(policy.table, given.config_dir)
+    evaluations = sweep.evaluations if sweep else None
+    return gate_sweep(arms, table, policy, evaluations, {r.id: r for r in records})
+
+
+def _records(given: argparse.Namespace) -> list[Record]:
+    """Every record of the store, or of the tracking server."""
+    if given.tracking_uri:
+        store = Store(Path(given.folder))
+        return list(tracking.fetch_records(store, given.tracking_uri, given.experiment))
+    return list(existing_store(given.folder).records())
+
+
+def _chosen(given: argparse.Namespace) -> Sweep | None:
+    """The manifest asked for, or the only one there is."""
+    name = given.experiment
+    if given.tracking_uri:
+        store = Store(Path(given.folder))
+        return tracking.fetch_sweep(store, given.tracking_uri, name) if name else None
+    store = existing_store(given.folder)
+    known = store.experiments()
+    if name is None and len(known) > 1:
+        raise UserError(
+            f"{store.root} holds the sweeps of {', '.join(known)}; choose one with --experiment."
+        )
+    if name is not None and name not in known:
+        raise UserError(f"no sweep of experiment {name!r} is stored; {did_you_mean(name, known)}")
+    return store.sweep(name or known[0]) if known else None
+
+
+def _file(name: str) -> bool:
+    """Whether a RECORD is a path and not an id."""
+    return name.endswith(".json") or "/" in name
+
+
+def _record(name: str, stored: Mapping[str, Record]) -> Record:
+    """The record of a path or an id."""
+    if not _file(name):
+        if name not in stored:
+            raise UserError(f"no record {name!r} is stored; {did_you_mean(name, stored)}")
+        return stored[name]
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise UserError(f"record {name} is no file; give a record.json, or the id of a record.")
+    return read_record(path)
+
+
+def _write(content: str, output: str) -> None:
+    """Writes into the file itself, as a CI system may hold it open or own its permissions."""
+    path = Path(output).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--output {output} cannot be written: {error}.") from error

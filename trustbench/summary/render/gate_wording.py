@@ -1,0 +1,101 @@
+"""How every rendering of a gate spells its decisions."""
+
+from trustbench.summary.decisions import Decision, Outcome, digits
+from trustbench.summary.gate import Candidate, Gate
+from trustbench.summary.policy import Block
+from trustbench.summary.render.wording import contrast_name, sample
+
+SYMBOLS = {
+    Outcome.PASS: "=",
+    Outcome.VIOLATED: "▲",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.UNMEASURED: "·",
+}
+RATE = (
+    "Against an arm or a null, numbers are in units of harm: positive is worse. "
+    "Each limit is decided on a 95 % t interval. A candidate that breaks any limit passes in at "
+    "most 2.5 % of studies, whatever their number; one that just keeps k limits is called violated "
+    "in at most k x 2.5 %."
+)
+
+
+def what(d: Decision) -> str:
+    """Cell, metric and regime: what a decision is about."""
+    metric = d.estimate.metric
+    name = contrast_name(metric, d.estimate.against, d.estimate.reference) if metric else ""
+    regime = f"({d.estimate.regime})" if d.estimate.regime else ""
+    return " ".join(x for x in (d.cell, name, regime) if x)
+
+
+def asked(d: Decision) -> str:
+    """What the policy asks for."""
+    if d.bound is not None:
+        return d.bound.text
+    assert isinstance(d.rule, Block)
+    return "no harm, not even an immaterial one" if len(d.rule.verdicts) > 1 else "no harm"
+
+
+def number(value: float, decimals: int, signed: bool) -> str:
+    """A number with so many decimals, never minus zero.
+
+    >>> number(-0.00001, 3, signed=True), number(0.25, 3, signed=False)
+    ('+0.000', '0.250')
+    """
+    return f"{round(value, decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"
+
+
+def measured(d: Decision) -> str:
+    """The effect with its interval and n; empty where there is none."""
+    effect = d.estimate.effect
+    if effect is None:
+        return ""
+    k = digits(effect, d.bound.value if d.bound else None)
+    # the arm's own mean is a level, everything else is a difference
+    signed = d.bound is None or d.against is not None
+    mean, low, high = (number(x, k, signed) for x in (effect.effect, effect.low, effect.high))
+    return f"{mean} [{low}, {high}] {sample(effect)}"
+
+
+def outcome(d: Decision) -> str:
+    """The outcome, what would decide it, and what the policy makes of it."""
+    text = "not measured" if d.outcome is Outcome.UNMEASURED else str(d.outcome)
+    if d.needs:
+        text += f" (needs {d.needs})"
+    elif d.bound is None and d.outcome is not Outcome.UNMEASURED:
+        text += f" ({d.estimate.verdict.text})" if d.estimate.verdict else ""
+    made = {
+        Outcome.PASS: ", which the policy lets pass",
+        Outcome.VIOLATED: ", which the policy does not let pass",
+    }
+    return text if d.counts_as is d.outcome else text + made.get(d.counts_as, "")
+
+
+def sentence(d: Decision) -> str:
+    """One sentence: what was measured where, what the policy asks for, and what that comes to."""
+    found = what(d)
+    if d.against is not None and d.estimate.against is None and d.estimate.reference is None:
+        found += f" against {d.against}"
+    if d.estimate.effect is not None:
+        found += f": {measured(d)}"
+    found += f", {asked(d)}: {outcome(d)}"
+    found += f": {d.reason}." if d.reason else "."
+    because = d.rule.reason if d.outcome is not Outcome.PASS else None
+    return f"{found} Asked because {because}." if because else found
+
+
+def heading(c: Candidate) -> str:
+    """A candidate, what it is compared with, and on how many replicates."""
+    return f"{c.title}, against {c.against}, {c.replicates} replicates"
+
+
+def counts(gate: Gate) -> str:
+    """How many candidates come to what."""
+    found = [c.outcome for c in gate.candidates]
+    kinds = [o for o in (Outcome.PASS, Outcome.VIOLATED, Outcome.INCONCLUSIVE) if o in found]
+    said = ", ".join(f"{found.count(o)} {o}" for o in kinds)
+    return f"{len(found)} candidate{'s' if len(found) > 1 else ''}: {said}"
+
+
+def title(gate: Gate) -> str:
+    """The policy and what the whole gate comes to."""
+    return f"policy {gate.policy.name} {gate.policy.version}: {gate.outcome}"

@@ -1,0 +1,261 @@
+"""One candidate before a policy: what each of its rules reads, and what it comes to."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from trustbench.aspects import Aspect
+from trustbench.errors import UserError
+from trustbench.records import Record
+from trustbench.summary.comparable import shared_evaluations
+from trustbench.summary.contrasts import between, measurement, within
+from trustbench.summary.decisions import (
+    ANSWERS,
+    Decision,
+    Outcome,
+    decide,
+    decide_verdict,
+    needed,
+)
+from trustbench.summary.effects import Verdict, not_measured, paired_effect
+from trustbench.summary.estimates import Estimator
+from trustbench.summary.grouping import ArmRecords
+from trustbench.summary.policy import TARGETS, Block, Bound, Limit, Policy
+from trustbench.summary.registry import Table
+from trustbench.summary.results import UTILITY, Estimate
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A candidate: its arm in each regime, what it is compared with, and its cells' verdicts."""
+
+    of: Estimator
+    policy: Policy
+    label: str
+    arms: Mapping[str, ArmRecords]
+    baselines: Mapping[str, ArmRecords]
+    against: str
+    """What the baselines are called in reasons and sentences."""
+    verdicts: Mapping[str, Estimate]
+    """Target -> the judged effect."""
+    stored: Mapping[str, Record]
+
+    @property
+    def sources(self) -> tuple[Aspect, ...]:
+        """The aspects of the candidate's methods."""
+        known = {a.value: a for a in Aspect}
+        methods = next(iter(self.arms.values())).interventions
+        return tuple(known[i.aspect] for i in methods if i.aspect in known)
+
+    def cell(self, target: str | None) -> str | None:
+        """The name of the candidate's cell for a target: `P→F`; `P+R→F` for a combination."""
+        if target is None:
+            return None
+        letter = target if target == UTILITY else Aspect(target).letter
+        return f"{'+'.join(a.letter for a in self.sources)}→{letter}"
+
+    def covered(self, rule: Block, target: str) -> bool:
+        """Whether a rule speaks of what the candidate does to a target."""
+        return any(rule.covers(source, target) for source in self.sources or (None,))
+
+    def floored(self, metric: str, *arms: ArmRecords) -> Verdict | None:
+        """The verdict on the first of the arms that learnt nothing, unless this metric says so."""
+        if _evaluator(metric) == _evaluator(self.of.table.floor.metric):
+            return None
+        return next((v for a in arms if (v := self.of.learnt_nothing(a))), None)
+
+    def difference(
+        self,
+        arm: ArmRecords,
+        other: ArmRecords | Verdict | None,
+        metric: str,
+        against: str | None = None,
+    ) -> Estimate:
+        """The candidate's arm minus another, by replicate, in units of harm; not judged."""
+        blank = Estimate(self.label, arm.dose, arm.regime, metric)
+        if isinstance(other, Verdict):
+            return replace(blank, verdict=other)
+        name = against or self.against
+        found = between(arm, other, metric, self.of.group.evaluations, name)
+        floored = self.floored(metric, arm, *([other] if other else []))
+        if floored is not None and not isinstance(found, Verdict):
+            found = floored
+        if isinstance(found, Verdict):
+            return replace(blank, verdict=found)
+        return replace(
+            blank,
+            unit=found.unit,
+            effect=found.effect,
+            treated_mean=found.treated_mean,
+            reference_mean=found.reference_mean,
+            records=found.records,
+            differences=tuple(found.differences.tolist()),
+        )
+
+
+def evaluators_read(policy: Policy, table: Table) -> set[str]:
+    """The evaluators whose numbers a policy's rules may read."""
+    named = {limit.metric for limit in policy.limits}
+    targets = named & set(TARGETS) | {t for rule in policy.block for t in rule.targets}
+    metrics: set[str] = named - targets
+    for aspect in Aspect:
+        if aspect.value in targets:
+            metrics |= {table.columns[aspect].on(b).metric for b in (False, True)}
+    metrics |= {table.utility.metric} if UTILITY in targets else set()
+    return {_evaluator(m) for m in (*metrics, table.floor.metric)}
+
+
+def decisions(subject: Subject) -> Iterator[Decision]:
+    """Every bound of every limit, and every cell that may block, in the order of the policy."""
+    for limit in subject.policy.limits:
+        metric, regime, target = _read(limit, subject)
+        for bound in limit.bounds:
+            yield _limit(subject, limit, bound, (metric, regime, target))
+    for rule in subject.policy.block:
+        for target in TARGETS:
+            if subject.covered(rule, target):
+                yield _block(subject, rule, target)
+
+
+def _read(limit: Limit, subject: Subject) -> tuple[str, str, str | None]:
+    """(metric, regime, target) that a limit reads on this task.
+
+    A metric that the table reads brings the regime and the target of its first column or cell.
+    """
+    table, binary = subject.of.table, subject.of.binary
+    columns = {a.value: table.columns[a].on(binary) for a in Aspect} | {UTILITY: table.utility}
+    if limit.metric in columns:
+        measure = columns[limit.metric]
+        return measure.metric, limit.regime or measure.regime, limit.metric
+    places = [*columns.items()]
+    places += [(c.target.value, m) for c in table.cells if (m := c.measure(binary))]
+    for target, measure in places:
+        if measure.metric == limit.metric:
+            return limit.metric, limit.regime or measure.regime, target
+    for target, measure in places:
+        for beside in measure.secondary:
+            if beside.metric == limit.metric:
+                regime = limit.regime or beside.regime or measure.regime
+                return limit.metric, regime, target
+    return limit.metric, limit.regime or "tuned", None
+
+
+def _limit(
+    subject: Subject, limit: Limit, bound: Bound, where: tuple[str, str, str | None]
+) -> Decision:
+    metric, regime, target = where
+    arm, absolute = subject.arms.get(regime), bound.kind != "worse_by_at_most"
+    against = None if absolute else _against(subject, limit)
+    if arm is None:
+        absent = not_measured(f"{subject.label} with training={regime}")
+        estimate = Estimate(subject.label, {}, regime, metric, verdict=absent)
+    elif absolute:
+        estimate = _own_mean(subject, arm, metric)
+    else:
+        estimate = subject.difference(arm, _reference(subject, limit, arm), metric, against)
+    outcome, needs = Outcome.UNMEASURED, None
+    if estimate.effect is not None:
+        outcome = decide(estimate.effect, bound)
+    if estimate.effect is not None and outcome is Outcome.INCONCLUSIVE:
+        needs = needed(estimate.effect, bound.value)
+    return Decision(
+        rule=limit,
+        estimate=estimate,
+        outcome=outcome,
+        counts_as=_counts_as(subject.policy, outcome),
+        cell=subject.cell(target),
+        bound=bound,
+        against=against,
+        needs=needs,
+    )
+
+
+def _own_mean(subject: Subject, arm: ArmRecords, metric: str) -> Estimate:
+    """The mean of a metric over an arm's replicates, in its own unit, with its t interval."""
+    blank = Estimate(subject.label, arm.dose, arm.regime, metric)
+    evaluations = subject.of.group.evaluations
+    found = subject.floored(metric, arm) or within(arm, metric, 0.0, evaluations)
+    first = measurement(arm.records[min(arm.records)], metric, evaluations, arm.label)
+    if isinstance(found, Verdict):
+        return replace(blank, verdict=found)
+    assert not isinstance(first, Verdict)  # `within` has just read it
+    values = -found.differences if first.higher_is_better else found.differences
+    return replace(
+        blank,
+        unit=first.unit,
+        effect=paired_effect(values, found.pools, found.common_sd, found.overlap),
+        treated_mean=found.treated_mean,
+        records=arm.ids,
+    )
+
+
+def _against(subject: Subject, limit: Limit) -> str:
+    """What a relative limit compares with, in words."""
+    if limit.record is not None:
+        return f"record {limit.record}"
+    return subject.against if limit.reference is None else limit.reference
+
+
+def _reference(subject: Subject, limit: Limit, arm: ArmRecords) -> ArmRecords | Verdict | None:
+    """What stands in for the baseline of a relative limit; None where it was not measured."""
+    if limit.record is not None:
+        return _stored(subject, limit.record, arm)
+    if limit.reference is not None:
+        return subject.of.reference(arm, limit.reference)
+    return subject.baselines.get(arm.regime)
+
+
+def _stored(subject: Subject, name: str, arm: ArmRecords) -> ArmRecords:
+    """A stored record as an arm; UserError when it is absent or not comparable."""
+    if name not in subject.stored:
+        raise UserError(
+            f"policy {subject.policy.name} compares with record {name}, which is not among the "
+            "records read; give the store that holds it with --from."
+        )
+    record = subject.stored[name]
+    own = arm.records.get(record.arm.seed, next(iter(arm.records.values())))
+    shared_evaluations([record], [own], evaluators_read(subject.policy, subject.of.table))
+    interventions = tuple(record.arm.interventions)
+    records = {record.arm.seed: record}
+    return ArmRecords(interventions, record.arm.control, arm.regime, records, f"record {name}")
+
+
+def _block(subject: Subject, rule: Block, target: str) -> Decision:
+    estimate = subject.verdicts.get(target) or _absent(subject, target)
+    verdict = estimate.verdict
+    assert verdict is not None  # the table judges every effect that it registers
+    outcome = decide_verdict(verdict, estimate.effect, rule)
+    against = estimate.against
+    return Decision(
+        rule=rule,
+        estimate=estimate,
+        outcome=outcome,
+        counts_as=_counts_as(subject.policy, outcome),
+        cell=subject.cell(target),
+        against=str(against) if against is not None else estimate.reference or subject.against,
+        needs=verdict.detail.removeprefix("needs ")
+        if outcome is Outcome.INCONCLUSIVE and verdict.detail
+        else None,
+    )
+
+
+def _absent(subject: Subject, target: str) -> Estimate:
+    """What a cell would have needed."""
+    of, arm = subject.of, next(iter(subject.arms.values()))
+    measures = {t.value: m for t, (m, _) in of.row_measures(arm).items()}
+    measure = of.table.utility if target == UTILITY else measures[target]
+    if measure is None:
+        verdict = not_measured("a metric registered for this cell")
+        return Estimate(subject.label, arm.dose, None, None, verdict=verdict)
+    verdict = not_measured(f"{subject.label} with training={measure.regime}")
+    return Estimate(subject.label, arm.dose, measure.regime, measure.metric, verdict=verdict)
+
+
+def _counts_as(policy: Policy, outcome: Outcome) -> Outcome:
+    """What the policy makes of an outcome."""
+    if outcome is Outcome.INCONCLUSIVE:
+        return ANSWERS[policy.inconclusive]
+    return ANSWERS[policy.unmeasured] if outcome is Outcome.UNMEASURED else outcome
+
+
+def _evaluator(metric: str) -> str:
+    return metric.split("/", 1)[0]
