@@ -60,7 +60,9 @@ def test_an_experiment_says_how_it_is_run(name):
     assert shlex.split(found.group(1)) == ["run", f"+experiment={name}"]
     node = yaml.safe_load(text)
     assert node["hydra"]["mode"] == "MULTIRUN"
-    assert next(iter(arms_of(EXPERIMENTS[name]).items())) == ("baseline", [])
+    first, overrides = next(iter(arms_of(EXPERIMENTS[name]).items()))
+    assert first == "baseline"
+    assert not any(o.startswith(("intervention", "control")) for o in overrides)
 
 
 IDS = [f"{experiment}-{name}" for experiment, name, _ in ARMS]
@@ -82,6 +84,7 @@ def test_every_treated_arm_has_its_baseline(experiment):
     for e, _, overrides in ARMS:
         if e == experiment:
             regime = "memorising" if "training=memorising" in overrides else "tuned"
-            regimes[regime].add(tuple(o for o in overrides if not o.startswith("training=")))
+            shared = ("training", "evaluator", "model", "dataset", "protocol")
+            regimes[regime].add(tuple(o for o in overrides if not o.startswith(shared)))
     for regime, arms in regimes.items():
         assert not arms or () in arms, f"{experiment}: no baseline in the {regime} regime"
