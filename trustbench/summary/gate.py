@@ -134,7 +134,9 @@ def gate_pair(
     Raises UserError, `not comparable: ...`, unless both were trained on the same replicates and
     measured by the same evaluators.
     """
-    read = evaluators_read(policy, table)
+    read = evaluators_read(
+        policy, table, {i.aspect for r in candidate for i in r.arm.interventions}
+    )
     evaluations = shared_evaluations(baseline, candidate, read)
     sides = [_arms(records) for records in (baseline, candidate)]
     first = candidate[0].arm
@@ -157,20 +159,24 @@ def gate_pair(
 
 
 def _arms(records: Sequence[Record]) -> dict[str, ArmRecords]:
-    """Regime -> the arm of these records, one for each seed."""
+    """Regime -> the arm of these records, one for each seed; UserError for several arms."""
+    labels = {r.id: _label(r) for r in records}
+    if len(set(labels.values())) > 1:
+        named = "; ".join(f"{i} {label}" for i, label in labels.items())
+        raise UserError(f"records of different arms ({named}) are no side; give those of one arm.")
     arms: dict[str, ArmRecords] = {}
     for r in records:
-        regime, control = str(r.arm.training["regime"]), r.arm.control
-        label = label_of(r.arm.interventions) + ("" if control == "none" else f" ({control})")
-        known = arms.get(regime)
-        if known is not None and known.label != label:
-            raise UserError(
-                f"records {', '.join(x.id for x in known.records.values())} and {r.id} are of "
-                f"different arms ({known.label}; {label}); give one arm on each side."
-            )
-        of = {**(known.records if known else {}), r.arm.seed: r}
-        arms[regime] = ArmRecords(tuple(r.arm.interventions), control, regime, of, label)
+        regime = str(r.arm.training["regime"])
+        seeds = {**(arms[regime].records if regime in arms else {}), r.arm.seed: r}
+        arms[regime] = ArmRecords(
+            tuple(r.arm.interventions), r.arm.control, regime, seeds, labels[r.id]
+        )
     return arms
+
+
+def _label(record: Record) -> str:
+    control = record.arm.control
+    return label_of(record.arm.interventions) + ("" if control == "none" else f" ({control})")
 
 
 def _pair_verdicts(subject: Subject) -> dict[str, Estimate]:

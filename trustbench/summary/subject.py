@@ -1,6 +1,6 @@
 """One candidate before a policy: what each of its rules reads, and what it comes to."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from trustbench.aspects import Aspect
@@ -59,7 +59,7 @@ class Subject:
 
     def floored(self, metric: str, *arms: ArmRecords) -> Verdict | None:
         """The verdict on the first of the arms that learnt nothing, unless this metric says so."""
-        if _evaluator(metric) == _evaluator(self.of.table.floor.metric):
+        if evaluator_of(metric) == evaluator_of(self.of.table.floor.metric):
             return None
         return next((v for a in arms if (v := self.of.learnt_nothing(a))), None)
 
@@ -92,16 +92,18 @@ class Subject:
         )
 
 
-def evaluators_read(policy: Policy, table: Table) -> set[str]:
-    """The evaluators whose numbers a policy's rules may read."""
+def evaluators_read(policy: Policy, table: Table, sources: Collection[str | None]) -> set[str]:
+    """The evaluators that a policy's rules may read for methods of these aspects."""
     named = {limit.metric for limit in policy.limits}
-    targets = named & set(TARGETS) | {t for rule in policy.block for t in rule.targets}
-    metrics: set[str] = named - targets
-    for aspect in Aspect:
-        if aspect.value in targets:
-            metrics |= {table.columns[aspect].on(b).metric for b in (False, True)}
-    metrics |= {table.utility.metric} if UTILITY in targets else set()
-    return {_evaluator(m) for m in (*metrics, table.floor.metric)}
+    metrics: set[str] = named - set(TARGETS)
+    for target in TARGETS:
+        blocks = any(rule.covers(s, target) for rule in policy.block for s in sources or (None,))
+        cells = [c for c in table.cells if c.target == target and blocks and c.source in sources]
+        columns = [c.column for c in cells if c.column]
+        if target != UTILITY and (blocks or target in named):
+            columns.append(table.columns[Aspect(target)])
+        metrics |= {column.on(b).metric for column in columns for b in (False, True)}
+    return {evaluator_of(m) for m in (*metrics, table.utility.metric, table.floor.metric)}
 
 
 def decisions(subject: Subject) -> Iterator[Decision]:
@@ -151,7 +153,7 @@ def _limit(
     elif absolute:
         estimate = _own_mean(subject, arm, metric)
     else:
-        estimate = subject.difference(arm, _reference(subject, limit, arm), metric, against)
+        estimate = subject.difference(arm, _reference(subject, limit, arm, metric), metric, against)
     outcome, needs = Outcome.UNMEASURED, None
     if estimate.effect is not None:
         outcome = decide(estimate.effect, bound)
@@ -195,16 +197,18 @@ def _against(subject: Subject, limit: Limit) -> str:
     return subject.against if limit.reference is None else limit.reference
 
 
-def _reference(subject: Subject, limit: Limit, arm: ArmRecords) -> ArmRecords | Verdict | None:
+def _reference(
+    subject: Subject, limit: Limit, arm: ArmRecords, metric: str
+) -> ArmRecords | Verdict | None:
     """What stands in for the baseline of a relative limit; None where it was not measured."""
     if limit.record is not None:
-        return _stored(subject, limit.record, arm)
+        return _stored(subject, limit.record, arm, metric)
     if limit.reference is not None:
         return subject.of.reference(arm, limit.reference)
     return subject.baselines.get(arm.regime)
 
 
-def _stored(subject: Subject, name: str, arm: ArmRecords) -> ArmRecords:
+def _stored(subject: Subject, name: str, arm: ArmRecords, metric: str) -> ArmRecords:
     """A stored record as an arm; UserError when it is absent or not comparable."""
     if name not in subject.stored:
         raise UserError(
@@ -213,7 +217,7 @@ def _stored(subject: Subject, name: str, arm: ArmRecords) -> ArmRecords:
         )
     record = subject.stored[name]
     own = arm.records.get(record.arm.seed, next(iter(arm.records.values())))
-    shared_evaluations([record], [own], evaluators_read(subject.policy, subject.of.table))
+    shared_evaluations([record], [own], {evaluator_of(metric)})
     interventions = tuple(record.arm.interventions)
     records = {record.arm.seed: record}
     return ArmRecords(interventions, record.arm.control, arm.regime, records, f"record {name}")
@@ -257,5 +261,10 @@ def _counts_as(policy: Policy, outcome: Outcome) -> Outcome:
     return ANSWERS[policy.unmeasured] if outcome is Outcome.UNMEASURED else outcome
 
 
-def _evaluator(metric: str) -> str:
+def evaluator_of(metric: str) -> str:
+    """The evaluator of a metric.
+
+    >>> evaluator_of("fairness/acc_gap")
+    'fairness'
+    """
     return metric.split("/", 1)[0]
