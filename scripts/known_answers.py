@@ -78,7 +78,8 @@ def arms_of(experiment: str) -> dict[str, list[str]]:
 class Source:
     """The arms of one experiment, as records and as systems; `ids` names the record of an arm.
 
-    `evaluations` are the ids that are read (none given: all); `extra` are overrides that every arm was run with, beside those of the experiment.
+    `evaluations` are the ids that are read (none given: all); `extra` are overrides that every
+    arm was run with, beside those of the experiment.
     """
 
     experiment: str
