@@ -259,6 +259,16 @@ def test_settings_of_evaluators_that_the_policy_does_not_read_do_not_matter():
     )
 
 
+def test_an_evaluator_with_several_settings_on_both_sides_is_refused():
+    sides = []
+    for r in (record(), record(DP)):
+        e = r.evaluations["fairness-s1"]
+        sides.append(r.model_copy(update={"evaluations": {**r.evaluations, "fairness-s2": e}}))
+    assert "evaluator fairness ran with several settings on both sides" in (
+        refused(sides[1], sides[0])
+    )
+
+
 def test_a_side_of_two_arms_is_refused():
     two = [record(DP), record(method("pgd_at", epsilon=0.1), regime="memorising")]
     with pytest.raises(
@@ -358,6 +368,68 @@ def test_limits_relative_to_an_arm_and_to_a_stored_record():
     arms.append(record(method("clip_only"), shift={GAP: 0.25}, noise={GAP: 0.01}))
     gate = only(gate_sweep(arms, CRESSWELL, by_arm), ["dpsgd epsilon=3"])
     assert (gate.outcome, only_decision(gate).against) == (Outcome.PASS, "clip_only")
+
+
+def test_a_released_channel_is_judged_against_its_own_null():
+    conformal = method("conformal", alpha=0.1)
+    block = [{"verdicts": ["harm"], "targets": ["fairness"]}]
+    d = only_decision(pair(policy(block=block), record(conformal)))
+    assert (d.cell, d.outcome) == ("U→F", Outcome.VIOLATED)
+    assert d.against == d.estimate.against == "set_size_gap/gap_aps_permuted"
+    assert "U→F set_size_gap/gap_aps - gap_aps_permuted (tuned): +" in sentence(d)
+
+
+def test_combinations_and_other_bare_models_have_cells_of_their_own():
+    block = [{"verdicts": ["harm"], "targets": ["fairness", "privacy"], "sources": ["privacy"]}]
+    both = record(DP, method("pgd_at", epsilon=0.1))
+    found = pair(policy(block=block), both).candidates[0].decisions
+    assert [d.cell for d in found] == ["P+R→F", "P+R→P"]
+    assert found[1].reason.endswith("pgd_at epsilon=0.1 with training=memorising")
+    # a change of the training and of no method is no source's
+    bare = record(shift={GAP: 0.3}, noise=SMALL, ident="changed")
+    assert pair(policy(block=block), bare).candidates[0].decisions == ()
+    del block[0]["sources"]
+    found = pair(policy(block=block), bare).candidates[0].decisions
+    assert [(d.cell, str(d.outcome)) for d in found] == [("→F", "violated"), ("→P", "unmeasured")]
+
+
+def test_a_sweeps_cells_without_an_arm_in_their_regime_say_what_they_need():
+    arms = [record(), record(DP), record(method("lime"), regime="memorising")]
+    gate = gate_sweep(arms, CRESSWELL, SHIPPED["default"])
+    dp, lime = ({d.cell: d for d in c.decisions} for c in gate.candidates)
+    assert dp["P→P"].reason == "needs dpsgd epsilon=3 with training=memorising"
+    assert lime["E→F"].reason == "needs lime with training=tuned"
+    assert lime["E→E"].reason == "needs a metric registered for this cell"
+    assert lime["E→utility"].estimate.metric == "utility/accuracy"
+
+
+@pytest.mark.parametrize(
+    ("metric", "regime", "read"),
+    [
+        ("privacy", None, ("privacy/lira_auc", "memorising", "P→P")),
+        ("privacy", "tuned", ("privacy/lira_auc", "tuned", "P→P")),
+        ("privacy/loss_auc", None, ("privacy/loss_auc", "memorising", "P→P")),
+        ("fairness/worst_group_acc", None, ("fairness/worst_group_acc", "tuned", "P→F")),
+        ("set_size_gap/gap_aps", None, ("set_size_gap/gap_aps", "tuned", "P→F")),
+        ("my_own/number", None, ("my_own/number", "tuned", None)),
+    ],
+)
+def test_a_limit_reads_its_metric_where_the_table_reads_it(metric, regime, read):
+    asked = policy({"metric": metric, "at_most": 1, "regime": regime})
+    d = only_decision(pair(asked, [record(DP, regime=r) for r in ("tuned", "memorising")]))
+    assert (d.estimate.metric, d.estimate.regime, d.cell) == read
+
+
+def test_what_stands_in_for_the_baseline_may_be_missing_or_failed():
+    by_arm = policy({"metric": GAP, "worse_by_at_most": 0.1, "reference": "clip_only"})
+    d = only_decision(gate_sweep([record(), record(DP)], CRESSWELL, by_arm))
+    assert d.reason == "needs one arm intervention=clip_only, training=tuned"
+    failed = record(status="failed", reason="out of memory")
+    d = only_decision(pair(policy({"metric": GAP, "worse_by_at_most": 0.1}), record(DP), failed))
+    assert d.reason == "failed (16 of 16): none: out of memory"
+    short = [record(replicates=1), record(DP, replicates=1)]
+    d = only_decision(pair(policy({"metric": GAP, "at_most": 0.1}), short[1], short[0]))
+    assert d.reason == "needs at least 2 replicates"
 
 
 # --- sweeps ----------------------------------------------------------------------------------

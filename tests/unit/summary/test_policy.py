@@ -1,5 +1,6 @@
 """Policies: what ships loads, and what is wrong with one is said at once, in sentences."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,10 @@ def test_every_problem_is_told_at_once_and_names_its_place():
         ({"limits": [{"metric": "a/b", "worse_by_at_most": -1}]}, "worse_by_at_most is -1"),
         ({"limits": [{"metric": "a/b", "atmost": 0}]}, "did you mean 'at_most'?"),
         ({"block": [{"verdicts": []}]}, "block.0.verdicts is empty"),
+        (
+            {"block": [{"verdicts": ["significant but immaterial"]}]},
+            "block.0: blocks significant but immaterial harm but not harm; name both",
+        ),
         ({"name": ""}, "name is empty"),
         ({"version": 0}, "version is 0"),
         ({"limits": 3}, "limits is 3"),
@@ -143,6 +148,19 @@ def test_what_is_no_policy_is_refused(tmp_path, text):
         load_policy(path)
     with pytest.raises(ConfigError, match=r"cannot be read: .*No such file"):
         load_policy(Path("absent.yaml"))
+
+
+def test_the_policy_of_the_documentation_loads():
+    path = Path(__file__).resolve().parents[3] / "docs" / "policies.md"
+    (text,) = re.findall(r"```yaml\n(.*?)```", path.read_text(), re.DOTALL)
+    policy = parse_policy(yaml.safe_load(text), "docs/policies.md")
+    assert [b.kind for limit in policy.limits for b in limit.bounds] == [
+        "at_most",
+        "worse_by_at_most",
+        "worse_by_at_most",
+    ]
+    # every key that a policy may have is explained there
+    assert all(f"{key}:" in text for key in type(policy).model_fields)
 
 
 def test_policies_are_listed(capsys):
