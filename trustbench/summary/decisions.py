@@ -88,14 +88,20 @@ def decide(effect: Effect, bound: Bound) -> Outcome:
     return Outcome.VIOLATED if outside else Outcome.INCONCLUSIVE
 
 
-def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block) -> Outcome:
-    """What a cell's verdict comes to under a rule; an immaterial benefit blocks nothing."""
-    if verdict.kind in (Kind.NOT_APPLICABLE, Kind.FAILED, Kind.NOT_MEASURED):
+def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block, delta: float) -> Outcome:
+    """What a cell's verdict comes to under a rule; an immaterial benefit blocks nothing.
+
+    An inconclusive verdict leaves open whether there is harm, benefit or neither. It passes
+    where the 95 % interval rules out the harm that blocks: harm of `delta` or more, the smallest
+    of interest; or any at all, where immaterial harm blocks too.
+    """
+    if effect is None:
         return Outcome.UNMEASURED
     if verdict.kind is Kind.INCONCLUSIVE:
-        return Outcome.INCONCLUSIVE
-    harmful = effect is not None and effect.effect > 0
-    return Outcome.VIOLATED if harmful and verdict.kind in rule.verdicts else Outcome.PASS
+        bearable = 0.0 if Kind.IMMATERIAL in rule.verdicts else delta
+        return Outcome.PASS if effect.high <= bearable else Outcome.INCONCLUSIVE
+    harmful = effect.effect > 0 and verdict.kind in rule.verdicts
+    return Outcome.VIOLATED if harmful else Outcome.PASS
 
 
 def needed(effect: Effect, limit: float) -> str:

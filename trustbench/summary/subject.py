@@ -20,7 +20,7 @@ from trustbench.summary.effects import Verdict, not_measured, paired_effect
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.policy import TARGETS, Block, Bound, Limit, Policy
-from trustbench.summary.registry import Table
+from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate
 
 
@@ -123,13 +123,10 @@ def _read(limit: Limit, subject: Subject) -> tuple[str, str, str | None]:
 
     A metric that the table reads brings the regime and the target of its first column or cell.
     """
-    table, binary = subject.of.table, subject.of.binary
-    columns = {a.value: table.columns[a].on(binary) for a in Aspect} | {UTILITY: table.utility}
-    if limit.metric in columns:
-        measure = columns[limit.metric]
-        return measure.metric, limit.regime or measure.regime, limit.metric
-    places = [*columns.items()]
-    places += [(c.target.value, m) for c in table.cells if (m := c.measure(binary))]
+    places = _places(subject)
+    for target, measure in places:
+        if limit.metric == target:
+            return measure.metric, limit.regime or measure.regime, target
     for target, measure in places:
         if measure.metric == limit.metric:
             return limit.metric, limit.regime or measure.regime, target
@@ -139,6 +136,14 @@ def _read(limit: Limit, subject: Subject) -> tuple[str, str, str | None]:
                 regime = limit.regime or beside.regime or measure.regime
                 return limit.metric, regime, target
     return limit.metric, limit.regime or "tuned", None
+
+
+def _places(subject: Subject) -> list[tuple[str, Measure]]:
+    """(target, measure) of every column, utility, and every cell, in this order."""
+    table, binary = subject.of.table, subject.of.binary
+    columns = [(a.value, table.columns[a].on(binary)) for a in Aspect]
+    cells = [(c.target.value, m) for c in table.cells if (m := c.measure(binary))]
+    return [*columns, (UTILITY, table.utility), *cells]
 
 
 def _limit(
@@ -227,7 +232,8 @@ def _block(subject: Subject, rule: Block, target: str) -> Decision:
     estimate = subject.verdicts.get(target) or _absent(subject, target)
     verdict = estimate.verdict
     assert verdict is not None  # the table judges every effect that it registers
-    outcome = decide_verdict(verdict, estimate.effect, rule)
+    same = [m.delta for t, m in _places(subject) if (t, m.metric) == (target, estimate.metric)]
+    outcome = decide_verdict(verdict, estimate.effect, rule, min(same, default=0.0))
     against = estimate.against
     return Decision(
         rule=rule,

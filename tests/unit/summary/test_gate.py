@@ -13,10 +13,10 @@ from scipy import stats
 from tests.unit.summary.builder import CRESSWELL, METRICS, full_table, method, record
 from trustbench.compose import conf_dir
 from trustbench.errors import UserError
-from trustbench.summary.decisions import Outcome, decide, digits, needed, worst
-from trustbench.summary.effects import LARGEST_N, paired_effect
+from trustbench.summary.decisions import Outcome, decide, decide_verdict, digits, needed, worst
+from trustbench.summary.effects import LARGEST_N, Kind, Verdict, paired_effect
 from trustbench.summary.gate import gate_pair, gate_sweep, only
-from trustbench.summary.policy import Bound, load_policy, parse_policy
+from trustbench.summary.policy import Block, Bound, load_policy, parse_policy
 from trustbench.summary.render import gate_json, gate_junit, gate_markdown, gate_terminal
 from trustbench.summary.render.gate_wording import measured, sentence
 from trustbench.summary.table import summarize
@@ -347,6 +347,35 @@ def test_an_immaterial_harm_blocks_only_where_the_policy_says_so_and_a_benefit_n
         gate = pair(policy(block=block), record(DP, shift=shift, noise={GAP: 0.001}))
         assert only_decision(gate).estimate.verdict.text == "significant but immaterial"
         assert gate.outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "interval", "outcome"),
+    [
+        (["harm"], (-0.05, 0.019), "pass"),
+        (["harm"], (-0.05, 0.021), "inconclusive"),
+        (["harm", "significant but immaterial"], (-0.05, 0.019), "inconclusive"),
+        (["harm", "significant but immaterial"], (-0.05, -0.001), "pass"),
+    ],
+)
+def test_what_is_inconclusive_passes_where_the_interval_rules_harm_out(verdicts, interval, outcome):
+    low, high = interval
+    unsure = SimpleNamespace(effect=(low + high) / 2, low=low, high=high)
+    verdict = Verdict(Kind.INCONCLUSIVE, "needs n = 40")
+    rule = Block(verdicts=verdicts)
+    assert decide_verdict(verdict, unsure, rule, 0.02) == outcome
+
+
+def test_the_margin_of_a_cell_is_that_of_its_metric():
+    # the interval reaches beyond zero, and not to the column's margin of 0.02
+    block = [{"verdicts": ["harm"], "targets": ["fairness"]}]
+    candidate = record(DP, shift={GAP: -0.032}, noise={GAP: 0.045})
+    d = only_decision(pair(policy(block=block), candidate))
+    assert -0.05 < d.estimate.effect.low < -0.02
+    assert 0 < d.estimate.effect.high < 0.02
+    assert d.estimate.verdict.kind is Kind.INCONCLUSIVE
+    assert (d.outcome, d.needs) == (Outcome.PASS, None)
+    assert sentence(d).endswith("no harm: pass (the interval rules it out).")
 
 
 def test_limits_relative_to_an_arm_and_to_a_stored_record():

@@ -1,6 +1,7 @@
 """How every rendering of a gate spells its decisions."""
 
 from trustbench.summary.decisions import Decision, Outcome, digits
+from trustbench.summary.effects import Kind
 from trustbench.summary.gate import Candidate, Gate
 from trustbench.summary.policy import Block
 from trustbench.summary.render.wording import contrast_name, sample
@@ -59,10 +60,12 @@ def measured(d: Decision) -> str:
 def outcome(d: Decision) -> str:
     """The outcome, what would decide it, and what the policy makes of it."""
     text = "not measured" if d.outcome is Outcome.UNMEASURED else str(d.outcome)
+    verdict = d.estimate.verdict
     if d.needs:
         text += f" (needs {d.needs})"
-    elif d.bound is None and d.outcome is not Outcome.UNMEASURED:
-        text += f" ({d.estimate.verdict.text})" if d.estimate.verdict else ""
+    elif d.bound is None and d.outcome is not Outcome.UNMEASURED and verdict:
+        open_ = verdict.kind is Kind.INCONCLUSIVE
+        text += " (the interval rules it out)" if open_ else f" ({verdict.text})"
     made = {
         Outcome.PASS: ", which the policy lets pass",
         Outcome.VIOLATED: ", which the policy does not let pass",
