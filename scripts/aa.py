@@ -185,7 +185,7 @@ def measured(key: tuple[str, str, str], evaluator: Chosen, systems: Systems) -> 
 def compact(m: Measurement) -> MeasurementRecord:
     rounded = [float(f"{v:.7g}") for v in m.values]
     pseudo = None if m.pseudo is None else [float(f"{v:.7g}") for v in m.pseudo]
-    fields = ("higher_is_better", "unit", "n", "lower", "upper", "diagnostic")
+    fields = ("higher_is_better", "unit", "n", "lower", "upper", "diagnostic", "common_sd")
     return MeasurementRecord(values=rounded, pseudo=pseudo, **{k: getattr(m, k) for k in fields})
 
 

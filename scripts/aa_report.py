@@ -12,7 +12,7 @@ from scipy.stats import beta, binom
 from trustbench.compose.arguments import conf_dir
 from trustbench.records import Record
 from trustbench.summary.contrasts import Contrast, between, metrics_of, within
-from trustbench.summary.effects import Kind, paired_effect
+from trustbench.summary.effects import Kind
 from trustbench.summary.grouping import group_records
 from trustbench.summary.registry import Table, load_table
 from trustbench.summary.table import summarize
@@ -58,15 +58,15 @@ class Column:
     n: int = 0
     ties: float = 0.0  # the share of differences that are exactly zero, summed over repetitions
     effects: list[float] = field(default_factory=list)
-    errors: list[float] = field(default_factory=list)  # standard errors of the t interval
+    errors: list[float] = field(default_factory=list)  # standard errors of the intervals
 
-    def add(self, differences: np.ndarray) -> None:
-        e = paired_effect(differences)
+    def add(self, contrast: Contrast) -> None:
+        e = contrast.effect
         self.n += 1
         self.excluded += e.low > 0 or e.high < 0
-        self.ties += float((differences == 0).mean())
+        self.ties += float((contrast.differences == 0).mean())
         self.effects.append(e.effect)
-        self.errors.append(e.sd / len(differences) ** 0.5)
+        self.errors.append(e.error)
 
     @property
     def rate(self) -> float:
@@ -90,12 +90,12 @@ def columns(lines: dict[int, tuple[frozenset[str], list[Record]]]) -> dict[tuple
             for metric in metrics_of(reseed, group.evaluations) if reseed else ():
                 contrast = between(reseed, baseline, metric, group.evaluations)
                 if isinstance(contrast, Contrast):
-                    found[regime, "reseed - baseline", metric].add(contrast.differences)
+                    found[regime, "reseed - baseline", metric].add(contrast)
             for metric, against in nulls() if reseed else ():
                 contrast = within(reseed, metric, against, group.evaluations)
                 if isinstance(contrast, Contrast):
                     name = f"{metric} - {against}".replace(f"- {metric.split('/')[0]}/", "- ")
-                    found[regime, "observed - null", name].add(contrast.differences)
+                    found[regime, "observed - null", name].add(contrast)
     return dict(sorted(found.items()))
 
 
@@ -189,7 +189,8 @@ def section(setting: str, overrides: list[str], lines: dict) -> list[str]:
 
 HEAD = """# A/A: how often a column raises a false alarm
 
-Made by `python scripts/aa.py --repetitions 200 --jobs 2 --setting {settings}`; do not edit.
+Made by `python scripts/aa.py --repetitions N --jobs 2 --setting {settings}`, N as each section says;
+do not edit.
 
 Two arms that differ by initialisation and batch order only (the baseline and its `reseed`
 control) on the same halves of small data, trained and measured anew in every repetition. *rate*:
