@@ -189,8 +189,8 @@ def section(setting: str, overrides: list[str], lines: dict) -> list[str]:
 
 HEAD = """# A/A: how often a column raises a false alarm
 
-Made by `python scripts/aa.py --repetitions N --jobs 2 --setting {settings}`, N as each section says;
-do not edit.
+Made by `python scripts/aa.py --repetitions N --jobs 2 --setting {settings}`,
+with the N of each section; do not edit.
 
 Two arms that differ by initialisation and batch order only (the baseline and its `reseed`
 control) on the same halves of small data, trained and measured anew in every repetition. *rate*:
