@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from trustbench import __version__, cli
+from trustbench.cli import COMMANDS
 from trustbench.errors import ConfigError, TrustbenchError, UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -75,7 +76,7 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        ([], "no command was given. Allowed: cell, data, list, run, summarize, sync."),
+        ([], f"no command was given. Allowed: {', '.join(sorted(COMMANDS))}."),
         (["rnu"], "unknown command 'rnu'; did you mean 'run'? Allowed:"),
         (["list", "modles"], "argument kind: invalid choice: 'modles'"),
         (["summarize", "--format", "html"], "unknown format 'html'; Allowed: csv, json, md"),
