@@ -17,8 +17,12 @@ COMMANDS = {
     "run": "compose, train, measure, log; a sweep prints its table at the end",
     "cell": "what one cell of the table measures, its numbers here, and its references",
     "summarize": "the table of stored records, in any format",
+    "report": "one self-contained HTML file: table, cells, curves, provenance",
     "gate": "whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive",
-    "list": "datasets, models, interventions, evaluators, metrics, experiments, tables",
+    "select": "which measured arm serves a policy best; Pareto front; what was traded",
+    "card": "the model card of a record, as Markdown with front matter",
+    "plan": "what a run would do, train nothing: done, to do, unsupported; known interactions",
+    "list": "datasets, models, interventions, evaluators, metrics, experiments, tables, policies",
     "data": "list, download and check the files of the datasets",
     "sync": "upload records that the tracking server does not have yet",
 }
