@@ -1,0 +1,242 @@
+"""What a model card says of one record: numbers, effects, guarantees and limits, and no more."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trustbench.aspects import Aspect
+from trustbench.errors import UserError
+from trustbench.records import MeasurementRecord, Record, Scalar
+from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.estimates import Estimator
+from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.policy import TARGETS
+from trustbench.summary.registry import Measure, Table
+from trustbench.summary.results import UTILITY, Estimate
+
+Arrays = Mapping[str, NDArray[np.generic]]
+TRAINING_FACTS = frozenset(
+    {
+        "engine",
+        "engine_why",
+        "device",
+        "members",
+        "features",
+        "classes",
+        "epochs",
+        "batch_size",
+        "lr",
+        "epoch_selected",
+        "validation_accuracy",
+        "train_seconds",
+    }
+)
+"""What every training declares; anything else is declared by the arm's methods or its control."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One metric of the record: the mean over replicates with its 95 % t interval."""
+
+    metric: str
+    mean: Effect
+    unit: str
+    higher_is_better: bool
+    rows: int
+    evaluation: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A metric per group: group -> mean over replicates with its 95 % t interval."""
+
+    metric: str
+    by_group: Mapping[str, Effect]
+    evaluation: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A record's card; `figures` has every measurement, `primary` those of the table's columns."""
+
+    record: Record
+    label: str
+    table: str
+    primary: Mapping[str, tuple[str, ...]]
+    """Target -> its column's metrics, the primary one first."""
+    figures: Mapping[str, Figure]
+    missing: Mapping[str, str]
+    """Metric or evaluator -> why it was not measured."""
+    groups: tuple[Column, ...]
+    effects: tuple[tuple[str, Estimate], ...]
+    """(target, effect against the baseline or the null that the arm's row registers)."""
+    no_effects: str | None
+    declared: Mapping[str, Scalar]
+    unreliable: str | None
+
+    @property
+    def seeded(self) -> bool:
+        """Whether privacy noise came from a seeded stream, which whoever knows it can repeat."""
+        return self.declared.get("dp_noise") == "seeded"
+
+
+def card(
+    record: Record,
+    arrays: Arrays,
+    records: Sequence[Record],
+    table: Table,
+    evaluations: Collection[str] | None = None,
+) -> Card:
+    """The card of a record.
+
+    `arrays` are those beside the record; `records` are those of the store, among which its
+    baseline is looked for; `evaluations` as in `summarize`. Raises UserError for a record without
+    measurements, and where records cannot be compared.
+    """
+    if record.status != "ok" or record.problem is None:
+        raise UserError(
+            f"record {record.id} is {record.status}, so it has no numbers to put on a card"
+            + (f": {record.reason}" if record.reason else ".")
+        )
+    own = {k: e for k, e in record.evaluations.items() if evaluations is None or k in evaluations}
+    record = record.model_copy(update={"evaluations": own})
+    group, arm = _placed(record, records, evaluations)
+    of = Estimator(group, table)
+    effects, why = _effects(of, arm)
+    return Card(
+        record=record,
+        label=arm.label,
+        table=table.name,
+        primary={t: _metrics(m) for t, m in _columns(table, of.binary).items()},
+        figures={f.metric: f for f in _figures(record)},
+        missing=dict(_missing(record)),
+        groups=tuple(_by_group(record, arrays)),
+        effects=tuple(effects),
+        no_effects=why,
+        declared={k: v for k, v in record.facts.items() if k not in TRAINING_FACTS},
+        unreliable=of.unreliable(arm, table.columns[Aspect.ROBUSTNESS].on(of.binary)),
+    )
+
+
+def find(name: str, records: Sequence[Record]) -> Record:
+    """The record of an id, or of the beginning of one; UserError when it is not exactly one."""
+    found = [r for r in records if r.id == name] or [r for r in records if r.id.startswith(name)]
+    if len(found) == 1 and name:
+        return found[0]
+    if found:
+        ids = ", ".join(r.id for r in found[:8])
+        raise UserError(f"{len(found)} records begin with {name!r} ({ids}); give more of the id.")
+    arms = "; ".join(f"{r.id} {r.label()}" for r in records[:30])
+    raise UserError(f"no record {name!r} is stored. Records: {arms or 'none'}.")
+
+
+def mean_of(m: MeasurementRecord) -> Effect:
+    """The mean over replicates with its t interval, on pseudo-values where values depend."""
+    values = np.asarray(m.values if m.pseudo is None else m.pseudo, dtype=np.float64)
+    return paired_effect(values, common_sd=m.common_sd or 0.0)
+
+
+def _columns(table: Table, binary: bool) -> dict[str, Measure]:
+    return {**{a.value: table.columns[a].on(binary) for a in Aspect}, UTILITY: table.utility}
+
+
+def _metrics(measure: Measure) -> tuple[str, ...]:
+    beside = [b.metric for b in measure.secondary if b.against is None and b.intervention is None]
+    return tuple(dict.fromkeys([measure.metric, *beside]))
+
+
+def _figures(record: Record) -> Iterator[Figure]:
+    for key, evaluation in sorted(record.evaluations.items()):
+        for name, m in evaluation.measurements.items():
+            if len(m.values) > 1:
+                metric = f"{evaluation.evaluator.name}/{name}"
+                yield Figure(metric, mean_of(m), m.unit, m.higher_is_better, m.n, key)
+
+
+def _missing(record: Record) -> Iterator[tuple[str, str]]:
+    """What was asked for and not measured, and why."""
+    for evaluation in record.evaluations.values():
+        name = evaluation.evaluator.name
+        if evaluation.status != "ok":
+            yield name, f"{evaluation.status}: {evaluation.reason or 'no reason recorded'}"
+        yield from ((f"{name}/{m}", why) for m, why in evaluation.missing.items())
+
+
+def _by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
+    """The arrays beside the record that hold one number a replicate and group."""
+    assert record.problem is not None
+    groups = record.problem.groups
+    for key, evaluation in sorted(record.evaluations.items()):
+        prefix, evaluator = f"{key}/", evaluation.evaluator.name
+        own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+        found: dict[str, dict[str, Effect]] = {}
+        for name, values in own.items():
+            for metric, of, column in _split(name, values, own.get("groups"), groups):
+                if np.isfinite(column).all() and len(column) > 1:
+                    found.setdefault(metric, {})[of] = paired_effect(column)
+        for metric, by_group in found.items():
+            yield Column(f"{evaluator}/{metric}", by_group, key)
+
+
+def _split(
+    name: str,
+    values: NDArray[np.generic],
+    kept: NDArray[np.generic] | None,
+    groups: Sequence[str],
+) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
+    """(metric, group, values [R]) of an array that is by group; nothing for any other.
+
+    By group are `group_<metric>` [R, G], `<metric>_group_<g>` [R], and where `groups` [K] says
+    which groups were kept, every real array [R, K].
+    """
+    one = re.fullmatch(r"(.+)_group_(\d+)", name)
+    if one and values.ndim == 1 and int(one[2]) < len(groups):
+        yield one[1], groups[int(one[2])], values.astype(np.float64)
+    if values.ndim != 2 or values.dtype.kind != "f":
+        return
+    columns = list(groups) if name.startswith("group_") else None
+    if columns is None and kept is not None and kept.dtype.kind in "iu":
+        columns = [groups[int(g)] for g in kept]
+    if columns is not None and len(columns) == values.shape[1]:
+        metric = name.removeprefix("group_")
+        for g, of in enumerate(columns):
+            yield metric, of, values[:, g].astype(np.float64)
+
+
+def _placed(
+    record: Record, records: Sequence[Record], evaluations: Collection[str] | None
+) -> tuple[Group, ArmRecords]:
+    """The group and the arm that a record belongs to."""
+    for group in group_records(records, evaluations):
+        for arm in group.arms:
+            if record.id in arm.ids:
+                return group, arm
+    raise UserError(
+        f"record {record.id} is passed over for a newer one of the same arm; give that one's id."
+    )
+
+
+def _effects(of: Estimator, arm: ArmRecords) -> tuple[list[tuple[str, Estimate]], str | None]:
+    """The effects of a treated arm in its own regime, and in the regime that a column registers."""
+    if arm.control != "none":
+        return [], f"this arm is the {arm.control} control of a study, not a model to use"
+    if not arm.interventions:
+        return [], "this arm is the baseline"
+    if of.group.baseline(arm.regime) is None:
+        return [], f"the store has no baseline arm (intervention=none, training={arm.regime})"
+    measures: dict[str, tuple[Measure | None, str | None]]
+    measures = {t.value: m for t, m in of.row_measures(arm).items()}
+    measures[UTILITY] = of.table.utility, None
+    found: list[tuple[str, Estimate]] = []
+    for target in TARGETS:
+        measure, reference = measures[target]
+        if measure is None:
+            continue
+        for regime in dict.fromkeys([arm.regime, measure.regime]):
+            same = of.group.find(regime, arm.key, "none")
+            if same is not None:
+                found.append((target, of.explore(same, measure, reference)))
+    return found, None

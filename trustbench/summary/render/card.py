@@ -1,0 +1,262 @@
+"""A model card as Markdown with the front matter that model hubs read; from a record only."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from trustbench.records import ProblemSpec
+from trustbench.summary.card import Card, Column, Figure
+from trustbench.summary.effects import Effect
+from trustbench.summary.grouping import show
+from trustbench.summary.policy import TARGETS
+from trustbench.summary.registry import Table
+from trustbench.summary.render import wording as w
+from trustbench.summary.render.front_matter import front_matter
+from trustbench.summary.render.front_matter import name as title
+from trustbench.summary.render.known import cell, lines, safe
+from trustbench.summary.reproduce import command
+from trustbench.summary.results import Estimate
+
+
+def markdown(card: Card, table: Table, licence: str | None = None) -> str:
+    """The card; `licence` is the identifier of the model's licence, which no record knows."""
+    text = ["---", front_matter(card, licence).rstrip("\n"), "---", ""]
+    for section in (_what, _use, _data, _performance, _groups, _effects, _guarantees, _limits):
+        text += [*section(card), ""]
+    text += [*_known(card, table), ""]
+    for section in (_reproduce, _provenance, _everything):
+        text += [*section(card), ""]
+    return "\n".join(text).rstrip("\n") + "\n"
+
+
+def _problem(card: Card) -> ProblemSpec:
+    assert card.record.problem is not None  # `card` refuses records without one
+    return card.record.problem
+
+
+def level(value: float) -> str:
+    """A number with four significant digits, never minus zero.
+
+    >>> level(0.66449), level(-0.0), level(1234567.0)
+    ('0.6645', '0', '1.235e+06')
+    """
+    return f"{value + 0.0:.4g}"
+
+
+def interval(effect: Effect) -> str:
+    """A mean with its 95 % interval and n."""
+    return f"{level(effect.effect)} [{level(effect.low)}, {level(effect.high)}] {w.sample(effect)}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table whose cells are already safe."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _settings(params: dict[str, Any]) -> str:
+    return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
+
+
+def _what(card: Card) -> Iterator[str]:
+    record, arm = card.record, card.record.arm
+    yield f"# {safe(title(card))}\n"
+    yield (
+        f"{record.replicates} models of one recipe, each trained on its own random part of the "
+        f"training pool (`inclusion`: {safe(str(arm.protocol.get('inclusion')))}) and measured on "
+        f"the same test rows. All numbers are from record `{record.id}` unless a row names others; "
+        "intervals are 95 % t intervals over these replicates, not cut at a metric's bounds.\n"
+    )
+    yield f"- Data set: {safe(arm.dataset.name)} ({_settings(arm.dataset.params)})"
+    yield f"- Model: {safe(arm.model.name)} ({_settings(arm.model.params)})"
+    yield f"- Training: {_settings(arm.training)}"
+    for i in arm.interventions:
+        aspect = f", {safe(str(i.aspect))}" if i.aspect else ""
+        yield f"- Intervention: {safe(i.name)} version {i.version}{aspect} ({_settings(i.params)})"
+    if not arm.interventions:
+        yield "- Interventions: none"
+    yield f"- Control: {arm.control}"
+    yield f"- Replicates: {record.replicates}; protocol: {_settings(arm.protocol)}; seed {arm.seed}"
+
+
+def _use(card: Card) -> Iterator[str]:
+    yield "## Intended use and out of scope\n"
+    yield (
+        "Intended: to compare what methods of trustworthy AI do to each other on this data set. "
+        "The numbers describe the recipe, not one model to deploy.\n"
+    )
+    out = ["decisions about people", "other data, groups or attackers than those measured here"]
+    if _problem(card).card.get("synthetic"):
+        out.append("statements about the world: the data are synthetic")
+    if card.record.arm.training["regime"] == "memorising":
+        out.append("any use of the models: they are trained to memorise, to be attacked")
+    if card.seeded:
+        out.append("release of the models under their privacy guarantee (see Guarantees)")
+    yield f"Out of scope: {'; '.join(out)}."
+
+
+def _data(card: Card) -> Iterator[str]:
+    problem, record = _problem(card), card.record
+    yield "## Data\n"
+    names = {
+        "description": "Description",
+        "known_harms": "Known harms",
+        "licence": "Licence of the data",
+        "reference": "Reference",
+        "synthetic": "Synthetic",
+    }
+    for key, text in problem.card.items():
+        yield f"- {names.get(key, safe(str(key)))}: {safe(str(text))}"
+    yield f"- Classes: {safe(', '.join(problem.classes))}"
+    sizes = ", ".join(f"{k} {v}" for k, v in problem.sizes.items())
+    yield f"- Rows: {safe(sizes)} (members: of the smallest replicate)"
+    yield f"- Fingerprint of the data: `{problem.fingerprint}` (record `{record.id}`)\n"
+    rows = [[safe(g), str(n), f"`{record.id}`"] for g, n in problem.group_sizes.items()]
+    yield from _table([f"group ({safe(problem.group_name)})", "test rows", "record"], rows)
+
+
+def _performance(card: Card) -> Iterator[str]:
+    yield "## The five aspects and utility\n"
+    yield f"The metrics of table {safe(card.table)}: each target's primary one in bold.\n"
+    rows = []
+    for target in TARGETS:
+        for k, metric in enumerate(card.primary[target]):
+            figure = card.figures.get(metric)
+            shown = f"**{safe(metric)}**" if k == 0 else safe(metric)
+            if figure is None:
+                why = card.missing.get(metric) or card.missing.get(metric.split("/")[0])
+                absent = f"not measured: {why}" if why else "not measured"
+                rows.append([target, shown, safe(absent), "", "", ""])
+            else:
+                rows.append([target, shown, *_cells(card, figure)])
+    head = ["target", "metric", "mean [95 % interval]", "better", "rows", "record, evaluation"]
+    yield from _table(head, rows)
+
+
+def _cells(card: Card, f: Figure) -> list[str]:
+    better = "higher" if f.higher_is_better else "lower"
+    unit = f" {safe(f.unit)}" if f.unit else ""
+    source = f"`{card.record.id}`, {safe(f.evaluation)}"
+    return [f"{interval(f.mean)}{unit}", better, str(f.rows), source]
+
+
+def _groups(card: Card) -> Iterator[str]:
+    yield "## Performance per group\n"
+    if not card.groups:
+        yield "No metric per group is stored beside this record."
+        return
+    problem = _problem(card)
+    head = [safe(problem.group_name), "test rows", *(safe(c.metric) for c in card.groups)]
+    rows = [
+        [safe(g), str(problem.group_sizes[g]), *(_of_group(c, g) for c in card.groups)]
+        for g in problem.groups
+    ]
+    yield from _table(head, rows)
+    used = ", ".join(dict.fromkeys(c.evaluation for c in card.groups))
+    yield f"\nRecord `{card.record.id}`, evaluations {safe(used)}."
+
+
+def _of_group(column: Column, group: str) -> str:
+    found = column.by_group.get(group)
+    return interval(found) if found else "not measured (too few rows)"
+
+
+def _effects(card: Card) -> Iterator[str]:
+    yield "## Effects of the interventions\n"
+    if card.no_effects:
+        yield f"None: {safe(card.no_effects)}."
+        return
+    yield (
+        "Paired by replicate, positive is worse; against the baseline, or against the null or the "
+        "reference that the table registers. Exploratory: "
+        f"{safe(w.exploratory_note().removeprefix('exploratory: '))}.\n"
+    )
+    yield from _table(
+        ["target", "metric", "regime", "effect [95 % interval]", "verdict", "records"],
+        [_effect(target, e) for target, e in card.effects],
+    )
+
+
+def _effect(target: str, e: Estimate) -> list[str]:
+    name = w.contrast_name(str(e.metric), e.against, e.reference)
+    number = w.estimate_text(e) if e.effect else "no number"
+    verdict = e.verdict.text if e.verdict else ""
+    records = ", ".join(f"`{i}`" for i in e.records)
+    return [target, safe(name), safe(str(e.regime)), number, safe(verdict), records]
+
+
+def _guarantees(card: Card) -> Iterator[str]:
+    yield "## Guarantees\n"
+    declared = {k: v for k, v in card.declared.items() if not k.startswith("matched_")}
+    if not declared:
+        yield "None is claimed."
+        return
+    yield "Declared by the methods and their accountants; these are claims, not measurements.\n"
+    for key, value in declared.items():
+        yield f"- {safe(key)}: {cell(show(value))} (record `{card.record.id}`)"
+    if card.seeded:
+        yield (
+            "\n**These models must not be released as private.** Their noise comes from a seeded "
+            "stream (`dp_noise: seeded`): whoever knows the seed can take it away again, and no "
+            "privacy guarantee holds."
+        )
+
+
+def _limits(card: Card) -> Iterator[str]:
+    record, problem = card.record, _problem(card)
+    yield "## Limits\n"
+    yield (
+        f"- Intervals speak of {record.replicates} replicates on one draw of the data (seed "
+        f"{record.arm.seed}); another draw may differ by more."
+    )
+    if record.arm.protocol.get("inclusion") == "half":
+        yield "- Each replicate is trained on half of the pool: a model trained on all may differ."
+    smallest = min(problem.group_sizes.values(), default=0)
+    yield f"- The smallest group has {smallest} test rows (record `{record.id}`)."
+    if card.unreliable:
+        yield f"- Robustness is unreliable: {safe(card.unreliable)}."
+    for name, why in card.missing.items():
+        yield f"- Not measured, {safe(name)}: {safe(why)}."
+
+
+def _known(card: Card, table: Table) -> Iterator[str]:
+    interventions = card.record.arm.interventions
+    yield "## Known interactions\n"
+    if not interventions:
+        yield "None: the arm has no intervention."
+        return
+    yield f"Registered in table {safe(table.name)} before anything was run; they decide nothing.\n"
+    yield from (f"- {safe(line)}" for line in lines(table, interventions))
+
+
+def _reproduce(card: Card) -> Iterator[str]:
+    yield "## How to reproduce\n"
+    text = command(card.record)
+    fence = "`" * (max((len(run) for run in _runs(text)), default=0) + 3)
+    yield f"{fence}sh\n{text}\n{fence}"
+
+
+def _runs(text: str) -> list[str]:
+    """The runs of backticks in a text, which a fence around it has to be longer than."""
+    return ["`" * len(part) for part in "".join(c if c == "`" else " " for c in text).split()]
+
+
+def _provenance(card: Card) -> Iterator[str]:
+    record = card.record
+    yield "## Provenance\n"
+    yield f"- Record `{record.id}`, trained replicates `{record.fit}`, engine {record.arm.engine}"
+    yield f"- Fingerprint of the data: `{_problem(card).fingerprint}`"
+    for key, value in record.environment.items():
+        yield f"- {safe(key)}: {safe(str(value))}"
+    plugins = [record.arm.dataset, record.arm.model, *record.arm.interventions]
+    versions = ", ".join(f"{p.name} {p.version}" for p in plugins)
+    yield f"- Versions of the plugins: {safe(versions)}"
+    facts = {k: v for k, v in record.facts.items() if k not in card.declared}
+    yield f"- Training: {_settings(facts)}"
+
+
+def _everything(card: Card) -> Iterator[str]:
+    yield f"## All {len(card.figures)} measurements\n"
+    head = ["metric", "mean [95 % interval]", "better", "rows", "record, evaluation"]
+    rows = [[safe(f.metric), *_cells(card, f)] for f in card.figures.values()]
+    yield from _table(head, rows)
