@@ -167,7 +167,7 @@ SHORT = {
     ),
     "full size": Short(
         "3",
-        ("protocol.replicates=4", "evaluator=[privacy]"),
+        ("protocol.replicates=4",),
         (
             "MLP: AUC of the loss threshold",
             "MLP of 1,000 members less that of all: AUC of the loss threshold",
@@ -182,7 +182,7 @@ SHORT = {
             "equalised-odds penalty: LiRA AUC of everybody, against the baseline",
             "equalised-odds penalty: attack with both models' outputs less with the fair one's",
         ),
-        (("fairness_penalty", "balanced_weights"),),
+        (("fairness_penalty", "baseline"),),
         ("equalised-odds penalty: LiRA AUC of everybody, against the baseline",),
     ),
 }  # fmt: skip
