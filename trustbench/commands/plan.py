@@ -1,0 +1,185 @@
+"""`trustbench plan`: every arm of a run or sweep with its verdict, and nothing is trained."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trustbench import job
+from trustbench.arms import Arm
+from trustbench.commands.past import Past, seconds_text
+from trustbench.compose import Asked, hydra_run
+from trustbench.errors import Unsupported, UserError
+from trustbench.identity import evaluation_id
+from trustbench.planning import Plan, plan, refuse_impossible
+from trustbench.records import PluginSpec, Record, Store
+from trustbench.summary.registry import Table, load_table
+from trustbench.summary.render.gate_terminal import visible
+from trustbench.summary.render.known import lines
+from trustbench.summary.render.plain import aligned
+
+USAGE = """usage: trustbench plan [+experiment=NAME] [key=value ...] [-m] [FLAGS]
+
+Says what `trustbench run` with the same arguments would do, and does none of it: each arm is
+done, to do, to do in part, unsupported or refused, and why; how long it may take, from past
+records; and which interactions of its methods are known, with references.
+"""
+HEAD = ("arm", "what", "verdict", "seconds", "why")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One arm of the plan."""
+
+    name: str
+    what: str
+    verdict: str
+    """done | to do | to do in part | unsupported | refused | same"""
+    why: str = ""
+    arm_id: str | None = None
+    missing: tuple[str, ...] = ()
+    """The evaluators that are still to run."""
+    seconds: float | None = None
+    """How long it may take; None where no past record tells."""
+
+    @property
+    def open(self) -> bool:
+        """Whether a run would train or measure something."""
+        return self.verdict in ("to do", "to do in part")
+
+
+class _Composed(Exception):  # ends Hydra's run before its launcher starts anything
+    def __init__(self, asked: Asked) -> None:
+        super().__init__()
+        self.asked = asked
+
+
+def main(args: Sequence[str]) -> int:
+    """0 once the plan is printed; 2 when an arm is refused, as a run would refuse it."""
+    if any(a in ("-h", "--help") for a in args):
+        print(USAGE, end="")  # noqa: T201
+        return 0
+    try:
+        hydra_run(args, _stop, job.label)
+    except _Composed as composed:
+        asked = composed.asked
+    else:
+        return 0  # Hydra only printed something: --cfg, --info
+    table = load_table(asked.table)
+    rows = planned(asked.arms, Store(asked.first.output_dir))
+    for line in _lines(asked, rows, table):
+        print(visible(line))  # noqa: T201
+    return 2 if any(r.verdict == "refused" for r in rows) else 0
+
+
+def _stop(asked: Asked) -> None:
+    raise _Composed(asked)
+
+
+def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
+    """The verdict on every arm, in order; nothing is written."""
+    records = {r.id: r for r in store.records()}
+    past, rows = Past(list(records.values())), list[Row]()
+    first: dict[str, str] = {}
+    for name, arm in arms.items():
+        row = _row(name, arm, records, past)
+        same = first.setdefault(row.arm_id, name) if row.arm_id else name
+        if same != name:
+            row = replace(row, verdict="same", why=f"the same arm as {same}", seconds=0.0)
+        rows.append(row)
+    return rows
+
+
+def _row(name: str, arm: Arm, records: Mapping[str, Record], past: Past) -> Row:
+    blank = Row(name, job.label(arm), "refused")
+    try:
+        made = plan(arm)
+    except UserError as error:
+        return replace(blank, why=str(error))
+    except Unsupported as error:
+        return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
+    blank = replace(blank, arm_id=made.arm_id)
+    try:
+        refuse_impossible(made)
+    except UserError as error:
+        return replace(blank, why=str(error))
+    except Unsupported as error:
+        return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
+    return _with_record(blank, made, records.get(made.arm_id), past)
+
+
+def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> Row:
+    """The verdict on an arm that can be run, by what its record has."""
+    arm = made.arm
+    have = set(record.evaluations) if record else set()
+    lacking = [e.name for e in arm.evaluators if evaluation_id(e) not in have]
+    row = replace(blank, verdict="to do", missing=tuple(lacking))
+    if record is None:
+        return replace(row, seconds=past.whole(arm))
+    if record.status == "ok" and not lacking:
+        return replace(row, verdict="done", seconds=0.0)
+    if record.status == "unsupported":
+        why = f"{record.reason} (found when it was run)"
+        return replace(row, verdict="unsupported", why=why, seconds=0.0)
+    whys = [] if record.status == "ok" else [_earlier(record)]
+    if not have:
+        return replace(row, why="; ".join(whys), seconds=past.whole(arm))
+    if lacking:
+        whys.append(f"misses {', '.join(lacking)}")
+    why, seconds = "; ".join(whys), past.of_evaluators(arm, lacking)
+    return replace(row, verdict="to do in part", why=why, seconds=seconds)
+
+
+def _earlier(record: Record) -> str:
+    """What became of an arm that has a record and is not finished."""
+    if record.status == "started":
+        return "an earlier run did not finish it, or still runs"
+    reason = (record.reason or "no reason recorded").strip().split("\n")[0]
+    return f"{record.status} when it was run: {reason}"
+
+
+def _lines(asked: Asked, rows: Sequence[Row], table: Table) -> list[str]:
+    said = [
+        f"experiment {asked.experiment}, table {table.name}, records in {asked.first.output_dir}"
+    ]
+    cells = [[r.name, r.what, r.verdict, seconds_text(r.seconds), _one_line(r.why)] for r in rows]
+    said += ["", *aligned(HEAD, cells), "", _counts(rows), *_time(rows)]
+    methods = _methods(asked.arms.values())
+    known = list(lines(table, methods))
+    if known:
+        names = ", ".join(m.name for m in methods)
+        said += ["", f"known interactions of {names}, registered before the run:"]
+        said += [f"  {line}" for line in known]
+    return said
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    verdicts = [r.verdict for r in rows]
+    found = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
+    return f"{len(rows)} arm{'s' if len(rows) > 1 else ''}: {found}"
+
+
+def _time(rows: Sequence[Row]) -> list[str]:
+    """How long what is open may take, and for how much of it no record tells."""
+    known = [r.seconds for r in rows if r.open and r.seconds is not None]
+    unknown = sum(r.open and r.seconds is None for r in rows)
+    said = []
+    if known:
+        said.append(
+            f"about {sum(known):.0f} s for {len(known)} of them, one after another, by the median "
+            "of past records of the same data, model, training and methods"
+        )
+    if unknown:
+        said.append(f"unknown for {unknown}: no past record of the same methods tells")
+    return said
+
+
+def _methods(arms: Iterable[Arm]) -> list[PluginSpec]:
+    """The interventions of all arms, each name once."""
+    found: dict[str, PluginSpec] = {}
+    for arm in arms:
+        for chosen in arm.interventions:
+            found.setdefault(chosen.name, chosen.spec())
+    return list(found.values())
