@@ -141,8 +141,8 @@ class Measurement:
 
     `n` is how many rows each number rests on; `lower` and `upper` are the metric's own bounds.
     `diagnostic` marks controls and parts that no table cell may be read from as an effect.
-    `pseudo` [R] is given where replicates' values depend on each other (shadow models do): the
-    jackknife pseudo-values, of the same mean, on which intervals rest in place of the values.
+    `pseudo` [R] is given where replicates' values depend on each other (shadow models do): values
+    of the same mean, spread as the mean's true error asks, on which intervals rest instead.
     `common_sd`: the standard deviation of an error that all replicates share (they meet the same
     random grouping of the same test rows, say), which no number of replicates averages out.
     """

@@ -51,6 +51,8 @@ def run(code, folder, cwd):
 @pytest.mark.slow
 def test_the_wheel_holds_every_module_and_every_option(wheel):
     expected = {str(p.relative_to(ROOT)) for p in (ROOT / "trustbench").rglob("*.py")}
+    data = (p for s in ("css", "js") for p in (ROOT / "trustbench").rglob(f"*.{s}"))
+    expected |= {str(p.relative_to(ROOT)) for p in data}
     expected |= {str(p.relative_to(ROOT)) for p in (ROOT / "hydra_plugins").glob("*.py")}
     conf = ROOT / "conf"
     expected |= {f"trustbench/_conf/{p.relative_to(conf)}" for p in conf.rglob("*.yaml")}

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from trustbench import job, tracking
 from trustbench.arms import Arm
+from trustbench.commands.report import write_report
 from trustbench.compose import Asked, hydra_run
 from trustbench.errors import ConfigError, UserError
 from trustbench.job import Outcome
@@ -103,7 +104,10 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
         _warn(f"no table: {error}")
         return
     paths = write_all(results, store, asked.experiment)
-    _upload(arm, store, sweep, paths)
+    report = write_report(results, records, store, sweep)
+    if report is None:
+        _warn("the report is too large to be logged; it is kept beside the tables.")
+    _upload(arm, store, sweep, [*paths, *filter(None, [report])])
 
 
 def _console() -> Console:

@@ -37,9 +37,9 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
     if given.tracking_uri:
         store = Store(Path(given.folder))
-        sweep, records = _from_server(store, given.tracking_uri, given.experiment)
+        sweep, records = from_server(store, given.tracking_uri, given.experiment)
     else:
-        sweep, records = _from_store(existing_store(given.folder), given.experiment)
+        sweep, records = from_store(existing_store(given.folder), given.experiment)
     table = find_table(given.table or (sweep.table if sweep else DEFAULT_TABLE), given.config_dir)
     if sweep is not None:
         wanted = set(sweep.arms)
@@ -49,7 +49,7 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def _from_store(store: Store, experiment: str | None) -> tuple[Sweep | None, list[Record]]:
+def from_store(store: Store, experiment: str | None) -> tuple[Sweep | None, list[Record]]:
     """The manifest asked for, or the only one there is; and every record."""
     known = experiments(store)
     if experiment is None and len(known) > 1:
@@ -62,9 +62,10 @@ def _from_store(store: Store, experiment: str | None) -> tuple[Sweep | None, lis
     return (store.sweep(name) if name else None), list(store.records())
 
 
-def _from_server(
+def from_server(
     store: Store, uri: str, experiment: str | None
 ) -> tuple[Sweep | None, list[Record]]:
+    """The sweep asked for and the records of a tracking server."""
     sweep = tracking.fetch_sweep(store, uri, experiment) if experiment else None
     return sweep, list(tracking.fetch_records(store, uri, experiment))
 

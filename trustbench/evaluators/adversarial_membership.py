@@ -1,12 +1,12 @@
 """Membership inference on inputs that were attacked first (R -> P)."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.attacks import membership as mia
@@ -41,7 +41,7 @@ class AdversarialMembership(Evaluator):
     steps: Annotated[int, Field(ge=1)] = 10
     points: Annotated[int, Field(ge=2)] = 600
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
@@ -58,7 +58,7 @@ class AdversarialMembership(Evaluator):
         rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
         clean, labels = system.tensor(X[rows]), system.tensor(y[rows])
         clean = clean.expand(system.replicates, *clean.shape)
-        logits: dict[str, Array] = {}
+        out = mia.Report(system.membership[:, rows])
         for radius in self.radii:
             threat = ThreatModel.of(system.problem, self.norm, radius, clean)
             # the same random start at every radius, scaled
@@ -68,25 +68,15 @@ class AdversarialMembership(Evaluator):
                 loss="ce", worst_by="ce",
             )  # fmt: skip
             moved = in_chunks(attack, clean, labels).X
-            logits[f"adv_{radius:g}"] = system.logits(moved, ROWS).cpu().numpy()
-        logits["clean"] = system.logits(clean, ROWS).cpu().numpy()
-        attack_on = partial(self._attack, logits, y[rows], system.membership[:, rows])
-        return mia.jackknifed(attack_on, system.replicates).measured()
-
-    def _attack(
-        self, logits: Mapping[str, Array], y: Array, member: Array, kept: Array
-    ) -> mia.Report:
-        """Both attacks on some of the replicates, at each radius."""
-        out = mia.Report(member[kept])
-        for name, each in logits.items():
-            _measure(out, name, each[kept], y)
+            _measure(out, f"adv_{radius:g}", system, moved, y[rows])
+        _measure(out, "clean", system, clean, y[rows])
         out.facts |= {"norm": self.norm, "steps": self.steps}
-        return out
+        return out.measured()
 
 
-def _measure(out: mia.Report, name: str, logits: Array, y: Array) -> None:
-    """Both attacks given logits [R, n, C], and the accuracies on members and the others."""
-    member = out.member
+def _measure(out: mia.Report, name: str, system: System, X: Tensor, y: Array) -> None:
+    """Both attacks on inputs X [R, n, *shape], and the accuracies on members and the others."""
+    logits, member = system.logits(X, ROWS).cpu().numpy(), out.member
     phi = mia.logit_confidence(logits, y)
     clean = name == "clean"
     out.auc(f"lira_auc_{name}", mia.lira(phi, member, online=True), diagnostic=clean)

@@ -36,7 +36,7 @@ class Privacy(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
@@ -47,14 +47,9 @@ class Privacy(Evaluator):
 
     def measure(self, system: System) -> Measured:
         """`lira_auc` first; what cannot be measured on this system has a reason instead."""
-        y = system.problem.rows("train")[1]
+        _, y, group = system.problem.rows("train")
+        member = system.membership
         phi = mia.logit_confidence(mia.released_logits(system, system.split_logits("train")), y)
-        return mia.jackknifed(partial(self._attack, system, phi), system.replicates).measured()
-
-    def _attack(self, system: System, phi: Array, kept: Array) -> mia.Report:
-        """The attack on some of the replicates, which have nobody else as shadows."""
-        group = system.problem.rows("train")[2]
-        phi, member = phi[kept], system.membership[kept]
         loss = mia.losses(phi)
         out = mia.Report(member)
         online = mia.lira(phi, member, online=True)
@@ -67,7 +62,7 @@ class Privacy(Evaluator):
         out.facts["shadows"] = online.shadows
         out.facts["lira_variance"] = online.variance
         out.facts["rows_without_shadows"] = int((~online.usable).sum())
-        return out
+        return out.measured()
 
     def _groups(
         self, out: mia.Report, scores: mia.Scores, group: Array, names: tuple[str, ...]
@@ -86,7 +81,7 @@ class Privacy(Evaluator):
             out.missing |= dict.fromkeys((*GROUP_AUCS, *SIZED), reason)
             return
         stacked = np.stack(list(values.values()))
-        out.add(GROUP_AUCS[0], stacked.max(0))
+        out.add(GROUP_AUCS[0], stacked.max(0), mutual=True)
         out.add(GROUP_AUCS[1], np.ptp(stacked, axis=0), unit="AUC difference")
         majority, minority = large[0], large[-1]
         out.auc("lira_auc_minority", alone[minority])

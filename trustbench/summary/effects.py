@@ -192,15 +192,15 @@ def required_n(sd: float, delta: float) -> int | None:
 def _needed(effect: Effect, delta: float, family: int) -> str:
     """How many replicates would settle an inconclusive effect.
 
-    Normally `required_n`. Where that many have run already, the effect sits near the margin:
-    then the smaller of what would detect the observed mean at Holm's strictest level and what
-    would show it equivalent.
+    Where the observed mean is inside the margin, normally `required_n`; where that many have run
+    already, the smaller of what would detect the mean at Holm's strictest level and what would
+    show it equivalent. A mean beyond the margin needs what would detect it.
     """
     if effect.pools == 1 and effect.common > delta / 4:  # no n makes t intervals this short
         return "needs pools"
-    n = required_n(effect.sd, delta)
-    if n is not None and n <= effect.units:
-        mean = abs(effect.effect)
+    mean = abs(effect.effect)
+    n = required_n(effect.sd, delta) if mean < delta else None
+    if n is None or n <= effect.units:
         plans = [_smallest_n(effect.sd, mean, ALPHA / (2 * family), 1 - POWER)] if mean else []
         if mean < delta:
             plans.append(_smallest_n(effect.sd, delta - mean, ALPHA, 1 - POWER))

@@ -40,7 +40,8 @@ def test_every_attacker_finds_overfit_replicates(measured, overfit):
         assert found[name].values.mean() > found["label_only_auc"].values.mean() > 0.6
     assert found["loss_advantage"].values.mean() > 0.15
     assert found["epsilon_lower"].values.mean() > 0.5
-    assert not any(m.higher_is_better or m.diagnostic for m in found.values())
+    assert not any(m.higher_is_better for m in found.values())
+    assert {name for name, m in found.items() if m.diagnostic} == {"epsilon_lower"}
     assert measured.facts["epsilon_lower_pooled"] > found["epsilon_lower"].values.mean()
 
 

@@ -178,7 +178,7 @@ def test_10_intervals_rest_on_pseudo_values_where_there_are_any():
 
 
 def with_pseudo(rec, metric, sd, seed):
-    """The record with jackknife pseudo-values of the same mean and a larger spread."""
+    """The record with pseudo-values of the same mean and a larger spread."""
     evaluator, name = metric.split("/")
     e = rec.evaluations[f"{evaluator}-s1"]
     m = e.measurements[name]

@@ -1,7 +1,7 @@
 """Membership inference, with the replicates as each other's shadow models."""
 
 from trustbench.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
-from trustbench.attacks.membership.jackknife import jackknifed
+from trustbench.attacks.membership.dependence import widened
 from trustbench.attacks.membership.learned import learnable, learned_scores
 from trustbench.attacks.membership.likelihood import (
     PER_EXAMPLE_SHADOWS,
@@ -55,7 +55,6 @@ __all__ = [
     "each",
     "fewest_outside",
     "folds",
-    "jackknifed",
     "joint_lira",
     "large_groups",
     "learnable",
@@ -74,5 +73,6 @@ __all__ = [
     "tpr_at",
     "true_probability",
     "unresolved",
+    "widened",
     "within",
 ]

@@ -21,13 +21,15 @@ class Scores:
     """Membership scores of every replicate as the target: larger means member.
 
     `usable` marks rows that enough shadows saw and did not see; `variance` says whether the
-    Gaussians' variance is per row, pooled over rows, or one for both hypotheses.
+    Gaussians' variance is per row, pooled over rows, or one for both hypotheses. `mutual`: targets
+    are each other's shadows, so their values depend on each other (see `dependence`).
     """
 
     values: Array  # float64 [R, n]; 0 where not usable
     usable: Array  # bool [R, n]
     shadows: int  # the fewest that a target has
     variance: Variance
+    mutual: bool = False
 
 
 def lira(phi: Array, member: Array, *, online: bool) -> Scores:
@@ -58,7 +60,7 @@ def lira(phi: Array, member: Array, *, online: bool) -> Scores:
         usable[r] = (out.count > 0) & (inside.count > 0)
         ratio = _log_density(phi[r], inside) - _log_density(phi[r], out)
         values[r] = np.where(usable[r], ratio, 0.0)
-    return Scores(values, usable, shadows, variance)
+    return Scores(values, usable, shadows, variance, mutual=online)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ def joint_lira(outputs: Array, member: Array) -> Scores:
             mean, covariance = _joint_gaussian(outputs[keep], side, pooled)
             values[r] += sign * _joint_log_density(outputs[r] - mean, covariance)
         values[r] = np.where(usable[r], values[r], 0.0)
-    return Scores(values, usable, shadows, pooled)
+    return Scores(values, usable, shadows, pooled, mutual=True)
 
 
 def _joint_gaussian(outputs: Array, chosen: Array, kind: Variance) -> tuple[Array, Array]:

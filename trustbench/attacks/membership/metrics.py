@@ -1,6 +1,7 @@
 """What an attacker's scores are worth: AUC and true-positive rates at low false-positive rates."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -103,7 +104,7 @@ def large_groups(usable: Array, member: Array, group: Array, count: int, least: 
 
 def within(scores: Scores, rows: Array) -> Scores:
     """The same scores, usable only on `rows` (bool [n])."""
-    return Scores(scores.values, scores.usable & rows, scores.shadows, scores.variance)
+    return replace(scores, usable=scores.usable & rows)
 
 
 # --- reasons why nothing can be measured -----------------------------------------------------

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 
+from trustbench.attacks.membership.dependence import widened
 from trustbench.attacks.membership.likelihood import Scores
 from trustbench.attacks.membership.metrics import (
     allowed,
@@ -40,19 +41,25 @@ class Report:
         upper: float | None = 1.0,
         n: int | None = None,
         diagnostic: bool = False,
+        mutual: bool = False,
     ) -> None:
-        """A measurement [R] of which less is better; `n` is all rows unless given."""
+        """A measurement [R] of which less is better; `n` is all rows unless given.
+
+        `mutual`: the targets are each other's shadows, and intervals are widened for it.
+        """
         array = np.asarray(values, dtype=np.float64)
         rows = self.member.shape[1] if n is None else n
+        pseudo = widened(array) if mutual else None
         self.measurements.append(
-            Measurement(name, array, False, unit, rows, lower, upper, diagnostic)
+            Measurement(name, array, False, unit, rows, lower, upper, diagnostic, pseudo)
         )
 
     def auc(self, name: str, scores: Scores, *, diagnostic: bool = False) -> None:
         """The AUC of each replicate on its usable rows, or that it has no shadows."""
         if smallest_side(scores.usable, self.member):
             rows = int(scores.usable.sum(1).min())
-            self.add(name, each(auc, scores, self.member), n=rows, diagnostic=diagnostic)
+            values = each(auc, scores, self.member)
+            self.add(name, values, n=rows, diagnostic=diagnostic, mutual=scores.mutual)
         else:
             self.missing[name] = no_shadows(len(self.member))
 
@@ -67,7 +74,8 @@ class Report:
             return
         values = each(partial(tpr_at, fpr=fpr), scores, self.member)
         rows = int(scores.usable.sum(1).min())
-        self.add(name, values, unit="true-positive rate", n=rows, diagnostic=diagnostic)
+        unit = "true-positive rate"
+        self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, mutual=scores.mutual)
         self.facts[f"{name}_false_positives"] = allowed(fpr, outside)
 
     def measured(self) -> Measured:
