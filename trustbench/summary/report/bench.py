@@ -1,0 +1,152 @@
+"""One table of the report with the records and arrays that stand behind it."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trustbench.aspects import Aspect
+from trustbench.records import Record
+from trustbench.summary.contrasts import measurement
+from trustbench.summary.effects import Verdict
+from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.results import CellResult, Estimate, TableResult
+
+Arrays = Mapping[str, NDArray[Any]]
+Loader = Callable[[str], Arrays]
+"""Arm id -> its stored arrays; empty where there are none."""
+Values = NDArray[np.float64]
+DRAWN = frozenset(
+    ("roc_fpr", "roc_tpr", "bin_confidence", "bin_accuracy", "group_accuracy", "groups")
+)
+"""What charts read; the rest of an arm's arrays (logits above all) is not kept in memory."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A table, the group of records that it summarises, and their arrays. `index` names it."""
+
+    result: TableResult
+    group: Group
+    load: Loader
+    index: int
+    _kept: dict[str, Arrays] = field(default_factory=dict)
+
+    def anchor(self, cell: CellResult) -> str:
+        """The id of a cell in the page; it holds no name that anybody gave."""
+        return f"t{self.index}-{cell.source.value if cell.source else 'reseed'}-{cell.target}"
+
+    def record_anchor(self, ident: str) -> str | None:
+        """The id under which the page describes a record; None for one that is not here."""
+        place = self._places.get(ident)
+        return None if place is None else f"t{self.index}-r{place}"
+
+    @cached_property
+    def records(self) -> tuple[Record, ...]:
+        """Every record of the table, in the order of its arms."""
+        return tuple(arm.records[s] for arm in self.group.arms for s in sorted(arm.records))
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {r.id: k for k, r in enumerate(self.records)}
+
+    @cached_property
+    def _by_id(self) -> dict[str, Record]:
+        return {r.id: r for r in self.records}
+
+    def paired(self, estimate: Estimate) -> tuple[Values, Values] | None:
+        """What a metric is on the treated side and on what it is compared with: [n] each."""
+        metric, own = estimate.metric, estimate.records
+        if estimate.effect is None or metric is None or not own:
+            return None
+        if estimate.against is None:
+            half = len(own) // 2
+            return self._values(own[:half], metric), self._values(own[half:], metric)
+        treated = self._values(own, metric)
+        if isinstance(estimate.against, str):
+            return treated, self._values(own, estimate.against)
+        return treated, np.full(len(treated), float(estimate.against))
+
+    def _values(self, records: Sequence[str], metric: str) -> Values:
+        out = []
+        for ident in records:
+            found = measurement(self._by_id[ident], metric, self.group.evaluations, ident)
+            assert not isinstance(found, Verdict)  # an effect was computed from it
+            out += found.values
+        return np.asarray(out, dtype=np.float64)
+
+    def metric(self, arm: ArmRecords, metric: str) -> Values | None:
+        """A metric of an arm over replicates and seeds [n]; None where one record lacks it."""
+        found = [
+            measurement(arm.records[s], metric, self.group.evaluations, arm.label)
+            for s in sorted(arm.records)
+        ]
+        values = [m.values for m in found if not isinstance(m, Verdict)]
+        return np.concatenate(values) if len(values) == len(found) else None
+
+    def array(self, arm: ArmRecords, evaluator: str, name: str) -> NDArray[Any] | None:
+        """An array of an evaluator on an arm, the seeds' replicates one after another.
+
+        An array without replicates (a grid, say) is that of the first seed. None where the
+        evaluator did not finish on a record, or stored no such array.
+        """
+        key = self.group.evaluations.get(evaluator, "")
+        found = []
+        for seed in sorted(arm.records):
+            record = arm.records[seed]
+            evaluation = record.evaluations.get(key)
+            if evaluation is None or evaluation.status != "ok":
+                return None
+            array = self._arrays(record.id).get(f"{key}/{name}")
+            if array is None:
+                return None
+            found.append(array)
+        if found[0].ndim == 1:
+            return found[0]
+        return np.concatenate(found) if len({a.shape[1:] for a in found}) == 1 else None
+
+    def _arrays(self, ident: str) -> Arrays:
+        if ident not in self._kept:
+            self._kept[ident] = {k: a for k, a in self.load(ident).items() if _drawn(k)}
+        return self._kept[ident]
+
+    def fact(self, arm: ArmRecords, evaluator: str, name: str) -> Any:
+        """A fact that an evaluator declared on an arm's first record; None where it did not."""
+        record = arm.records[min(arm.records)]
+        evaluation = record.evaluations.get(self.group.evaluations.get(evaluator, ""))
+        return evaluation.facts.get(name) if evaluation else None
+
+    def treated(self, regime: str) -> list[ArmRecords]:
+        """The treated arms of a regime: single methods by their aspect, then combinations."""
+        aspects = [a.value for a in Aspect]
+
+        def order(arm: ArmRecords) -> tuple[int, list[int]]:
+            known = [str(i.aspect) for i in arm.interventions]
+            return len(known), [aspects.index(a) if a in aspects else -1 for a in known]
+
+        return sorted((a for a in self.group.treated() if a.regime == regime), key=order)
+
+    @property
+    def regimes(self) -> list[str]:
+        """The regimes that have a baseline, `tuned` first."""
+        found = {a.regime for a in self.group.arms if self.group.baseline(a.regime)}
+        return sorted(found, reverse=True)
+
+
+def benches(
+    results: Sequence[TableResult],
+    records: Sequence[Record],
+    evaluations: Collection[str] | None,
+    load: Loader,
+) -> list[Bench]:
+    """The tables with their records; both come in the same order."""
+    groups = group_records(records, evaluations)
+    return [Bench(r, g, load, k) for k, (r, g) in enumerate(zip(results, groups, strict=True))]
+
+
+def _drawn(key: str) -> bool:
+    name = key.rpartition("/")[2]
+    return name in DRAWN or name.startswith(("rows_by_size_", "size_"))

@@ -1,0 +1,133 @@
+"""The tables under the table: utility, all arms, factorials, mitigations, risks, notes."""
+
+from collections.abc import Iterator, Sequence
+
+from trustbench.summary.render import wording as w
+from trustbench.summary.report.bench import Bench
+from trustbench.summary.report.grid import NAMES
+from trustbench.summary.report.markup import Child, Html, join, listing, sentence, table, tag
+from trustbench.summary.report.numbers import estimate, interval, level, signed
+from trustbench.summary.report.risk_chart import matrix
+from trustbench.summary.report.scales import Scale, linear
+from trustbench.summary.report.svg import Box, Plot, figure, picture
+from trustbench.summary.results import UTILITY, Estimate, TableResult
+from trustbench.summary.risk import Risk
+
+STRIP = (150.0, 18.0)
+"""Size of the small picture of an interval in a table row."""
+
+
+def utility(bench: Bench) -> Html:
+    """What every arm costs in accuracy, as numbers and intervals on one scale."""
+    result = bench.result
+    found = [(a, a.estimates[UTILITY]) for a in result.arms if UTILITY in a.estimates]
+    shown = [(a, e) for a, e in found if e.effect is not None]
+    measure = result.reseed[-1].measure
+    if not shown or measure is None:
+        return join(tag("h3", "Utility"), tag("p", "No arm's utility was measured."))
+    ends = [v for _, e in shown if e.effect for v in (e.effect.low, e.effect.high)]
+    scale = linear([*ends, 0.0])
+    rows: list[list[Child]] = [
+        [a.label, _strip(e, scale, measure.delta), estimate(e), _verdict(e),
+         level(e.treated_mean, "treated_mean"), level(e.reference_mean, "baseline_mean")]
+        for a, e in shown
+    ]  # fmt: skip
+    head: list[Child] = [
+        "arm",
+        "effect",
+        f"{measure.metric}, harm",
+        "verdict",
+        "arm's",
+        "baseline's",
+    ]
+    note = (
+        f"Loss of {w.bare(measure.metric)} ({measure.regime}) against the baseline: right of the "
+        f"line is worse; shaded: too small to matter. {sentence(w.exploratory_note())}"
+    )
+    return join(tag("h3", "Utility"), tag("p", note), table(head, rows))
+
+
+def _strip(e: Estimate, scale: Scale, delta: float) -> Html:
+    """An interval as a picture in a row."""
+    assert e.effect is not None
+    width, height = STRIP
+    plot = Plot(scale, Scale(0, 1, ()), Box(4, 2, width - 4, height - 2))
+    low, high = max(-delta, scale.low), min(delta, scale.high)
+    plot.band([low, high], [0.0, 0.0], [1.0, 1.0], "margin")
+    plot.line([(0.0, 0.0), (0.0, 1.0)], "zero")
+    plot.bars([(0.5, e.effect.low, e.effect.high)], "whisker")
+    plot.dots([(e.effect.effect, 0.5)], "mean", 3)
+    return picture(plot.marks, f"effect {w.estimate_text(e)}", width, height)
+
+
+def _verdict(e: Estimate) -> Html | None:
+    if e.verdict is None:
+        return None
+    return tag("span", w.short(e.verdict), class_=f"badge k-{NAMES[e.verdict.kind]}")
+
+
+def arms(result: TableResult) -> Html:
+    """Every registered effect of every arm and dose, when there are more than the table prints."""
+    if all(a.printed for a in result.arms):
+        return join()
+    rows: list[list[Child]] = []
+    for arm in result.arms:
+        cells = [_brief(arm.estimates.get(t)) for t in w.TARGETS]
+        rows.append([f"{arm.label} *" if arm.printed else arm.label, *cells])
+    head: list[Child] = ["arm", *(name for name, _, _ in w.column_heads(result))]
+    note = sentence(f"{w.exploratory_note()}; * printed above")
+    return join(tag("h3", "All arms and doses"), table(head, rows, caption=note, class_="arms"))
+
+
+def _brief(e: Estimate | None) -> Html:
+    if e is None:
+        return join("·")
+    return join(estimate(e), " ", _verdict(e)) if e.effect else join(_verdict(e))
+
+
+def factorials(result: TableResult) -> Iterator[Html]:
+    """Every contrast of every factorial design."""
+    for design in result.factorials:
+        yield tag("h3", f"All subsets of {', '.join(design.factors)} ({design.regime})")
+        rows: list[list[Child]] = []
+        for c, row in zip(design.contrasts, w.factorial_rows(design), strict=True):
+            shown = join(
+                signed(c.effect.effect, "effect"), " ", interval(c.effect), " ", w.sample(c.effect)
+            )
+            rows.append([*row[:4], shown, row[5]])
+        head: list[Child] = ["column", "metric", "contrast", "of", "effect", "verdict"]
+        yield table(head, rows, caption=w.FACTORIAL_NOTE)
+        worse: list[Child] = list(w.worse_than_the_sum(design))
+        if worse:
+            yield listing(worse)
+
+
+def mitigations(result: TableResult) -> Html:
+    """Which method removes which harm, and at what cost."""
+    if not result.mitigations:
+        return join()
+    rows: list[list[Child]] = [list(w.mitigation_row(m)) for m in result.mitigations]
+    head: list[Child] = list(w.MITIGATION_HEAD)
+    return join(tag("h3", "Mitigations"), table(head, rows, caption=w.MITIGATION_NOTE))
+
+
+def risk(risks: Sequence[Risk]) -> Html:
+    """Likelihood x severity, drawn and in numbers."""
+    if not risks:
+        return join()
+    rows: list[list[Child]] = [list(w.risk_row(r)) for r in risks]
+    drawing = figure(matrix(risks), "Bands are those of likelihood x severity, by the point value.")
+    return tag(
+        "section",
+        tag("h2", "Likelihood and severity"),
+        tag("p", w.RISK_NOTE),
+        tag("div", drawing, table(list(w.RISK_HEAD), rows), class_="beside"),
+        id="risk",
+    )
+
+
+def notes(result: TableResult) -> Html:
+    """Why cells are empty, and what else to know."""
+    lines: list[Child] = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
+    lines += result.notes
+    return join(tag("h3", "Notes"), listing(lines)) if lines else join()
