@@ -53,7 +53,7 @@ def make_record(arm="a" * 16, metrics=2, replicates=3, **changes):
         "facts": {"epsilon": 2.99, "accountant": "prv"},
         "problem": ProblemSpec(
             fingerprint="0123456789abcdef" * 2,
-            sizes={"train": 5},
+            sizes={"train": 5, "test": 5},
             classes=["a", "b"],
             groups=["g", "h"],
             group_name="g",
