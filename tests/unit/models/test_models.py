@@ -105,7 +105,7 @@ def test_torch_func_and_opacus_hooks_agree_on_clipped_gradients(name, shape):
         flat = logits.flatten(0, 2)
         return nn.functional.cross_entropy(flat, y, reduction="none").view(logits.shape[:2])
 
-    def half(norms):
+    def half(norms, _):
         return (0.5 / norms).clamp(max=1.0)
 
     ours = FunctionalEngine(model, problem.shape, why="test").gradient(params, X, loss, half)
