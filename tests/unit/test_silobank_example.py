@@ -1,0 +1,28 @@
+"""The worked example's five policies: one number a team, nothing more."""
+
+from pathlib import Path
+
+import pytest
+
+from trustbench.aspects import Aspect
+from trustbench.summary.policy import load_policy
+
+FOLDER = Path(__file__).resolve().parents[2] / "docs" / "silobank"
+
+
+@pytest.mark.parametrize("aspect", list(Aspect))
+def test_a_team_checks_its_own_number_alone(aspect):
+    policy = load_policy(FOLDER / f"{aspect}.yaml")
+    assert len(policy.limits) == 1
+    assert policy.limits[0].metric.split("/")[0] in (aspect.value, _evaluator(aspect))
+    assert not policy.block
+
+
+def _evaluator(aspect):
+    return {Aspect.EXPLAINABILITY: "explainability"}.get(aspect, aspect.value)
+
+
+def test_the_page_says_how_it_is_made():
+    page = (FOLDER.parent / "silobank.md").read_text()
+    assert "python scripts/silobank.py" in page
+    assert "exit code 3" in page
