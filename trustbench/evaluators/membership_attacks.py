@@ -41,7 +41,7 @@ class MembershipAttacks(Evaluator):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     delta: Annotated[float, Field(ge=0, lt=1)] | None = None
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
@@ -92,7 +92,7 @@ class MembershipAttacks(Evaluator):
         if all(mia.shadows_of(out.member, r).any() for r in range(len(phi))):
             found = mia.advantage(-mia.losses(phi), out.member)
             unit = "balanced accuracy - 1/2"
-            out.add("loss_advantage", found, unit=unit, lower=-0.5, upper=0.5)
+            out.add("loss_advantage", found, unit=unit, lower=-0.5, upper=0.5, mutual=True)
         else:
             out.missing["loss_advantage"] = mia.no_shadows(len(phi))
 
