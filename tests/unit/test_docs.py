@@ -184,11 +184,13 @@ def understood(*_args, **_kwargs):
 @pytest.mark.slow
 @pytest.mark.parametrize("words", ALL_COMMANDS, ids=" ".join)
 def test_every_command_in_the_documents_is_understood(words, recipe, monkeypatch):
-    """Runs compose all their arms and build all their plugins; the others parse."""
+    """Runs compose all their arms and build all their plugins, plans plan; the others parse."""
     command, *args = words
     assert command in cli.COMMANDS
     monkeypatch.chdir(recipe)
-    if command != "run":
+    if command == "plan":
+        assert cli.main([command, *args]) == 0
+    elif command != "run":
         parse = Parser.parse_args
         monkeypatch.setattr(Parser, "parse_args", lambda *a: understood(parse(*a)))
         module = importlib.import_module(f"trustbench.commands.{cli.MODULES.get(command, command)}")
