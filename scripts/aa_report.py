@@ -13,7 +13,7 @@ from trustbench.compose.arguments import conf_dir
 from trustbench.records import Record
 from trustbench.summary.contrasts import Contrast, between, metrics_of, within
 from trustbench.summary.effects import Kind
-from trustbench.summary.grouping import group_records
+from trustbench.summary.grouping import ArmRecords, group_records
 from trustbench.summary.registry import Table, load_table
 from trustbench.summary.table import summarize
 
@@ -35,18 +35,28 @@ def lines_file(folder: Path, setting: str) -> Path:
 
 
 def read(path: Path) -> dict[int, tuple[frozenset[str], list[Record]]]:
-    """{seed: (evaluations seen, records)}; lines of one seed are merged by arm."""
+    """{seed: (evaluations seen, records)}; lines of one seed are merged by arm.
+
+    Of each evaluator only the evaluations of its newest version are kept, and of several settings
+    of that version those of the last line, whatever seeds have them.
+    """
     found: dict[int, tuple[set[str], dict[str, Record]]] = defaultdict(lambda: (set(), {}))
-    for line in path.read_text().splitlines() if path.exists() else ():
+    newest: dict[str, tuple[int, int, str]] = {}  # evaluator -> (version, line, evaluation id)
+    for at, line in enumerate(path.read_text().splitlines() if path.exists() else ()):
         content = json.loads(line)
         seen, records = found[content["seed"]]
         seen.update(content["seen"])
         for data in content["records"]:
             record = Record.model_validate(data)
-            if record.id in records:
-                records[record.id].evaluations.update(record.evaluations)
-            else:
-                records[record.id] = record
+            for key, evaluation in record.evaluations.items():
+                name, version = evaluation.evaluator.name, evaluation.evaluator.version
+                newest[name] = max(newest.get(name, (0, 0, "")), (version, at, key))
+            records.setdefault(record.id, record).evaluations.update(record.evaluations)
+    kept = {key for _, _, key in newest.values()}
+    for _, records in found.values():
+        for record in records.values():
+            for key in set(record.evaluations) - kept:
+                del record.evaluations[key]
     return {s: (frozenset(seen), list(r.values())) for s, (seen, r) in sorted(found.items())}
 
 
@@ -91,7 +101,7 @@ def columns(lines: dict[int, tuple[frozenset[str], list[Record]]]) -> dict[tuple
                 contrast = between(reseed, baseline, metric, group.evaluations)
                 if isinstance(contrast, Contrast):
                     found[regime, "reseed - baseline", metric].add(contrast)
-            for metric, against in nulls() if reseed else ():
+            for metric, against in (*nulls(), *permuted(reseed)) if reseed else ():
                 contrast = within(reseed, metric, against, group.evaluations)
                 if isinstance(contrast, Contrast):
                     name = f"{metric} - {against}".replace(f"- {metric.split('/')[0]}/", "- ")
@@ -106,6 +116,18 @@ def nulls() -> tuple[tuple[str, str | float], ...]:
     named = [m for measure in measures if measure for m in (measure, *measure.secondary)]
     found = {(m.metric, m.against) for m in named if m.against is not None}
     return tuple(sorted(found, key=str))
+
+
+def permuted(arm: ArmRecords) -> list[tuple[str, str]]:
+    """(gap, the same with groups permuted) of every gap that has such a twin, registered or not."""
+    evaluations = [e for record in arm.records.values() for e in record.evaluations.values()]
+    pairs = {
+        (f"{e.evaluator.name}/{name}", f"{e.evaluator.name}/{name}_permuted")
+        for e in evaluations
+        for name in e.measurements
+        if f"{name}_permuted" in e.measurements
+    }
+    return sorted(pairs - set(nulls()))
 
 
 def false_verdicts(lines: dict) -> tuple[int, int, int]:

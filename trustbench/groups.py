@@ -72,20 +72,3 @@ def by_chance(
     """
     found = np.stack([statistic(rng.permutation(n)) for _ in range(permutations)])
     return Chance(found.mean(0), float(found.mean(1).std(ddof=1)))
-
-
-def permuted(
-    statistic: Callable[[Array], Array], values: Array, rng: np.random.Generator, permutations: int
-) -> float:
-    """The mean of a statistic over random reassignments of values [n] to rows.
-
-    What remains of a gap when groups mean nothing: a largest gap is above 0 by chance alone.
-
-    Args:
-        statistic: [P, n] -> [P]; it knows the group of each position.
-        values: [n], of one replicate.
-        rng: draws the permutations; one stream per replicate, so that R changes nothing.
-        permutations: P.
-    """
-    copies = np.broadcast_to(values, (permutations, len(values)))
-    return float(statistic(rng.permuted(copies, axis=1)).mean())

@@ -1,7 +1,7 @@
 """Robust accuracy by group and by class: whom an attacker hurts most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -15,11 +15,10 @@ from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
 from trustbench.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import gap, means, permuted, sizes
+from trustbench.groups import by_chance, gap, means, sizes
 
-# The random streams of the two attacks, see targets.generators, and of the permutations.
+# The random streams of the two attacks, see targets.generators.
 STREAM: dict[Loss, int] = {"ce": 40, "margin": 41}
-PERMUTED = 11
 
 
 @dataclass(frozen=True)
@@ -48,8 +47,9 @@ class GroupRobustness(Evaluator):
     restarts: Annotated[int, Field(ge=1)] = 1
     points: Annotated[int, Field(ge=1)] = 400
     min_group: Annotated[int, Field(ge=1)] = 20
-    permutations: Annotated[int, Field(ge=1)] = 100
+    permutations: Annotated[int, Field(ge=20)] = 100
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
@@ -137,21 +137,19 @@ class GroupRobustness(Evaluator):
             return means(values, of, n_groups)[..., large]
 
         robust, natural = robust[:, kept], natural[:, kept]
-        null = [
-            permuted(
-                lambda v: gap(by_group(v)),
-                row,
-                system.streams.numpy("controls", r, PERMUTED),
-                self.permutations,
-            )
-            for r, row in enumerate(robust)
-        ]
+        chance = by_chance(
+            lambda order: gap(by_group(robust[:, order])),
+            n,
+            system.streams.numpy("controls"),
+            self.permutations,
+        )
+        null = _fraction("racc_gap_permuted", chance.null, n, diagnostic=True)
         return [
             _fraction("racc_gap", gap(by_group(robust)), n),
             _fraction("racc_worst_group", by_group(robust).min(axis=1), n, better=True),
             _fraction("boundary_error_gap", gap(by_group(natural & ~robust)), n),
             _fraction("natural_error_gap", gap(by_group(~natural)), n),
-            _fraction("racc_gap_permuted", np.array(null), n, diagnostic=True),
+            replace(null, common_sd=chance.common_sd),
         ]
 
 

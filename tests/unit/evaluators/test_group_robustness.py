@@ -129,6 +129,22 @@ def test_a_group_near_the_boundary_shows_and_shuffled_groups_do_not(groups):
     assert (found["boundary_error_gap"] > 0).any()
 
 
+def test_chance_counts_what_replicates_share(groups):
+    """Replicates that keep the same points share the luck of each permutation."""
+    g = torch.Generator().manual_seed(0)
+    W, b = torch.randn(1, 6, 2, generator=g), torch.randn(1, 1, 2, generator=g)
+    alike = linear(groups, W.expand(3, -1, -1), b.expand(3, -1, -1))
+    (null,) = (m for m in QUICK.measure(alike).measurements if m.name == "racc_gap_permuted")
+    robust, _, at = exact(alike, W.expand(3, -1, -1), b.expand(3, -1, -1), QUICK.epsilon)
+    rng = np.random.default_rng(1)
+    gaps = [
+        np.ptp([robust[0][order == k].mean() for k in range(3)])
+        for order in (rng.permutation(at.group) for _ in range(1000))
+    ]
+    assert null.values == pytest.approx(np.full(3, np.mean(gaps)), rel=0.1)
+    assert null.common_sd == pytest.approx(np.std(gaps), rel=0.2)
+
+
 def test_small_groups_are_left_out_and_named(groups):
     at = targets(groups, QUICK.points)
     count = np.bincount(at.group)

@@ -1,0 +1,72 @@
+"""What the lines of scripts/aa.py are read as."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.unit.summary.builder import record
+from trustbench.records import Evaluation, MeasurementRecord, PluginSpec
+
+PATH = Path(__file__).resolve().parents[2] / "scripts" / "aa_report.py"
+
+
+@pytest.fixture(scope="module")
+def script():
+    spec = importlib.util.spec_from_file_location("aa_report", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def evaluated(name, version, points, values, **twins):
+    """{evaluation id: evaluation} of one metric `gap` and its twins."""
+    measured = {
+        k: MeasurementRecord(values=v, higher_is_better=False, unit="x", n=9, diagnostic=k != "gap")
+        for k, v in {"gap": values, **twins}.items()
+    }
+    spec = PluginSpec(name=name, version=version, params={"points": points})
+    made = Evaluation(evaluator=spec, status="ok", seconds=1.0, measurements=measured)
+    return {f"{name}-{version}-{points}": made}
+
+
+def line(seed, control, *evaluations):
+    """One line of the file: the evaluations of one arm."""
+    kept = {k: e for each in evaluations for k, e in each.items()}
+    made = record(seed=seed, control=control).model_copy(update={"evaluations": kept})
+    content = {"seed": seed, "seen": list(kept), "records": [made.model_dump(mode="json")]}
+    return json.dumps(content)
+
+
+def test_of_each_evaluator_the_newest_version_is_read(script, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    lines = [
+        line(0, "none", evaluated("margin", 2, 80, [1.0, 2.0]), evaluated("lime", 1, 9, [5.0])),
+        line(0, "none", evaluated("margin", 1, 24, [8.0, 9.0])),
+        line(1, "none", evaluated("margin", 1, 80, [7.0, 7.0])),
+        line(1, "none", evaluated("lime", 1, 12, [6.0])),
+    ]
+    path.write_text("\n".join(lines))
+    found = script.read(path)
+    names = {s: {k for r in records for k in r.evaluations} for s, (_, records) in found.items()}
+    # the newest version although an older one comes later; at one version the settings of the
+    # last line; what only an older version measured is gone for that seed
+    assert names == {0: {"margin-2-80"}, 1: {"lime-1-12"}}
+    assert [len(records) for _, records in found.values()] == [1, 1], "merged by arm"
+    assert found[0][0] == {"margin-2-80", "margin-1-24", "lime-1-9"}, "what ran is remembered"
+
+
+def test_columns_compare_arms_and_permuted_gaps(script, tmp_path):
+    path = tmp_path / "lines.jsonl"
+    lines = [
+        line(0, control, evaluated("group_robustness", 2, 80, [m, m + 1], gap_permuted=[0.5, 0.5]))
+        for control, m in (("none", 1.0), ("reseed", 2.0))
+    ]
+    old = line(0, "none", evaluated("group_robustness", 1, 80, [50.0, 60.0]))
+    path.write_text("\n".join([*lines, old]))
+    found = {name: c.effects for (_, _, name), c in script.columns(script.read(path)).items()}
+    assert found == {
+        "group_robustness/gap": [pytest.approx(1.0)],
+        "group_robustness/gap - gap_permuted": [pytest.approx(2.0)],
+    }
