@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trustbench.aspects import Aspect
 from trustbench.commands.parsing import add_config_dir, add_folder, parser
-from trustbench.commands.summarize import DEFAULT_TABLE, find_table
+from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.errors import UserError, did_you_mean
 from trustbench.records import Record, Store
 from trustbench.summary.grouping import group_records

@@ -5,16 +5,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trustbench import tracking
-from trustbench.commands.parsing import add_config_dir, add_store, existing_store, parser
-from trustbench.commands.summarize import find_table
-from trustbench.compose import conf_dirs
-from trustbench.errors import ConfigError, UserError, did_you_mean
-from trustbench.plugins import discover
-from trustbench.records import Record, Store, Sweep, read_record
+from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.registered import find_policy, find_table
+from trustbench.commands.stored import every_record, read
+from trustbench.errors import UserError, did_you_mean
+from trustbench.records import Record, read_record
 from trustbench.summary.decisions import Outcome
 from trustbench.summary.gate import Gate, gate_pair, gate_sweep, only
-from trustbench.summary.policy import Policy, load_policy
+from trustbench.summary.policy import Policy
 from trustbench.summary.render import gate_json, gate_junit, gate_markdown, gate_terminal
 
 FORMATS: Mapping[str, Callable[[Gate], str]] = {
@@ -79,37 +77,6 @@ def _formats(given: argparse.Namespace) -> list[str]:
     return formats
 
 
-def find_policy(name: str, config_dir: str | None) -> Policy:
-    """The policy of a name or a file; UserError when there is none, or it names what is not."""
-    if Path(name).suffix in (".yaml", ".yml"):
-        path = Path(name)
-    else:
-        known = discover("policy", conf_dirs(config_dir))
-        if name not in known:
-            raise UserError(f"unknown policy {name!r}; {did_you_mean(name, known)}")
-        path = known[name]
-    policy = load_policy(path)
-    _check_names(policy, str(path), config_dir)
-    return policy
-
-
-def _check_names(policy: Policy, origin: str, config_dir: str | None) -> None:
-    """Raises ConfigError for evaluators and interventions that do not exist."""
-    dirs = conf_dirs(config_dir)
-    evaluators, methods = discover("evaluator", dirs), discover("intervention", dirs)
-    problems = []
-    for i, limit in enumerate(policy.limits):
-        evaluator, slash, _ = limit.metric.partition("/")
-        if slash and evaluator not in evaluators:
-            hint = did_you_mean(evaluator, evaluators)
-            problems.append(f"limits.{i}.metric is {limit.metric!r}, of no evaluator; {hint}")
-        if limit.reference is not None and limit.reference not in methods:
-            hint = did_you_mean(limit.reference, methods)
-            problems.append(f"limits.{i}.reference is {limit.reference!r}; {hint}")
-    if problems:
-        raise ConfigError([f"policy {origin}: {p}" for p in problems])
-
-
 def _pair(given: argparse.Namespace, policy: Policy) -> Gate:
     if not (given.baseline and given.candidate):
         raise UserError("--baseline and --candidate go together; give both, or neither.")
@@ -117,44 +84,17 @@ def _pair(given: argparse.Namespace, policy: Policy) -> Gate:
         raise UserError("--experiment and --arm choose in a sweep; leave them out with records.")
     named = [*given.baseline, *given.candidate]
     ids = [x.record for x in policy.limits if x.record] + [n for n in named if not _file(n)]
-    stored = {r.id: r for r in _records(given)} if ids else {}
+    stored = {r.id: r for r in every_record(given)} if ids else {}
     table = find_table(policy.table, given.config_dir)
     sides = [[_record(n, stored) for n in names] for names in (given.baseline, given.candidate)]
     return gate_pair(sides[0], sides[1], table, policy, stored)
 
 
 def _sweep(given: argparse.Namespace, policy: Policy) -> Gate:
-    records = _records(given)
-    sweep = _chosen(given)
-    arms = records if sweep is None else [r for r in records if r.id in set(sweep.arms)]
+    stored = read(given)
     table = find_table(policy.table, given.config_dir)
-    evaluations = sweep.evaluations if sweep else None
-    return gate_sweep(arms, table, policy, evaluations, {r.id: r for r in records})
-
-
-def _records(given: argparse.Namespace) -> list[Record]:
-    """Every record of the store, or of the tracking server."""
-    if given.tracking_uri:
-        store = Store(Path(given.folder))
-        return list(tracking.fetch_records(store, given.tracking_uri, given.experiment))
-    return list(existing_store(given.folder).records())
-
-
-def _chosen(given: argparse.Namespace) -> Sweep | None:
-    """The manifest asked for, or the only one there is."""
-    name = given.experiment
-    if given.tracking_uri:
-        store = Store(Path(given.folder))
-        return tracking.fetch_sweep(store, given.tracking_uri, name) if name else None
-    store = existing_store(given.folder)
-    known = store.experiments()
-    if name is None and len(known) > 1:
-        raise UserError(
-            f"{store.root} holds the sweeps of {', '.join(known)}; choose one with --experiment."
-        )
-    if name is not None and name not in known:
-        raise UserError(f"no sweep of experiment {name!r} is stored; {did_you_mean(name, known)}")
-    return store.sweep(name or known[0]) if known else None
+    every = {r.id: r for r in stored.records}
+    return gate_sweep(stored.arms, table, policy, stored.evaluations, every)
 
 
 def _file(name: str) -> bool:

@@ -4,9 +4,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trustbench.commands.parsing import add_config_dir, add_store, existing_store, parser
-from trustbench.commands.summarize import DEFAULT_TABLE, find_table, from_server, from_store
-from trustbench.errors import UserError
+from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.registered import DEFAULT_TABLE, find_table
+from trustbench.commands.stored import read
+from trustbench.commands.writing import write_file
 from trustbench.records import Record, Store, Sweep, write_atomically
 from trustbench.summary.report import document
 from trustbench.summary.results import TableResult
@@ -25,25 +26,12 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
     p.add_argument("--output", metavar="FILE", default="report.html", help="default report.html")
     given = p.parse_args(args)
-    if given.tracking_uri:
-        # a server gives records; their arrays are read where --from has them
-        store = Store(Path(given.folder).expanduser())
-        sweep, records = from_server(store, given.tracking_uri, given.experiment)
-    else:
-        store = existing_store(given.folder)
-        sweep, records = from_store(store, given.experiment)
-    if sweep is not None:
-        records = [r for r in records if r.id in set(sweep.arms)]
-    table = find_table(given.table or (sweep.table if sweep else DEFAULT_TABLE), given.config_dir)
-    evaluations = sweep.evaluations if sweep else None
-    results = summarize(records, table, evaluations)
-    experiment = sweep.experiment if sweep else None
-    text = document(results, records, evaluations, store.arrays, experiment)
-    path = Path(given.output).expanduser().absolute()
-    try:
-        write_atomically(path, text.encode())
-    except OSError as error:
-        raise UserError(f"--output {given.output} cannot be written: {error}.") from error
+    stored = read(given)
+    name = given.table or (stored.sweep.table if stored.sweep else DEFAULT_TABLE)
+    results = summarize(stored.arms, find_table(name, given.config_dir), stored.evaluations)
+    experiment = stored.sweep.experiment if stored.sweep else None
+    text = document(results, stored.arms, stored.evaluations, stored.arrays, experiment)
+    path = write_file(text.encode(), given.output)
     print(f"report: {path}", file=sys.stderr)  # noqa: T201
     return 0
 

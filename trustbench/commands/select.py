@@ -1,13 +1,12 @@
 """`trustbench select`: which measured arm serves a policy best, and how firm that choice is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-from trustbench.commands.gate import find_policy
-from trustbench.commands.parsing import add_config_dir, add_folder, existing_store, parser
-from trustbench.commands.summarize import find_table
+from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.registered import find_policy, find_table
+from trustbench.commands.stored import read
+from trustbench.commands.writing import put
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Store, Sweep, write_atomically
 from trustbench.summary.decisions import Outcome, worst
 from trustbench.summary.policy_risk import PolicyRisk, policy_risks
 from trustbench.summary.render import select as people
@@ -34,7 +33,7 @@ def main(args: Sequence[str]) -> int:
         "policy, 4 none is shown to pass.",
     )
     p.add_argument("--policy", metavar="NAME|FILE", required=True, help="trustbench list policies")
-    add_folder(p)
+    add_store(p)
     add_config_dir(p)
     p.add_argument("--experiment", metavar="NAME", help="choose among the arms of this sweep")
     p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
@@ -44,38 +43,10 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
     policy = find_policy(given.policy, given.config_dir)
     table = find_table(policy.table, given.config_dir)
-    store = existing_store(given.folder)
-    sweep = chosen_sweep(store, given.experiment)
-    records = [r for r in store.records() if sweep is None or r.id in set(sweep.arms)]
-    evaluations = sweep.evaluations if sweep else None
-    found = select(records, table, policy, evaluations)
+    stored = read(given)
+    found = select(stored.arms, table, policy, stored.evaluations)
     if not found:
         raise UserError("there is no record to choose from; run an experiment first.")
-    risks = policy_risks(summarize(records, table, evaluations), policy)
+    risks = policy_risks(summarize(stored.arms, table, stored.evaluations), policy)
     put(FORMATS[given.format](found, risks), given.output)
     return EXIT[worst(s.outcome for s in found)]
-
-
-def chosen_sweep(store: Store, experiment: str | None) -> Sweep | None:
-    """The manifest asked for, or the only one there is; None where there is none at all."""
-    known = store.experiments()
-    if experiment is None and len(known) > 1:
-        raise UserError(
-            f"{store.root} holds the sweeps of {', '.join(known)}; choose one with --experiment."
-        )
-    if experiment is not None and experiment not in known:
-        raise UserError(
-            f"no sweep of experiment {experiment!r} is stored; {did_you_mean(experiment, known)}"
-        )
-    return store.sweep(experiment or known[0]) if known else None
-
-
-def put(content: str, output: str | None) -> None:
-    """Prints a text, or writes it to a file; UserError when that cannot be written."""
-    if output is None:
-        print(content, end="")  # noqa: T201
-        return
-    try:
-        write_atomically(Path(output).expanduser().absolute(), content.encode())
-    except OSError as error:
-        raise UserError(f"--output {output} cannot be written: {error}.") from error

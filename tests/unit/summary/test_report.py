@@ -12,6 +12,7 @@ from tests.unit.summary.report_data import arrays, by_id, page, parse, whole
 from tests.unit.summary.test_beyond_pairs import EFFECTS, cube
 from trustbench import cli
 from trustbench.commands import report as command
+from trustbench.commands.registered import find_table
 from trustbench.compose import compose
 from trustbench.errors import UserError
 from trustbench.records import Store, Sweep
@@ -408,7 +409,7 @@ def test_the_command_says_what_is_wrong(store, tmp_path, capsys):
 
 def test_a_sweep_keeps_its_report_and_shares_it_unless_it_is_large(store, monkeypatch):
     where, records, sweep = store
-    results = summarize(records, command.find_table("cresswell", None), sweep.evaluations)
+    results = summarize(records, find_table("cresswell", None), sweep.evaluations)
     path = command.write_report(results, records, where, sweep)
     assert path == where.table_file("smoke", "html")
     assert path.read_text().startswith("<!doctype html>")

@@ -1,0 +1,50 @@
+"""Tables and policies by the name or the file that a command is given."""
+
+from pathlib import Path
+
+from trustbench.compose import conf_dirs
+from trustbench.errors import ConfigError, UserError, did_you_mean
+from trustbench.plugins import discover
+from trustbench.summary.policy import Policy, load_policy
+from trustbench.summary.registry import Table, load_table
+
+DEFAULT_TABLE = "cresswell"
+
+
+def find_table(name: str, config_dir: str | None) -> Table:
+    """The registered table of a name or a file; UserError when there is none."""
+    return load_table(_file("table", name, config_dir))
+
+
+def find_policy(name: str, config_dir: str | None) -> Policy:
+    """The policy of a name or a file; UserError when there is none, or it names what is not."""
+    path = _file("policy", name, config_dir)
+    policy = load_policy(path)
+    _check_names(policy, str(path), config_dir)
+    return policy
+
+
+def _file(kind: str, name: str, config_dir: str | None) -> Path:
+    if Path(name).suffix in (".yaml", ".yml"):
+        return Path(name).expanduser()
+    known = discover(kind, conf_dirs(config_dir))
+    if name not in known:
+        raise UserError(f"unknown {kind} {name!r}; {did_you_mean(name, known)}")
+    return known[name]
+
+
+def _check_names(policy: Policy, origin: str, config_dir: str | None) -> None:
+    """Raises ConfigError for evaluators and interventions that do not exist."""
+    dirs = conf_dirs(config_dir)
+    evaluators, methods = discover("evaluator", dirs), discover("intervention", dirs)
+    problems = []
+    for i, limit in enumerate(policy.limits):
+        evaluator, slash, _ = limit.metric.partition("/")
+        if slash and evaluator not in evaluators:
+            hint = did_you_mean(evaluator, evaluators)
+            problems.append(f"limits.{i}.metric is {limit.metric!r}, of no evaluator; {hint}")
+        if limit.reference is not None and limit.reference not in methods:
+            hint = did_you_mean(limit.reference, methods)
+            problems.append(f"limits.{i}.reference is {limit.reference!r}; {hint}")
+    if problems:
+        raise ConfigError([f"policy {origin}: {p}" for p in problems])
