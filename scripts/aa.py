@@ -55,8 +55,15 @@ CAPS = {
     "min_cell": 5, "max_groups": 4, "iterations": 25, "trees": 20, "lime_points": 10,
     "lime_samples": [50, 100], "rows": 200,
 }  # fmt: skip
-# Where points are split into groups, 24 leave a minority with too few of them.
-GROUPED = {"autoattack": 80, "group_robustness": 80, "margin": 80, "robustness": 80}
+# Points that are split into groups: 24 leave a minority with too few of them. KernelSHAP refuses
+# fewer coalitions than digits' 64 pixels ask for.
+ENOUGH = {
+    "autoattack": {"points": 80},
+    "group_robustness": {"points": 80},
+    "margin": {"points": 80},
+    "robustness": {"points": 80},
+    "kernel_shap": {"samples": 256},
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def small_arm(setting: str, regime: str) -> Arm:
 def smaller(kind: str, name: str, path: Path) -> list[str]:
     """Overrides that bring the fields of a plugin down to CAPS."""
     params = yaml.safe_load(path.read_text()).get(name) or {}
-    caps = {**CAPS, "points": GROUPED.get(name, CAPS["points"])}
+    caps = {**CAPS, **ENOUGH.get(name, {})}
     return [
         f"{kind}.{name}.{k}={caps[k]}"
         for k, v in params.items()
