@@ -113,6 +113,7 @@ class Arm:
     data_dir: Path = Path("data")
     tracking_uri: str | None = None
     experiment: str = "default"
+    sweep_run: str | None = None  # the tracking run of the sweep that it belongs to
 
     @property
     def salt(self) -> int:
@@ -145,5 +146,6 @@ RUNTIME = frozenset(
         "data_dir",
         "tracking_uri",
         "experiment",
+        "sweep_run",
     }
 )

@@ -101,7 +101,7 @@ def prepare_torch(arm: Arm) -> None:
 def _track(arm: Arm, store: Store, record: Record) -> str | None:
     """None, or why the tracking server does not have the record yet."""
     try:
-        tracking.log_record(store, arm.tracking_uri, arm.experiment, record)
+        tracking.log_record(store, arm.tracking_uri, arm.experiment, record, parent=arm.sweep_run)
     except tracking.TrackingError as e:
         return f"{e} The record is kept; `trustbench sync` uploads it later."
     return None

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-PARENT = "TRUSTBENCH_PARENT_RUN"
-"""The environment variable in which the jobs of a sweep find its run."""
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
@@ -82,13 +80,12 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
 def log_record(
     store: Store, uri: str | None, experiment: str, record: Record, parent: str | None = None
 ) -> str:
-    """Uploads a finished record as a new run; its run id.
+    """Uploads a finished record as a new run, below the run `parent`; its run id.
 
     Raises:
         TrackingError: the server cannot be reached or refuses.
     """
     address = resolve(store, uri)
-    parent = parent or os.environ.get(PARENT)
     with _errors(address):
         client = _client(address)
         where = _experiment(client, store, address, experiment)

@@ -281,7 +281,7 @@ def test_a_finished_record_survives_a_bug_in_what_comes_after(arm, monkeypatch, 
 
 def test_failed_and_unsupported_arms_reach_the_tracking_server(arm, monkeypatch, capsys):
     logged = []
-    monkeypatch.setattr(tracking, "log_record", lambda *a: logged.append(a[-1].status))
+    monkeypatch.setattr(tracking, "log_record", lambda *a, **k: logged.append(a[-1].status))
     job.run(replace(arm, evaluators=(Chosen("crash", Crash()),)), ignore)
     job.run(replace(arm, interventions=(DP, Chosen("coupled", Coupled()))), ignore)
     capsys.readouterr()

@@ -73,11 +73,6 @@ def store(tmp_path_factory):
     return store
 
 
-@pytest.fixture(autouse=True)
-def _no_parent(monkeypatch):
-    monkeypatch.delenv(tracking.PARENT, raising=False)
-
-
 def _run(store, run_id):
     return tracking._client(tracking.resolve(store, None)).get_run(run_id)
 
@@ -93,12 +88,11 @@ def test_the_parent_makes_database_experiment_and_one_run_per_experiment(store):
     assert client.get_experiment_by_name("exp").artifact_location.startswith(store.root.as_uri())
 
 
-def test_a_record_becomes_one_finished_run(store, monkeypatch):
+def test_a_record_becomes_one_finished_run(store):
     record = make_record("b" * 16)
     store.write(record, {"logits": np.zeros(3)})
     parent = tracking.prepare(store, None, "exp")
-    monkeypatch.setenv(tracking.PARENT, parent)
-    run = _run(store, tracking.log_record(store, None, "exp", record))
+    run = _run(store, tracking.log_record(store, None, "exp", record, parent))
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "dpsgd epsilon=3.0"
     assert run.data.params["intervention.dpsgd.epsilon"] == "3.0"

@@ -28,10 +28,7 @@ STYLES = {"ok": "green", "unsupported": "yellow"}
 
 def main(args: Sequence[str]) -> int:
     """0 when every arm is measured or has a reason not to be; 1 or 2 when one failed."""
-    try:
-        done = hydra_run(args, begin, work)
-    finally:
-        os.environ.pop(tracking.PARENT, None)
+    done = hydra_run(args, begin, work)
     if done is None:
         return 0
     asked, outcomes = done
@@ -42,8 +39,11 @@ def main(args: Sequence[str]) -> int:
     return exit_code(outcomes)
 
 
-def begin(asked: Asked) -> None:
-    """Checks what all arms share, and makes what workers must not race to make."""
+def begin(asked: Asked) -> str | None:
+    """Checks what all arms share, and makes what workers must not race to make.
+
+    Returns the sweep's run on the tracking server; None for one arm, or without a server.
+    """
     load_table(asked.table)
     arm = asked.first
     try:
@@ -53,14 +53,12 @@ def begin(asked: Asked) -> None:
     if not os.access(arm.output_dir, os.W_OK):
         raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
     try:
-        parent = tracking.prepare(
+        return tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
         )
     except tracking.TrackingError as error:
         _warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
-        return
-    if parent:
-        os.environ[tracking.PARENT] = parent
+        return None
 
 
 def work(arm: Arm) -> Outcome:

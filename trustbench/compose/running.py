@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 
 def hydra_run(
-    args: Sequence[str], begin: Callable[[Asked], None], work: Callable[[Arm], R]
+    args: Sequence[str], begin: Callable[[Asked], str | None], work: Callable[[Arm], R]
 ) -> tuple[Asked, list[R]] | None:
     """What was asked and what each arm returned; None when Hydra only printed something.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -41,25 +41,27 @@ class Asked:
 class Task(Generic[R]):
     """Two functions that Hydra knows as one.
 
-    `begin` runs once in the parent process before any job; `work` runs an arm, in whatever
-    process the launcher chose. Launchers pickle the task, so both are module-level functions.
+    `begin` runs once in the parent process before any job and returns the tracking run of the
+    sweep, if there is one; `work` runs an arm, in whatever process the launcher chose. Launchers
+    pickle the task, so both are module-level functions.
     """
 
-    def __init__(self, begin: Callable[[Asked], None], work: Callable[[Arm], R]) -> None:
+    def __init__(self, begin: Callable[[Asked], str | None], work: Callable[[Arm], R]) -> None:
         self.begin, self.work = begin, work
         self.asked: Asked | None = None
+        self.sweep_run: str | None = None
         self.results: list[R] = []
         self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker process needs the functions only."""
+        """A worker process needs the functions and the sweep's run only."""
         return {**self.__dict__, "asked": None, "results": []}
 
     def __call__(self, config: DictConfig) -> R | None:
         """One job. Hydra prints its own report of what a job raises, so a single run keeps it."""
         hydra = HydraConfig.get()
         if hydra.mode == RunMode.MULTIRUN:
-            return self.work(arm_of(config, hydra))
+            return self.work(replace(arm_of(config, hydra), sweep_run=self.sweep_run))
         try:
             arm = arm_of(config, hydra)
             if arm.protocol.pools > 1:
@@ -111,7 +113,7 @@ class Task(Generic[R]):
     ) -> None:
         experiment = next(iter(arms.values())).experiment
         self.asked = Asked(arms, experiment, _table(config, hydra), sweep)
-        self.begin(self.asked)
+        self.sweep_run = self.begin(self.asked)
 
     @staticmethod
     def _options(master: Any) -> Callable[[str], list[str]]:
