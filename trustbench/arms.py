@@ -4,7 +4,7 @@ Every field is classed: `IDENTITY` fields change the arm's numbers and are hashe
 `RUNTIME` fields only say where and how fast it runs. A test fails on an unclassed field.
 """
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -26,6 +26,9 @@ class Chosen(Generic[P]):
     def spec(self) -> PluginSpec:
         """The plugin as records store it: effective hyper-parameters and version."""
         params: dict[str, Any] = asdict(self.plugin)
+        for field_ in fields(self.plugin):
+            if field_.name in self.plugin.later and params[field_.name] == field_.default:
+                del params[field_.name]
         aspect = getattr(self.plugin, "aspect", None)
         return PluginSpec(
             name=self.name,

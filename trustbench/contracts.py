@@ -189,6 +189,9 @@ class Plugin:
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
+    # Fields that came after the first records of this plugin, and whose default means what was
+    # before. At its default such a field is left out of records and ids, which then stay found.
+    later: ClassVar[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True)

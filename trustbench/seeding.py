@@ -6,10 +6,11 @@ same purpose: common random numbers, which is what makes the contrasts paired.
 """
 
 import hashlib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -34,6 +35,10 @@ PURPOSES = (
 
 # What another draw of the same arm draws anew: all that training draws, and not the data.
 SALTED = ("initialisation", "batches", "dp_noise", "attacks")
+
+
+NoiseSource = Literal["seeded", "system"]
+"""Where privacy noise comes from: a named stream, or the operating system's entropy."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,40 @@ class Streams:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.entropy(purpose, *indices))
             yield
+
+
+def system_uniforms(count: int) -> "np.ndarray[Any, Any]":
+    """`count` numbers in (0, 1) with 52 random bits each, from the operating system: no seed."""
+    return uniforms(secrets.token_bytes(8 * count))
+
+
+def system_normals(count: int) -> "np.ndarray[Any, Any]":
+    """`count` standard normal numbers from the operating system's entropy."""
+    return normals(system_uniforms(2 * count))
+
+
+def uniforms(noise: bytes) -> "np.ndarray[Any, Any]":
+    r"""Numbers in (0, 1), one for every eight random bytes.
+
+    >>> uniforms(bytes(8)) > 0, uniforms(b"\xff" * 8) < 1
+    (array([ True]), array([ True]))
+    """
+    return ((np.frombuffer(noise, dtype=np.uint64) >> np.uint64(12)) + 0.5) * 2.0**-52
+
+
+def normals(u: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """Standard normal numbers, one for every two of `u` in (0, 1) (Box and Muller 1958)."""
+    first, second = np.split(u, 2)
+    return np.asarray(np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second))
+
+
+def weaker(given: object, own: NoiseSource) -> NoiseSource:
+    """The fact `dp_noise` of an arm of which `given` is the fact so far, and `own` one method's.
+
+    Whoever knows the seed can take the seeded part away again, so one seeded method makes it
+    `seeded`.
+
+    >>> weaker(None, "system"), weaker("seeded", "system"), weaker("system", "seeded")
+    ('system', 'seeded', 'seeded')
+    """
+    return "seeded" if "seeded" in (given, own) else "system"

@@ -7,7 +7,7 @@ it from anywhere in that ball to anywhere else, by at most 2 `bound`, whatever t
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, shake_256
 from typing import Literal
 
 import numpy as np
@@ -15,6 +15,7 @@ from scipy.special import log_ndtr, ndtr
 from scipy.stats import laplace, norm
 
 from trustbench.contracts import Array
+from trustbench.seeding import normals, uniforms
 
 MechanismName = Literal["gaussian", "laplace"]
 
@@ -81,20 +82,32 @@ class Mechanism:
                 return Spent(root + linear, self.delta, "advanced")
         return Spent(total, 0.0, "basic")
 
-    def noise(self, rows: Array, seed: int) -> Array:
+    def noise(self, rows: Array, seed: int | bytes) -> Array:
         """Noise [R, n, d] for the rows [R, n, d] asked about, standing in for a memory.
 
         Equal questions get equal noise, in whatever company they are asked, so that asking
-        again averages nothing out.
+        again averages nothing out. Bytes are a secret key: without it, the noise of one question
+        tells nothing of that of another.
         """
         out = np.empty(rows.shape)
         for r, of_replicate in enumerate(rows):
             for i, row in enumerate(of_replicate):
+                if isinstance(seed, bytes):
+                    out[r, i] = self._keyed(seed, r, row)
+                    continue
                 digest = blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest()
                 rng = np.random.default_rng((seed, r, int.from_bytes(digest, "big")))
                 draw = rng.standard_normal if self.name == "gaussian" else _laplace(rng)
                 out[r, i] = draw(len(row))
         return self.scale * out
+
+    def _keyed(self, key: bytes, replicate: int, row: Array) -> Array:
+        """Unscaled noise [d] for a question, from an extendable hash of key and question."""
+        question = key + replicate.to_bytes(4, "big") + np.ascontiguousarray(row).tobytes()
+        u = uniforms(shake_256(question).digest(16 * len(row)))
+        if self.name == "gaussian":
+            return normals(u)
+        return np.asarray(laplace.ppf(u[: len(row)]))
 
 
 def _laplace(rng: np.random.Generator) -> Callable[[int], Array]:

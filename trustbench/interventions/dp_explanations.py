@@ -1,5 +1,6 @@
 """Noise on released explanations, so that each keeps a differential-privacy guarantee."""
 
+import secrets
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
@@ -12,6 +13,7 @@ from trustbench.errors import ConfigError
 from trustbench.explanations.lime_surrogate import flatten
 from trustbench.explanations.private_release import Mechanism, MechanismName
 from trustbench.explanations.released import clipped
+from trustbench.seeding import NoiseSource, weaker
 
 # Index of the `explanations` stream; see lime_surrogate.Stream.
 NOISE_STREAM = 25
@@ -30,6 +32,10 @@ class PrivateExplanations(Intervention):
     Intervals become those of the noise, which contain the clipped attribution with probability
     `level` and tell nothing about the data; the wrapped method's own would leak.
 
+    `noise`: `seeded` derives an answer's noise from the run's seed (for research: the guarantee
+    holds against nobody who knows it); `system` from a key that the operating system draws for
+    this deployment and that is never stored.
+
     Reference: Patel et al. 2022, arXiv 2006.09129 (private explanations, budget over queries);
     Balle and Wang 2018, arXiv 1805.06530 (the Gaussian mechanism).
     """
@@ -40,11 +46,13 @@ class PrivateExplanations(Intervention):
     bound: Annotated[float, Field(gt=0)] = 1.0
     queries: Annotated[int, Field(ge=1)] = 100
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     deploys: ClassVar = "release"
     reference: ClassVar[str] = "Patel et al. 2022, arXiv 2006.09129"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def deploy(self, system: System) -> System:
         """The system with private attributions; ConfigError where none are released."""
@@ -56,9 +64,13 @@ class PrivateExplanations(Intervention):
         released = system.explainer
         noisy = Mechanism(self.mechanism, self.epsilon, self.delta, self.bound)
 
+        key = secrets.token_bytes(32) if self.noise == "system" else None
+
         def explain(X: Tensor, repeat: int) -> Tensor:
             attributions = clipped(released(X, repeat), self.bound, noisy.order)
-            seed = system.streams.entropy("explanations", NOISE_STREAM, repeat)
+            seed: int | bytes = system.streams.entropy("explanations", NOISE_STREAM, repeat)
+            if key is not None:
+                seed = key + repeat.to_bytes(4, "big")
             noise = noisy.noise(_rows(system, X), seed)
             return attributions + system.tensor(noise).to(attributions.dtype)
 
@@ -77,6 +89,7 @@ class PrivateExplanations(Intervention):
             "explanation_epsilon": spent.epsilon,
             "explanation_delta": spent.delta,
             "explanation_composition": spent.composition,
+            "dp_noise": weaker(system.facts.get("dp_noise"), self.noise),
         }
         return replace(system, explainer=explain, intervals=around, facts=facts)
 

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import GradientRule, Intervention, Problem, Schedule
+from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
     calibrated,
@@ -23,6 +24,10 @@ class DPSGD(Intervention):
     method's own (null: those of the training config): DP-SGD with a baseline's schedule is a
     straw man, as clipped gradients are far smaller.
 
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
     Reference: Abadi et al. 2016, arXiv 1607.00133, Algorithm 1; Poisson sampling as accounted.
     """
 
@@ -34,10 +39,12 @@ class DPSGD(Intervention):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None; an impossible budget is the user's to mend and raises ConfigError."""
@@ -48,4 +55,4 @@ class DPSGD(Intervention):
         """The rule, with its noise calibrated to the steps that will be run."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
-        return ClipAndNoise(run, self.max_grad_norm, sigma, delta)
+        return ClipAndNoise(run, self.max_grad_norm, sigma, delta, self.noise)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
     calibrated,
@@ -26,6 +27,10 @@ class DPSGDGlobal(Intervention):
     `dpsgd`. Gradients shrink by C/Z, so the learning rate has to grow by about Z/C. Z is fixed:
     choose it above nearly all norms, but without looking at the members' gradients.
 
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
     Reference: Bu et al. 2021, arXiv 2106.07830 (global clipping); Esipova et al. 2023, arXiv
     2206.07737 (DPSGD-Global).
     """
@@ -39,10 +44,12 @@ class DPSGDGlobal(Intervention):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Bu et al. 2021, arXiv 2106.07830; Esipova et al. 2023, 2206.07737"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None; an impossible budget is the user's to mend and raises ConfigError."""
@@ -53,7 +60,7 @@ class DPSGDGlobal(Intervention):
         """The rule, with its noise calibrated to the steps that will be run."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
-        return ScaleOrDiscard(run, self.max_grad_norm, sigma, delta, z=self.z)
+        return ScaleOrDiscard(run, self.max_grad_norm, sigma, delta, self.noise, z=self.z)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import Tensor
 from trustbench.aspects import Aspect
 from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
 from trustbench.errors import ConfigError
+from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
     calibrated,
@@ -36,6 +37,10 @@ class DPSGDGlobalAdapt(Intervention):
     ScaleAndClip. Of the published code two things are not copied: it divides by the true batch
     size, and it accounts counts and gradients of one batch as if they were of two.
 
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
     Reference: Esipova et al. 2023, arXiv 2206.07737, Algorithm 1.
     """
 
@@ -51,10 +56,12 @@ class DPSGDGlobalAdapt(Intervention):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Esipova et al. 2023, arXiv 2206.07737"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None; an impossible budget is the user's to mend and raises ConfigError."""
@@ -72,6 +79,7 @@ class DPSGDGlobalAdapt(Intervention):
             self.max_grad_norm,
             sigma,
             delta,
+            self.noise,
             z0=max(self.z0, self.max_grad_norm),
             eta_z=self.eta_z,
             tau=self.tau,
@@ -136,18 +144,20 @@ class ScaleAndClip(ClipAndNoise):
         if len(count) != len(generators):
             raise ValueError(f"norms of {len(count)} replicates, noise for {len(generators)}")
         like = next(iter(total.values()))
-        noise = self._count_noise(generators).to(like)
+        noise = self._count_noise(generators, like)
         Z = self.state.get("Z", torch.full_like(noise, self.z0))
         share = (count + self.sigma_bits * noise) / self.expected_batch
         self.state["Z"] = (Z * (share - self.eta_z).exp()).clamp(min=self.bound)
         return super().update(total, generators)
 
-    def _count_noise(self, generators: Sequence[torch.Generator]) -> Tensor:
-        """One standard normal per replicate, [R], from streams of their own.
+    def _count_noise(self, generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
+        """One standard normal per replicate, [R], from streams of their own, or the system.
 
         They are seeded by the given ones, which are left to the parameters: replicate r adds the
         same noise to them as under `dpsgd`.
         """
+        if self.source == "system":
+            return self.normals(generators, 1, like)[:, 0]
         seeds = [g.initial_seed() for g in generators]
         if self._seeds != seeds:  # a new epoch
             self._seeds = seeds
@@ -155,7 +165,8 @@ class ScaleAndClip(ClipAndNoise):
                 torch.Generator(g.device).manual_seed(seed ^ COUNT_STREAM)
                 for seed, g in zip(seeds, generators, strict=True)
             ]
-        return torch.cat([torch.randn(1, generator=g, device=g.device) for g in self._streams])
+        drawn = [torch.randn(1, generator=g, device=g.device) for g in self._streams]
+        return torch.cat(drawn).to(like)
 
     def facts(self) -> Mapping[str, Fact]:
         """Those of DP-SGD for both releases, and the threshold at the end (mean of replicates)."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
     calibrated,
@@ -26,6 +27,10 @@ class NoiseOnly(Intervention):
     sigma x max_grad_norm and from the same stream. Without clipping one example may move the sum
     by any amount, so the method itself has no epsilon.
 
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
     Reference: Tran et al. 2021, arXiv 2106.02782 (both parts of DP-SGD's unfairness);
     Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
     """
@@ -38,10 +43,12 @@ class NoiseOnly(Intervention):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
     epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None; an impossible budget is the user's to mend and raises ConfigError."""
@@ -52,7 +59,7 @@ class NoiseOnly(Intervention):
         """Sum unclipped gradients and add the noise of DP-SGD."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
-        return Noise(run, self.max_grad_norm, sigma, delta)
+        return Noise(run, self.max_grad_norm, sigma, delta, self.noise)
 
 
 class Noise(ClipAndNoise):
@@ -69,5 +76,5 @@ class Noise(ClipAndNoise):
             "noise_multiplier": self.sigma,
             "noise_std": self.sigma * self.bound,
             **self.sampling_facts(),
-            "dp_noise": "seeded",
+            "dp_noise": self.source,
         }

@@ -1,9 +1,11 @@
 """Prediction sets of which the threshold is differentially private."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -12,6 +14,7 @@ from trustbench.aspects import Aspect
 from trustbench.conformal import CalibrationScores, ReleasedScores
 from trustbench.conformal.private import level, threshold
 from trustbench.contracts import Fact, System
+from trustbench.seeding import NoiseSource, weaker
 
 # Second index of the `dp_noise` streams; training draws at its epochs, from 0 on.
 STREAM = -1
@@ -31,15 +34,20 @@ class PrivateSets(ReleasedScores):
     basic composition. It says nothing of the rows that the model was trained on: that is
     DP-SGD's `epsilon`.
 
+    `noise`: `seeded` draws thresholds from a named stream (for research: the guarantee holds
+    against nobody who knows the seed); `system` from the operating system's entropy.
+
     Reference: Angelopoulos et al. 2022, "Private prediction sets", arXiv 2102.06202.
     """
 
     epsilon: Annotated[float, Field(gt=0)] = 8.0
     gamma: Annotated[float, Field(gt=0, lt=1)] = 0.05
     bins: Annotated[int, Field(ge=2)] = 1000
+    noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     dose: ClassVar[tuple[str, ...]] = ("epsilon", "alpha", "rows")
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
     reference: ClassVar[str] = "Angelopoulos et al. 2022, arXiv 2102.06202"
 
     def deploy(self, system: System) -> System:
@@ -49,6 +57,7 @@ class PrivateSets(ReleasedScores):
             "quantile_epsilon": self.epsilon * len(self.scores),
             "quantile_mechanism": "exponential",
             "quantile_neighbours": "one calibration row replaced",
+            "dp_noise": weaker(released.facts.get("dp_noise"), self.noise),
         }
         return replace(released, facts={**released.facts, **spent})
 
@@ -59,6 +68,8 @@ class PrivateSets(ReleasedScores):
         found = []
         for r, true in enumerate(own.true.cpu().numpy()):
             rng = system.streams.numpy("dp_noise", r, STREAM, self.scores.index(score))
+            if self.noise == "system":
+                rng = np.random.default_rng(secrets.randbits(256))  # one draw, then forgotten
             found.append(threshold(true, self.alpha, self.epsilon, self.gamma, self.bins, rng))
         aim = level(own.y.shape[1], self.alpha, self.epsilon, self.gamma, self.bins)
         value = torch.as_tensor(found, dtype=own.labels.dtype, device=own.labels.device)

@@ -13,6 +13,7 @@ from trustbench.records import MeasurementRecord, Record, Scalar
 from trustbench.summary.effects import Effect, paired_effect
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.noise import FACT
 from trustbench.summary.policy import TARGETS
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate
@@ -80,7 +81,7 @@ class Card:
     @property
     def seeded(self) -> bool:
         """Whether privacy noise came from a seeded stream, which whoever knows it can repeat."""
-        return self.declared.get("dp_noise") == "seeded"
+        return self.declared.get(FACT) == "seeded"
 
 
 def card(

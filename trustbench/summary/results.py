@@ -166,6 +166,8 @@ class TableResult:
     family: int
     """How many registered cells Holm's correction covers."""
     notes: tuple[str, ...] = field(default=())
+    noise: tuple[str, ...] = ()
+    """Those of the notes that say where privacy noise came from."""
     factorials: tuple[FactorialResult, ...] = ()
     mitigations: tuple[MitigationResult, ...] = ()
 

@@ -12,6 +12,7 @@ from trustbench.summary.factorial import factorials
 from trustbench.summary.grouping import ArmRecords, Group, group_records, show
 from trustbench.summary.mitigations import mitigations
 from trustbench.summary.multiplicity import holm
+from trustbench.summary.noise import FACT, noise_notes
 from trustbench.summary.registry import Cell, Measure, Table
 from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
 
@@ -47,6 +48,8 @@ class _Summary:
         utility = [_judged_alone(self._utility(source)) for source in Aspect]
         reseed = self._reseed()
         records = [r for a in self.group.arms for r in a.records.values()]
+        drawn = [(a.label, r.facts.get(FACT)) for a in self.group.arms for r in a.records.values()]
+        noise = tuple(noise_notes(drawn))
         return TableResult(
             table=self.table.name,
             dataset=self.group.dataset.name,
@@ -61,7 +64,8 @@ class _Summary:
             arms=tuple(self._arm_rows({c.estimate.arm for c in (*cells, *utility)})),
             exploratory=tuple(self.of.grid.values()),
             family=family,
-            notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells)])),
+            notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells), *noise])),
+            noise=noise,
             factorials=factorials(self.of),
             mitigations=mitigations(self.of),
         )

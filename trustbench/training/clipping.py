@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trustbench.contracts import Fact, Schedule
 from trustbench.errors import ConfigError
+from trustbench.seeding import NoiseSource, system_normals
 from trustbench.training import accounting
 from trustbench.training.sampling import sample_rate, steps_per_epoch
 
@@ -91,6 +92,7 @@ class ClipAndNoise:
     bound: float
     sigma: float
     delta: float
+    source: NoiseSource = "seeded"
     state: dict[str, Tensor] = field(default_factory=dict)
     schedule: Schedule = field(init=False)
 
@@ -128,15 +130,22 @@ class ClipAndNoise:
             return {n: t / self.expected_batch for n, t in total.items()}
         names = sorted(total)
         sizes = [total[n][0].numel() for n in names]
-        some = total[names[0]]
-        noise = torch.empty(len(generators), sum(sizes), dtype=some.dtype, device=some.device)
-        for row, generator in zip(noise, generators, strict=True):
-            row.normal_(generator=generator)
+        noise = self.normals(generators, sum(sizes), total[names[0]])
         scale = self.sigma * self.bound
         return {
             n: torch.add(total[n], part.view_as(total[n]), alpha=scale).div_(self.expected_batch)
             for n, part in zip(names, noise.split(sizes, dim=1), strict=True)
         }
+
+    def normals(self, generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
+        """`count` standard normal numbers per replicate, [R, count]; the system needs no seeds."""
+        shape = len(generators), count
+        if self.source == "system":
+            return torch.from_numpy(system_normals(shape[0] * count)).view(shape).to(like)
+        noise = torch.empty(shape, dtype=like.dtype, device=like.device)
+        for row, generator in zip(noise, generators, strict=True):
+            row.normal_(generator=generator)
+        return noise
 
     def facts(self) -> Mapping[str, Fact]:
         """Epsilon of all planned steps, by the accountant named; RDP beside it."""
@@ -150,7 +159,7 @@ class ClipAndNoise:
             "noise_multiplier": self.sigma,
             "max_grad_norm": self.bound,
             **self.sampling_facts(),
-            "dp_noise": "seeded",
+            "dp_noise": self.source,
         }
 
     def sampling_facts(self) -> dict[str, Fact]:

@@ -157,7 +157,9 @@ def test_seeded_noise_must_not_be_released():
     assert "must not be released" in text
     system = records()
     system[1] = system[1].model_copy(update={"facts": {**DP_FACTS, "dp_noise": "system"}})
+    assert "for research only" in text
     assert "must not be released" not in section(page(system), "Guarantees")
+    assert "operating system's entropy" in section(page(system), "Guarantees")
     assert "None is claimed." in section(markdown(made(system, index=0), CRESSWELL), "Guarantees")
 
 

@@ -331,7 +331,8 @@ def test_provenance_names_data_noise_and_every_record(built, tree):
         for r in whole()
     ]
     text, _ = page(seeded)
-    assert "noise from a seeded stream can be drawn again" in text
+    assert "drawn from a seeded stream (dp_noise: seeded)" in text
+    assert "for research only" in text
     assert "no arm declares any" in built[0]
     shown = tree.text()
     for each in whole():

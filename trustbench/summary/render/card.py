@@ -7,6 +7,7 @@ from trustbench.records import ProblemSpec
 from trustbench.summary.card import Card, Column, Figure
 from trustbench.summary.effects import Effect
 from trustbench.summary.grouping import show
+from trustbench.summary.noise import FACT, SEEDED, SYSTEM
 from trustbench.summary.policy import TARGETS
 from trustbench.summary.registry import Table
 from trustbench.summary.render import wording as w
@@ -195,11 +196,9 @@ def _guarantees(card: Card) -> Iterator[str]:
     for key, value in declared.items():
         yield f"- {safe(key)}: {cell(show(value))} (record `{card.record.id}`)"
     if card.seeded:
-        yield (
-            "\n**These models must not be released as private.** Their noise comes from a seeded "
-            "stream (`dp_noise: seeded`): whoever knows the seed can take it away again, and no "
-            "privacy guarantee holds."
-        )
+        yield f"\n**These models must not be released as private.** Their noise was {SEEDED}."
+    elif FACT in card.declared:
+        yield f"\nTheir noise was {SYSTEM}."
 
 
 def _limits(card: Card) -> Iterator[str]:

@@ -101,8 +101,9 @@ def _cell(cell: CellResult) -> list[str]:
 
 
 def _notes(result: TableResult) -> str:
-    """Cells that measure something else than their column, and why cells have no number."""
+    """What cells measure where it is not their column's, why others have no number, DP noise."""
     own = [f"{c.name}: {metric}" for c in result.cells if (metric := w.own_metric(result, c))]
     absent = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
     unreliable = [f"{c.name} is unreliable: {c.unreliable}" for c in result.cells if c.unreliable]
-    return "".join(f" {escape(n)}." for n in [*own, *unreliable, *absent])
+    said = [*own, *unreliable, *absent, *(n.rstrip(".") for n in result.noise)]
+    return "".join(f" {escape(n)}." for n in said)

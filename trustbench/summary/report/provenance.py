@@ -5,6 +5,7 @@ from typing import Any
 
 from trustbench.records import Record, Scalar
 from trustbench.summary.grouping import ArmRecords, label_of, show
+from trustbench.summary.noise import FACT, MEANING
 from trustbench.summary.render.wording import facts_text
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.commands import arm_command
@@ -38,16 +39,10 @@ def _software(records: Sequence[Record]) -> Iterator[tuple[str, Child]]:
 
 def _noise(records: Sequence[Record]) -> Iterator[tuple[str, Child]]:
     """Whether private methods drew their noise from a seeded stream."""
-    drawn = {str(r.facts["dp_noise"]) for r in records if "dp_noise" in r.facts}
-    if "seeded" in drawn:
-        warning = (
-            "noise from a seeded stream can be drawn again by whoever knows the seed; it is for "
-            "research, not for release"
-        )
-        yield "dp_noise", f"{', '.join(sorted(drawn))}: {warning}"
-    elif drawn:
-        yield "dp_noise", ", ".join(sorted(drawn))
-    else:
+    drawn = {str(r.facts[FACT]) for r in records if FACT in r.facts}
+    for source in sorted(drawn):
+        yield "dp_noise", f"{source}: {MEANING[source]}" if source in MEANING else source
+    if not drawn:
         yield "dp_noise", "no arm declares any"
 
 
