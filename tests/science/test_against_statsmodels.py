@@ -12,7 +12,15 @@ from scipy import stats
 from scipy.integrate import quad
 
 from trustbench.summary import effects
-from trustbench.summary.effects import Kind, judge, paired_effect, required_n, tost_p
+from trustbench.summary.effects import (
+    Aim,
+    Kind,
+    judge,
+    paired_effect,
+    required_n,
+    smallest_n,
+    tost_p,
+)
 from trustbench.summary.multiplicity import benjamini_hochberg, holm
 
 
@@ -147,15 +155,15 @@ def check_power(needed):
 def test_required_n_has_its_power():
     check_power(required_n)
     with pytest.raises(AssertionError, match="power at"):  # planted: alpha/2 for each test
-        check_power(lambda sd, delta: effects._smallest_n(sd, delta, 0.025, 0.1))
+        check_power(lambda sd, delta: smallest_n(sd, Aim(delta, 0.025, 0.9)))
     with pytest.raises(AssertionError, match="power at"):  # planted: beta for beta/2
-        check_power(lambda sd, delta: effects._smallest_n(sd, delta, 0.05, 0.2))
+        check_power(lambda sd, delta: smallest_n(sd, Aim(delta, 0.05, 0.8)))
 
 
 def test_one_sided_n_against_statsmodels():
     power = pytest.importorskip("statsmodels.stats.power", reason="pip install statsmodels")
     for dz in (0.3, 0.5, 0.8, 1.2, 2.0):
-        ours = effects._smallest_n(1.0, dz, 0.025, 0.2)
+        ours = smallest_n(1.0, Aim(dz, 0.025, 0.8))
         exact = power.tt_solve_power(effect_size=dz, alpha=0.05, power=0.8)
         assert abs(ours - exact) <= 1.5, f"{dz}: {ours}, statsmodels {exact:.1f}"
 

@@ -16,13 +16,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 
-import numpy as np
-from numpy.typing import NDArray
-from scipy.special import stdtrit
-
-from trustbench.summary.effects import ALPHA, LARGEST_N, POWER, Effect, Kind, Verdict
+from trustbench.summary.effects import ALPHA, POWER, Aim, Effect, Kind, Verdict, what_settles
 from trustbench.summary.policy import Answer, Block, Bound, Limit
 from trustbench.summary.results import Estimate
 
@@ -34,6 +29,8 @@ class Outcome(StrEnum):
     VIOLATED = "violated"
     INCONCLUSIVE = "inconclusive"
     UNMEASURED = "unmeasured"
+    UNRELIABLE = "unreliable"
+    """What would pass rests on a measurement that is known to mislead."""
 
 
 ANSWERS: dict[Answer, Outcome] = {
@@ -63,11 +60,16 @@ class Decision:
     """The arm or record that the effect is a difference from; None for the arm's own mean."""
     needs: str | None = None
     """How many replicates would decide an inconclusive one: `n = 34`."""
+    unreliable: str | None = None
+    """What warns that the metric misleads here; None where nothing does."""
 
     @property
     def reason(self) -> str | None:
-        """Why nothing was measured; None where something was."""
+        """Why nothing was measured, or why the measurement misleads; None where neither is so."""
         verdict = self.estimate.verdict
+        if self.unreliable is not None:
+            named = self.outcome is Outcome.UNRELIABLE
+            return self.unreliable if named else f"unreliable: {self.unreliable}"
         if self.outcome is not Outcome.UNMEASURED or verdict is None:
             return None
         if verdict.kind is Kind.NOT_MEASURED:
@@ -108,27 +110,12 @@ def needed(effect: Effect, limit: float) -> str:
     """How many replicates (or pools) would put the interval on one side of `limit`.
 
     The smallest n whose 95 % t interval leaves out the limit with power 0.8, if the mean and
-    the standard deviation are those observed: (t_{0.975} + t_{0.8}) standard errors reach from
-    the mean to the limit. Where replicates share an error that is larger than that, only more
-    pools can tell.
+    the standard deviation are those observed; or what is needed where no n is enough.
 
     >>> needed(Effect(0.5, -0.1, 1.1, 5, 0.5, 1.0, 0.1, 0.0, 1.0), 0.0)
     'n = 10'
     """
-    n, quantiles = _quantiles()
-    reach = quantiles * np.hypot(effect.sd / np.sqrt(n), effect.common)
-    enough = n[(reach <= abs(effect.effect - limit)) & (n > effect.units)]
-    what = "n" if effect.pools == 1 else "pools"
-    if len(enough):
-        return f"{what} = {enough[0]}"
-    return "pools" if effect.common and effect.pools == 1 else f"{what} > {LARGEST_N}"
-
-
-@cache
-def _quantiles() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Numbers n = 2, 3, ... LARGEST_N, and the t quantiles that such an n needs, summed."""
-    n = np.arange(2, LARGEST_N + 1)
-    return n, np.asarray(stdtrit(n - 1, 1 - ALPHA / 2) + stdtrit(n - 1, POWER))
+    return what_settles(effect, [Aim(abs(effect.effect - limit), ALPHA / 2, POWER)])
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

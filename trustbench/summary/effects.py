@@ -4,13 +4,14 @@ Everything is in raw units of harm: a difference is positive when the treated si
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 ALPHA = 0.05
 """Two-sided level of the interval, of Holm's family, and one-sided level of each TOST test."""
@@ -113,8 +114,9 @@ def paired_effect(
     an error that all replicates of one pool share. `overlap`: test rows over training rows where
     several pools are splits of the same rows; their variance is then (1 / K + overlap) s^2.
 
-    Differences that do not vary have an interval of no width: p is 1 when they are zero and 0
-    when they are not. Raises ValueError for fewer than two or for non-finite differences.
+    Differences that neither vary nor share an error have an interval of no width: p is 1 when
+    they are zero and 0 when they are not. Raises ValueError for fewer than two or for non-finite
+    differences.
 
     Reference: Student's t for a paired mean; Hedges 1981 for the factor 1 - 3 / (4 df - 1);
     Nadeau and Bengio 2003, section 4 (overlap).
@@ -128,10 +130,11 @@ def paired_effect(
         of_pools = paired_effect(means, common_sd=math.sqrt(overlap) * float(means.std(ddof=1)))
         return replace(of_pools, n=len(d), pools=of_pools.n)
     n, mean = len(d), float(d.mean())
-    if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal, or apart by floating-point error only
-        mean = float(d[0]) + 0.0  # never minus zero
-        return Effect(mean, mean, mean, n, 0.0, None, float(mean == 0), mean, mean)
     sd = float(d.std(ddof=1))
+    if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal, or apart by floating-point error only
+        mean, sd = float(d[0]) + 0.0, 0.0  # never minus zero
+        if common_sd == 0:
+            return Effect(mean, mean, mean, n, sd, None, float(mean == 0), mean, mean)
     error, df = math.hypot(sd / math.sqrt(n), common_sd), n - 1
     half95 = float(stdtrit(df, 1 - ALPHA / 2)) * error
     half90 = float(stdtrit(df, 1 - ALPHA)) * error
@@ -141,7 +144,7 @@ def paired_effect(
         high=mean + half95,
         n=n,
         sd=sd,
-        dz=mean / sd * (1 - 3 / (4 * df - 1)),
+        dz=mean / sd * (1 - 3 / (4 * df - 1)) if sd else None,
         p=2 * float(stdtr(df, -abs(mean) / error)),
         low90=mean - half90,
         high90=mean + half90,
@@ -156,37 +159,78 @@ def tost_p(effect: Effect, delta: float) -> float:
 
     Reference: Schuirmann 1987.
     """
-    if effect.sd == 0:
+    if effect.error == 0:
         return float(abs(effect.effect) >= delta)
     return float(stdtr(effect.units - 1, (abs(effect.effect) - delta) / effect.error))
 
 
-def _smallest_n(sd: float, distance: float, level: float, power_tail: float) -> int | None:
-    """The smallest n whose t quantiles at `level` and `power_tail` resolve `distance`."""
-    ratio = (distance / sd) ** 2
-    low, high = 2, LARGEST_N
+class Aim(NamedTuple):
+    """What a study shall tell apart: a distance, by a one-sided test of this level and power."""
+
+    distance: float
+    level: float
+    power: float
+
+
+def smallest_n(sd: float, aim: Aim, common: float = 0.0) -> int | None:
+    """The smallest n that reaches an aim; None beyond LARGEST_N.
+
+    The t quantiles of n - 1 degrees of freedom at the level and at the power, times the standard
+    error of n replicates, hypot(sd / sqrt(n), common), are at most the distance.
+    """
 
     def enough(n: int) -> bool:
-        quantiles = float(stdtrit(n - 1, 1 - level)) + float(stdtrit(n - 1, 1 - power_tail))
-        return n * ratio >= quantiles**2
+        quantiles = float(stdtrit(n - 1, 1 - aim.level) + stdtrit(n - 1, aim.power))
+        return quantiles * math.hypot(sd / math.sqrt(n), common) <= aim.distance
 
+    low, high = 2, LARGEST_N
     if not enough(high):
         return None
-    while low < high:  # `enough` is monotone: n grows and the quantiles fall
+    while low < high:  # `enough` is monotone: n grows, the quantiles and the error fall
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return low
 
 
-def required_n(sd: float, delta: float) -> int | None:
+def out_of_reach(aim: Aim, common: float) -> bool:
+    """Whether the part of the error that stays with any n forbids an aim: the limit of n."""
+    return float(ndtri(1 - aim.level) + ndtri(aim.power)) * common >= aim.distance
+
+
+def required_n(sd: float, delta: float, common: float = 0.0) -> int | None:
     """Replicates for which TOST has power 0.8 at a true effect of 0; None beyond LARGEST_N.
 
-    n >= ((t_{1-alpha} + t_{1-beta/2}) sd / delta)^2, with n - 1 degrees of freedom.
+    (t_{1-alpha} + t_{1-beta/2}) hypot(sd / sqrt(n), common) <= delta, n - 1 degrees of freedom.
 
     >>> [required_n(1.0, d) for d in (0.5, 1.0, 2.0)]
     [36, 11, 4]
     """
-    return _smallest_n(sd, delta, ALPHA, (1 - POWER) / 2)
+    return smallest_n(sd, Aim(delta, ALPHA, (1 + POWER) / 2), common)
+
+
+def what_settles(effect: Effect, aims: Sequence[Aim]) -> str:
+    """`n = 34`: the fewest replicates, beyond those that ran, that reach one of the aims.
+
+    Pools where t rests on pools. Replicates of one pool share the error of its rows (`common`),
+    and pools that are splits of one file share rows; where what remains of the error with any
+    number of them forbids every aim, this says what else is needed.
+
+    >>> effect = paired_effect(np.array([0.0, 0.1, 0.2]), common_sd=0.1)
+    >>> what_settles(effect, [Aim(0.3, 0.025, 0.8)]), what_settles(effect, [Aim(0.2, 0.025, 0.8)])
+    ('n = 23', 'more points or pools: no n is enough')
+    """
+    one_pool = effect.pools == 1
+    found = [smallest_n(effect.sd, aim, effect.common) for aim in aims]
+    numbers = [max(n, effect.units + 1) for n in found if n is not None]
+    if numbers:
+        return f"{'n' if one_pool else 'pools'} = {min(numbers)}"
+    if effect.common and all(out_of_reach(aim, effect.common) for aim in aims):
+        return (
+            "more points or pools: no n is enough"
+            if one_pool
+            else "more data: no number of pools is enough"
+        )
+    return f"{'n' if one_pool else 'pools'} > {LARGEST_N}"
 
 
 def _needed(effect: Effect, delta: float, family: int) -> str:
@@ -194,20 +238,19 @@ def _needed(effect: Effect, delta: float, family: int) -> str:
 
     Where the observed mean is inside the margin, normally `required_n`; where that many have run
     already, the smaller of what would detect the mean at Holm's strictest level and what would
-    show it equivalent. A mean beyond the margin needs what would detect it.
+    show it equivalent. A mean beyond the margin, or one that no number shows equivalent, needs
+    what would detect it.
     """
-    if effect.pools == 1 and effect.common > delta / 4:  # no n makes t intervals this short
-        return "needs pools"
-    mean = abs(effect.effect)
-    n = required_n(effect.sd, delta) if mean < delta else None
-    if n is None or n <= effect.units:
-        plans = [_smallest_n(effect.sd, mean, ALPHA / (2 * family), 1 - POWER)] if mean else []
-        if mean < delta:
-            plans.append(_smallest_n(effect.sd, delta - mean, ALPHA, 1 - POWER))
-        found = [max(k, effect.units + 1) for k in plans if k is not None]
-        n = min(found) if found else None
-    what = "n" if effect.pools == 1 else "pools"
-    return f"needs {what} = {n}" if n is not None else f"needs {what} > {LARGEST_N}"
+    mean, zero = abs(effect.effect), Aim(delta, ALPHA, (1 + POWER) / 2)
+    detected = [Aim(mean, ALPHA / (2 * family), POWER)] if mean else []
+    if mean >= delta:
+        return what_settles(effect, detected)
+    n = required_n(effect.sd, delta, effect.common)
+    if n is None:  # TOST has its largest power at a true effect of 0
+        return what_settles(effect, [*detected, zero])
+    if n > effect.units:
+        return what_settles(effect, [zero])
+    return what_settles(effect, [*detected, Aim(delta - mean, ALPHA, POWER)])
 
 
 def judge(
@@ -227,4 +270,4 @@ def judge(
         return Verdict(Kind.HARM if effect.effect > 0 else Kind.BENEFIT)
     if inside:
         return Verdict(Kind.NO_MATERIAL)
-    return Verdict(Kind.INCONCLUSIVE, _needed(effect, delta, family))
+    return Verdict(Kind.INCONCLUSIVE, f"needs {_needed(effect, delta, family)}")

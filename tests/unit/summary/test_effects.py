@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from trustbench.summary.effects import (
+    LARGEST_N,
+    Aim,
     Kind,
     Verdict,
     judge,
@@ -12,6 +14,7 @@ from trustbench.summary.effects import (
     paired_effect,
     required_n,
     tost_p,
+    what_settles,
 )
 
 
@@ -174,6 +177,83 @@ def test_an_error_that_replicates_share_is_not_averaged_out():
     assert honest[0].error == pytest.approx(np.hypot(honest[0].sd / 4, 0.5))
 
 
-def test_no_number_of_replicates_settles_a_shared_error():
-    effect = paired_effect(np.linspace(-0.01, 0.01, 16), common_sd=0.1)
-    assert judge(effect, 0.05, effect.p).text == "inconclusive (needs pools)"
+# z_{.95} + z_{.9}: in these shared errors TOST resolves its margin with any number of replicates
+LIMIT = 1.6448536 + 1.2815516
+
+
+@pytest.mark.parametrize("common", [0.0, 0.1, 0.2, 0.3])
+def test_required_n_with_a_shared_error_is_the_closed_form(common):
+    """sd 1, margin 1: the first n with (t_{.95} + t_{.9}) sqrt(1 / n + common^2) <= 1."""
+
+    def short(n):
+        t = stats.t(n - 1).ppf
+        return (t(0.95) + t(0.9)) * math.sqrt(1 / n + common**2) <= 1
+
+    expected = next(n for n in range(2, 1000) if short(n))
+    assert required_n(1.0, 1.0, common) == expected
+    # without t's degrees of freedom n = LIMIT^2 / (1 - LIMIT^2 common^2), which is a little less
+    assert 1 < expected / (LIMIT**2 / (1 - (LIMIT * common) ** 2)) < 1.3
+    assert (expected > required_n(1.0, 1.0)) == (common > 0)
+
+
+def test_required_n_with_a_shared_error_reaches_its_power():
+    rng, runs, common = np.random.default_rng(4), 4000, 0.2
+
+    def power(n):
+        shared = common * rng.normal(size=(runs, 1))
+        draws = shared + rng.normal(0, 1, (runs, n))
+        return np.mean([tost_p(paired_effect(d, common_sd=common), 1.0) < 0.05 for d in draws])
+
+    assert 0.78 < power(required_n(1.0, 1.0, common)) < 0.9
+    assert power(required_n(1.0, 1.0)) < 0.78, "what would do without the shared error"
+
+
+@pytest.mark.parametrize("factor", [0.9, 0.98, 1.02])
+def test_only_the_limit_of_n_says_that_no_n_is_enough(factor):
+    """A shared error at this factor of the one that no number of replicates makes up for."""
+    common, aim = factor / LIMIT, Aim(1.0, 0.05, 0.9)
+    effect = paired_effect(np.array([-1.0, 1.0] * 8), common_sd=common)
+    n = np.arange(2, 2000)
+    factors = stats.t(n - 1).ppf(0.95) + stats.t(n - 1).ppf(0.9)
+    enough = n[factors * np.sqrt(effect.sd**2 / n + common**2) <= 1]
+    expected = f"n = {enough[0]}" if len(enough) else "more points or pools: no n is enough"
+    assert what_settles(effect, [aim]) == expected
+    assert bool(len(enough)) == (factor < 1)
+
+
+def test_a_verdict_asks_for_replicates_while_they_help_and_for_points_where_not():
+    """The old rule (a shared error above a quarter of the margin) gave up on the first one."""
+    d = np.array([-0.05, 0.05] * 3)
+    helped = judge(paired_effect(d, common_sd=0.3 * 0.05), 0.05, 1.0)
+    n = int(helped.detail.removeprefix("needs n = "))
+    t = stats.t(n - 1).ppf
+    assert (t(0.95) + t(0.9)) * math.hypot(d.std(ddof=1) / math.sqrt(n), 0.015) <= 0.05
+    hopeless = paired_effect(np.linspace(-0.01, 0.01, 16), common_sd=0.1)
+    text = "inconclusive (needs more points or pools: no n is enough)"
+    assert judge(hopeless, 0.05, hopeless.p).text == text
+
+
+def test_pools_of_one_file_share_rows_however_many_there_are():
+    """Nadeau and Bengio: error(K) = sd sqrt(1 / K + overlap)."""
+    d, pools = np.repeat([-0.01, 0.0, 0.01], 4), np.repeat([0, 1, 2], 4)
+    for overlap in (0.0, 0.05):
+        effect = paired_effect(d, pools, overlap=overlap)
+        assert effect.error == pytest.approx(0.01 * math.sqrt(1 / 3 + overlap))
+        k = int(judge(effect, 0.01, 1.0).detail.removeprefix("needs pools = "))
+        n = np.arange(2, 1000)
+        factors = stats.t(n - 1).ppf(0.95) + stats.t(n - 1).ppf(0.9)
+        assert k == n[factors * np.sqrt(1 / n + overlap) <= 1][0]
+    # sd = delta: no K is enough from overlap 1 / LIMIT^2 = .117 on
+    stuck = paired_effect(d, pools, overlap=0.125)
+    assert judge(stuck, 0.01, 1.0).detail == "needs more data: no number of pools is enough"
+    far = paired_effect(1000 * d, pools)
+    assert judge(far, 0.01, 1.0).detail == f"needs pools > {LARGEST_N}"
+
+
+def test_differences_that_only_share_an_error_have_its_interval():
+    e = paired_effect(np.full(16, 0.1), common_sd=0.1)
+    half = stats.t(15).ppf(0.975) * 0.1
+    assert (e.low, e.high) == pytest.approx((0.1 - half, 0.1 + half))
+    assert (e.sd, e.dz) == (0, None)
+    assert judge(e, 0.05, e.p).kind is Kind.INCONCLUSIVE
+    assert tost_p(e, 0.05) > 0.5

@@ -303,7 +303,7 @@ def test_pools_are_what_the_interval_of_several_seeds_rests_on():
     sides = [[record(*i, seed=s, noise={GAP: 0.03}) for s in (0, 1, 2)] for i in ((), (DP,))]
     d = only_decision(pair(policy({"metric": GAP, "worse_by_at_most": 0.0}), sides[1], sides[0]))
     assert (d.estimate.effect.n, d.estimate.effect.pools) == (48, 3)
-    assert d.needs is None or d.needs.startswith("pools ")
+    assert d.needs == "more data: no number of pools is enough"
 
 
 # --- what was compared -----------------------------------------------------------------------
@@ -535,7 +535,7 @@ def test_what_no_number_of_replicates_decides():
     d = np.array([0.1, 0.3, 0.2, 0.2])
     assert needed(paired_effect(d), 0.2) == f"n > {LARGEST_N}"
     assert needed(paired_effect(d, np.array([0, 1, 2, 3])), 0.2) == f"pools > {LARGEST_N}"
-    assert needed(paired_effect(d, common_sd=0.1), 0.21) == "pools"
+    assert needed(paired_effect(d, common_sd=0.1), 0.21) == "more points or pools: no n is enough"
     assert needed(paired_effect(d), 0.0) == "n = 5"
 
 
