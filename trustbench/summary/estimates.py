@@ -185,19 +185,23 @@ class Estimator:
 
     def unreliable(self, arm: ArmRecords, measure: Measure) -> str | None:
         """Where the measure's warning is above zero, in the arm or its baseline; or None."""
-        if measure.unreliable_if is None:
+        baseline = self.group.baseline(arm.regime)
+        return self.warned(measure.unreliable_if, [arm, *([baseline] if baseline else [])])
+
+    def warned(self, warning: str | None, arms: Sequence[ArmRecords]) -> str | None:
+        """In which replicates of these arms a warning is above zero; None where in none."""
+        if warning is None:
             return None
         signs = []
-        for each in (arm, self.group.baseline(arm.regime)):
+        for each in arms:
             series = [
-                measurement(r, measure.unreliable_if, self.group.evaluations, "")
-                for r in (each.records.values() if each else ())
+                measurement(r, warning, self.group.evaluations, "") for r in each.records.values()
             ]
             values = [v for m in series if not isinstance(m, Verdict) for v in m.values]
             raised = sum(v > 0 for v in values)
-            if raised and each:
+            if raised:
                 signs.append(f"{raised} of {len(values)} replicates of {each.label}")
-        return f"{measure.unreliable_if} in {' and '.join(signs)}" if signs else None
+        return f"{warning} in {' and '.join(signs)}" if signs else None
 
     def combined(self, names: Sequence[str], regime: str) -> ArmRecords | Verdict:
         """The arm of a list of methods, each at its row's operating point where doses differ."""

@@ -147,6 +147,8 @@ class Policy(Strict):
     """What a limit or a cell that the data cannot decide does to the gate."""
     unmeasured: Answer = "inconclusive"
     """What one that was not measured, or failed, does to the gate."""
+    unreliable: Answer = "inconclusive"
+    """What a pass does to the gate that rests on a measurement known to mislead."""
     risk: Bands = Bands()
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from trustbench.summary.decisions import (
 from trustbench.summary.effects import Verdict, not_measured, paired_effect
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords
+from trustbench.summary.misleading import of_record, trusted, warned
 from trustbench.summary.policy import TARGETS, Block, Bound, Limit, Policy
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate
@@ -164,6 +165,8 @@ def _limit(
         outcome = decide(estimate.effect, bound)
     if estimate.effect is not None and outcome is Outcome.INCONCLUSIVE:
         needs = needed(estimate.effect, bound.value)
+    warning = _warned(subject, estimate)
+    outcome = trusted(outcome, warning)
     return Decision(
         rule=limit,
         estimate=estimate,
@@ -173,6 +176,7 @@ def _limit(
         bound=bound,
         against=against,
         needs=needs,
+        unreliable=warning,
     )
 
 
@@ -223,9 +227,7 @@ def _stored(subject: Subject, name: str, arm: ArmRecords, metric: str) -> ArmRec
     record = subject.stored[name]
     own = arm.records.get(record.arm.seed, next(iter(arm.records.values())))
     shared_evaluations([record], [own], {evaluator_of(metric)})
-    interventions = tuple(record.arm.interventions)
-    records = {record.arm.seed: record}
-    return ArmRecords(interventions, record.arm.control, arm.regime, records, f"record {name}")
+    return of_record(record)
 
 
 def _block(subject: Subject, rule: Block, target: str) -> Decision:
@@ -233,8 +235,9 @@ def _block(subject: Subject, rule: Block, target: str) -> Decision:
     verdict = estimate.verdict
     assert verdict is not None  # the table judges every effect that it registers
     same = [m.delta for t, m in _places(subject) if (t, m.metric) == (target, estimate.metric)]
-    outcome = decide_verdict(verdict, estimate.effect, rule, min(same, default=0.0))
-    against = estimate.against
+    warning = _warned(subject, estimate)
+    decided = decide_verdict(verdict, estimate.effect, rule, min(same, default=0.0))
+    outcome, against = trusted(decided, warning), estimate.against
     return Decision(
         rule=rule,
         estimate=estimate,
@@ -245,6 +248,7 @@ def _block(subject: Subject, rule: Block, target: str) -> Decision:
         needs=verdict.detail.removeprefix("needs ")
         if outcome is Outcome.INCONCLUSIVE and verdict.detail
         else None,
+        unreliable=warning,
     )
 
 
@@ -260,11 +264,19 @@ def _absent(subject: Subject, target: str) -> Estimate:
     return Estimate(subject.label, arm.dose, measure.regime, measure.metric, verdict=verdict)
 
 
+def _warned(subject: Subject, estimate: Estimate) -> str | None:
+    """What warns that the metric misleads on the records that an effect was read from."""
+    return warned(subject.of, (m for _, m in _places(subject)), estimate, subject.stored)
+
+
 def _counts_as(policy: Policy, outcome: Outcome) -> Outcome:
     """What the policy makes of an outcome."""
-    if outcome is Outcome.INCONCLUSIVE:
-        return ANSWERS[policy.inconclusive]
-    return ANSWERS[policy.unmeasured] if outcome is Outcome.UNMEASURED else outcome
+    answers = {
+        Outcome.INCONCLUSIVE: policy.inconclusive,
+        Outcome.UNMEASURED: policy.unmeasured,
+        Outcome.UNRELIABLE: policy.unreliable,
+    }
+    return ANSWERS[answers[outcome]] if outcome in answers else outcome
 
 
 def evaluator_of(metric: str) -> str:

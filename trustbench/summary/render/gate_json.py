@@ -69,6 +69,7 @@ def _decision(d: Decision) -> dict[str, Any]:
         "verdict": e.verdict.text if e.verdict and not limit else None,
         "needs": d.needs,
         "reason": d.reason,
+        "unreliable": d.unreliable,
         "asked_because": d.rule.reason,
         "sentence": w.sentence(d),
         "records": list(e.records),

@@ -6,7 +6,13 @@ from trustbench.summary.decisions import Decision, Outcome
 from trustbench.summary.gate import Gate
 from trustbench.summary.render import gate_wording as w
 
-ORDER = (Outcome.VIOLATED, Outcome.UNMEASURED, Outcome.INCONCLUSIVE, Outcome.PASS)
+ORDER = (
+    Outcome.VIOLATED,
+    Outcome.UNMEASURED,
+    Outcome.UNRELIABLE,
+    Outcome.INCONCLUSIVE,
+    Outcome.PASS,
+)
 
 
 def text(gate: Gate) -> str:

@@ -11,7 +11,10 @@ SYMBOLS = {
     Outcome.VIOLATED: "▲",
     Outcome.INCONCLUSIVE: "?",
     Outcome.UNMEASURED: "·",
+    Outcome.UNRELIABLE: "!",
 }
+NO_VERDICT = (Outcome.UNMEASURED, Outcome.UNRELIABLE)
+"""Outcomes to which the verdict of the cell has nothing to add."""
 RATE = (
     "Against an arm or a null, numbers are in units of harm: positive is worse. "
     "Each limit is decided on a 95 % t interval. A candidate that breaks any limit passes in at "
@@ -63,7 +66,7 @@ def outcome(d: Decision) -> str:
     verdict = d.estimate.verdict
     if d.needs:
         text += f" (needs {d.needs})"
-    elif d.bound is None and d.outcome is not Outcome.UNMEASURED and verdict:
+    elif d.bound is None and d.outcome not in NO_VERDICT and verdict:
         open_ = verdict.kind is Kind.INCONCLUSIVE
         text += " (the interval rules it out)" if open_ else f" ({verdict.text})"
     made = {
