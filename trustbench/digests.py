@@ -11,8 +11,9 @@ from trustbench.records import Record
 
 TIMING = frozenset({"seconds", "train_seconds"})
 """Keys of a record, at any depth, that say how long something took."""
-ELSEWHERE = frozenset({"environment", "traceback"})
-"""Fields of a record that say where it was computed: versions, processor, paths."""
+ELSEWHERE = frozenset({"environment", "traceback", "arrays_sha256"})
+"""Fields of a record that say where it was computed: versions, processor, paths, and the bytes
+that this zlib packs the arrays into."""
 
 
 def values_digest(record: Record, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:

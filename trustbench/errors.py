@@ -4,10 +4,12 @@ TrustbenchError
 ├── UserError                exit 2: the input is wrong; one sentence, no traceback
 │   ├── ConfigError          unknown key, wrong type or range; may carry several sentences
 │   └── DataError            missing file, wrong column, unknown or empty group
+├── StorageError             a result cannot be written: full disk, no permission
 ├── Unsupported              a combination that cannot be measured; a reason, not a crash
 └── TrainingDiverged         some replicates ended in non-finite parameters
 """
 
+import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
@@ -30,6 +32,10 @@ class ConfigError(UserError):
 
 class DataError(UserError):
     """A data set cannot be read as its loader describes it."""
+
+
+class StorageError(TrustbenchError, OSError):
+    """A file cannot be written. The message says which and what to do; it is an OSError too."""
 
 
 class Unsupported(TrustbenchError):
@@ -57,3 +63,8 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     near = get_close_matches(given, names, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}Allowed: {', '.join(names) or 'nothing'}."
+
+
+def warn(text: str) -> None:
+    """Says what is wrong and stops nothing: one line on standard error."""
+    print(f"trustbench: warning: {text}", file=sys.stderr)  # noqa: T201

@@ -6,7 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from trustbench.contracts import Fact
+from trustbench.contracts import Array, Fact
+from trustbench.files import append_line, exclusive
 from trustbench.planning import Plan
 from trustbench.records import Store
 from trustbench.training import fits, loop, replicates
@@ -14,20 +15,30 @@ from trustbench.training.engines import Params
 from trustbench.training.state import Trainer, TrainingState
 
 Progress = Callable[[str, int, int], None]
+WAITING = "waiting for another process"
+"""The stage of an arm whose work another process is doing."""
 
 
 def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
-    """The plan's replicates; arms that share a fit wait for the one process that trains it."""
+    """The plan's replicates; arms that share a fit wait for the one process that trains it.
+
+    Raises:
+        StorageError: they cannot be written; a checkpoint, if there is one, is kept.
+        TrainingDiverged: a replicate's parameters stopped being finite.
+    """
     folder = store.fit_dir(plan.fit_id)
-    with fits.exclusive(folder):
-        found = fits.read_fit(folder, plan.device)
+    with exclusive(folder, lambda: progress(WAITING, 0, 1)):
+        found = fits.read_fit(folder, plan.device, store.warn)
         if found is not None:
             return found
+        journal = folder / "journal"
+        append_line(journal, "start fit")
         if plan.arm.control == "matched":
             made, state = _match(plan, store, progress)
         else:
             made, state = _train(plan, store, progress)
         fits.write_fit(folder, made, state)
+        append_line(journal, "done fit")
         return made
 
 
@@ -55,7 +66,7 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
         trainer,
         params,
         progress=lambda epoch, epochs: progress("train", epoch, epochs),
-        resume=fits.read_checkpoint(folder, plan.device),
+        resume=fits.read_checkpoint(folder, plan.device, store.warn),
         checkpoint=lambda state: fits.write_checkpoint(folder, state),
         checkpoint_s=arm.checkpoint_s,
     )
@@ -82,9 +93,8 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
     Among a replicate's snapshots, the earliest of those closest in validation accuracy.
     """
     baseline, treated = plan.stopped()
-    fit(baseline, store, progress)
     target = fit(treated, store, progress).accuracy
-    states, accuracy = fits.read_snapshots(store.fit_dir(baseline.fit_id), plan.device)
+    states, accuracy = _snapshots(baseline, store, progress)
     chosen = np.abs(accuracy - target).argmin(axis=0)
     picked = torch.as_tensor(chosen, device=plan.device)
     each = torch.arange(len(chosen), device=plan.device)
@@ -97,3 +107,18 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
     }
     empty = TrainingState(params=params, velocity={}, best=params)
     return fits.Fit(params, reached, facts, {}), empty
+
+
+def _snapshots(baseline: Plan, store: Store, progress: Progress) -> tuple[Params, Array]:
+    """The baseline's snapshots as in `read_snapshots`; it is trained again where they are lost."""
+    folder = store.fit_dir(baseline.fit_id)
+    fit(baseline, store, progress)
+    found = fits.read_snapshots(folder, baseline.device, store.warn)
+    if found is None:
+        with exclusive(folder):
+            fits.discard(folder)
+        fit(baseline, store, progress)
+        found = fits.read_snapshots(folder, baseline.device, store.warn)
+    if found is None:
+        raise RuntimeError(f"the snapshots in {folder} cannot be read after they were written")
+    return found

@@ -1,161 +1,70 @@
-"""The record schema and the store; the only module that builds paths.
+"""The store; the only module that builds paths.
 
 outputs/
 ├── arms/<arm id>/record.json, arrays.npz      everything one arm produced
 ├── fits/<fit id>/fit.json, *.safetensors      trained replicates, shared by arms
+│   in both: lock                              held by the process that works there
+│            journal                           what was computed there, when, by which process
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
 ├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
 └── mlflow.db, mlflow-artifacts/
 """
 
 import hashlib
-import json
-import os
-import tempfile
-from collections.abc import Iterator, Mapping
+import io
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trustbench import errors
 from trustbench.errors import UserError
+from trustbench.files import append_line, exclusive, write_atomically
+from trustbench.schema import (
+    SCHEMA,
+    ArmSpec,
+    Evaluation,
+    MeasurementRecord,
+    PluginSpec,
+    ProblemSpec,
+    Record,
+    Scalar,
+    Status,
+    Strict,
+    Sweep,
+    UnreadableRecord,
+    read_record,
+    read_sweep,
+)
 
-SCHEMA = 1
-Status = Literal["started", "ok", "failed", "unsupported", "timeout"]
-Scalar = bool | int | float | str | None
-
-
-class Strict(BaseModel):
-    """Base of the schema: unknown keys and non-finite floats are refused."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
-
-
-class PluginSpec(Strict):
-    """A plugin as an arm uses it: name, effective hyper-parameters, version."""
-
-    name: str
-    params: dict[str, Any] = Field(default_factory=dict)
-    version: int = 1
-    aspect: str | None = None
-    """The aspect of an intervention or evaluator; None for utility, datasets and models."""
-    dose: dict[str, Scalar] = Field(default_factory=dict)
-    """How strong an intervention is, by its dose fields: {"epsilon": 3.0}."""
-
-
-class ArmSpec(Strict):
-    """What defines an arm; every field changes its numbers."""
-
-    dataset: PluginSpec
-    model: PluginSpec
-    training: dict[str, Any]
-    """The schedule as configured; `regime` is one of its keys."""
-    interventions: list[PluginSpec]
-    control: Literal["none", "reseed", "matched"] = "none"
-    """reseed: the baseline again with other seeds; matched: the baseline stopped early."""
-    protocol: dict[str, Any]
-    seed: int
-    engine: str
-    """The engine that ran: stacked or opacus."""
-
-
-class MeasurementRecord(Strict):
-    """One metric over R replicates; `pseudo` as in a Measurement."""
-
-    values: list[float]
-    higher_is_better: bool
-    unit: str
-    n: int
-    lower: float | None = None
-    upper: float | None = None
-    diagnostic: bool = False
-    pseudo: list[float] | None = None
-    common_sd: float | None = None
-
-
-class Evaluation(Strict):
-    """What one evaluator measured on the arm."""
-
-    evaluator: PluginSpec
-    status: Status
-    reason: str | None = None
-    seconds: float = 0.0
-    measurements: dict[str, MeasurementRecord] = Field(default_factory=dict)
-    facts: dict[str, Scalar] = Field(default_factory=dict)
-    missing: dict[str, str] = Field(default_factory=dict)
-    """Metric -> why it could not be measured on this system."""
-
-
-class ProblemSpec(Strict):
-    """The problem as it was, for captions and comparability."""
-
-    fingerprint: str
-    sizes: dict[str, int]
-    """Rows per split, and `members` per replicate."""
-    classes: list[str]
-    groups: list[str]
-    group_name: str
-    group_sizes: dict[str, int]
-    """Rows of each group in the test set."""
-    card: dict[str, Any]
-
-
-class Record(Strict):
-    """Everything one arm produced."""
-
-    schema_version: int = SCHEMA
-    id: str
-    fit: str
-    arm: ArmSpec
-    status: Status
-    reason: str | None = None
-    traceback: str | None = None
-    replicates: int
-    facts: dict[str, Scalar] = Field(default_factory=dict)
-    """What training declared: engine, epochs run, epsilon, delta, matched accuracy gap, ..."""
-    problem: ProblemSpec | None = None
-    evaluations: dict[str, Evaluation] = Field(default_factory=dict)
-    """Keyed by evaluation id, `<evaluator>-<hash of its settings>`."""
-    environment: dict[str, Scalar] = Field(default_factory=dict)
-    seconds: float = 0.0
-
-    def label(self) -> str:
-        """A short name for people: `dpsgd epsilon=3.0`, `none`, `none (reseed)`."""
-        names = "+".join(i.name for i in self.arm.interventions) or "none"
-        return names if self.arm.control == "none" else f"{names} ({self.arm.control})"
-
-
-class Sweep(Strict):
-    """Which arms and evaluations the last sweep of an experiment asked for, in order."""
-
-    experiment: str
-    table: str
-    arms: list[str]
-    evaluations: list[str]
-    """Evaluation ids; a table reads no others."""
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes `data` so that a reader sees the old file or the new one, never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as f:
-            f.write(data)
-            f.flush()
-            os.fsync(f.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+__all__ = [
+    "SCHEMA",
+    "ArmSpec",
+    "Evaluation",
+    "MeasurementRecord",
+    "PluginSpec",
+    "ProblemSpec",
+    "Record",
+    "Scalar",
+    "Status",
+    "Store",
+    "Strict",
+    "Sweep",
+    "UnreadableRecord",
+    "read_record",
+    "write_atomically",
+]
 
 
 class Store:
-    """The outputs folder."""
+    """The outputs folder. What it cannot read is left out, and `warn` is told."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+    def __init__(self, root: Path, warn: Callable[[str], object] = errors.warn) -> None:
+        self.root, self.warn = root.absolute(), warn
 
     def arm_dir(self, arm: str) -> Path:
         """The folder of an arm."""
@@ -183,41 +92,99 @@ class Store:
         """The default MLflow artifact folder."""
         return self.root / "mlflow-artifacts"
 
+    @property
+    def tracking_silent(self) -> Path:
+        """A mark that the tracking server stayed silent, until it answers again."""
+        return self.root / ".tracking-silent"
+
+    def tracked_file(self, arm: str) -> Path:
+        """Which content of an arm's record the tracking server has, and which server."""
+        return self.arm_dir(arm) / "tracked"
+
+    def exclusive(
+        self, arm: str, waiting: Callable[[], object] = lambda: None
+    ) -> AbstractContextManager[None]:
+        """Holds an arm's lock; `waiting` is called when another process has it."""
+        return exclusive(self.arm_dir(arm), waiting)
+
+    def note(self, arm: str, text: str) -> None:
+        """Adds a line to an arm's journal."""
+        append_line(self.arm_dir(arm) / "journal", text)
+
     def write(
         self, record: Record, arrays: Mapping[str, np.ndarray[Any, Any]] | None = None
-    ) -> None:
-        """Writes arrays first and the record last, each atomically."""
+    ) -> Record:
+        """Writes arrays first and the record last, each atomically; the record as it stands.
+
+        Raises:
+            StorageError: one of them cannot be written; what was there before is whole.
+        """
         folder = self.arm_dir(record.id)
         if arrays is not None:
-            import io
-
             buffer = io.BytesIO()
-            np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-            write_atomically(folder / "arrays.npz", buffer.getvalue())
+            np.savez_compressed(buffer, **dict(sorted(arrays.items())))  # type: ignore[arg-type]
+            data = buffer.getvalue()
+            write_atomically(folder / "arrays.npz", data)
+            sha = hashlib.sha256(data).hexdigest()
+            record = record.model_copy(update={"arrays_sha256": sha})
         write_atomically(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
+        return record
 
     def read(self, arm: str) -> Record | None:
-        """The record of an arm, or None. A half-written or foreign file is not a record."""
+        """The record of an arm; None when there is none, or none that can be read."""
+        return self._readable(self.arm_dir(arm) / "record.json")
+
+    def reclaim(self, arm: str) -> Record | None:
+        """The record to go on from; one that cannot be read is kept under another name.
+
+        For the process that holds the arm's lock.
+        """
         path = self.arm_dir(arm) / "record.json"
-        return read_record(path) if path.exists() else None
+        try:
+            return read_record(path) if path.exists() else None
+        except UnreadableRecord as error:
+            kept = _put_aside(path, error.what)
+            arrays = path.with_name("arrays.npz")
+            if arrays.exists():
+                _put_aside(arrays, error.what)
+            self.warn(f"{error} It is kept as {kept.name}, and its arm is computed again.")
+            return None
 
     def arrays(self, arm: str) -> dict[str, np.ndarray[Any, Any]]:
-        """The arrays of an arm; empty when there are none."""
+        """The arrays of an arm; empty when there are none, or none that can be read."""
         path = self.arm_dir(arm) / "arrays.npz"
         if not path.exists():
             return {}
-        with np.load(path, allow_pickle=False) as data:
-            return dict(data)
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                return dict(data)
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+            self.warn(f"{path} is damaged ({type(error).__name__}); it is left out.")
+            return {}
+
+    def whole(self, record: Record) -> bool:
+        """Whether a finished record's arrays are on the disk as they were written."""
+        path = self.arm_dir(record.id) / "arrays.npz"
+        if not path.exists():
+            return False
+        wanted = record.arrays_sha256
+        return wanted is None or hashlib.sha256(path.read_bytes()).hexdigest() == wanted
 
     def records(self) -> Iterator[Record]:
-        """Every readable record below the folder, sorted by id."""
+        """Every readable record below the folder, sorted by id; a warning for each other."""
         for path in sorted(self.root.glob("arms/*/record.json")):
-            yield read_record(path)
+            record = self._readable(path)
+            if record is not None:
+                yield record
 
     def sweep(self, experiment: str) -> Sweep | None:
-        """The manifest of an experiment's last sweep, or None."""
+        """The manifest of an experiment's last sweep, or None.
+
+        Raises:
+            UserError: it cannot be read.
+        """
         path = self.sweep_file(experiment)
-        return Sweep.model_validate_json(path.read_bytes()) if path.exists() else None
+        return read_sweep(path) if path.exists() else None
 
     def experiments(self) -> list[str]:
         """The experiments that have a sweep manifest, sorted."""
@@ -225,8 +192,13 @@ class Store:
 
     def sweeps(self) -> list[Sweep]:
         """Every sweep of every experiment, also those that a later one of its name replaced."""
-        past = sorted(self.root.glob("sweeps/past/*.json"))
-        return [Sweep.model_validate_json(p.read_bytes()) for p in past]
+        found = []
+        for path in sorted(self.root.glob("sweeps/past/*.json")):
+            try:
+                found.append(read_sweep(path))
+            except UserError as error:
+                self.warn(f"{error} It is left out.")
+        return found
 
     def write_sweep(self, sweep: Sweep) -> None:
         """Writes a sweep's manifest, as its experiment's last and among all past ones."""
@@ -236,20 +208,16 @@ class Store:
         past = self.root / "sweeps" / "past" / f"{sweep.experiment}-{which}.json"
         write_atomically(past, data)
 
+    def _readable(self, path: Path) -> Record | None:
+        try:
+            return read_record(path) if path.exists() else None
+        except UnreadableRecord as error:
+            self.warn(f"{error} It is left out.")
+            return None
 
-def read_record(path: Path) -> Record:
-    """The record in a file; UserError when it is not one of this schema."""
-    try:
-        data = json.loads(path.read_bytes())
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA:
-            raise UserError(
-                f"{path} has record schema {version!r}; this trustbench reads schema {SCHEMA}. "
-                "Run the arm again, or read it with the version that wrote it."
-            )
-        return Record.model_validate(data)
-    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise UserError(
-            f"{path} is not a complete record ({type(error).__name__}); "
-            "delete it and run the arm again."
-        ) from error
+
+def _put_aside(path: Path, what: str) -> Path:
+    """Renames record.json to record.<what>.json, or record.<what>-2.json, ...; its new path."""
+    names = (f"{path.stem}.{what}{k}{path.suffix}" for k in ["", *(f"-{n}" for n in range(2, 999))])
+    kept = next(p for p in map(path.with_name, names) if not p.exists())
+    return path.rename(kept)

@@ -3,15 +3,16 @@
 import dataclasses
 import platform
 import time
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import torch
 
 from trustbench import __version__
 from trustbench.arms import Chosen
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.deployment import deploy
-from trustbench.fitting import Progress
+from trustbench.fitting import WAITING, Progress
 from trustbench.identity import evaluation_id
 from trustbench.planning import Plan
 from trustbench.records import (
@@ -31,26 +32,51 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
     """The arm's record with every evaluation asked for, and whether all of it existed before.
 
     Evaluations that an earlier run finished are kept; each new one is stored at once, so a kill
-    loses at most the evaluation in progress.
+    loses at most the evaluation in progress. Of two processes one computes, the other waits.
+
+    Raises:
+        StorageError: something cannot be written; what is stored is whole.
     """
     wanted = {evaluation_id(e): e for e in plan.arm.evaluators}
-    record = store.read(plan.arm_id)
-    done = dict(record.evaluations) if record else {}
-    missing = {k: e for k, e in wanted.items() if k not in done}
-    if record is not None and record.status == "ok" and not missing:
-        return record, True
+    with store.exclusive(plan.arm_id, lambda: progress(WAITING, 0, 1)):
+        record = store.reclaim(plan.arm_id)
+        if record is not None and _complete(record, wanted, store):
+            return record, True
+        return _measured(plan, wanted, record, store, progress), False
+
+
+def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
+    found = record.status == "ok" and all(k in record.evaluations for k in wanted)
+    return found and store.whole(record)
+
+
+def _measured(
+    plan: Plan,
+    wanted: Mapping[str, Chosen[Evaluator]],
+    earlier: Record | None,
+    store: Store,
+    progress: Progress,
+) -> Record:
+    """The finished record, from an earlier one of which all that is whole is kept."""
     started = time.monotonic()
-    record = describe(plan, "started", evaluations=done)
+    arrays = _arrays(earlier, store)
+    known = dict(earlier.evaluations) if earlier else {}
+    missing = {
+        k: e for k, e in wanted.items() if k not in known or not _has_arrays(k, known[k], arrays)
+    }
+    record = describe(plan, "started", evaluations=known)
     store.write(record)
     system, changed = deploy(plan, store, progress)
-    arrays = store.arrays(plan.arm_id)
     arrays.setdefault("logits", system.split_logits("test").cpu().numpy())
     for k, (key, chosen) in enumerate(missing.items()):
         progress(chosen.name, k, len(missing))
         found = _shared(plan, chosen, changed, store)
+        if found is None:
+            store.note(plan.arm_id, f"start {key}")
         record.evaluations[key], extra = found or _evaluate(chosen, system)
         arrays.update({f"{key}/{name}": a for name, a in extra.items()})
         store.write(record, arrays)
+        store.note(plan.arm_id, f"{'shared' if found else 'done'} {key}")
     progress("done", len(missing), len(missing))
     finished = record.model_copy(
         update={
@@ -59,8 +85,51 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
             "seconds": round(time.monotonic() - started, 3),
         }
     )
-    store.write(finished, arrays)
-    return finished, False
+    return store.write(finished, arrays)
+
+
+def _arrays(record: Record | None, store: Store) -> dict[str, Array]:
+    """The stored arrays that can be trusted: a finished record's are as they were written.
+
+    An unfinished record's may be newer than it by one evaluation, each whole in itself.
+    """
+    if record is None or (record.status == "ok" and not store.whole(record)):
+        if record is not None:
+            store.warn(
+                f"the arrays of arm {record.id} are damaged or missing; it is measured again."
+            )
+        return {}
+    return store.arrays(record.id)
+
+
+def _has_arrays(key: str, evaluation: Evaluation, arrays: Mapping[str, Array]) -> bool:
+    """Whether an evaluation's arrays are there; of older versions, whether there are any."""
+    if evaluation.arrays is None:
+        return bool(arrays)
+    return all(f"{key}/{name}" in arrays for name in evaluation.arrays)
+
+
+def record_failure(
+    plan: Plan,
+    store: Store,
+    status: Status,
+    reason: str,
+    traceback: str | None = None,
+    facts: Mapping[str, Fact] | None = None,
+) -> Record:
+    """Writes why an arm has no full set of measurements; what it has, and a finished one, is kept.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with store.exclusive(plan.arm_id):
+        known = store.reclaim(plan.arm_id)
+        if known is not None and known.status == "ok":
+            return known  # another process finished it meanwhile
+        evaluations = dict(known.evaluations) if known else None
+        record = describe(plan, status, reason=reason, traceback=traceback, evaluations=evaluations)
+        record.facts.update(facts or {})
+        return store.write(record)
 
 
 def describe(
@@ -101,6 +170,8 @@ def _shared(
     if found is None or found.status != "ok":
         return None
     arrays = store.arrays(baseline.arm_id)
+    if not _has_arrays(key, found, arrays):
+        return None
     own = {k.removeprefix(f"{key}/"): a for k, a in arrays.items() if k.startswith(f"{key}/")}
     return found.model_copy(update={"seconds": 0.0}), own
 
@@ -110,7 +181,7 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
     started = time.monotonic()
     reason = evaluator.supports(system)
     if reason is not None:
-        return Evaluation(evaluator=spec, status="unsupported", reason=reason), {}
+        return Evaluation(evaluator=spec, status="unsupported", reason=reason, arrays=[]), {}
     measured: Measured = evaluator.measure(system)
     evaluation = Evaluation(
         evaluator=spec,
@@ -119,6 +190,7 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
         measurements={m.name: _measurement(m, system) for m in measured.measurements},
         facts=dict(measured.facts),
         missing=dict(measured.missing),
+        arrays=sorted(measured.arrays),
     )
     return evaluation, {k: np.asarray(v) for k, v in measured.arrays.items()}
 

@@ -101,22 +101,35 @@ def test_a_process_of_its_own_says_the_same(kind, spawn, outside):
     assert len(err.splitlines()) == 1
 
 
-def test_a_record_of_another_schema_is_refused(tb, tmp_path):
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"schema_version": 99}', "schema 99; this trustbench reads schema 1. Upgrade trustbench"),
+        ('{"schema_version": 0}', "schema 0; this trustbench reads schema 1. An older trustbench"),
+        ('{"schema_version": 1, "id"', "is not a complete record"),
+        ("[]", "is not a complete record"),
+        ("", "is not a complete record"),
+    ],
+)
+def test_a_record_that_cannot_be_read_is_one_warning(tb, tmp_path, text, sentence):
     path = tmp_path / "arms" / "x" / "record.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"schema_version": 99}')
+    path.write_text(text)
     done = tb("summarize", "--from", tmp_path)
     assert done.code == 2
-    assert "record schema 99; this trustbench reads schema 1" in done.err
+    warning, error = done.err.splitlines()
+    assert warning.startswith(f"trustbench: warning: {path}")
+    assert sentence in warning
+    assert "warning" not in error
 
 
-def test_a_broken_record_is_refused(tb, tmp_path):
-    path = tmp_path / "arms" / "x" / "record.json"
+def test_a_damaged_list_of_arms_is_refused(tb, tmp_path):
+    path = tmp_path / "sweeps" / "mine.json"
     path.parent.mkdir(parents=True)
-    path.write_text('{"schema_version": 1, "id"')
+    path.write_text('{"experiment": "mine", "ar')
     done = tb("summarize", "--from", tmp_path)
     assert done.code == 2
-    assert "is not a complete record" in done.err
+    assert "mine.json is not a complete list of a sweep's arms; run the sweep again" in done.err
 
 
 def test_a_user_plugin_that_cannot_be_imported_is_one_sentence(tb, outside):

@@ -1,24 +1,33 @@
 """Trained replicates on disk: checkpoints while they train, safetensors when they are done.
 
 No pickle is written or read. `fit.json` is written last: a folder without it is unfinished.
+Checksums tell a damaged file, which counts as absent: its content is computed again.
 """
 
-import fcntl
+import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from trustbench import errors
 from trustbench.contracts import Array, Fact
-from trustbench.records import write_atomically
+from trustbench.files import write_atomically
 from trustbench.training.engines import Params
 from trustbench.training.state import TrainingState
+
+Warn = Callable[[str], object]
+_CHECKPOINT = "checkpoint.safetensors"
+
+
+class _Damaged(Exception):
+    """A file is not what its checksum says."""
 
 
 @dataclass(frozen=True)
@@ -31,87 +40,107 @@ class Fit:
     curves: dict[str, Array]  # per epoch and replicate: validation loss and accuracy, [E, R]
 
 
-@contextmanager
-def exclusive(folder: Path) -> Iterator[None]:
-    """Holds the folder's lock: one process trains, the others wait and then read.
-
-    The kernel releases the lock when its holder dies, so a crash never blocks a later run.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-
-
 def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
-    """Writes a finished fit, then removes its checkpoint."""
-    write_atomically(folder / "params.safetensors", save(_cpu(fit.params)))
+    """Writes a finished fit, then removes its checkpoint.
+
+    Raises:
+        StorageError: it cannot be written; the checkpoint is kept.
+    """
+    files = {"params.safetensors": save(_cpu(fit.params))}
     if state.snapshots:
         stacked = {n: torch.stack([s[n] for s in state.snapshots]) for n in state.snapshots[0]}
-        write_atomically(folder / "snapshots.safetensors", save(stacked))
+        files["snapshots.safetensors"] = save(stacked)
+    for name, data in files.items():
+        write_atomically(folder / name, data)
     content = {
         "accuracy": fit.accuracy.tolist(),
         "facts": fit.facts,
         "curves": {k: v.tolist() for k, v in fit.curves.items()},
         "snapshot_accuracy": [a.tolist() for a in state.snapshot_accuracy],
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
+    content["content_sha256"] = _of_json(content)
     write_atomically(folder / "fit.json", json.dumps(content, allow_nan=False).encode())
-    for name in ("checkpoint.json", "checkpoint.safetensors"):
+    for name in (_CHECKPOINT, "checkpoint.json"):  # the second: of older versions
         (folder / name).unlink(missing_ok=True)
 
 
-def read_fit(folder: Path, device: torch.device) -> Fit | None:
-    """The finished fit of a folder, or None."""
+def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fit | None:
+    """The finished fit of a folder; None when there is none, or a damaged one."""
     if not (folder / "fit.json").exists():
         return None
-    content = json.loads((folder / "fit.json").read_bytes())
+    try:
+        content = _content(folder)
+        params = _read(folder, "params.safetensors", content, device)
+    except _Damaged as damage:
+        warn(f"the trained replicates in {folder} are damaged ({damage}); they are trained again.")
+        return None
     return Fit(
-        params=_read(folder / "params.safetensors", device),
+        params=params,
         accuracy=np.asarray(content["accuracy"]),
         facts=content["facts"],
         curves={k: np.asarray(v) for k, v in content["curves"].items()},
     )
 
 
-def read_snapshots(folder: Path, device: torch.device) -> tuple[Params, Array]:
-    """A baseline's kept states {name: [S, R, *p]} and their validation accuracy [S, R]."""
-    content = json.loads((folder / "fit.json").read_bytes())
-    accuracy = np.asarray(content["snapshot_accuracy"])
-    return _read(folder / "snapshots.safetensors", device), accuracy
+def read_snapshots(
+    folder: Path, device: torch.device, warn: Warn = errors.warn
+) -> tuple[Params, Array] | None:
+    """A baseline's kept states {name: [S, R, *p]} and their validation accuracy [S, R].
+
+    None when they are damaged.
+    """
+    try:
+        content = _content(folder)
+        states = _read(folder, "snapshots.safetensors", content, device)
+    except _Damaged as damage:
+        warn(f"the snapshots in {folder} are damaged ({damage}); they are trained again.")
+        return None
+    return states, np.asarray(content["snapshot_accuracy"])
+
+
+def discard(folder: Path) -> None:
+    """Makes a folder's fit unfinished, so that it is trained again."""
+    (folder / "fit.json").unlink(missing_ok=True)
 
 
 def write_checkpoint(folder: Path, state: TrainingState) -> None:
-    """Writes a training state; a kill at any byte leaves the previous checkpoint readable.
+    """Writes a training state in one file; a kill at any byte leaves the previous one readable.
 
-    The epoch stands in both files, so that a kill between the two writes is noticed.
+    Raises:
+        StorageError: it cannot be written.
     """
     tensors = {
         **_prefixed("params", state.params),
         **_prefixed("velocity", state.velocity),
         **_prefixed("best", state.best),
         **_prefixed("rule", state.rule_state),
-        "epoch": torch.tensor(state.epoch),
     }
     for k, memory in enumerate(state.memory):
         tensors.update(_prefixed(f"memory{k}", memory))
     for k, snapshot in enumerate(state.snapshots):
         tensors.update(_prefixed(f"snapshot{k}", snapshot))
-    write_atomically(folder / "checkpoint.safetensors", save(_cpu(tensors)))
-    write_atomically(folder / "checkpoint.json", json.dumps(_numbers(state)).encode())
+    tensors, numbers = _cpu(tensors), json.dumps(_numbers(state))
+    metadata = {"state": numbers, "sha256": _of_state(tensors, numbers)}
+    write_atomically(folder / _CHECKPOINT, save(tensors, metadata))
 
 
-def read_checkpoint(folder: Path, device: torch.device) -> TrainingState | None:
-    """The training state of a folder's checkpoint, or None when there is no whole one."""
-    paths = folder / "checkpoint.json", folder / "checkpoint.safetensors"
-    if not all(p.exists() for p in paths):
+def read_checkpoint(
+    folder: Path, device: torch.device, warn: Warn = errors.warn
+) -> TrainingState | None:
+    """The training state of a folder's checkpoint; None when there is none, or a damaged one."""
+    path = folder / _CHECKPOINT
+    if not path.exists():
         return None
-    content, tensors = json.loads(paths[0].read_bytes()), _read(paths[1], device)
-    if content["epoch"] != int(tensors.pop("epoch")):
+    try:
+        tensors, content = _checkpoint(path)
+    except _Damaged as damage:
+        warn(f"{path} is damaged ({damage}); the training begins again.")
         return None
     groups: dict[str, Params] = {}
     for name, tensor in tensors.items():
         prefix, rest = name.split("/", 1)
-        groups.setdefault(prefix, {})[rest] = tensor
+        groups.setdefault(prefix, {})[rest] = tensor.to(device)
     kept = len(content["snapshot_accuracy"])
     return TrainingState(
         params=groups["params"],
@@ -151,5 +180,54 @@ def _cpu(params: Params) -> Params:
     return {n: t.detach().cpu().contiguous() for n, t in params.items()}
 
 
-def _read(path: Path, device: torch.device) -> Params:
-    return {n: t.to(device) for n, t in load(path.read_bytes()).items()}
+def _content(folder: Path) -> dict[str, Any]:
+    """What fit.json says; fits of older versions have no checksums."""
+    try:
+        content: dict[str, Any] = json.loads((folder / "fit.json").read_bytes())
+        wanted = content.pop("content_sha256", None)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise _Damaged("fit.json cannot be read") from error
+    if wanted is not None and wanted != _of_json(content):
+        raise _Damaged("fit.json has another checksum")
+    return content
+
+
+def _read(folder: Path, name: str, content: Mapping[str, Any], device: torch.device) -> Params:
+    try:
+        data = (folder / name).read_bytes()
+        wanted = content.get("sha256", {}).get(name)
+        if wanted is not None and wanted != hashlib.sha256(data).hexdigest():
+            raise _Damaged(f"{name} has another checksum")
+        return {n: t.to(device) for n, t in load(data).items()}
+    except FileNotFoundError as error:
+        raise _Damaged(f"{name} is missing") from error
+    except SafetensorError as error:
+        raise _Damaged(f"{name} cannot be read") from error
+
+
+def _checkpoint(path: Path) -> tuple[Params, dict[str, Any]]:
+    """The tensors and the numbers of a checkpoint."""
+    data = path.read_bytes()
+    try:
+        tensors = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        metadata = header["__metadata__"]
+        numbers, wanted = metadata["state"], metadata["sha256"]
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise _Damaged("it cannot be read") from error
+    if wanted != _of_state(tensors, numbers):
+        raise _Damaged("it has another checksum")
+    content: dict[str, Any] = json.loads(numbers)
+    return tensors, content
+
+
+def _of_json(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _of_state(tensors: Params, numbers: str) -> str:
+    digest = hashlib.sha256(numbers.encode())
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,25 @@
+"""What unit tests of the store share."""
+
+import os
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def full_disk(tmp_path):
+    """A folder on a disk of one megabyte of its own."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root mounts a small disk")
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "trustbench-test", str(folder)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if made.returncode:
+        pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

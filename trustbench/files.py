@@ -1,0 +1,133 @@
+"""Files that survive a crash: atomic writes, locks that die with their holder, leftovers."""
+
+import errno
+import fcntl
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from trustbench.errors import StorageError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes `data` so that a reader sees the old file or the new one, never half of one.
+
+    Both the bytes and the new name are on the disk when it returns. The file's mode is what the
+    user's umask says.
+
+    Raises:
+        StorageError: it cannot be written; what was there before is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        _make_folder(path.parent)
+        with temporary.open("xb") as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(path)
+        _flush_folder(path.parent)
+    except BaseException as error:
+        with suppress(OSError):  # the first error is the one to tell
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _sentence(path, error) from error
+        raise
+
+
+def append_line(path: Path, text: str) -> None:
+    """Appends one line, with time, host and process in front.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    line = f"{now} {socket.gethostname()} {os.getpid()} {text}\n"
+    try:
+        with path.open("ab", buffering=0) as f:  # one write: lines of two processes never mix
+            f.write(line.encode())
+    except OSError as error:
+        raise _sentence(path, error) from error
+
+
+@contextmanager
+def exclusive(folder: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Holds the folder's lock; calls `waiting` once when another process has it.
+
+    The kernel releases the lock when its holder dies, so a crash never blocks a later run. What
+    dead holders left half-written is removed.
+
+    Raises:
+        StorageError: the folder or its lock cannot be made.
+    """
+    with _lock_file(folder) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waiting()
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        remove_leftovers(folder)
+        yield
+
+
+def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
+    """Removes the temporary files of writers that died in `write_atomically`.
+
+    Without the folder's lock, `older_than_s` must be longer than any write takes.
+    """
+    with os.scandir(folder) as entries:
+        found = [Path(e.path) for e in entries if _TEMPORARY.fullmatch(e.name)]
+    for path in found:
+        with suppress(FileNotFoundError):  # its writer, or another process, was faster
+            if time.time() - path.stat().st_mtime >= older_than_s:
+                path.unlink()
+
+
+def _lock_file(folder: Path) -> BinaryIO:
+    path = folder / "lock"
+    try:
+        _make_folder(folder)
+        return path.open("ab")
+    except OSError as error:
+        raise _sentence(path, error) from error
+
+
+def _make_folder(folder: Path) -> None:
+    """Makes a folder and its parents, and puts their names on the disk."""
+    if not folder.is_dir():
+        _make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _flush_folder(folder.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems without this
+            raise
+    finally:
+        os.close(handle)
+
+
+def _sentence(path: Path, error: OSError) -> StorageError:
+    if error.errno in _FULL:
+        return StorageError(
+            f"the disk is full: {path} could not be written; what is stored is whole. Make room "
+            "and run the same command again, it goes on from there."
+        )
+    return StorageError(
+        f"{path} cannot be written ({error.strerror or error}); make its folder writable, or give "
+        "another output_dir."
+    )

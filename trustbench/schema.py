@@ -1,0 +1,169 @@
+"""The record schema, and reading a file of it."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from trustbench.errors import UserError
+
+SCHEMA = 1
+Status = Literal["started", "ok", "failed", "unsupported", "timeout"]
+Scalar = bool | int | float | str | None
+
+
+class Strict(BaseModel):
+    """Base of the schema: unknown keys and non-finite floats are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class PluginSpec(Strict):
+    """A plugin as an arm uses it: name, effective hyper-parameters, version."""
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    version: int = 1
+    aspect: str | None = None
+    """The aspect of an intervention or evaluator; None for utility, datasets and models."""
+    dose: dict[str, Scalar] = Field(default_factory=dict)
+    """How strong an intervention is, by its dose fields: {"epsilon": 3.0}."""
+
+
+class ArmSpec(Strict):
+    """What defines an arm; every field changes its numbers."""
+
+    dataset: PluginSpec
+    model: PluginSpec
+    training: dict[str, Any]
+    """The schedule as configured; `regime` is one of its keys."""
+    interventions: list[PluginSpec]
+    control: Literal["none", "reseed", "matched"] = "none"
+    """reseed: the baseline again with other seeds; matched: the baseline stopped early."""
+    protocol: dict[str, Any]
+    seed: int
+    engine: str
+    """The engine that ran: stacked or opacus."""
+
+
+class MeasurementRecord(Strict):
+    """One metric over R replicates; `pseudo` as in a Measurement."""
+
+    values: list[float]
+    higher_is_better: bool
+    unit: str
+    n: int
+    lower: float | None = None
+    upper: float | None = None
+    diagnostic: bool = False
+    pseudo: list[float] | None = None
+    common_sd: float | None = None
+
+
+class Evaluation(Strict):
+    """What one evaluator measured on the arm."""
+
+    evaluator: PluginSpec
+    status: Status
+    reason: str | None = None
+    seconds: float = 0.0
+    measurements: dict[str, MeasurementRecord] = Field(default_factory=dict)
+    facts: dict[str, Scalar] = Field(default_factory=dict)
+    missing: dict[str, str] = Field(default_factory=dict)
+    """Metric -> why it could not be measured on this system."""
+    arrays: list[str] | None = None
+    """The names of its arrays; None where an older version did not say."""
+
+
+class ProblemSpec(Strict):
+    """The problem as it was, for captions and comparability."""
+
+    fingerprint: str
+    sizes: dict[str, int]
+    """Rows per split, and `members` per replicate."""
+    classes: list[str]
+    groups: list[str]
+    group_name: str
+    group_sizes: dict[str, int]
+    """Rows of each group in the test set."""
+    card: dict[str, Any]
+
+
+class Record(Strict):
+    """Everything one arm produced."""
+
+    schema_version: int = SCHEMA
+    id: str
+    fit: str
+    arm: ArmSpec
+    status: Status
+    reason: str | None = None
+    traceback: str | None = None
+    replicates: int
+    facts: dict[str, Scalar] = Field(default_factory=dict)
+    """What training declared: engine, epochs run, epsilon, delta, matched accuracy gap, ..."""
+    problem: ProblemSpec | None = None
+    evaluations: dict[str, Evaluation] = Field(default_factory=dict)
+    """Keyed by evaluation id, `<evaluator>-<hash of its settings>`."""
+    environment: dict[str, Scalar] = Field(default_factory=dict)
+    seconds: float = 0.0
+    arrays_sha256: str | None = None
+    """Of arrays.npz, once finished; None where an older version did not say."""
+
+    def label(self) -> str:
+        """A short name for people: `dpsgd epsilon=3.0`, `none`, `none (reseed)`."""
+        names = "+".join(i.name for i in self.arm.interventions) or "none"
+        return names if self.arm.control == "none" else f"{names} ({self.arm.control})"
+
+
+class Sweep(Strict):
+    """Which arms and evaluations the last sweep of an experiment asked for, in order."""
+
+    experiment: str
+    table: str
+    arms: list[str]
+    evaluations: list[str]
+    """Evaluation ids; a table reads no others."""
+
+
+class UnreadableRecord(UserError):
+    """A file is no record that this version can read; `what` it is instead, for its new name."""
+
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        UnreadableRecord: it is damaged, or of another schema.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version != SCHEMA:
+            newer, older = "Upgrade trustbench to read it.", "An older trustbench wrote it."
+            raise UnreadableRecord(
+                f"{path} has record schema {version}; this trustbench reads schema {SCHEMA}. "
+                f"{newer if version > SCHEMA else older}",
+                f"schema-{version}",
+            )
+        return Record.model_validate(data)
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise UnreadableRecord(
+            f"{path} is not a complete record ({type(error).__name__}).", "damaged"
+        ) from error
+
+
+def read_sweep(path: Path) -> Sweep:
+    """The manifest in a file; UserError when it is none."""
+    try:
+        return Sweep.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"{path} is not a complete list of a sweep's arms; run the sweep again, which "
+            "computes nothing twice and writes the list anew."
+        ) from error
