@@ -9,7 +9,13 @@ import torch
 
 from trustbench import runner, tracking
 from trustbench.arms import Arm
-from trustbench.errors import TrainingDiverged, TrustbenchError, Unsupported, UserError
+from trustbench.errors import (
+    StorageError,
+    TrainingDiverged,
+    TrustbenchError,
+    Unsupported,
+    UserError,
+)
 from trustbench.fitting import Progress
 from trustbench.identity import evaluation_id
 from trustbench.planning import Plan, plan, refuse_impossible
@@ -38,10 +44,11 @@ class Outcome:
 def run(arm: Arm, progress: Progress) -> Outcome:
     """Runs an arm, writes its record, then tells the tracking server; never raises an Exception."""
     started = time.monotonic()
-    store = Store(arm.output_dir)
+    notes: list[str] = []
+    store = Store(arm.output_dir, warn=notes.append)
     planned: Plan | None = None
     record: Record | None = None
-    reused, warning = False, None
+    reused = False
     error: BaseException | None = None
     status: Status | str = "ok"
     try:
@@ -50,7 +57,7 @@ def run(arm: Arm, progress: Progress) -> Outcome:
         refuse_impossible(planned)
         record, reused = runner.run(planned, store, progress)
         if not reused:
-            warning = _track(arm, store, record)
+            notes += _track(arm, store, record)
     except UserError as e:
         status, error = "refused", e
     except Unsupported as e:
@@ -62,8 +69,7 @@ def run(arm: Arm, progress: Progress) -> Outcome:
         traceback.print_exc()
     # A finished record is never overwritten by what went wrong after it.
     if error is not None and planned is not None and record is None and status != "refused":
-        failure = _record_failure(planned, store, str(status), error)
-        warning = _track(arm, store, failure)
+        notes += _record_failure(planned, store, str(status), error)
     return Outcome(
         arm_id=planned.arm_id if planned else None,
         label=label(arm),
@@ -72,7 +78,7 @@ def run(arm: Arm, progress: Progress) -> Outcome:
         evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
         seconds=time.monotonic() - started,
         reused=reused,
-        warning=warning,
+        warning="\n".join(dict.fromkeys(notes)) or None,
     )
 
 
@@ -98,32 +104,33 @@ def prepare_torch(arm: Arm) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _track(arm: Arm, store: Store, record: Record) -> str | None:
-    """None, or why the tracking server does not have the record yet."""
+def _track(arm: Arm, store: Store, record: Record) -> list[str]:
+    """Tells the tracking server; why it does not have the record yet, or nothing."""
     try:
         tracking.log_record(store, arm.tracking_uri, arm.experiment, record, parent=arm.sweep_run)
     except tracking.TrackingError as e:
-        return f"{e} The record is kept; `trustbench sync` uploads it later."
-    return None
+        return [f"{e} The record is kept; `trustbench sync` uploads it later."]
+    return []
 
 
-def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> Record:
-    """Writes and returns the record of an arm that has no full set of measurements."""
-    known = store.read(planned.arm_id)
-    trace = None
-    if not isinstance(error, TrustbenchError):
-        trace = "".join(traceback.format_exception(error))
-    record = runner.describe(
-        planned,
-        "unsupported" if status == "unsupported" else "failed",
-        reason=_sentence(error),
-        traceback=trace,
-        evaluations=dict(known.evaluations) if known else None,
-    )
-    if isinstance(error, TrainingDiverged):
-        record.facts.update(diverged=len(error.failed))
-    store.write(record)
-    return record
+def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> list[str]:
+    """Writes and tracks the record of an arm that has no full set of measurements.
+
+    Where even that cannot be written (a full disk), the arm stays as it was and is tried again.
+    """
+    expected = isinstance(error, TrustbenchError)
+    try:
+        record = runner.record_failure(
+            planned,
+            store,
+            "unsupported" if status == "unsupported" else "failed",
+            _sentence(error),
+            None if expected else "".join(traceback.format_exception(error)),
+            {"diverged": len(error.failed)} if isinstance(error, TrainingDiverged) else None,
+        )
+    except StorageError as second:
+        return [] if isinstance(error, StorageError) else [str(second)]
+    return _track(planned.arm, store, record)
 
 
 def _sentence(error: BaseException) -> str:

@@ -68,8 +68,8 @@ def work(arm: Arm) -> Outcome:
     said = "kept" if outcome.reused else outcome.status
     reason = f": {_first_line(outcome.reason)}" if outcome.reason else ""
     print(f"{said:<11} {outcome.seconds:7.1f} s  {outcome.label}{reason}", file=sys.stderr)  # noqa: T201
-    if outcome.warning:
-        _warn(outcome.warning)
+    for line in (outcome.warning or "").splitlines():
+        _warn(line)
     return outcome
 
 
