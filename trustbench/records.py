@@ -83,6 +83,19 @@ class Store:
         return self.root / "tables" / f"{experiment}.{suffix}"
 
     @property
+    def used(self) -> bool:
+        """Whether an arm was ever started here."""
+        return (self.root / "arms").is_dir()
+
+    def log_file(self, arm: str) -> Path:
+        """What the processes of an arm have said, one attempt after another."""
+        return self.arm_dir(arm) / "log.txt"
+
+    def early_log(self, process: int) -> Path:
+        """What an arm's process says before the arm's id is known."""
+        return self.root / "logs" / f"starting-{process}.txt"
+
+    @property
     def tracking_db(self) -> Path:
         """The default MLflow database."""
         return self.root / "mlflow.db"
@@ -156,7 +169,7 @@ class Store:
         if not path.exists():
             return {}
         try:
-            with np.load(path, allow_pickle=False) as data:
+            with path.open("rb") as f, np.load(f, allow_pickle=False) as data:
                 return dict(data)
         except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
             self.warn(f"{path} is damaged ({type(error).__name__}); it is left out.")
