@@ -217,7 +217,16 @@ class Model(Plugin):
 
 
 # Filling one of them makes the replicates differ from the baseline's.
-TRAINING_HOOKS = ("labels", "weights", "resample", "adapt", "perturb", "objective", "gradient")
+TRAINING_HOOKS = (
+    "labels",
+    "weights",
+    "resample",
+    "adapt",
+    "perturb",
+    "hidden",
+    "objective",
+    "gradient",
+)
 
 
 @dataclass(frozen=True)
@@ -228,7 +237,7 @@ class Intervention(Plugin):
     """
 
     aspect: ClassVar[Aspect]
-    exclusive: ClassVar[frozenset[str]] = frozenset({"gradient"})
+    exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "hidden"})
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "never"
     # False: the objective of one example reads other examples of its batch (a penalty on a
     # group gap, say). A gradient rule that bounds single examples then refuses to combine.
@@ -281,6 +290,18 @@ class Intervention(Plugin):
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> "Tensor":
         """The inputs [R, B, V', *shape] that replace batch.X. `forward` takes [R, n, *shape]."""
         return batch.X
+
+    def hidden(self, shape: tuple[int, ...], generator: "torch.Generator") -> "Tensor":
+        """Factors [n, *unit] on n outputs of a hidden activation, of one replicate, in training.
+
+        Float32, on the generator's device, with mean 1: validation and the attacks of `perturb`
+        see the network without factors, which is its mean to first order.
+        """
+        raise NotImplementedError
+
+    def draws(self) -> int:
+        """How many draws of its `hidden` factors the deployed network is the mean of; 0: none."""
+        return 0
 
     def objective(self, loss: "Tensor", logits: "Tensor", batch: Batch) -> "Tensor":
         """Per-example loss so far [R, B] and logits [R, B, V, C] -> per-example loss [R, B]."""

@@ -11,8 +11,12 @@ from trustbench.errors import Unsupported
 from trustbench.fitting import Progress, fit
 from trustbench.planning import Plan
 from trustbench.records import Store
+from trustbench.training.averaging import Averaged
 from trustbench.training.engines import Params
 from trustbench.training.replicates import calibration_rows
+
+# In place of an epoch, in the streams of hidden factors: what is drawn for the deployed network.
+DEPLOYED = -1
 
 
 def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozenset[str]]:
@@ -74,6 +78,19 @@ def _bare(plan: Plan, store: Store, progress: Progress) -> System:
 
 
 def _forward(plan: Plan, params: Params) -> Forward:
+    """The replicates' logits, averaged over fixed draws where their hidden factors stay on.
+
+    A matched control deploys the baseline's network, which was trained without factors.
+    """
+    for intervention in plan.retraining:  # one at most: the `hidden` hook is exclusive
+        if intervention.draws() and plan.arm.control != "matched":
+            streams = [
+                plan.streams.torch("hidden", r, DEPLOYED, device=plan.device)
+                for r in range(plan.arm.protocol.replicates)
+            ]
+            draws = intervention.draws()
+            return Averaged.over(plan.engine, params, intervention.hidden, draws, streams)
+
     def forward(X: torch.Tensor) -> torch.Tensor:
         return plan.engine.forward(params, X)
 

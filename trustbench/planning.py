@@ -185,6 +185,11 @@ def refuse_impossible(planned: Plan) -> None:
         reason = chosen.plugin.supports(problem, planned.schedule)
         if reason:
             raise Unsupported(f"intervention {chosen.name}: {reason}")
+        if chosen.plugin.fills("hidden") and not planned.engine.sites:
+            raise Unsupported(
+                f"intervention {chosen.name}: it acts on hidden activations, and model "
+                f"{arm.model.name} has none; use a model with hidden layers (model=mlp)"
+            )
     for a, b in combinations(in_order(arm.interventions), 2):
         reason = _clash(a, b) or _bound_broken(a, b) or _bound_broken(b, a)
         if reason:

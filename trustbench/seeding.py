@@ -25,6 +25,7 @@ PURPOSES = (
     "batches",
     "dp_noise",
     "attacks",
+    "hidden",
     "explanations",
     "conformal",
     "bootstrap",
@@ -34,7 +35,7 @@ PURPOSES = (
 
 
 # What another draw of the same arm draws anew: all that training draws, and not the data.
-SALTED = ("initialisation", "batches", "dp_noise", "attacks")
+SALTED = ("initialisation", "batches", "dp_noise", "attacks", "hidden")
 
 
 NoiseSource = Literal["seeded", "system"]
@@ -47,8 +48,8 @@ class Streams:
 
     `salt` separates the `reseed` control from its baseline, and an arm from its twins: what
     training draws reads it (initialisation, batch order, DP noise, the random starts of
-    adversarial training), so that they share the data halves alone. What evaluators draw has
-    salt 0 for every arm.
+    adversarial training, dropout masks), so that they share the data halves alone. What
+    evaluators draw has salt 0 for every arm.
     """
 
     seed: int

@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from trustbench.training.hidden import Factors, Sites
+
 Params = dict[str, Tensor]
 EngineName = Literal["stacked", "opacus"]
 # Logits [R', B, V, C] of the replicates in the slice -> their per-example loss [R', B].
@@ -33,9 +35,20 @@ class Engine(Protocol):
 
     name: EngineName
     why: str
+    shape: tuple[int, ...]  # of one input
 
-    def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
-        """X [R, n, *shape] -> logits [R, n, C], differentiable in X."""
+    @property
+    def sites(self) -> Sites:
+        """The hidden activations that factors can act on, and the shape of their units."""
+        ...
+
+    def forward(
+        self, params: Mapping[str, Tensor], X: Tensor, factors: Factors | None = None
+    ) -> Tensor:
+        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X.
+
+        `factors` {site: [R, n or 1, *unit]} multiply the hidden activations.
+        """
         ...
 
     def gradient(
@@ -44,11 +57,13 @@ class Engine(Protocol):
         X: Tensor,
         loss: Loss,
         coefficients: Coefficients | None = None,
+        factors: Factors | None = None,
     ) -> Gradient:
         """The gradient of the summed loss on X [R, B, V, *shape].
 
         With `coefficients`, each example's gradient (the sum over its V views) is scaled by a
         factor that depends on its own norm only: that is what differential privacy needs.
+        `factors` {site: [R, B, V, *unit]} multiply the hidden activations.
         """
         ...
 

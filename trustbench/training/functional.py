@@ -1,11 +1,13 @@
 """The stacked engine for any module, through torch.func (no hooks, no closed form)."""
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vjp, vmap
 
+from trustbench.training import hidden
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 # Per-example gradients are formed for so many bytes' worth of examples at a time.
@@ -21,14 +23,30 @@ class FunctionalEngine:
         self.module, self.shape, self.why = module, shape, why
         self.size = sum(p.numel() for p in module.parameters())
 
-    def _call(self, params: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.module, dict(params), (x,))
+    @cached_property
+    def sites(self) -> hidden.Sites:
+        """See Engine.sites."""
+        return hidden.sites(self.module, self.shape)
+
+    @cached_property
+    def _scaled(self) -> nn.Module:
+        return hidden.scaled(self.module, self.sites)
+
+    def _call(self, params: Params, x: Tensor, factors: Params) -> Tensor:
+        module = self._scaled if factors else self.module
+        logits: Tensor = functional_call(module, {**params, **hidden.buffers(factors)}, (x,))
         return logits
 
-    def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
-        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""
+    def forward(
+        self,
+        params: Mapping[str, Tensor],
+        X: Tensor,
+        factors: hidden.Factors | None = None,
+    ) -> Tensor:
+        """See Engine.forward."""
         shared = X.ndim == len(self.shape) + 1
-        return vmap(self._call, in_dims=(0, None if shared else 0))(dict(params), X)
+        over = (0, None if shared else 0, 0)
+        return vmap(self._call, in_dims=over)(dict(params), X, dict(factors or {}))
 
     def gradient(
         self,
@@ -36,12 +54,14 @@ class FunctionalEngine:
         X: Tensor,
         loss: Loss,
         coefficients: Coefficients | None = None,
+        factors: hidden.Factors | None = None,
     ) -> Gradient:
         """See Engine.gradient."""
         B, V = X.shape[1:3]
         leaves = {n: p.detach().requires_grad_(coefficients is None) for n, p in params.items()}
         with torch.set_grad_enabled(coefficients is None):
-            logits = self.forward(leaves, X.flatten(1, 2)).unflatten(1, (B, V))
+            logits = self.forward(leaves, X.flatten(1, 2), hidden.flat(factors))
+            logits = logits.unflatten(1, (B, V))
         if coefficients is None:
             losses = loss(logits, slice(None))
             grads = torch.autograd.grad(losses.sum(), list(leaves.values()))
@@ -49,10 +69,16 @@ class FunctionalEngine:
         logits = logits.detach().requires_grad_()
         losses = loss(logits, slice(None))
         (delta,) = torch.autograd.grad(losses.sum(), logits)
-        return Gradient(self._clipped(leaves, X, delta, coefficients), losses.detach())
+        total = self._clipped(leaves, X, delta, coefficients, dict(factors or {}))
+        return Gradient(total, losses.detach())
 
     def _clipped(
-        self, params: Params, X: Tensor, delta: Tensor, coefficients: Coefficients
+        self,
+        params: Params,
+        X: Tensor,
+        delta: Tensor,
+        coefficients: Coefficients,
+        factors: Params,
     ) -> Params:
         """Two passes: norms of all examples first, then the sum of their scaled gradients.
 
@@ -62,23 +88,23 @@ class FunctionalEngine:
         """
         norms = torch.stack(
             [
-                self._norms({n: p[r] for n, p in params.items()}, X[r], delta[r])
+                self._norms(hidden.of(params, r), X[r], delta[r], hidden.of(factors, r))
                 for r in range(X.shape[0])
             ]
         )
         scaled = delta * coefficients(norms, slice(None))[:, :, None, None]
         leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
-        logits = self.forward(leaves, X.flatten(1, 2))
+        logits = self.forward(leaves, X.flatten(1, 2), hidden.flat(factors))
         grads = torch.autograd.grad(logits, list(leaves.values()), scaled.flatten(1, 2))
         return dict(zip(leaves, grads, strict=True))
 
-    def _norms(self, params: Params, X: Tensor, delta: Tensor) -> Tensor:
+    def _norms(self, params: Params, X: Tensor, delta: Tensor, factors: Params) -> Tensor:
         """Norms [B] of one replicate's per-example gradients; X [B, V, *shape]."""
 
-        def square(x: Tensor, d: Tensor) -> Tensor:
-            pull = vjp(lambda p: self._call(p, x), params)[1]
+        def square(x: Tensor, d: Tensor, f: Params) -> Tensor:
+            pull = vjp(lambda p: self._call(p, x, f), params)[1]
             (grads,) = pull(d)
             return torch.stack([g.square().sum() for g in grads.values()]).sum()
 
         chunk = max(1, CHUNK_BYTES // (self.size * X.element_size()))
-        return vmap(square, chunk_size=chunk)(X, delta).detach().sqrt()
+        return vmap(square, chunk_size=chunk)(X, delta, factors).detach().sqrt()

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trustbench.contracts import Array, Batch, Forward
+from trustbench.training import hidden
 from trustbench.training.engines import Params
 from trustbench.training.sampling import Visit
 from trustbench.training.state import Rows, Trainer
@@ -62,6 +63,20 @@ def perturbed(trainer: Trainer, params: Params, batch: Batch, memory: Memory) ->
             given = replace(batch, X=X, memory=own)
             X = intervention.perturb(given, forward(trainer, params), trainer.problem)
     return X.detach()
+
+
+def factors(
+    trainer: Trainer, batch: Batch, generators: Sequence[torch.Generator]
+) -> hidden.Factors | None:
+    """The `hidden` hook's factors {site: [R, B, V, *unit]}; None where no intervention has one.
+
+    `batch` has its final views: each view of an example has factors of its own.
+    """
+    for intervention in trainer.interventions:  # the hook is exclusive
+        if intervention.fills("hidden"):
+            real, views = batch.weight > 0, batch.X.shape[2]
+            return hidden.drawn(intervention.hidden, trainer.engine.sites, real, views, generators)
+    return None
 
 
 def objective(

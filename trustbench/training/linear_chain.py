@@ -8,11 +8,13 @@ An example with V views has the gradient Σ_v e_v a_vᵀ, whose squared norm is
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from trustbench.training import hidden
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
@@ -55,27 +57,46 @@ class LinearChainEngine:
     name: EngineName = "stacked"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        self.why = why
-        self.shape = shape
-        self.layers = [
-            (name, type(layer))
-            for name, layer in module.named_children()
-            if not isinstance(layer, nn.Flatten)
-        ]
+        self.module, self.shape, self.why = module, shape, why
+        self.layers: list[tuple[str, type[nn.Module]]] = []
+        for name, layer in module.named_children():
+            if not isinstance(layer, nn.Flatten):
+                self.layers.append((name, type(layer)))
+            if isinstance(layer, hidden.ACTIVATIONS):  # then its outputs times their factor
+                self.layers.append((name, hidden.Scaled))
         self.bias = {
             n: m.bias is not None for n, m in module.named_children() if hasattr(m, "bias")
         }
 
-    def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
-        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""
+    @cached_property
+    def sites(self) -> hidden.Sites:
+        """See Engine.sites."""
+        return hidden.sites(self.module, self.shape)
+
+    def forward(
+        self,
+        params: Mapping[str, Tensor],
+        X: Tensor,
+        factors: hidden.Factors | None = None,
+    ) -> Tensor:
+        """See Engine.forward."""
         h = X.flatten(-len(self.shape))
         if h.ndim == 2:
             h = h.expand(next(iter(params.values())).shape[0], *h.shape)
         for name, kind in self.layers:
-            h = self._layer(params, name, kind, h)
+            h = self._layer(params, name, kind, h, factors or {})
         return h
 
-    def _layer(self, params: Mapping[str, Tensor], name: str, kind: type, h: Tensor) -> Tensor:
+    def _layer(
+        self,
+        params: Mapping[str, Tensor],
+        name: str,
+        kind: type,
+        h: Tensor,
+        factors: hidden.Factors,
+    ) -> Tensor:
+        if kind is hidden.Scaled:
+            return h * factors[name] if name in factors else h
         if kind is nn.Tanh:
             return tanh(h)
         if kind is nn.ReLU:
@@ -91,19 +112,21 @@ class LinearChainEngine:
         X: Tensor,
         loss: Loss,
         coefficients: Coefficients | None = None,
+        factors: hidden.Factors | None = None,
     ) -> Gradient:
         """See Engine.gradient."""
         R, B, V = X.shape[:3]
+        scale = hidden.flat(factors)
         with torch.no_grad():
             inputs, h = [], X.reshape(R, B * V, -1)
             for name, kind in self.layers:
                 inputs.append(h)
-                h = self._layer(params, name, kind, h)
+                h = self._layer(params, name, kind, h, scale)
         logits = h.view(R, B, V, -1).requires_grad_()
         losses = loss(logits, slice(None))
         (delta,) = torch.autograd.grad(losses.sum(), logits)
         with torch.no_grad():
-            pairs = self._backward(params, inputs, h, delta.reshape(R, B * V, -1))
+            pairs = self._backward(params, inputs, delta.reshape(R, B * V, -1), scale)
             if coefficients is not None:
                 factor = coefficients(self._norms(pairs, B, V), slice(None))
                 factor = factor.repeat_interleave(V, dim=1)
@@ -111,7 +134,11 @@ class LinearChainEngine:
             return Gradient(self._sums(pairs), losses.detach())
 
     def _backward(
-        self, params: Mapping[str, Tensor], inputs: list[Tensor], out: Tensor, delta: Tensor
+        self,
+        params: Mapping[str, Tensor],
+        inputs: list[Tensor],
+        delta: Tensor,
+        factors: hidden.Factors,
     ) -> dict[str, tuple[Tensor, Tensor]]:
         """{linear layer: (its input a, its output gradient e)}, each [R, N, width]."""
         pairs = {}
@@ -122,8 +149,10 @@ class LinearChainEngine:
                 pairs[name] = (inputs[i], delta)
                 if i > first:
                     delta = torch.bmm(delta, params[f"{name}.weight"])
+            elif kind is hidden.Scaled:
+                delta = delta * factors[name] if name in factors else delta
             else:
-                y = inputs[i + 1] if i + 1 < len(inputs) else out
+                y = inputs[i + 1]  # what the factor multiplies
                 delta = _tanh_backward(delta, y) if kind is nn.Tanh else delta * (y > 0)
         return pairs
 

@@ -1,8 +1,8 @@
 """The one training loop. Interventions fill its hooks and never own a loop of their own.
 
 Read from `train` downwards: an epoch draws batches (`labels`, `resample`), each batch runs the
-hooks (`weights` -> `perturb` -> `objective` -> `gradient`), then the update; each epoch ends with
-a validation (`adapt`). All R replicates take each step together; none reads another.
+hooks (`weights` -> `perturb` -> `hidden` -> `objective` -> `gradient`), then the update; each epoch
+ends with a validation (`adapt`). All R replicates take each step together; none reads another.
 """
 
 import time
@@ -82,6 +82,7 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
     real = torch.as_tensor(drawn.real, dtype=weights.dtype, device=trainer.device)
     attacks = _generators(trainer, "attacks", state.epoch)
     noise = _generators(trainer, "dp_noise", state.epoch)
+    masks = _generators(trainer, "hidden", state.epoch)
     keep = _snapshot_steps(trainer, len(rows)) if state.epoch == 0 else ()
     for step in range(len(rows)):
         index = rows[step]
@@ -94,7 +95,13 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
             generators=attacks,
         )
         gradient = batch_gradient(
-            trainer, state.params, batch, noise, count=real[step].sum(1), memory=state.memory
+            trainer,
+            state.params,
+            batch,
+            noise,
+            count=real[step].sum(1),
+            memory=state.memory,
+            masks=masks,
         )
         _descend(trainer.schedule, state, gradient)
         if step + 1 in keep:
@@ -108,19 +115,21 @@ def batch_gradient(
     noise: Sequence[torch.Generator],
     count: Tensor,
     memory: hooks.Memory,
+    masks: Sequence[torch.Generator] = (),
 ) -> Params:
     """The gradient {name: [R, *p]} that the optimiser sees; `count` [R]: examples per replicate."""
     batch.X = hooks.perturbed(trainer, params, batch, memory)
+    factors = hooks.factors(trainer, batch, masks)
 
     def loss(logits: Tensor, part: slice) -> Tensor:
         return hooks.objective(trainer, logits, batch, part, memory)
 
     rule = trainer.rule
     if rule is None:
-        total = trainer.engine.gradient(params, batch.X, loss).total
+        total = trainer.engine.gradient(params, batch.X, loss, None, factors).total
         scale = count.clamp(min=1.0).reciprocal()
         return {n: t * scale.view(-1, *[1] * (t.ndim - 1)) for n, t in total.items()}
-    total = trainer.engine.gradient(params, batch.X, loss, rule.coefficients).total
+    total = trainer.engine.gradient(params, batch.X, loss, rule.coefficients, factors).total
     return rule.update(total, noise)
 
 

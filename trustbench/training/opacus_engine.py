@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Mapping
+from functools import cached_property
 
 import torch
 from opacus import GradSampleModule
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trustbench.errors import ConfigError
+from trustbench.training import hidden
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 
@@ -28,15 +30,36 @@ class OpacusEngine:
         # hooked one would corrupt its per-sample gradients (Opacus 1.6, measured).
         self.hooked = GradSampleModule(copy.deepcopy(module), loss_reduction="sum")
 
-    def forward(self, params: Mapping[str, Tensor], X: Tensor) -> Tensor:
-        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X."""
+    @cached_property
+    def sites(self) -> hidden.Sites:
+        """See Engine.sites."""
+        return hidden.sites(self.module, self.shape)
+
+    @cached_property
+    def _scaled(self) -> nn.Module:
+        return hidden.scaled(self.module, self.sites)
+
+    @cached_property
+    def _hooked_scaled(self) -> GradSampleModule:
+        return GradSampleModule(copy.deepcopy(self._scaled), loss_reduction="sum")
+
+    def _call(self, params: Mapping[str, Tensor], x: Tensor, factors: Params) -> Tensor:
+        module = self._scaled if factors else self.module
+        logits: Tensor = functional_call(module, {**params, **hidden.buffers(factors)}, (x,))
+        return logits
+
+    def forward(
+        self,
+        params: Mapping[str, Tensor],
+        X: Tensor,
+        factors: hidden.Factors | None = None,
+    ) -> Tensor:
+        """See Engine.forward."""
         shared = X.ndim == len(self.shape) + 1
         count = next(iter(params.values())).shape[0]
         return torch.stack(
             [
-                functional_call(
-                    self.module, {n: p[r] for n, p in params.items()}, (X if shared else X[r],)
-                )
+                self._call(hidden.of(params, r), X if shared else X[r], hidden.of(factors or {}, r))
                 for r in range(count)
             ]
         )
@@ -47,23 +70,27 @@ class OpacusEngine:
         X: Tensor,
         loss: Loss,
         coefficients: Coefficients | None = None,
+        factors: hidden.Factors | None = None,
     ) -> Gradient:
         """See Engine.gradient."""
-        parts, losses = [], []
+        parts, losses, scale = [], [], hidden.flat(factors)
         for r in range(X.shape[0]):
             one = {n: p[r].detach() for n, p in params.items()}
-            step = self._plain if coefficients is None else self._per_sample
-            total, value = step(one, X[r], loss, slice(r, r + 1), coefficients)
+            own, part = hidden.of(scale, r), slice(r, r + 1)
+            if coefficients is None:
+                total, value = self._plain(one, X[r], loss, part, own)
+            else:
+                total, value = self._per_sample(one, X[r], loss, part, coefficients, own)
             parts.append(total)
             losses.append(value)
-        total = {n: torch.stack([p[n] for p in parts]) for n in params}
-        return Gradient(total, torch.cat(losses))
+        summed = {n: torch.stack([p[n] for p in parts]) for n in params}
+        return Gradient(summed, torch.cat(losses))
 
     def _plain(
-        self, params: Params, X: Tensor, loss: Loss, part: slice, _: Coefficients | None
+        self, params: Params, X: Tensor, loss: Loss, part: slice, factors: Params
     ) -> tuple[Params, Tensor]:
         leaves = {n: p.requires_grad_() for n, p in params.items()}
-        logits = functional_call(self.module, leaves, (X.flatten(0, 1),))
+        logits = self._call(leaves, X.flatten(0, 1), factors)
         values = loss(logits.unflatten(0, X.shape[:2]).unsqueeze(0), part)
         grads = torch.autograd.grad(values.sum(), list(leaves.values()))
         return dict(zip(leaves, grads, strict=True)), values.detach()
@@ -74,15 +101,18 @@ class OpacusEngine:
         X: Tensor,
         loss: Loss,
         part: slice,
-        coefficients: Coefficients | None,
+        coefficients: Coefficients,
+        factors: Params,
     ) -> tuple[Params, Tensor]:
-        assert coefficients is not None
-        self.hooked.zero_grad(set_to_none=True)
-        live = dict(self.hooked._module.named_parameters())
+        hooked = self._hooked_scaled if factors else self.hooked
+        hooked.zero_grad(set_to_none=True)
+        live = dict(hooked._module.named_parameters())
         for name, p in live.items():
             p.data = params[name]
+        for name, given in factors.items():
+            hooked._module.get_submodule(name).factor = given
         B, V = X.shape[:2]
-        logits = self.hooked(X.flatten(0, 1)).unflatten(0, (B, V)).unsqueeze(0)
+        logits = hooked(X.flatten(0, 1)).unflatten(0, (B, V)).unsqueeze(0)
         values = loss(logits, part)
         with warnings.catch_warnings():
             # Opacus' hooks sit on layers whose inputs need no gradient; that is intended.
@@ -92,5 +122,5 @@ class OpacusEngine:
         norms = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
         factor = coefficients(norms.unsqueeze(0), part)[0]
         total = {n: torch.einsum("b,b...->...", factor, g) for n, g in grads.items()}
-        self.hooked.zero_grad(set_to_none=True)
+        hooked.zero_grad(set_to_none=True)
         return total, values.detach()

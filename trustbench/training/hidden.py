@@ -1,0 +1,119 @@
+"""Factors on hidden activations (dropout masks, say): where they act, and how they get there.
+
+Factors are inputs of a pass, like X: {site: [R, n, *unit]}, where a site is the name of a hidden
+activation module. An engine draws nothing inside a pass. So a mask is what its replicate's
+stream says, whichever engine runs it and in whatever chunks (under vmap a layer that draws would
+need the global generator), attacks and resumed trainings meet the masks they should, and an
+example's gradient depends on its own row and its own mask only. No factor means a factor of 1.
+"""
+
+import copy
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trustbench.errors import Unsupported
+
+Sites = Mapping[str, tuple[int, ...]]  # {activation module: the shape of one example's units}
+Factors = Mapping[str, Tensor]
+# A shape [n, *unit] and a replicate's generator -> factors of that shape, on its device.
+Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
+
+ACTIVATIONS = (
+    nn.Tanh, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
+    nn.Sigmoid, nn.Softplus,
+)  # fmt: skip
+
+
+class Scaled(nn.Module):
+    """An activation whose outputs are multiplied by the buffer `factor`."""
+
+    factor: Tensor
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.activation = activation
+        self.register_buffer("factor", torch.ones(()), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[n, *unit] -> [n, *unit]."""
+        out: Tensor = self.activation(x) * self.factor
+        return out
+
+
+def sites(module: nn.Module, shape: tuple[int, ...]) -> Sites:
+    """The hidden activations of a module that takes [n, *shape], in the order they are computed.
+
+    An activation that gives the module's output is not hidden.
+
+    Raises:
+        Unsupported: one activation module is used at several places, so its name is not one site.
+    """
+    seen: list[tuple[str, Tensor]] = []
+
+    def remember(name: str) -> Callable[[nn.Module, object, Tensor], None]:
+        return lambda _module, _inputs, out: seen.append((name, out))
+
+    hooks = [
+        m.register_forward_hook(remember(name))
+        for name, m in module.named_modules()
+        if isinstance(m, ACTIVATIONS)
+    ]
+    like = next(module.parameters())
+    with torch.no_grad():
+        last = module(like.new_zeros(1, *shape))
+    for hook in hooks:
+        hook.remove()
+    found = {name: tuple(out.shape[1:]) for name, out in seen if out is not last}
+    names = [name for name, _ in seen]
+    for name in found:
+        if names.count(name) > 1:
+            raise Unsupported(
+                f"the model uses its activation module {name!r} {names.count(name)} times in a "
+                "pass, so no mask can be told where it belongs; give each use a module of its own"
+            )
+    return found
+
+
+def scaled(module: nn.Module, names: Iterable[str]) -> nn.Module:
+    """A copy that multiplies these activations by their factor; its parameters keep their names."""
+    copied = copy.deepcopy(module)
+    for name in names:
+        copied.set_submodule(name, Scaled(copied.get_submodule(name)))
+    return copied
+
+
+def buffers(factors: Factors) -> dict[str, Tensor]:
+    """The factors under the names that they have in a `scaled` module."""
+    return {f"{name}.factor": f for name, f in factors.items()}
+
+
+def flat(factors: Factors | None) -> dict[str, Tensor]:
+    """Factors [R, B, V, *unit] of examples -> [R, B V, *unit] of rows; none stay none."""
+    return {name: f.flatten(1, 2) for name, f in (factors or {}).items()}
+
+
+def of(factors: Factors, r: int) -> dict[str, Tensor]:
+    """The factors of one replicate, without the axis R."""
+    return {name: f[r] for name, f in factors.items()}
+
+
+def drawn(
+    draw: Draw, sites: Sites, real: Tensor, views: int, generators: Sequence[torch.Generator]
+) -> dict[str, Tensor]:
+    """Factors {site: float32 [R, B, views, *unit]} of a padded batch whose real rows are `real`.
+
+    Padding draws nothing and keeps the factor 1: a replicate's numbers, in this batch and all
+    later ones, do not depend on the other replicates.
+    """
+    R, B = real.shape
+    found = {
+        name: torch.ones(R, B, views, *unit, device=real.device) for name, unit in sites.items()
+    }
+    for r, generator in zip(range(R), generators, strict=True):
+        count = int(real[r].sum())
+        for name, unit in sites.items():
+            numbers = draw((count * views, *unit), generator)
+            found[name][r, real[r]] = numbers.view(count, views, *unit)
+    return found
