@@ -13,7 +13,7 @@ RESEARCH = yaml.safe_load((conf_dir() / "policy" / "research.yaml").read_text())
 DP = method("dpsgd", epsilon=3.0)
 GAP, AUC = "fairness/acc_gap", "privacy/lira_auc"
 SMALL = {m: 0.2 * sd for m, (_, sd, *_) in METRICS.items()}
-OPEN = {k: "inconclusive" for k in ("inconclusive", "unmeasured", "unreliable")}
+OPEN = dict.fromkeys(("inconclusive", "unmeasured", "unreliable"), "inconclusive")
 
 
 def policy(*limits, block=(), **more):
