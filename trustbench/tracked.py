@@ -12,6 +12,8 @@ import numpy as np
 from trustbench.records import Evaluation, PluginSpec, Record
 
 LONGEST = 6000  # MLflow keeps no longer parameter value
+EVALUATIONS = "trustbench.evaluations"
+"""The tag with the ids of a record's evaluations, blanks between them."""
 
 
 class Point(NamedTuple):
@@ -72,6 +74,7 @@ def tags(record: Record, experiment: str) -> dict[str, str]:
         "trustbench.experiment": experiment,
         "trustbench.content": content(record),
         "trustbench.version": str(record.environment.get("trustbench")),
+        EVALUATIONS: " ".join(sorted(record.evaluations))[:LONGEST],
     }
     if record.reason:
         out["trustbench.reason"] = record.reason[:LONGEST]

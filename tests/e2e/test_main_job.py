@@ -10,6 +10,8 @@ import pytest
 
 from trustbench import tracking
 from trustbench.records import Store
+from trustbench.tracking import runs
+from trustbench.tracking.server import Server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,12 +49,9 @@ def test_a_sweep_prints_its_table_and_a_second_one_recomputes_nothing(outside, t
     assert again.err.count("kept ") >= 4
     assert {r.id: r for r in store.records()} == before
     # each arm was logged once, below the sweep's run
-    runs = tracking._search(
-        tracking._client(tracking.resolve(store, None)),
-        tracking._experiments(tracking._client(tracking.resolve(store, None)), None),
-        tracking._ARM,
-    )
-    parents = [run.data.tags["mlflow.parentRunId"] for run in runs]
+    server = Server(store, None)
+    found = runs.search(server, runs.experiments(server), runs.ARM)
+    parents = [run.data.tags["mlflow.parentRunId"] for run in found]
     assert len(parents) == 4
     assert set(parents) == {tracking.prepare(store, None, "default")}
 

@@ -2,6 +2,7 @@
 
 from trustbench import tracking
 from trustbench.records import Store
+from trustbench.tracking.server import Server
 
 
 def test_a_sweep_writes_and_logs_its_report(outside, tb):
@@ -16,9 +17,8 @@ def test_a_sweep_writes_and_logs_its_report(outside, tb):
     assert "toy / tiny" in text
     assert "Reliability of balanced_weights (tuned)" in text
     assert "Accuracy by group of balanced_weights (tuned)" in text
-    address = tracking.resolve(store, None)
     run = tracking.prepare(store, None, "default")
-    logged = {a.path for a in tracking._client(address).list_artifacts(run, "tables")}
+    logged = {a.path for a in Server(store, None).call("list_artifacts", run, "tables")}
     assert "tables/default.html" in logged
     again = outside.folder / "again.html"
     assert tb("report", "--output", again).code == 0

@@ -17,6 +17,7 @@ from trustbench.records import (
     Store,
     Sweep,
 )
+from trustbench.tracking import server
 
 
 def make_record(arm="a" * 16, metrics=2, replicates=3, **changes):
@@ -73,8 +74,12 @@ def store(tmp_path_factory):
     return store
 
 
+def client(store, uri=None):
+    return server.client(tracking.resolve(store, uri))
+
+
 def _run(store, run_id):
-    return tracking._client(tracking.resolve(store, None)).get_run(run_id)
+    return client(store).get_run(run_id)
 
 
 def test_the_parent_makes_database_experiment_and_one_run_per_experiment(store):
@@ -84,8 +89,8 @@ def test_the_parent_makes_database_experiment_and_one_run_per_experiment(store):
     with sqlite3.connect(store.tracking_db) as connection:
         assert connection.execute("pragma journal_mode").fetchone() == ("wal",)
     assert tracking.prepare(store, None, "exp", sweep=False) is None
-    client = tracking._client(tracking.resolve(store, None))
-    assert client.get_experiment_by_name("exp").artifact_location.startswith(store.root.as_uri())
+    mlflow = client(store)
+    assert mlflow.get_experiment_by_name("exp").artifact_location.startswith(store.root.as_uri())
 
 
 def test_a_record_becomes_one_finished_run(store):
@@ -102,9 +107,9 @@ def test_a_record_becomes_one_finished_run(store):
     assert run.data.tags["trustbench.arm_id"] == record.id
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.inputs.dataset_inputs[0].dataset.digest == record.problem.fingerprint
-    client = tracking._client(tracking.resolve(store, None))
-    assert {a.path for a in client.list_artifacts(run.info.run_id)} == {"record.json", "arrays.npz"}
-    history = client.get_metric_history(run.info.run_id, "fairness/m1.replicate")
+    mlflow = client(store)
+    assert {a.path for a in mlflow.list_artifacts(run.info.run_id)} == {"record.json", "arrays.npz"}
+    history = mlflow.get_metric_history(run.info.run_id, "fairness/m1.replicate")
     assert [(m.step, m.value) for m in history] == [(0, 1.0), (1, 2.0), (2, 3.0)]
 
 
@@ -147,9 +152,9 @@ def test_logged_knows_records_by_their_content(store):
 
 
 def test_searches_go_on_past_a_page(store, monkeypatch):
-    client = tracking._client(tracking.resolve(store, None))
-    paged = client.search_runs
-    monkeypatch.setattr(client, "search_runs", lambda *a, **k: paged(*a, max_results=1, **k))
+    mlflow = client(store)
+    paged = mlflow.search_runs
+    monkeypatch.setattr(mlflow, "search_runs", lambda *a, **k: paged(*a, **{**k, "max_results": 1}))
     assert len(list(tracking.fetch_records(store, None))) > 1
 
 
@@ -162,8 +167,8 @@ def test_a_sweep_comes_back_with_its_tables(store, tmp_path):
     parent = tracking.prepare(store, None, "exp")
     tracking.log_sweep(store, None, parent, sweep, [table])
     assert tracking.fetch_sweep(store, None, "exp") == sweep
-    client = tracking._client(tracking.resolve(store, None))
-    assert [a.path for a in client.list_artifacts(parent, "tables")] == ["tables/exp.md"]
+    mlflow = client(store)
+    assert [a.path for a in mlflow.list_artifacts(parent, "tables")] == ["tables/exp.md"]
 
 
 def test_an_address_is_absolute_and_a_server_stays_as_given(store, tmp_path, monkeypatch):

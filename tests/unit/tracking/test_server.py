@@ -1,0 +1,189 @@
+"""What is asked again and for how long, what is a refusal, and what nobody may read."""
+
+import socket
+import threading
+import time
+from contextlib import closing, suppress
+
+import pytest
+import requests
+from mlflow.exceptions import MlflowException, RestException
+from sqlalchemy.exc import OperationalError
+
+from tests.unit.test_tracking import make_record
+from trustbench import tracking
+from trustbench.records import Store
+from trustbench.tracking import server, upload
+
+UNSAID = "s3cr3t/p@ss"
+LOCKED = MlflowException("(sqlite3.OperationalError) database is locked")
+FULL = OperationalError("insert", {}, Exception("database or disk is full"))
+
+
+def status(code):
+    inner = requests.exceptions.RetryError(f"Max retries (too many {code} error responses)")
+    error = MlflowException(f"API request to http://h/api failed with exception {inner}")
+    error.__context__ = inner
+    return error
+
+
+def silence():
+    error = MlflowException("API request failed: HTTPConnectionPool(host='h', port=1)")
+    error.__context__ = requests.exceptions.ConnectTimeout("no answer")
+    return error
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Time that passes only where the code sleeps."""
+    now = [0.0]
+    monkeypatch.setattr(server, "client", lambda address: address)
+    monkeypatch.setattr(server.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(server.time, "sleep", lambda s: now.__setitem__(0, now[0] + s))
+    return now
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path)
+
+
+def asked(store, clock, errors, uri="http://h:1", *, patient=True):
+    """The answer, and how many seconds it took, of a server that first raises `errors`."""
+    made = server.Server(store, uri, patient=patient)
+    made._probe = lambda: None
+    left = list(errors)
+
+    def question(_):
+        if left:
+            raise left.pop(0)
+        return "answer"
+
+    start = clock[0]
+    return made.ask(question), clock[0] - start
+
+
+@pytest.mark.parametrize("error", [silence(), status(503), status(502), status(504), status(429)])
+def test_a_server_that_restarts_is_waited_for(store, clock, error):
+    answer, took = asked(store, clock, [error] * 8)
+    assert answer == "answer"
+    assert 20 < took < server.RESTART_S
+
+
+def test_a_database_that_another_process_writes_is_waited_for(store, clock):
+    assert asked(store, clock, [LOCKED] * 3, uri=None)[0] == "answer"
+
+
+@pytest.mark.parametrize(
+    ("error", "uri", "said"),
+    [
+        (status(500), "http://h:1", "answers with error 500"),
+        (RestException({"error_code": "PERMISSION_DENIED", "message": "no"}), "http://h", "no"),
+        (RestException({"error_code": "INVALID_PARAMETER_VALUE", "message": "x"}), "http://h", "x"),
+        (requests.exceptions.SSLError("certificate expired"), "https://h", "certificate expired"),
+        (FULL, None, "disk is full"),
+        (
+            ModuleNotFoundError("No module named 'psycopg2'"),
+            "postgresql://h/d",
+            "trustbench.server",
+        ),
+    ],
+)
+def test_a_refusal_is_told_at_once(store, clock, error, uri, said):
+    with pytest.raises(tracking.TrackingError, match=said):
+        asked(store, clock, [error] * 99, uri)
+    assert clock[0] == 0
+    assert not store.tracking_silent.exists()
+
+
+def test_nobody_waits_again_for_a_server_that_stayed_silent(store, clock):
+    with pytest.raises(tracking.TrackingError, match="does not answer") as first:
+        asked(store, clock, [silence()] * 99)
+    assert server.RESTART_S - 6 < clock[0] <= server.RESTART_S
+    assert not first.value.repeated
+    before = clock[0]
+    with pytest.raises(tracking.TrackingError, match="does not answer") as second:
+        asked(store, clock, [silence()] * 99)
+    assert clock[0] == before
+    assert second.value.repeated
+    assert asked(store, clock, [])[0] == "answer"
+    assert not store.tracking_silent.exists(), "it answers again"
+    assert asked(store, clock, [silence()] * 3)[1] > 0, "and is waited for again"
+
+
+def test_who_only_looks_does_not_wait(store, clock):
+    with pytest.raises(tracking.TrackingError):
+        asked(store, clock, [silence()] * 99, patient=False)
+    assert clock[0] == 0
+
+
+def test_a_bug_of_ours_is_no_error_of_the_server(store, clock):
+    with pytest.raises(ZeroDivisionError):
+        asked(store, clock, [ZeroDivisionError()])
+
+
+def test_a_run_whose_creation_was_answered_into_the_void_is_made_once(store, clock):
+    """The request arrived, the answer did not: the next try finds the run."""
+
+    class Client:
+        def __init__(self):
+            self.runs = []
+
+        def create_run(self, where, tags, run_name):
+            self.runs.append(tags)
+            raise silence()
+
+        def search_runs(self, where, wanted, max_results):
+            value = wanted.split("'")[1]
+            found = [t for t in self.runs if t[upload.UPLOAD] == value]
+            info = type("Info", (), {"run_id": "run"})
+            return [type("Run", (), {"info": info}) for _ in found]
+
+    client, made = Client(), server.Server(store, "http://h", patient=True)
+    made._probe = lambda: None
+    made.ask = lambda question: server.Server.ask(made, lambda _: question(client))
+    assert upload._create(made, "0", "name", {}) == "run"
+    assert len(client.runs) == 1
+
+
+def test_a_port_where_nobody_listens_costs_no_time(store):
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    start = time.monotonic()
+    with pytest.raises(tracking.TrackingError, match="the server does not answer"):
+        tracking.prepare(store, uri, "exp")
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql"])
+def test_no_error_shows_credentials(store, scheme, capfd, caplog):
+    """Neither of a closed port nor of one that talks nonsense."""
+    quoted = UNSAID.replace("/", "%2F").replace("@", "%40")
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        port = listening.getsockname()[1]
+        threading.Thread(target=_nonsense, args=(listening,), daemon=True).start()
+        for where in (f"127.0.0.1:{port}", "127.0.0.1:9", "no.such.host.invalid:1"):
+            uri = f"{scheme}://ann:{quoted}@{where}/db"
+            for call in (
+                lambda uri=uri: tracking.prepare(store, uri, "exp"),
+                lambda uri=uri: tracking.log_record(store, uri, "exp", make_record()),
+                lambda uri=uri: list(tracking.fetch_records(store, uri)),
+                lambda uri=uri: tracking.unfinished(store, uri),
+            ):
+                with pytest.raises(tracking.TrackingError) as caught:
+                    call()
+                text = str(caught.value)
+                assert "***@" in text
+                assert not any(s in text for s in (UNSAID, quoted, "s3cr3t", "p@ss", "ann:"))
+    said = capfd.readouterr()
+    assert "s3cr3t" not in said.out + said.err + caplog.text
+
+
+def _nonsense(listening):
+    with suppress(OSError):
+        while True:
+            connection, _ = listening.accept()
+            with closing(connection):
+                connection.recv(10)
+                connection.sendall(b"this is no protocol\r\n\r\n")

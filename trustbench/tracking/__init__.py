@@ -1,0 +1,34 @@
+"""Records -> MLflow and back; the only importer of mlflow.
+
+The record on disk is the truth and is written first. Here a finished record becomes one run with
+the record and its arrays as artifacts, so a table can be rebuilt from a server, and a machine
+without the disk finds what another one has finished.
+
+server.py    an address: reaching it, asking it, what its errors mean
+runs.py      which runs there are: searches, and who uploads them
+upload.py    records and sweeps -> server
+download.py  server -> records and sweeps
+reaping.py   runs whose uploader died
+"""
+
+from trustbench.tracking.download import bring, fetch_records, fetch_sweep
+from trustbench.tracking.reaping import Unfinished, reap, unfinished
+from trustbench.tracking.server import TrackingError, is_own_database, resolve
+from trustbench.tracking.upload import log_record, log_sweep, logged, prepare, uploaded
+
+__all__ = [
+    "TrackingError",
+    "Unfinished",
+    "bring",
+    "fetch_records",
+    "fetch_sweep",
+    "is_own_database",
+    "log_record",
+    "log_sweep",
+    "logged",
+    "prepare",
+    "reap",
+    "resolve",
+    "unfinished",
+    "uploaded",
+]

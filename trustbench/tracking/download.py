@@ -1,0 +1,212 @@
+"""Server -> records and sweeps; what is not whole, or not what it says it is, is refused."""
+
+import hashlib
+import io
+import tempfile
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trustbench import tracked
+from trustbench.contracts import Array
+from trustbench.errors import UserError
+from trustbench.files import write_atomically
+from trustbench.records import Record, Store, Sweep
+from trustbench.schema import read_record, read_sweep
+from trustbench.tracking import runs
+from trustbench.tracking.server import Server, TrackingError, is_own_database
+from trustbench.tracking.upload import remember
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+NEWEST = 20
+"""How many of an arm's runs are looked at for evaluations that newer ones lack."""
+
+
+class _Busy(Exception):
+    """Another process has the arm's lock."""
+
+
+@dataclass
+class _Found:
+    """What a server has of one arm, from one or more of its runs."""
+
+    record: Record
+    arrays: bytes | None = None
+    """The arrays file, as it was uploaded; None where there is none, or where runs were joined."""
+    joined: dict[str, Array] = field(default_factory=dict)
+
+
+def fetch_records(store: Store, uri: str | None, experiment: str | None = None) -> Iterator[Record]:
+    """The record of every arm on the server, by arm id; of finished ones if there are any.
+
+    Of an experiment: those logged to it, and the arms of its last sweep wherever they were
+    logged, because experiments share arms.
+    """
+    server = Server(store, uri)
+    logged_to = runs.experiments(server, experiment)
+    sweep = fetch_sweep(store, uri, experiment) if experiment else None
+    where = runs.experiments(server) if sweep else logged_to
+    wanted = set(sweep.arms) if sweep else set()
+    by_arm: dict[str, list[Run]] = {}
+    for run in runs.search(server, where, f"{runs.ARM} and {runs.WHOLE}"):
+        arm = run.data.tags["trustbench.arm_id"]
+        if arm in wanted or str(run.info.experiment_id) in logged_to:
+            by_arm.setdefault(arm, []).append(run)
+    for _, found in sorted(by_arm.items()):
+        chosen = _chosen(found) or found[:1]
+        record = _record(server, chosen[0])
+        for run in chosen[1:]:
+            record = _joined(record, _record(server, run))
+        yield record
+
+
+def fetch_sweep(store: Store, uri: str | None, experiment: str) -> Sweep | None:
+    """The manifest of an experiment's newest sweep on the server, or None."""
+    server = Server(store, uri)
+    for run in runs.search(server, runs.experiments(server, experiment), runs.SWEEP):
+        files = [a.path for a in server.call("list_artifacts", run.info.run_id, "sweep")]
+        if files:
+            with tempfile.TemporaryDirectory() as folder:
+                return read_sweep(_file(server, run, files[0], folder))
+    return None
+
+
+def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> None:
+    """Brings what the server has of an arm's `wanted` evaluations into the store.
+
+    Where machines share no disk, this is how one finds what another has finished. A store that
+    has them, or whose server is its own database, asks nobody; a server that cannot be asked, or
+    whose record is not whole, is one warning.
+    """
+    if is_own_database(store, uri):
+        return
+    local = store.read(arm)
+    if local is not None and _finished(local, wanted, store):
+        return
+    if store.tracking_silent.exists():
+        return  # it has been said, and the upload will try again
+    try:
+        found = _find(Server(store, uri, patient=True), arm, wanted)
+        if found is not None:
+            _keep(store, uri, found, wanted)
+    except _Busy:
+        return  # its result is waited for, and is as good
+    except TrackingError as error:
+        store.warn(f"{error} The arm is computed here, whoever else has finished it.")
+
+
+def _find(server: Server, arm: str, wanted: Collection[str]) -> _Found | None:
+    """The newest finished runs of an arm that together have the most of `wanted`."""
+    finished = f"{runs.of_arm(arm)} and attributes.status = 'FINISHED'"
+    filtered = f"{finished} and tags.`trustbench.status` = 'ok'"
+    where = runs.experiments(server)
+    newest = islice(runs.search(server, where, filtered, page=NEWEST), NEWEST)
+    found: _Found | None = None
+    for run in _chosen(newest, wanted):
+        one = _download(server, run)
+        if found is None:
+            found = one
+        else:
+            joined = {**_arrays(one), **(found.joined or _arrays(found))}
+            found = _Found(_joined(found.record, one.record), None, joined)
+    return found
+
+
+def _chosen(found: Iterable["Run"], wanted: Collection[str] | None = None) -> list["Run"]:
+    """Of finished runs, newest first: each that has a (wanted) evaluation the others lack."""
+    have: set[str] = set()
+    chosen: list[Run] = []
+    for run in found:
+        tags = run.data.tags
+        offered = set(tags.get(tracked.EVALUATIONS, "").split())
+        new = (offered if wanted is None else offered & set(wanted)) - have
+        if tags.get("trustbench.status") == "ok" and (new or (wanted is None and not chosen)):
+            chosen.append(run)
+            have |= offered
+    return chosen
+
+
+def _keep(store: Store, uri: str | None, found: _Found, wanted: Collection[str]) -> None:
+    """Writes what was found beside, or instead of, what the store has by now."""
+
+    def busy() -> None:
+        raise _Busy
+
+    with store.exclusive(found.record.id, busy):
+        local, record = store.reclaim(found.record.id), found.record
+        lost = set() if local is None else set(local.evaluations) - set(record.evaluations)
+        if local is None or not lost or not store.whole(local):
+            if found.arrays is None:
+                store.write(record, found.joined or None)
+            else:
+                write_atomically(store.arm_dir(record.id) / "arrays.npz", found.arrays)
+                remember(store, uri, store.write(record))
+        elif _lacking(local, wanted):
+            base, other = (local, record) if local.status == "ok" else (record, local)
+            arrays = [store.arrays(record.id), found.joined or _arrays(found)]
+            first, last = arrays if base is record else reversed(arrays)
+            store.write(_joined(base, other), {**first, **last})
+        else:
+            return
+        names = sorted(e.evaluator.name for e in record.evaluations.values())
+        store.note(record.id, f"brought from the tracking server: {', '.join(names)}")
+
+
+def _finished(record: Record, wanted: Collection[str], store: Store) -> bool:
+    return record.status == "ok" and not _lacking(record, wanted) and store.whole(record)
+
+
+def _lacking(record: Record, wanted: Collection[str]) -> set[str]:
+    return set(wanted) - set(record.evaluations)
+
+
+def _joined(base: Record, other: Record) -> Record:
+    """A record with those evaluations of another one of the same arm that it lacks."""
+    return base.model_copy(update={"evaluations": {**other.evaluations, **base.evaluations}})
+
+
+def _download(server: Server, run: "Run") -> _Found:
+    """A run's record and arrays, checked."""
+    record = _record(server, run)
+    if record.arrays_sha256 is None:
+        return _Found(record)
+    with tempfile.TemporaryDirectory() as folder:
+        data = _file(server, run, "arrays.npz", folder).read_bytes()
+    if hashlib.sha256(data).hexdigest() != record.arrays_sha256:
+        raise _refusal(run, "its arrays are not those that its record names")
+    return _Found(record, data)
+
+
+def _record(server: Server, run: "Run") -> Record:
+    """A run's record; TrackingError when it is not the one that its tags describe."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = _file(server, run, "record.json", folder)
+        try:
+            record = read_record(path)
+        except UserError as error:
+            raise _refusal(run, str(error).replace(str(path), "record.json")) from error
+    if tracked.content(record) != run.data.tags.get("trustbench.content"):
+        raise _refusal(run, "its record is not the one that its tags describe")
+    return record
+
+
+def _refusal(run: "Run", why: str) -> TrackingError:
+    arm = run.data.tags.get("trustbench.arm_id")
+    return TrackingError(f"run {run.info.run_id} of arm {arm} cannot be used: {why.rstrip('.')}.")
+
+
+def _file(server: Server, run: "Run", name: str, folder: str) -> Path:
+    return Path(server.call("download_artifacts", run.info.run_id, name, folder))
+
+
+def _arrays(found: _Found) -> dict[str, Array]:
+    if found.arrays is None:
+        return {}
+    with np.load(io.BytesIO(found.arrays), allow_pickle=False) as data:
+        return dict(data)

@@ -1,0 +1,64 @@
+"""Which process uploads a run, and whether it still lives."""
+
+import os
+import socket
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+HOST, BOOT, PID, STARTED = (f"trustbench.{k}" for k in ("host", "boot", "pid", "pid_started"))
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE = Path("/proc/self/ns/pid")
+
+
+def tags() -> dict[str, str]:
+    """This process, as a run's tags name its uploader."""
+    pid = os.getpid()
+    return {HOST: socket.gethostname(), BOOT: _boot(), PID: str(pid), STARTED: _started(pid)}
+
+
+def fate(of: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:
+    """What became of the process that a run's tags name.
+
+    `elsewhere`: another host's or another container's, which cannot be seen from here.
+    """
+    if of.get(HOST) != socket.gethostname() or not of.get(PID, "").isdigit():
+        return "elsewhere"
+    if of.get(BOOT) != _boot():
+        # The host was restarted; or it is another container, or machine, of the same name.
+        same_kernel = of.get(BOOT, "").split("/")[0] == _boot().split("/")[0]
+        return "elsewhere" if same_kernel else "gone"
+    pid = int(of[PID])
+    if not _lives(pid) or _started(pid) != of.get(STARTED):
+        return "gone"
+    return "this" if pid == os.getpid() else "alive"
+
+
+@lru_cache(maxsize=1)
+def _boot() -> str:
+    """The running kernel and the namespace in which process ids count; empty where unknown."""
+    try:
+        return f"{_BOOT_ID.read_text().strip()}/{_NAMESPACE.readlink()}"
+    except OSError:  # not Linux: ids count for the whole host
+        return ""
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since boot: ids are given again; empty where unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    # the second field, the name in brackets, may hold blanks and brackets
+    return stat.rpartition(")")[2].split()[19]

@@ -1,0 +1,56 @@
+"""Runs that are being uploaded, or whose uploader died before it could say so."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from trustbench.records import Store
+from trustbench.tracking import owner, runs
+from trustbench.tracking.server import Server
+
+OURS = "tags.`trustbench.kind` LIKE '%'"
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run that a server shows as RUNNING."""
+
+    run_id: str
+    label: str
+    host: str
+    pid: str
+    hours: float
+    """Since it was made."""
+    fate: str
+    """this | alive | gone | elsewhere: what became of the process that uploads it."""
+
+    def dead(self, older_than_h: float | None = None) -> bool:
+        """Whether its process is gone: seen to be, or elsewhere and older than `older_than_h`."""
+        if self.fate == "elsewhere":
+            return older_than_h is not None and self.hours > older_than_h
+        return self.fate == "gone"
+
+
+def unfinished(store: Store, uri: str | None) -> list[Unfinished]:
+    """Every run of trustbench's that is RUNNING, newest first."""
+    server = Server(store, uri)
+    found = runs.search(server, runs.experiments(server), f"{OURS} and {runs.OPEN}")
+    now = time.time()
+    return [
+        Unfinished(
+            run_id=str(run.info.run_id),
+            label=str(run.info.run_name),
+            host=run.data.tags.get(owner.HOST, "unknown"),
+            pid=run.data.tags.get(owner.PID, "unknown"),
+            hours=(now - run.info.start_time / 1000) / 3600,
+            fate=owner.fate(run.data.tags),
+        )
+        for run in found
+    ]
+
+
+def reap(store: Store, uri: str | None, dead: Sequence[Unfinished]) -> None:
+    """Closes runs as KILLED. One that still lives ends as FINISHED all the same, in its time."""
+    server = Server(store, uri)
+    for run in dead:
+        server.call("set_terminated", run.run_id, "KILLED")

@@ -1,0 +1,72 @@
+"""Which runs a server holds."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from trustbench.tracking.server import Server
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+ARM = "tags.`trustbench.kind` = 'arm'"
+SWEEP = "tags.`trustbench.kind` = 'sweep'"
+# A run that is being uploaded is RUNNING, and KILLED once it is known never to be complete.
+WHOLE = "attributes.status != 'RUNNING' and attributes.status != 'KILLED'"
+OPEN = "attributes.status = 'RUNNING'"
+
+
+def experiment_id(server: Server, name: str) -> str:
+    """The id of an experiment, made when it does not exist."""
+
+    def find_or_make(client: "MlflowClient") -> str:
+        from mlflow.exceptions import MlflowException
+
+        where = None if server.remote else server.store.tracking_artifacts.as_uri()
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            try:
+                return str(client.create_experiment(name, where))
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+                found = client.get_experiment_by_name(name)  # another process was faster
+                if found is None:
+                    raise
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    return server.ask(find_or_make)
+
+
+def experiments(server: Server, name: str | None = None) -> list[str]:
+    """The ids of every experiment, or of the one called `name` if there is one."""
+    if name is not None:
+        found = server.call("get_experiment_by_name", name)
+        return [str(found.experiment_id)] if found else []
+    ids: list[str] = []
+    token: str | None = None
+    while True:
+        page = server.call("search_experiments", max_results=1000, page_token=token)
+        ids += [str(e.experiment_id) for e in page]
+        token = page.token
+        if not token:
+            return ids
+
+
+def search(server: Server, where: list[str], wanted: str, page: int = 1000) -> Iterator["Run"]:
+    """Every run that `wanted` filters, newest first; one search ends after `page` of them."""
+    token: str | None = None
+    options = {"max_results": page, "order_by": ["attributes.start_time DESC"]}
+    while where:
+        found = server.call("search_runs", where, wanted, page_token=token, **options)
+        yield from found
+        token = found.token
+        if not token:
+            return
+
+
+def of_arm(arm: str) -> str:
+    """The filter for the runs of one arm."""
+    return f"{ARM} and tags.`trustbench.arm_id` = '{arm}'"

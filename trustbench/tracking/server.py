@@ -1,0 +1,244 @@
+"""A tracking address: reaching it, asking it, and what its errors mean."""
+
+import logging
+import os
+import re
+import socket
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
+
+from trustbench.errors import TrustbenchError
+from trustbench.records import Store
+from trustbench.redaction import redact
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+T = TypeVar("T")
+
+RESTART_S = 60.0
+"""How long a server that stops answering is waited for: a restart takes it about 10 s."""
+PROBE_S = 3.0
+_SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # one request; what is worth another try is decided here
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+}
+_STATUS = re.compile(r"too many (\d{3}) error responses")
+_NOT_NOW = ("429", "502", "503", "504")
+_PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+class TrackingError(TrustbenchError):
+    """The tracking server cannot be reached or refuses; the record on disk is not affected.
+
+    `repeated`: it was silent before in this run, which has been said.
+    """
+
+    def __init__(self, text: str, *, repeated: bool = False) -> None:
+        super().__init__(text)
+        self.repeated = repeated
+
+
+def resolve(store: Store, uri: str | None) -> str:
+    """An absolute tracking address; None is a database below the store."""
+    if uri is None:
+        return f"sqlite:///{store.tracking_db}"
+    path = uri.removeprefix("sqlite:///")
+    return f"sqlite:///{Path(path).absolute()}" if path != uri else uri
+
+
+def is_own_database(store: Store, uri: str | None) -> bool:
+    """Whether an address is the store's own database, which knows nothing that the store lacks."""
+    return resolve(store, uri) == resolve(store, None)
+
+
+class Server:
+    """What a store's tracking address answers.
+
+    A server that stops answering is waited for, up to RESTART_S, by whoever is `patient` or has
+    had an answer. One that stayed silent leaves a mark in the store, and nobody waits for it
+    again until it answers: an arm loses seconds to it, a sweep no hours.
+    """
+
+    def __init__(self, store: Store, uri: str | None, *, patient: bool = False) -> None:
+        self.store = store
+        self.address = resolve(store, uri)
+        self.patient = patient
+        self.reached = False
+
+    @property
+    def shown(self) -> str:
+        """The address without credentials."""
+        return redact(self.address)
+
+    @property
+    def remote(self) -> bool:
+        """Whether it keeps artifacts itself; a database has them in the store."""
+        return self.address.startswith(("http://", "https://"))
+
+    def ask(self, question: Callable[["MlflowClient"], T]) -> T:
+        """The answer of an MLflow client; asked again while the server restarts.
+
+        So `question` must be one that may be asked twice.
+
+        Raises:
+            TrackingError: no answer in time, or a refusal.
+        """
+        waited_since, pause = time.monotonic(), 0.5
+        while True:
+            try:
+                if not self.reached:
+                    self._probe()
+                answer = question(client(self.address))
+            except known_errors() as error:
+                passing = self._passes(error)
+                patience = RESTART_S if passing and self._waits() else 0.0
+                if time.monotonic() + pause > waited_since + patience:
+                    raise self._failure(error, silent=passing) from error
+                self.reached = False
+                time.sleep(pause)
+                pause = min(2 * pause, 5.0)
+            else:
+                self._answered()
+                return answer
+
+    def call(self, method: str, *args: Any, **options: Any) -> Any:
+        """What a method of MLflow's client returns; for one that may be called twice."""
+        return self.ask(lambda c: getattr(c, method)(*args, **options))
+
+    def _answered(self) -> None:
+        if not self.reached:
+            self.reached = self.patient = True
+            self.store.tracking_silent.unlink(missing_ok=True)
+
+    def _waits(self) -> bool:
+        return self.patient and not self.store.tracking_silent.exists()
+
+    def _failure(self, error: BaseException, *, silent: bool) -> TrackingError:
+        mark = self.store.tracking_silent
+        repeated = silent and mark.exists()
+        if silent and self.store.root.is_dir():
+            with suppress(OSError):  # a full disk: the next arm waits in vain once more
+                mark.touch()
+        text = f"tracking at {self.shown} failed: {reason(error, self.address)}."
+        return TrackingError(text, repeated=repeated)
+
+    def _passes(self, error: BaseException) -> bool:
+        """Whether it may pass by itself: nobody answers, or the answer is `not now`."""
+        if self.address.startswith("sqlite:"):
+            return "database is locked" in str(error)
+        return any(_passing(e) for e in _chain(error))
+
+    def _probe(self) -> None:
+        """Notices in seconds that nobody listens; MLflow would try for minutes."""
+        from requests.utils import get_environ_proxies
+
+        if self.address.startswith("sqlite:"):
+            return
+        where = urlsplit(self.address)
+        port = where.port or _PORTS.get(where.scheme.split("+")[0])
+        proxy = self.remote and get_environ_proxies(self.address)
+        if where.hostname and port and not proxy:
+            with socket.create_connection((where.hostname, port), PROBE_S):
+                pass
+        if port and not self.remote:
+            _connect(self.address)
+
+
+def _connect(address: str) -> None:
+    """Connects to a database once; MLflow tries a wrong password for two minutes."""
+    import sqlalchemy
+
+    engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool)
+    with engine.connect():
+        pass
+
+
+@lru_cache(maxsize=8)
+def client(address: str) -> "MlflowClient":
+    """MLflow's client of an address, with nothing of its own on the screen or the network."""
+    with _quiet():
+        from mlflow import MlflowClient
+
+        # what goes wrong is told here, in one sentence and without credentials
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        return MlflowClient(tracking_uri=address)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Imports mlflow with its settings in place."""
+    for name, value in _SETTINGS.items():
+        os.environ.setdefault(name, value)
+    # it prints the address as it is, with the password
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
+    with warnings.catch_warnings():
+        # mlflow imports with deprecated features of its own dependencies
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+@lru_cache(maxsize=1)
+def known_errors() -> tuple[type[BaseException], ...]:
+    """What a server, its database, its driver or its artifact store raises."""
+    import requests
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with _quiet():
+        from mlflow.exceptions import MlflowException
+    return SQLAlchemyError, requests.RequestException, OSError, ImportError, MlflowException
+
+
+def reason(error: BaseException, address: str = "") -> str:
+    """An error in words, without the credentials of `address`."""
+    text = str(error).strip() or type(error).__name__
+    status = _STATUS.search(text)
+    if status:
+        return f"the server answers with error {status.group(1)}"
+    if isinstance(error, ModuleNotFoundError):
+        return f"its driver is missing ({error}); pip install 'trustbench[server]'"
+    chain = list(_chain(error))
+    if any(isinstance(e, socket.gaierror) for e in chain):
+        return "its host is not known here"
+    if any(_silent(e) for e in chain):
+        return "the server does not answer"
+    return redact(text.splitlines()[0][:300], address).rstrip(".")
+
+
+def _passing(error: BaseException) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    status = _STATUS.search(str(error))
+    if status:
+        return status.group(1) in _NOT_NOW
+    if isinstance(error, MlflowException):
+        return bool(error.error_code == "TEMPORARILY_UNAVAILABLE")
+    return _silent(error)
+
+
+def _silent(error: BaseException) -> bool:
+    """Whether it says that nobody answers. A broken certificate is an answer."""
+    import requests
+
+    if isinstance(error, requests.exceptions.SSLError):
+        return False
+    network = (requests.ConnectionError, requests.Timeout)
+    return isinstance(error, (*network, ConnectionError, TimeoutError, socket.gaierror))
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised from or while handling."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

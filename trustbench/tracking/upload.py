@@ -1,0 +1,198 @@
+"""Records and sweeps -> server: each content once, and never half of one that looks whole."""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trustbench import tracked
+from trustbench.files import write_atomically
+from trustbench.records import Record, Store, Sweep
+from trustbench.redaction import redact
+from trustbench.tracking import owner, runs
+from trustbench.tracking.provenance import git_tags
+from trustbench.tracking.server import Server, TrackingError, resolve
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+_FINISHED = ("ok", "unsupported")
+UPLOAD = "trustbench.upload"
+
+
+def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = True) -> str | None:
+    """Makes the database and the experiment before any worker starts; the sweep's run id.
+
+    Processes that race to create a database corrupt it, so the parent does it alone. All sweeps
+    of an experiment share one run, whose manifest is the last sweep's; without `sweep`, None.
+
+    Raises:
+        TrackingError: the server cannot be reached.
+    """
+    server = Server(store, uri)
+    if server.address.startswith("sqlite:///"):
+        _make_database(Path(server.address.removeprefix("sqlite:///")))
+    where = runs.experiment_id(server, experiment)
+    if not sweep:
+        return None
+    for run in runs.search(server, [where], runs.SWEEP, page=1):
+        return str(run.info.run_id)
+    tags = {"trustbench.kind": "sweep", "trustbench.experiment": experiment, **git_tags()}
+    made = _create(server, where, experiment, tags)
+    # A sweep may be killed at any moment; its run only groups others and is never "running".
+    _close(server, made, "FINISHED")
+    return made
+
+
+def log_record(
+    store: Store, uri: str | None, experiment: str, record: Record, parent: str | None = None
+) -> str:
+    """Uploads a finished record as a new run, unless the experiment has it; its run id.
+
+    Raises:
+        TrackingError: the server cannot be reached or refuses.
+    """
+    server = Server(store, uri, patient=True)
+    where = runs.experiment_id(server, experiment)
+    found = _whole_run(server, where, record)
+    if found is None:
+        tags = {**tracked.tags(record, experiment), **git_tags()}
+        if parent:
+            tags["mlflow.parentRunId"] = parent
+        found = _create(server, where, tracked.label(record), tags)
+        _log_values(server, found, record)
+        _log_dataset(server, found, record)
+        _log_files(server, found, record)
+        _close(server, found, "FINISHED" if record.status in _FINISHED else "FAILED")
+    remember(store, uri, record)
+    return found
+
+
+def log_sweep(
+    store: Store, uri: str | None, parent: str, sweep: Sweep, tables: Sequence[Path]
+) -> None:
+    """Uploads a sweep's manifest and rendered tables to its run."""
+    server = Server(store, uri)
+    _log_file(server, parent, store.sweep_file(sweep.experiment), "sweep")
+    for path in tables:
+        _log_file(server, parent, path, "tables")
+    _close(server, parent, "FINISHED")
+
+
+def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[str]:
+    """The ids of those records that the server has exactly as they are."""
+    server, wanted = Server(store, uri), {tracked.content(r): r.id for r in records}
+    found = runs.search(server, runs.experiments(server), f"{runs.ARM} and {runs.WHOLE}")
+    known = {run.data.tags.get("trustbench.content") for run in found}
+    return {arm for content, arm in wanted.items() if content in known}
+
+
+def uploaded(store: Store, uri: str | None, record: Record) -> bool:
+    """Whether the store remembers that the server has this very record; asks nobody."""
+    path = store.tracked_file(record.id)
+    return path.exists() and path.read_text() == _memory(store, uri, record)
+
+
+def remember(store: Store, uri: str | None, record: Record) -> None:
+    """Writes down that the server has this record.
+
+    Raises:
+        TrackingError: it cannot be written.
+    """
+    try:
+        write_atomically(store.tracked_file(record.id), _memory(store, uri, record).encode())
+    except OSError as error:
+        raise TrackingError(f"the upload of {record.id} cannot be noted: {error}.") from error
+
+
+def _memory(store: Store, uri: str | None, record: Record) -> str:
+    return f"{tracked.content(record)} {redact(resolve(store, uri))}\n"
+
+
+def _whole_run(server: Server, where: str, record: Record) -> str | None:
+    """The run that holds this very record. Runs of the arm whose uploader died are closed."""
+    content = tracked.content(record)
+    for run in runs.search(server, [where], runs.of_arm(record.id), page=100):
+        if run.info.status == "RUNNING":
+            # this process uploads one record at a time: a run that it left open, it gave up
+            if owner.fate(run.data.tags) in ("gone", "this"):
+                _close(server, str(run.info.run_id), "KILLED")
+        elif run.info.status != "KILLED" and run.data.tags.get("trustbench.content") == content:
+            return str(run.info.run_id)
+    return None
+
+
+def _create(server: Server, where: str, name: str, tags: dict[str, str]) -> str:
+    """A new run's id; the same run's where the answer to its creation was lost."""
+    marked = {**tags, **owner.tags(), UPLOAD: uuid.uuid4().hex}
+    asked = False
+
+    def create(client: "MlflowClient") -> str:
+        nonlocal asked
+        if asked:
+            wanted = f"tags.`{UPLOAD}` = '{marked[UPLOAD]}'"
+            for run in client.search_runs([where], wanted, max_results=1):
+                return str(run.info.run_id)
+        asked = True
+        return str(client.create_run(where, tags=marked, run_name=name).info.run_id)
+
+    return server.ask(create)
+
+
+def _log_values(server: Server, run_id: str, record: Record) -> None:
+    """One call for most records; a server takes 100 parameters or 1,000 metrics at once."""
+    from mlflow.entities import Metric, Param
+
+    now = int(time.time() * 1000)  # the same for every try, so that none counts twice
+    params = [Param(k, v) for k, v in tracked.params(record).items()]
+    metrics = [Metric(m.name, m.value, now, m.step) for m in tracked.metrics(record)]
+    server.call("log_batch", run_id, params=params[:100], metrics=metrics[:800])
+    for i in range(100, len(params), 100):
+        server.call("log_batch", run_id, params=params[i : i + 100])
+    for i in range(800, len(metrics), 1000):
+        server.call("log_batch", run_id, metrics=metrics[i : i + 1000])
+
+
+def _log_files(server: Server, run_id: str, record: Record) -> None:
+    """The record as it was given, whatever another process has made of its file since."""
+    text = record.model_dump_json(indent=1) + "\n"
+    server.call("log_text", run_id, text, "record.json")
+    arrays = server.store.arm_dir(record.id) / "arrays.npz"
+    if arrays.exists():
+        _log_file(server, run_id, arrays)
+
+
+def _log_file(server: Server, run_id: str, path: Path, folder: str | None = None) -> None:
+    server.call("log_artifact", run_id, str(path), folder)
+
+
+def _close(server: Server, run_id: str, status: str) -> None:
+    server.call("set_terminated", run_id, status)
+
+
+def _log_dataset(server: Server, run_id: str, record: Record) -> None:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    if record.problem is None:
+        return
+    dataset = Dataset(
+        name=record.arm.dataset.name,
+        digest=record.problem.fingerprint[:36],
+        source_type="trustbench",
+        source=str(record.arm.dataset.params),
+    )
+    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])]
+    server.call("log_inputs", run_id, inputs)
+
+
+def _make_database(path: Path) -> None:
+    """Write-ahead logging, so that readers and one writer never wait for each other."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("pragma journal_mode=WAL")
+    except (OSError, sqlite3.Error) as error:
+        raise TrackingError(f"the tracking database {path} cannot be opened: {error}.") from error
