@@ -12,11 +12,13 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from trustbench.arms import Arm
 from trustbench.compose.arguments import Command, conf_dir, conf_dirs, read
 from trustbench.compose.messages import complained_keys, sentence
 from trustbench.compose.task import Asked, Task, arm_of
+from trustbench.compose.trusted import guarded
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
 
@@ -33,7 +35,7 @@ def hydra_run(
         TrustbenchError: a worker process died.
     """
     task, command = Task(begin, work), Command((), (), (conf_dir(),))
-    with _full_errors() as wanted:
+    with _full_errors() as wanted, guarded():
         try:
             command = read(args)
             _generate(command.dirs)
@@ -46,6 +48,8 @@ def hydra_run(
             if wanted or not _from_hydra(error):
                 raise
             raise ConfigError(_explained(error, command)) from None
+        except YAMLError as error:
+            raise ConfigError(f"{' '.join(str(error).split())}; mend the file.") from None
         except SystemExit as stop:  # after --help (0) or a --package that does not exist (1)
             if stop.code:
                 raise ConfigError("see the line above, or `trustbench run --help`.") from None
@@ -57,7 +61,7 @@ def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -
     dirs = dirs or conf_dirs()
     _generate(dirs)
     extra = [f"hydra.searchpath=[{','.join(f'file://{d}' for d in dirs[1:])}]"] if dirs[1:] else []
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(dirs[0])):
+    with guarded(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(dirs[0])):
         return hydra.compose("config", [*overrides, *extra], return_hydra_config=True)
 
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trustbench.arms import Arm
 from trustbench.assembly import assemble
 from trustbench.compose.messages import sentence
+from trustbench.compose.trusted import refuse_code
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
 from trustbench.sweeping import together
@@ -114,6 +115,8 @@ class Task(Generic[R]):
         experiment = next(iter(arms.values())).experiment
         self.asked = Asked(arms, experiment, _table(config, hydra), sweep)
         self.sweep_run = self.begin(self.asked)
+        belonging = {name: replace(arm, sweep_run=self.sweep_run) for name, arm in arms.items()}
+        self.asked = replace(self.asked, arms=belonging)
 
     @staticmethod
     def _options(master: Any) -> Callable[[str], list[str]]:
@@ -126,6 +129,7 @@ def arm_of(config: DictConfig, hydra: Any) -> Arm:
     Raises:
         ConfigError: every problem of the configuration.
     """
+    refuse_code(hydra, hydra.overrides.hydra)
     plain = {str(k): _plain(config, k) for k in config if k != "hydra"}
     missing = sorted(_missing(plain))
     if missing:

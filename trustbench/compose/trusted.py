@@ -1,0 +1,146 @@
+"""What a configuration may make this process do: nothing but build the plugins it names.
+
+Hydra imports and calls whatever its own part of a configuration names: callbacks, logging
+classes, nested `_target_`. Somebody else's experiment file could so run anything. Here every
+configuration is looked through as soon as it is composed, before Hydra acts on it.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.resolvers import oc
+
+from trustbench.errors import ConfigError
+
+HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
+PLUGINS = ("hydra.launcher", "hydra.sweeper")
+LOGGING = ("hydra.hydra_logging", "hydra.job_logging")
+HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
+STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
+# Settings of launchers, ours and others', that end in a shell.
+SHELL = ("setup", "teardown", "sbatch", "additional_parameters", "srun_args", "python")
+READABLE = ("HOME", "USER", "TMPDIR", "SCRATCH")
+OWN = "TRUSTBENCH_"
+"""A configuration may read these environment variables; others may be secrets."""
+
+
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Inside, whatever Hydra composes is refused if it would run code that no plugin declares.
+
+    Hydra has no hook between composing and acting, so its loader is wrapped here; and `oc.env`
+    reads no variable that could be a secret, because values end up in records and on servers.
+
+    Raises:
+        ConfigError: one sentence for each thing that is refused.
+    """
+    original = ConfigLoaderImpl.load_configuration
+
+    def load(self: Any, config_name: Any, overrides: list[str], *a: Any, **kw: Any) -> DictConfig:
+        made = original(self, config_name, overrides, *a, **kw)
+        refuse_code(made.hydra, overrides)
+        return made
+
+    ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
+    OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
+    try:
+        yield
+    finally:
+        ConfigLoaderImpl.load_configuration = original  # type: ignore[method-assign]
+        OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:
+    """Raises ConfigError when Hydra's part of a configuration runs code or shell commands.
+
+    `overrides` are those of the command line, which are the user's own words.
+    """
+    given = [o.lstrip("+~").split("=", 1)[0] for o in overrides]
+    plain = OmegaConf.to_container(hydra, resolve=False)
+    problems = [*_targets(plain), *_logging(plain), *_shell(hydra, given)]
+    if hydra.get("callbacks"):
+        problems.append("hydra.callbacks is given, but trustbench runs no callbacks; drop it.")
+    if hydra.job.env_set and not any(g.startswith("hydra.job.env_set") for g in given):
+        names = ", ".join(map(str, hydra.job.env_set))
+        problems.append(
+            f"hydra.job.env_set sets {names} from a file; set environment variables in the shell."
+        )
+    if problems:
+        raise ConfigError(problems)
+
+
+def _targets(plain: Any) -> Iterator[str]:
+    """Launcher and sweeper are Hydra's plugins; nothing else below `hydra` may name a class."""
+    for key, value in _walk(plain, "hydra"):
+        where, _, last = key.rpartition(".")
+        if last != "_target_" or value is None:
+            continue
+        if where not in PLUGINS:
+            yield f"{key} is {value!r}, which Hydra would call; drop it."
+        elif not str(value).startswith(HOMES):
+            yield (
+                f"{key} is {value!r}, which is no plugin of Hydra's; choose one with "
+                f"{where.replace('.', '/')}=NAME."
+            )
+
+
+def _logging(plain: Any) -> Iterator[str]:
+    """Python's logging configuration imports and calls what it names, and opens any file."""
+    for section in LOGGING:
+        for key, value in _walk(plain[section.split(".")[1]], section):
+            last, text = key.rpartition(".")[2], str(value)
+            known = value in HANDLERS if last == "class" else last not in ("()", "factory")
+            foreign = text.startswith(("cfg://", "ext://"))
+            if not known or "${" in text or (foreign and value not in STREAMS):
+                yield (
+                    f"{key} is {text!r}; logging takes {' and '.join(HANDLERS)} on "
+                    f"{' or '.join(STREAMS)} only: drop it, trustbench keeps its own logs."
+                )
+
+
+def _shell(hydra: Any, given: Sequence[str]) -> Iterator[str]:
+    """Shell commands are taken from the command line, or from a launcher that it chose."""
+    choice = str(hydra.runtime.choices.get("hydra/launcher"))
+    for key in SHELL:
+        value = hydra.launcher.get(key) if hydra.launcher else None
+        if not value or any(g.startswith(f"hydra.launcher.{key}") for g in given):
+            continue
+        folders = [Path(s.path) for s in hydra.runtime.config_sources if s.schema == "file"]
+        own = [_option(f / "hydra" / "launcher" / f"{choice}.yaml", key) for f in folders]
+        if "hydra/launcher" not in given or value not in own:
+            yield (
+                f"hydra.launcher.{key} is {value}, which a shell would run; give it on the "
+                f"command line: 'hydra.launcher.{key}=...', or choose the launcher whose file has "
+                "it there: hydra/launcher=NAME."
+            )
+
+
+def _option(path: Path, key: str) -> Any:
+    loaded = OmegaConf.load(path) if path.is_file() else None
+    return loaded.get(key) if isinstance(loaded, DictConfig) else None
+
+
+def _walk(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """Every leaf below `value` under its dotted key."""
+    if isinstance(value, Mapping):
+        for k, inner in value.items():
+            yield from _walk(inner, f"{key}.{k}")
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _walk(inner, f"{key}.{i}")
+    else:
+        yield key, value
+
+
+def _environment(name: str, *default: Any) -> Any:
+    """`oc.env`, for variables that are no secrets."""
+    if name not in READABLE and not name.startswith(OWN):
+        raise ConfigError(
+            f"a configuration may not read the environment variable {name}, whose value would "
+            f"stand in records; it may read {', '.join(READABLE)} and {OWN}*."
+        )
+    return oc.env(name, *default)
