@@ -12,6 +12,7 @@ outputs/
 
 import hashlib
 import io
+import platform
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -93,7 +94,13 @@ class Store:
 
     def early_log(self, process: int) -> Path:
         """What an arm's process says before the arm's id is known."""
-        return self.root / "logs" / f"starting-{process}.txt"
+        # process ids are one machine's own, and machines may share the folder
+        return self.root / "logs" / f"starting-{platform.node()}-{process}.txt"
+
+    @property
+    def jobs(self) -> Path:
+        """What is handed to SLURM, and what its jobs have said."""
+        return self.root / "jobs"
 
     @property
     def tracking_db(self) -> Path:
