@@ -25,6 +25,7 @@ COMMANDS = {
     "list": "datasets, models, interventions, evaluators, metrics, experiments, tables, policies",
     "data": "list, download and check the files of the datasets",
     "sync": "upload records that the tracking server does not have yet",
+    "doctor": "what this installation and store are, and what needs attention; --reap",
 }
 MODULES = {"list": "listing"}  # a module called `list` would shadow the type in its own code
 
@@ -43,13 +44,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("trustbench: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
     except TrustbenchError as error:
-        for line in str(error).splitlines():
+        for line in _shown(str(error)).splitlines():
             print(f"trustbench: {line}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except Exception:  # noqa: BLE001  # our bug: the whole trace, and an exit code that says so
-        traceback.print_exc()
+        print(_shown(traceback.format_exc()), end="", file=sys.stderr)
         return 1
     return code
+
+
+def _shown(text: str) -> str:
+    """What went wrong, without the credentials of an address in it."""
+    from trustbench.redaction import redact
+
+    return redact(text)
 
 
 def usage() -> str:

@@ -13,7 +13,7 @@ reaping.py   runs whose uploader died
 
 from trustbench.tracking.download import bring, fetch_records, fetch_sweep
 from trustbench.tracking.reaping import Unfinished, reap, unfinished
-from trustbench.tracking.server import TrackingError, is_own_database, resolve
+from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import log_record, log_sweep, logged, prepare, uploaded
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "prepare",
     "reap",
     "resolve",
+    "shown",
     "unfinished",
     "uploaded",
 ]

@@ -57,6 +57,11 @@ def resolve(store: Store, uri: str | None) -> str:
     return f"sqlite:///{Path(path).absolute()}" if path != uri else uri
 
 
+def shown(store: Store, uri: str | None) -> str:
+    """A tracking address as people may see it: without credentials."""
+    return redact(resolve(store, uri))
+
+
 def is_own_database(store: Store, uri: str | None) -> bool:
     """Whether an address is the store's own database, which knows nothing that the store lacks."""
     return resolve(store, uri) == resolve(store, None)
@@ -75,11 +80,6 @@ class Server:
         self.address = resolve(store, uri)
         self.patient = patient
         self.reached = False
-
-    @property
-    def shown(self) -> str:
-        """The address without credentials."""
-        return redact(self.address)
 
     @property
     def remote(self) -> bool:
@@ -130,7 +130,7 @@ class Server:
         if silent and self.store.root.is_dir():
             with suppress(OSError):  # a full disk: the next arm waits in vain once more
                 mark.touch()
-        text = f"tracking at {self.shown} failed: {reason(error, self.address)}."
+        text = f"tracking at {redact(self.address)} failed: {reason(error, self.address)}."
         return TrackingError(text, repeated=repeated)
 
     def _passes(self, error: BaseException) -> bool:

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from trustbench import tracked
 from trustbench.files import write_atomically
 from trustbench.records import Record, Store, Sweep
-from trustbench.redaction import redact
 from trustbench.tracking import owner, runs
 from trustbench.tracking.provenance import git_tags
-from trustbench.tracking.server import Server, TrackingError, resolve
+from trustbench.tracking.server import Server, TrackingError, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -109,7 +108,7 @@ def remember(store: Store, uri: str | None, record: Record) -> None:
 
 
 def _memory(store: Store, uri: str | None, record: Record) -> str:
-    return f"{tracked.content(record)} {redact(resolve(store, uri))}\n"
+    return f"{tracked.content(record)} {shown(store, uri)}\n"
 
 
 def _whole_run(server: Server, where: str, record: Record) -> str | None:
