@@ -10,7 +10,7 @@ import torch
 from trustbench.contracts import DataCard, Feature, Problem, System
 from trustbench.seeding import Streams
 
-CARD = DataCard(description="two Gaussians", known_harms="none", licence="none", reference="none")
+CARD = DataCard("two Gaussians", "none", "none", "none", synthetic=True, rows_public=True)
 
 
 def make_problem(n=600, d=6, classes=2, groups=2, seed=0, shift=1.5):

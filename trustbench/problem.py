@@ -39,13 +39,18 @@ class Feature:
 
 @dataclass(frozen=True)
 class DataCard:
-    """What a reader must know before trusting a number measured on these data."""
+    """What a reader must know before trusting a number measured on these data.
+
+    `rows_public`: single rows may be shown to anybody, in reports too. They are published for
+    that, or made up, and nobody can be recognised in them.
+    """
 
     description: str
     known_harms: str
     licence: str
     reference: str
     synthetic: bool = False
+    rows_public: bool = False
 
 
 class StructuralCausalModel(Protocol):

@@ -54,6 +54,7 @@ CARD = DataCard(
     "several states and one year are mixed (Ding et al. 2021, section 4).",
     licence="US Census PUMS terms; folktables: MIT",
     reference="Ding, Hardt, Miller and Schmidt 2021, Retiring Adult, arXiv 2108.04884",
+    rows_public=True,
 )
 
 

@@ -64,6 +64,7 @@ CARD = DataCard(
     "on a model of these data (Ding et al. 2021, arXiv 2108.04884, section 2).",
     licence="CC BY 4.0",
     reference="Becker and Kohavi 1996, UCI Machine Learning Repository, doi 10.24432/C5XW20",
+    rows_public=True,
 )
 
 

@@ -33,4 +33,5 @@ class Cifar10(ClassImages):
         "labels; the ten classes kept here have none. Near-duplicates exist between its splits.",
         licence="none stated",
         reference="Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images",
+        rows_public=True,
     )

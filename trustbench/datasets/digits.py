@@ -19,6 +19,7 @@ CARD = DataCard(
     licence="CC BY 4.0",
     reference="Alpaydin and Kaynak 1998, UCI 'Optical Recognition of Handwritten Digits' (its "
     "test set, as scikit-learn ships it)",
+    rows_public=True,
 )
 
 

@@ -27,4 +27,5 @@ class FashionMnist(ClassImages):
         known_harms="None known: no people are shown or described.",
         licence="MIT",
         reference="Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747",
+        rows_public=True,
     )

@@ -51,6 +51,7 @@ CARD = DataCard(
     "are recorded.",
     licence="CC BY 4.0",
     reference="Hofmann 1994, UCI 'Statlog (German Credit Data)', doi 10.24432/C5NC77",
+    rows_public=True,
 )
 
 

@@ -35,4 +35,5 @@ class Mnist(ClassImages):
         "digits may be in two splits.",
         licence="CC BY-SA 3.0",
         reference="LeCun, Cortes and Burges 1998, The MNIST database",
+        rows_public=True,
     )

@@ -35,6 +35,7 @@ CARD = DataCard(
     licence="Apache-2.0, as this package",
     reference="The vignette of Cresswell 2025; equations: trustbench/datasets/_credit_model.py",
     synthetic=True,
+    rows_public=True,
 )
 
 
