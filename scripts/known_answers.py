@@ -11,38 +11,22 @@ import argparse
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import combinations
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
+from known_computed import COMPUTED, song
+from known_source import Series, Source
 
-from trustbench.arms import Arm
-from trustbench.attacks.membership import oracle_balanced_accuracy
-from trustbench.compose import compose, composed_arm, conf_dir
-from trustbench.conformal.private import level
-from trustbench.contracts import System
-from trustbench.deployment import deploy
-from trustbench.explanations.kernel_shap import KernelShap
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.explanations.neighbourhoods import neighbourhood
-from trustbench.explanations.surrogate_values import surrogate_values
-from trustbench.explanations.targets import target_values
-from trustbench.groups import means
-from trustbench.planning import plan
-from trustbench.records import Record, Store
+from trustbench.records import Store
 from trustbench.summary.effects import Effect, paired_effect
-from trustbench.sweeping import named_arms
 
 ROOT = Path(__file__).resolve().parents[1]
 REGISTRY = ROOT / "scripts" / "known_answers.yaml"
 NOT_RUN = "not run"
-Values = NDArray[np.float64]
 ROUNDING = 1e-9  # of a mean of equal numbers
-FIDELITY_POINTS = 1000  # test rows whose surrogate decides, for the published fidelity
 
 COLUMNS = ("case", "what is compared", "published", "ours", "regime", "verdict", "what differs",
            "command")  # fmt: skip
@@ -53,7 +37,9 @@ Made by `python scripts/known_answers.py` from the records of the experiments na
 from `scripts/known_answers.yaml`, which says what is compared and how it is judged; do not edit.
 
 *Ours* is a mean over n replicates with its 95 % paired t interval (paired by replicate where two
-arms are compared), conditional on one draw of the data. A row counts as
+arms are compared), conditional on one draw of the data. Where replicates are each other's shadow
+models, or share permutations of the groups, it counts what they share, as the table's intervals
+do (docs/statistics.md). A row counts as
 
 - **reproduced in size** where a band around the published number is registered and our whole
   interval lies inside of it;
@@ -65,84 +51,22 @@ Rows without a published number can be reproduced in direction only. pp: percent
 """
 
 
-def arms_of(experiment: str) -> dict[str, list[str]]:
-    """The overrides of each arm of an experiment."""
-    node = yaml.safe_load((conf_dir() / "experiment" / f"{experiment}.yaml").read_text())
-    return named_arms(node["hydra"]["sweeper"]["arms"])
-
-
 # --- the numbers of a row ------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Source:
-    """The arms of one experiment, as records and as systems; `ids` names the record of an arm.
-
-    `evaluations` are the ids that are read (none given: all); `extra` are overrides that every
-    arm was run with, beside those of the experiment.
-    """
-
-    experiment: str
-    store: Store
-    data_dir: Path
-    ids: Mapping[str, str]
-    evaluations: tuple[str, ...] = ()
-    extra: tuple[str, ...] = ()
-
-    @classmethod
-    def of_sweep(cls, experiment: str, store: Store, data_dir: Path) -> "Source":
-        """The experiment's last sweep; without arms before it, or when it was of other arms."""
-        sweep, names = store.sweep(experiment), arms_of(experiment)
-        if sweep is None or len(sweep.arms) != len(names):
-            return cls(experiment, store, data_dir, {})
-        ids = dict(zip(names, sweep.arms, strict=True))
-        return cls(experiment, store, data_dir, ids, tuple(sweep.evaluations))
-
-    def record(self, arm: str) -> Record | None:
-        """The finished record of an arm, or None."""
-        found = self.store.read(self.ids[arm]) if arm in self.ids else None
-        return found if found is not None and found.status == "ok" else None
-
-    def arm(self, name: str) -> Arm:
-        """The arm as it was run."""
-        overrides = [f"+experiment={self.experiment}", *arms_of(self.experiment)[name]]
-        spec: Arm = composed_arm(compose([*overrides, *self.extra]))
-        return replace(spec, output_dir=self.store.root, data_dir=self.data_dir)
-
-    def system(self, name: str) -> System:
-        """The arm's deployed system; its replicates are read from the store."""
-        return deploy(plan(self.arm(name)), self.store, lambda *_: None)[0]
-
-    def values(self, arm: str, metric: str) -> Values | None:
-        """A metric [R] of an arm; `evaluator/array[j]` is column j of an array it kept."""
-        record = self.record(arm)
-        evaluator, name = metric.split("/")
-        keys = [
-            key
-            for key, e in (record.evaluations if record else {}).items()
-            if e.evaluator.name == evaluator and key in (self.evaluations or [key])
-        ]
-        if record is None or not keys:
-            return None
-        if name.endswith("]"):
-            name, column = name[:-1].split("[")
-            return self.store.arrays(record.id)[f"{keys[0]}/{name}"][:, int(column)]
-        found = record.evaluations[keys[0]].measurements.get(name)
-        return None if found is None else np.array(found.values)
-
-
-def quantity(source: Source, of: Mapping[str, Any]) -> Values | None:
-    """The values [R] that a node of the registry names, or None when they were not measured."""
+def quantity(source: Source, of: Mapping[str, Any]) -> Series | None:
+    """The series that a node of the registry names, or None when they were not measured."""
     if "from" in of:
         same = {k: v for k, v in of.items() if k != "from"}
         return difference(quantity(source, same), quantity(source, {**same, "arm": of["from"]}))
     if "computed" in of:
-        return COMPUTED[of["computed"]](source, of) if source.record(of["arm"]) else None
-    first = source.values(of["arm"], of["metric"])
-    return difference(first, source.values(of["arm"], of["less"])) if "less" in of else first
+        computed = COMPUTED[of["computed"]]
+        return Series(computed(source, of)) if source.record(of["arm"]) else None
+    first = source.series(of["arm"], of["metric"])
+    return difference(first, source.series(of["arm"], of["less"])) if "less" in of else first
 
 
-def difference(a: Values | None, b: Values | None) -> Values | None:
+def difference(a: Series | None, b: Series | None) -> Series | None:
     return None if a is None or b is None else a - b
 
 
@@ -152,11 +76,14 @@ def estimate(source: Source, row: Mapping[str, Any]) -> Effect | None:
     if "minus" in row:
         ours = difference(ours, quantity(source, row["minus"]))
     if "over" not in row:
-        return None if ours is None else paired_effect(ours)
+        return None if ours is None else ours.effect
     other = quantity(source, row["over"])
     if ours is None or other is None:
         return None
-    logs = paired_effect(np.log(ours) - np.log(other))
+    ratio = ours - other
+    if ratio.dependent or ratio.common_sd:
+        raise ValueError(f"{row['what']}: a ratio of values that share an error has no interval")
+    logs = paired_effect(np.log(ours.values) - np.log(other.values))
     return replace(
         logs, effect=math.exp(logs.effect), low=math.exp(logs.low), high=math.exp(logs.high)
     )
@@ -179,84 +106,6 @@ def verdict(row: Mapping[str, Any], found: Effect | None) -> str:
         return "not reproduced (outside of the band)"
     other = sides["below" if row["direction"] == "above" else "above"]
     return f"not reproduced ({'opposite' if other else 'inconclusive'})"
-
-
-# --- what is computed and in no record -----------------------------------------------------------
-
-
-def song(data_dir: Path, model: str, inputs: str) -> float | None:
-    """Balanced accuracy of the best threshold on the published outputs of one Yale network."""
-    path = data_dir / "golden" / f"yale_{model}.npz"
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as data:
-        scores = []
-        for split in ("train", "test"):
-            p, y = data[f"output_{split}_{inputs}"], data[f"{split}_label"]
-            scores.append(p[np.arange(len(y)), y])
-    return float(oracle_balanced_accuracy(*scores))
-
-
-def fidelity(source: Source, of: Mapping[str, Any]) -> Values:
-    """Published fidelity, per replicate: how often the surrogate's decision at a row is the
-    model's; `gap` names a statistic over groups, `maximum` (from average) or `mean` (of pairs)."""
-    system = source.system(of["arm"])
-    X, _, group = system.problem.rows("test")
-    rows = system.streams.numpy("explanations", Stream.POINTS).permutation(len(X))[:FIDELITY_POINTS]
-    x = system.tensor(X[rows])
-    margin = SURROGATES[of["surrogate"]](system, x)  # of the predicted class: positive agrees
-    return fidelity_gap((margin > 0).astype(float), group[rows], of["gap"])
-
-
-def fidelity_gap(agrees: Values, group: Values, gap: str) -> Values:
-    """The gap [R] of agreement [R, n]; see `fidelity`.
-
-    >>> fidelity_gap(np.array([[1.0, 1.0, 1.0, 0.0]]), np.array([0, 0, 1, 1]), "maximum").tolist()
-    [0.25]
-    """
-    by_group = means(agrees, group, group.max() + 1)
-    if gap == "maximum":
-        return np.asarray(agrees.mean(1) - by_group.min(1))
-    pairs = [np.abs(by_group[:, i] - by_group[:, j])
-             for i, j in combinations(range(by_group.shape[1]), 2)]  # fmt: skip
-    return np.asarray(np.mean(pairs, axis=0))
-
-
-def lime_margin(system: System, x: Any) -> Values:
-    """By how much LIME's surrogates put the probability of the predicted of two classes above
-    one half at the rows that they explain, [R, n]."""
-    lime = Lime(target="probability")
-    values = surrogate_values(system, lime, lime.neighbourhood(system), x, Stream.RELEASED)
-    return np.asarray(values.cpu().numpy() - 0.5)
-
-
-def shap_margin(system: System, x: Any) -> Values:
-    """The same of KernelSHAP: its values plus the mean margin of the background, [R, n]."""
-    shap = KernelShap(256, 5, "margin")
-    area = neighbourhood(system.problem, 0.0, system.device)
-    total = shap.values(system, area, x).sum(-1).double()
-    classes = system.logits(x).argmax(-1)
-    logits = system.logits(shap.rows(system))[:, None].expand(-1, len(x), -1, -1)
-    base = target_values(logits, classes, "margin").mean(-1)
-    return (total + base).cpu().numpy()
-
-
-SURROGATES = {"lime": lime_margin, "kernel_shap": shap_margin}
-
-
-def raised_level(source: Source, of: Mapping[str, Any]) -> Values:
-    """By how much privacy raises the level that thresholds aim at, beyond 1 / (1 - gamma alpha)
-    of it, which remains with any number of rows; the same for all replicates."""
-    record = source.record(of["arm"])
-    assert record is not None  # `quantity` has asked
-    spec = record.arm.interventions[0].params
-    rows = spec["rows"] or record.arm.protocol["calibration"]
-    aim = level(rows, spec["alpha"], spec["epsilon"], spec["gamma"], spec["bins"])
-    limit = (1 - spec["alpha"]) / (1 - spec["gamma"] * spec["alpha"])
-    return np.full(record.replicates, aim - limit * (rows + 1) / rows)
-
-
-COMPUTED = {"fidelity": fidelity, "raised_level": raised_level}
 
 
 # --- the document --------------------------------------------------------------------------------

@@ -5,23 +5,24 @@ a few arms of the same experiment, smaller, and asks the same rows of the same r
 has a plant: the arm that shows the effect is replaced by one that cannot, and the row must fail.
 """
 
-import runpy
+import importlib
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from trustbench import runner
 from trustbench.job import prepare_torch
 from trustbench.planning import plan
 from trustbench.records import Store
-from trustbench.summary.effects import paired_effect
 
 ROOT = Path(__file__).resolve().parents[2]
-script = SimpleNamespace(**runpy.run_path(str(ROOT / "scripts" / "known_answers.py")))
-CASES = {str(case["number"]): case for case in script.registry()}
+sys.path.insert(0, str(ROOT / "scripts"))
+answers, computed, sources = map(
+    importlib.import_module, ("known_answers", "known_computed", "known_source")
+)
+CASES = {str(case["number"]): case for case in answers.registry()}
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,8 @@ def run(short, folder, data):
     case = CASES[short.number]
     needed = set().union(*(arms_in(short.row(r)) for r in short.rows + short.caught))
     needed |= {other for _, other in short.plant}
-    names = [a for a in script.arms_of(case["experiment"]) if a in needed or a == "baseline"]
-    source = script.Source(case["experiment"], Store(folder), data, {}, (), short.extra)
+    names = [a for a in sources.arms_of(case["experiment"]) if a in needed or a == "baseline"]
+    source = sources.Source(case["experiment"], Store(folder), data, {}, (), short.extra)
     ids = {}
     for name in names:
         planned = plan(source.arm(name))
@@ -214,9 +215,9 @@ def run(short, folder, data):
 
 
 def judged(source, row):
-    found = script.estimate(source, row)
+    found = answers.estimate(source, row)
     assert found is not None, f"{row['what']}: was not measured"
-    return script.verdict(row, found), found
+    return answers.verdict(row, found), found
 
 
 def check(short, source, rows):
@@ -258,62 +259,14 @@ def test_shap_predicts_exactly_and_only_with_its_base(shared_data, tmp_path):
     x = system.tensor(system.problem.rows("test")[0][:50])
     two = system.logits(x).sort(-1).values
     margin = (two[..., 1] - two[..., 0]).numpy()
-    assert script.shap_margin(system, x) == pytest.approx(margin, abs=1e-4)
+    assert computed.shap_margin(system, x) == pytest.approx(margin, abs=1e-4)
     bare = system.explain(x).sum(-1).numpy()
     assert bare != pytest.approx(margin, abs=1e-1)
 
 
-# --- the published numbers of Song 2019, and how rows are judged ---------------------------------
-
-
 @pytest.mark.parametrize("row", CASES["1"]["rows"], ids=lambda r: r["what"])
 def test_the_golden_numbers_are_found_and_no_others(shared_data, row):
-    found = script.song(shared_data, row["model"], row["inputs"])
+    found = computed.song(shared_data, row["model"], row["inputs"])
     assert found == pytest.approx(row["value"], abs=1e-6)
     other = "adversarial" if row["inputs"] == "benign" else "benign"
-    assert script.song(shared_data, row["model"], other) != pytest.approx(row["value"], abs=1e-3)
-
-
-UP, DOWN, NOISE = np.array([0.4, 0.5, 0.6]), np.array([-0.4, -0.5, -0.6]), np.array([-1, 0.1, 1])
-
-
-@pytest.mark.parametrize(
-    ("row", "values", "expected"),
-    [
-        ({"direction": "above"}, UP, "reproduced in direction"),
-        ({"direction": "above"}, DOWN, "not reproduced (opposite)"),
-        ({"direction": "above"}, NOISE, "not reproduced (inconclusive)"),
-        ({"direction": "below"}, DOWN, "reproduced in direction"),
-        ({"direction": "above", "beyond": 0.9}, UP, "not reproduced (opposite)"),
-        ({"direction": "above", "size": [0.2, 0.8]}, UP, "reproduced in size"),
-        ({"direction": "above", "size": [0.4, 0.6]}, UP, "reproduced in direction"),
-        ({"direction": "below", "size": [0.2, 0.8]}, UP, "not reproduced (opposite)"),
-        ({"size": [0.2, 0.8]}, UP, "reproduced in size"),
-        ({"size": [0.2, 0.6]}, UP, "not reproduced (outside of the band)"),
-        ({"size": [0.0, 1.0]}, np.ones(3) + 1e-12, "reproduced in size"),
-        ({"direction": "above", "over": {}}, UP, "not reproduced (opposite)"),
-    ],
-)
-def test_a_row_is_judged_by_its_whole_interval(row, values, expected):
-    assert script.verdict(row, paired_effect(values)) == expected
-    assert script.verdict(row, None) == "not run"
-
-
-# --- the document --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("number", CASES)
-def test_the_document_shows_every_row_of_a_case(number):
-    text = (ROOT / "docs" / "known-answers.md").read_text(encoding="utf-8")
-    case = CASES[number]
-    assert case.get("command", f"trustbench run +experiment={case.get('experiment')}") in text
-    whats = [row["what"] for row in case["rows"]]
-    assert len(set(whats)) == len(whats), "rows of a case need names of their own"
-    for what in whats:
-        assert f"| {number} | {what} |" in text, f"{what} is missing; run scripts/known_answers.py"
-
-
-def test_the_document_names_no_folder_of_a_machine():
-    text = (ROOT / "docs" / "known-answers.md").read_text(encoding="utf-8")
-    for place in ("/var/", "/tmp", "/work", "/home", "/root"):
-        assert place not in text
+    assert computed.song(shared_data, row["model"], other) != pytest.approx(row["value"], abs=1e-3)
