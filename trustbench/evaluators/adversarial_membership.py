@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.attacks import membership as mia
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import pgd
 from trustbench.attacks.evasion.targets import ROWS, generators, in_chunks
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
@@ -48,9 +48,7 @@ class AdversarialMembership(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed, or that there is nobody to tell apart."""
-        if not attackable(system.problem):
-            return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
-        return mia.no_non_members(system.membership)
+        return unattackable(system.problem) or mia.no_non_members(system.membership)
 
     def measure(self, system: System) -> Measured:
         """`lira_auc_adv_<radius>` and `loss_auc_adv_<radius>` first."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trustbench import calibration
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import pgd
 from trustbench.attacks.evasion.targets import generators, in_chunks, targets
 from trustbench.conformal import (
@@ -59,9 +59,7 @@ class AttackedUncertainty(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed."""
-        if attackable(system.problem):
-            return None
-        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:
         """Sizes first, then coverages and the calibration error."""

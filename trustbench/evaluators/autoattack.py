@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.apgd import apgd
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import Objective, margin
 from trustbench.attacks.evasion.square import square
 from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
@@ -48,9 +48,7 @@ class AutoAttack(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed."""
-        if attackable(system.problem):
-            return None
-        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:
         """`racc_autoattack` first; then each attack alone, and groups."""

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import attackable
+from trustbench.attacks.evasion.box import unattackable
 from trustbench.attacks.evasion.targets import targets
 from trustbench.attacks.smoothing import (
     NOISE,
@@ -54,9 +54,7 @@ class CertifiedAccuracy(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed."""
-        if attackable(system.problem):
-            return None
-        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:
         """`certified_accuracy_r` for each radius, then the other summaries."""

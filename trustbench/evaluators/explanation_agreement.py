@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import ThreatModel, attackable
+from trustbench.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.contracts import Evaluator, Measured, Measurement, System
 from trustbench.explanations.agreement import (
     Explained,
@@ -93,9 +93,8 @@ class ExplanationAgreement(Evaluator):
         return {"spearman": own.spearman(twin), "top_k_overlap": overlap}
 
     def _stability(self, system: System, X: Tensor, own: Explained) -> Tensor | str:
-        if not attackable(system.problem):
-            return f"no column of {system.problem.name} may be perturbed"
-        return own.spearman(by_gradient(system, self._moved(system, X), self.method))
+        fixed = unattackable(system.problem)
+        return fixed or own.spearman(by_gradient(system, self._moved(system, X), self.method))
 
     def _moved(self, system: System, X: Tensor) -> Tensor:
         """X with noise, the same for every arm and replicate."""

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.saliency import (
     equal_norm_control,
     explanation_attack,
@@ -54,8 +54,9 @@ class ExplanationAttack(Evaluator):
         """None, or what is lacking: explanations, columns to move, or columns to compare."""
         if system.explainer is None:
             return "needs released explanations"
-        if not attackable(system.problem):
-            return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        fixed = unattackable(system.problem)
+        if fixed:
+            return fixed
         if self.top_k >= system.problem.n_features:
             return (
                 f"top_k={self.top_k} covers all {system.problem.n_features} columns of "

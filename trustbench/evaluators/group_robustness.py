@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
@@ -56,9 +56,9 @@ class GroupRobustness(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed, or that there is nothing to compare."""
-        problem = system.problem
-        if not attackable(problem):
-            return f"no column of {problem.name} may be perturbed (immutable or of scale 0)"
+        fixed = unattackable(system.problem)
+        if fixed:
+            return fixed
         at = targets(system, self.points)
         if max(self._large(of, k).sum() for of, k in self._partitions(system, at).values()) < 2:
             return f"needs 2 groups or 2 classes of at least {self.min_group} attacked points"

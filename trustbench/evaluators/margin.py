@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.minimal import at_radii, minimal_radius
 from trustbench.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.attacks.evasion.targets import CHUNK, ROWS, generators, targets
@@ -56,9 +56,7 @@ class Margin(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed."""
-        if attackable(system.problem):
-            return None
-        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:
         """`mean_epsilon` first; then its other summaries, groups, and the censored share."""

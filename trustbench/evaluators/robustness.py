@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.masking import Signs, zero_gradient_share
 from trustbench.attacks.evasion.pgd import Loss, Worst, margin, pgd
 from trustbench.attacks.evasion.square import square
@@ -55,9 +55,7 @@ class Robustness(Evaluator):
 
     def supports(self, system: System) -> str | None:
         """None, or that no column may be perturbed."""
-        if attackable(system.problem):
-            return None
-        return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
+        return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:
         """`racc` first; then its parts, groups, sanity curve and masking flags."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import Loss, Objective, Worst, pgd
 from trustbench.attacks.evasion.targets import Targets, generators, in_chunks, targets
 from trustbench.contracts import Evaluator, Measured, Measurement, System
@@ -59,9 +59,7 @@ class SetAttack(Evaluator):
         """None, or what is lacking: prediction sets, or columns to move."""
         if not system.set_predictors:
             return "needs released prediction sets"
-        if not attackable(system.problem):
-            return f"no column of {system.problem.name} may be perturbed (immutable or of scale 0)"
-        return None
+        return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:
         """Coverage and size of each released score on clean, attacked and random inputs.

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import pgd
 from trustbench.attacks.evasion.targets import generators, in_chunks
 from trustbench.conformal import (
@@ -47,9 +47,7 @@ class AttackedCalibration(ReleasedScores):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that every column is fixed, or that there are too few calibration rows."""
-        if attackable(problem):
-            return super().supports(problem, schedule)
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem) or super().supports(problem, schedule)
 
     def thresholds(
         self, system: System, own: CalibrationScores, score: str

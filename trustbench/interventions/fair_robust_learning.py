@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import ThreatModel, attackable
+from trustbench.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.attacks.evasion.divergence import divergence, diverging
 from trustbench.attacks.evasion.pgd import cross_entropy, pgd
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
@@ -55,9 +55,7 @@ class FairRobustLearning(Intervention):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that no column may be perturbed."""
-        if attackable(problem):
-            return None
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem)
 
     def adapt(
         self, memory: dict[str, Tensor], validation: Batch, forward: Forward, problem: Problem

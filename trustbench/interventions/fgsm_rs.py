@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.padding import on_real_rows
 from trustbench.attacks.evasion.pgd import ascend, input_gradient
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
@@ -34,9 +34,7 @@ class FGSMRandomStart(Intervention):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that every column is immutable or of scale 0."""
-        if attackable(problem):
-            return None
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem)
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
         """The attacked views [R, B, V, *shape] of every example."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import ThreatModel, attackable, draw
+from trustbench.attacks.evasion.box import ThreatModel, draw, unattackable
 from trustbench.attacks.evasion.padding import on_real_rows
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 
@@ -40,9 +40,7 @@ class GaussianAugmentation(Intervention):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that every column is immutable or of scale 0."""
-        if attackable(problem):
-            return None
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem)
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
         """The views [R, B, V (views + clean), *shape]: the clean ones first."""

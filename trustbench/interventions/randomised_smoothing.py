@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import attackable
+from trustbench.attacks.evasion.box import unattackable
 from trustbench.attacks.smoothing import Smoothed, draws
 from trustbench.contracts import Intervention, Problem, Schedule, System
 
@@ -38,9 +38,7 @@ class RandomisedSmoothing(Intervention):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that every column is immutable or of scale 0."""
-        if attackable(problem):
-            return None
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem)
 
     def deploy(self, system: System) -> System:
         """The system with the smoothed forward."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import attackable
+from trustbench.attacks.evasion.box import unattackable
 from trustbench.attacks.smoothing import draws
 from trustbench.conformal import CALIBRATING, PREDICTING, SCORES, Score, thresholds, uniforms
 from trustbench.contracts import Array, Fact, Intervention, Problem, Schedule, System
@@ -57,9 +57,7 @@ class RSCP(Intervention):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that every column is immutable or of scale 0."""
-        if attackable(problem):
-            return None
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem)
 
     def deploy(self, system: System) -> System:
         """The system with a set predictor for each score."""

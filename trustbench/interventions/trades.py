@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.attacks.evasion.box import Norm, ThreatModel, attackable
+from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.divergence import divergence, diverging
 from trustbench.attacks.evasion.pgd import cross_entropy
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
@@ -39,9 +39,7 @@ class TRADES(Intervention):
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that every column is immutable or of scale 0."""
-        if attackable(problem):
-            return None
-        return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
+        return unattackable(problem)
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
         """Two views of every example [R, B, 2, *shape]: clean and attacked."""

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_problem
-from trustbench.attacks.evasion.box import ThreatModel, attackable
+from trustbench.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import pgd
 from trustbench.attacks.evasion.saliency import equal_norm_control, explanation_attack, top
 from trustbench.attacks.evasion.square import square
@@ -101,9 +101,9 @@ def test_of_reads_scale_mutability_and_bounds_of_the_problem():
     assert threat.lower.tolist() == [-1.0, -3.0, 0.0]
     assert threat.upper.tolist() == [2.0, 3.0, 1.0]
     assert threat.weight.dtype == torch.float64
-    assert attackable(problem)
+    assert unattackable(problem) is None
     object.__setattr__(problem, "features", problem.features[1:])
-    assert not attackable(problem)
+    assert "no column of toy may be perturbed" in unattackable(problem)
 
 
 def test_whole_box_reaches_every_corner_of_every_column():

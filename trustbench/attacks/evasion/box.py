@@ -26,9 +26,11 @@ def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, Array, Array
     return weight, lower, upper
 
 
-def attackable(problem: Problem) -> bool:
-    """Whether any column of the problem may be perturbed at all."""
-    return bool(_columns(problem.features, problem.n_features)[0].any())
+def unattackable(problem: Problem) -> str | None:
+    """Why no input of a problem can be perturbed, or None where some column may be."""
+    if _columns(problem.features, problem.n_features)[0].any():
+        return None
+    return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
 
 
 @dataclass(frozen=True)
