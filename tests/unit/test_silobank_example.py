@@ -14,12 +14,8 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "silobank"
 def test_a_team_checks_its_own_number_alone(aspect):
     policy = load_policy(FOLDER / f"{aspect}.yaml")
     assert len(policy.limits) == 1
-    assert policy.limits[0].metric.split("/")[0] in (aspect.value, _evaluator(aspect))
+    assert policy.limits[0].metric.split("/")[0] == aspect.value
     assert not policy.block
-
-
-def _evaluator(aspect):
-    return {Aspect.EXPLAINABILITY: "explainability"}.get(aspect, aspect.value)
 
 
 def test_the_page_says_how_it_is_made():

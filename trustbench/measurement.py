@@ -1,0 +1,54 @@
+"""What an evaluator returns: numbers over replicates, with what their interval rests on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from trustbench.problem import Array
+from trustbench.system import Fact
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A named array of R finite numbers.
+
+    `n` is how many rows each number rests on; `lower` and `upper` are the metric's own bounds.
+    `diagnostic` marks controls and parts that no table cell may be read from as an effect.
+    `pseudo` [R] is given where replicates' values depend on each other (shadow models do): values
+    of the same mean, spread as the mean's true error asks, on which intervals rest instead.
+    `common_sd`: the standard deviation of an error that all replicates share (they meet the same
+    random grouping of the same test rows, say), which no number of replicates averages out.
+    """
+
+    name: str
+    values: Array  # float [R], finite
+    higher_is_better: bool
+    unit: str
+    n: int
+    lower: float | None = None
+    upper: float | None = None
+    diagnostic: bool = False
+    pseudo: Array | None = None
+    common_sd: float | None = None
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, dtype=np.float64)
+        if values.ndim != 1 or not np.isfinite(values).all():
+            raise ValueError(f"measurement {self.name}: expected R finite numbers, got {values!r}")
+        object.__setattr__(self, "values", values)
+        if self.pseudo is not None and np.shape(self.pseudo) != values.shape:
+            raise ValueError(f"measurement {self.name}: pseudo needs one number per value")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an evaluator returns: its measurements, arrays worth keeping, and declared facts.
+
+    `missing` gives the reason for each metric that could not be measured on this system.
+    """
+
+    measurements: tuple[Measurement, ...]
+    arrays: Mapping[str, Array] = field(default_factory=dict)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
