@@ -19,7 +19,7 @@ MARKS     := not gpu and not science and not network
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-science test-gpu check lint golden bench \
-        coverage hooks wheel clean
+        faults coverage hooks wheel clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | \
@@ -61,6 +61,9 @@ golden: $(TEST)  ## Write golden files anew and show what moved; reviewers read 
 
 bench: $(BASE)  ## Time the main commands; prints machine, n and ratios
 	for script in scripts/bench_*.py; do $(BIN)/python $$script || exit; done
+
+faults: $(TEST)  ## Kill, fill, cut and damage the smoke sweep over 100 times; half an hour or more
+	$(BIN)/python scripts/faults.py
 
 hooks: $(TEST)  ## Install the pre-commit hooks
 	$(BIN)/python -m pip install -q 'pre-commit>=4'
