@@ -97,7 +97,9 @@ class Plan:
         """How many states to keep: only a baseline is ever stopped early for another arm."""
         if self.retraining or self.arm.control == "matched":
             return 0
-        size = 4 * sum(p.numel() for p in self.arm.model.plugin.build(self.problem).parameters())
+        with self.streams.global_torch("initialisation"):
+            module = self.arm.model.plugin.build(self.problem)
+        size = 4 * sum(p.numel() for p in module.parameters())
         room = SNAPSHOT_BYTES // (size * self.arm.protocol.replicates)
         return max(2, min(self.arm.training.snapshots, room))
 

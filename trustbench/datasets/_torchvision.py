@@ -68,7 +68,7 @@ class TorchvisionDataset(Dataset):
         root = data_dir / self.folder
         root.mkdir(parents=True, exist_ok=True)
         try:
-            self._torchvision(root, download=True)
+            self._fetch(root)
         except (RuntimeError, URLError, OSError, ImportError) as error:
             raise DataError(
                 f"dataset {self.folder}: torchvision cannot download it "
@@ -92,9 +92,16 @@ class TorchvisionDataset(Dataset):
         return [FileState(root / self.marker, "read by torchvision")]
 
     def _torchvision(self, root: Path, **options: Any) -> Any:
+        return self._official()(root, **options)
+
+    def _fetch(self, root: Path) -> None:
+        self._torchvision(root, download=True)
+
+    def _official(self) -> Any:
+        """Torchvision's class."""
         import torchvision.datasets
 
-        return getattr(torchvision.datasets, self.torchvision_name)(root, **options)
+        return getattr(torchvision.datasets, self.torchvision_name)
 
 
 @dataclass(frozen=True)

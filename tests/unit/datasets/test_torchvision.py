@@ -135,6 +135,45 @@ def test_a_cifar_pickle_that_is_not_the_official_one_is_not_opened(cifar):
     assert not marker.exists()
 
 
+def test_even_an_official_cifar_pickle_runs_nothing(cifar, monkeypatch):
+    """Should a checksum ever be forged: the reader makes arrays and calls nothing else."""
+    folder, marker = cifar / "cifar10" / "cifar-10-batches-py", cifar / "opened"
+
+    class Bomb:
+        def __reduce__(self):
+            return (marker.touch, ())
+
+    for content in ({"data": Bomb(), "labels": [0]}, Bomb(), {"data": [1], "labels": [eval]}):
+        data = pickle.dumps(content)
+        (folder / "data_batch_1").write_bytes(data)
+        listed = torchvision.datasets.CIFAR10.train_list
+        forged = [["data_batch_1", hashlib.md5(data).hexdigest()], *listed[1:]]
+        monkeypatch.setattr(torchvision.datasets.CIFAR10, "train_list", forged)
+        with pytest.raises(DataError, match=r"data_batch_1: it names .* which is not read"):
+            Cifar10(subsample=None).load(cifar, Streams(0))
+        assert not marker.exists()
+
+
+def test_cifar_is_checked_as_a_whole(cifar):
+    (cifar / "cifar10" / "cifar-10-batches-py" / "test_batch").write_bytes(b"cut off")
+    with pytest.raises(DataError, match="test_batch is not the published file"):
+        Cifar10(subsample=None).read(cifar, train=True)
+
+
+def test_cifar_is_fetched_without_opening_a_pickle(cifar, monkeypatch):
+    asked = []
+
+    def opened(*args, **kwargs):
+        raise AssertionError("torchvision's own reader opens pickles")
+
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "__init__", opened)
+    monkeypatch.setattr(
+        torchvision.datasets.CIFAR10, "download", lambda self: asked.append(self.root)
+    )
+    assert Cifar10().download(cifar) == cifar / "cifar10"
+    assert asked == [str(cifar / "cifar10")]
+
+
 def test_celeba_reads_two_attributes_and_the_official_partition(faces):
     problem = CelebA(image_size=16, subsample=None).load(faces, Streams(0))
     assert problem.shape == (3, 16, 16)
