@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trustbench.commands.parsing import add_config_dir, add_store, parser
-from trustbench.commands.registered import DEFAULT_TABLE, find_table
+from trustbench.commands.registered import DEFAULT_TABLE, find_policy, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import write_file
 from trustbench.records import Record, Store, Sweep, write_atomically
@@ -24,13 +24,17 @@ def main(args: Sequence[str]) -> int:
     add_config_dir(p)
     p.add_argument("--experiment", metavar="NAME", help="read this experiment's last sweep only")
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
+    p.add_argument(
+        "--policy", metavar="NAME|FILE", help="risks by its weights and bands (list policies)"
+    )
     p.add_argument("--output", metavar="FILE", default="report.html", help="default report.html")
     given = p.parse_args(args)
+    policy = find_policy(given.policy, given.config_dir) if given.policy else None
     stored = read(given)
     name = given.table or (stored.sweep.table if stored.sweep else DEFAULT_TABLE)
     results = summarize(stored.arms, find_table(name, given.config_dir), stored.evaluations)
     experiment = stored.sweep.experiment if stored.sweep else None
-    text = document(results, stored.arms, stored.evaluations, stored.arrays, experiment)
+    text = document(results, stored.arms, stored.evaluations, stored.arrays, experiment, policy)
     path = write_file(text.encode(), given.output)
     print(f"report: {path}", file=sys.stderr)  # noqa: T201
     return 0

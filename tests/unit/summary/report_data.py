@@ -1,12 +1,13 @@
 """Records and arrays of a whole report, and a page read back as a tree."""
 
 import dataclasses
+import json
 from html.parser import HTMLParser
 
 import numpy as np
 
 from tests.unit.summary.builder import CRESSWELL, DIGITS, R, full_table, method, record
-from trustbench.records import MeasurementRecord
+from trustbench.records import Evaluation, MeasurementRecord, PluginSpec
 from trustbench.summary.report import document
 from trustbench.summary.table import summarize
 
@@ -31,11 +32,32 @@ def with_curve(each):
     return each.model_copy(update={"evaluations": {**each.evaluations, "robustness-s1": changed}})
 
 
+def with_examples(each, table=None, **changes):
+    """The record with the evaluation that keeps rows: pictures, or rows of a table (features,
+    values of each row)."""
+    releases = any(i.name == "lime" for i in each.arm.interventions)
+    facts = {
+        "sides": "probe control released twin" if releases else "probe control",
+        "replicate": 0,
+        "probe": "gradient x input",
+    }
+    if table is not None:
+        facts |= {"features": json.dumps(table[0]), "values": json.dumps(table[1])}
+    kept = Evaluation(
+        evaluator=PluginSpec(name="examples", params={"points": 3}, aspect="explainability"),
+        status="ok",
+        facts=facts,
+    )
+    found = {**each.evaluations, "examples-s1": kept.model_copy(update=changes)}
+    return each.model_copy(update={"evaluations": found})
+
+
 def whole():
-    """The records of a whole table with three doses, a combination, controls and curves."""
+    """The records of a whole table with three doses, a combination, controls, curves and rows."""
     dp1 = method("dpsgd", epsilon=1.0)
     more = record(dp1, shift={"fairness/acc_gap": 0.6}, noise={"fairness/acc_gap": 0.03})
-    return [with_curve(r) for r in (*full_table(), more)]
+    every = (with_curve(r) for r in (*full_table(), more))
+    return [with_examples(r) if r.status == "ok" else r for r in every]
 
 
 def arrays(ident, replicates=R):
@@ -56,14 +78,31 @@ def arrays(ident, replicates=R):
         rows = rng.integers(0, 9, (replicates, groups - 1, classes + 1))
         found["set_size_gap-s1/groups"] = np.arange(groups - 1)
         found["set_size_gap-s1/rows_by_size_aps"] = rows
-    return found
+    seed = 0 if "conformal" in ident or "none-none" in ident else sum(map(ord, ident))
+    return {**found, **rows_kept(seed, sides=4 if "lime" in ident else 2)}
 
 
-def page(records=None, load=arrays, experiment="full_table", table=CRESSWELL):
+def rows_kept(seed=0, sides=2, n=3, places=64, pictures=True):
+    """What the `examples` evaluator stores: n rows of 8x8 pixels, or of `places` features."""
+    rng = np.random.default_rng(seed)
+    found = {
+        "rows": np.arange(40, 40 + n),
+        "labels": np.arange(n),
+        "classes": np.tile(np.arange(n), (sides, 1)),
+        "probability": rng.uniform(0.5, 1, (sides, n)),
+        "effects": rng.normal(size=(sides, n, places)).astype(np.float32),
+    }
+    if pictures:
+        same = np.random.default_rng(0)  # every arm keeps the same rows
+        found["pictures"] = same.integers(256, size=(n, 8, 8, 1)).astype(np.uint8)
+    return {f"examples-s1/{k}": a for k, a in found.items()}
+
+
+def page(records=None, load=arrays, experiment="full_table", table=CRESSWELL, policy=None):
     """The report of some records, and the tables in it."""
     records = whole() if records is None else records
     results = summarize(records, table)
-    return document(results, records, None, load, experiment), results
+    return document(results, records, None, load, experiment, policy), results
 
 
 @dataclasses.dataclass

@@ -24,6 +24,9 @@ DRAWN = frozenset(
 )
 """What charts read; the rest of an arm's arrays (logits above all) is not kept in memory."""
 
+EXAMPLES = "examples"
+"""The evaluator whose arrays are drawn all."""
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -108,6 +111,16 @@ class Bench:
             return found[0]
         return np.concatenate(found) if len({a.shape[1:] for a in found}) == 1 else None
 
+    def first(self, arm: ArmRecords, evaluator: str) -> tuple[Arrays, Mapping[str, Any]]:
+        """(arrays by name, facts) of an evaluator on an arm's first seed; empty if it has none."""
+        record, key = arm.records[min(arm.records)], self.group.evaluations.get(evaluator, "")
+        evaluation = record.evaluations.get(key)
+        if evaluation is None or evaluation.status != "ok":
+            return {}, {}
+        stored = self._arrays(record.id).items()
+        own = {k.removeprefix(f"{key}/"): a for k, a in stored if k.startswith(f"{key}/")}
+        return own, evaluation.facts
+
     def _arrays(self, ident: str) -> Arrays:
         if ident not in self._kept:
             self._kept[ident] = {k: a for k, a in self.load(ident).items() if _drawn(k)}
@@ -149,4 +162,5 @@ def benches(
 
 def _drawn(key: str) -> bool:
     name = key.rpartition("/")[2]
-    return name in DRAWN or name.startswith(("rows_by_size_", "size_"))
+    shown = name in DRAWN or name.startswith(("rows_by_size_", "size_"))
+    return shown or key.startswith(f"{EXAMPLES}-")

@@ -1,6 +1,6 @@
 """Behind a cell of the table: what was registered, what was measured, and how to do it again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from trustbench.aspects import Aspect
 from trustbench.records import Scalar
@@ -13,25 +13,24 @@ from trustbench.summary.report.commands import experiment_command
 from trustbench.summary.report.grid import badge
 from trustbench.summary.report.markup import Child, Html, join, listing, sentence, table, tag, terms
 from trustbench.summary.report.numbers import estimate, level, number, p_value, signed
+from trustbench.summary.report.risks import Lines
 from trustbench.summary.report.svg import figure, short
 from trustbench.summary.results import CellResult, Estimate
-from trustbench.summary.risk import Risk
 
 
-def details(bench: Bench, risks: Sequence[Risk], experiment: str | None) -> Html:
-    """A section for each cell of the table, in its order."""
+def details(bench: Bench, risks: Lines, experiment: str | None) -> Html:
+    """A section for each cell of the table, in its order, with what is said of its risk."""
     result = bench.result
     ordered = [c for source in Aspect for c in w.row_cells(result, source)]
     cells = [*ordered, *result.reseed]
     return join(*(_details(bench, c, risks, experiment) for c in cells))
 
 
-def _details(bench: Bench, cell: CellResult, risks: Sequence[Risk], experiment: str | None) -> Html:
+def _details(bench: Bench, cell: CellResult, risks: Lines, experiment: str | None) -> Html:
     head = tag(
         "summary",
         tag("h4", _name(cell), " ", badge(cell.verdict), " ", _short(cell)),
     )
-    own = [r for r in risks if (r.source, r.target) == (cell.source, cell.target)]
     body = [
         tag(
             "div",
@@ -42,7 +41,7 @@ def _details(bench: Bench, cell: CellResult, risks: Sequence[Risk], experiment: 
         tag("div", *_figures(bench, cell), class_="figures"),
         *_doses(cell),
         *_secondary(cell),
-        *(_risk(r) for r in own),
+        risks.get((cell.source, cell.target)),
         *_again(bench, cell, experiment),
         tag("p", tag("a", "Back to the table", href=f"#t{bench.index}-table"), class_="back"),
     ]
@@ -230,16 +229,6 @@ def _beside(e: Estimate) -> list[Child]:
         more = f": {e.reason}"
     shown = estimate(e) if e.effect else join(estimate(e), more)
     return [tag("code", what), e.arm, e.regime, shown, p_value(e.p_adjusted, "p_bh")]
-
-
-def _risk(risk: Risk) -> Html:
-    name, likelihood, severity, product, band, conditions = w.risk_row(risk)
-    return tag(
-        "p",
-        tag("b", f"Risk {name}: "),
-        f"likelihood {likelihood} x severity {severity} = {product}, {band}, over {conditions} "
-        f"condition{'' if conditions == '1' else 's'}.",
-    )
 
 
 def _again(bench: Bench, cell: CellResult, experiment: str | None) -> Iterator[Html]:

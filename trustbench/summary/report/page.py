@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from trustbench.errors import UserError
 from trustbench.records import Record
+from trustbench.summary.policy import Policy
 from trustbench.summary.report import tables
 from trustbench.summary.report.bench import Bench, Loader, benches
 from trustbench.summary.report.cells import details
@@ -15,8 +16,8 @@ from trustbench.summary.report.grid import grid, legend
 from trustbench.summary.report.markup import Child, Html, join, listing, tag
 from trustbench.summary.report.panels import panels
 from trustbench.summary.report.provenance import provenance
+from trustbench.summary.report.risks import Lines, risk_section
 from trustbench.summary.results import TableResult
-from trustbench.summary.risk import Risk, risks
 
 CHARSET = '<meta charset="utf-8">'
 
@@ -27,11 +28,13 @@ def document(
     evaluations: Collection[str] | None,
     load: Loader,
     experiment: str | None = None,
+    policy: Policy | None = None,
 ) -> str:
     """The report of some tables as one HTML file, the same bytes for the same records.
 
     `records` and `evaluations` are what `results` were summarised from; `load` gives the arrays
-    of an arm; `experiment` is the sweep's, None when no sweep was chosen.
+    of an arm; `experiment` is the sweep's, None when no sweep was chosen; a `policy` brings its
+    weights and bands to the risks.
 
     Raises UserError when there is no table at all.
     """
@@ -41,13 +44,17 @@ def document(
             "`trustbench run +experiment=dp_vs_fairness`."
         )
     found = benches(results, records, evaluations, load)
-    measured = risks(results)
+    risks, lines = risk_section(results, policy)
     title = f"trustbench: {', '.join(dict.fromkeys(r.title for r in results))}"
     body = tag(
         "body",
         tag("a", "Skip to the table", href="#t0-table", class_="skip"),
         _header(found, title, experiment),
-        tag("main", *(_table(b, measured, experiment) for b in found), tables.risk(measured)),
+        tag(
+            "main",
+            *(_table(b, lines, experiment) for b in found),
+            risks,
+        ),
         _own("script", "script.js"),
     )
     return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
@@ -57,7 +64,7 @@ def _head(title: str) -> Html:
     """Style and policy: a browser that honours it runs our script only and loads nothing."""
     policy = (
         f"default-src 'none'; style-src {_digest('style.css')}; script-src {_digest('script.js')}; "
-        "base-uri 'none'; form-action 'none'"
+        "img-src data:; base-uri 'none'; form-action 'none'"
     )
     return tag(
         "head",
@@ -111,7 +118,7 @@ def _seen(bench: Bench) -> str:
     )
 
 
-def _table(bench: Bench, measured: Sequence[Risk], experiment: str | None) -> Html:
+def _table(bench: Bench, risks: Lines, experiment: str | None) -> Html:
     """Everything about one dataset and model."""
     k = bench.index
     return tag(
@@ -121,7 +128,7 @@ def _table(bench: Bench, measured: Sequence[Risk], experiment: str | None) -> Ht
         legend(),
         tables.notes(bench.result),
         tag("h3", "Cells", class_="cells"),
-        details(bench, measured, experiment),
+        details(bench, risks, experiment),
         tables.utility(bench),
         panels(bench),
         tables.arms(bench.result),

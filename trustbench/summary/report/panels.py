@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.report import panel_charts as charts
 from trustbench.summary.report.bench import Bench
+from trustbench.summary.report.examples import examples
 from trustbench.summary.report.markup import Html, join, tag
 from trustbench.summary.report.svg import figure
 
@@ -30,8 +31,7 @@ def panels(bench: Bench) -> Html:
         _panel("Sizes of prediction sets by group", _sets(bench), _SETS_NOTE, "rows_by_size"),
         _panel("Accuracy by group", _groups(bench), KEY, "fairness/group_accuracy"),
         _panel("Accuracy under attack", _robustness(bench), _CURVE_NOTE, "robustness/racc"),
-        tag("h3", "Explanation examples"),
-        tag("p", "Records hold no explanations of single rows, and no rows of the data."),
+        examples(bench),
     )
 
 

@@ -1,17 +1,15 @@
-"""The tables under the table: utility, all arms, factorials, mitigations, risks, notes."""
+"""The tables under the table: utility, all arms, factorials, mitigations, notes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.grid import NAMES
 from trustbench.summary.report.markup import Child, Html, join, listing, sentence, table, tag
 from trustbench.summary.report.numbers import estimate, interval, level, signed
-from trustbench.summary.report.risk_chart import matrix
 from trustbench.summary.report.scales import Scale, linear
-from trustbench.summary.report.svg import Box, Plot, figure, picture
+from trustbench.summary.report.svg import Box, Plot, picture
 from trustbench.summary.results import UTILITY, Estimate, TableResult
-from trustbench.summary.risk import Risk
 
 STRIP = (150.0, 18.0)
 """Size of the small picture of an interval in a table row."""
@@ -109,21 +107,6 @@ def mitigations(result: TableResult) -> Html:
     rows: list[list[Child]] = [list(w.mitigation_row(m)) for m in result.mitigations]
     head: list[Child] = list(w.MITIGATION_HEAD)
     return join(tag("h3", "Mitigations"), table(head, rows, caption=w.MITIGATION_NOTE))
-
-
-def risk(risks: Sequence[Risk]) -> Html:
-    """Likelihood x severity, drawn and in numbers."""
-    if not risks:
-        return join()
-    rows: list[list[Child]] = [list(w.risk_row(r)) for r in risks]
-    drawing = figure(matrix(risks), "Bands are those of likelihood x severity, by the point value.")
-    return tag(
-        "section",
-        tag("h2", "Likelihood and severity"),
-        tag("p", w.RISK_NOTE),
-        tag("div", drawing, table(list(w.RISK_HEAD), rows), class_="beside"),
-        id="risk",
-    )
 
 
 def notes(result: TableResult) -> Html:
