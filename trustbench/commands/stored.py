@@ -22,6 +22,8 @@ class Stored:
     """The folder given. Beside a server it need not exist."""
     records: tuple[Record, ...]
     sweep: Sweep | None
+    tracking_uri: str | None = None
+    """The server that the records are from; None: they are the folder's."""
 
     @property
     def arms(self) -> list[Record]:
@@ -37,8 +39,12 @@ class Stored:
         return self.sweep.evaluations if self.sweep else None
 
     def arrays(self, arm: str) -> Mapping[str, np.ndarray[Any, Any]]:
-        """The arrays of an arm, from the folder; empty where it has none."""
-        return self.store.arrays(arm)
+        """The arrays of an arm: those of the folder, else the server's; empty without any."""
+        own = self.store.arrays(arm)
+        if own or self.tracking_uri is None:
+            return own
+        wanted = {k for r in self.records if r.id == arm for k in r.evaluations}
+        return tracking.fetch_arrays(self.store, self.tracking_uri, arm, wanted)
 
 
 def read(given: argparse.Namespace, *, one_sweep: bool = True) -> Stored:
@@ -57,7 +63,7 @@ def read(given: argparse.Namespace, *, one_sweep: bool = True) -> Stored:
     else:
         store = existing_store(given.folder)
         sweep = _sweep_of_folder(store, given.experiment, one_sweep)
-    return Stored(store, tuple(every_record(given)), sweep)
+    return Stored(store, tuple(every_record(given)), sweep, given.tracking_uri)
 
 
 def every_record(given: argparse.Namespace) -> list[Record]:

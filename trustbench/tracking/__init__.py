@@ -11,7 +11,7 @@ download.py  server -> records and sweeps
 reaping.py   runs whose uploader died
 """
 
-from trustbench.tracking.download import bring, fetch_records, fetch_sweep
+from trustbench.tracking.download import bring, fetch_arrays, fetch_records, fetch_sweep
 from trustbench.tracking.reaping import Unfinished, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import log_record, log_sweep, logged, prepare, uploaded
@@ -20,6 +20,7 @@ __all__ = [
     "TrackingError",
     "Unfinished",
     "bring",
+    "fetch_arrays",
     "fetch_records",
     "fetch_sweep",
     "is_own_database",

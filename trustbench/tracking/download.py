@@ -77,6 +77,14 @@ def fetch_sweep(store: Store, uri: str | None, experiment: str) -> Sweep | None:
     return None
 
 
+def fetch_arrays(
+    store: Store, uri: str | None, arm: str, wanted: Collection[str]
+) -> dict[str, Array]:
+    """The arrays of an arm's `wanted` evaluations; empty where the server has none."""
+    found = _find(Server(store, uri), arm, wanted)
+    return {} if found is None else found.joined or _arrays(found)
+
+
 def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> None:
     """Brings what the server has of an arm's `wanted` evaluations into the store.
 
