@@ -1,11 +1,15 @@
 """One arm as a job: it never raises, so one arm's failure never costs another its result."""
 
 import os
+import sys
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from trustbench import runner, tracking
 from trustbench.arms import Arm
@@ -20,6 +24,7 @@ from trustbench.fitting import Progress
 from trustbench.identity import evaluation_id
 from trustbench.planning import Plan, plan, refuse_impossible
 from trustbench.records import Record, Status, Store
+from trustbench.redaction import redact
 
 
 @dataclass(frozen=True)
@@ -28,12 +33,34 @@ class Outcome:
 
     arm_id: str | None
     label: str
-    status: str  # ok | failed | unsupported | refused
+    status: str  # ok | failed | timeout | unsupported | refused | skipped | interrupted
     reason: str | None = None
     evaluations: tuple[str, ...] = ()
     seconds: float = 0.0
     reused: bool = False
     warning: str | None = None
+    log: str | None = None
+    """The file with what its processes said, where there is one that may explain a failure."""
+
+    @property
+    def said(self) -> str:
+        """The status in the words of the closing list."""
+        return "kept" if self.reused else self.status
+
+    @property
+    def first_line(self) -> str:
+        """The first line of what went wrong, and where to read more; empty without either."""
+        reason = (self.reason or "").strip().split("\n")[0]
+        return f"{reason} (log: {self.log})" if self.log else reason
+
+    def line(self) -> str:
+        """How the arm ended, in one line."""
+        why = f": {self.first_line}" if self.first_line else ""
+        return f"{self.said:<11} {self.seconds:7.1f} s  {self.label}{why}"
+
+    def warnings(self) -> list[str]:
+        """What went wrong beside the arm, in lines."""
+        return [f"trustbench: warning: {text}" for text in (self.warning or "").splitlines()]
 
     @property
     def user_error(self) -> bool:
@@ -41,8 +68,11 @@ class Outcome:
         return self.status == "refused"
 
 
-def run(arm: Arm, progress: Progress) -> Outcome:
-    """Runs an arm, writes its record, then tells the tracking server; never raises an Exception."""
+def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str) -> Outcome:
+    """Runs an arm, writes its record, then tells the tracking server; never raises an Exception.
+
+    `identified` is called with the arm's id once its data are read.
+    """
     started = time.monotonic()
     notes: list[str] = []
     store = Store(arm.output_dir, warn=notes.append)
@@ -54,9 +84,12 @@ def run(arm: Arm, progress: Progress) -> Outcome:
     try:
         prepare_torch(arm)
         planned = plan(arm)
+        identified(planned.arm_id)
         refuse_impossible(planned)
+        wanted = [evaluation_id(e) for e in arm.evaluators]
+        tracking.bring(store, arm.tracking_uri, planned.arm_id, wanted)
         record, reused = runner.run(planned, store, progress)
-        if not reused:
+        if not (reused and tracking.uploaded(store, arm.tracking_uri, record)):
             notes += _track(arm, store, record)
     except UserError as e:
         status, error = "refused", e
@@ -66,7 +99,7 @@ def run(arm: Arm, progress: Progress) -> Outcome:
         status, error = "failed", e
     except (Exception, SystemExit) as e:  # noqa: BLE001  # the one broad except: around an arm
         status, error = "failed", e
-        traceback.print_exc()
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
     # A finished record is never overwritten by what went wrong after it.
     if error is not None and planned is not None and record is None and status != "refused":
         notes += _record_failure(planned, store, str(status), error)
@@ -79,6 +112,86 @@ def run(arm: Arm, progress: Progress) -> Outcome:
         seconds=time.monotonic() - started,
         reused=reused,
         warning="\n".join(dict.fromkeys(notes)) or None,
+    )
+
+
+def look(arm: Arm) -> Outcome | None:
+    """The outcome of an arm that an earlier run has finished and uploaded, else None.
+
+    Whatever is wrong with it, the run will meet and tell.
+    """
+    started = time.monotonic()
+    try:
+        store = Store(arm.output_dir, warn=list[str]().append)
+        if not store.used:
+            return None
+        planned = plan(arm)
+        record = runner.finished(planned, store)
+        if record is None or not tracking.uploaded(store, arm.tracking_uri, record):
+            return None
+    except (Exception, SystemExit):  # noqa: BLE001  # around an arm, as in `run`
+        return None
+    return Outcome(
+        arm_id=planned.arm_id,
+        label=label(arm),
+        status="ok",
+        evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
+        seconds=time.monotonic() - started,
+        reused=True,
+    )
+
+
+def died(
+    arm: Arm,
+    reason: str,
+    arm_id: str | None = None,
+    status: Literal["failed", "timeout"] = "failed",
+    seconds: float = 0.0,
+) -> Outcome:
+    """Writes into the record of an arm what its process can no longer write, and tracks it.
+
+    Without `arm_id` the process died before there was a record. What the record holds is kept;
+    one that is finished stays so, and one that another process works on is left to it.
+    """
+    notes: list[str] = []
+    store = Store(arm.output_dir, warn=notes.append)
+    outcome = unfinished(arm, status, reason, arm_id, seconds)
+    if arm_id is not None:
+        try:
+            with store.exclusive(arm_id, waiting=_leave_it):
+                known = store.read(arm_id)
+                if known is not None and known.status == "ok":
+                    notes.append("its process died after the record was written.")
+                    outcome = replace(outcome, status="ok", reason=None)
+                elif known is not None:
+                    changed = {"status": status, "reason": reason, "traceback": None}
+                    notes += _track(arm, store, store.write(known.model_copy(update=changed)))
+        except _Busy:
+            pass
+        except StorageError as error:
+            notes.append(str(error))
+    return replace(outcome, warning="\n".join(dict.fromkeys(notes)) or None)
+
+
+class _Busy(Exception):  # another process works on the arm
+    pass
+
+
+def _leave_it() -> None:
+    raise _Busy
+
+
+def unfinished(
+    arm: Arm, status: str, reason: str, arm_id: str | None = None, seconds: float = 0.0
+) -> Outcome:
+    """The outcome of an arm that was not started, or not to its end."""
+    return Outcome(
+        arm_id=arm_id,
+        label=label(arm),
+        status=status,
+        reason=reason,
+        evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
+        seconds=seconds,
     )
 
 
@@ -98,6 +211,7 @@ def label(arm: Arm) -> str:
 def prepare_torch(arm: Arm) -> None:
     """Threads and determinism of this process; results are bit-identical on one CPU thread."""
     torch.set_num_threads(arm.threads)
+    threadpool_limits(arm.threads)  # numpy's and scikit-learn's libraries
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -109,7 +223,8 @@ def _track(arm: Arm, store: Store, record: Record) -> list[str]:
     try:
         tracking.log_record(store, arm.tracking_uri, arm.experiment, record, parent=arm.sweep_run)
     except tracking.TrackingError as e:
-        return [f"{e} The record is kept; `trustbench sync` uploads it later."]
+        kept = f"{e} The record is kept; `trustbench sync` uploads it later."
+        return [] if e.repeated else [kept]
     return []
 
 
@@ -125,7 +240,7 @@ def _record_failure(planned: Plan, store: Store, status: str, error: BaseExcepti
             store,
             "unsupported" if status == "unsupported" else "failed",
             _sentence(error),
-            None if expected else "".join(traceback.format_exception(error)),
+            None if expected else redact("".join(traceback.format_exception(error))),
             {"diverged": len(error.failed)} if isinstance(error, TrainingDiverged) else None,
         )
     except StorageError as second:
@@ -135,4 +250,4 @@ def _record_failure(planned: Plan, store: Store, status: str, error: BaseExcepti
 
 def _sentence(error: BaseException) -> str:
     text = str(error) or type(error).__name__
-    return text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}"
+    return redact(text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}")

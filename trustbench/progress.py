@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
@@ -17,10 +18,21 @@ class Progress(Protocol):
     def __call__(self, stage: str, done: int, total: int, /) -> None:
         """Says where an arm is."""
 
+    def identified(self, arm_id: str, /) -> None:
+        """Says under which id the arm's record is stored."""
+
+
+REPORTS: ContextVar[Progress | None] = ContextVar("REPORTS", default=None)
+"""Where the progress of this process's arm goes, in a process that a launcher has made for it."""
+
 
 @contextmanager
 def arm_progress(label: str, replicates: int, out: TextIO | None = None) -> Iterator[Progress]:
     """The progress of one arm, shown on `out` (standard error) until the block ends."""
+    reports = REPORTS.get()
+    if reports is not None:
+        yield reports
+        return
     out = out or sys.stderr
     if not out.isatty() or multiprocessing.current_process().name != "MainProcess":
         yield Lines(label, replicates, out)
@@ -44,6 +56,9 @@ class Lines:
         elapsed = time.monotonic() - self.started
         print(f"{self.prefix} {elapsed:6.1f} s  {stage}", file=self.out, flush=True)
 
+    def identified(self, arm_id: str) -> None:
+        """Nobody who watches an arm needs its id."""
+
 
 class Live:
     """A bar with stage, count, elapsed time and the time that the stage still needs."""
@@ -55,6 +70,9 @@ class Live:
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Moves the bar; the time left is that of the stage, the time elapsed the arm's."""
         self.bar.update(self.task, completed=done, total=total, stage=stage)
+
+    def identified(self, arm_id: str) -> None:
+        """Nobody who watches an arm needs its id."""
 
 
 def _bar(out: TextIO) -> "Bar":

@@ -45,6 +45,13 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
         return _measured(plan, wanted, record, store, progress), False
 
 
+def finished(plan: Plan, store: Store) -> Record | None:
+    """The record that `run` would find whole; nothing is written or waited for."""
+    record = store.read(plan.arm_id)
+    wanted = [evaluation_id(e) for e in plan.arm.evaluators]
+    return record if record is not None and _complete(record, wanted, store) else None
+
+
 def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
     found = record.status == "ok" and all(k in record.evaluations for k in wanted)
     return found and store.whole(record)

@@ -34,6 +34,8 @@ def main(args: Sequence[str]) -> int:
     asked, outcomes = done
     if asked.sweep:
         _finish_sweep(asked, outcomes)
+        if any(o.status == "interrupted" for o in outcomes):
+            raise KeyboardInterrupt
     else:
         _print_arm(asked, outcomes[0])
     return exit_code(outcomes)
@@ -64,10 +66,8 @@ def begin(asked: Asked) -> str | None:
 def work(arm: Arm) -> Outcome:
     """Runs one arm, in whatever process the launcher chose, and says at once how it ended."""
     with arm_progress(job.label(arm), arm.protocol.replicates) as progress:
-        outcome = job.run(arm, progress)
-    said = "kept" if outcome.reused else outcome.status
-    reason = f": {_first_line(outcome.reason)}" if outcome.reason else ""
-    print(f"{said:<11} {outcome.seconds:7.1f} s  {outcome.label}{reason}", file=sys.stderr)  # noqa: T201
+        outcome = job.run(arm, progress, progress.identified)
+    print(outcome.line(), file=sys.stderr)  # noqa: T201
     for line in (outcome.warning or "").splitlines():
         _warn(line)
     return outcome
@@ -82,6 +82,9 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
     arm, store = asked.first, Store(asked.first.output_dir)
+    if any(o.status in ("skipped", "interrupted") for o in outcomes):
+        _show_status(asked, outcomes)
+        return  # the manifest and tables of an earlier, whole sweep stay as they are
     table = load_table(asked.table)
     sweep = Sweep(
         experiment=asked.experiment,
@@ -90,8 +93,7 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
         evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
     )
     store.write_sweep(sweep)
-    width = None if sys.stderr.isatty() else 160
-    Console(stderr=True, width=width).print(_status(asked, outcomes))
+    _show_status(asked, outcomes)
     records = [r for r in map(store.read, sweep.arms) if r is not None]
     if not records:
         return
@@ -131,6 +133,11 @@ def _print_arm(asked: Asked, outcome: Outcome) -> None:
         _console().print(single_arm(record))
 
 
+def _show_status(asked: Asked, outcomes: Sequence[Outcome]) -> None:
+    width = None if sys.stderr.isatty() else 160
+    Console(stderr=True, width=width).print(_status(asked, outcomes))
+
+
 def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
     """One line an arm: name, status, seconds, and the first line of what went wrong."""
     grid = Grid(box=None, pad_edge=False, header_style="dim")
@@ -139,19 +146,14 @@ def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
     grid.add_column("seconds", justify="right")
     grid.add_column("why")
     for name, outcome in zip(asked.arms, outcomes, strict=True):
-        status = "kept" if outcome.reused else outcome.status
         grid.add_row(
             Text(name),
             Text(outcome.label),
-            Text(status, style=STYLES.get(outcome.status, "red")),
+            Text(outcome.said, style=STYLES.get(outcome.status, "red")),
             f"{outcome.seconds:.1f}",
-            Text(_first_line(outcome.reason)),
+            Text(outcome.first_line),
         )
     return grid
-
-
-def _first_line(reason: str | None) -> str:
-    return (reason or "").strip().split("\n")[0]
 
 
 def _warn(text: str) -> None:

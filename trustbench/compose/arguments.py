@@ -17,6 +17,7 @@ from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import registered
 
 SEARCHPATH = "hydra.searchpath"
+FAIL_FAST = "--fail-fast"
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,12 @@ def read(args: Sequence[str]) -> Command:
     """
     flags = _parse(args)
     given = list(flags.overrides)
-    rest = list(args)
+    rest = [a for a in args if a != FAIL_FAST]
     for override in given:
         rest.remove(override)
+    if flags.fail_fast:
+        _refuse_unstoppable(given)
+        given.append("hydra.launcher.on_error=stop")
     overrides = [f"+{o}" if o.startswith("experiment=") else o for o in given]
     parsed = OverridesParser.create().parse_overrides(overrides)
     _refuse_impossible(parsed)
@@ -83,6 +87,14 @@ def _refuse_impossible(overrides: Sequence[Override]) -> None:
             raise ConfigError(f"{o.input_line!r} names no option; write {o.key_or_group}=NAME.")
 
 
+def _refuse_unstoppable(overrides: Sequence[str]) -> None:
+    for o in overrides:
+        if o in ("hydra/launcher=basic", "hydra/launcher=joblib"):
+            raise ConfigError(
+                f"{FAIL_FAST} and {o} do not go together: it runs every arm; drop one of them."
+            )
+
+
 def _parse(args: Sequence[str]) -> argparse.Namespace:
     complaint = io.StringIO()
     try:
@@ -108,6 +120,7 @@ def _parse(args: Sequence[str]) -> argparse.Namespace:
 def _parser() -> argparse.ArgumentParser:
     """Hydra's own parser, whose --version would exit before Hydra gets to it."""
     parser: argparse.ArgumentParser = get_args_parser()
+    parser.add_argument(FAIL_FAST, action="store_true")
     return parser
 
 

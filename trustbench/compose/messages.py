@@ -59,7 +59,7 @@ def _no_key(key: str, known: Any, options: Callable[[str], Iterable[str]]) -> st
 
 def _names(node: Mapping[Any, Any]) -> list[str]:
     """The keys that a person may set; Hydra's own part is for those who know it."""
-    return [str(k) for k in node if k != "hydra"]
+    return [str(k) for k in node if k not in ("hydra", "_target_")]
 
 
 def _first_paragraph(text: str) -> str:

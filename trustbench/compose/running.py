@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -97,10 +98,13 @@ def _explained(error: BaseException, command: Command) -> str:
 def _known(error: BaseException, command: Command) -> Any:
     """The configuration without the overrides that `error` complains about, for near names."""
     wrong = complained_keys(error)
+    parser = OverridesParser.create()
     kept = [
         o
         for o in command.overrides
-        if o.split("=", 1)[0].lstrip("+~") not in wrong and not o.startswith("hydra.")
+        if o.split("=", 1)[0].lstrip("+~") not in wrong
+        and not o.startswith("hydra.")
+        and not parser.parse_override(o).is_sweep_override()
     ]
     try:
         return OmegaConf.to_container(compose(kept, command.dirs))

@@ -1,0 +1,82 @@
+"""The `pool` launcher: each arm of a sweep in a process of its own on this machine.
+
+Hydra imports this module in every Hydra application, so nothing heavy is imported here; the work
+is in trustbench.launching.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+if TYPE_CHECKING:
+    from trustbench.arms import Arm
+    from trustbench.compose.task import Task
+    from trustbench.launching.pool import Pool
+
+
+@dataclass
+class PoolLauncherConf:
+    """`hydra.launcher`; trustbench.launching.options says what each key means and may be."""
+
+    _target_: str = "hydra_plugins.trustbench_pool_launcher.PoolLauncher"
+    slots: Any = None
+    gpus: Any = None
+    per_gpu: Any = 1
+    timeout_s: Any = None
+    memory_gb: Any = None
+    on_error: Any = "continue"
+    retries: Any = 1
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="pool", node=PoolLauncherConf, provider="trustbench"
+)
+
+
+class PoolLauncher(Launcher):
+    """Hands the arms that the arms sweeper has checked to the pool; nothing is composed again."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+        self.task: Task[Any] | None = None
+        self.pool: Pool | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        """Keeps the task, and starts the fork server while the arms are composed.
+
+        Raises:
+            ConfigError: a setting is wrong.
+        """
+        from trustbench.launching.pool import opened
+
+        self.task = task_function  # type: ignore[assignment]
+        settings: Any = OmegaConf.to_container(OmegaConf.create(self.settings), resolve=True)
+        self.pool = opened(settings, config.get("output_dir"))
+
+    def launch(
+        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
+    ) -> Sequence[JobReturn]:
+        """The outcome of each of the sweep's arms that these jobs are."""
+        from trustbench.errors import ConfigError
+
+        assert self.task is not None and self.pool is not None
+        if self.task.asked is None:
+            raise ConfigError(
+                "hydra/launcher=pool runs what the arms sweeper has checked; drop "
+                "hydra/sweeper=..., or choose hydra/launcher=basic."
+            )
+        every = list(self.task.asked.arms.items())
+        arms: Mapping[str, Arm] = dict(every[initial_job_idx:][: len(job_overrides)])
+        outcomes = self.pool.run(arms, self.task.work)
+        return [
+            JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=outcome)
+            for overrides, outcome in zip(job_overrides, outcomes, strict=True)
+        ]

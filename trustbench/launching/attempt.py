@@ -1,0 +1,160 @@
+"""One attempt at an arm, as its parent sees it: a process, what it has said, how it ended."""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import ForkServerProcess
+
+from trustbench.arms import Arm
+from trustbench.job import Outcome, label
+from trustbench.launching import child
+from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
+from trustbench.launching.processes import kill_tree, resident_gb
+from trustbench.launching.server import Server
+from trustbench.launching.slots import Slot
+from trustbench.records import Store
+
+Work = Callable[[Arm], Outcome]
+END_S = 10.0  # how long a process that has said its last word may take to end
+
+
+@dataclass
+class Job:
+    """An arm of the sweep, and how often it has been started."""
+
+    index: int
+    name: str
+    arm: Arm
+    attempts: int = 0
+
+    @property
+    def label(self) -> str:
+        """The arm's short name."""
+        return label(self.arm)
+
+
+class Attempt:
+    """A running process. `stop` names the reason for which the pool has killed it."""
+
+    def __init__(self, job: Job, slot: Slot, server: Server, work: Work) -> None:
+        self.job, self.slot = job, slot
+        self.started = time.monotonic()
+        self.stage = Stage("start", 0, 0)
+        self.stage_started = self.started
+        self.arm_id: str | None = None
+        self.last: Ended | Crashed | None = None
+        self.stop: str | None = None
+        self.silent_since: float | None = None
+        job.attempts += 1
+        self.store = Store(job.arm.output_dir)
+        header = f"arm {job.name!r} ({job.label}), attempt {job.attempts}"
+        self.pipe, end = server.context.Pipe()
+        self.process: ForkServerProcess = server.process(
+            child.main, end, self.store.root, header, dict(slot.environment(job.arm))
+        )
+        end.close()
+        assert self.process.pid is not None
+        self.pid: int = self.process.pid
+        self.end = End(self.process)
+        with contextlib.suppress(OSError):  # it has died already: its end will be seen
+            self.pipe.send((work, job.arm))
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been running."""
+        return time.monotonic() - self.started
+
+    def left(self) -> float | None:
+        """The seconds that its stage still needs, at the pace so far; None before there is one."""
+        stage, passed = self.stage, time.monotonic() - self.stage_started
+        if not 0 < stage.done < stage.total:
+            return None
+        return passed * (stage.total - stage.done) / stage.done
+
+    def receive(self) -> list[Message]:
+        """What the process has said since the last call."""
+        said: list[Message] = []
+        try:
+            while self.pipe.poll():
+                said.append(self.pipe.recv())
+        except (EOFError, OSError):  # it has ended, perhaps in the middle of a word
+            self.silent_since = self.silent_since or time.monotonic()
+        for message in said:
+            match message:
+                case Stage():
+                    if message.name != self.stage.name:
+                        self.stage_started = time.monotonic()
+                    self.stage = message
+                case Identified():
+                    self.arm_id = message.arm_id
+                case Ended() | Crashed():
+                    self.last = message
+        return said
+
+    def handles(self) -> list[object]:
+        """What becomes ready when it has said something, or has ended."""
+        return [self.end.handle, *([self.pipe] if self.silent_since is None else [])]
+
+    def gone(self) -> bool:
+        """Whether the process has ended; one that only closed its pipe is made to end."""
+        if self.silent_since is not None and time.monotonic() - self.silent_since > END_S:
+            kill_tree(self.pid)
+        return self.end.seen()
+
+    def memory_gb(self) -> float:
+        """What its processes have resident."""
+        return resident_gb(self.pid)
+
+    def kill(self, why: str) -> None:
+        """Ends the process and all it has started."""
+        self.stop = self.stop or why
+        kill_tree(self.pid)
+
+    def close(self) -> str:
+        """Lets go of an ended process and ends what it left behind; how it ended."""
+        kill_tree(self.pid)
+        self.process.join(END_S)
+        self.pipe.close()
+        self.end.close()
+        return _ending(self.process.exitcode)
+
+    @property
+    def log(self) -> str:
+        """The file that the process writes what it prints to."""
+        store = self.store
+        return str(store.log_file(self.arm_id) if self.arm_id else store.early_log(self.pid))
+
+
+class End:
+    """The end of a process, which is seen also when the fork server has died before it."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        assert process.pid is not None
+        self.handle, self.own = process.sentinel, False
+        if hasattr(os, "pidfd_open"):  # Linux
+            with contextlib.suppress(ProcessLookupError):  # it has ended: the sentinel says so
+                self.handle, self.own = os.pidfd_open(process.pid), True
+
+    def seen(self) -> bool:
+        """Whether it has come."""
+        return bool(connection.wait([self.handle], timeout=0))
+
+    def close(self) -> None:
+        """Frees the handle."""
+        if self.own:
+            os.close(self.handle)
+
+
+def _ending(code: int | None) -> str:
+    """How a process ended, as the middle of a sentence."""
+    if code is None or code == 255:  # what is said for one whose fork server died as well
+        return "died, and nobody knows how"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    hint = " (killed; out of memory?)" if code == -signal.SIGKILL else ""
+    names = {s.value: s.name for s in signal.Signals}
+    return f"died with signal {-code}, {names.get(-code, 'unknown')}{hint}"

@@ -1,0 +1,107 @@
+"""An arm's process: a fork of the server that runs one arm, and says over a pipe how it goes."""
+
+import contextlib
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from multiprocessing import connection, parent_process
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
+from trustbench.progress import REPORTS
+from trustbench.records import Store
+
+EVERY_S = 0.1  # the parent is told no more often how far a stage is
+
+
+def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, str]) -> None:
+    """Receives a function and an arm, runs it, and sends back its outcome."""
+    os.setsid()  # a group of its own, so that it can be killed with all it has started
+    log = Log(Store(root), header)
+    os.environ.clear()
+    os.environ.update(environment)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    last: Message
+    try:
+        work, arm = pipe.recv()
+        REPORTS.set(Reports(pipe, log))
+        last = Ended(work(arm))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # around an arm: told, not retried
+        traceback.print_exc()
+        last = Crashed(f"{type(error).__name__}: {error}")
+    pipe.send(last)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # no library's exit hook or forgotten thread holds the slot
+
+
+class Log:
+    """Where standard output and error go: the arm's log, once its id is known."""
+
+    def __init__(self, store: Store, header: str) -> None:
+        self.store, self.header = store, header
+        self.early: Path | None = store.early_log(os.getpid())
+        self._write_to(self.early)
+        print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, {header}", flush=True)  # noqa: T201
+
+    def identified(self, arm_id: str) -> None:
+        """Goes on in the arm's log, with what was said so far."""
+        if self.early is None:
+            return
+        early, self.early = self.early, None
+        path = self.store.log_file(arm_id)
+        self._write_to(path)
+        with early.open("rb") as said, path.open("ab") as log:
+            shutil.copyfileobj(said, log)
+        early.unlink()
+        with contextlib.suppress(OSError):  # another process starts and has its own in there
+            early.parent.rmdir()
+
+    def _write_to(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(handle, stream.fileno())
+            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+        os.close(handle)
+
+
+class Reports:
+    """The arm's progress, sent to the parent."""
+
+    def __init__(self, pipe: Connection, log: Log) -> None:
+        self.pipe, self.log = pipe, log
+        self.stage, self.sent = "", 0.0
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Sends a new stage at once, and what changes within one now and then."""
+        now = time.monotonic()
+        if stage == self.stage and now - self.sent < EVERY_S:
+            return
+        self.stage, self.sent = stage, now
+        self._send(Stage(stage, done, total))
+
+    def identified(self, arm_id: str) -> None:
+        """Tells the parent which record the arm writes."""
+        self.log.identified(arm_id)
+        self._send(Identified(arm_id))
+
+    def _send(self, message: Message) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent is gone, and so is this at once
+            self.pipe.send(message)
+
+
+def _die_with_parent() -> None:
+    """Kills this process and all it has started, when the parent is gone."""
+    parent = parent_process()
+    assert parent is not None
+    connection.wait([parent.sentinel])
+    os.killpg(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,38 @@
+"""What an arm's process tells the pool, over a pipe of their own."""
+
+from dataclasses import dataclass
+
+from trustbench.job import Outcome
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The arm has done `done` of `total` epochs or evaluators of a stage."""
+
+    name: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Identified:
+    """The arm's data are read, so its id is known; its record and its log are under it."""
+
+    arm_id: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The arm's outcome; the last thing that its process says."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """An exception that no arm should raise: a plugin that cannot be imported, or our bug."""
+
+    reason: str
+
+
+Message = Stage | Identified | Ended | Crashed

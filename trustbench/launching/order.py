@@ -1,0 +1,37 @@
+"""In which order arms are started: what others can use comes first."""
+
+from collections.abc import Sequence
+
+from trustbench.arms import Arm
+from trustbench.identity import arm_content, digest, evaluation_id
+
+
+def starting_order(arms: Sequence[Arm]) -> list[int]:
+    """The indices of arms as they should start; equal arms keep the order of the sweep.
+
+    A baseline's replicates and evaluations are used by arms that deploy something on them, and
+    a matched control needs the baseline's and the treated arm's replicates: whoever starts
+    before what it needs computes it, or waits for whoever does.
+    """
+    return sorted(range(len(arms)), key=lambda i: _rank(arms[i]))
+
+
+def _rank(arm: Arm) -> int:
+    if arm.control == "matched":
+        return 3
+    if not arm.interventions:
+        return 0 if arm.control == "none" else 1
+    return 1 if any(i.plugin.retrains for i in arm.interventions) else 2
+
+
+def first_equal(arms: Sequence[Arm]) -> list[int]:
+    """For each arm the index of the first that is equal to it in all that changes its record."""
+    first: dict[str, int] = {}
+    return [first.setdefault(_content(arm), i) for i, arm in enumerate(arms)]
+
+
+def _content(arm: Arm) -> str:
+    content = arm_content(arm, fingerprint=str(arm.data_dir), engine=arm.engine)
+    settings = arm.dataset.spec().model_dump(mode="json")
+    evaluations = sorted(map(evaluation_id, arm.evaluators))
+    return digest({**content, "dataset": settings, "evaluations": evaluations})

@@ -1,0 +1,62 @@
+"""A process with all it has started: how much memory they hold, and how to end them."""
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_gb(leader: int) -> float:
+    """The memory that a process and its descendants have resident, in GB; needs /proc.
+
+    Pages that they share count for each: libraries, and what the fork server had imported.
+    """
+    return sum(_pages(pid) for pid in descendants(leader)) * PAGE / 1e9
+
+
+def kill_tree(leader: int) -> None:
+    """Kills a process that leads a group, its group, and descendants that left the group."""
+    strays = descendants(leader)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+    for pid in strays:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def descendants(leader: int) -> set[int]:
+    """The ids of a process, of the members of its session and of their descendants.
+
+    Only the leader where there is no /proc.
+    """
+    found = {leader}
+    known = {int(p.name): _stat(p) for p in Path("/proc").glob("[0-9]*")}
+    grown = True
+    while grown:
+        new = {
+            pid
+            for pid, stat in known.items()
+            if stat is not None and pid not in found and (stat[0] in found or stat[1] == leader)
+        }
+        found |= new
+        grown = bool(new)
+    return found
+
+
+def _stat(process: Path) -> tuple[int, int] | None:
+    """(parent, session) of a process; None when it has just ended."""
+    try:
+        text = (process / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    return int(fields[1]), int(fields[3])
+
+
+def _pages(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError):
+        return 0  # it has just ended

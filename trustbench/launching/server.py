@@ -1,0 +1,104 @@
+"""The fork server: one process that has imported everything, of which each arm's is a fork."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any
+
+from trustbench.errors import TrustbenchError
+
+PRELOAD = "trustbench.launching.preload"
+# For the imports only: each arm's process gets the parent's environment and its own threads.
+ENVIRONMENT = {
+    # thread pools are made at import, and a thread does not survive a fork
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # asking how many devices there are starts no CUDA
+    "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
+    # modules in the working directory are none of the server's
+    "PYTHONSAFEPATH": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+
+
+class Server:
+    """The machinery of `multiprocessing`, started early and watched until it is ready."""
+
+    def __init__(self) -> None:
+        self.context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._warmed: threading.Thread | None = None
+        self._error: Exception | None = None
+
+    def start(self) -> None:
+        """Starts the server, if none runs; returns at once, while it imports."""
+        self.context.set_forkserver_preload([PRELOAD])
+        resource_tracker.ensure_running()  # first: it lifts the mask when it starts
+        with _environment(ENVIRONMENT), _no_interrupts():
+            forkserver.ensure_running()
+        if self._warmed is None:
+            self._warmed = threading.Thread(target=self._warm, daemon=True)
+            self._warmed.start()
+
+    def ready(self) -> bool:
+        """Whether a process starts at once.
+
+        Raises:
+            TrustbenchError: the server died.
+        """
+        if self._error is not None:
+            raise TrustbenchError(
+                "the process that starts the arms' processes died; what it said is above. "
+                "hydra/launcher=basic runs the arms one after another, without it."
+            ) from self._error
+        return self._warmed is not None and not self._warmed.is_alive()
+
+    def process(self, target: Any, *args: Any) -> ForkServerProcess:
+        """A started process that runs `target(*args)`."""
+        self.start()  # it may have been killed since
+        process: ForkServerProcess = self.context.Process(target=target, args=args, daemon=False)
+        process.start()
+        return process
+
+    def _warm(self) -> None:
+        """Starts a process that does nothing: it ends once the server has imported everything."""
+        process = self.context.Process(target=_nothing)
+        try:
+            process.start()
+            process.join()
+        except (EOFError, OSError) as error:
+            self._error = error
+
+
+def _nothing() -> None:
+    """What the first process does."""
+
+
+@contextlib.contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    old = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in old.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: the pool decides what becomes of them."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)

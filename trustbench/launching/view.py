@@ -1,0 +1,75 @@
+"""What a sweep looks like while it runs: lines in a file or pipe, a live table on a terminal."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol, TextIO
+
+from trustbench.job import Outcome
+from trustbench.launching.attempt import Attempt, Job
+from trustbench.launching.messages import Message, Stage
+from trustbench.launching.table import Table
+from trustbench.progress import Lines
+
+
+class View(Protocol):
+    """Is told what happens to the arms, as it happens."""
+
+    def started(self, attempt: Attempt) -> None:
+        """A process runs an arm."""
+
+    def said(self, attempt: Attempt, message: Message) -> None:
+        """An arm has come to a new stage, or further in one."""
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """An arm needs no more processes."""
+
+    def note(self, text: str) -> None:
+        """Something else is to be told."""
+
+    def tick(self) -> None:
+        """Time has passed."""
+
+
+@contextmanager
+def shown(jobs: Sequence[Job], out: TextIO | None = None) -> Iterator[View]:
+    """The view of a sweep on `out` (standard error) until the block ends."""
+    out = out or sys.stderr
+    if not out.isatty():
+        yield PlainLines(out)
+        return
+    with Table(jobs, out) as table:
+        yield table
+
+
+class PlainLines:
+    """One line for each stage of each arm, and one for its end."""
+
+    def __init__(self, out: TextIO) -> None:
+        self.out = out
+        self.lines: dict[int, Lines] = {}
+
+    def started(self, attempt: Attempt) -> None:
+        """One line."""
+        job = attempt.job
+        lines = Lines(job.label, job.arm.protocol.replicates, self.out)
+        self.lines[job.index] = lines
+        lines("start", 0, 0)
+
+    def said(self, attempt: Attempt, message: Message) -> None:
+        """One line for a new stage."""
+        if isinstance(message, Stage):
+            self.lines[attempt.job.index](message.name, message.done, message.total)
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """One line."""
+        self.note(outcome.line())
+        for text in outcome.warnings():
+            self.note(text)
+
+    def note(self, text: str) -> None:
+        """One line, or as many as there are."""
+        print(text, file=self.out, flush=True)
+
+    def tick(self) -> None:
+        """Nothing moves here."""
