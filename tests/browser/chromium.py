@@ -124,9 +124,10 @@ class Chromium:
         ]  # fmt: skip
 
     def requests(self):
-        """The addresses that were asked for."""
+        """The addresses that were asked for; `data:` is its own content and asks nobody."""
         sent = [e["params"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
-        return [p["request"]["url"] for p in sent]
+        urls = [p["request"]["url"] for p in sent]
+        return [url for url in urls if not url.startswith("data:")]
 
     def picture(self, path, whole=True):
         """Writes a screenshot of the page."""

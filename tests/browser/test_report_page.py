@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.chromium import Chromium, binary
 from tests.unit.summary.builder import WITHIN, method, record
-from tests.unit.summary.report_data import page
+from tests.unit.summary.report_data import page, rows_kept, with_examples
 
 pytestmark = [
     pytest.mark.browser,
@@ -22,6 +22,16 @@ OUTSIDE = """
   .filter((e) => { const r = e.getBoundingClientRect();
                    return r.width > 0 && (r.right > innerWidth + 1 || r.left < -1); })
   .map((e) => e.tagName + "." + e.className + ": " + e.textContent.slice(0, 60))
+"""
+CUT = """
+[...document.querySelectorAll("details.examples svg")].flatMap((svg) => {
+  const whole = svg.getBoundingClientRect();
+  return [...svg.querySelectorAll("text, image, rect")]
+    .filter((n) => { const r = n.getBoundingClientRect();
+                     return r.right > whole.right + 1 || r.left < whole.left - 1
+                            || r.bottom > whole.bottom + 1; })
+    .map((n) => n.outerHTML.slice(0, 120));
+})
 """
 FOCUS = "document.activeElement.getAttribute('href') || document.activeElement.tagName"
 
@@ -110,6 +120,73 @@ def test_every_cell_is_reached_by_tab_in_order_and_opens(opened):
     assert opened.run(f"{cell}.getBoundingClientRect().top >= 0")
     opened.press("Escape")
     assert opened.run(FOCUS) == "#t0-privacy-fairness"
+    assert opened.complaints() == []
+
+
+def with_tables(ident):
+    """Rows of a table whose names are as long as names get."""
+    return rows_kept(sum(map(ord, ident)), sides=4, places=12, pictures=False)
+
+
+@pytest.fixture(scope="module")
+def table_report(tmp_path_factory):
+    """Examples of a table: twelve features, one of which has a very long name."""
+    names = ["a_rather_long_name_of_a_feature_that_somebody_gave", *(f"x{j}" for j in range(11))]
+    values = [["Married-civ-spouse-or-something-longer", *["+0.00"] * 11]] * 3
+    records = [
+        with_examples(r, (names, values)) for r in (record(), record(method("lime"), noise=WITHIN))
+    ]
+    path = tmp_path_factory.mktemp("tables") / "report.html"
+    path.write_text(page(records, load=with_tables)[0], encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("kind", ["report", "table_report"])
+def test_examples_are_whole_at_both_widths(browser, request, tmp_path, kind, width):
+    path = request.getfixturevalue(kind)
+    browser.size(width)
+    browser.open(path.as_uri())
+    browser.run("document.querySelectorAll('details.examples').forEach((d) => { d.open = true; })")
+    assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.run(OUTSIDE) == []
+    assert browser.run(CUT) == []
+    browser.clip(tmp_path / f"{kind}{width}.png", "details.examples")
+    assert browser.complaints() == []
+    assert browser.requests() == [path.as_uri()]
+
+
+def test_pictures_are_decoded_by_the_browser(opened):
+    """Each picture inside the page is one that the browser can draw, of the size it was made."""
+    opened.run("""
+        window.sizes = [];
+        document.querySelectorAll('details.examples image').forEach((n) => {
+          const picture = new Image();
+          picture.onload = () => window.sizes.push(picture.width + 'x' + picture.height);
+          picture.onerror = () => window.sizes.push('broken');
+          picture.src = n.getAttribute('href');
+        })""")
+    count = opened.run("document.querySelectorAll('details.examples image').length")
+    assert count > 40
+    opened.until(f"window.sizes.length === {count}")
+    assert opened.run("[...new Set(window.sizes)]") == ["8x8"]
+    assert opened.complaints() == []
+
+
+def test_examples_open_and_lead_to_their_cell_by_keyboard(opened):
+    block = "[...document.querySelectorAll('details.examples')][1]"
+    assert not opened.run(f"{block}.open")
+    opened.run(f"{block}.previousElementSibling.querySelector('summary').focus()")
+    for _ in range(2):  # over the link of the open block before it
+        opened.press("Tab")
+    assert opened.run(f"document.activeElement === {block}.querySelector('summary')")
+    opened.press("Enter")
+    opened.until(f"{block}.open")
+    opened.press("Tab")
+    cell = opened.run(FOCUS)
+    assert cell == "#t0-privacy-explainability"
+    opened.press("Enter")
+    opened.until(f"document.getElementById('{cell[1:]}').open")
     assert opened.complaints() == []
 
 

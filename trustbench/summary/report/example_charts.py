@@ -20,6 +20,8 @@ TILE = (WIDTH - 3 * GAP) / 4
 FEATURES = 8
 """How many features a chart has bars for."""
 BAR = 5.0
+NAME, VALUE = 28, 18
+"""Letters of a feature's name and of its value that fit beside each other."""
 Look = Literal["ref", "control", "arm"]
 
 
@@ -82,7 +84,7 @@ def bars(
         marks.append(label(x, bottom + 13, text, "tick", text_anchor="middle"))
     for k, j in enumerate(order):
         top = 16 + step * k
-        named = short(f"{features[j]} = {values[j]}", 54)
+        named = f"{short(features[j], NAME)} = {short(values[j], VALUE)}"
         marks.append(label(2, top + LINE - 2, named, "axis named"))
         for i, (side, share) in enumerate(zip(sides, shares, strict=True)):
             ends = sorted(scale.at(v, LEFT, RIGHT) for v in (0.0, float(share[j])))
