@@ -8,8 +8,8 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
-from tests.unit.test_runner import DP as BUDGET
-from tests.unit.test_runner import Net, arm, ignore  # noqa: F401 `arm` is a fixture
+from tests.unit.arm_toys import DP as BUDGET
+from tests.unit.arm_toys import Net, ignore, toy_arm
 from tests.unit.training.test_loop import DP, SCHEDULE, assert_same, trainer
 from trustbench import job
 from trustbench.arms import Chosen
@@ -133,13 +133,18 @@ def test_attacks_and_validation_see_the_network_without_masks(problem):
     assert hooks.factors(alone, batch(), streams) is None
 
 
-def deployed(arm, *interventions, **changes):  # noqa: F811
+@pytest.fixture
+def arm(tmp_path, monkeypatch):
+    return toy_arm(tmp_path, monkeypatch)
+
+
+def deployed(arm, *interventions, **changes):
     chosen = tuple(Chosen(type(i).__name__, i) for i in interventions)
     made = plan(replace(arm, interventions=chosen, **changes))
     return made, deploy(made, Store(arm.output_dir), ignore)[0]
 
 
-def test_the_system_is_the_mean_over_fixed_masks(arm):  # noqa: F811
+def test_the_system_is_the_mean_over_fixed_masks(arm):
     made, system = deployed(arm, MCDropout(passes=7))
     assert isinstance(system.forward, Averaged)
     assert len(system.forward.draws) == 7
@@ -161,7 +166,7 @@ def test_the_system_is_the_mean_over_fixed_masks(arm):  # noqa: F811
     assert nll[0] < nll[1]  # Jensen
 
 
-def test_many_passes_come_close_to_the_expectation(arm):  # noqa: F811
+def test_many_passes_come_close_to_the_expectation(arm):
     """Two independent means of K passes differ by about 1 / sqrt K of a single pass's spread."""
     made, system = deployed(arm, MCDropout(passes=400))
     X = system.tensor(system.problem.rows("test")[0])
@@ -174,13 +179,13 @@ def test_many_passes_come_close_to_the_expectation(arm):  # noqa: F811
     assert near < 3 * far * (2 / 400) ** 0.5
 
 
-def test_no_passes_deploy_the_weights_as_they_are(arm):  # noqa: F811
+def test_no_passes_deploy_the_weights_as_they_are(arm):
     made, system = deployed(arm, MCDropout(passes=0))
     assert not isinstance(system.forward, Averaged)
     assert made.retraining
 
 
-def test_temperature_and_ensembles_are_built_on_the_mean(arm):  # noqa: F811
+def test_temperature_and_ensembles_are_built_on_the_mean(arm):
     _, plain = deployed(arm, MCDropout(passes=3))
     X = plain.tensor(plain.problem.rows("test")[0])
     _, cooled = deployed(arm, MCDropout(passes=3), TemperatureScaling())
@@ -193,12 +198,12 @@ def test_temperature_and_ensembles_are_built_on_the_mean(arm):  # noqa: F811
     assert not torch.equal(twin.forward.draws[0]["2"], plain.forward.draws[0]["2"])
 
 
-def test_the_matched_control_deploys_the_baselines_network(arm):  # noqa: F811
+def test_the_matched_control_deploys_the_baselines_network(arm):
     _, system = deployed(arm, HALF, control="matched")
     assert not isinstance(system.forward, Averaged)
 
 
-def test_privacy_is_accounted_as_without_dropout(arm):  # noqa: F811
+def test_privacy_is_accounted_as_without_dropout(arm):
     both = (BUDGET, Chosen("mc_dropout", HALF))
     outcome = job.run(replace(arm, interventions=both), ignore)
     assert outcome.status == "ok", outcome.reason
@@ -208,7 +213,7 @@ def test_privacy_is_accounted_as_without_dropout(arm):  # noqa: F811
 
 
 @pytest.mark.parametrize("engine", ["stacked", "opacus"])
-def test_a_model_without_hidden_units_is_refused_with_the_reason(arm, engine):  # noqa: F811
+def test_a_model_without_hidden_units_is_refused_with_the_reason(arm, engine):
     linear = replace(
         arm,
         model=Chosen("logistic", Logistic()),
@@ -220,7 +225,7 @@ def test_a_model_without_hidden_units_is_refused_with_the_reason(arm, engine):  
     assert "model logistic has none; use a model with hidden layers" in outcome.reason
 
 
-def test_two_methods_on_hidden_units_are_refused(arm):  # noqa: F811
+def test_two_methods_on_hidden_units_are_refused(arm):
     both = (Chosen("mc_dropout", HALF), Chosen("other", MCDropout(rate=0.2)))
     outcome = job.run(replace(arm, interventions=both), ignore)
     assert outcome.status == "unsupported"

@@ -1,0 +1,112 @@
+"""Toy plugins and an arm of them, for tests of the runner."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import ClassVar
+
+from torch import nn
+
+from tests.conftest import make_problem
+from trustbench import runner, tracking
+from trustbench.arms import Arm, Chosen, Protocol, Training
+from trustbench.aspects import Aspect
+from trustbench.contracts import Dataset, Evaluator, Intervention, Measured, Measurement, Model
+from trustbench.errors import DataError
+from trustbench.interventions.dpsgd import DPSGD
+from trustbench.planning import plan
+from trustbench.records import Store
+
+
+@dataclass(frozen=True)
+class Toy(Dataset):
+    rows: int = 600
+
+    def load(self, data_dir, streams):
+        if self.rows < 10:
+            raise DataError(f"rows={self.rows} is too small; give at least 10.")
+        return make_problem(n=self.rows)
+
+
+@dataclass(frozen=True)
+class Net(Model):
+    def build(self, problem):
+        return nn.Sequential(
+            nn.Flatten(), nn.Linear(problem.n_features, 8), nn.Tanh(), nn.Linear(8, 2)
+        )
+
+
+@dataclass(frozen=True)
+class Accuracy(Evaluator):
+    points: int = 0
+    aspect: ClassVar[None] = None
+
+    def measure(self, system):
+        y = system.problem.rows("test")[1]
+        right = system.split_logits("test").argmax(-1).numpy() == y
+        m = Measurement("accuracy", right.mean(1), True, "fraction", len(y), 0.0, 1.0)
+        return Measured((m,), arrays={"right": right}, missing={"auc": "not asked"})
+
+
+@dataclass(frozen=True)
+class Transfer(Evaluator):
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+
+    def supports(self, system):
+        return None if system.baseline else "the baseline has no baseline"
+
+    def measure(self, system):
+        X = system.tensor(system.problem.rows("test")[0])
+        gap = (system.baseline().forward(X) - system.logits(X)).abs().mean((1, 2)).numpy()
+        return Measured((Measurement("distance", gap, False, "logits", len(X)),))
+
+
+@dataclass(frozen=True)
+class Crash(Evaluator):
+    aspect: ClassVar[None] = None
+
+    def measure(self, system):
+        raise ZeroDivisionError("a bug of ours")
+
+
+@dataclass(frozen=True)
+class Release(Intervention):
+    aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+
+    def deploy(self, system):
+        return replace(system, explainer=lambda X, repeat: X.expand(system.replicates, *X.shape))
+
+
+@dataclass(frozen=True)
+class Coupled(Intervention):
+    aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    per_example: ClassVar[bool] = False
+
+    def objective(self, loss, logits, batch):
+        return loss + loss.mean(1, keepdim=True)
+
+
+DP = Chosen("dpsgd", DPSGD(epsilon=4.0, epochs=4, batch_size=32))
+ACCURACY = Chosen("accuracy", Accuracy())
+
+
+def toy_arm(tmp_path, monkeypatch):
+    """An arm of four replicates; nothing of it is logged."""
+    monkeypatch.setattr(tracking, "log_record", lambda *a, **k: None)
+    return Arm(
+        dataset=Chosen("toy", Toy()),
+        model=Chosen("net", Net()),
+        training=Training(regime="tuned", epochs=4, batch_size=32, lr=0.1, snapshots=6),
+        interventions=(),
+        evaluators=(ACCURACY,),
+        protocol=Protocol(replicates=4),
+        output_dir=tmp_path,
+        data_dir=Path("nowhere"),
+    )
+
+
+def ignore(*_):
+    pass
+
+
+def run(arm):
+    return runner.run(plan(arm), Store(arm.output_dir), ignore)

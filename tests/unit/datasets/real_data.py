@@ -1,0 +1,40 @@
+"""The loaders on the real files, each loaded once."""
+
+import numpy as np
+
+from trustbench.datasets.acs_income import ACSIncome
+from trustbench.datasets.adult import Adult
+from trustbench.datasets.compas import Compas
+from trustbench.datasets.digits import Digits
+from trustbench.datasets.german import German
+from trustbench.datasets.mnist import Mnist
+from trustbench.datasets.silobank import SiloBank
+from trustbench.seeding import Streams
+
+DATASETS = {
+    "adult": Adult(),
+    "adult_race": Adult(sensitive="race"),
+    "compas": Compas(),
+    "german": German(),
+    "acs_income": ACSIncome(subsample=20000),
+    "digits": Digits(),
+    "mnist10k": Mnist(folder="mnist10k"),
+    "silobank": SiloBank(rows=4000),
+}
+TABLES = ["adult", "adult_race", "compas", "german", "acs_income", "silobank"]
+LOADED = {}
+
+
+def loader(shared_data):
+    """A function of a name and a seed: the problem, loaded once for all tests."""
+
+    def load(name, seed=0):
+        if (name, seed) not in LOADED:
+            LOADED[name, seed] = DATASETS[name].load(shared_data, Streams(seed))
+        return LOADED[name, seed]
+
+    return load
+
+
+def group_sizes(problem):
+    return dict(zip(problem.groups, np.bincount(problem.group).tolist(), strict=True))

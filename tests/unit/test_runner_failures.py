@@ -1,0 +1,108 @@
+"""What goes wrong in an arm stays contained: a record, one sentence, one warning."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.arm_toys import (
+    ACCURACY,
+    DP,
+    Coupled,
+    Crash,
+    Toy,
+    ignore,
+    toy_arm,
+)
+from trustbench import job, tracking
+from trustbench.arms import Chosen
+from trustbench.identity import evaluation_id
+from trustbench.interventions.dpsgd import DPSGD
+from trustbench.records import Store
+
+
+@pytest.fixture
+def arm(tmp_path, monkeypatch):
+    return toy_arm(tmp_path, monkeypatch)
+
+
+def test_a_crash_becomes_a_record_and_keeps_what_was_measured(arm, capsys):
+    broken = replace(arm, evaluators=(ACCURACY, Chosen("crash", Crash())))
+    outcome = job.run(broken, ignore)
+    assert (outcome.status, outcome.user_error) == ("failed", False)
+    assert outcome.reason == "ZeroDivisionError: a bug of ours"
+    assert "Traceback" in capsys.readouterr().err
+    record = Store(arm.output_dir).read(outcome.arm_id)
+    assert record.status == "failed"
+    assert "ZeroDivisionError" in record.traceback
+    assert record.evaluations[evaluation_id(ACCURACY)].status == "ok"
+    assert job.run(arm, ignore).status == "ok"
+
+
+def test_bad_data_is_refused_in_one_sentence(arm):
+    outcome = job.run(replace(arm, dataset=Chosen("toy", Toy(rows=5))), ignore)
+    assert (outcome.status, outcome.user_error) == ("refused", True)
+    assert outcome.reason == "rows=5 is too small; give at least 10."
+
+
+def test_an_impossible_budget_is_refused(arm):
+    tiny = Chosen("dpsgd", DPSGD(epsilon=1e-9))
+    outcome = job.run(replace(arm, interventions=(tiny,)), ignore)
+    assert outcome.status == "refused"
+    assert "cannot be reached" in outcome.reason
+
+
+def test_matched_without_a_treated_arm_is_refused(arm):
+    outcome = job.run(replace(arm, control="matched"), ignore)
+    assert outcome.status == "refused"
+    assert "control=matched needs an intervention" in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("others", "reason"),
+    [
+        ((DP, Chosen("dpsgd2", DPSGD())), "dpsgd and dpsgd2 both decide the `gradient` hook"),
+        ((DP, Chosen("coupled", Coupled())), "coupled couples the examples of a batch"),
+    ],
+)
+def test_impossible_lists_say_why_and_leave_a_record(arm, others, reason):
+    outcome = job.run(replace(arm, interventions=others), ignore)
+    assert outcome.status == "unsupported"
+    assert reason in outcome.reason
+    record = Store(arm.output_dir).read(outcome.arm_id)
+    assert (record.status, record.reason) == ("unsupported", outcome.reason)
+
+
+def test_divergence_counts_the_replicates(arm):
+    outcome = job.run(replace(arm, training=replace(arm.training, lr=3e38)), ignore)
+    record = Store(arm.output_dir).read(outcome.arm_id)
+    assert (record.status, record.facts["diverged"]) == ("failed", 4)
+
+
+def test_an_unreachable_server_costs_nothing(arm, monkeypatch):
+    def down(*_, **__):
+        raise tracking.TrackingError("the tracking server does not answer.")
+
+    monkeypatch.setattr(tracking, "log_record", down)
+    outcome = job.run(arm, ignore)
+    assert outcome.status == "ok"
+    assert "trustbench sync" in outcome.warning
+
+
+def test_a_finished_record_survives_a_bug_in_what_comes_after(arm, monkeypatch, capsys):
+    def bug(*_, **__):
+        raise ZeroDivisionError("in the tracking code")
+
+    monkeypatch.setattr(tracking, "log_record", bug)
+    outcome = job.run(arm, ignore)
+    assert outcome.status == "failed"
+    assert "Traceback" in capsys.readouterr().err
+    assert Store(arm.output_dir).read(outcome.arm_id).status == "ok"
+
+
+def test_failed_and_unsupported_arms_reach_the_tracking_server(arm, monkeypatch, capsys):
+    logged = []
+    monkeypatch.setattr(tracking, "log_record", lambda *a, **k: logged.append(a[-1].status))
+    job.run(replace(arm, evaluators=(Chosen("crash", Crash()),)), ignore)
+    job.run(replace(arm, interventions=(DP, Chosen("coupled", Coupled()))), ignore)
+    capsys.readouterr()
+    assert logged == ["failed", "unsupported"]
