@@ -9,6 +9,7 @@ from torch import nn
 from trustbench.arms import Protocol
 from trustbench.contracts import Model, Schedule
 from trustbench.interventions.dpsgd import DPSGD
+from trustbench.interventions.mc_dropout import MCDropout
 from trustbench.interventions.pgd_at import PGDAdversarialTraining
 from trustbench.seeding import Streams
 from trustbench.training import loop
@@ -76,3 +77,20 @@ def test_adversarial_training_repeats_on_cuda(problem):
     first, second = (train(problem, TinyMLP(), (PGDAdversarialTraining(),), "cuda") for _ in "ab")
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("model", [TinyMLP(), TinyCNN()], ids=["mlp", "cnn"])
+@pytest.mark.parametrize(
+    "interventions",
+    [(MCDropout(),), (DPSGD(epsilon=5.0, epochs=4, batch_size=32), MCDropout())],
+    ids=["plain", "dp"],
+)
+def test_masks_repeat_on_cuda_whichever_engine_runs(problem, model, interventions):
+    """Masks come from CUDA generators, which are other streams than the CPU's."""
+    first, second, oracle = (
+        train(problem, model, interventions, "cuda", engine)
+        for engine in ("stacked", "stacked", "opacus")
+    )
+    for name, p in first.items():
+        torch.testing.assert_close(second[name], p, rtol=1e-7, atol=1e-9)
+        torch.testing.assert_close(oracle[name], p, rtol=1e-7, atol=1e-9)
