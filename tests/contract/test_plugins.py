@@ -112,6 +112,19 @@ def test_an_intervention_keeps_what_its_hooks_promise(option, problem):
         assert (rule.coefficients(torch.full((2, 3), 1e6), slice(None)) <= 1).all()
     if plugin.fills("perturb"):
         _perturbed(plugin, problem)
+    if plugin.fills("hidden"):
+        _hidden(plugin)
+    assert plugin.draws() >= 0
+
+
+def _hidden(plugin):
+    drawn = [plugin.hidden((4000, 5), Streams(0).torch("hidden", r)) for r in (0, 0, 1)]
+    assert drawn[0].shape == (4000, 5)
+    assert drawn[0].dtype == torch.float32
+    assert torch.equal(drawn[0], drawn[1]), "equal generators give equal factors"
+    assert not torch.equal(drawn[0], drawn[2])
+    error = drawn[0].std(0).max() / 4000**0.5
+    assert ((drawn[0].mean(0) - 1).abs() < 5 * error).all(), "factors have mean 1"
 
 
 def _perturbed(plugin, problem):
