@@ -15,11 +15,11 @@ TEST   := $(STAMPS)/test-$(KEY)
 RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS   ?= 2
 # What a machine without CUDA and internet runs; `slow` tests are part of it.
-MARKS     := not gpu and not science and not network
+MARKS     := not gpu and not science and not network and not cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-fast test-science test-gpu check lint golden bench \
-        faults coverage hooks wheel clean
+.PHONY: help setup setup-test run test test-fast test-science test-gpu test-cluster check lint \
+        golden bench faults coverage hooks wheel clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | \
@@ -48,6 +48,10 @@ test-fast: $(TEST)  ## Tests under five seconds each
 
 test-science: $(TEST)  ## Statistical claims; minutes
 	$(RUN_TESTS) -m science
+
+test-cluster: $(TEST)  ## Sweeps on Ray and SLURM, started on this machine; minutes
+	$(PIP) -e '.[ray,slurm]'
+	$(RUN_TESTS) -m cluster tests/cluster
 
 test-gpu: $(TEST)  ## Tests that need CUDA
 	$(RUN_TESTS) -m gpu

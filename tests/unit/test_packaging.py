@@ -137,7 +137,12 @@ def imported(folder):
 
 @pytest.mark.parametrize(
     ("folder", "extras"),
-    [("trustbench", ()), ("hydra_plugins", ()), ("scripts", ()), ("tests", ("test",))],
+    [
+        ("trustbench", ("ray", "slurm")),
+        ("hydra_plugins", ()),
+        ("scripts", ()),
+        ("tests", ("test", "ray", "slurm")),
+    ],
 )
 def test_every_import_is_a_declared_dependency(folder, extras):
     beside = {p.stem for p in (ROOT / "scripts").glob("*.py")}  # scripts may share a module

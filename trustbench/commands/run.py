@@ -15,6 +15,7 @@ from trustbench.commands.report import write_report
 from trustbench.compose import Asked, hydra_run
 from trustbench.errors import ConfigError, UserError
 from trustbench.job import Outcome
+from trustbench.launching.fetching import with_records
 from trustbench.progress import arm_progress
 from trustbench.records import Record, Store, Sweep
 from trustbench.summary.registry import load_table
@@ -33,6 +34,7 @@ def main(args: Sequence[str]) -> int:
         return 0
     asked, outcomes = done
     if asked.sweep:
+        outcomes = with_records(outcomes, asked.first.output_dir, asked.first.tracking_uri)
         _finish_sweep(asked, outcomes)
         if any(o.status == "interrupted" for o in outcomes):
             raise KeyboardInterrupt
@@ -54,6 +56,7 @@ def begin(asked: Asked) -> str | None:
         raise ConfigError(f"output_dir cannot be made ({error}); give another folder.") from error
     if not os.access(arm.output_dir, os.W_OK):
         raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
+    asked.warm_up()
     try:
         return tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep

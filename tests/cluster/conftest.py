@@ -1,0 +1,265 @@
+"""Machines to run a sweep on, made of this one; a small sweep; what it gives without a cluster."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = """\
+# @package _global_
+# An arm of every kind: baseline, its reseed, retrained, private, deployed only, matched
+defaults:
+  - override /evaluator: [utility, fairness]
+protocol: {replicates: 4}
+training: {epochs: 1}
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    arms:
+      baseline: []
+      reseed: [control=reseed]
+      balanced_weights: [intervention=balanced_weights]
+      dpsgd: [intervention=dpsgd, intervention.dpsgd.epochs=1]
+      conformal: [intervention=conformal]
+      matched_dpsgd: [control=matched, intervention=dpsgd, intervention.dpsgd.epochs=1]
+"""
+TABLES = ("md", "csv", "json")
+LIMIT_S = 600.0
+
+
+@pytest.fixture(scope="session")
+def options(tmp_path_factory):
+    """A folder of a user's own options, with the sweep `small`."""
+    folder = tmp_path_factory.mktemp("options")
+    (folder / "experiment").mkdir()
+    (folder / "experiment" / "small.yaml").write_text(SMALL)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sweep(options):
+    """Starts `trustbench run +experiment=small ...` as a process that can be watched."""
+    started = []
+
+    def start(outputs, *args, env=None):
+        words = [
+            "run",
+            "--config-dir",
+            options,
+            "+experiment=small",
+            f"output_dir={outputs}",
+            *args,
+        ]
+        process = Watched(words, {**environment(), **(env or {})})
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+
+
+@pytest.fixture(scope="session")
+def expected(sweep, tmp_path_factory):
+    """The tables of the sweep, run arm by arm in one process."""
+    outputs = tmp_path_factory.mktemp("expected")
+    done = sweep(outputs, "hydra/launcher=basic")
+    assert done.wait() == 0, done.said()
+    return tables(outputs)
+
+
+def tables(outputs):
+    """The rendered tables below a folder of outputs, as bytes."""
+    return {
+        path.name: path.read_bytes()
+        for path in sorted((outputs / "tables").iterdir())
+        if path.suffix[1:] in TABLES
+    }
+
+
+def environment():
+    """What a user's shell would give; no test's Hydra or Ray settings get in."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRUSTBENCH_"))}
+    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+
+class Watched:
+    """A process of trustbench's; what it says on standard error is in a file."""
+
+    def __init__(self, words, env):
+        self.file = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `kill`
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "trustbench", *map(str, words)],
+            stdout=subprocess.DEVNULL,
+            stderr=self.file,
+            env=env,
+            start_new_session=True,
+            preexec_fn=_interruptible,  # noqa: PLW1509  # tests that start it have one thread
+        )
+
+    def said(self):
+        """All of it so far."""
+        self.file.seek(0)
+        return self.file.read()
+
+    def until(self, seen, what):
+        """Waits until `seen(text)` is true of what it has said."""
+        deadline = time.monotonic() + LIMIT_S
+        while not seen(self.said()):
+            assert self.process.poll() is None, f"it ended before {what}:\n{self.said()}"
+            assert time.monotonic() < deadline, f"never {what}:\n{self.said()}"
+            time.sleep(0.1)
+
+    def ended(self, arms):
+        """Waits until so many arms have ended well."""
+
+        def seen(text):
+            return sum(line.startswith("ok ") for line in text.splitlines()) >= arms
+
+        self.until(seen, f"{arms} arms had ended")
+
+    def wait(self):
+        """Its exit code."""
+        return self.process.wait(LIMIT_S)
+
+    def interrupt(self):
+        """Ctrl-C."""
+        self.process.send_signal(signal.SIGINT)
+
+    def kill(self):
+        """Ends it and what it started."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.file.close()
+
+
+def _interruptible():
+    """Undoes what a background job of a shell inherits: interrupts that are ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def net():
+    """Two machines on one network: this one, and a network namespace with a mount table of its own.
+
+    The second has another address, and sees of the disk what it is told to.
+    """
+    if os.geteuid() != 0 or shutil.which("ip") is None:
+        pytest.skip("network namespaces need root and the `ip` command")
+    name, part = f"tb{os.getpid()}", os.getpid() % 250
+    here, there = f"10.77.{part}.1", f"10.77.{part}.2"
+    commands = [
+        f"ip netns add {name}",
+        f"ip link add {name}a type veth peer name {name}b",
+        f"ip link set {name}b netns {name}",
+        f"ip addr add {here}/30 dev {name}a",
+        f"ip link set {name}a up",
+        f"ip -n {name} addr add {there}/30 dev {name}b",
+        f"ip -n {name} link set {name}b up",
+        f"ip -n {name} link set lo up",
+    ]
+    try:
+        for command in commands:
+            done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"{command}: {done.stderr.strip()}")
+        yield SimpleNamespace(name=name, here=here, there=there, kill=lambda: _kill(name))
+    finally:
+        _kill(name)
+        subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+def _kill(name):
+    """Ends a machine at once: every process in the namespace; how many there were."""
+    listed = subprocess.run(
+        ["ip", "netns", "pids", name], capture_output=True, text=True, check=False
+    )
+    for pid in listed.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+    return len(listed.stdout.split())
+
+
+@pytest.fixture
+def ray_cluster(net, tmp_path):
+    """A head on this machine and a second node, each with room for one arm.
+
+    `start(hidden)`: a folder that the second node sees an empty one of its own in place of.
+    """
+    pytest.importorskip("ray", reason="needs trustbench[ray]")
+    token = tmp_path / "token"
+    token.write_text(os.urandom(32).hex())
+    token.chmod(0o600)
+    # sockets have paths of at most 107 characters
+    temporary, port = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp")), free_port()
+    env = {"RAY_AUTH_TOKEN_PATH": str(token), "RAY_PORT": str(port), "RAY_COLOR_PREFIX": "0"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    everywhere = {**environment(), **env, "PATH": path}
+    script = [str(ROOT / "scripts" / "ray_cluster.sh")]
+    size = ["--block", "--num-cpus=1", "--object-store-memory=80000000"]
+    address, nodes = f"{net.here}:{port}", []
+
+    def node(words, before=()):
+        with (tmp_path / f"node{len(nodes)}.log").open("w") as log:
+            command = [*before, *script, *words, *size]
+            options = {"stdout": log, "stderr": log, "start_new_session": True}
+            nodes.append(subprocess.Popen(command, env=everywhere, **options))
+
+    def start(hidden=None):
+        node(["head", net.here, f"--temp-dir={temporary}"])
+        wait_for(lambda: _listens(net.here, port), "the head", 300)
+        inside = ["ip", "netns", "exec", net.name]
+        if hidden is not None:
+            inside += ["sh", "-c", f'mount -t tmpfs tmpfs {hidden} && exec "$@"', "sh"]
+        node(["join", address, f"--node-ip-address={net.there}"], inside)
+        return address
+
+    yield SimpleNamespace(start=start, env=env, net=net)
+    net.kill()
+    for process in nodes:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    _end_below(temporary)
+    shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _end_below(folder):
+    """Ends the processes whose command names a folder: Ray's daemons leave their group."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if str(folder) in command:
+            os.kill(int(entry.name), signal.SIGKILL)
+
+
+def free_port():
+    """A port that nobody listens on now."""
+    with socket.socket() as s:
+        s.bind(("", 0))
+        return s.getsockname()[1]
+
+
+def _listens(host, port):
+    with socket.socket() as s:
+        s.settimeout(1.0)
+        return s.connect_ex((host, port)) == 0
+
+
+def wait_for(true, what, seconds=60.0):
+    """Waits until `true()`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, f"{what} did not come up within {seconds:.0f} s"
+        time.sleep(0.2)

@@ -1,0 +1,51 @@
+"""A sweep's arms on Ray or SLURM, from the settings to the outcomes."""
+
+import sys
+from collections.abc import Sequence
+
+from trustbench.arms import Arm
+from trustbench.errors import ConfigError
+from trustbench.job import Outcome
+from trustbench.launching.driving import Drive, Rules
+from trustbench.launching.ray_cluster import RayMachines, RaySettings
+from trustbench.launching.slurm import SlurmMachines, SlurmSettings
+from trustbench.launching.worker import Work
+from trustbench.records import Store
+
+
+def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[Outcome]:
+    """The outcome of every arm, in their order.
+
+    Raises:
+        ConfigError: the cluster cannot be used, or what arms write there would never come back.
+    """
+    if settings.outputs is not None:
+        _refuse_unreachable(arms)
+    rules = Rules(settings.retries, settings.patience_s, settings.on_error)
+    return Drive(arms, RayMachines(settings, work, _note), rules, _note).run()
+
+
+def on_slurm(arms: Sequence[Arm], work: Work, settings: SlurmSettings) -> list[Outcome]:
+    """The outcome of every arm, in their order.
+
+    Raises:
+        ConfigError: SLURM cannot be used, or refuses the jobs.
+    """
+    machines = SlurmMachines(settings, Store(arms[0].output_dir).jobs, work)
+    rules = Rules(settings.retries, on_error=settings.on_error)
+    return Drive(arms, machines, rules, _note).run()
+
+
+def _refuse_unreachable(arms: Sequence[Arm]) -> None:
+    """Folders on other machines' own disks are read by nobody here: records come by a server."""
+    uris = {arm.tracking_uri for arm in arms}
+    if any(uri is None or uri.startswith("sqlite:///") for uri in uris):
+        raise ConfigError(
+            "hydra.launcher.outputs is a folder on each machine's own disk, from which records "
+            "come back through a tracking server only; give tracking_uri=http://HOST:PORT, or "
+            "drop hydra.launcher.outputs and use a shared disk."
+        )
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201

@@ -1,0 +1,60 @@
+"""What a job of SLURM's runs, and how it leaves when SLURM says so."""
+
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, NoReturn
+
+from trustbench import __version__
+from trustbench.arms import Arm
+from trustbench.errors import TrustbenchError
+from trustbench.job import Outcome
+from trustbench.launching.worker import Work, run_arm
+
+
+class ArmJob:
+    """What a job runs. A job that is told to leave is queued again and finds its checkpoint."""
+
+    def __init__(self, work: Work) -> None:
+        self.work, self.version = work, __version__
+
+    def __call__(self, arm: Arm) -> Outcome:
+        """The arm's outcome."""
+        import submitit
+
+        number = getattr(signal, f"SIG{submitit.JobEnvironment.USR_SIG}")
+        handler = signal.getsignal(number)
+        if callable(handler):
+            signal.signal(number, leaving(handler))
+        return run_arm(self.work, arm, self.version)
+
+    def checkpoint(self, arm: Arm) -> Any:
+        """What runs when the job is queued again: the same, and the store knows how far it was."""
+        import submitit
+
+        return submitit.helpers.DelayedSubmission(self, arm)
+
+
+def leaving(handler: Callable[[int, FrameType | None], Any]) -> Any:
+    """Submitit's handler of the signal before the end, which leaves by raising SystemExit.
+
+    An arm catches that as a failure of its own; so the process leaves at once. When the job has
+    been queued again too often, the arm's reason says so.
+    """
+    import submitit
+
+    def handle(number: int, frame: FrameType | None) -> NoReturn:
+        try:
+            handler(number, frame)
+        except SystemExit as stop:
+            os._exit(stop.code if isinstance(stop.code, int) else 1)
+        except submitit.core.utils.UncompletedJobError as error:
+            raise TrustbenchError(
+                "the job reached its time limit more often than it may be queued again; raise "
+                "hydra.launcher.time or requeues, and run the same command again: it goes on "
+                "from the last checkpoint."
+            ) from error
+        os._exit(1)
+
+    return handle

@@ -1,0 +1,48 @@
+"""An arm in a process of somebody else's: Ray's worker, or a job of SLURM's."""
+
+import os
+import socket
+import sys
+from collections.abc import Callable
+
+from trustbench import __version__
+from trustbench.arms import Arm
+from trustbench.errors import TrustbenchError
+from trustbench.job import Outcome, label
+from trustbench.launching.child import Log
+from trustbench.progress import REPORTS, Lines
+from trustbench.records import Store
+
+Work = Callable[[Arm], Outcome]
+
+
+def run_arm(work: Work, arm: Arm, version: str) -> Outcome:
+    """The arm's outcome; what it prints goes to the arm's log, its stages to the cluster's.
+
+    Raises:
+        TrustbenchError: this machine has another trustbench than the one that sent the arm.
+    """
+    if version != __version__:
+        raise TrustbenchError(
+            f"{socket.gethostname()} has trustbench {__version__}, and the sweep was started "
+            f"with {version}; install the same version on all machines."
+        )
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1) as out:
+        log = Log(Store(arm.output_dir), f"{label(arm)} on {socket.gethostname()}")
+        REPORTS.set(Stages(Lines(label(arm), arm.protocol.replicates, out), log))
+        return work(arm)
+
+
+class Stages:
+    """An arm's progress as lines of what the cluster collects."""
+
+    def __init__(self, lines: Lines, log: Log) -> None:
+        self.lines, self.log = lines, log
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """One line for a new stage."""
+        self.lines(stage, done, total)
+
+    def identified(self, arm_id: str) -> None:
+        """From here on the arm's own log is written."""
+        self.log.identified(arm_id)
