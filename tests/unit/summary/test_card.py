@@ -20,6 +20,7 @@ CARD = {
     "licence": "CC BY 4.0",
     "reference": "Alpaydin 1998",
     "synthetic": False,
+    "rows_public": True,
 }
 
 

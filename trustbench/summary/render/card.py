@@ -105,6 +105,7 @@ def _data(card: Card) -> Iterator[str]:
         "licence": "Licence of the data",
         "reference": "Reference",
         "synthetic": "Synthetic",
+        "rows_public": "Single rows may be shown to anybody",
     }
     for key, text in problem.card.items():
         yield f"- {names.get(key, safe(str(key)))}: {safe(str(text))}"
