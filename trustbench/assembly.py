@@ -90,8 +90,9 @@ def _folder(value: Any, key: str) -> Path:
 def _tracking_uri(value: Any) -> str | None:
     uri: str | None = check(str | None, value, "tracking_uri")
     if uri is not None and not uri.startswith(SCHEMES):
+        shown = uri.rpartition("@")[2]  # what stands before it may be a password
         raise ConfigError(
-            f"tracking_uri is {uri!r}; give null (a database in output_dir), sqlite:///FILE, "
+            f"tracking_uri is {shown!r}; give null (a database in output_dir), sqlite:///FILE, "
             "or the address of an MLflow server: http://HOST:PORT."
         )
     return uri

@@ -1,6 +1,7 @@
 """hydra.main with an error policy, and the Compose API for everything that runs nothing."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ from trustbench.compose.task import Asked, Task, arm_of
 from trustbench.compose.trusted import guarded
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
+from trustbench.redaction import redact
 
 R = TypeVar("R")
 
@@ -40,7 +42,7 @@ def hydra_run(
         try:
             command = read(args)
             _generate(command.dirs)
-            with _as_argv([*command.flags, "--", *command.overrides]):
+            with _as_argv([*command.flags, "--", *command.overrides]), _redacted(command.flags):
                 conf = str(conf_dir())
                 hydra.main(version_base="1.3", config_path=conf, config_name="config")(task)()
             if task.error is not None:
@@ -119,6 +121,20 @@ def _as_argv(args: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = old
+
+
+@contextlib.contextmanager
+def _redacted(flags: Sequence[str]) -> Iterator[None]:
+    """What Hydra prints of a configuration (--cfg, --info), without the credentials in it."""
+    if not any(f.startswith(("-c", "-i", "--cfg", "--info")) for f in flags):
+        yield
+        return
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            yield
+    finally:
+        sys.stdout.write(redact(printed.getvalue()))
 
 
 @contextlib.contextmanager

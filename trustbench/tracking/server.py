@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RESTART_S = 60.0
-"""How long a server that stops answering is waited for: a restart takes it about 10 s."""
+RESTART_S = 120.0
+"""How long a server that stops answering is waited for; a restart takes 10 s, 60 s when busy."""
 PROBE_S = 3.0
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -3,7 +3,10 @@
 import socket
 import threading
 import time
+from base64 import b64encode
 from contextlib import closing, suppress
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import ClassVar
 
 import pytest
 import requests
@@ -11,7 +14,7 @@ from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import OperationalError
 
 from tests.unit.test_tracking import make_record
-from trustbench import tracking
+from trustbench import cli, tracking
 from trustbench.records import Store
 from trustbench.tracking import server, upload
 
@@ -187,3 +190,57 @@ def _nonsense(listening):
             with closing(connection):
                 connection.recv(10)
                 connection.sendall(b"this is no protocol\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run", "--cfg", "job", "tracking_uri=http://ann:s3cr3t@host"],
+        ["run", "-cjob", "tracking_uri=http://ann:s3cr3t@host"],
+        ["run", "--info", "defaults", "tracking_uri=http://ann:s3cr3t@host"],
+        ["run", "tracking_uri=htp://ann:s3cr3t@host"],
+        ["run", "tracking_uri=ann:s3cr3t@host"],
+        ["run", "tracking_uri=http://ann:s3cr3t(@host"],
+        ["run", "tracking_urj=http://ann:s3cr3t@host"],
+        ["plan", "tracking_uri=http://ann:s3cr3t@host", "seed=-1"],
+        ["summarize", "--tracking-uri", "http://ann:s3cr3t@127.0.0.1:9"],
+        ["sync", "--from", ".", "--tracking-uri", "mysql://ann:s3cr3t@127.0.0.1:9/x"],
+    ],
+)
+def test_no_command_shows_credentials(args, capfd):
+    code = cli.main(args)
+    said = capfd.readouterr()
+    prints = args[1] in ("--cfg", "-cjob", "--info")
+    asks_the_server = args[0] in ("summarize", "sync")
+    assert code == (0 if prints else 1 if asks_the_server else 2)
+    assert said.out + said.err
+    assert "s3cr3t" not in said.out + said.err
+
+
+class _Login(BaseHTTPRequestHandler):
+    """A server that lets nobody in, and keeps what it was asked with."""
+
+    asked: ClassVar[list] = []
+
+    def do_GET(self):
+        self.asked.append(self.headers["Authorization"])
+        self.send_error(401, "who are you")
+
+    def do_POST(self):  # what MLflow asks with a body
+        self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+def test_the_environment_s_credentials_reach_the_server_and_nobody_else(store, monkeypatch, capfd):
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ann")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", UNSAID)
+    with HTTPServer(("127.0.0.1", 0), _Login) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        with pytest.raises(tracking.TrackingError, match="401") as caught:
+            tracking.prepare(store, f"http://127.0.0.1:{listening.server_port}", "exp")
+        listening.shutdown()
+    assert _Login.asked[0] == "Basic " + b64encode(f"ann:{UNSAID}".encode()).decode()
+    said = capfd.readouterr()
+    assert UNSAID not in str(caught.value) + said.out + said.err
