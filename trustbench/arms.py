@@ -117,6 +117,7 @@ class Arm:
     tracking_uri: str | None = None
     experiment: str = "default"
     sweep_run: str | None = None  # the tracking run of the sweep that it belongs to
+    uploads: bool = True  # whether its own process uploads its record, or who has started that
 
     @property
     def salt(self) -> int:
@@ -150,5 +151,6 @@ RUNTIME = frozenset(
         "tracking_uri",
         "experiment",
         "sweep_run",
+        "uploads",
     }
 )

@@ -218,8 +218,19 @@ def prepare_torch(arm: Arm) -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
+def upload(arm: Arm, arm_id: str) -> list[str]:
+    """Uploads the record of an arm whose own process does not; as `_track`."""
+    store = Store(arm.output_dir, warn=list[str]().append)
+    record = store.read(arm_id)
+    if record is None or tracking.uploaded(store, arm.tracking_uri, record):
+        return []
+    return _track(arm, store, record)
+
+
 def _track(arm: Arm, store: Store, record: Record) -> list[str]:
     """Tells the tracking server; why it does not have the record yet, or nothing."""
+    if not arm.uploads:
+        return []
     try:
         tracking.log_record(store, arm.tracking_uri, arm.experiment, record, parent=arm.sweep_run)
     except tracking.TrackingError as e:

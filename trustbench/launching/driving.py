@@ -121,7 +121,7 @@ class Drive:
         if chosen:
             self.running.update(chosen)
             self.tries.update(chosen)
-            self.machines.start({i: self.arms[i] for i in chosen})
+            self.machines.start({i: _sent(self.arms[i]) for i in chosen})
         patience = self.rules.patience_s
         if room > 0 or self.running or not self.waiting:
             self.last_room = time.monotonic()
@@ -131,7 +131,7 @@ class Drive:
     def _end(self, index: int, result: Outcome | Death) -> None:
         """What becomes of an arm whose process has ended."""
         if isinstance(result, Outcome):
-            self._close(index, result)
+            self._close(index, _uploaded(self.arms[index], result))
             return
         arm, tried = self.arms[index], self.tries[index]
         if result.again and tried <= self.rules.retries and not self._why_not():
@@ -168,6 +168,20 @@ class Drive:
                 f"interrupted: nothing more is started; {len(self.running)} running arms are "
                 "finished. Ctrl-C again stops them now: what they have stored is kept."
             )
+
+
+def _sent(arm: Arm) -> Arm:
+    """An arm as machines get it: a database in a file is for the processes of one machine only."""
+    file = arm.tracking_uri is None or arm.tracking_uri.startswith("sqlite:")
+    return replace(arm, uploads=not file)
+
+
+def _uploaded(arm: Arm, outcome: Outcome) -> Outcome:
+    """The outcome of an arm, with its record uploaded from here where its machine did not."""
+    if _sent(arm).uploads or outcome.arm_id is None:
+        return outcome
+    warning = [*filter(None, [outcome.warning]), *jobs.upload(arm, outcome.arm_id)]
+    return replace(outcome, warning="\n".join(dict.fromkeys(warning)) or None)
 
 
 def _arm_id(arm: Arm) -> str | None:
