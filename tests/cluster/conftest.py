@@ -32,16 +32,30 @@ hydra:
       conformal: [intervention=conformal]
       matched_dpsgd: [control=matched, intervention=dpsgd, intervention.dpsgd.epochs=1]
 """
+LONG = """\
+# @package _global_
+# One arm that trains long enough to be interrupted
+defaults:
+  - override /evaluator: [utility]
+protocol: {replicates: 4}
+checkpoint_s: 0
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    arms:
+      dpsgd: [intervention=dpsgd, intervention.dpsgd.epochs=300]
+"""
 TABLES = ("md", "csv", "json")
 LIMIT_S = 600.0
 
 
 @pytest.fixture(scope="session")
 def options(tmp_path_factory):
-    """A folder of a user's own options, with the sweep `small`."""
+    """A folder of a user's own options, with the sweeps `small` and `long`."""
     folder = tmp_path_factory.mktemp("options")
     (folder / "experiment").mkdir()
     (folder / "experiment" / "small.yaml").write_text(SMALL)
+    (folder / "experiment" / "long.yaml").write_text(LONG)
     return folder
 
 
@@ -231,6 +245,42 @@ def ray_cluster(net, tmp_path):
         process.wait()
     _end_below(temporary)
     shutil.rmtree(temporary, ignore_errors=True)
+
+
+@pytest.fixture
+def alone():
+    """The environment of a Ray that no other Ray of this machine knows of."""
+    folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))
+    yield {"RAY_TMPDIR": str(folder), "HOME": str(folder)}
+    _end_below(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def mlflow_at(tmp_path):
+    """Starts an MLflow server on an address of this machine; its own address."""
+    started = []
+
+    def start(host):
+        port, folder = free_port(), tmp_path / "tracking"
+        folder.mkdir()
+        command = [
+            sys.executable, "-m", "mlflow", "server", "--workers", "1",
+            "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+            "--artifacts-destination", str(folder / "artifacts"),
+            "--host", host, "--port", str(port),
+        ]  # fmt: skip
+        quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+        with (folder / "log").open("w") as log:
+            options = {"stdout": log, "stderr": log, "start_new_session": True}
+            started.append(subprocess.Popen(command, env={**environment(), **quiet}, **options))
+        wait_for(lambda: _listens(host, port), "the tracking server", 300)
+        return f"http://{host}:{port}"
+
+    yield start
+    for process in started:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _end_below(folder):

@@ -1,8 +1,10 @@
 """Sweeps on Ray clusters: of this machine alone, of two machines, with one that dies."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.cluster.conftest import tables
+from tests.cluster.conftest import free_port, tables
 from trustbench.records import Store
 
 pytest.importorskip("ray", reason="needs trustbench[ray]")
@@ -32,3 +34,64 @@ def test_a_sweep_survives_the_death_of_one_of_two_machines(ray_cluster, sweep, e
     assert set(statuses(outputs).values()) == {"ok"}
     assert len(statuses(outputs)) == 6
     assert tables(outputs) == expected
+
+
+def test_machines_without_a_shared_disk_meet_at_a_tracking_server(
+    ray_cluster, sweep, expected, mlflow_at, tmp_path
+):
+    outputs = tmp_path / "outputs"
+    outputs.mkdir()
+    address = ray_cluster.start(hidden=outputs)
+    there = f"ip={ray_cluster.net.there}"
+
+    alone = sweep(outputs, *on(address), env=ray_cluster.env)
+    alone.until(lambda text: "2 machines with room for 2 arms" in text, "both machines are in use")
+    assert alone.wait() == 1, alone.said()
+    assert there in alone.said()
+    assert "its record is on another machine's disk" in alone.said()
+    assert "give a tracking server, tracking_uri=http://HOST:PORT" in alone.said()
+    here = {r.id for r in Store(outputs).records() if r.status == "ok"}
+    assert 0 < len(here) < 6
+
+    server = mlflow_at(ray_cluster.net.here)
+    met = sweep(outputs, *on(address), f"tracking_uri={server}", env=ray_cluster.env)
+    assert met.wait() == 0, met.said()
+    assert there in met.said()
+    assert {r.status for r in Store(outputs).records()} == {"ok"}
+    assert tables(outputs) == expected
+
+
+def test_this_machine_alone_is_a_cluster_too(alone, sweep, expected, tmp_path):
+    outputs = tmp_path / "outputs"
+    run = sweep(outputs, "hydra/launcher=ray", env=alone)
+    run.ended(1)
+    run.interrupt()
+    assert run.wait() == 130, run.said()
+    assert "interrupted: nothing more is started" in run.said()
+    assert list(statuses(outputs).values()).count("ok") < 6
+    again = sweep(outputs, "hydra/launcher=ray", env=alone)
+    assert again.wait() == 0, again.said()
+    assert "kept " in again.said()
+    assert tables(outputs) == expected
+    token = Path(alone["HOME"]) / ".ray" / "auth_token"
+    assert token.stat().st_mode & 0o077 == 0
+
+
+def test_a_cluster_that_is_not_there_is_one_sentence(sweep, tmp_path):
+    run = sweep(tmp_path / "outputs", *on(f"127.0.0.1:{free_port()}"))
+    assert run.wait() == 2
+    (line,) = [text for text in run.said().splitlines() if text.startswith("trustbench: ")]
+    assert "cannot be used" in line
+    assert "docs/clusters.md" in line
+    assert "Traceback" not in run.said()
+
+
+def test_an_arm_that_no_machine_can_hold_is_one_sentence(ray_cluster, sweep, tmp_path):
+    address = ray_cluster.start()
+    wide = sweep(tmp_path / "o", *on(address), "hydra.launcher.cpus=64", env=ray_cluster.env)
+    assert wide.wait() == 2
+    assert "no machine of the Ray cluster has what one arm asks for (CPU 64)" in wide.said()
+    stranger = {**ray_cluster.env, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "0" * 64}
+    refused = sweep(tmp_path / "o", *on(address), env=stranger)
+    assert refused.wait() == 2, refused.said()
+    assert "all machines share one token" in refused.said()

@@ -6,12 +6,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from tests.cluster.conftest import environment, free_port, tables, wait_for
+from tests.cluster.conftest import ROOT, environment, free_port, tables, wait_for
 from trustbench.digests import values_digest
 from trustbench.records import Store
 
@@ -51,8 +51,6 @@ def slurm(tmp_path_factory):
     if os.geteuid() != 0 or not all(map(shutil.which, DAEMONS)):
         pytest.skip(f"a SLURM of our own needs root and {', '.join(DAEMONS)}")
     folder = tmp_path_factory.mktemp("slurm")
-    for part in (*folder.parents[:3], folder):
-        part.chmod(0o755)  # munge wants a path that others cannot write to
     for name in ("munge", "state", "spool"):
         (folder / name).mkdir(mode=0o755)
     key = folder / "munge" / "key"
@@ -164,23 +162,33 @@ def test_submitits_own_processes_do_the_same(sweep, expected, tmp_path):
 
 def test_a_job_that_has_to_leave_goes_on_from_its_checkpoint(sweep, tmp_path):
     """What SLURM does to a job at its time limit, and when it takes its node for another."""
-    arms = ["hydra.sweeper.arms={one:[intervention=dpsgd,intervention.dpsgd.epochs=400]}"]
-    arms += ["checkpoint_s=0", "evaluator=utility"]
-    whole = tmp_path / "whole"
-    assert sweep(whole, "hydra/launcher=basic", *arms).wait() == 0
-    outputs = tmp_path / "outputs"
-    run = sweep(outputs, *LOCAL, *arms)
-    checkpoints = SimpleNamespace(any=lambda: list(outputs.glob("fits/*/checkpoint.json")))
-    wait_for(checkpoints.any, "a checkpoint", 300)
+    whole, outputs = tmp_path / "whole", tmp_path / "outputs"
+    assert sweep(whole, "hydra/launcher=basic", experiment="long").wait() == 0
+    run = sweep(outputs, *LOCAL, experiment="long")
+    wait_for(lambda: list(outputs.glob("fits/*/checkpoint.*")), "a checkpoint", 300)
     os.kill(next(job_processes(outputs)), signal.SIGUSR2)
     assert run.wait() == 0, run.said()
-    log = next((outputs / "jobs").rglob("*log.out")).read_text()
-    arm_log = next(outputs.glob("arms/*/log.txt")).read_text()
-    assert log.count("Starting with JobEnvironment") == 2, log + arm_log
-    records = [next(Store(o).records()) for o in (whole, outputs)]
-    digests = [
-        values_digest(r, Store(o).arrays(r.id))
-        for r, o in zip(records, (whole, outputs), strict=True)
-    ]
-    assert records[1].status == "ok"
-    assert digests[0] == digests[1]
+    (log,) = (outputs / "jobs").rglob("*log.out")
+    assert log.read_text().count("Starting with JobEnvironment") == 2
+    values = []
+    for folder in (whole, outputs):
+        (record,) = Store(folder).records()
+        assert record.status == "ok"
+        values.append(values_digest(record, Store(folder).arrays(record.id)))
+    assert values[0] == values[1]
+
+
+def test_the_recipe_submits_the_sweep_as_a_job_that_submits_its_arms(slurm, options, tmp_path):
+    outputs = tmp_path / "outputs"
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**environment(), **slurm, "PATH": path}
+    words = ["--config-dir", options, "+experiment=long", f"output_dir={outputs}"]
+    command = [ROOT / "scripts" / "slurm.sh", "short", *words]
+    done = subprocess.run(
+        command, env=env, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    number = re.search(r"Submitted batch job (\d+)", done.stdout).group(1)
+    log = tmp_path / f"trustbench-{number}.log"
+    wait_for(lambda: not ask(slurm, "squeue", "-h").strip(), "the end of all jobs", 600)
+    assert [r.status for r in Store(outputs).records()] == ["ok"], log.read_text()
+    assert "records, tables and tracking database" in log.read_text()
