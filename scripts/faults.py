@@ -9,6 +9,7 @@ trial that broke one keeps its folder. tests/faults/ holds the trials; Linux onl
 """
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -34,6 +35,7 @@ def main() -> int:
     p.add_argument("--deadline", type=float, default=300.0, help="seconds that no run may need")
     p.add_argument("--write", action="store_true", help="write the figures into docs/resume.md")
     given = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends servers and mounts as well
     kinds = given.kinds.split(",") if given.kinds else None
     unknown = set(kinds or ()) - set(KINDS)
     if unknown:

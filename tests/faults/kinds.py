@@ -39,8 +39,8 @@ def kill_parent_basic(trial: Trial) -> None:
 
 
 def kill_parent_joblib(trial: Trial) -> None:
-    """The same, with workers of joblib."""
-    trial.more = JOBLIB
+    """The same, with workers of joblib, which go on until they are idle for minutes."""
+    trial.more, trial.outlived = JOBLIB, True
     kill_parent(trial)
 
 
@@ -56,7 +56,7 @@ def kill_child(trial: Trial) -> None:
 def kill_worker_joblib(trial: Trial) -> None:
     """kill -9 of a worker of joblib: its sweep ends with one sentence."""
     trial.prepare()
-    trial.more = JOBLIB
+    trial.more, trial.outlived = JOBLIB, True
     run = trial.start()
     trial.wait_for_moment(run)
     _kill(trial.victim(run, run.servers))
@@ -158,6 +158,7 @@ def cut_server(trial: Trial) -> None:
     trial.prepare()
     proxy = Proxy(trial.bench.server.port)
     trial.undo.append(proxy.close)
+    trial.spared.add(proxy.process.pid)
     trial.more = [f"tracking_uri={proxy.uri}"]
     run = trial.start()
     trial.wait_for_moment(run)

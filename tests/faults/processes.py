@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,11 @@ def preload() -> None:
 def adopt_orphans() -> None:
     """Makes this process the parent of descendants whose own parent dies: none is overlooked."""
     ctypes.CDLL(None, use_errno=True).prctl(_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Has this process killed as soon as its parent ends."""
+    ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 class Run:
@@ -170,16 +175,15 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def left_behind(seconds: float) -> list[str]:
+def left_behind(seconds: float, spared: Collection[int] = ()) -> list[str]:
     """The commands of this process's descendants that have not ended in time; they are killed."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        _reap()
-        if not children(os.getpid()):
-            return []
+    _reap()
+    while set(children(os.getpid())) - set(spared) and time.monotonic() < deadline:
         time.sleep(0.02)
+        _reap()
     found = []
-    for pid in children(os.getpid()):
+    for pid in set(children(os.getpid())) - set(spared):
         found.append(f"{pid} {_command(pid).decode(errors='replace')[-80:]}")
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -209,7 +213,7 @@ def _spawn(args: Sequence[str], log: Path, environment: Mapping[str, str]) -> in
             stderr=out,
             env={**os.environ, **environment},
             start_new_session=True,
-            preexec_fn=_default_signals,  # noqa: PLW1509  # there is one thread
+            preexec_fn=_begin,  # noqa: PLW1509  # there is one thread
         )
     process.returncode = 0  # `Run` waits for it
     return process.pid
@@ -223,8 +227,7 @@ def _fork(
         return pid
     code = 70
     try:
-        _default_signals()
-        ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL)
+        _begin()
         os.setsid()
         _redirect(log)
         os.environ.update(environment)
@@ -243,7 +246,9 @@ def _fork(
         os._exit(code)
 
 
-def _default_signals() -> None:
+def _begin() -> None:
+    """What a new process of the suite does first."""
+    die_with_parent()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])

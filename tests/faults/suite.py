@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults import sweep
 from tests.faults.kinds import KINDS, SERVED
-from tests.faults.processes import adopt_orphans, preload
+from tests.faults.processes import adopt_orphans, die_with_parent, preload
 from tests.faults.server import TrackingServer
 from tests.faults.trial import Bench, Result, run_trial
 
@@ -102,6 +102,7 @@ def _start(bench: Bench, task: Task) -> int:
     kind, seed = task
 
     def work() -> None:
+        die_with_parent()
         adopt_orphans()
         result = run_trial(bench, kind, KINDS[kind][0], seed)
         (bench.folder / f"{kind}-{seed}.json").write_text(json.dumps(asdict(result)))

@@ -69,6 +69,8 @@ class Trial:
         self.before: State | None = None
         self.patch: Callable[[], None] | None = None  # of the forks
         self.wrong_ends: list[str] = []
+        self.outlived = False  # whether the launcher's workers may outlive the command
+        self.spared: set[int] = set()  # processes that are the trial's own
         self.undo: list[Callable[[], object]] = []
 
     def prepare(self, database: bool = True) -> None:
@@ -139,9 +141,14 @@ class Trial:
 
     def look(self) -> None:
         """Keeps what is stored now, once every process of the run has ended."""
-        for left in left_behind(END_S):
-            self.wrong_ends.append(f"left behind: {left}")
+        self.no_one_left()
         self.before = sweep.state(self.out)
+
+    def no_one_left(self) -> None:
+        """Notes every process that has outlived its command, and kills it."""
+        left = left_behind(END_S, self.spared)
+        if not self.outlived:
+            self.wrong_ends += [f"left behind: {command}" for command in left]
 
     def expect(self, code: int, allowed: Sequence[int]) -> None:
         """Notes an exit code that the fault should not lead to."""
@@ -172,8 +179,7 @@ class Trial:
         for _ in range(TRIES):
             run = self.start()
             code = run.wait(self.bench.deadline_s)
-            for left in left_behind(END_S):
-                self.wrong_ends.append(f"left behind: {left}")
+            self.no_one_left()
             if code == 0:
                 return
         self.wrong_ends.append(f"the same command ends with {code} {TRIES} times")
@@ -224,7 +230,7 @@ def run_trial(bench: Bench, kind: str, fault: Callable[[Trial], None], seed: int
         trial.finish()
     except Hang as hang:
         hangs.append(str(hang))
-        left_behind(0)
+        left_behind(0, trial.spared)
     before = trial.before or sweep.state(trial.out)
     after = sweep.state(trial.out)
     result.runs = trial.runs
