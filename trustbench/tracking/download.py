@@ -118,6 +118,8 @@ def _find(server: Server, arm: str, wanted: Collection[str]) -> _Found | None:
     found: _Found | None = None
     for run in _chosen(newest, wanted):
         one = _download(server, run)
+        if one.record.id != arm:  # it names the folder that is written to
+            raise _refusal(run, f"its record is of another arm than {arm}")
         if found is None:
             found = one
         else:
@@ -199,7 +201,9 @@ def _record(server: Server, run: "Run") -> Record:
             record = read_record(path)
         except UserError as error:
             raise _refusal(run, str(error).replace(str(path), "record.json")) from error
-    if tracked.content(record) != run.data.tags.get("trustbench.content"):
+    tags = run.data.tags
+    described = (tags.get("trustbench.arm_id"), tags.get("trustbench.content"))
+    if (record.id, tracked.content(record)) != described:
         raise _refusal(run, "its record is not the one that its tags describe")
     return record
 

@@ -94,7 +94,7 @@ def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[st
 def uploaded(store: Store, uri: str | None, record: Record) -> bool:
     """Whether the store remembers that the server has this very record; asks nobody."""
     path = store.tracked_file(record.id)
-    return path.exists() and path.read_text() == _memory(store, uri, record)
+    return path.exists() and path.read_bytes() == _memory(store, uri, record)
 
 
 def remember(store: Store, uri: str | None, record: Record) -> None:
@@ -104,13 +104,13 @@ def remember(store: Store, uri: str | None, record: Record) -> None:
         TrackingError: it cannot be written.
     """
     try:
-        write_atomically(store.tracked_file(record.id), _memory(store, uri, record).encode())
+        write_atomically(store.tracked_file(record.id), _memory(store, uri, record))
     except OSError as error:
         raise TrackingError(f"the upload of {record.id} cannot be noted: {error}.") from error
 
 
-def _memory(store: Store, uri: str | None, record: Record) -> str:
-    return f"{tracked.content(record)} {shown(store, uri)}\n"
+def _memory(store: Store, uri: str | None, record: Record) -> bytes:
+    return f"{tracked.content(record)} {shown(store, uri)}\n".encode()
 
 
 def _whole_run(server: Server, where: str, record: Record) -> str | None:

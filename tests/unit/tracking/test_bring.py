@@ -197,6 +197,19 @@ def test_what_is_not_what_it_says_is_refused(machine, uri, arm, tmp_path, name, 
     server.Server(one, uri).call("delete_run", run_id)
 
 
+@pytest.mark.parametrize("other", ["../../escaped", "b" * 16])
+def test_a_server_does_not_choose_which_folder_is_written(machine, uri, arm, monkeypatch, other):
+    """It answers with a whole record, of another arm than it was asked for."""
+    one, two = machine("one"), machine("two")
+    upload_of(one, uri, make_record(other))
+    monkeypatch.setattr(runs, "of_arm", lambda _: f"tags.`trustbench.arm_id` = '{other}'")
+    before = sorted(two.root.parent.rglob("*"))
+    tracking.bring(two, uri, arm, [FAIRNESS])
+    (warning,) = machine.said
+    assert f"cannot be used: its record is of another arm than {arm}" in warning
+    assert sorted(two.root.parent.rglob("*")) == before
+
+
 def test_an_unreachable_server_is_one_warning(machine, arm, monkeypatch):
     monkeypatch.setattr(server, "RESTART_S", 1.0)
     store = machine("one")
