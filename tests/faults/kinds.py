@@ -27,19 +27,19 @@ def kill_parent(trial: Trial) -> None:
 
 
 def kill_parent_fresh(trial: Trial) -> None:
-    """The same, of a command that is started as users start it."""
+    """kill -9 of a command that is started as users start it."""
     trial.fresh = True
     kill_parent(trial)
 
 
 def kill_parent_basic(trial: Trial) -> None:
-    """The same, where the arms run in the command's own process."""
+    """kill -9 of the command, which runs the arms itself (launcher basic)."""
     trial.more = BASIC
     kill_parent(trial)
 
 
 def kill_parent_joblib(trial: Trial) -> None:
-    """The same, with workers of joblib, which go on until they are idle for minutes."""
+    """kill -9 of the command, whose joblib workers go on for a while."""
     trial.more, trial.outlived = JOBLIB, True
     kill_parent(trial)
 
@@ -103,7 +103,7 @@ def interrupt_twice(trial: Trial) -> None:
 
 
 def interrupt_basic(trial: Trial) -> None:
-    """Ctrl-C where the arms run in the command's own process."""
+    """Ctrl-C, where the command runs the arms itself (launcher basic)."""
     trial.more = BASIC
     interrupt(trial)
 
