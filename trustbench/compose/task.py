@@ -32,6 +32,8 @@ class Asked:
     experiment: str
     table: Path
     sweep: bool
+    warm_up: Callable[[], object] = bool
+    """What the launcher can do while the run is prepared."""
 
     @property
     def first(self) -> Arm:
@@ -51,12 +53,13 @@ class Task(Generic[R]):
         self.begin, self.work = begin, work
         self.asked: Asked | None = None
         self.sweep_run: str | None = None
+        self.warm_up: Callable[[], object] = bool  # a launcher's own, see Asked
         self.results: list[R] = []
         self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker process needs the functions and the sweep's run only."""
-        return {**self.__dict__, "asked": None, "results": []}
+        return {**self.__dict__, "asked": None, "results": [], "warm_up": bool}
 
     def __call__(self, config: DictConfig) -> R | None:
         """One job. Hydra prints its own report of what a job raises, so a single run keeps it."""
@@ -113,7 +116,7 @@ class Task(Generic[R]):
         self, arms: Mapping[str, Arm], config: DictConfig, hydra: Any, *, sweep: bool
     ) -> None:
         experiment = next(iter(arms.values())).experiment
-        self.asked = Asked(arms, experiment, _table(config, hydra), sweep)
+        self.asked = Asked(arms, experiment, _table(config, hydra), sweep, self.warm_up)
         self.sweep_run = self.begin(self.asked)
         belonging = {name: replace(arm, sweep_run=self.sweep_run) for name, arm in arms.items()}
         self.asked = replace(self.asked, arms=belonging)
