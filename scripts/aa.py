@@ -35,7 +35,7 @@ from trustbench.identity import evaluation_id
 from trustbench.job import prepare_torch
 from trustbench.planning import Plan, plan
 from trustbench.plugins import discover
-from trustbench.records import Evaluation, MeasurementRecord, Store
+from trustbench.records import Evaluation, MeasurementRecord, Record, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["model.hidden=[24]", "protocol.replicates=16", "training.snapshots=2"]
@@ -169,10 +169,13 @@ def quiet(stage: str, done: int, total: int) -> None:
 USED: dict[tuple[str, str, str], list[int]] = {}
 
 
-def measured(key: tuple[str, str, str], evaluator: Chosen, systems: Systems) -> Evaluation | None:
+def measured(
+    key: tuple[str, str, str], evaluator: Chosen, systems: Systems
+) -> tuple[Evaluation, dict[str, int]] | None:
     """What an evaluator returns on the first system that it supports, plus what only a channel
-    of a registered method gives."""
+    of a registered method gives; and the position of the system that each metric comes from."""
     found: dict[str, MeasurementRecord] = {}
+    origin: dict[str, int] = {}
     started, used = time.perf_counter(), []
     for k in USED.get(key, range(len(systems))):
         if found and k and not systems.methods[k - 1][1]:
@@ -185,11 +188,13 @@ def measured(key: tuple[str, str, str], evaluator: Chosen, systems: Systems) -> 
         used.append(k)
         for m in evaluator.plugin.measure(each.system).measurements:
             found.setdefault(m.name, compact(m))
+            origin.setdefault(m.name, k)
     USED.setdefault(key, used)
     seconds = round(time.perf_counter() - started, 3)
     if not found:
         return None
-    return Evaluation(evaluator=evaluator.spec(), status="ok", seconds=seconds, measurements=found)
+    spec = evaluator.spec()
+    return Evaluation(evaluator=spec, status="ok", seconds=seconds, measurements=found), origin
 
 
 def compact(m: Measurement) -> MeasurementRecord:
@@ -219,20 +224,36 @@ def repetition(setting: str, seed: int, done: frozenset[str], only: frozenset[st
             seen += wanted
             # The second other draw: evaluators that compare with a twin take the first themselves.
             pair = arm, replace(arm, control="reseed", reseeds=2)
-            for each in pair if wanted else ():
-                records.append(measured_arm(each, setting, list(wanted.values()), Path(folder)))
+            if wanted:
+                arms = [measured_arm(a, setting, list(wanted.values()), Path(folder)) for a in pair]
+                records += comparable(*arms)
     content = {"seed": seed, "seen": seen, "records": records}
     return json.dumps(content, separators=(",", ":"), allow_nan=False)
 
 
-def measured_arm(arm: Arm, setting: str, wanted: list[Chosen[Evaluator]], folder: Path) -> dict:
+def measured_arm(
+    arm: Arm, setting: str, wanted: list[Chosen[Evaluator]], folder: Path
+) -> tuple[Record, dict[tuple[str, str], int]]:
+    """The arm's record, and the system of each (evaluation, metric)."""
     prepare_torch(arm)
     base = plan(arm)
     systems = Systems(base, setting, Store(folder))
     keys = [(setting, arm.control, f"{arm.training.regime}/{evaluation_id(e)}") for e in wanted]
     found = {evaluation_id(e): measured(k, e, systems) for k, e in zip(keys, wanted, strict=True)}
-    kept = {k: e for k, e in found.items() if e is not None}
-    return runner.describe(base, "ok", evaluations=kept).model_dump(mode="json")
+    kept = {k: f for k, f in found.items() if f is not None}
+    origins = {(k, name): at for k, (_, origin) in kept.items() for name, at in origin.items()}
+    evaluations = {k: evaluation for k, (evaluation, _) in kept.items()}
+    return runner.describe(base, "ok", evaluations=evaluations), origins
+
+
+def comparable(*arms: tuple[Record, dict[tuple[str, str], int]]) -> list[dict]:
+    """The records of two arms without the metrics that come from different systems: one that is
+    missing on the first system of one arm alone is read from another method there."""
+    for record, origins in arms:
+        for key, name in origins:
+            if len({other.get((key, name)) for _, other in arms}) > 1:
+                del record.evaluations[key].measurements[name]
+    return [record.model_dump(mode="json") for record, _ in arms]
 
 
 # --- all repetitions ---------------------------------------------------------------------------

@@ -1,7 +1,8 @@
-"""What the lines of scripts/aa.py are read as."""
+"""Which metrics of two arms scripts/aa.py compares, and what its lines are read as."""
 
-import importlib.util
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,8 @@ import pytest
 from tests.unit.summary.builder import record
 from trustbench.records import Evaluation, MeasurementRecord, PluginSpec
 
-PATH = Path(__file__).resolve().parents[2] / "scripts" / "aa_report.py"
-
-
-@pytest.fixture(scope="module")
-def script():
-    spec = importlib.util.spec_from_file_location("aa_report", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+aa, script = map(importlib.import_module, ("aa", "aa_report"))
 
 
 def evaluated(name, version, points, values, **twins):
@@ -39,7 +33,7 @@ def line(seed, control, *evaluations):
     return json.dumps(content)
 
 
-def test_of_each_evaluator_the_newest_version_is_read(script, tmp_path):
+def test_of_each_evaluator_the_newest_version_is_read(tmp_path):
     path = tmp_path / "lines.jsonl"
     lines = [
         line(0, "none", evaluated("margin", 2, 80, [1.0, 2.0]), evaluated("lime", 1, 9, [5.0])),
@@ -57,7 +51,7 @@ def test_of_each_evaluator_the_newest_version_is_read(script, tmp_path):
     assert found[0][0] == {"margin-2-80", "margin-1-24", "lime-1-9"}, "what ran is remembered"
 
 
-def test_columns_compare_arms_and_permuted_gaps(script, tmp_path):
+def test_columns_compare_arms_and_permuted_gaps(tmp_path):
     path = tmp_path / "lines.jsonl"
     lines = [
         line(0, control, evaluated("group_robustness", 2, 80, [m, m + 1], gap_permuted=[0.5, 0.5]))
@@ -70,3 +64,19 @@ def test_columns_compare_arms_and_permuted_gaps(script, tmp_path):
         "group_robustness/gap": [pytest.approx(1.0)],
         "group_robustness/gap - gap_permuted": [pytest.approx(2.0)],
     }
+
+
+def test_metrics_of_different_systems_are_not_compared():
+    """`gap` was missing on the first system of one arm, and was read from another method."""
+    arms = [
+        record(control=c).model_copy(
+            update={"evaluations": evaluated("margin", 2, 80, [1.0, 2.0], mean=[3.0, 4.0])}
+        )
+        for c in ("none", "reseed")
+    ]
+    key = "margin-2-80"
+    same = {(key, "gap"): 0, (key, "mean"): 2}
+    kept = aa.comparable((arms[0], same), (arms[1], {**same, (key, "gap"): 1}))
+    assert [list(r["evaluations"][key]["measurements"]) for r in kept] == [["mean"], ["mean"]]
+    alone = aa.comparable((arms[0], {(key, "mean"): 2}), (arms[1], {}))
+    assert [list(r["evaluations"][key]["measurements"]) for r in alone] == [[], ["mean"]]
