@@ -7,6 +7,7 @@ join and leave while a sweep runs, and an interrupt leaves nothing behind that w
 
 import os
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ class RayMachines:
         self.ray = connect(settings.address)
         self.work = self.ray.put(work)
         self.running: dict[Any, int] = {}
+        self.crowded: float | None = None
         self.needs = needs(settings, self._nodes())
         if not any(slots(node, self.needs) for node in self._nodes()):
             self.ray.shutdown()
@@ -68,7 +70,7 @@ class RayMachines:
         note(f"Ray: {len(self._nodes())} machines with room for {self.room()} arms at once.")
 
     def room(self) -> int:
-        """Free places, by what the living machines have and this sweep runs."""
+        """Free places, by what the living machines have and this sweep runs; below 0 when lost."""
         return sum(slots(node, self.needs) for node in self._nodes()) - len(self.running)
 
     def start(self, arms: Mapping[int, Arm]) -> None:
@@ -92,11 +94,27 @@ class RayMachines:
                 f"the connection to Ray is lost ({_first_line(error)}); what had finished is "
                 "kept: run the same command again."
             ) from error
-        return {self.running.pop(ref): self._result(ref) for ref in done}
+        results = {self.running.pop(ref): self._result(ref) for ref in done}
+        return {**results, **self._stranded()}
 
     def stop(self) -> None:
         """Leaves the cluster, which ends what this sweep still runs on it."""
         self.ray.shutdown()
+
+    def _stranded(self) -> dict[int, Death]:
+        """Arms that were handed to a machine just as it died: Ray would keep them for ever."""
+        excess, now = -self.room(), time.monotonic()
+        if excess <= 0:
+            self.crowded = None
+            return {}
+        self.crowded = self.crowded or now
+        if now - self.crowded < self.settings.patience_s:
+            return {}
+        last = list(self.running)[-excess:]
+        for ref in last:
+            self.ray.cancel(ref, force=True)
+        lost = Death("no machine of the cluster has room for it any more")
+        return {self.running.pop(ref): lost for ref in last}
 
     def _result(self, ref: Any) -> Outcome | Death:
         try:
