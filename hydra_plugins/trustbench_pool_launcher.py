@@ -50,16 +50,22 @@ class PoolLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keeps the task, and starts the fork server while the arms are composed.
+        """Keeps the task, whose processes are made ready while the run is prepared.
 
         Raises:
             ConfigError: a setting is wrong.
         """
         from trustbench.launching.pool import opened
 
-        self.task = task_function  # type: ignore[assignment]
+        task: Any = task_function
+        self.task = task
         settings: Any = OmegaConf.to_container(OmegaConf.create(self.settings), resolve=True)
-        self.pool = opened(settings, config.get("output_dir"))
+        self.pool = opened(settings)
+        task.warm_up = self._warm_up
+
+    def _warm_up(self) -> None:
+        assert self.task is not None and self.task.asked is not None and self.pool is not None
+        self.pool.warm_up(self.task.asked.first)
 
     def launch(
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int

@@ -49,6 +49,7 @@ class Attempt:
         self.last: Ended | Crashed | None = None
         self.stop: str | None = None
         self.silent_since: float | None = None
+        self.memory, self.memory_seen = 0.0, 0.0
         job.attempts += 1
         self.store = Store(job.arm.output_dir)
         header = f"arm {job.name!r} ({job.label}), attempt {job.attempts}"
@@ -105,9 +106,11 @@ class Attempt:
             kill_tree(self.pid)
         return self.end.seen()
 
-    def memory_gb(self) -> float:
-        """What its processes have resident."""
-        return resident_gb(self.pid)
+    def memory_gb(self, every_s: float) -> float:
+        """What its processes have resident, or had not longer than `every_s` ago."""
+        if time.monotonic() - self.memory_seen > every_s:
+            self.memory, self.memory_seen = resident_gb(self.pid), time.monotonic()
+        return self.memory
 
     def kill(self, why: str) -> None:
         """Ends the process and all it has started."""

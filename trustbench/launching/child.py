@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
+from trustbench.launching.processes import kill_descendants
 from trustbench.progress import REPORTS
 from trustbench.records import Store
 
@@ -39,6 +40,7 @@ def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, st
     pipe.send(last)
     sys.stdout.flush()
     sys.stderr.flush()
+    kill_descendants(os.getpid())  # those that have left the group are known only now
     os._exit(0)  # no library's exit hook or forgotten thread holds the slot
 
 

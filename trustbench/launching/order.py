@@ -31,7 +31,11 @@ def first_equal(arms: Sequence[Arm]) -> list[int]:
 
 
 def _content(arm: Arm) -> str:
-    content = arm_content(arm, fingerprint=str(arm.data_dir), engine=arm.engine)
-    settings = arm.dataset.spec().model_dump(mode="json")
-    evaluations = sorted(map(evaluation_id, arm.evaluators))
-    return digest({**content, "dataset": settings, "evaluations": evaluations})
+    return digest(
+        {
+            **arm_content(arm, fingerprint="", engine=arm.engine),
+            "dataset": arm.dataset.spec().model_dump(mode="json"),
+            "folders": [str(arm.data_dir), str(arm.output_dir)],
+            "evaluations": sorted(map(evaluation_id, arm.evaluators)),
+        }
+    )

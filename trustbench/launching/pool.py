@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import connection
-from pathlib import Path
 from typing import Any, Literal
 
 from trustbench import job as jobs
@@ -26,11 +25,12 @@ from trustbench.launching.view import View, shown
 from trustbench.records import Store
 
 TICK_S = 0.2
+MEMORY_S = 0.5  # how often an arm's memory is looked at
 SERVER = Server()  # one for the process: what it has imported serves every sweep
 
 
-def opened(settings: Mapping[str, Any], output_dir: object) -> "Pool":
-    """The pool of `hydra.launcher`'s settings; without earlier records its server is started.
+def opened(settings: Mapping[str, Any]) -> "Pool":
+    """The pool of `hydra.launcher`'s settings.
 
     Raises:
         ConfigError: every problem of the settings.
@@ -38,10 +38,7 @@ def opened(settings: Mapping[str, Any], output_dir: object) -> "Pool":
     gpus = settings.get("gpus")
     if isinstance(gpus, list):  # YAML reads ids as numbers
         settings = {**settings, "gpus": [str(g) if isinstance(g, int) else g for g in gpus]}
-    options = bind(Options, settings, "hydra.launcher")
-    if not isinstance(output_dir, str) or not Store(Path(output_dir).expanduser()).used:
-        SERVER.start()
-    return Pool(options)
+    return Pool(bind(Options, settings, "hydra.launcher"))
 
 
 class Pool:
@@ -51,6 +48,11 @@ class Pool:
         self.options = options
         self.interrupts = Interrupts()
         self.failed: str | None = None
+
+    def warm_up(self, arm: Arm) -> None:
+        """Starts the server, unless an earlier run may have left nothing to do."""
+        if not Store(arm.output_dir).used:
+            SERVER.start()
 
     def run(self, arms: Mapping[str, Arm], work: Work) -> list[Outcome]:
         """The outcome of every arm, in their order; `work` runs one in its process.
@@ -143,7 +145,7 @@ class _Run:
             attempt.kill("interrupted")
         elif seconds is not None and attempt.seconds > seconds:
             attempt.kill("timeout")
-        elif gb is not None and attempt.memory_gb() > gb:
+        elif gb is not None and attempt.memory_gb(MEMORY_S) > gb:
             attempt.kill("memory")
 
     def _close(self, attempt: Attempt) -> None:

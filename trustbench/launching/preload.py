@@ -1,13 +1,18 @@
 """Imported by the fork server: whatever an arm may import, so that its process starts with it.
 
-Importing this module is its whole effect. A fork cannot use CUDA when its parent has; so nothing
-here may start it, and the server dies with a trace if something did.
+Importing this module in the server is its whole effect. A fork cannot use CUDA when its parent
+has; so nothing here may start it, and the server dies with a trace if something did.
 """
 
+import atexit
 import importlib
+import os
 import pkgutil
 import warnings
+from collections.abc import Iterator
 
+SERVER = "TRUSTBENCH_FORK_SERVER"
+"""An environment variable that only the server has."""
 MODULES = (
     "trustbench.commands.run",  # the function that runs an arm
     "trustbench.launching.child",
@@ -26,18 +31,28 @@ PLUGINS = ("datasets", "evaluators", "interventions", "models")
 
 
 def _preload() -> None:
-    import torch
-
+    parent = os.getppid()
     with warnings.catch_warnings():
         # libraries import with deprecated features of their own dependencies
         warnings.simplefilter("ignore")
-        for name in MODULES:
+        for name in (*MODULES, *_plugins()):
+            if os.getppid() != parent:
+                os._exit(0)  # it is gone, and nobody needs this server
             importlib.import_module(name)
-        for folder in PLUGINS:
-            package = importlib.import_module(f"trustbench.{folder}")
-            for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-                importlib.import_module(found.name)
+    import torch
+
     assert not torch.cuda.is_initialized(), "an import has started CUDA, which no fork survives"
+    # Nothing is to be tidied up here, and tidying up after all these libraries takes seconds.
+    atexit.register(os._exit, 0)
 
 
-_preload()
+def _plugins() -> Iterator[str]:
+    """Every module of a folder of plugins; asked for when what they need is imported."""
+    for folder in PLUGINS:
+        package = importlib.import_module(f"trustbench.{folder}")
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            yield found.name
+
+
+if SERVER in os.environ:
+    _preload()

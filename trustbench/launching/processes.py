@@ -13,20 +13,29 @@ def resident_gb(leader: int) -> float:
 
     Pages that they share count for each: libraries, and what the fork server had imported.
     """
-    return sum(_pages(pid) for pid in descendants(leader)) * PAGE / 1e9
+    return sum(_pages(pid) for pid in family(leader)) * PAGE / 1e9
 
 
 def kill_tree(leader: int) -> None:
     """Kills a process that leads a group, its group, and descendants that left the group."""
-    strays = descendants(leader)
+    strays = family(leader)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
-    for pid in strays:
+    _kill(strays)
+
+
+def kill_descendants(leader: int) -> None:
+    """Kills all that a process has started, and not the process."""
+    _kill(family(leader) - {leader})
+
+
+def _kill(processes: set[int]) -> None:
+    for pid in processes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
 
 
-def descendants(leader: int) -> set[int]:
+def family(leader: int) -> set[int]:
     """The ids of a process, of the members of its session and of their descendants.
 
     Only the leader where there is no /proc.

@@ -11,10 +11,11 @@ from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 from trustbench.errors import TrustbenchError
+from trustbench.launching import preload
 
-PRELOAD = "trustbench.launching.preload"
 # For the imports only: each arm's process gets the parent's environment and its own threads.
 ENVIRONMENT = {
+    preload.SERVER: "1",
     # thread pools are made at import, and a thread does not survive a fork
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -28,6 +29,9 @@ ENVIRONMENT = {
 }
 
 
+TRIES = 3
+
+
 class Server:
     """The machinery of `multiprocessing`, started early and watched until it is ready."""
 
@@ -38,7 +42,7 @@ class Server:
 
     def start(self) -> None:
         """Starts the server, if none runs; returns at once, while it imports."""
-        self.context.set_forkserver_preload([PRELOAD])
+        self.context.set_forkserver_preload([preload.__name__])
         resource_tracker.ensure_running()  # first: it lifts the mask when it starts
         with _environment(ENVIRONMENT), _no_interrupts():
             forkserver.ensure_running()
@@ -53,18 +57,27 @@ class Server:
             TrustbenchError: the server died.
         """
         if self._error is not None:
-            raise TrustbenchError(
-                "the process that starts the arms' processes died; what it said is above. "
-                "hydra/launcher=basic runs the arms one after another, without it."
-            ) from self._error
+            raise _dead(self._error)
         return self._warmed is not None and not self._warmed.is_alive()
 
     def process(self, target: Any, *args: Any) -> ForkServerProcess:
-        """A started process that runs `target(*args)`."""
-        self.start()  # it may have been killed since
-        process: ForkServerProcess = self.context.Process(target=target, args=args, daemon=False)
-        process.start()
-        return process
+        """A started process that runs `target(*args)`.
+
+        Raises:
+            TrustbenchError: the server dies again and again.
+        """
+        for _ in range(TRIES):
+            self.start()  # it may have been killed since
+            process: ForkServerProcess = self.context.Process(target=target, args=args)
+            try:
+                process.start()
+            except (EOFError, OSError) as error:
+                self._error = error
+            else:
+                self._error = None
+                return process
+        assert self._error is not None
+        raise _dead(self._error)
 
     def _warm(self) -> None:
         """Starts a process that does nothing: it ends once the server has imported everything."""
@@ -74,6 +87,15 @@ class Server:
             process.join()
         except (EOFError, OSError) as error:
             self._error = error
+
+
+def _dead(error: Exception) -> TrustbenchError:
+    made = TrustbenchError(
+        "the process that starts the arms' processes died; what it said is above. "
+        "hydra/launcher=basic runs the arms one after another, without it."
+    )
+    made.__cause__ = error
+    return made
 
 
 def _nothing() -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from trustbench.job import Outcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message
+from trustbench.summary.render.gate_terminal import visible
 
 REDRAW_S = 0.25
 STYLES = {"ok": "green", "kept": "green", "unsupported": "yellow", "queued": "dim", "running": ""}
@@ -64,7 +65,7 @@ class Table:
 
     def note(self, text: str) -> None:
         """Prints above the table."""
-        self.live.console.print(Text(text))
+        self.live.console.print(Text(visible(text)))
 
     def tick(self, *, at_once: bool = False) -> None:
         """Redraws, a few times a second at most."""
@@ -115,7 +116,7 @@ class Table:
             elapsed, why = _clock(outcome.seconds), outcome.first_line
         style = STYLES.get(self.status(job), "red")
         cells = [Text(job.name), Text(job.label), Text(status, style=style)]
-        return [*cells, *map(Text, (done, elapsed, left, why))]
+        return [*cells, *map(Text, (done, elapsed, left, visible(why)))]
 
 
 def _clock(seconds: float | None) -> str:

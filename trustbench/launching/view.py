@@ -10,6 +10,7 @@ from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message, Stage
 from trustbench.launching.table import Table
 from trustbench.progress import Lines
+from trustbench.summary.render.gate_terminal import visible
 
 
 class View(Protocol):
@@ -69,7 +70,7 @@ class PlainLines:
 
     def note(self, text: str) -> None:
         """One line, or as many as there are."""
-        print(text, file=self.out, flush=True)
+        print(visible(text), file=self.out, flush=True)
 
     def tick(self) -> None:
         """Nothing moves here."""
