@@ -64,19 +64,31 @@ def append_line(path: Path, text: str) -> None:
 def exclusive(folder: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Holds the folder's lock; calls `waiting` once when another process has it.
 
-    The kernel releases the lock when its holder dies, so a crash never blocks a later run. What
-    dead holders left half-written is removed.
+    What dead holders left half-written is removed.
 
     Raises:
         StorageError: the folder or its lock cannot be made.
     """
-    with _lock_file(folder) as handle:
+    with locked(folder / "lock", waiting):
+        remove_leftovers(folder)
+        yield
+
+
+@contextmanager
+def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
+    """Holds the lock that a file stands for; calls `waiting` once when another process has it.
+
+    The kernel releases the lock when its holder dies, so a crash never blocks a later run.
+
+    Raises:
+        StorageError: the file cannot be made.
+    """
+    with _lock_file(path) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
             fcntl.flock(handle, fcntl.LOCK_EX)
-        remove_leftovers(folder)
         yield
 
 
@@ -93,10 +105,9 @@ def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
                 path.unlink()
 
 
-def _lock_file(folder: Path) -> BinaryIO:
-    path = folder / "lock"
+def _lock_file(path: Path) -> BinaryIO:
     try:
-        _make_folder(folder)
+        _make_folder(path.parent)
         return path.open("ab")
     except OSError as error:
         raise _sentence(path, error) from error

@@ -75,7 +75,7 @@ def state(out: Path) -> State:
 def journals(out: Path) -> dict[str, list[str]]:
     """What was computed in each folder, by all processes, in order."""
     found = {}
-    for path in sorted(out.glob("*/*/journal")):
+    for path in sorted([*out.glob("arms/*/journal"), *out.glob("fits/*/journal")]):
         lines = path.read_text(errors="replace").splitlines()
         found[f"{path.parts[-3]}/{path.parts[-2]}"] = [line.split(" ", 3)[-1] for line in lines]
     return found

@@ -101,12 +101,12 @@ def _wait(folder, said):
 
 @pytest.mark.parametrize("how", ["released", "killed"])
 def test_a_lock_is_waited_for_and_dies_with_its_holder(tmp_path, how):
-    fork = multiprocessing.get_context("fork")
-    held, release, said = fork.Event(), fork.Event(), fork.Queue()
-    holder = fork.Process(target=_hold, args=(tmp_path, held, release))
+    spawn = multiprocessing.get_context("spawn")  # a test worker has threads
+    held, release, said = spawn.Event(), spawn.Event(), spawn.Queue()
+    holder = spawn.Process(target=_hold, args=(tmp_path, held, release))
     holder.start()
     assert held.wait(30)
-    waiter = fork.Process(target=_wait, args=(tmp_path, said))
+    waiter = spawn.Process(target=_wait, args=(tmp_path, said))
     waiter.start()
     assert said.get(timeout=30) == "waits"
     time.sleep(0.1)

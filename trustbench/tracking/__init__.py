@@ -4,6 +4,7 @@ The record on disk is the truth and is written first. Here a finished record bec
 the record and its arrays as artifacts, so a table can be rebuilt from a server, and a machine
 without the disk finds what another one has finished.
 
+database.py  a database in a file: made once, and whole
 server.py    an address: reaching it, asking it, what its errors mean
 runs.py      which runs there are: searches, and who uploads them
 upload.py    records and sweeps -> server

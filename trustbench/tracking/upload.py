@@ -1,11 +1,9 @@
 """Records and sweeps -> server: each content once, and never half of one that looks whole."""
 
 import re
-import sqlite3
 import time
 import uuid
 from collections.abc import Collection, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +11,7 @@ from trustbench import tracked
 from trustbench.files import write_atomically
 from trustbench.records import Record, Store, Sweep
 from trustbench.tracking import owner, runs
+from trustbench.tracking.database import make_database
 from trustbench.tracking.provenance import git_tags
 from trustbench.tracking.server import Server, TrackingError, shown
 
@@ -35,7 +34,7 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
     """
     server = Server(store, uri)
     if server.address.startswith("sqlite:///"):
-        _make_database(Path(server.address.removeprefix("sqlite:///")))
+        make_database(store, Path(server.address.removeprefix("sqlite:///")))
     where = runs.experiment_id(server, experiment)
     if not sweep:
         return None
@@ -200,13 +199,3 @@ def _log_dataset(server: Server, run_id: str, record: Record) -> None:
         return None
 
     server.ask(log)
-
-
-def _make_database(path: Path) -> None:
-    """Write-ahead logging, so that readers and one writer never wait for each other."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("pragma journal_mode=WAL")
-    except (OSError, sqlite3.Error) as error:
-        raise TrackingError(f"the tracking database {path} cannot be opened: {error}.") from error

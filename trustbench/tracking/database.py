@@ -1,0 +1,51 @@
+"""A tracking database in a file: made whole or not at all, and by one process."""
+
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from trustbench.errors import StorageError
+from trustbench.files import locked
+from trustbench.records import Store
+from trustbench.tracking.server import Server, TrackingError
+
+
+def make_database(store: Store, path: Path) -> None:
+    """Makes a database where there is none, with write-ahead logging.
+
+    MLflow makes its tables in seconds and in many steps: a second process that begins meanwhile
+    breaks it, and so does a kill, for good. So it makes them beside, under a lock. Write-ahead
+    logging lets readers and one writer never wait for each other.
+
+    Raises:
+        TrackingError: it cannot be made or opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(f".{path.name}.lock")):
+            if not path.exists():
+                _make(store, path)
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("pragma journal_mode=WAL")
+    except (OSError, StorageError, sqlite3.Error) as error:
+        raise TrackingError(f"the tracking database {path} cannot be opened: {error}.") from error
+
+
+def _make(store: Store, path: Path) -> None:
+    making, whole = (path.with_name(f".{path.name}.{what}") for what in ("making", "whole"))
+    _remove(making, whole)  # of a process that was killed
+    try:
+        Server(store, f"sqlite:///{making}").call("search_experiments", max_results=1)
+        # a copy: MLflow still has the first one open
+        with closing(sqlite3.connect(making)) as made, closing(sqlite3.connect(whole)) as copy:
+            made.backup(copy)
+        whole.replace(path)
+    finally:
+        _remove(making, whole)
+
+
+def _remove(*databases: Path) -> None:
+    for path in databases:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            with suppress(OSError):  # a full disk is told by whoever writes to it
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
