@@ -64,15 +64,9 @@ def sweep(options):
     """Starts `trustbench run +experiment=small ...` as a process that can be watched."""
     started = []
 
-    def start(outputs, *args, env=None):
-        words = [
-            "run",
-            "--config-dir",
-            options,
-            "+experiment=small",
-            f"output_dir={outputs}",
-            *args,
-        ]
+    def start(outputs, *args, env=None, experiment="small"):
+        chosen = ["--config-dir", options, f"+experiment={experiment}"]
+        words = ["run", *chosen, f"output_dir={outputs}", *args]
         process = Watched(words, {**environment(), **(env or {})})
         started.append(process)
         return process

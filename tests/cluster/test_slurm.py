@@ -39,7 +39,7 @@ SelectTypeParameters=CR_Core
 ReturnToService=2
 AccountingStorageType=accounting_storage/none
 NodeName={host} NodeAddr=127.0.0.1 CPUs=2 RealMemory=4000 State=UNKNOWN
-PartitionName=short Nodes=ALL Default=YES MaxTime=60 State=UP
+PartitionName=short Nodes=ALL Default=YES State=UP
 """
 SLURM = ["hydra/launcher=slurm", "hydra.launcher.parallel=2", "hydra.launcher.time=30"]
 LOCAL = [*SLURM, "hydra.launcher.cluster=local"]
@@ -104,12 +104,18 @@ def job_processes(outputs):
             yield int(entry.name)
 
 
+def kill_the_next_job(outputs):
+    """Kills a job just after it has started, so that its arm cannot have ended."""
+    before = set(job_processes(outputs))
+    wait_for(lambda: set(job_processes(outputs)) - before, "the next job", 120)
+    os.kill(min(set(job_processes(outputs)) - before), signal.SIGKILL)
+
+
 def test_a_sweep_is_an_array_and_a_job_that_dies_runs_again(slurm, sweep, expected, tmp_path):
     outputs = tmp_path / "outputs"
     run = sweep(outputs, *SLURM, "hydra.launcher.partition=short", env=slurm)
     run.ended(1)
-    wait_for(lambda: list(job_processes(outputs)), "the next job", 120)
-    os.kill(next(job_processes(outputs)), signal.SIGKILL)
+    kill_the_next_job(outputs)
     assert run.wait() == 0, run.said()
     assert re.search(r"its job died \(job \d+_\d: FAILED; log: .*\); it is started", run.said())
     assert tables(outputs) == expected
@@ -150,8 +156,7 @@ def test_submitits_own_processes_do_the_same(sweep, expected, tmp_path):
     outputs = tmp_path / "outputs"
     run = sweep(outputs, *LOCAL)
     run.ended(1)
-    wait_for(lambda: list(job_processes(outputs)), "the next job", 120)
-    os.kill(next(job_processes(outputs)), signal.SIGKILL)
+    kill_the_next_job(outputs)
     assert run.wait() == 0, run.said()
     assert "it is started again" in run.said()
     assert tables(outputs) == expected
