@@ -12,9 +12,9 @@ from trustbench.identity import evaluation_id
 from trustbench.planning import Plan, plan, refuse_impossible
 from trustbench.records import PluginSpec, Record, Store
 from trustbench.summary.registry import Table, load_table
-from trustbench.summary.render.gate_terminal import visible
 from trustbench.summary.render.known import lines
 from trustbench.summary.render.plain import aligned
+from trustbench.summary.render.visible import visible
 
 USAGE = """usage: trustbench plan [+experiment=NAME] [key=value ...] [-m] [FLAGS]
 

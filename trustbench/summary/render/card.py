@@ -14,6 +14,7 @@ from trustbench.summary.render import wording as w
 from trustbench.summary.render.front_matter import front_matter
 from trustbench.summary.render.front_matter import name as title
 from trustbench.summary.render.known import cell, lines, safe
+from trustbench.summary.render.visible import visible
 from trustbench.summary.reproduce import command
 from trustbench.summary.results import Estimate
 
@@ -231,7 +232,8 @@ def _known(card: Card, table: Table) -> Iterator[str]:
 
 def _reproduce(card: Card) -> Iterator[str]:
     yield "## How to reproduce\n"
-    text = command(card.record)
+    # what is pasted into a shell must be what is seen: no name hides a part of it
+    text = "\n".join(map(visible, command(card.record).split("\n")))
     fence = "`" * (max((len(run) for run in _runs(text)), default=0) + 3)
     yield f"{fence}sh\n{text}\n{fence}"
 

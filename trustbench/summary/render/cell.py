@@ -6,12 +6,14 @@ from trustbench.aspects import Aspect
 from trustbench.summary.grouping import show
 from trustbench.summary.registry import Beside, Cell, Measure, Table
 from trustbench.summary.render import wording as w
+from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import CellResult, TableResult
 from trustbench.summary.risk import Risk, risks
 
 
 def cell_text(table: Table, source: Aspect, target: Aspect, results: Sequence[TableResult]) -> str:
     """What `trustbench cell` prints."""
+    results = [neutral(r) for r in results]
     lines = [*_registered(table, table.cell(source, target)), ""]
     numbers = [line for r in results for line in _numbers(r, r.cell(source, target))]
     lines += ["measured here", *numbers] if numbers else ["measured here: nothing yet"]

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterator, Sequence
 
 from trustbench.summary.render.json_ import document
+from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import TableResult
 
 FIELDS = (
@@ -52,7 +53,7 @@ def text(results: Sequence[TableResult]) -> str:
 
 
 def _rows(results: Sequence[TableResult]) -> Iterator[dict[str, object]]:
-    found = document(results)
+    found = document([neutral(r) for r in results])
     for kind in ("cells", "utility", "reseed"):
         for cell in found[kind]:
             beyond = cell["beyond_matched"] or {}
@@ -75,6 +76,6 @@ def _field(value: object) -> object:
         return " ".join(f"{k}={v}" for k, v in value.items())
     if isinstance(value, list):
         return " ".join(map(str, value))
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    if isinstance(value, str) and value.lstrip()[:1] in ("=", "+", "-", "@"):
         return f"'{value}"
     return value

@@ -6,6 +6,7 @@ import yaml
 
 from trustbench.summary.card import Card, Figure
 from trustbench.summary.policy import TARGETS
+from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import bare
 
 
@@ -50,7 +51,7 @@ def _metric(f: Figure) -> dict[str, Any]:
 def _one_line(value: Any) -> Any:
     """The value with every string on one line, so that none of them ends the front matter."""
     if isinstance(value, str):
-        return " ".join(value.split())
+        return one_line(value)
     if isinstance(value, dict):
         return {_one_line(k): _one_line(v) for k, v in value.items()}
     return [_one_line(v) for v in value] if isinstance(value, list) else value

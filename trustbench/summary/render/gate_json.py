@@ -1,12 +1,12 @@
 """A gate as JSON: schema 1, with every number that decided."""
 
-import json
 from typing import Any
 
 from trustbench.summary.decisions import Decision
 from trustbench.summary.gate import Candidate, Gate
 from trustbench.summary.policy import Limit
 from trustbench.summary.render import gate_wording as w
+from trustbench.summary.render.visible import json_text
 
 SCHEMA = 1
 
@@ -24,7 +24,7 @@ def document(gate: Gate) -> dict[str, Any]:
 
 def text(gate: Gate) -> str:
     """The document as text; NaN and infinity are refused, as JSON has neither."""
-    return json.dumps(document(gate), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document(gate))
 
 
 def _candidate(c: Candidate) -> dict[str, Any]:

@@ -12,8 +12,11 @@ from trustbench.summary.decisions import Decision, Outcome
 from trustbench.summary.gate import Candidate, Gate
 from trustbench.summary.render import gate_wording as w
 
-_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What XML 1.0 has no way to write."""
+_FORBIDDEN = re.compile(
+    "[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    "|[\u200e\u200f\u2028-\u202e\u2066-\u2069]"
+)
+"""What XML 1.0 has no way to write, what a terminal obeys, and what turns text around."""
 
 
 def text(gate: Gate) -> str:
@@ -73,5 +76,5 @@ def _sums(suites: list[ET.Element]) -> dict[str, str]:
 
 
 def _legal(text: str) -> str:
-    """The text with a mark for every character that XML cannot hold."""
+    """The text with a mark for every character that must not be in it."""
     return _FORBIDDEN.sub("�", text)

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from trustbench.summary.decisions import Decision, Outcome
 from trustbench.summary.gate import Candidate, Gate
 from trustbench.summary.render import gate_wording as w
-from trustbench.summary.render.gate_terminal import ranked, visible
+from trustbench.summary.render.gate_terminal import ranked
 from trustbench.summary.render.markdown import escape
+from trustbench.summary.render.visible import visible
 
 HEAD = ("", "what", "against", "asked", "measured", "outcome")
 

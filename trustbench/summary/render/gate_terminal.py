@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from trustbench.summary.decisions import Decision, Outcome
 from trustbench.summary.gate import Gate
 from trustbench.summary.render import gate_wording as w
+from trustbench.summary.render.visible import visible
 
 ORDER = (
     Outcome.VIOLATED,
@@ -18,15 +19,6 @@ ORDER = (
 def text(gate: Gate) -> str:
     """The gate as plain text, whose every line is one of ours: control characters are marked."""
     return "\n".join(visible(line) for line in _lines(gate)) + "\n"
-
-
-def visible(line: str) -> str:
-    r"""The line without what moves a cursor, turns text around or ends the line.
-
-    >>> print(visible("a\x1b[31m b\nc"))
-    a�[31m b�c
-    """
-    return "".join(c if c.isprintable() else "�" for c in line)
 
 
 def ranked(decisions: tuple[Decision, ...]) -> list[Decision]:

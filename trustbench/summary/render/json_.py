@@ -1,10 +1,10 @@
 """The table as JSON: schema 1, a contract for scripts (DESIGN section 9); other keys are extra."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from trustbench.summary.effects import Effect
+from trustbench.summary.render.visible import json_text
 from trustbench.summary.render.wording import bare
 from trustbench.summary.results import (
     ArmRow,
@@ -63,7 +63,7 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
 
 def text(results: Sequence[TableResult]) -> str:
     """The document as text; NaN and infinity are refused, as JSON has neither."""
-    return json.dumps(document(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document(results))
 
 
 def _where(result: TableResult) -> dict[str, Any]:

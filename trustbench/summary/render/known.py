@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec
 from trustbench.summary.registry import Table
-from trustbench.summary.render.gate_terminal import visible
 from trustbench.summary.render.markdown import escape
+from trustbench.summary.render.visible import visible
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from trustbench.aspects import Aspect
 from trustbench.summary.effects import Kind
 from trustbench.summary.render import wording as w
+from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import CellResult, TableResult
 
 _SPECIAL = {
@@ -36,7 +37,7 @@ def escape(text: str) -> str:
     >>> print(escape("50 % of a_b"))
     50 \% of a\_b
     """
-    escaped = "".join(_SPECIAL.get(c, c) for c in " ".join(text.split()))
+    escaped = "".join(_SPECIAL.get(c, c) for c in one_line(text))
     return escaped.replace("--", "-{}-")  # LaTeX would join them to a dash
 
 

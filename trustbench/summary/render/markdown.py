@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
 from trustbench.summary.render import wording as w
+from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
 from trustbench.summary.risk import risks
 
@@ -18,9 +19,9 @@ def escape(text: str) -> str:
     >>> print(escape("a|b <c> _d_"))
     a\|b &lt;c> \_d\_
     """
-    one_line = _SPECIAL.sub(r"\\\1", " ".join(text.split()))
-    one_line = _AT_START.sub(lambda m: "".join(f"&#{ord(c)};" for c in m[0]), one_line)
-    return re.sub(r"&(?!#\d+;)", "&amp;", one_line).replace("<", "&lt;")
+    escaped = _SPECIAL.sub(r"\\\1", one_line(text))
+    escaped = _AT_START.sub(lambda m: "".join(f"&#{ord(c)};" for c in m[0]), escaped)
+    return re.sub(r"&(?!#\d+;)", "&amp;", escaped).replace("<", "&lt;")
 
 
 def text(results: Sequence[TableResult]) -> str:

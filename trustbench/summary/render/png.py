@@ -9,6 +9,7 @@ import numpy as np
 
 from trustbench.aspects import Aspect
 from trustbench.summary.render import wording as w
+from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import UTILITY, CellResult, TableResult
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def image(results: Sequence[TableResult]) -> bytes:
     figure = Figure(figsize=(14.5, 10.2 * len(results)), dpi=110, layout="constrained")
     axes = figure.subplots(len(results), 1, squeeze=False)[:, 0]
     for result, ax in zip(results, axes, strict=True):
-        _draw(ax, result)
+        _draw(ax, neutral(result))
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()

@@ -8,10 +8,11 @@ from trustbench.summary.decisions import Outcome
 from trustbench.summary.effects import Effect
 from trustbench.summary.policy_risk import PolicyRisk
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.gate_terminal import ranked, visible
+from trustbench.summary.render.gate_terminal import ranked
 from trustbench.summary.render.gate_wording import asked, measured, sentence, what
 from trustbench.summary.render.known import cell, safe
 from trustbench.summary.render.plain import aligned
+from trustbench.summary.render.visible import visible
 from trustbench.summary.select import Selection
 
 SCORE_NOTE = (

@@ -1,6 +1,5 @@
 """A choice among arms as JSON: schema 1, with every number that decided."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +7,7 @@ from trustbench.summary.comparison import DRAWS, SPREAD, Harm, Option
 from trustbench.summary.effects import Effect
 from trustbench.summary.policy_risk import PolicyRisk
 from trustbench.summary.render.gate_wording import asked, sentence, what
+from trustbench.summary.render.visible import json_text
 from trustbench.summary.risk import Interval
 from trustbench.summary.select import Selection
 
@@ -29,8 +29,7 @@ def document(selections: Sequence[Selection], risks: Sequence[PolicyRisk]) -> di
 
 def text(selections: Sequence[Selection], risks: Sequence[PolicyRisk]) -> str:
     """The document as text; NaN and infinity are refused, as JSON has neither."""
-    found = document(selections, risks)
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document(selections, risks))
 
 
 def _selection(s: Selection) -> dict[str, Any]:

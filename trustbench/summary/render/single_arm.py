@@ -12,6 +12,7 @@ from rich.text import Text
 from trustbench.records import Evaluation, MeasurementRecord, Record
 from trustbench.summary.effects import paired_effect
 from trustbench.summary.grouping import label_of
+from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import facts_text
 
 
@@ -24,7 +25,7 @@ def single_arm(record: Record) -> RenderableType:
     control = "" if arm.control == "none" else f" ({arm.control} control)"
     title = f"{arm.dataset.name} / {arm.model.name}: {label_of(arm.interventions)}{control}"
     parts: list[RenderableType] = [
-        Text(title, style="bold"),
+        Text(one_line(title), style="bold"),
         Text(
             f"regime {arm.training['regime']}; {record.replicates} replicates; seed {arm.seed}; "
             "mean [95 % t interval over replicates]",
@@ -32,12 +33,13 @@ def single_arm(record: Record) -> RenderableType:
         ),
     ]
     if record.status != "ok":
-        parts.append(Text(f"{record.status}: {record.reason or 'no reason recorded'}"))
+        reason = one_line(record.reason or "no reason recorded")
+        parts.append(Text(f"{record.status}: {reason}"))
     if any(e.measurements for e in record.evaluations.values()):
         parts.append(_grid(record))
     if record.facts:
-        parts.append(Padding(Text(f"Declared: {facts_text(record.facts)}"), (0, 0, 0, 2)))
-    parts += [Padding(Text(line), (0, 0, 0, 2)) for line in _absent(record)]
+        parts.append(Padding(Text(f"Declared: {one_line(facts_text(record.facts))}"), (0, 0, 0, 2)))
+    parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in _absent(record)]
     return Group(*parts)
 
 
@@ -56,9 +58,9 @@ def _grid(record: Record) -> Grid:
         grid.add_column(name, justify="right" if name == "rows" else "left")
     for evaluation in _sorted(record):
         for name, m in evaluation.measurements.items():
-            label = Text(f"{evaluation.evaluator.name}/{name}")
+            label = Text(one_line(f"{evaluation.evaluator.name}/{name}"))
             style = "dim" if m.diagnostic else ""
-            grid.add_row(label, *_cells(m), style=style)
+            grid.add_row(label, *(Text(one_line(c)) for c in _cells(m)), style=style)
     return grid
 
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from trustbench.aspects import Aspect
 from trustbench.summary.render import wording as w
+from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
 
 GRID_WIDTH = 116
@@ -44,6 +45,7 @@ def show_tables(results: Sequence[TableResult], console: Console) -> None:
 
 def renderable(result: TableResult, width: int) -> RenderableType:
     """Everything that is printed of one table."""
+    result = neutral(result)
     body = _grid(result) if width >= GRID_WIDTH else _list(result)
     parts: list[RenderableType] = [
         Text(f"\n{result.title}", style="bold"),

@@ -4,7 +4,7 @@ import html
 import re
 
 _HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 _VOID = frozenset({"meta", "br", "hr", "col"})
 _EMPTY = frozenset({"path", "line", "rect", "circle"})

@@ -1,0 +1,315 @@
+"""Names from configurations and data stay text in every output: one hostile set of records, all
+renderers. A new module of `summary/render` fails until it is listed here.
+"""
+
+import csv
+import io
+import json
+import pkgutil
+import re
+import xml.etree.ElementTree as ET
+from functools import cache
+
+import pytest
+import yaml
+from rich.console import Console
+
+from tests.unit.summary.builder import CRESSWELL, method, record
+from tests.unit.summary.gating import GAP, pair
+from tests.unit.summary.gating import policy as gate_policy
+from tests.unit.summary.report_data import arrays, page, parse, whole
+from tests.unit.summary.test_select import choose, policy
+from trustbench.aspects import Aspect
+from trustbench.records import PluginSpec, ProblemSpec
+from trustbench.summary import render as package
+from trustbench.summary.card import card
+from trustbench.summary.render import card as card_page
+from trustbench.summary.render import cell as cell_page
+from trustbench.summary.render import (
+    csv_,
+    gate_json,
+    gate_junit,
+    gate_markdown,
+    gate_terminal,
+    json_,
+    known,
+    latex,
+    markdown,
+    plain,
+    png,
+    select,
+    select_json,
+    terminal,
+)
+from trustbench.summary.render.single_arm import single_arm
+from trustbench.summary.table import summarize
+
+SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
+MARKUP = "\n## x\n| a | b |\n[z](http://evil) `c` ***@all*** "
+TEX = r"\input{/etc/passwd}\write18{id} $x$ % "
+TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[31m\x9b31m\x08\r\u202e\u2028\x85"
+EVIL = f"{SCRIPT}{MARKUP}{TEX}{TERMINAL}]]>&amp;"
+HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def hostile(each, evil=EVIL):
+    """The record with `evil` wherever a configuration or data may put a text."""
+    groups = [f"{evil}{i}" for i in range(10)]
+    known_problem = each.problem or record(regime=each.arm.training["regime"]).problem
+    problem = ProblemSpec(
+        fingerprint=known_problem.fingerprint,
+        sizes=known_problem.sizes,
+        classes=groups,
+        groups=groups,
+        group_name=evil,
+        group_sizes=dict.fromkeys(groups, 50),
+        card={"description": evil, "licence": evil, evil: evil},
+    )
+    arm = each.arm
+    methods = [
+        i.model_copy(update={k: {**getattr(i, k), "mode": evil} for k in ("params", "dose")})
+        for i in arm.interventions
+    ]
+    arm = arm.model_copy(
+        update={
+            "dataset": PluginSpec(name=evil, params={"path": evil, evil: evil}),
+            "model": PluginSpec(name=evil, params={evil: evil}),
+            "interventions": methods,
+        }
+    )
+    evaluations = {
+        k: e.model_copy(
+            update={
+                "reason": f"{e.reason} {evil}" if e.reason else None,
+                "missing": {"some_metric": evil} if e.status == "ok" else {},
+            }
+        )
+        for k, e in each.evaluations.items()
+    }
+    return each.model_copy(
+        update={
+            "problem": problem,
+            "arm": arm,
+            "evaluations": evaluations,
+            "reason": f"{each.reason} {evil}" if each.reason else None,
+            "facts": {**each.facts, "note": evil, evil: evil} if methods else each.facts,
+            "environment": {"host": evil, evil: evil},
+        }
+    )
+
+
+@cache
+def table(evil=EVIL):
+    """The tables of hostile records."""
+    return summarize([hostile(r, evil) for r in whole()], CRESSWELL)
+
+
+def gate(evil=EVIL):
+    asked = gate_policy(
+        {"metric": GAP, "at_most": 0.1, "reason": evil},
+        {"metric": GAP, "worse_by_at_most": 0.02, "reason": evil},
+        {"metric": "fairness/class_sd", "at_most": 0.1},
+        name=evil,
+        description=evil,
+    )
+    sides = [hostile(record(*i), evil) for i in ((), (method(evil, epsilon=1.0),))]
+    return pair(asked, sides[1], sides[0])
+
+
+def selection(evil=EVIL):
+    arms = [((), r) for r in ("tuned", "memorising")]
+    arms += [((method("pgd_at", epsilon=0.1),), r) for r in ("tuned", "memorising")]
+    found = [hostile(record(*i, regime=r), evil) for i, r in arms]
+    return [choose(found, policy(description=evil, name=evil))]
+
+
+def model_card(evil=EVIL):
+    """The card of a treated arm with its baseline, by group."""
+    records = [hostile(r, evil) for r in (record(), record(method("dpsgd", epsilon=3.0)))]
+    made = card(records[1], arrays(records[1].id), records, CRESSWELL)
+    return card_page.markdown(made, CRESSWELL, licence=evil)
+
+
+def on_terminal(renderable):
+    """What a colour terminal is sent, without the colours that are rich's own."""
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, color_system=None)
+    console.print(renderable)
+    return out.getvalue()
+
+
+def live_table(evil):
+    """What a sweep sends to a terminal when it ends."""
+    out = io.StringIO()
+    console = Console(file=out, width=120, force_terminal=True, color_system=None)
+    terminal.show_tables(table(evil), console)
+    return out.getvalue()
+
+
+def cells(evil):
+    found = table(evil)
+    every = list(zip(Aspect, reversed(Aspect), strict=True))[:3]
+    return "\n".join(cell_page.cell_text(CRESSWELL, s, t, found) for s, t in every)
+
+
+@cache
+def report(evil):
+    return page([hostile(r, evil) for r in whole()], experiment=evil)[0]
+
+
+# kind -> name -> what it writes of hostile records
+OUTPUTS = {
+    "html": {"report": report},
+    "markdown": {
+        "table": lambda evil: markdown.text(table(evil)),
+        "card": model_card,
+        "gate": lambda evil: gate_markdown.text(gate(evil)),
+        "select": lambda evil: select.markdown(selection(evil), []),
+    },
+    "latex": {"table": lambda evil: latex.text(table(evil))},
+    "csv": {"table": lambda evil: csv_.text(table(evil))},
+    "json": {
+        "table": lambda evil: json_.text(table(evil)),
+        "gate": lambda evil: gate_json.text(gate(evil)),
+        "select": lambda evil: select_json.text(selection(evil), []),
+    },
+    "xml": {"junit": lambda evil: gate_junit.text(gate(evil))},
+    "terminal": {
+        "table": lambda evil: terminal.text(table(evil)),
+        "coloured table": live_table,
+        "gate": lambda evil: gate_terminal.text(gate(evil)),
+        "select": lambda evil: select.terminal(selection(evil), []),
+        "cell": cells,
+        "single arm": lambda evil: on_terminal(
+            single_arm(hostile(record(method("dpsgd", epsilon=3.0)), evil))
+        ),
+        "failed arm": lambda evil: on_terminal(
+            single_arm(hostile(record(status="failed", reason=evil), evil))
+        ),
+        "columns": lambda evil: "\n".join(plain.aligned([evil], [[evil]])),
+    },
+}
+EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
+# Modules of summary/render that write nothing by themselves: others' words, or a picture.
+PARTS = {"wording", "gate_wording", "front_matter", "known", "png", "visible"}
+WRITERS = {
+    "card", "cell", "csv_", "gate_json", "gate_junit", "gate_markdown", "gate_terminal", "json_",
+    "latex", "markdown", "plain", "select", "select_json", "single_arm", "terminal",
+}  # fmt: skip
+
+
+def test_every_module_that_renders_is_tried_here():
+    found = {m.name for m in pkgutil.iter_modules(package.__path__)}
+    assert found == WRITERS | PARTS, "list a new renderer in OUTPUTS and here"
+    assert {"md", "csv", "json", "tex", "png", "terminal"} == set(package.FORMATS)
+
+
+@pytest.mark.parametrize("name", OUTPUTS["html"])
+def test_html_gets_no_element_attribute_or_address_from_a_name(name):
+    def shape(evil):
+        root = parse(OUTPUTS["html"][name](evil))
+        return [(n.name, sorted(n.attributes)) for n in root.all()], root
+
+    harmless, _ = shape("plain text")
+    found, root = shape(EVIL)
+    scripts = root.all("script")
+    assert len(scripts) == sum(n == "script" for n, _ in harmless)
+    assert not [k for n in root.all() for k in n.attributes if k.startswith("on")]
+    assert {n for n, _ in found} <= {n for n, _ in harmless}
+    addresses = [n.attributes[k] for n in root.all() for k in ("href", "src") if k in n.attributes]
+    assert not [a for a in addresses if not a.startswith(("#", "data:"))]
+
+
+@pytest.mark.parametrize(("kind", "name"), [e for e in EVERY if e[0] not in ("json", "csv")])
+def test_no_control_character_is_written(kind, name):
+    text = OUTPUTS[kind][name](EVIL)
+    assert "alert(1)" in text or name == "columns", "the hostile text is shown, so this tests it"
+    found = HIDDEN.search(text)
+    assert found is None, repr(text[max(0, found.start() - 60) : found.end() + 30])
+
+
+def front_and_body(text):
+    """Markdown without YAML front matter, whose values are checked as YAML."""
+    if not text.startswith("---\n"):
+        return text
+    _, data, body = text.split("---\n", 2)
+    assert isinstance(yaml.safe_load(data), dict)
+    return body
+
+
+@pytest.mark.parametrize("name", OUTPUTS["markdown"])
+def test_markdown_shows_names_as_text(name):
+    body = front_and_body(OUTPUTS["markdown"][name](EVIL))
+    prose = re.sub(r"(?ms)^\s*(`{3,})\w*\n.*?^\s*\1\s*$", "", body)  # commands stand in fences
+    assert "<script" not in prose
+    assert "<img" not in prose
+    assert not re.search(r"(?<!\\)\]\(http", prose)
+    assert not [x for x in prose.splitlines() if x.strip().lstrip("#").strip() == "x"]
+    headings = [x for x in front_and_body(OUTPUTS["markdown"][name]("plain")).splitlines()
+                if x.startswith("#")]  # fmt: skip
+    assert len([x for x in prose.splitlines() if x.startswith("#")]) == len(headings)
+
+
+def test_latex_runs_no_command_of_a_name():
+    text = OUTPUTS["latex"]["table"](EVIL)
+    assert r"\input" not in text
+    assert r"\write" not in text
+    assert r"\textbackslash{}input" in text
+    for line in text.splitlines():
+        bare = re.sub(r"\\[%&$#_{}]", "", line)
+        assert "%" not in bare or line.startswith("% needs"), "a name comments out the rest"
+        assert bare.count("$") % 2 == 0
+        assert bare.count("{") == bare.count("}") or line.startswith((r"\begin", r"\end"))
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", " =", "\n="])
+def test_a_spreadsheet_runs_no_name_as_a_formula(start):
+    evil = f"{start}cmd|' /C calc'!A0"
+    rows = list(csv.reader(io.StringIO(csv_.text(table(evil)))))
+    assert any("calc" in field for row in rows for field in row)
+    assert len({len(row) for row in rows}) == 1
+    for field in (f for row in rows for f in row):
+        assert not field.lstrip().startswith(("=", "@")), field
+        if field.lstrip()[:1] in ("+", "-"):
+            float(field)  # a number of ours
+
+
+def test_csv_keeps_one_line_per_row_and_no_control_character():
+    rows = list(csv.reader(io.StringIO(csv_.text(table(EVIL)))))
+    harmless = list(csv.reader(io.StringIO(csv_.text(table("plain")))))
+    assert len(rows) == len(harmless)
+    assert not [f for row in rows for f in row if HIDDEN.search(f)]
+
+
+@pytest.mark.parametrize("name", OUTPUTS["json"])
+def test_json_is_json(name):
+    text = OUTPUTS["json"][name](EVIL)
+    json.loads(text, parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+    assert not HIDDEN.search(text), "escaped, so that showing the file moves no cursor"
+
+
+def test_junit_is_xml_with_the_elements_of_a_harmless_one():
+    def tags(evil):
+        return [e.tag for e in ET.fromstring(OUTPUTS["xml"]["junit"](evil)).iter()]
+
+    assert tags(EVIL) == tags("plain")
+
+
+@pytest.mark.parametrize("name", [n for n in OUTPUTS["terminal"] if n != "columns"])
+def test_a_name_begins_no_line_on_a_terminal(name):
+    """A line of its own could pass for one of ours: a verdict, say."""
+    render = OUTPUTS["terminal"][name]
+    forged, harmless = render("x\nFORGED"), render("x FORGED")
+    assert "FORGED" in forged
+    assert len(forged.splitlines()) == len(harmless.splitlines())
+
+
+def test_a_picture_is_drawn_whatever_names_hold():
+    assert png.image(table(EVIL)).startswith(b"\x89PNG")
+    assert png.image(table("$x^$ \\frac")).startswith(b"\x89PNG")
+
+
+def test_registered_interactions_stay_on_their_lines():
+    aspects = method("dpsgd", epsilon=3.0)
+    assert all("\n" not in line for line in known.lines(CRESSWELL, [aspects]))
+    assert known.safe(EVIL).isprintable()
