@@ -198,16 +198,21 @@ def test_what_is_not_what_it_says_is_refused(machine, uri, arm, tmp_path, name, 
 
 
 @pytest.mark.parametrize("other", ["../../escaped", "b" * 16])
-def test_a_server_does_not_choose_which_folder_is_written(machine, uri, arm, monkeypatch, other):
+def test_a_server_does_not_choose_which_folder_is_written(
+    machine, uri, arm, monkeypatch, tmp_path, other
+):
     """It answers with a whole record, of another arm than it was asked for."""
     one, two = machine("one"), machine("two")
-    upload_of(one, uri, make_record(other))
+    run_id, theirs = upload_of(one, uri, make_record(arm)), make_record(other)
+    _replace(one, uri, run_id, "record.json", theirs.model_dump_json().encode(), tmp_path)
+    for key, value in tracked.tags(theirs, "exp").items():
+        server.Server(one, uri).call("set_tag", run_id, key, value)
     monkeypatch.setattr(runs, "of_arm", lambda _: f"tags.`trustbench.arm_id` = '{other}'")
-    before = sorted(two.root.parent.rglob("*"))
+    before = sorted(tmp_path.rglob("*"))
     tracking.bring(two, uri, arm, [FAIRNESS])
     (warning,) = machine.said
     assert f"cannot be used: its record is of another arm than {arm}" in warning
-    assert sorted(two.root.parent.rglob("*")) == before
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_an_unreachable_server_is_one_warning(machine, arm, monkeypatch):
