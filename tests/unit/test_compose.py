@@ -236,6 +236,46 @@ def test_an_error_in_a_job_is_raised_as_it_is():
         hydra_run(["evaluator=utility"], lambda asked: None, work)
 
 
+def test_fail_fast_is_a_setting_of_the_launcher():
+    command = read(["-m", "--fail-fast", "seed=1,2"])
+    assert command.flags == ("-m",)
+    assert command.overrides == ("seed=1,2", "hydra.launcher.on_error=stop")
+    assert composed(command).hydra.launcher.on_error == "stop"
+
+
+def composed(command):
+    return compose([o for o in command.overrides if "," not in o])
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_fail_fast_needs_a_launcher_that_can_stop(launcher):
+    with pytest.raises(ConfigError, match=f"--fail-fast and hydra/launcher={launcher} do not go"):
+        read(["-m", "--fail-fast", f"hydra/launcher={launcher}"])
+
+
+def test_an_unknown_setting_of_a_launcher_has_near_names_in_a_sweep_too(seen):
+    with pytest.raises(ConfigError) as caught:
+        hydra_run(["-m", "seed=1,2", "hydra.launcher.slot=3"], seen.begin, seen.work)
+    (problem,) = caught.value.problems
+    assert problem.startswith("unknown key hydra.launcher.slot; did you mean 'slots'? Allowed:")
+    assert "_target_" not in problem
+
+
+def test_the_pool_is_the_default_and_needs_what_the_arms_sweeper_has_checked(seen):
+    assert compose().hydra.launcher._target_.endswith("PoolLauncher")
+    with pytest.raises(ConfigError, match=r"drop hydra/sweeper=\.\.\., or choose"):
+        hydra_run(["-m", "seed=1,2", "hydra/sweeper=basic"], seen.begin, seen.work)
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.retries is -1"):
+        hydra_run(["-m", "seed=1,2", "hydra.launcher.retries=-1"], seen.begin, seen.work)
+
+
+def test_every_arm_of_a_sweep_knows_the_run_that_begin_has_made(seen):
+    seen.begin = lambda asked: "the sweep's run"
+    asked, results = seen.run("-m", "seed=1,2")
+    assert [a.sweep_run for a in results] == ["the sweep's run"] * 2
+    assert [a.sweep_run for a in asked.arms.values()] == ["the sweep's run"] * 2
+
+
 def test_flags_may_stand_anywhere():
     command = read(["seed=1", "-m", "--config-dir", str(conf_dir()), "control=reseed"])
     assert command.overrides == ("seed=1", "control=reseed")

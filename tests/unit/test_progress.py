@@ -3,7 +3,7 @@
 import io
 import multiprocessing
 
-from trustbench.progress import Lines, Live, arm_progress
+from trustbench.progress import REPORTS, Lines, Live, arm_progress
 
 
 class Terminal(io.StringIO):
@@ -38,6 +38,14 @@ def test_a_terminal_gets_a_live_line_with_stage_and_count():
         assert (task.completed, task.total, task.fields["stage"]) == (2, 2, "done")
         progress.bar.refresh()
     assert "16 replicates" in out.getvalue()
+
+
+def test_a_process_that_a_launcher_has_made_reports_there():
+    reports = object()
+    token = REPORTS.set(reports)
+    with arm_progress("none", 2, Terminal()) as progress:
+        assert progress is reports
+    REPORTS.reset(token)
 
 
 def test_a_worker_process_never_draws_over_the_others(monkeypatch):

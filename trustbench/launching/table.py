@@ -14,9 +14,10 @@ from rich.text import Text
 from trustbench.job import Outcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message
-from trustbench.summary.render.gate_terminal import visible
+from trustbench.summary.render.visible import visible
 
 REDRAW_S = 0.25
+WIDEST = 36  # characters of a name or a reason; what went wrong stands in full above the table
 STYLES = {"ok": "green", "kept": "green", "unsupported": "yellow", "queued": "dim", "running": ""}
 
 
@@ -77,19 +78,34 @@ class Table:
     def draw(self, height: int) -> Group:
         """The table in `height` lines."""
         grid = Grid(box=None, pad_edge=False, header_style="dim")
-        for heading in ("arm", "what", "status"):
-            grid.add_column(heading, no_wrap=True, overflow="ellipsis")
+        for heading in ("arm", "what"):
+            grid.add_column(heading, no_wrap=True, overflow="ellipsis", max_width=WIDEST)
+        grid.add_column("status", no_wrap=True)
         for heading in ("done", "elapsed", "left"):
             grid.add_column(heading, justify="right", no_wrap=True)
-        grid.add_column("why", no_wrap=True, overflow="ellipsis")
+        grid.add_column("why", no_wrap=True, overflow="ellipsis", max_width=WIDEST)
         for job in self._chosen(max(1, height - 2)):
             grid.add_row(*self._row(job))
         return Group(grid, Text(self.counts(), style="dim"))
 
     def counts(self) -> str:
-        """How many arms are where."""
+        """How many arms are where, and how long the rest may take."""
         found = Counter(map(self.status, self.jobs))
-        return ", ".join(f"{n} {status}" for status, n in sorted(found.items()))
+        said = ", ".join(f"{n} {status}" for status, n in sorted(found.items()))
+        if not self.running and not self.outcomes:
+            return f"{said}; importing what arms need"
+        left = self._left()
+        return said if left is None else f"{said}; about {_clock(left)} left"
+
+    def _left(self) -> float | None:
+        """Seconds, if what has not ended takes as long as what has; None as long as none has."""
+        took = [o.seconds for o in self.outcomes.values() if o.status == "ok" and not o.reused]
+        if not took or not self.running:
+            return None
+        each = sum(took) / len(took)
+        ahead = each * (len(self.jobs) - len(self.outcomes))
+        behind = sum(min(a.seconds, each) for a in self.running.values())
+        return (ahead - behind) / len(self.running)
 
     def status(self, job: Job) -> str:
         """Where an arm is."""

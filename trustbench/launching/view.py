@@ -10,7 +10,7 @@ from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message, Stage
 from trustbench.launching.table import Table
 from trustbench.progress import Lines
-from trustbench.summary.render.gate_terminal import visible
+from trustbench.summary.render.visible import visible
 
 
 class View(Protocol):

@@ -31,7 +31,7 @@ def _running(job, stage="train", done=3, total=12, seconds=75.0, left=225.0):
 
 
 def _drawn(table, height=40):
-    console = Console(file=io.StringIO(), width=150)
+    console = Console(file=io.StringIO(), width=130)
     console.print(table.draw(height))
     return console.file.getvalue()
 
@@ -48,6 +48,27 @@ def test_the_table_shows_stage_elapsed_time_and_what_is_left(jobs):
     assert lines[4] == "1 failed, 1 queued, 1 running"
 
 
+def test_the_time_left_is_what_the_rest_takes_at_the_pace_so_far(jobs):
+    table = Table(jobs, Terminal())
+    assert table.counts() == "12 queued; importing what arms need"
+    table.ended(jobs[0], Outcome("a", "none", "ok", seconds=0.1, reused=True))
+    table.started(_running(jobs[1], seconds=20.0))
+    table.started(_running(jobs[2], seconds=500.0))
+    assert table.counts() == "1 kept, 9 queued, 2 running"  # what was kept tells no pace
+    table.ended(jobs[3], Outcome("a", "none", "ok", seconds=100.0))
+    # ten arms of 100 s are not done, 20 s and a whole arm of it are, two run at once
+    assert table.counts() == "1 kept, 1 ok, 8 queued, 2 running; about 7:20 left"
+
+
+def test_a_long_reason_or_name_hides_no_status(jobs):
+    jobs[0].name = "a name " * 30
+    table = Table(jobs[:2], Terminal())
+    table.ended(jobs[0], Outcome("a", "none", "failed", "reason " * 40))
+    line = _drawn(table).splitlines()[1]
+    assert "failed" in line
+    assert line.rstrip().endswith("…")
+
+
 def test_where_there_is_no_room_for_all_what_runs_or_failed_is_shown(jobs):
     table = Table(jobs, Terminal())
     for job in jobs[:9]:
@@ -56,7 +77,7 @@ def test_where_there_is_no_room_for_all_what_runs_or_failed_is_shown(jobs):
     table.started(_running(jobs[9]))
     lines = _drawn(table, height=6).splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ["arm04", "arm09", "arm10", "arm11"]
-    assert lines[-1] == "8 ok, 2 queued, 1 running, 1 timeout"
+    assert lines[-1] == "8 ok, 2 queued, 1 running, 1 timeout; about 0:00 left"
 
 
 def test_what_goes_wrong_stays_above_the_table_and_moves_no_cursor(jobs):
