@@ -1,6 +1,6 @@
 """A composed configuration, as plain values, made into an Arm; every problem found at once."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ def assemble(config: Mapping[str, Any], experiment: str = "default") -> Arm:
     for key in KEYS:
         if key not in config and key not in ("intervention", "evaluator"):
             problems.add(f"{key} is missing from the configuration; give it back its value.")
+    problems.sentences += [s for kind in GROUPS[:5] for s in _unprintable(config.get(kind), kind)]
     problems.raise_any()
     allowed = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
     parts: dict[str, Any] = {
@@ -48,6 +49,19 @@ def assemble(config: Mapping[str, Any], experiment: str = "default") -> Arm:
         problems.add("no evaluator was chosen; give evaluator=all or evaluator=[name, ...].")
     problems.raise_any()
     return Arm(**parts, experiment=experiment)
+
+
+def _unprintable(value: Any, key: str) -> Iterator[str]:
+    """A sentence for each text with a control character, which could forge a line of a report."""
+    if isinstance(value, Mapping):
+        for k, inner in value.items():
+            yield from _unprintable(str(k), key)
+            yield from _unprintable(inner, f"{key}.{k}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _unprintable(inner, key)
+    elif isinstance(value, str) and not value.isprintable():
+        yield f"{key} is {value!r}; give text without line feeds and control characters."
 
 
 def _one(kind: str, config: Mapping[str, Any], allowed: tuple[str, ...]) -> Chosen[Any]:

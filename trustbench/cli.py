@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 
 from trustbench import __version__
-from trustbench.errors import TrustbenchError, UserError, did_you_mean
+from trustbench.errors import TrustbenchError, UserError, did_you_mean, printable
 
 COMMANDS = {
     "run": "compose, train, measure, log; a sweep prints its table at the end",
@@ -33,6 +33,7 @@ MODULES = {"list": "listing"}  # a module called `list` would shadow the type in
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of `trustbench ARGV`."""
     args = list(sys.argv[1:] if argv is None else argv)
+    os.umask(os.umask(0) | 0o002)  # whatever the shell says: nothing that anybody may write to
     try:
         code = _dispatch(args)
         sys.stdout.flush()
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except TrustbenchError as error:
         for line in _shown(str(error)).splitlines():
-            print(f"trustbench: {line}", file=sys.stderr)
+            print(f"trustbench: {printable(line)}", file=sys.stderr)
         return 2 if isinstance(error, UserError) else 1
     except Exception:  # noqa: BLE001  # our bug: the whole trace, and an exit code that says so
         print(_shown(traceback.format_exc()), end="", file=sys.stderr)

@@ -65,6 +65,15 @@ def did_you_mean(given: str, allowed: Iterable[str]) -> str:
     return f"{hint}Allowed: {', '.join(names) or 'nothing'}."
 
 
+def printable(line: str) -> str:
+    r"""The line with a mark for what a terminal would obey; names in it may come from data.
+
+    >>> print(printable("a\x1b[31m b\nc"))
+    a�[31m b�c
+    """
+    return "".join(c if c.isprintable() else "�" for c in line)
+
+
 def warn(text: str) -> None:
     """Says what is wrong and stops nothing: one line on standard error."""
-    print(f"trustbench: warning: {text}", file=sys.stderr)  # noqa: T201
+    print(f"trustbench: warning: {printable(text)}", file=sys.stderr)  # noqa: T201

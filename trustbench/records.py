@@ -69,19 +69,19 @@ class Store:
 
     def arm_dir(self, arm: str) -> Path:
         """The folder of an arm."""
-        return self.root / "arms" / arm
+        return _inside(self.root / "arms", arm)
 
     def fit_dir(self, fit: str) -> Path:
         """The folder of trained replicates."""
-        return self.root / "fits" / fit
+        return _inside(self.root / "fits", fit)
 
     def sweep_file(self, experiment: str) -> Path:
         """The manifest of an experiment's last sweep."""
-        return self.root / "sweeps" / f"{experiment}.json"
+        return _inside(self.root / "sweeps", f"{experiment}.json")
 
     def table_file(self, experiment: str, suffix: str) -> Path:
         """Where a rendered table goes."""
-        return self.root / "tables" / f"{experiment}.{suffix}"
+        return _inside(self.root / "tables", f"{experiment}.{suffix}")
 
     @property
     def used(self) -> bool:
@@ -234,6 +234,13 @@ class Store:
         except UnreadableRecord as error:
             self.warn(f"{error} It is left out.")
             return None
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """`name` below `folder`; UserError for a name that leads out of it."""
+    if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{name!r} is no name of anything in {folder}; give one without `..`.")
+    return folder / name
 
 
 def _put_aside(path: Path, what: str) -> Path:

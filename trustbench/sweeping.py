@@ -27,6 +27,11 @@ def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
         or not isinstance(overrides, Iterable)
         or not all(isinstance(o, str) for o in overrides)
     ]
+    bad += [
+        f"hydra.sweeper.arms has the arm {name!r}; give it a name without control characters."
+        for name in arms
+        if not name.isprintable()
+    ]
     if bad:
         raise ConfigError(bad)
     return {name: list(overrides) for name, overrides in arms.items()} or {"": []}

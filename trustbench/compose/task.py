@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trustbench.arms import Arm
 from trustbench.assembly import assemble
 from trustbench.compose.messages import sentence
-from trustbench.compose.trusted import refuse_code
+from trustbench.compose.trusted import refuse_code, refuse_path
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
 from trustbench.sweeping import together
@@ -138,6 +138,7 @@ def arm_of(config: DictConfig, hydra: Any) -> Arm:
     if missing:
         raise ConfigError([f"{key} has no value yet; give {key}=VALUE." for key in missing])
     experiment = str(hydra.runtime.choices.get("experiment") or "default")
+    refuse_path(experiment)
     return assemble(plain, experiment)
 
 

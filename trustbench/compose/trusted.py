@@ -6,6 +6,7 @@ configuration is looked through as soon as it is composed, before Hydra acts on 
 """
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,15 @@ def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:
         )
     if problems:
         raise ConfigError(problems)
+
+
+def refuse_path(experiment: str) -> None:
+    """Raises ConfigError for an experiment that is no plain name; folders are named after it."""
+    if not re.fullmatch(r"\w[\w.=+-]*(/\w[\w.=+-]*)*", experiment):
+        raise ConfigError(
+            f"experiment={experiment} is no name; name a file in conf/experiment by letters, "
+            "digits and any of _ . = + -."
+        )
 
 
 def _targets(plain: Any) -> Iterator[str]:

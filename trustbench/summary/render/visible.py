@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Any, TypeVar
 
+from trustbench.errors import printable
+
 T = TypeVar("T")
 _HIDDEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
@@ -21,7 +23,7 @@ def visible(line: str) -> str:
     >>> print(visible("a\x1b[31m b\nc"))
     a�[31m b�c
     """
-    return "".join(c if c.isprintable() else "�" for c in line)
+    return printable(line)
 
 
 def one_line(text: str) -> str:
