@@ -261,7 +261,10 @@ def test_an_unknown_setting_of_a_launcher_has_near_names_in_a_sweep_too(seen):
     assert "_target_" not in problem
 
 
-def test_the_pool_is_the_default_and_needs_what_the_arms_sweeper_has_checked(seen):
+def test_the_pool_is_the_default_and_needs_what_the_arms_sweeper_has_checked(
+    seen, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # Hydra's own sweeper leaves a file where it is started
     assert compose().hydra.launcher._target_.endswith("PoolLauncher")
     with pytest.raises(ConfigError, match=r"drop hydra/sweeper=\.\.\., or choose"):
         hydra_run(["-m", "seed=1,2", "hydra/sweeper=basic"], seen.begin, seen.work)
