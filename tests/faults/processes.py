@@ -19,18 +19,14 @@ import sys
 import threading
 import time
 import types
+import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-HEAVY = (
-    "trustbench.launching.preload",
-    "trustbench.compose",
-    "trustbench.commands.run",
-    "hydra._internal.hydra",
-    "matplotlib.figure",
-)
+# beside what the fork server imports
+HEAVY = ("trustbench.cli", "trustbench.launching.pool", "matplotlib.backends.backend_agg")
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # of prctl
 
 
@@ -39,12 +35,16 @@ class Hang(Exception):
 
 
 def preload() -> None:
-    """Imports what a run needs, on one thread, so that a fork is whole."""
+    """Imports what a run and its fork server need, on one thread, so that a fork is whole."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", PYTHONPATH=str(ROOT))
-    for name in HEAVY:
-        importlib.import_module(name)
+    from trustbench.launching import preload as server
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of libraries, about their own dependencies
+        for name in (*server.MODULES, *server._plugins(), *HEAVY):
+            importlib.import_module(name)
     import torch
 
     torch.set_num_threads(1)

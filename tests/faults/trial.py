@@ -85,6 +85,8 @@ class Trial:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
         shutil.copytree(self.bench.finished, self.out)
+        for path in self.out.glob("arms/*/tracked"):  # it names the database that has the arm
+            path.write_text(path.read_text().replace(str(self.bench.finished), str(self.out)))
 
     def start(self) -> Run:
         """Starts the sweep."""
