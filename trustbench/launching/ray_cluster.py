@@ -6,6 +6,7 @@ join and leave while a sweep runs, and an interrupt leaves nothing behind that w
 """
 
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from trustbench.launching.driving import Death
 from trustbench.launching.worker import Work, run_arm
 
 STORE_BYTES = 80_000_000  # what arms and outcomes travel through; Ray allows no less than 75 MB
+CALL_S = 10.0
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -145,13 +147,15 @@ def connect(address: str | None) -> Any:
         os.environ.setdefault(name, value)
     import ray
 
+    address = address or os.environ.get("RAY_ADDRESS")
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": True}
     try:
         if address is not None:
+            _call(address)
             ray.init(address=address, **quiet)
         else:
             _find_or_start(ray, quiet)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         where = "this machine's Ray" if address is None else f"Ray at {address}"
         raise ConfigError(
             f"{where} cannot be used ({_first_line(error)}); hydra.launcher.address is HOST:PORT "
@@ -159,6 +163,14 @@ def connect(address: str | None) -> Any:
             "(`ray get-auth-token`): see docs/clusters.md."
         ) from error
     return ray
+
+
+def _call(address: str) -> None:
+    """Raises OSError when nobody answers: Ray itself would go on trying for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError("it is not of the form HOST:PORT")
+    socket.create_connection((host, int(port)), timeout=CALL_S).close()
 
 
 def _find_or_start(ray: Any, quiet: Mapping[str, Any]) -> None:

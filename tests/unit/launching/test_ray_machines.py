@@ -1,5 +1,6 @@
 """How Ray's ways to lose an arm are told, on a Ray that is made of lists."""
 
+import socket
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -167,3 +168,17 @@ def test_what_no_machine_can_hold_is_refused_and_the_cluster_left(machines):
     with pytest.raises(ConfigError, match=r"\(CPU 4, GPU 2\); they have: CPU 2, GPU 0; CPU 8"):
         machines(ray, cpus=4, gpus=2)
     assert ray.shut == 1
+
+
+@pytest.mark.parametrize("address", ["head", "head:port", ":6379", "auto"])
+def test_an_address_is_a_host_and_a_port(address):
+    with pytest.raises(ValueError, match="not of the form HOST:PORT"):
+        ray_cluster._call(address)
+
+
+def test_a_head_that_does_not_answer_is_not_waited_for():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed.getsockname()[1]}"
+    with pytest.raises(ConnectionRefusedError):
+        ray_cluster._call(address)
