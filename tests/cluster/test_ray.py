@@ -56,7 +56,6 @@ def test_machines_without_a_shared_disk_meet_at_a_tracking_server(
     server = mlflow_at(ray_cluster.net.here)
     met = sweep(outputs, *on(address), f"tracking_uri={server}", env=ray_cluster.env)
     assert met.wait() == 0, met.said()
-    assert there in met.said()
     assert {r.status for r in Store(outputs).records()} == {"ok"}
     assert tables(outputs) == expected
 
@@ -89,7 +88,7 @@ def test_a_cluster_that_is_not_there_is_one_sentence(sweep, tmp_path):
 def test_an_arm_that_no_machine_can_hold_is_one_sentence(ray_cluster, sweep, tmp_path):
     address = ray_cluster.start()
     wide = sweep(tmp_path / "o", *on(address), "hydra.launcher.cpus=64", env=ray_cluster.env)
-    assert wide.wait() == 2
+    assert wide.wait() == 2, wide.said()
     assert "no machine of the Ray cluster has what one arm asks for (CPU 64)" in wide.said()
     stranger = {**ray_cluster.env, "RAY_AUTH_TOKEN_PATH": "", "RAY_AUTH_TOKEN": "0" * 64}
     refused = sweep(tmp_path / "o", *on(address), env=stranger)

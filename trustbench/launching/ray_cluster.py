@@ -57,10 +57,11 @@ class RayMachines:
         self.work = self.ray.put(work)
         self.running: dict[Any, int] = {}
         self.crowded: float | None = None
-        self.needs = needs(settings, self._nodes())
-        if not any(slots(node, self.needs) for node in self._nodes()):
+        nodes = self._nodes()
+        self.needs = needs(settings, nodes)
+        if not any(slots(node, self.needs) for node in nodes):
             self.ray.shutdown()
-            raise ConfigError(_too_small(self.needs, self._nodes()))
+            raise ConfigError(_too_small(self.needs, nodes))
         memory = settings.memory_gb
         self.task = self.ray.remote(
             num_cpus=self.needs["CPU"],
@@ -69,7 +70,7 @@ class RayMachines:
             max_calls=1,  # a process for one arm: nothing is left in it for the next
             max_retries=0,
         )(run_arm)
-        note(f"Ray: {len(self._nodes())} machines with room for {self.room()} arms at once.")
+        note(f"Ray: {len(nodes)} machines with room for {self.room()} arms at once.")
 
     def room(self) -> int:
         """Free places, by what the living machines have and this sweep runs; below 0 when lost."""

@@ -52,6 +52,7 @@ class Ray:
     )  # fmt: skip
 
     def nodes(self):
+        assert not self.shut
         return [{"Alive": True, "Resources": m} for m in self.machines]
 
     def put(self, value):
