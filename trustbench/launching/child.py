@@ -18,6 +18,7 @@ from trustbench.launching.messages import Crashed, Ended, Identified, Message, S
 from trustbench.launching.processes import kill_descendants
 from trustbench.progress import REPORTS
 from trustbench.records import Store
+from trustbench.redaction import redact
 
 EVERY_S = 0.1  # the parent is told no more often how far a stage is
 
@@ -35,8 +36,8 @@ def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, st
         REPORTS.set(Reports(pipe, log))
         last = Ended(work(arm))
     except (Exception, SystemExit) as error:  # noqa: BLE001  # around an arm: told, not retried
-        traceback.print_exc()
-        last = Crashed(f"{type(error).__name__}: {error}")
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
+        last = Crashed(redact(f"{type(error).__name__}: {error}"))
     pipe.send(last)
     sys.stdout.flush()
     sys.stderr.flush()

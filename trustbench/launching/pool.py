@@ -25,6 +25,7 @@ from trustbench.launching.view import View, shown
 from trustbench.records import Store
 
 TICK_S = 0.2
+LOOK_S = 5.0  # how long is spent on arms that turn out to be unfinished
 MEMORY_S = 0.5  # how often an arm's memory is looked at
 SERVER = Server()  # one for the process: what it has imported serves every sweep
 
@@ -99,13 +100,19 @@ class _Run:
         return self.ended
 
     def _look(self) -> None:
-        """Ends the arms that are finished since an earlier run: they need no process."""
+        """Ends the arms that are finished since an earlier run: they need no process.
+
+        Looking reads an arm's data. Where that takes long and is in vain, processes do it, at once.
+        """
         waiting, self.waiting = self.waiting, []
+        in_vain = 0.0
         for job in waiting:
-            outcome = None if self._why_not() else jobs.look(job.arm)
+            started = time.monotonic()
+            outcome = None if in_vain > LOOK_S or self._why_not() else jobs.look(job.arm)
             if outcome is None:
                 self.waiting.append(job)
                 SERVER.start()
+                in_vain += time.monotonic() - started
             else:
                 self._end(job, outcome)
 

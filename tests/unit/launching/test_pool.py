@@ -206,6 +206,17 @@ def test_the_death_of_the_fork_server_costs_no_arm(sweep, tmp_path):
     assert sorted(_starts(tmp_path)) == ["0", "1", "2"]
 
 
+def test_looking_for_finished_arms_ends_where_it_is_long_and_in_vain(sweep, monkeypatch):
+    looked = []
+    monkeypatch.setattr(pool.jobs, "look", lambda arm: looked.append(arm.seed))
+    monkeypatch.setattr(pool, "LOOK_S", -1.0)
+    assert [o.status for o in sweep("ok", "ok")] == ["ok", "ok"]
+    assert looked == []
+    monkeypatch.setattr(pool, "LOOK_S", 60.0)
+    sweep("ok", "ok")
+    assert looked == [0, 1]
+
+
 def _press(key, after, times):
     def press():
         for _ in range(times):
