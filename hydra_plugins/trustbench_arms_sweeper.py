@@ -39,22 +39,24 @@ ConfigStore.instance().store(
 )
 
 
+UNREAD = ("sweeper", "launcher", "job_logging", "hydra_logging")
+
+
 class ComposedOnce:
     """Hydra's config loader, for which nothing is composed a second time.
 
     Composing takes a fifth of a second. Jobs that choose the same options and differ in values
-    share one composition, which values are then set in, as Hydra itself sets them last; and a
-    checked job is not composed again for its launch. A worker process gets the loader without
-    what it holds.
+    share one composition, which values are then set in, as Hydra itself sets them last. A worker
+    process gets the loader without what it holds.
     """
 
     def __init__(self, loader: Any) -> None:
         self.loader = loader
-        self.held: dict[tuple[str, ...], DictConfig] = {}
         self.shared: dict[tuple[str, ...], DictConfig] = {}
+        self.light: dict[tuple[str, ...], DictConfig] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"loader": self.loader, "held": {}, "shared": {}}
+        return {"loader": self.loader, "shared": {}, "light": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -62,18 +64,34 @@ class ComposedOnce:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.loader, name)
 
-    def compose(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
-        """The configuration of a job, held for its launch."""
+    def compose(self, master: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, Any]:
+        """What a job's arm is made of, and Hydra's part of its configuration, which is shared.
+
+        The first is without what no arm reads and copying would take most of the time: the table,
+        and of Hydra's part the list of all arms.
+        """
+        options, values = self._parsed(overrides)
+        hydra = self._shared(master, options).hydra
+        if options not in self.light:
+            light = copy.deepcopy(self.shared[options])
+            light.table = None
+            for part in UNREAD:
+                light.hydra[part] = {}
+            self.light[options] = light
+        made = copy.deepcopy(self.light[options])
+        self.loader._apply_overrides_to_config(values, made)
+        return made, hydra
+
+    def _parsed(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
+        """(those that choose options, those that set values)."""
         parsed = OverridesParser.create().parse_overrides(list(overrides))
         values = [o for o in parsed if self._sets_a_value(o)]
-        options = tuple(str(o.input_line) for o in parsed if o not in values)
+        return tuple(str(o.input_line) for o in parsed if o not in values), values
+
+    def _shared(self, master: DictConfig, options: tuple[str, ...]) -> DictConfig:
         if options not in self.shared:
             self.shared[options] = self.loader.load_sweep_config(master, list(options))
-        made = copy.deepcopy(self.shared[options])
-        self.loader._apply_overrides_to_config(values, made)
-        made.hydra.overrides.task = [str(o.input_line) for o in parsed if not o.is_hydra_override()]
-        self.held[tuple(overrides)] = made
-        return made
+        return self.shared[options]
 
     def _sets_a_value(self, override: Override) -> bool:
         """Whether it sets a value, which no choice of options depends on."""
@@ -83,11 +101,12 @@ class ComposedOnce:
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: list[str]
     ) -> DictConfig:
-        """What launchers call, once for each job."""
-        held = self.held.pop(tuple(sweep_overrides), None)
-        if held is not None:
-            return held
-        made: DictConfig = self.loader.load_sweep_config(master_config, sweep_overrides)
+        """The whole configuration of a job: what launchers that compose call, once for each."""
+        options, values = self._parsed(sweep_overrides)
+        made = copy.deepcopy(self._shared(master_config, options))
+        self.loader._apply_overrides_to_config(values, made)
+        given = OverridesParser.create().parse_overrides(list(sweep_overrides))
+        made.hydra.overrides.task = [str(o.input_line) for o in given if not o.is_hydra_override()]
         return made
 
 

@@ -121,6 +121,10 @@ class Store:
         """Which content of an arm's record the tracking server has, and which server."""
         return self.arm_dir(arm) / "tracked"
 
+    def tracked_sweep_file(self, experiment: str) -> Path:
+        """Which manifest and tables of an experiment the tracking server has, and which server."""
+        return _inside(self.root / "sweeps", f"{experiment}.tracked")
+
     def exclusive(
         self, arm: str, waiting: Callable[[], object] = lambda: None
     ) -> AbstractContextManager[None]:

@@ -171,6 +171,23 @@ def test_a_sweep_comes_back_with_its_tables(store, tmp_path):
     assert [a.path for a in mlflow.list_artifacts(parent, "tables")] == ["tables/exp.md"]
 
 
+def test_the_store_remembers_which_tables_are_uploaded(store, tmp_path):
+    sweep = Sweep(experiment="exp", table="cresswell", arms=["b" * 16], evaluations=["fairness-1"])
+    store.write_sweep(sweep)
+    table = tmp_path / "exp.md"
+    table.write_text("| a |")
+    store.tracked_sweep_file("exp").unlink(missing_ok=True)
+    assert not tracking.sweep_uploaded(store, None, sweep, [table])
+    parent = tracking.prepare(store, None, "exp")
+    tracking.log_sweep(store, None, parent, sweep, [table])
+    assert tracking.sweep_uploaded(store, None, sweep, [table])
+    assert not tracking.sweep_uploaded(store, "http://127.0.0.1:9", sweep, [table])
+    other = sweep.model_copy(update={"arms": []})
+    assert not tracking.sweep_uploaded(store, None, other, [table])
+    table.write_text("| b |")
+    assert not tracking.sweep_uploaded(store, None, sweep, [table])
+
+
 def test_an_address_is_absolute_and_a_server_stays_as_given(store, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert tracking.resolve(store, "sqlite:///my.db") == f"sqlite:///{tmp_path / 'my.db'}"

@@ -57,6 +57,8 @@ def begin(asked: Asked) -> str | None:
     if not os.access(arm.output_dir, os.W_OK):
         raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
     asked.warm_up()
+    if asked.sweep and _finished_before(asked):
+        return None  # nothing will be uploaded, and reaching a server takes seconds
     try:
         return tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
@@ -64,6 +66,20 @@ def begin(asked: Asked) -> str | None:
     except tracking.TrackingError as error:
         _warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
         return None
+
+
+def _finished_before(asked: Asked) -> bool:
+    """Whether an earlier run of this sweep finished it, and uploaded every record."""
+    if not Store(asked.first.output_dir).sweep_file(asked.experiment).exists():
+        return False
+    found = []
+    for arm in asked.arms.values():
+        outcome = job.look(arm)
+        if outcome is None:
+            return False
+        found.append(outcome)
+    asked.finished.extend(found)
+    return True
 
 
 def work(arm: Arm) -> Outcome:
@@ -120,12 +136,16 @@ def _console() -> Console:
 
 def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path]) -> None:
     try:
+        if tracking.sweep_uploaded(store, arm.tracking_uri, sweep, paths):
+            return
         parent = tracking.prepare(store, arm.tracking_uri, sweep.experiment)
         assert parent is not None
         tracking.log_sweep(store, arm.tracking_uri, parent, sweep, paths)
     except tracking.TrackingError as error:
         _warn(f"{error} The tables are kept in {store.root}.")
-    print(f"records, tables and tracking database: {store.root}", file=sys.stderr)  # noqa: T201
+    finally:
+        where = f"records, tables and tracking database: {store.root}"
+        print(where, file=sys.stderr)  # noqa: T201
 
 
 def _print_arm(asked: Asked, outcome: Outcome) -> None:

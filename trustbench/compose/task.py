@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trustbench.arms import Arm
 from trustbench.assembly import assemble
 from trustbench.compose.messages import sentence
-from trustbench.compose.trusted import refuse_code, refuse_path
+from trustbench.compose.trusted import refuse_path
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
 from trustbench.sweeping import together
@@ -34,6 +34,8 @@ class Asked:
     sweep: bool
     warm_up: Callable[[], object] = bool
     """What the launcher can do while the run is prepared."""
+    finished: list[Any] = field(default_factory=list)
+    """What an earlier run of this very sweep has left of each arm, if all are finished."""
 
     @property
     def first(self) -> Arm:
@@ -79,7 +81,9 @@ class Task(Generic[R]):
             self.error = error
         return None
 
-    def check(self, jobs: Sequence[tuple[str, Callable[[], DictConfig]]], master: Any) -> None:
+    def check(
+        self, jobs: Sequence[tuple[str, Callable[[], tuple[DictConfig, Any]]]], master: Any
+    ) -> None:
         """Composes and assembles every job of a sweep before the first one starts.
 
         Raises:
@@ -89,8 +93,7 @@ class Task(Generic[R]):
         problems: dict[str, tuple[str, ...]] = {}
         for name, compose in jobs:
             try:
-                config = compose()
-                arms[name] = arm_of(config, config.hydra)
+                arms[name] = arm_of(*compose())
             except (HydraException, OmegaConfBaseException) as error:
                 known = OmegaConf.to_container(master)
                 problems[name] = (sentence(error, known, self._options(master)),)
@@ -101,7 +104,14 @@ class Task(Generic[R]):
         self._start(arms, master, master.hydra, sweep=True)
 
     def launch(self, launcher: Launcher, jobs: Sequence[Sequence[str]], first: int) -> Any:
-        """Runs jobs through Hydra's launcher and keeps what they return."""
+        """Runs jobs through Hydra's launcher and keeps what they return.
+
+        Where every arm is finished, no launcher starts anything, say a cluster.
+        """
+        assert self.asked is not None
+        if self.asked.finished:
+            self.results.extend(self.asked.finished[first : first + len(jobs)])
+            return []
         try:
             returns = launcher.launch(jobs, initial_job_idx=first)
         except BrokenProcessPool as error:
@@ -132,7 +142,6 @@ def arm_of(config: DictConfig, hydra: Any) -> Arm:
     Raises:
         ConfigError: every problem of the configuration.
     """
-    refuse_code(hydra, hydra.overrides.hydra)
     plain = {str(k): _plain(config, k) for k in config if k != "hydra"}
     missing = sorted(_missing(plain))
     if missing:

@@ -6,12 +6,14 @@ configuration is looked through as soon as it is composed, before Hydra acts on 
 """
 
 import contextlib
+import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
@@ -35,23 +37,34 @@ def guarded() -> Iterator[None]:
 
     Hydra has no hook between composing and acting, so its loader is wrapped here; and `oc.env`
     reads no variable that could be a secret, because values end up in records and on servers.
+    Each file is read once: Hydra composes a sweep four times and more, and reading the table
+    takes longest.
 
     Raises:
         ConfigError: one sentence for each thing that is refused.
     """
-    original = ConfigLoaderImpl.load_configuration
+    original, read = ConfigLoaderImpl.load_configuration, FileConfigSource.load_config
+    files: dict[tuple[str, str], Any] = {}
 
     def load(self: Any, config_name: Any, overrides: list[str], *a: Any, **kw: Any) -> DictConfig:
         made = original(self, config_name, overrides, *a, **kw)
         refuse_code(made.hydra, overrides)
         return made
 
+    def read_once(self: FileConfigSource, config_path: str) -> Any:
+        key = self.path, config_path
+        if key not in files:
+            files[key] = read(self, config_path)
+        return copy.deepcopy(files[key])
+
     ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
+    FileConfigSource.load_config = read_once  # type: ignore[method-assign]
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
     try:
         yield
     finally:
         ConfigLoaderImpl.load_configuration = original  # type: ignore[method-assign]
+        FileConfigSource.load_config = read  # type: ignore[method-assign]
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 

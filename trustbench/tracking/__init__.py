@@ -15,7 +15,14 @@ reaping.py   runs whose uploader died
 from trustbench.tracking.download import bring, fetch_arrays, fetch_records, fetch_sweep
 from trustbench.tracking.reaping import Unfinished, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
-from trustbench.tracking.upload import log_record, log_sweep, logged, prepare, uploaded
+from trustbench.tracking.upload import (
+    log_record,
+    log_sweep,
+    logged,
+    prepare,
+    sweep_uploaded,
+    uploaded,
+)
 
 __all__ = [
     "TrackingError",
@@ -32,6 +39,7 @@ __all__ = [
     "reap",
     "resolve",
     "shown",
+    "sweep_uploaded",
     "unfinished",
     "uploaded",
 ]

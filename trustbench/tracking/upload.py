@@ -1,5 +1,6 @@
 """Records and sweeps -> server: each content once, and never half of one that looks whole."""
 
+import hashlib
 import re
 import time
 import uuid
@@ -80,6 +81,23 @@ def log_sweep(
     for path in tables:
         _log_file(server, parent, path, "tables")
     _close(server, parent, "FINISHED")
+    if tables:
+        write_atomically(
+            store.tracked_sweep_file(sweep.experiment), _sweep_memory(store, uri, sweep, tables)
+        )
+
+
+def sweep_uploaded(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bool:
+    """Whether the store remembers that the server has this manifest and these very tables."""
+    path = store.tracked_sweep_file(sweep.experiment)
+    return path.exists() and path.read_bytes() == _sweep_memory(store, uri, sweep, tables)
+
+
+def _sweep_memory(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bytes:
+    h = hashlib.sha256(sweep.model_dump_json().encode())
+    for path in sorted(tables):
+        h.update(f"\n{path.name}\n".encode() + path.read_bytes())
+    return f"{h.hexdigest()} {shown(store, uri)}\n".encode()
 
 
 def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[str]:

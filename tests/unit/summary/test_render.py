@@ -13,6 +13,7 @@ from tests.unit.summary.builder import CRESSWELL, WITHIN, full_table, method, re
 from trustbench.aspects import Aspect
 from trustbench.errors import UserError
 from trustbench.records import Store
+from trustbench.summary import render as package
 from trustbench.summary.effects import Kind
 from trustbench.summary.render import FILES, latex, markdown, render, terminal, write_all
 from trustbench.summary.render import wording as w
@@ -238,6 +239,33 @@ def test_write_all_keeps_variants_apart_and_inside_the_store(tmp_path):
     paths = write_all(summarize(records, CRESSWELL), Store(tmp_path), "e")
     assert len(set(paths)) == 2 * len(FILES)
     assert all(p.parent == tmp_path / "tables" for p in paths)
+
+
+def test_write_all_leaves_alone_what_is_as_it_should_be(results, tmp_path, monkeypatch):
+    paths = write_all(results, Store(tmp_path), "e")
+    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in paths}
+    monkeypatch.setitem(package.FORMATS, "png", lambda _: pytest.fail("nothing has changed"))
+    assert write_all(results, Store(tmp_path), "e") == paths
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in paths} == before
+
+
+@pytest.mark.parametrize("suffix", FILES)
+def test_write_all_makes_again_what_is_gone_or_changed(suffix, results, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setitem(package.FORMATS, "png", lambda _: drawn.append(1) or b"picture")
+    write_all(results, Store(tmp_path), "e")
+    (path,) = tmp_path.glob(f"tables/*.{suffix}")
+    whole = path.read_bytes()
+    path.unlink()
+    write_all(results, Store(tmp_path), "e")
+    assert path.read_bytes() == whole
+    path.write_bytes(b"changed")
+    write_all(results, Store(tmp_path), "e")
+    if suffix == "png":  # it has no text to compare: only what the others say is looked at
+        assert len(drawn) == 2
+    else:
+        assert path.read_bytes() == whole
+        assert len(drawn) == 3
 
 
 def printed(renderable, width=120):

@@ -18,7 +18,8 @@ FORMATS: dict[str, Callable[[Sequence[TableResult]], str | bytes]] = {
     "terminal": terminal.text,
 }
 FILES = ("md", "csv", "json", "tex", "png")
-"""The formats that are written as files."""
+"""The formats that are written as files, those that are drawn last."""
+DRAWN = ("png",)
 
 
 def render(results: TableResult | Sequence[TableResult], format: str) -> str | bytes:
@@ -38,16 +39,26 @@ def render(results: TableResult | Sequence[TableResult], format: str) -> str | b
 
 
 def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> list[Path]:
-    """Writes each table in every file format below the store; the paths written."""
+    """Writes each table in every file format below the store; the paths of the files.
+
+    A file that has its content already stays as it is. A picture, which takes a second to draw,
+    is drawn when one of the others has changed: it shows nothing that they do not say.
+    """
     paths = []
     for result in results:
         parts = (experiment, result.dataset, result.model, result.variant)
         name = "-".join(_slug(p) for p in parts if p)
+        changed = False
         for suffix in FILES:
-            content = render(result, suffix)
             path = store.table_file(name, suffix)
-            write_atomically(path, content if isinstance(content, bytes) else content.encode())
             paths.append(path)
+            if suffix in DRAWN and not changed and path.exists():
+                continue
+            content = render(result, suffix)
+            data = content if isinstance(content, bytes) else content.encode()
+            if not path.exists() or path.read_bytes() != data:
+                write_atomically(path, data)
+                changed = True
     return paths
 
 
