@@ -207,7 +207,8 @@ def _nonsense(listening):
         ["sync", "--from", ".", "--tracking-uri", "mysql://ann:s3cr3t@127.0.0.1:9/x"],
     ],
 )
-def test_no_command_shows_credentials(args, capfd):
+def test_no_command_shows_credentials(args, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     code = cli.main(args)
     said = capfd.readouterr()
     prints = args[1] in ("--cfg", "-cjob", "--info")
