@@ -1,11 +1,14 @@
 """Downloads of declared files: streamed to the side, checked, and only then put in place."""
 
 import hashlib
+import lzma
 import shutil
+import stat
 import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
@@ -17,6 +20,16 @@ from trustbench.errors import DataError
 
 TIMEOUT_S = 30.0
 LARGEST = 2**30  # no declared file comes near; a zip bomb does
+# What zipfile raises on what is no archive, encrypted, packed by unknown means, or cut off.
+BROKEN = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    LookupError,
+    RuntimeError,
+    OSError,
+    EOFError,
+)
 
 
 def download(name: str, files: tuple[RemoteFile, ...], folder: Path, mirror: str | None) -> None:
@@ -108,8 +121,8 @@ def _install(name: str, file: RemoteFile, arrived: Path, destination: Path) -> N
 def _member(name: str, file: RemoteFile, archive: Path) -> Path:
     """The declared member of a zip archive, unpacked beside it.
 
-    An archive that holds any name outside of its own folder is refused as a whole: nobody
-    makes one by accident.
+    An archive that holds any name outside of its own folder, or a link, is refused as a whole:
+    nobody makes one by accident.
     """
     out = archive.with_name(hashlib.sha256(str(file.member).encode()).hexdigest())
     try:
@@ -120,13 +133,26 @@ def _member(name: str, file: RemoteFile, archive: Path) -> Path:
                     f"dataset {name}: the archive at {file.url} holds {unsafe!r}, a path outside "
                     "of its folder; nothing of it was unpacked."
                 )
+            link = next((i.filename for i in z.infolist() if _irregular(i)), None)
+            if link is not None:
+                raise DataError(
+                    f"dataset {name}: in the archive at {file.url}, {link!r} is a link or a "
+                    "device; nothing of it was unpacked."
+                )
             if z.getinfo(str(file.member)).file_size > LARGEST:
                 raise DataError(f"dataset {name}: {file.member} in {file.url} exceeds 1 GiB.")
+            # no more is unpacked than the archive announces: zipfile stops there
             with z.open(str(file.member)) as source, out.open("wb") as target:
                 shutil.copyfileobj(source, target, BLOCK)
-    except (zipfile.BadZipFile, KeyError) as error:
+    except BROKEN as error:
         raise DataError(
             f"dataset {name}: {file.url} is no zip archive with {file.member!r} in it ({error}); "
             "nothing was kept."
         ) from error
     return out
+
+
+def _irregular(info: zipfile.ZipInfo) -> bool:
+    """Whether an entry says that it is neither a file nor a folder; many say nothing."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    return kind not in (0, stat.S_IFREG, stat.S_IFDIR)
