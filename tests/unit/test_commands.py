@@ -1,6 +1,7 @@
 """The subcommands on stores made by hand, and the edges of a sweep."""
 
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -92,13 +93,20 @@ def test_a_folder_that_cannot_be_made_stops_the_run_before_any_arm(tmp_path):
         begin(asked)
 
 
+def composed():
+    """A task whose sweep has been checked, and of which nothing is finished yet."""
+    task = Task(print, print)
+    task.asked = Asked({}, "default", Path(), sweep=True)
+    return task
+
+
 def test_a_worker_that_dies_is_told_in_one_sentence():
     class Launcher:
         def launch(self, jobs, initial_job_idx):
             raise BrokenProcessPool("killed")
 
     with pytest.raises(TrustbenchError, match="a worker process died"):
-        Task(print, print).launch(Launcher(), [["seed=0"]], 0)
+        composed().launch(Launcher(), [["seed=0"]], 0)
 
 
 def test_results_come_back_in_the_order_of_the_jobs():
@@ -106,7 +114,7 @@ def test_results_come_back_in_the_order_of_the_jobs():
         def launch(self, jobs, initial_job_idx):
             return [SimpleNamespace(return_value=j[0]) for j in jobs]
 
-    task = Task(print, print)
+    task = composed()
     task.launch(Launcher(), [["a"], ["b"]], 0)
     task.launch(Launcher(), [["c"]], 2)
     assert task.results == ["a", "b", "c"]
