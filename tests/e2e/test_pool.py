@@ -104,8 +104,8 @@ def test_when_the_parent_is_killed_nothing_stays_and_the_next_run_goes_on(outsid
     assert _kept(again.err) == 1
     assert _status(outside) == {0: "ok", 1: "ok", 2: "ok"}
     assert all(Store(outside.outputs).read(arm) == record for arm, record in before.items())
-    # and the third run starts no process at all
-    assert _kept(tb(*sweep).err) == 3
+    # and the third run starts no process at all: its closing list alone names the arms
+    assert tb(*sweep).err.count(" kept ") == 3
 
 
 def test_a_killed_arm_costs_the_others_nothing_and_its_record_says_so(outside, start):
