@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from trustbench.errors import UserError
-from trustbench.records import write_atomically
+from trustbench.errors import StorageError, UserError
+from trustbench.files import write_atomically
 
 
 def put(content: str | bytes, output: str | None, format: str = "text") -> None:
@@ -28,6 +28,9 @@ def write_file(data: bytes, output: str) -> Path:
     path = Path(output).expanduser().absolute()
     try:
         write_atomically(path, data)
-    except OSError as error:
-        raise UserError(f"--output {output} cannot be written: {error}.") from error
+    except StorageError as error:
+        why = error.__cause__  # its own sentence speaks of stores
+        raise UserError(
+            f"--output {output} cannot be written ({why}); give another file."
+        ) from error
     return path
