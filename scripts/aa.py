@@ -198,10 +198,10 @@ def measured(
 
 
 def compact(m: Measurement) -> MeasurementRecord:
-    rounded = [float(f"{v:.7g}") for v in m.values]
-    pseudo = None if m.pseudo is None else [float(f"{v:.7g}") for v in m.pseudo]
+    arrays = {k: getattr(m, k) for k in ("values", "pseudo", "shadowing")}
+    rounded = {k: [float(f"{v:.7g}") for v in a] for k, a in arrays.items() if a is not None}
     fields = ("higher_is_better", "unit", "n", "lower", "upper", "diagnostic", "common_sd")
-    return MeasurementRecord(values=rounded, pseudo=pseudo, **{k: getattr(m, k) for k in fields})
+    return MeasurementRecord(**rounded, **{k: getattr(m, k) for k in fields})
 
 
 def repetition(setting: str, seed: int, done: frozenset[str], only: frozenset[str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import yaml
 from known_computed import COMPUTED, song
-from known_source import Series, Source
+from known_source import Quantity, Source
 
 from trustbench.records import Store
 from trustbench.summary.effects import Effect, paired_effect
@@ -54,19 +54,19 @@ Rows without a published number can be reproduced in direction only. pp: percent
 # --- the numbers of a row ------------------------------------------------------------------------
 
 
-def quantity(source: Source, of: Mapping[str, Any]) -> Series | None:
-    """The series that a node of the registry names, or None when they were not measured."""
+def quantity(source: Source, of: Mapping[str, Any]) -> Quantity | None:
+    """The quantity that a node of the registry names, or None when they were not measured."""
     if "from" in of:
         same = {k: v for k, v in of.items() if k != "from"}
         return difference(quantity(source, same), quantity(source, {**same, "arm": of["from"]}))
     if "computed" in of:
         computed = COMPUTED[of["computed"]]
-        return Series(computed(source, of)) if source.record(of["arm"]) else None
+        return Quantity.of_values(computed(source, of)) if source.record(of["arm"]) else None
     first = source.series(of["arm"], of["metric"])
     return difference(first, source.series(of["arm"], of["less"])) if "less" in of else first
 
 
-def difference(a: Series | None, b: Series | None) -> Series | None:
+def difference(a: Quantity | None, b: Quantity | None) -> Quantity | None:
     return None if a is None or b is None else a - b
 
 
@@ -83,7 +83,7 @@ def estimate(source: Source, row: Mapping[str, Any]) -> Effect | None:
     ratio = ours - other
     if ratio.dependent or ratio.common_sd:
         raise ValueError(f"{row['what']}: a ratio of values that share an error has no interval")
-    logs = paired_effect(np.log(ours.values) - np.log(other.values))
+    logs = paired_effect(np.log(ours.series.values) - np.log(other.series.values))
     return replace(
         logs, effect=math.exp(logs.effect), low=math.exp(logs.low), high=math.exp(logs.high)
     )

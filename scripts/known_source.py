@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from trustbench.arms import Arm
 from trustbench.compose import compose, composed_arm, conf_dir
@@ -16,9 +15,8 @@ from trustbench.deployment import deploy
 from trustbench.planning import plan
 from trustbench.records import MeasurementRecord, Record, Store
 from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.series import Series, Values
 from trustbench.sweeping import named_arms
-
-Values = NDArray[np.float64]
 
 
 def arms_of(experiment: str) -> dict[str, list[str]]:
@@ -28,28 +26,32 @@ def arms_of(experiment: str) -> dict[str, list[str]]:
 
 
 @dataclass(frozen=True)
-class Series:
-    """A metric over replicates [R], and what its interval rests on, as in the table.
+class Quantity:
+    """A metric over replicates, and what its interval rests on, as in the table.
 
-    Where each replicate is the others' shadow, `values` are the measurement's pseudo-values, of
-    the same mean and spread as its error asks; they are then `dependent`. `common_sd` is that of
-    an error that all replicates share.
+    `dependent`: replicates are each other's shadows. `common_sd` is that of an error that all
+    replicates share.
     """
 
-    values: Values
+    series: Series
     common_sd: float = 0.0
     dependent: bool = False
 
     @classmethod
-    def of(cls, found: MeasurementRecord) -> "Series":
+    def of(cls, found: MeasurementRecord) -> "Quantity":
         """A metric of a record."""
-        values = found.values if found.pseudo is None else found.pseudo
-        return cls(np.array(values), found.common_sd or 0.0, found.pseudo is not None)
+        dependent = found.pseudo is not None or found.shadowing is not None
+        return cls(Series.of([found]), found.common_sd or 0.0, dependent)
 
-    def __sub__(self, other: "Series") -> "Series":
+    @classmethod
+    def of_values(cls, values: Values) -> "Quantity":
+        """Values [R] of replicates that are independent."""
+        return cls(Series(values, np.zeros(len(values)), np.zeros(len(values), dtype=np.int64)))
+
+    def __sub__(self, other: "Quantity") -> "Quantity":
         """Paired by replicate."""
-        return Series(
-            self.values - other.values,
+        return Quantity(
+            self.series - other.series,
             math.hypot(self.common_sd, other.common_sd),
             self.dependent or other.dependent,
         )
@@ -57,7 +59,7 @@ class Series:
     @property
     def effect(self) -> Effect:
         """The mean with its interval."""
-        return paired_effect(self.values, common_sd=self.common_sd)
+        return paired_effect(self.series.independent, common_sd=self.common_sd)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class Source:
         """The arm's deployed system; its replicates are read from the store."""
         return deploy(plan(self.arm(name)), self.store, lambda *_: None)[0]
 
-    def series(self, arm: str, metric: str) -> Series | None:
+    def series(self, arm: str, metric: str) -> Quantity | None:
         """A metric [R] of an arm; `evaluator/array[j]` is column j of an array it kept."""
         record = self.record(arm)
         evaluator, name = metric.split("/")
@@ -112,6 +114,8 @@ class Source:
             return None
         if name.endswith("]"):
             name, column = name[:-1].split("[")
-            return Series(self.store.arrays(record.id)[f"{keys[0]}/{name}"][:, int(column)])
+            return Quantity.of_values(
+                self.store.arrays(record.id)[f"{keys[0]}/{name}"][:, int(column)]
+            )
         found = record.evaluations[keys[0]].measurements.get(name)
-        return None if found is None else Series.of(found)
+        return None if found is None else Quantity.of(found)

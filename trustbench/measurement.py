@@ -15,8 +15,10 @@ class Measurement:
 
     `n` is how many rows each number rests on; `lower` and `upper` are the metric's own bounds.
     `diagnostic` marks controls and parts that no table cell may be read from as an effect.
-    `pseudo` [R] is given where replicates' values depend on each other (shadow models do): values
-    of the same mean, spread as the mean's true error asks, on which intervals rest instead.
+    Where replicates are each other's shadow models their values depend on each other, and one of
+    two things is given. `shadowing` [R]: what each replicate, as a shadow, adds to the values of
+    the others, from which the dependence of a difference is estimated. `pseudo` [R]: values of
+    the same mean, spread as the mean's error is known to ask, on which intervals rest instead.
     `common_sd`: the standard deviation of an error that all replicates share (they meet the same
     random grouping of the same test rows, say), which no number of replicates averages out.
     """
@@ -31,14 +33,16 @@ class Measurement:
     diagnostic: bool = False
     pseudo: Array | None = None
     common_sd: float | None = None
+    shadowing: Array | None = None
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)
         if values.ndim != 1 or not np.isfinite(values).all():
             raise ValueError(f"measurement {self.name}: expected R finite numbers, got {values!r}")
         object.__setattr__(self, "values", values)
-        if self.pseudo is not None and np.shape(self.pseudo) != values.shape:
-            raise ValueError(f"measurement {self.name}: pseudo needs one number per value")
+        for name, beside in (("pseudo", self.pseudo), ("shadowing", self.shadowing)):
+            if beside is not None and np.shape(beside) != values.shape:
+                raise ValueError(f"measurement {self.name}: {name} needs one number per value")
 
 
 @dataclass(frozen=True)

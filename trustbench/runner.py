@@ -214,8 +214,13 @@ def _measurement(m: Measurement, system: System) -> MeasurementRecord:
         upper=m.upper,
         diagnostic=m.diagnostic,
         common_sd=m.common_sd,
-        pseudo=None if m.pseudo is None else np.asarray(m.pseudo, dtype=np.float64).tolist(),
+        pseudo=_numbers(m.pseudo),
+        shadowing=_numbers(m.shadowing),
     )
+
+
+def _numbers(values: Array | None) -> list[float] | None:
+    return None if values is None else [float(v) for v in values]
 
 
 def _arm_spec(plan: Plan) -> ArmSpec:

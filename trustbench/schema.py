@@ -48,7 +48,7 @@ class ArmSpec(Strict):
 
 
 class MeasurementRecord(Strict):
-    """One metric over R replicates; `pseudo` as in a Measurement."""
+    """One metric over R replicates; `pseudo` and `shadowing` as in a Measurement."""
 
     values: list[float]
     higher_is_better: bool
@@ -59,6 +59,7 @@ class MeasurementRecord(Strict):
     diagnostic: bool = False
     pseudo: list[float] | None = None
     common_sd: float | None = None
+    shadowing: list[float] | None = None
 
 
 class Evaluation(Strict):

@@ -55,7 +55,7 @@ class Fake:
 
 
 def measured(values, pseudo=None, common_sd=None):
-    return sources.Series.of(
+    return sources.Quantity.of(
         MeasurementRecord(
             values=values, pseudo=pseudo, common_sd=common_sd, higher_is_better=False, unit="x", n=9
         )

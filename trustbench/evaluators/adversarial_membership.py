@@ -41,7 +41,7 @@ class AdversarialMembership(Evaluator):
     steps: Annotated[int, Field(ge=1)] = 10
     points: Annotated[int, Field(ge=2)] = 600
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"

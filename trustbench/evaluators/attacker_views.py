@@ -44,7 +44,7 @@ class AttackerViews(Evaluator):
     points: Annotated[int, Field(ge=4)] = 600
     iterations: Annotated[int, Field(ge=1)] = 80
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset(
         {"forward", "interface", "explainer", "set_predictors"}
@@ -72,7 +72,7 @@ class AttackerViews(Evaluator):
                 seen = seen + (parts[channel] if channel is not None else [])
                 values = mia.learned_scores(np.stack(seen, axis=2), out.member, self.iterations)
                 usable = np.ones(values.shape, dtype=bool)
-                scores = mia.Scores(values, usable, len(values) // 2, "equal", mutual=True)
+                scores = mia.Scores(values, usable, len(values) // 2, "equal", mia.SHARED_ATTACKER)
                 out.auc(f"auc_{view}", scores, diagnostic=channel is None)
                 out.tpr(f"tpr_1_{view}", scores, RATE, diagnostic=channel is None)
         out.facts |= {"points": len(rows), "iterations": self.iterations}

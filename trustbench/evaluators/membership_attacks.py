@@ -41,7 +41,7 @@ class MembershipAttacks(Evaluator):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     delta: Annotated[float, Field(ge=0, lt=1)] | None = None
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
@@ -82,7 +82,7 @@ class MembershipAttacks(Evaluator):
         features = np.concatenate([phi[..., None], largest, label], axis=2)
         scores = mia.learned_scores(features, out.member, self.iterations)
         aucs = [mia.auc(s, m) for s, m in zip(scores, out.member, strict=True)]
-        out.add("shadow_auc", aucs, mutual=True)
+        out.add("shadow_auc", aucs, widening=mia.SHARED_ATTACKER)
 
     def _thresholds(self, out: mia.Report, system: System, phi: Array, y: Array) -> None:
         shown = system.observed(system.split_logits("train")).argmax(-1).cpu().numpy()
@@ -92,7 +92,10 @@ class MembershipAttacks(Evaluator):
         if all(mia.shadows_of(out.member, r).any() for r in range(len(phi))):
             found = mia.advantage(-mia.losses(phi), out.member)
             unit = "balanced accuracy - 1/2"
-            out.add("loss_advantage", found, unit=unit, lower=-0.5, upper=0.5, mutual=True)
+            out.add(
+                "loss_advantage", found, unit=unit, lower=-0.5, upper=0.5,
+                widening=mia.SHARED_PAIRS,
+            )  # fmt: skip
         else:
             out.missing["loss_advantage"] = mia.no_shadows(len(phi))
 

@@ -1,5 +1,6 @@
 """Membership inference against the released confidences: LiRA with the replicates as shadows."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
@@ -36,7 +37,7 @@ class Privacy(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
@@ -72,22 +73,34 @@ class Privacy(Evaluator):
         for g, name in enumerate(names):
             if g not in large:
                 out.facts[f"group_too_small_{g}"] = name
-        alone = {g: mia.within(scores, group == g) for g in large}
-        values = {g: mia.each(mia.auc, of_group, out.member) for g, of_group in alone.items()}
-        out.arrays |= {f"lira_auc_group_{g}": auc for g, auc in values.items()}
         out.facts["groups_measured"] = len(large)
+        aucs = {g: mia.each(mia.auc, mia.within(scores, group == g), out.member) for g in large}
+        out.arrays |= {f"lira_auc_group_{g}": values for g, values in aucs.items()}
         if len(large) < 2:
             reason = f"needs two groups with {self.min_group} members and non-members each"
             out.missing |= dict.fromkeys((*GROUP_AUCS, *SIZED), reason)
             return
-        stacked = np.stack(list(values.values()))
-        out.add(GROUP_AUCS[0], stacked.max(0), mutual=True)
-        out.add(GROUP_AUCS[1], np.ptp(stacked, axis=0), unit="AUC difference")
+        by_group = partial(_by_group, metric=out.each(mia.auc), masks=[group == g for g in large])
+        out.scored(GROUP_AUCS[0], scores, partial(by_group, spread=np.max), diagnostic=False)
+        out.scored(
+            GROUP_AUCS[1], scores, partial(by_group, spread=np.ptp), unit="AUC difference",
+            diagnostic=False,
+        )  # fmt: skip
         majority, minority = large[0], large[-1]
-        out.auc("lira_auc_minority", alone[minority])
-        out.auc("lira_auc_majority", alone[majority])
-        out.tpr("lira_tpr_1_minority", alone[minority], 0.01)
+        smallest = mia.within(scores, group == minority)
+        out.auc("lira_auc_minority", smallest)
+        out.auc("lira_auc_majority", mia.within(scores, group == majority))
+        out.tpr("lira_tpr_1_minority", smallest, 0.01)
         out.facts |= {"minority": names[minority], "majority": names[majority]}
+
+
+def _by_group(
+    scores: mia.Scores, *, metric: mia.Metric, masks: list[Array], spread: Callable[..., Array]
+) -> Array | None:
+    """The spread over groups (rows of bool [n]) of a metric within each, [R]."""
+    values = [metric(mia.within(scores, rows)) for rows in masks]
+    found = [v for v in values if v is not None]
+    return spread(np.stack(found), axis=0) if len(found) == len(masks) else None
 
 
 def _rates(out: mia.Report, scores: mia.Scores) -> None:

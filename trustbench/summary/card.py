@@ -17,6 +17,7 @@ from trustbench.summary.noise import FACT
 from trustbench.summary.policy import TARGETS
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate
+from trustbench.summary.series import Series
 
 Arrays = Mapping[str, NDArray[np.generic]]
 TRAINING_FACTS = frozenset(
@@ -135,9 +136,8 @@ def find(name: str, records: Sequence[Record]) -> Record:
 
 
 def mean_of(m: MeasurementRecord) -> Effect:
-    """The mean over replicates with its t interval, on pseudo-values where values depend."""
-    values = np.asarray(m.values if m.pseudo is None else m.pseudo, dtype=np.float64)
-    return paired_effect(values, common_sd=m.common_sd or 0.0)
+    """The mean over replicates with its t interval, as wide as dependent values ask."""
+    return paired_effect(Series.of([m]).independent, common_sd=m.common_sd or 0.0)
 
 
 def _columns(table: Table, binary: bool) -> dict[str, Measure]:

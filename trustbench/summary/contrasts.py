@@ -11,8 +11,7 @@ from trustbench.errors import UserError
 from trustbench.records import MeasurementRecord, Record
 from trustbench.summary.effects import Effect, Kind, Verdict, not_measured, paired_effect
 from trustbench.summary.grouping import ArmRecords
-
-Values = NDArray[np.float64]
+from trustbench.summary.series import Series, Values
 
 
 @dataclass(frozen=True)
@@ -98,21 +97,15 @@ def _series(
     return [m for m in found if isinstance(m, MeasurementRecord)]
 
 
-@dataclass(frozen=True)
-class HarmValues:
-    """A metric of one arm with its sign turned so that more is worse, [n]."""
-
-    harm: Values
-    pools: NDArray[np.int64]
-
-
-def values_of(arm: ArmRecords, metric: str, evaluations: Mapping[str, str]) -> HarmValues | Verdict:
+def harm_of(arm: ArmRecords, metric: str, evaluations: Mapping[str, str]) -> Series | Verdict:
     """An arm's values over its seeds and replicates, in units of harm, or why there are none."""
     found = _series(arm, sorted(arm.records), metric, evaluations, arm.label)
-    if isinstance(found, Verdict):
-        return found
-    sign = -1.0 if found[0].higher_is_better else 1.0
-    return HarmValues(sign * _values(found, pseudo=_dependent(found)), _pools(found))
+    return found if isinstance(found, Verdict) else _harm(found)
+
+
+def _harm(found: Sequence[MeasurementRecord]) -> Series:
+    """With the sign turned so that more is worse."""
+    return Series.of(found, -1.0 if found[0].higher_is_better else 1.0)
 
 
 def between(
@@ -170,24 +163,23 @@ def _contrast(
             f"metric {metric} has different numbers of replicates in records {', '.join(ids)}, "
             "so they cannot be paired; run these arms again with one protocol.replicates."
         )
-    a, b = _values(treated), _values(reference)
-    pools = _pools(treated)
-    d = a - b
-    if _dependent(treated) and _dependent(reference):
-        d = _values(treated, pseudo=True) - _values(reference, pseudo=True)
-    if len(a) < 2:
+    difference = _harm(treated) - _harm(reference)
+    if len(difference) < 2:
         return not_measured("at least 2 replicates")
-    sign = -1.0 if treated[0].higher_is_better else 1.0
     return Contrast(
-        differences=sign * d,
-        pools=pools,
-        treated_mean=float(a.mean()),
-        reference_mean=float(b.mean()),
+        differences=difference.independent,
+        pools=difference.pools,
+        treated_mean=_mean(treated),
+        reference_mean=_mean(reference),
         unit=treated[0].unit,
         records=ids,
         common_sd=max(m.common_sd or 0.0 for m in (*treated, *reference)),
         overlap=overlap,
     )
+
+
+def _mean(found: Sequence[MeasurementRecord]) -> float:
+    return float(np.concatenate([np.asarray(m.values, dtype=np.float64) for m in found]).mean())
 
 
 def _overlap(arm: ArmRecords) -> float:
@@ -198,27 +190,10 @@ def _overlap(arm: ArmRecords) -> float:
     return problem.sizes["test"] / problem.sizes["train"]
 
 
-def _pools(series: Sequence[MeasurementRecord]) -> NDArray[np.int64]:
-    """Which of the series each value comes from: seeds redraw the data."""
-    return np.repeat(np.arange(len(series)), [len(m.values) for m in series])
-
-
-def _values(series: Sequence[MeasurementRecord], pseudo: bool = False) -> Values:
-    """All values, or the pseudo-values on which intervals rest where values are dependent."""
-    each = [m.pseudo if pseudo and m.pseudo is not None else m.values for m in series]
-    return np.concatenate([np.asarray(v, dtype=np.float64) for v in each])
-
-
-def _dependent(series: Sequence[MeasurementRecord]) -> bool:
-    """Whether every measurement brings pseudo-values."""
-    return all(m.pseudo is not None for m in series)
-
-
 def _constant(like: MeasurementRecord, value: float) -> MeasurementRecord:
     """A measurement that has one value on every replicate."""
     same = [value] * len(like.values)
-    pseudo = None if like.pseudo is None else same
-    return like.model_copy(update={"values": same, "pseudo": pseudo})
+    return like.model_copy(update={"values": same, "pseudo": None, "shadowing": None})
 
 
 def metrics_of(arm: ArmRecords, evaluations: Mapping[str, str]) -> list[str]:

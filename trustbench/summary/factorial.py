@@ -8,17 +8,15 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from trustbench.aspects import Aspect
-from trustbench.summary.contrasts import values_of
+from trustbench.summary.contrasts import harm_of
 from trustbench.summary.effects import FDR, Effect, Verdict, judge, paired_effect
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.multiplicity import benjamini_hochberg
 from trustbench.summary.registry import Measure
 from trustbench.summary.results import UTILITY, FactorialContrast, FactorialResult
+from trustbench.summary.series import Series
 
 Subset = frozenset[str]
 
@@ -86,18 +84,17 @@ def _contrasts(
     of: Estimator, cube: _Cube, target: str, measure: Measure
 ) -> Iterator[FactorialContrast]:
     """Main effects, interactions, and the whole against the sum of its parts, for one metric."""
-    y: dict[Subset, NDArray[np.float64]] = {}
-    pools: NDArray[np.int64] | None = None
+    y: dict[Subset, Series] = {}
     for names, arm in cube.arms.items():
-        found = values_of(arm, measure.metric, of.group.evaluations)
+        found = harm_of(arm, measure.metric, of.group.evaluations)
         if isinstance(found, Verdict):
             return
-        y[names], pools = found.harm, found.pools
+        y[names] = found
     if len({len(v) for v in y.values()}) > 1 or len(next(iter(y.values()))) < 2:
         return
 
-    def effect(values: NDArray[np.float64]) -> Effect:
-        return paired_effect(values, pools)
+    def effect(series: Series) -> Effect:
+        return paired_effect(series.independent, series.pools)
 
     for some in _subsets(cube.factors):
         if some:
@@ -106,20 +103,20 @@ def _contrasts(
                 target, measure.metric, some, kind, effect(_contrast(y, cube, some)), measure.delta
             )
     none, every = frozenset[str](), frozenset(cube.factors)
-    alone = np.sum([y[frozenset({f})] - y[none] for f in cube.factors], axis=0)
-    excess = effect((y[every] - y[none]) - alone)
+    excess = y[every] - y[none]
+    for factor in cube.factors:
+        excess -= y[frozenset({factor})] - y[none]
     yield FactorialContrast(
-        target, measure.metric, cube.factors, "more than the sum", excess, measure.delta
+        target, measure.metric, cube.factors, "more than the sum", effect(excess), measure.delta
     )
 
 
-def _contrast(
-    y: Mapping[Subset, NDArray[np.float64]], cube: _Cube, some: tuple[str, ...]
-) -> NDArray[np.float64]:
+def _contrast(y: Mapping[Subset, Series], cube: _Cube, some: tuple[str, ...]) -> Series:
     """Differences in every factor of `some`, averaged over the settings of all others, [n]."""
-    total, settings = np.zeros_like(next(iter(y.values()))), 0
-    for others in _subsets([f for f in cube.factors if f not in some]):
-        settings += 1
+    settings = list(_subsets([f for f in cube.factors if f not in some]))
+    total = 0.0 * next(iter(y.values()))
+    for others in settings:
         for on in _subsets(some):
-            total += (-1.0) ** (len(some) - len(on)) * y[frozenset(others) | frozenset(on)]
-    return total / settings
+            sign = (-1.0) ** (len(some) - len(on)) / len(settings)
+            total += sign * y[frozenset(others) | frozenset(on)]
+    return total

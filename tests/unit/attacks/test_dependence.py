@@ -5,6 +5,8 @@ import pytest
 from scipy import stats
 
 from trustbench.attacks import membership as mia
+from trustbench.records import MeasurementRecord
+from trustbench.summary.series import Series
 
 
 def test_the_mean_stays_and_the_error_grows():
@@ -12,6 +14,7 @@ def test_the_mean_stays_and_the_error_grows():
     wide = mia.widened(values)
     assert wide.mean() == pytest.approx(values.mean())
     assert stats.sem(wide) == pytest.approx(np.sqrt(2) * stats.sem(values))
+    assert stats.sem(mia.widened(values, 1.25)) == pytest.approx(1.25 * stats.sem(values))
 
 
 def test_it_is_the_error_of_a_degenerate_u_statistic():
@@ -27,16 +30,35 @@ def test_it_is_the_error_of_a_degenerate_u_statistic():
     assert np.mean(assumed) / 2 != pytest.approx(np.var(means), rel=0.3), "the planted error"
 
 
-def world(seed, R=16, n=120):
-    """Two arms that differ by chance alone: half of what a row leaks is the arm's own."""
-    rng = np.random.default_rng(seed)
+def halves(rng, R, n):
+    """Membership [R, n] of complementary halves."""
     member = np.zeros((R, n), dtype=bool)
     for r in range(0, R, 2):
         member[r, rng.permutation(n)[: n // 2]] = True
         member[r + 1] = ~member[r]
+    return member
+
+
+def world(seed, leak=1.2, R=16, n=120):
+    """Two arms that differ by chance alone: half of what a row leaks is the arm's own."""
+    rng = np.random.default_rng(seed)
+    member = halves(rng, R, n)
     shared = rng.normal(size=(R, n))
-    leak = 1.2 * member * rng.random(n)
-    return member, [leak + shared + rng.normal(size=(R, n)) for _ in range(2)]
+    leaked = leak * member * rng.random(n)
+    return member, [leaked + shared + rng.normal(size=(R, n)) for _ in range(2)]
+
+
+def measured(phi, member):
+    report = mia.Report(member)
+    report.auc("lira", mia.lira(phi, member, online=True))
+    report.tpr("tpr", mia.lira(phi, member, online=True), 0.1)
+    return {m.name: record(m) for m in report.measured().measurements}
+
+
+def record(m):
+    numbers = {k: None if v is None else list(v) for k, v in
+               (("values", m.values), ("pseudo", m.pseudo), ("shadowing", m.shadowing))}  # fmt: skip
+    return MeasurementRecord(**numbers, higher_is_better=False, unit="AUC", n=m.n)
 
 
 def excludes_zero(d):
@@ -44,20 +66,54 @@ def excludes_zero(d):
     return low > 0 or high < 0
 
 
-def test_online_lira_holds_its_level():
-    """A/A: the raw t interval excludes zero far too often."""
+@pytest.mark.parametrize("leak", [0.0, 1.2, 4.0])
+@pytest.mark.parametrize("metric", ["lira", "tpr"])
+def test_online_lira_holds_its_level(leak, metric):
+    """A/A: whether nothing, a little or nearly everything of the membership leaks."""
     raw, better = [], []
-    for seed in range(300):
-        member, arms = world(seed)
-        found = []
-        for phi in arms:
-            report = mia.Report(member)
-            report.auc("lira", mia.lira(phi, member, online=True))
-            found += report.measurements
-        raw.append(excludes_zero(found[0].values - found[1].values))
-        better.append(excludes_zero(found[0].pseudo - found[1].pseudo))
-    assert np.mean(raw) > 0.1, "the planted error: values taken for independent ones"
-    assert 0.01 <= np.mean(better) <= 0.09
+    for seed in range(150):
+        member, arms = world(seed, leak)
+        a, b = (Series.of([measured(phi, member)[metric]]) for phi in arms)
+        raw.append(excludes_zero((a - b).values))
+        better.append(excludes_zero((a - b).independent))
+    assert np.mean(better) <= 0.09
+    if metric == "lira" and leak < 4:
+        assert np.mean(raw) > 0.1, "the planted error: values taken for independent ones"
+
+
+def test_what_a_shadow_adds_is_what_the_others_lose_without_it():
+    """Against an attack that is repeated on the membership without that replicate."""
+    rng = np.random.default_rng(3)
+    member = halves(rng, 10, 80)
+    phi = rng.normal(size=member.shape) + member
+    scores = mia.lira(phi, member, online=True)
+    for j in (0, 7):
+        left = scores.without(j)
+        rest = np.delete(np.arange(10), j)
+        again = mia.lira(phi[rest], member[rest], online=True)
+        partner = j + 1 if j % 2 == 0 else j - 1
+        for k, i in enumerate(rest):
+            expected = scores.values[i] if i == partner else again.values[k]
+            assert left.values[i] == pytest.approx(expected, abs=1e-9)
+    assert (scores.without(0).values != scores.values).any(), "the planted error"
+
+
+def test_additive_shadows_are_found():
+    """A metric that is a sum over shadows by construction: each one's part is recovered."""
+    rng = np.random.default_rng(4)
+    member, part = halves(rng, 8, 20), rng.normal(size=8)
+    kept = np.array([mia.shadows_of(member, r) for r in range(8)])
+
+    def scores(without=None):
+        left = kept.copy()
+        if without is not None:
+            left[:, without] = False
+        means = (left * part).sum(1) / left.sum(1)
+        return mia.Scores(means[:, None], np.ones((8, 1), bool), 6, "equal", without=scores)
+
+    found = mia.shadowing({"mean": (scores(), lambda s: s.values[:, 0])}, member)["mean"]
+    expected = part - np.array([part[kept[i]].mean() for i in range(8)])[:, None]
+    assert found == pytest.approx((np.where(kept, expected, 0.0) / 6).sum(0))
 
 
 def test_offline_lira_shares_no_pairs():
@@ -65,5 +121,17 @@ def test_offline_lira_shares_no_pairs():
     report = mia.Report(member)
     report.auc("offline", mia.lira(phi, member, online=False))
     report.auc("online", mia.within(mia.lira(phi, member, online=True), np.arange(120) < 60))
-    assert report.measurements[0].pseudo is None
-    assert report.measurements[1].pseudo is not None
+    offline, online = report.measured().measurements
+    assert offline.pseudo is None
+    assert offline.shadowing is None
+    assert online.pseudo is None
+    assert online.shadowing.shape == (16,)
+
+
+def test_where_no_shadow_can_be_left_out_the_values_are_widened():
+    member, (phi, _) = world(0, R=4)
+    report = mia.Report(member)
+    report.auc("online", mia.lira(phi, member, online=True))
+    (found,) = report.measured().measurements
+    assert found.shadowing is None
+    assert found.pseudo == pytest.approx(mia.widened(found.values))

@@ -1,10 +1,11 @@
 """Membership inference, with the replicates as each other's shadow models."""
 
 from trustbench.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
-from trustbench.attacks.membership.dependence import widened
-from trustbench.attacks.membership.learned import learnable, learned_scores
+from trustbench.attacks.membership.dependence import Metric, shadowing, widened
+from trustbench.attacks.membership.learned import SHARED_ATTACKER, learnable, learned_scores
 from trustbench.attacks.membership.likelihood import (
     PER_EXAMPLE_SHADOWS,
+    SHARED_PAIRS,
     TINY,
     Scores,
     Variance,
@@ -39,9 +40,12 @@ from trustbench.attacks.membership.thresholds import advantage, balanced_accurac
 
 __all__ = [
     "PER_EXAMPLE_SHADOWS",
+    "SHARED_ATTACKER",
+    "SHARED_PAIRS",
     "TINY",
     "Audit",
     "Counts",
+    "Metric",
     "Report",
     "Scores",
     "Variance",
@@ -68,6 +72,7 @@ __all__ = [
     "released_logits",
     "resolves",
     "rmia",
+    "shadowing",
     "shadows_of",
     "smallest_side",
     "tpr_at",

@@ -1,6 +1,9 @@
 """LiRA with the replicates as each other's shadows, on one output or on several at once."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -12,6 +15,9 @@ from trustbench.contracts import Array
 # (Carlini et al. 2022, section VI.C).
 PER_EXAMPLE_SHADOWS = 64
 TINY = 1e-12  # of a variance
+# Where nothing is memorised the mean over targets is a degenerate U-statistic of order two: its
+# variance is twice what independent values would have (Hoeffding 1948, section 5).
+SHARED_PAIRS = math.sqrt(2)
 
 Variance = Literal["equal", "pooled", "per_example"]
 
@@ -21,15 +27,18 @@ class Scores:
     """Membership scores of every replicate as the target: larger means member.
 
     `usable` marks rows that enough shadows saw and did not see; `variance` says whether the
-    Gaussians' variance is per row, pooled over rows, or one for both hypotheses. `mutual`: targets
-    are each other's shadows, so their values depend on each other (see `dependence`).
+    Gaussians' variance is per row, pooled over rows, or one for both hypotheses. Targets that are
+    each other's shadows have values that depend on each other (see `dependence`): `without`
+    repeats the attack of all targets without one shadow; where that is not cheap, `widening` is
+    by how much standard errors are longer than those of independent values.
     """
 
     values: Array  # float64 [R, n]; 0 where not usable
     usable: Array  # bool [R, n]
     shadows: int  # the fewest that a target has
     variance: Variance
-    mutual: bool = False
+    widening: float | None = None
+    without: "Callable[[int], Scores] | None" = field(default=None, compare=False, repr=False)
 
 
 def lira(phi: Array, member: Array, *, online: bool) -> Scores:
@@ -45,22 +54,46 @@ def lira(phi: Array, member: Array, *, online: bool) -> Scores:
 
     Reference: Carlini et al. 2022, arXiv 2112.03570, Algorithm 1 and section V (offline).
     """
-    values, usable = np.zeros(phi.shape), np.zeros(phi.shape, dtype=bool)
-    shadows, variance = len(phi), _kind(member, online)
-    for r in range(len(phi)):
-        keep = shadows_of(member, r)
-        shadows = min(shadows, int(keep.sum()))
-        out = _gaussian(phi[keep], ~member[keep], variance)
-        if not online:
-            usable[r] = out.count > 0
-            z = (phi[r] - out.mean) / np.sqrt(out.variance)
-            values[r] = np.where(usable[r], z, 0.0)
-            continue
-        inside = _gaussian(phi[keep], member[keep], variance)
-        usable[r] = (out.count > 0) & (inside.count > 0)
-        ratio = _log_density(phi[r], inside) - _log_density(phi[r], out)
-        values[r] = np.where(usable[r], ratio, 0.0)
-    return Scores(values, usable, shadows, variance, mutual=online)
+    # Sums of squares lose no digits where each row is near its mean.
+    phi = phi.astype(np.float64) - phi.mean(axis=0, dtype=np.float64)
+    inside, outside = _Sums.over(phi, member), _Sums.over(phi, ~member)
+    attack = _Attack(phi, member, inside, outside, _kind(member, online), online)
+    scores = attack.scores()
+    return replace(scores, without=lru_cache(maxsize=1)(attack.scores)) if online else scores
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Of phi over some shadows, by row: arrays [n]."""
+
+    count: Array
+    total: Array
+    squares: Array
+
+    @classmethod
+    def over(cls, phi: Array, chosen: Array) -> "_Sums":
+        """Over the shadows chosen of each row; phi and chosen are [S, n]."""
+        kept = np.where(chosen, phi, 0.0)
+        return cls(chosen.sum(axis=0), kept.sum(axis=0), np.square(kept).sum(axis=0))
+
+    def less(self, other: "_Sums") -> "_Sums":
+        """Without the shadows of `other`."""
+        return _Sums(
+            self.count - other.count, self.total - other.total, self.squares - other.squares
+        )
+
+    def gaussian(self, kind: Variance) -> "_Gaussian":
+        """Mean and variance of each row."""
+        mean = self.total / np.maximum(self.count, 1)
+        if kind == "equal":  # the ranking of the scores does not depend on its value
+            return _Gaussian(mean, np.ones(()), self.count)
+        squares = np.maximum(self.squares - self.total * mean, 0.0)
+        if kind == "pooled":
+            free = np.maximum(self.count - 1, 0).sum()
+            return _Gaussian(mean, np.maximum(squares.sum() / max(free, 1), TINY), self.count)
+        own = squares / np.maximum(self.count - 1, 1)
+        count = np.where(self.count > 1, self.count, 0)
+        return _Gaussian(mean, np.maximum(own, TINY), count)
 
 
 @dataclass(frozen=True)
@@ -68,6 +101,42 @@ class _Gaussian:
     mean: Array  # [n]; 0 where count is 0
     variance: Array  # [n] or []
     count: Array  # int [n]
+
+
+@dataclass(frozen=True)
+class _Attack:
+    """All targets of LiRA, with what their shadows have in common summed once."""
+
+    phi: Array
+    member: Array
+    inside: _Sums
+    outside: _Sums
+    variance: Variance
+    online: bool
+
+    def scores(self, without: int | None = None) -> Scores:
+        """Of every target, `without` one of its shadows if it is one."""
+        values, usable = np.zeros(self.phi.shape), np.zeros(self.phi.shape, dtype=bool)
+        shadows = len(self.phi)
+        for r in range(len(self.phi)):
+            keep = shadows_of(self.member, r)
+            if without is not None:
+                keep[without] = False
+            shadows = min(shadows, int(keep.sum()))
+            values[r], usable[r] = self._target(r, ~keep)
+        return Scores(values, usable, shadows, self.variance)
+
+    def _target(self, r: int, left_out: Array) -> tuple[Array, Array]:
+        phi, side = self.phi[left_out], self.member[left_out]
+        out = self.outside.less(_Sums.over(phi, ~side)).gaussian(self.variance)
+        usable = out.count > 0
+        if not self.online:
+            z = (self.phi[r] - out.mean) / np.sqrt(out.variance)
+            return np.where(usable, z, 0.0), usable
+        inside = self.inside.less(_Sums.over(phi, side)).gaussian(self.variance)
+        usable &= inside.count > 0
+        ratio = _log_density(self.phi[r], inside) - _log_density(self.phi[r], out)
+        return np.where(usable, ratio, 0.0), usable
 
 
 def _kind(member: Array, online: bool) -> Variance:
@@ -79,20 +148,6 @@ def _kind(member: Array, online: bool) -> Variance:
     # A pooled variance needs residuals: some row with two shadows on each side.
     residuals = all(((member[k] == side).sum(0) > 1).any() for k in kept for side in sides)
     return "pooled" if residuals else "equal"
-
-
-def _gaussian(phi: Array, chosen: Array, kind: Variance) -> _Gaussian:
-    """Mean and variance of phi [S, n] over the shadows chosen [S, n] of each row."""
-    count = chosen.sum(axis=0)
-    mean = np.where(chosen, phi, 0.0).sum(axis=0) / np.maximum(count, 1)
-    if kind == "equal":  # the ranking of the scores does not depend on its value
-        return _Gaussian(mean, np.ones(()), count)
-    squares = np.where(chosen, phi - mean, 0.0) ** 2
-    if kind == "pooled":
-        free = np.maximum(count - 1, 0).sum()
-        return _Gaussian(mean, np.maximum(squares.sum() / free, TINY), count)
-    own = squares.sum(axis=0) / np.maximum(count - 1, 1)
-    return _Gaussian(mean, np.maximum(own, TINY), np.where(count > 1, count, 0))
 
 
 def _log_density(x: Array, g: _Gaussian) -> Array:
@@ -125,7 +180,7 @@ def joint_lira(outputs: Array, member: Array) -> Scores:
             mean, covariance = _joint_gaussian(outputs[keep], side, pooled)
             values[r] += sign * _joint_log_density(outputs[r] - mean, covariance)
         values[r] = np.where(usable[r], values[r], 0.0)
-    return Scores(values, usable, shadows, pooled, mutual=True)
+    return Scores(values, usable, shadows, pooled, widening=SHARED_PAIRS)
 
 
 def _joint_gaussian(outputs: Array, chosen: Array, kind: Variance) -> tuple[Array, Array]:

@@ -104,7 +104,9 @@ def large_groups(usable: Array, member: Array, group: Array, count: int, least: 
 
 def within(scores: Scores, rows: Array) -> Scores:
     """The same scores, usable only on `rows` (bool [n])."""
-    return replace(scores, usable=scores.usable & rows)
+    left = scores.without
+    without = None if left is None else lambda j: within(left(j), rows)
+    return replace(scores, usable=scores.usable & rows, without=without)
 
 
 # --- reasons why nothing can be measured -----------------------------------------------------

@@ -1,11 +1,12 @@
 """What an evaluator of membership attacks has found so far; less is better everywhere."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 
-from trustbench.attacks.membership.dependence import widened
+from trustbench.attacks.membership.dependence import Metric, shadowing, widened
 from trustbench.attacks.membership.likelihood import Scores
 from trustbench.attacks.membership.metrics import (
     allowed,
@@ -30,6 +31,8 @@ class Report:
     arrays: dict[str, Array] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    mutual: dict[str, tuple[Scores, Metric]] = field(default_factory=dict)
+    """Of measurements whose targets are each other's shadows: how they are read from scores."""
 
     def add(
         self,
@@ -41,25 +44,32 @@ class Report:
         upper: float | None = 1.0,
         n: int | None = None,
         diagnostic: bool = False,
-        mutual: bool = False,
+        widening: float | None = None,
     ) -> None:
         """A measurement [R] of which less is better; `n` is all rows unless given.
 
-        `mutual`: the targets are each other's shadows, and intervals are widened for it.
+        `widening`: by how much the standard error is longer than that of independent values.
         """
         array = np.asarray(values, dtype=np.float64)
         rows = self.member.shape[1] if n is None else n
-        pseudo = widened(array) if mutual else None
+        pseudo = widened(array, widening) if widening else None
         self.measurements.append(
             Measurement(name, array, False, unit, rows, lower, upper, diagnostic, pseudo)
         )
 
+    def scored(
+        self, name: str, scores: Scores, metric: Metric, *, unit: str = "AUC", diagnostic: bool
+    ) -> None:
+        """A metric of scores whose targets all have usable members and non-members."""
+        values, rows = metric(scores), int(scores.usable.sum(1).min())
+        self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, widening=scores.widening)
+        if scores.without is not None:
+            self.mutual[name] = scores, metric
+
     def auc(self, name: str, scores: Scores, *, diagnostic: bool = False) -> None:
         """The AUC of each replicate on its usable rows, or that it has no shadows."""
         if smallest_side(scores.usable, self.member):
-            rows = int(scores.usable.sum(1).min())
-            values = each(auc, scores, self.member)
-            self.add(name, values, n=rows, diagnostic=diagnostic, mutual=scores.mutual)
+            self.scored(name, scores, self.each(auc), diagnostic=diagnostic)
         else:
             self.missing[name] = no_shadows(len(self.member))
 
@@ -72,12 +82,28 @@ class Report:
         if not resolves(fpr, outside):
             self.missing[name] = unresolved(fpr, outside)
             return
-        values = each(partial(tpr_at, fpr=fpr), scores, self.member)
-        rows = int(scores.usable.sum(1).min())
-        unit = "true-positive rate"
-        self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, mutual=scores.mutual)
+        metric = self.each(partial(tpr_at, fpr=fpr))
+        self.scored(name, scores, metric, unit="true-positive rate", diagnostic=diagnostic)
         self.facts[f"{name}_false_positives"] = allowed(fpr, outside)
+
+    def each(self, metric: Callable[[Array, Array], float]) -> Metric:
+        """A metric of (scores, membership) on every replicate's usable rows."""
+
+        def of(scores: Scores) -> Array | None:
+            usable = smallest_side(scores.usable, self.member)
+            return each(metric, scores, self.member) if usable else None
+
+        return of
 
     def measured(self) -> Measured:
         """All of it."""
-        return Measured(tuple(self.measurements), self.arrays, self.facts, self.missing)
+        found = shadowing(self.mutual, self.member)
+        measurements = [self._dependent(m, found.get(m.name)) for m in self.measurements]
+        return Measured(tuple(measurements), self.arrays, self.facts, self.missing)
+
+    def _dependent(self, m: Measurement, moved: Array | None) -> Measurement:
+        if m.name not in self.mutual:
+            return m
+        if moved is None:  # too few shadows to leave one out
+            return replace(m, pseudo=widened(m.values))
+        return replace(m, shadowing=moved)
