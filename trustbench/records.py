@@ -57,7 +57,6 @@ __all__ = [
     "Sweep",
     "UnreadableRecord",
     "read_record",
-    "write_atomically",
 ]
 
 

@@ -8,7 +8,8 @@ from trustbench.commands.parsing import add_config_dir, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_policy, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import write_file
-from trustbench.records import Record, Store, Sweep, write_atomically
+from trustbench.files import write_atomically
+from trustbench.records import Record, Store, Sweep
 from trustbench.summary.report import document
 from trustbench.summary.results import TableResult
 from trustbench.summary.table import summarize

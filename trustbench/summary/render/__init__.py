@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Store, write_atomically
+from trustbench.files import write_atomically
+from trustbench.records import Store
 from trustbench.summary.render import csv_, json_, latex, markdown, png, terminal
 from trustbench.summary.results import TableResult
 
