@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from trustbench.assembly import KEYS, assemble
-from trustbench.compose import compose, composed_arm, conf_dir, conf_dirs, hydra_run
+from trustbench.compose import Begun, compose, composed_arm, conf_dir, conf_dirs, hydra_run
 from trustbench.compose.arguments import read
 from trustbench.compose.messages import sentence
 from trustbench.errors import ConfigError, TrustbenchError
@@ -27,6 +27,7 @@ class Seen:
 
     def begin(self, asked):
         self.asked = asked
+        return Begun()
 
     def work(self, arm):
         self.arms.append(arm)
@@ -233,7 +234,7 @@ def test_an_error_in_a_job_is_raised_as_it_is():
         raise ValueError("ours")
 
     with pytest.raises(ValueError, match="ours"):
-        hydra_run(["evaluator=utility"], lambda asked: None, work)
+        hydra_run(["evaluator=utility"], lambda asked: Begun(), work)
 
 
 def test_fail_fast_is_a_setting_of_the_launcher():
@@ -273,7 +274,7 @@ def test_the_pool_is_the_default_and_needs_what_the_arms_sweeper_has_checked(
 
 
 def test_every_arm_of_a_sweep_knows_the_run_that_begin_has_made(seen):
-    seen.begin = lambda asked: "the sweep's run"
+    seen.begin = lambda asked: Begun("the sweep's run")
     asked, results = seen.run("-m", "seed=1,2")
     assert [a.sweep_run for a in results] == ["the sweep's run"] * 2
     assert [a.sweep_run for a in asked.arms.values()] == ["the sweep's run"] * 2

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from trustbench import job
 from trustbench.arms import Arm
@@ -70,7 +71,7 @@ def main(args: Sequence[str]) -> int:
     return 2 if any(r.verdict == "refused" for r in rows) else 0
 
 
-def _stop(asked: Asked) -> None:
+def _stop(asked: Asked) -> NoReturn:
     raise _Composed(asked)
 
 

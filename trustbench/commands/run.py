@@ -12,7 +12,7 @@ from rich.text import Text
 from trustbench import job, tracking
 from trustbench.arms import Arm
 from trustbench.commands.report import write_report
-from trustbench.compose import Asked, hydra_run
+from trustbench.compose import Asked, Begun, hydra_run
 from trustbench.errors import ConfigError, UserError
 from trustbench.job import Outcome
 from trustbench.launching.fetching import with_records
@@ -43,10 +43,10 @@ def main(args: Sequence[str]) -> int:
     return exit_code(outcomes)
 
 
-def begin(asked: Asked) -> str | None:
+def begin(asked: Asked) -> Begun:
     """Checks what all arms share, and makes what workers must not race to make.
 
-    Returns the sweep's run on the tracking server; None for one arm, or without a server.
+    One arm, or a sweep without a server, has no run on one.
     """
     load_table(asked.table)
     arm = asked.first
@@ -57,29 +57,30 @@ def begin(asked: Asked) -> str | None:
     if not os.access(arm.output_dir, os.W_OK):
         raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
     asked.warm_up()
-    if asked.sweep and _finished_before(asked):
-        return None  # nothing will be uploaded, and reaching a server takes seconds
+    finished = _finished_before(asked) if asked.sweep else ()
+    if finished:
+        return Begun(finished=finished)  # no upload is due, and reaching a server takes seconds
     try:
-        return tracking.prepare(
+        run = tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
         )
     except tracking.TrackingError as error:
         _warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
-        return None
+        return Begun()
+    return Begun(run)
 
 
-def _finished_before(asked: Asked) -> bool:
-    """Whether an earlier run of this sweep finished it, and uploaded every record."""
+def _finished_before(asked: Asked) -> tuple[Outcome, ...]:
+    """The arms' outcomes, if an earlier run finished this sweep and uploaded every record."""
     if not Store(asked.first.output_dir).sweep_file(asked.experiment).exists():
-        return False
+        return ()
     found = []
     for arm in asked.arms.values():
         outcome = job.look(arm)
         if outcome is None:
-            return False
+            return ()
         found.append(outcome)
-    asked.finished.extend(found)
-    return True
+    return tuple(found)
 
 
 def work(arm: Arm) -> Outcome:

@@ -2,6 +2,6 @@
 
 from trustbench.compose.arguments import conf_dir, conf_dirs
 from trustbench.compose.running import compose, composed_arm, hydra_run
-from trustbench.compose.task import Asked
+from trustbench.compose.task import Asked, Begun
 
-__all__ = ["Asked", "compose", "composed_arm", "conf_dir", "conf_dirs", "hydra_run"]
+__all__ = ["Asked", "Begun", "compose", "composed_arm", "conf_dir", "conf_dirs", "hydra_run"]

@@ -19,7 +19,7 @@ from yaml import YAMLError
 from trustbench.arms import Arm
 from trustbench.compose.arguments import Command, conf_dir, conf_dirs, read
 from trustbench.compose.messages import complained_keys, sentence
-from trustbench.compose.task import Asked, Task, arm_of
+from trustbench.compose.task import Asked, Begun, Task, arm_of
 from trustbench.compose.trusted import guarded
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 def hydra_run(
-    args: Sequence[str], begin: Callable[[Asked], str | None], work: Callable[[Arm], R]
+    args: Sequence[str], begin: Callable[[Asked], Begun], work: Callable[[Arm], R]
 ) -> tuple[Asked, list[R]] | None:
     """What was asked and what each arm returned; None when Hydra only printed something.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -34,8 +34,6 @@ class Asked:
     sweep: bool
     warm_up: Callable[[], object] = bool
     """What the launcher can do while the run is prepared."""
-    finished: list[Any] = field(default_factory=list)
-    """What an earlier run of this very sweep has left of each arm, if all are finished."""
 
     @property
     def first(self) -> Arm:
@@ -43,31 +41,41 @@ class Asked:
         return next(iter(self.arms.values()))
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What was made or found before the first arm starts."""
+
+    sweep_run: str | None = None
+    """The sweep's run on the tracking server, if there is one."""
+    finished: tuple[Any, ...] = ()
+    """What an earlier run of this very sweep has left of each arm, if all are finished."""
+
+
 class Task(Generic[R]):
     """Two functions that Hydra knows as one.
 
-    `begin` runs once in the parent process before any job and returns the tracking run of the
-    sweep, if there is one; `work` runs an arm, in whatever process the launcher chose. Launchers
-    pickle the task, so both are module-level functions.
+    `begin` runs once in the parent process before any job; `work` runs an arm, in whatever
+    process the launcher chose. Launchers pickle the task, so both are module-level functions.
     """
 
-    def __init__(self, begin: Callable[[Asked], str | None], work: Callable[[Arm], R]) -> None:
+    def __init__(self, begin: Callable[[Asked], Begun], work: Callable[[Arm], R]) -> None:
         self.begin, self.work = begin, work
         self.asked: Asked | None = None
-        self.sweep_run: str | None = None
+        self.begun = Begun()
         self.warm_up: Callable[[], object] = bool  # a launcher's own, see Asked
         self.results: list[R] = []
         self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker process needs the functions and the sweep's run only."""
-        return {**self.__dict__, "asked": None, "results": [], "warm_up": bool}
+        light = replace(self.begun, finished=())
+        return {**self.__dict__, "asked": None, "begun": light, "results": [], "warm_up": bool}
 
     def __call__(self, config: DictConfig) -> R | None:
         """One job. Hydra prints its own report of what a job raises, so a single run keeps it."""
         hydra = HydraConfig.get()
         if hydra.mode == RunMode.MULTIRUN:
-            return self.work(replace(arm_of(config, hydra), sweep_run=self.sweep_run))
+            return self.work(replace(arm_of(config, hydra), sweep_run=self.begun.sweep_run))
         try:
             arm = arm_of(config, hydra)
             if arm.protocol.pools > 1:
@@ -109,8 +117,8 @@ class Task(Generic[R]):
         Where every arm is finished, no launcher starts anything, say a cluster.
         """
         assert self.asked is not None
-        if self.asked.finished:
-            self.results.extend(self.asked.finished[first : first + len(jobs)])
+        if self.begun.finished:
+            self.results.extend(self.begun.finished[first : first + len(jobs)])
             return []
         try:
             returns = launcher.launch(jobs, initial_job_idx=first)
@@ -127,8 +135,9 @@ class Task(Generic[R]):
     ) -> None:
         experiment = next(iter(arms.values())).experiment
         self.asked = Asked(arms, experiment, _table(config, hydra), sweep, self.warm_up)
-        self.sweep_run = self.begin(self.asked)
-        belonging = {name: replace(arm, sweep_run=self.sweep_run) for name, arm in arms.items()}
+        self.begun = self.begin(self.asked)
+        run = self.begun.sweep_run
+        belonging = {name: replace(arm, sweep_run=run) for name, arm in arms.items()}
         self.asked = replace(self.asked, arms=belonging)
 
     @staticmethod
