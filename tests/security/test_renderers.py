@@ -191,7 +191,7 @@ OUTPUTS = {
 }
 EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 # Modules of summary/render that write nothing by themselves: others' words, or a picture.
-PARTS = {"wording", "gate_wording", "front_matter", "known", "png", "visible"}
+PARTS = {"wording", "gate_wording", "front_matter", "known", "png", "sheets", "visible"}
 WRITERS = {
     "card", "cell", "csv_", "gate_json", "gate_junit", "gate_markdown", "gate_terminal", "json_",
     "latex", "markdown", "plain", "select", "select_json", "single_arm", "terminal",

@@ -1,25 +1,19 @@
 """What a model card says of one record: numbers, effects, guarantees and limits, and no more."""
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from trustbench.aspects import Aspect
 from trustbench.errors import UserError
-from trustbench.records import MeasurementRecord, Record, Scalar
-from trustbench.summary.effects import Effect, paired_effect
+from trustbench.records import Record, Scalar
 from trustbench.summary.estimates import Estimator
+from trustbench.summary.figures import Arrays, Column, Figure, by_group, figures, missing
 from trustbench.summary.grouping import ArmRecords, Group, group_records
 from trustbench.summary.noise import FACT
 from trustbench.summary.policy import TARGETS
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate
-from trustbench.summary.series import Series
 
-Arrays = Mapping[str, NDArray[np.generic]]
 TRAINING_FACTS = frozenset(
     {
         "engine",
@@ -37,27 +31,6 @@ TRAINING_FACTS = frozenset(
     }
 )
 """What every training declares; anything else is declared by the arm's methods or its control."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One metric of the record: the mean over replicates with its 95 % t interval."""
-
-    metric: str
-    mean: Effect
-    unit: str
-    higher_is_better: bool
-    rows: int
-    evaluation: str
-
-
-@dataclass(frozen=True)
-class Column:
-    """A metric per group: group -> mean over replicates with its 95 % t interval."""
-
-    metric: str
-    by_group: Mapping[str, Effect]
-    evaluation: str
 
 
 @dataclass(frozen=True)
@@ -113,9 +86,9 @@ def card(
         label=arm.label,
         table=table.name,
         primary={t: _metrics(m) for t, m in _columns(table, of.binary).items()},
-        figures={f.metric: f for f in _figures(record)},
-        missing=dict(_missing(record)),
-        groups=tuple(_by_group(record, arrays)),
+        figures={f.metric: f for f in figures(record)},
+        missing=dict(missing(record)),
+        groups=tuple(by_group(record, arrays)),
         effects=tuple(effects),
         no_effects=why,
         declared={k: v for k, v in record.facts.items() if k not in TRAINING_FACTS},
@@ -135,11 +108,6 @@ def find(name: str, records: Sequence[Record]) -> Record:
     raise UserError(f"no record {name!r} is stored. Records: {arms or 'none'}.")
 
 
-def mean_of(m: MeasurementRecord) -> Effect:
-    """The mean over replicates with its t interval, as wide as dependent values ask."""
-    return paired_effect(Series.of([m]).independent, common_sd=m.common_sd or 0.0)
-
-
 def _columns(table: Table, binary: bool) -> dict[str, Measure]:
     return {**{a.value: table.columns[a].on(binary) for a in Aspect}, UTILITY: table.utility}
 
@@ -147,64 +115,6 @@ def _columns(table: Table, binary: bool) -> dict[str, Measure]:
 def _metrics(measure: Measure) -> tuple[str, ...]:
     beside = [b.metric for b in measure.secondary if b.against is None and b.intervention is None]
     return tuple(dict.fromkeys([measure.metric, *beside]))
-
-
-def _figures(record: Record) -> Iterator[Figure]:
-    for key, evaluation in sorted(record.evaluations.items()):
-        for name, m in evaluation.measurements.items():
-            if len(m.values) > 1:
-                metric = f"{evaluation.evaluator.name}/{name}"
-                yield Figure(metric, mean_of(m), m.unit, m.higher_is_better, m.n, key)
-
-
-def _missing(record: Record) -> Iterator[tuple[str, str]]:
-    """What was asked for and not measured, and why."""
-    for evaluation in record.evaluations.values():
-        name = evaluation.evaluator.name
-        if evaluation.status != "ok":
-            yield name, f"{evaluation.status}: {evaluation.reason or 'no reason recorded'}"
-        yield from ((f"{name}/{m}", why) for m, why in evaluation.missing.items())
-
-
-def _by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
-    """The arrays beside the record that hold one number a replicate and group."""
-    assert record.problem is not None
-    groups = record.problem.groups
-    for key, evaluation in sorted(record.evaluations.items()):
-        prefix, evaluator = f"{key}/", evaluation.evaluator.name
-        own = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-        found: dict[str, dict[str, Effect]] = {}
-        for name, values in own.items():
-            for metric, of, column in _split(name, values, own.get("groups"), groups):
-                if np.isfinite(column).all() and len(column) > 1:
-                    found.setdefault(metric, {})[of] = paired_effect(column)
-        for metric, by_group in found.items():
-            yield Column(f"{evaluator}/{metric}", by_group, key)
-
-
-def _split(
-    name: str,
-    values: NDArray[np.generic],
-    kept: NDArray[np.generic] | None,
-    groups: Sequence[str],
-) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
-    """(metric, group, values [R]) of an array that is by group; nothing for any other.
-
-    By group are `group_<metric>` [R, G], `<metric>_group_<g>` [R], and where `groups` [K] says
-    which groups were kept, every real array [R, K].
-    """
-    one = re.fullmatch(r"(.+)_group_(\d+)", name)
-    if one and values.ndim == 1 and int(one[2]) < len(groups):
-        yield one[1], groups[int(one[2])], values.astype(np.float64)
-    if values.ndim != 2 or values.dtype.kind != "f":
-        return
-    columns = list(groups) if name.startswith("group_") else None
-    if columns is None and kept is not None and kept.dtype.kind in "iu":
-        columns = [groups[int(g)] for g in kept]
-    if columns is not None and len(columns) == values.shape[1]:
-        metric = name.removeprefix("group_")
-        for g, of in enumerate(columns):
-            yield metric, of, values[:, g].astype(np.float64)
 
 
 def _placed(

@@ -9,8 +9,10 @@ import yaml
 from tests.unit.summary.builder import CRESSWELL, DIGITS, DP_FACTS, METRICS, R, method, record
 from trustbench.errors import UserError
 from trustbench.records import ProblemSpec
-from trustbench.summary.card import card, find, mean_of
-from trustbench.summary.render.card import level, markdown
+from trustbench.summary.card import card, find
+from trustbench.summary.figures import mean_of
+from trustbench.summary.render.card import markdown
+from trustbench.summary.render.sheets import level
 
 DP = method("dpsgd", epsilon=3.0)
 HARM = {"fairness/acc_gap": 0.10, "utility/accuracy": -0.05}

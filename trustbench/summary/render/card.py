@@ -1,11 +1,10 @@
 """A model card as Markdown with the front matter that model hubs read; from a record only."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from trustbench.records import ProblemSpec
-from trustbench.summary.card import Card, Column, Figure
-from trustbench.summary.effects import Effect
+from trustbench.summary.card import Card
+from trustbench.summary.figures import Column
 from trustbench.summary.grouping import show
 from trustbench.summary.noise import FACT, SEEDED, SYSTEM
 from trustbench.summary.policy import TARGETS
@@ -14,6 +13,18 @@ from trustbench.summary.render import wording as w
 from trustbench.summary.render.front_matter import front_matter
 from trustbench.summary.render.front_matter import name as title
 from trustbench.summary.render.known import cell, lines, safe
+from trustbench.summary.render.sheets import (
+    FIGURE_HEAD,
+    INTENDED,
+    NAMES,
+    figure_cells,
+    figure_row,
+    grid,
+    interval,
+    out_of_scope,
+    said,
+    settings,
+)
 from trustbench.summary.render.visible import visible
 from trustbench.summary.reproduce import command
 from trustbench.summary.results import Estimate
@@ -21,7 +32,7 @@ from trustbench.summary.results import Estimate
 
 def markdown(card: Card, table: Table, licence: str | None = None) -> str:
     """The card; `licence` is the identifier of the model's licence, which no record knows."""
-    text = ["---", front_matter(card, licence).rstrip("\n"), "---", ""]
+    text = [front_matter(card, licence)]
     for section in (_what, _use, _data, _performance, _groups, _effects, _guarantees, _limits):
         text += [*section(card), ""]
     text += [*_known(card, table), ""]
@@ -35,31 +46,6 @@ def _problem(card: Card) -> ProblemSpec:
     return card.record.problem
 
 
-def level(value: float) -> str:
-    """A number with four significant digits, never minus zero.
-
-    >>> level(0.66449), level(-0.0), level(1234567.0)
-    ('0.6645', '0', '1.235e+06')
-    """
-    return f"{value + 0.0:.4g}"
-
-
-def interval(effect: Effect) -> str:
-    """A mean with its 95 % interval and n."""
-    return f"{level(effect.effect)} [{level(effect.low)}, {level(effect.high)}] {w.sample(effect)}"
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table whose cells are already safe."""
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
-
-
-def _settings(params: dict[str, Any]) -> str:
-    return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
-
-
 def _what(card: Card) -> Iterator[str]:
     record, arm = card.record, card.record.arm
     yield f"# {safe(title(card))}\n"
@@ -69,27 +55,22 @@ def _what(card: Card) -> Iterator[str]:
         f"the same test rows. All numbers are from record `{record.id}` unless a row names others; "
         "intervals are 95 % t intervals over these replicates, not cut at a metric's bounds.\n"
     )
-    yield f"- Data set: {safe(arm.dataset.name)} ({_settings(arm.dataset.params)})"
-    yield f"- Model: {safe(arm.model.name)} ({_settings(arm.model.params)})"
-    yield f"- Training: {_settings(arm.training)}"
+    yield f"- Data set: {safe(arm.dataset.name)} ({settings(arm.dataset.params)})"
+    yield f"- Model: {safe(arm.model.name)} ({settings(arm.model.params)})"
+    yield f"- Training: {settings(arm.training)}"
     for i in arm.interventions:
         aspect = f", {safe(str(i.aspect))}" if i.aspect else ""
-        yield f"- Intervention: {safe(i.name)} version {i.version}{aspect} ({_settings(i.params)})"
+        yield f"- Intervention: {safe(i.name)} version {i.version}{aspect} ({settings(i.params)})"
     if not arm.interventions:
         yield "- Interventions: none"
     yield f"- Control: {arm.control}"
-    yield f"- Replicates: {record.replicates}; protocol: {_settings(arm.protocol)}; seed {arm.seed}"
+    yield f"- Replicates: {record.replicates}; protocol: {settings(arm.protocol)}; seed {arm.seed}"
 
 
 def _use(card: Card) -> Iterator[str]:
     yield "## Intended use and out of scope\n"
-    yield (
-        "Intended: to compare what methods of trustworthy AI do to each other on this data set. "
-        "The numbers describe the recipe, not one model to deploy.\n"
-    )
-    out = ["decisions about people", "other data, groups or attackers than those measured here"]
-    if _problem(card).card.get("synthetic"):
-        out.append("statements about the world: the data are synthetic")
+    yield (f"Intended: {INTENDED}. The numbers describe the recipe, not one model to deploy.\n")
+    out = out_of_scope(bool(_problem(card).card.get("synthetic")))
     if card.record.arm.training["regime"] == "memorising":
         out.append("any use of the models: they are trained to memorise, to be attacked")
     if card.seeded:
@@ -100,22 +81,14 @@ def _use(card: Card) -> Iterator[str]:
 def _data(card: Card) -> Iterator[str]:
     problem, record = _problem(card), card.record
     yield "## Data\n"
-    names = {
-        "description": "Description",
-        "known_harms": "Known harms",
-        "licence": "Licence of the data",
-        "reference": "Reference",
-        "synthetic": "Synthetic",
-        "rows_public": "Single rows may be shown to anybody",
-    }
     for key, text in problem.card.items():
-        yield f"- {names.get(key, safe(str(key)))}: {safe(str(text))}"
+        yield f"- {NAMES.get(key, safe(str(key)))}: {said(text)}"
     yield f"- Classes: {safe(', '.join(problem.classes))}"
     sizes = ", ".join(f"{k} {v}" for k, v in problem.sizes.items())
     yield f"- Rows: {safe(sizes)} (members: of the smallest replicate)"
     yield f"- Fingerprint of the data: `{problem.fingerprint}` (record `{record.id}`)\n"
     rows = [[safe(g), str(n), f"`{record.id}`"] for g, n in problem.group_sizes.items()]
-    yield from _table([f"group ({safe(problem.group_name)})", "test rows", "record"], rows)
+    yield from grid([f"group ({safe(problem.group_name)})", "test rows", "record"], rows)
 
 
 def _performance(card: Card) -> Iterator[str]:
@@ -124,23 +97,10 @@ def _performance(card: Card) -> Iterator[str]:
     rows = []
     for target in TARGETS:
         for k, metric in enumerate(card.primary[target]):
-            figure = card.figures.get(metric)
             shown = f"**{safe(metric)}**" if k == 0 else safe(metric)
-            if figure is None:
-                why = card.missing.get(metric) or card.missing.get(metric.split("/")[0])
-                absent = f"not measured: {why}" if why else "not measured"
-                rows.append([target, shown, safe(absent), "", "", ""])
-            else:
-                rows.append([target, shown, *_cells(card, figure)])
-    head = ["target", "metric", "mean [95 % interval]", "better", "rows", "record, evaluation"]
-    yield from _table(head, rows)
-
-
-def _cells(card: Card, f: Figure) -> list[str]:
-    better = "higher" if f.higher_is_better else "lower"
-    unit = f" {safe(f.unit)}" if f.unit else ""
-    source = f"`{card.record.id}`, {safe(f.evaluation)}"
-    return [f"{interval(f.mean)}{unit}", better, str(f.rows), source]
+            found = figure_row(card.record.id, metric, card.figures, card.missing)
+            rows.append([target, shown, *found])
+    yield from grid(["target", "metric", *FIGURE_HEAD], rows)
 
 
 def _groups(card: Card) -> Iterator[str]:
@@ -154,7 +114,7 @@ def _groups(card: Card) -> Iterator[str]:
         [safe(g), str(problem.group_sizes[g]), *(_of_group(c, g) for c in card.groups)]
         for g in problem.groups
     ]
-    yield from _table(head, rows)
+    yield from grid(head, rows)
     used = ", ".join(dict.fromkeys(c.evaluation for c in card.groups))
     yield f"\nRecord `{card.record.id}`, evaluations {safe(used)}."
 
@@ -174,7 +134,7 @@ def _effects(card: Card) -> Iterator[str]:
         "reference that the table registers. Exploratory: "
         f"{safe(w.exploratory_note().removeprefix('exploratory: '))}.\n"
     )
-    yield from _table(
+    yield from grid(
         ["target", "metric", "regime", "effect [95 % interval]", "verdict", "records"],
         [_effect(target, e) for target, e in card.effects],
     )
@@ -254,11 +214,10 @@ def _provenance(card: Card) -> Iterator[str]:
     versions = ", ".join(f"{p.name} {p.version}" for p in plugins)
     yield f"- Versions of the plugins: {safe(versions)}"
     facts = {k: v for k, v in record.facts.items() if k not in card.declared}
-    yield f"- Training: {_settings(facts)}"
+    yield f"- Training: {settings(facts)}"
 
 
 def _everything(card: Card) -> Iterator[str]:
     yield f"## All {len(card.figures)} measurements\n"
-    head = ["metric", "mean [95 % interval]", "better", "rows", "record, evaluation"]
-    rows = [[safe(f.metric), *_cells(card, f)] for f in card.figures.values()]
-    yield from _table(head, rows)
+    rows = [[safe(f.metric), *figure_cells(card.record.id, f)] for f in card.figures.values()]
+    yield from grid(["metric", *FIGURE_HEAD], rows)

@@ -1,17 +1,21 @@
-"""The front matter of a model card: what model hubs index, as one YAML document."""
+"""The front matter of a model card: what model hubs index, as one YAML document.
+
+Keys and values: hub-docs, modelcard.md, of Hugging Face.
+"""
 
 from typing import Any
 
 import yaml
 
-from trustbench.summary.card import Card, Figure
+from trustbench.summary.card import Card
+from trustbench.summary.figures import Figure
 from trustbench.summary.policy import TARGETS
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import bare
 
 
 def front_matter(card: Card, licence: str | None = None) -> str:
-    """The YAML document above the card; every string on one line."""
+    """The front matter of a card, between its fences."""
     record = card.record
     arm = record.arm
     aspects = [str(i.aspect) for i in arm.interventions if i.aspect]
@@ -40,7 +44,13 @@ def front_matter(card: Card, licence: str | None = None) -> str:
             }
         ],
     }
-    return yaml.safe_dump(_one_line(data), sort_keys=False, allow_unicode=True, width=10**6)
+    return fenced(data)
+
+
+def fenced(data: dict[str, Any]) -> str:
+    """A YAML document between the fences of front matter; every string on one line."""
+    text = yaml.safe_dump(_one_line(data), sort_keys=False, allow_unicode=True, width=10**6)
+    return f"---\n{text}---\n"
 
 
 def _metric(f: Figure) -> dict[str, Any]:

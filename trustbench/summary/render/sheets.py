@@ -1,0 +1,85 @@
+"""What model cards and datasheets write alike: numbers, tables, settings, the data's own words."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from trustbench.summary.effects import Effect
+from trustbench.summary.figures import Figure
+from trustbench.summary.grouping import show
+from trustbench.summary.render import wording as w
+from trustbench.summary.render.known import safe
+
+INTENDED = "to compare what methods of trustworthy AI do to each other on this data set"
+NAMES = {
+    "description": "Description",
+    "known_harms": "Known harms",
+    "licence": "Licence of the data",
+    "reference": "Reference",
+    "synthetic": "Synthetic",
+    "rows_public": "Single rows may be shown to anybody",
+}
+"""What the card of a data set says -> how it is called."""
+
+
+def level(value: float) -> str:
+    """A number with four significant digits, never minus zero.
+
+    >>> level(0.66449), level(-0.0), level(1234567.0)
+    ('0.6645', '0', '1.235e+06')
+    """
+    return f"{value + 0.0:.4g}"
+
+
+def interval(effect: Effect) -> str:
+    """A mean with its 95 % interval and n."""
+    return f"{level(effect.effect)} [{level(effect.low)}, {level(effect.high)}] {w.sample(effect)}"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table whose cells are already safe."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def settings(params: Mapping[str, Any]) -> str:
+    """Settings in one line."""
+    return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
+
+
+def said(value: Any) -> str:
+    """What the card of a data set says; yes or no where it is that.
+
+    >>> said(True), said("CC BY 4.0")
+    ('yes', 'CC BY 4.0')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return safe(str(value))
+
+
+def out_of_scope(synthetic: bool) -> list[str]:
+    """What numbers measured on a data set say nothing of, whatever the method."""
+    out = ["decisions about people", "other data, groups or attackers than those measured here"]
+    return [*out, "statements about the world: the data are synthetic"] if synthetic else out
+
+
+def figure_cells(record: str, figure: Figure) -> list[str]:
+    """Mean with interval and unit, which way is better, rows, and where it is from."""
+    better = "higher" if figure.higher_is_better else "lower"
+    unit = f" {safe(figure.unit)}" if figure.unit else ""
+    source = f"`{record}`, {safe(figure.evaluation)}"
+    return [f"{interval(figure.mean)}{unit}", better, str(figure.rows), source]
+
+
+FIGURE_HEAD = ("mean [95 % interval]", "better", "rows", "record, evaluation")
+
+
+def figure_row(
+    record: str, metric: str, figures: Mapping[str, Figure], missing: Mapping[str, str]
+) -> list[str]:
+    """The cells under FIGURE_HEAD of a metric, or why it was not measured."""
+    if metric in figures:
+        return figure_cells(record, figures[metric])
+    why = missing.get(metric) or missing.get(metric.split("/")[0])
+    return [safe(f"not measured: {why}" if why else "not measured"), "", "", ""]
