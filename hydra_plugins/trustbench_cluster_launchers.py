@@ -6,6 +6,7 @@ application, so nothing heavy is imported here.
 """
 
 import importlib.util
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -68,13 +69,13 @@ class ClusterLauncher(Launcher):
             returns.append(one)
         return returns
 
+    @abstractmethod
     def check(self) -> None:
         """Raises ConfigError for settings that are wrong."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, arms: Sequence[Any]) -> "Sequence[Outcome]":
         """The outcomes of arms, in their order."""
-        raise NotImplementedError
 
 
 class RayLauncher(ClusterLauncher):

@@ -8,6 +8,7 @@ Shapes used everywhere: R replicates, n rows, B padded batch rows, V views of on
 C classes, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, w)`` image).
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,25 +149,25 @@ class Plugin:
 
 
 @dataclass(frozen=True)
-class Dataset(Plugin):
+class Dataset(Plugin, ABC):
     """Loads a Problem. Reads files below `data_dir` only."""
 
+    @abstractmethod
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem; raises DataError with one sentence when it cannot."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Model(Plugin):
+class Model(Plugin, ABC):
     """An architecture."""
 
     def supports(self, problem: Problem) -> str | None:
         """None, or why this architecture cannot take this problem."""
         return None
 
+    @abstractmethod
     def build(self, problem: Problem) -> "torch.nn.Module":
         """One freshly initialised replicate: [n, *shape] -> logits [n, C]."""
-        raise NotImplementedError
 
 
 # Filling one of them makes the replicates differ from the baseline's.
@@ -250,7 +251,9 @@ class Intervention(Plugin):
         Float32, on the generator's device, with mean 1: validation and the attacks of `perturb`
         see the network without factors, which is its mean to first order.
         """
-        raise NotImplementedError
+        import torch  # whoever only reads contracts does without it
+
+        return torch.ones(shape, dtype=torch.float32, device=generator.device)
 
     def draws(self) -> int:
         """How many draws of its `hidden` factors the deployed network is the mean of; 0: none."""
@@ -279,7 +282,7 @@ class Intervention(Plugin):
 
 
 @dataclass(frozen=True)
-class Evaluator(Plugin):
+class Evaluator(Plugin, ABC):
     """Measures one aspect of a system (None: utility)."""
 
     aspect: ClassVar[Aspect | None]
@@ -291,6 +294,6 @@ class Evaluator(Plugin):
         """None, or why nothing can be measured on this system ("needs released sets")."""
         return None
 
+    @abstractmethod
     def measure(self, system: System) -> Measured:
         """The measurements, each over the same R replicates in the same order."""
-        raise NotImplementedError

@@ -1,6 +1,7 @@
 """Plugins: found by their YAML files, built from their configuration, imported only if allowed."""
 
 import importlib
+import inspect
 from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -88,10 +89,17 @@ def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[P
         names = [
             n
             for n, c in vars(module).items()
-            if isinstance(c, type) and issubclass(c, contract) and c is not contract
+            if isinstance(c, type) and issubclass(c, contract) and not inspect.isabstract(c)
+            if c is not contract
         ]
         raise ConfigError(
             f"{key} is {target!r}, which is no {contract.__name__} class of {module_name}; "
             + did_you_mean(class_name, names)
+        )
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise ConfigError(
+            f"{key} is {target!r}, but that class lacks {' and '.join(f'`{m}`' for m in missing)}, "
+            f"which its contract asks for; write what is missing in {inspect.getfile(cls)}."
         )
     return cls

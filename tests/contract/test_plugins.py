@@ -24,8 +24,11 @@ from trustbench.contracts import (
     CHANNELS,
     TRAINING_HOOKS,
     Batch,
+    Dataset,
+    Evaluator,
     Feature,
     Intervention,
+    Model,
 )
 from trustbench.errors import DataError
 from trustbench.plugins import describe
@@ -280,3 +283,14 @@ def test_a_dataset_describes_what_it_loads(option, shared_data):
 
 def test_the_contract_itself_fills_no_hook():
     assert not any(Intervention().fills(h) for h in HOOKS)
+
+
+def test_factors_that_no_method_draws_leave_the_network_as_it_is():
+    factors = Intervention().hidden((3, 4), Streams(0).torch("hidden", 0))
+    assert torch.equal(factors, torch.ones(3, 4))
+
+
+@pytest.mark.parametrize("contract", [Dataset, Model, Evaluator])
+def test_a_contract_alone_is_no_plugin(contract):
+    with pytest.raises(TypeError, match="abstract"):
+        contract()

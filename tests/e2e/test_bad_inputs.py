@@ -140,3 +140,12 @@ def test_a_user_plugin_that_cannot_be_imported_is_one_sentence(tb, outside):
     done = tb("run", *[a for a in outside.args if not a.startswith("plugins")])
     assert done.code == 2
     assert "add its module to the list: 'plugins=[outsiders]'" in done.err
+
+
+def test_a_user_plugin_that_lacks_a_method_is_one_sentence(tb, outside):
+    outside.write("evaluator/half", "# x\nhalf:\n  _target_: outsiders.Aspectless\n")
+    done = tb("run", *outside.args, "evaluator=half")
+    assert done.code == 2
+    assert "'outsiders.Aspectless', but that class lacks `measure`" in done.err
+    assert f"write what is missing in {outside.folder / 'outsiders.py'}." in done.err
+    assert "Traceback" not in done.err

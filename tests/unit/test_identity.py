@@ -16,6 +16,9 @@ from trustbench.identity import arm_id, evaluation_id, fit_id
 class Toy(Dataset):
     rows: int = 10
 
+    def load(self, data_dir, streams):
+        raise AssertionError("an id depends on no data")
+
 
 @dataclass(frozen=True)
 class Net(Model):
@@ -46,6 +49,9 @@ class Release(Intervention):
 class Accuracy(Evaluator):
     points: int = 5
     aspect: ClassVar[None] = None
+
+    def measure(self, system):
+        raise AssertionError("an id depends on no measurement")
 
 
 ARM = Arm(

@@ -53,6 +53,10 @@ def test_build_binds_parameters_and_ignores_the_name():
         ),
         ({"_target_": "trustbench.interventions.dpsgd.ClipAndNoise"}, "no Intervention class"),
         ({"_target_": "trustbench.contracts.Intervention"}, "no Intervention class"),
+        (
+            {"_target_": "trustbench.conformal.release.ReleasedSets"},
+            r"lacks `functions` and `thresholds`, .* write what is missing in .*release\.py\.",
+        ),
         ({"_target_": DPSGD_TARGET, "epsilon": -1}, "k.epsilon is -1"),
     ],
 )
@@ -71,6 +75,7 @@ def test_modules_named_by_the_user_or_an_entry_point_may_be_imported(tmp_path, m
     (tmp_path / "my_models_7.py").write_text(
         "from dataclasses import dataclass\nfrom trustbench.contracts import Model\n"
         "@dataclass(frozen=True)\nclass Mine(Model):\n    width: int = 3\n"
+        "    def build(self, problem): pass\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     node = {"_target_": "my_models_7.Mine", "width": 5}
@@ -79,3 +84,28 @@ def test_modules_named_by_the_user_or_an_entry_point_may_be_imported(tmp_path, m
     assert build("model", "mine", node, "model", ["my_models_7"]).width == 5
     monkeypatch.setattr(plugins, "registered", lambda: (SimpleNamespace(module="my_models_7"),))
     assert build("model", "mine", node, "model").width == 5
+
+
+@pytest.mark.parametrize("kind", ["dataset", "model", "evaluator"])
+def test_a_class_without_what_its_contract_asks_for_is_told_with_its_file(
+    kind, tmp_path, monkeypatch
+):
+    contract, method = {
+        "dataset": ("Dataset", "load"),
+        "model": ("Model", "build"),
+        "evaluator": ("Evaluator", "measure"),
+    }[kind]
+    path = tmp_path / f"half_a_{kind}.py"
+    path.write_text(
+        "from dataclasses import dataclass\n"
+        f"from trustbench.contracts import {contract}\n"
+        f"@dataclass(frozen=True)\nclass Mine({contract}):\n    width: int = 3\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(ConfigError) as caught:
+        build(kind, "mine", {"_target_": f"half_a_{kind}.Mine"}, f"{kind}.mine", [path.stem])
+    (problem,) = caught.value.problems
+    assert problem == (
+        f"{kind}.mine._target_ is 'half_a_{kind}.Mine', but that class lacks `{method}`, which its "
+        f"contract asks for; write what is missing in {path}."
+    )

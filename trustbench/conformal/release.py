@@ -1,5 +1,6 @@
 """What all methods that release prediction sets share."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
@@ -14,7 +15,7 @@ from trustbench.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class ReleasedSets(Intervention):
+class ReleasedSets(Intervention, ABC):
     """A set predictor for every score; a subclass says which scores, and their thresholds.
 
     `alpha`: the miscoverage that is allowed. `rows`: only so many of each replicate's
@@ -38,15 +39,15 @@ class ReleasedSets(Intervention):
             return f"rows={self.rows} is more than the {pool} calibration rows of {problem.name}"
         return None
 
+    @abstractmethod
     def functions(self) -> Mapping[str, ScoreFunction]:
         """The scores by the name of their channel."""
-        raise NotImplementedError
 
+    @abstractmethod
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
         """Thresholds [R, G or 1, C or 1], and facts about them."""
-        raise NotImplementedError
 
     def deploy(self, system: System) -> System:
         """The system with a set predictor for each score. Nothing is retrained."""

@@ -1,5 +1,6 @@
 """What every neighbourhood offers: perturbed copies of a row, and how they are described."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class Noise(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Neighbourhood:
+class Neighbourhood(ABC):
     """Perturbations described by p regressors, and parts that can be taken away.
 
     `part` [d] gives the part of each column; `baseline` [d], the mean of the training pool, is
@@ -44,29 +45,29 @@ class Neighbourhood:
     baseline: Tensor
     parts: int
 
+    @abstractmethod
     def noise(self, samples: int, rng: np.random.Generator) -> Noise:
         """The random numbers of `samples` perturbations."""
-        raise NotImplementedError
 
+    @abstractmethod
     def around(self, X: Tensor, noise: Noise) -> Draws:
         """Perturbations of X [L, m, d]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def spread(self, coefficients: Tensor) -> Tensor:
         """Attributions [R, n, d] from coefficients [R, n, p]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def collect(self, attributions: Tensor) -> Tensor:
         """Coefficients [R, n, p] from attributions [R, n, d]; undoes `spread`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def effects(self, coefficients: Tensor, X: Tensor) -> Tensor:
         """What each part adds over its baseline, [R, n, parts]; X is [L, n, d]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def facts(self) -> Mapping[str, Fact]:
         """The declared form and settings."""
-        raise NotImplementedError
 
     def switch_off(self, X: Tensor, off: Tensor) -> Tensor:
         """X [L, n, d] with the parts marked in `off` (bool [R, n, parts]) at their baseline."""
