@@ -1,41 +1,27 @@
 """The stacked engine for any module, through torch.func (no hooks, no closed form)."""
 
 from collections.abc import Mapping
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vjp, vmap
+from torch.func import vjp, vmap
 
 from trustbench.training import hidden
+from trustbench.training.called import CalledModule
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 # Per-example gradients are formed for so many bytes' worth of examples at a time.
 CHUNK_BYTES = 512 * 2**20
 
 
-class FunctionalEngine:
+class FunctionalEngine(CalledModule):
     """R replicates of any module without buffers that training changes."""
 
     name: EngineName = "stacked"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        self.module, self.shape, self.why = module, shape, why
+        super().__init__(module, shape, why)
         self.size = sum(p.numel() for p in module.parameters())
-
-    @cached_property
-    def sites(self) -> hidden.Sites:
-        """See Engine.sites."""
-        return hidden.sites(self.module, self.shape)
-
-    @cached_property
-    def _scaled(self) -> nn.Module:
-        return hidden.scaled(self.module, self.sites)
-
-    def _call(self, params: Params, x: Tensor, factors: Params) -> Tensor:
-        module = self._scaled if factors else self.module
-        logits: Tensor = functional_call(module, {**params, **hidden.buffers(factors)}, (x,))
-        return logits
 
     def forward(
         self,
@@ -46,7 +32,7 @@ class FunctionalEngine:
         """See Engine.forward."""
         shared = X.ndim == len(self.shape) + 1
         over = (0, None if shared else 0, 0)
-        return vmap(self._call, in_dims=over)(dict(params), X, dict(factors or {}))
+        return vmap(self.call, in_dims=over)(dict(params), X, dict(factors or {}))
 
     def gradient(
         self,
@@ -102,7 +88,7 @@ class FunctionalEngine:
         """Norms [B] of one replicate's per-example gradients; X [B, V, *shape]."""
 
         def square(x: Tensor, d: Tensor, f: Params) -> Tensor:
-            pull = vjp(lambda p: self._call(p, x, f), params)[1]
+            pull = vjp(lambda p: self.call(p, x, f), params)[1]
             (grads,) = pull(d)
             return torch.stack([g.square().sum() for g in grads.values()]).sum()
 

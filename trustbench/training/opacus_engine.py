@@ -9,14 +9,14 @@ import torch
 from opacus import GradSampleModule
 from opacus.validators import ModuleValidator
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from trustbench.errors import ConfigError
 from trustbench.training import hidden
+from trustbench.training.called import CalledModule
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
 
-class OpacusEngine:
+class OpacusEngine(CalledModule):
     """R replicates of any module that Opacus takes, one after the other."""
 
     name: EngineName = "opacus"
@@ -25,28 +25,14 @@ class OpacusEngine:
         errors = ModuleValidator.validate(module, strict=False)
         if errors:
             raise ConfigError(f"model: Opacus cannot train it privately: {errors[0]}")
-        self.module, self.shape, self.why = module, shape, why
+        super().__init__(module, shape, why)
         # Attacks and evaluators run through the plain module only: an extra pass through the
         # hooked one would corrupt its per-sample gradients (Opacus 1.6, measured).
         self.hooked = GradSampleModule(copy.deepcopy(module), loss_reduction="sum")
 
     @cached_property
-    def sites(self) -> hidden.Sites:
-        """See Engine.sites."""
-        return hidden.sites(self.module, self.shape)
-
-    @cached_property
-    def _scaled(self) -> nn.Module:
-        return hidden.scaled(self.module, self.sites)
-
-    @cached_property
     def _hooked_scaled(self) -> GradSampleModule:
-        return GradSampleModule(copy.deepcopy(self._scaled), loss_reduction="sum")
-
-    def _call(self, params: Mapping[str, Tensor], x: Tensor, factors: Params) -> Tensor:
-        module = self._scaled if factors else self.module
-        logits: Tensor = functional_call(module, {**params, **hidden.buffers(factors)}, (x,))
-        return logits
+        return GradSampleModule(copy.deepcopy(self.scaled), loss_reduction="sum")
 
     def forward(
         self,
@@ -59,7 +45,7 @@ class OpacusEngine:
         count = next(iter(params.values())).shape[0]
         return torch.stack(
             [
-                self._call(hidden.of(params, r), X if shared else X[r], hidden.of(factors or {}, r))
+                self.call(hidden.of(params, r), X if shared else X[r], hidden.of(factors or {}, r))
                 for r in range(count)
             ]
         )
@@ -90,7 +76,7 @@ class OpacusEngine:
         self, params: Params, X: Tensor, loss: Loss, part: slice, factors: Params
     ) -> tuple[Params, Tensor]:
         leaves = {n: p.requires_grad_() for n, p in params.items()}
-        logits = self._call(leaves, X.flatten(0, 1), factors)
+        logits = self.call(leaves, X.flatten(0, 1), factors)
         values = loss(logits.unflatten(0, X.shape[:2]).unsqueeze(0), part)
         grads = torch.autograd.grad(values.sum(), list(leaves.values()))
         return dict(zip(leaves, grads, strict=True)), values.detach()
