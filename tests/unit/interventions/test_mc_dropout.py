@@ -10,7 +10,7 @@ from torch import nn
 
 from tests.unit.arm_toys import DP as BUDGET
 from tests.unit.arm_toys import Net, ignore, toy_arm
-from tests.unit.training.test_loop import DP, SCHEDULE, assert_same, trainer
+from tests.unit.training.test_loop import DP, SCHEDULE, assert_engines_agree, assert_same, trainer
 from trustbench import job
 from trustbench.arms import Chosen
 from trustbench.contracts import Batch
@@ -66,12 +66,7 @@ def test_rate_zero_trains_the_baseline_to_the_bit(problem):
     "interventions", [(HALF,), (DP, HALF), (HALF, PGD), (HALF, TRADES(steps=2))]
 )
 def test_stacked_and_opacus_engines_train_the_same_replicates(problem, interventions):
-    runs = []
-    for engine in ("stacked", "opacus"):
-        made, params = trainer(problem, interventions, engine=engine)
-        runs.append(loop.train(made, {n: p.double() for n, p in params.items()}, ignored))
-    for name in runs[0].params:
-        torch.testing.assert_close(runs[0].params[name], runs[1].params[name], rtol=0, atol=1e-12)
+    assert_engines_agree(problem, interventions)
 
 
 @pytest.mark.parametrize("interventions", [(HALF,), (DP, HALF)])

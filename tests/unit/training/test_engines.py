@@ -66,19 +66,26 @@ def clip(bound):
     return lambda norms, _: (bound / (norms + 1e-6)).clamp(max=1.0)
 
 
-def per_example_reference(module, X, loss, r, bound):
-    """One backward per example: slow, and independent of every engine."""
+def clipped_sum(module, losses, bound):
+    """The gradients of losses, one backward for each, clipped to `bound` and added up."""
     total = {n: torch.zeros_like(p) for n, p in module.named_parameters()}
-    for b in range(B):
-        values = loss(
-            torch.stack([module(X[r, i]) for i in range(B)]).unsqueeze(0), slice(r, r + 1)
-        )
-        grads = torch.autograd.grad(values[0, b], list(module.parameters()))
+    for value in losses:
+        grads = torch.autograd.grad(value, list(module.parameters()))
         norm = torch.stack([g.square().sum() for g in grads]).sum().sqrt()
         factor = 1.0 if bound is None else min(1.0, bound / (float(norm) + 1e-6))
         for name, g in zip(total, grads, strict=True):
             total[name] += factor * g
     return total
+
+
+def per_example_reference(module, X, loss, r, bound):
+    """One backward per example: slow, and independent of every engine."""
+
+    def one(b):
+        logits = torch.stack([module(X[r, i]) for i in range(B)]).unsqueeze(0)
+        return loss(logits, slice(r, r + 1))[0, b]
+
+    return clipped_sum(module, map(one, range(B)), bound)
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.unit.models.test_models import MODELS, built, images
-from tests.unit.training.test_engines import CASES, B, C, R, clip, engines_for, make
+from tests.unit.training.test_engines import CASES, B, C, R, clip, clipped_sum, engines_for, make
 from trustbench.errors import Unsupported
 from trustbench.seeding import Streams
 from trustbench.training import averaging, hidden
@@ -33,21 +33,17 @@ def masked(module, factors):
 
 def reference(module, X, loss, r, bound, factors):
     """One backward per example, each with its own masks; no engine, no vmap."""
-    total = {n: torch.zeros_like(p) for n, p in module.named_parameters()}
-    for b in range(B):
+
+    def one(b):
         hooks = masked(module, {name: f[r, b] for name, f in factors.items()})
         out = module(X[r, b])
         for hook in hooks:
             hook.remove()
         logits = torch.zeros(1, B, *out.shape, dtype=out.dtype)
         logits[0, b] = out
-        values = loss(logits, slice(r, r + 1))
-        grads = torch.autograd.grad(values[0, b], list(module.parameters()))
-        norm = torch.stack([g.square().sum() for g in grads]).sum().sqrt()
-        factor = 1.0 if bound is None else min(1.0, bound / (float(norm) + 1e-6))
-        for name, g in zip(total, grads, strict=True):
-            total[name] += factor * g
-    return total
+        return loss(logits, slice(r, r + 1))[0, b]
+
+    return clipped_sum(module, map(one, range(B)), bound)
 
 
 @pytest.mark.parametrize("case", CASES)
