@@ -67,6 +67,9 @@ def toy(*declared):
         folder: ClassVar[str] = "toy"
         files: ClassVar[tuple[RemoteFile, ...]] = declared
 
+        def load(self, data_dir, streams):
+            raise AssertionError("fetching loads nothing")
+
     return {"toy": Toy(), "digits": Digits()}
 
 
