@@ -1,4 +1,4 @@
-"""What unit tests of the store share."""
+"""What unit tests of more than one file share."""
 
 import os
 import subprocess
@@ -23,3 +23,20 @@ def full_disk(tmp_path):
         pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
     yield folder
     subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def arm(tmp_path, monkeypatch):
+    """An arm of toy plugins, see arm_toys."""
+    from tests.unit.arm_toys import toy_arm  # imports the runner: seconds
+
+    return toy_arm(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def server():
+    """A server of files on this machine."""
+    from tests.unit.download_server import Server
+
+    with Server() as made:
+        yield made

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.arm_toys import Toy, toy_arm
+from tests.unit.arm_toys import Toy
 from tests.unit.test_tracking import make_record
 from trustbench import job, tracking
 from trustbench.arms import Chosen
@@ -15,11 +15,6 @@ from trustbench.planning import plan
 from trustbench.records import Store
 
 ID = "a" * 16
-
-
-@pytest.fixture
-def arm(tmp_path, monkeypatch):
-    return toy_arm(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -5,26 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.unit.arm_toys import (
-    ACCURACY,
-    DP,
-    Accuracy,
-    Transfer,
-    ignore,
-    run,
-    toy_arm,
-)
+from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Transfer, ignore, run
 from trustbench.arms import Chosen
 from trustbench.fitting import fit
 from trustbench.identity import evaluation_id
 from trustbench.planning import plan
 from trustbench.records import Store
 from trustbench.training import fits
-
-
-@pytest.fixture
-def arm(tmp_path, monkeypatch):
-    return toy_arm(tmp_path, monkeypatch)
 
 
 def test_a_record_holds_everything_the_arm_produced(arm):

@@ -6,26 +6,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from tests.unit.arm_toys import (
-    ACCURACY,
-    DP,
-    Accuracy,
-    Release,
-    ignore,
-    run,
-    toy_arm,
-)
+from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Release, ignore, run
 from trustbench import job
 from trustbench.arms import Chosen
 from trustbench.aspects import Aspect
 from trustbench.contracts import Evaluator, Intervention, Measured, Measurement
 from trustbench.identity import evaluation_id
 from trustbench.records import Store
-
-
-@pytest.fixture
-def arm(tmp_path, monkeypatch):
-    return toy_arm(tmp_path, monkeypatch)
 
 
 def test_a_deployed_channel_shares_the_trained_replicates(arm):

@@ -4,25 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from tests.unit.arm_toys import (
-    ACCURACY,
-    DP,
-    Coupled,
-    Crash,
-    Toy,
-    ignore,
-    toy_arm,
-)
+from tests.unit.arm_toys import ACCURACY, DP, Coupled, Crash, Toy, ignore
 from trustbench import job, tracking
 from trustbench.arms import Chosen
 from trustbench.identity import evaluation_id
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.records import Store
-
-
-@pytest.fixture
-def arm(tmp_path, monkeypatch):
-    return toy_arm(tmp_path, monkeypatch)
 
 
 def test_a_crash_becomes_a_record_and_keeps_what_was_measured(arm, capsys):

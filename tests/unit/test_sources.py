@@ -2,24 +2,11 @@
 
 import pytest
 
-from tests.unit.download_server import (
-    BODY,
-    Server,
-    left,
-    plain,
-    sha,
-    toy,
-)
+from tests.unit.download_server import BODY, left, plain, sha, toy
 from trustbench import sources
 from trustbench.datasets import _download
 from trustbench.datasets._files import RemoteFile
 from trustbench.errors import DataError
-
-
-@pytest.fixture
-def server():
-    with Server() as made:
-        yield made
 
 
 def test_a_file_is_fetched_verified_and_put_in_place(server, tmp_path):

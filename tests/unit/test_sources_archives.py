@@ -2,23 +2,11 @@
 
 import pytest
 
-from tests.unit.download_server import (
-    Server,
-    archive,
-    left,
-    sha,
-    toy,
-)
+from tests.unit.download_server import archive, left, sha, toy
 from trustbench import sources
 from trustbench.datasets._files import RemoteFile
 from trustbench.datasets.adult import Adult
 from trustbench.errors import DataError
-
-
-@pytest.fixture
-def server():
-    with Server() as made:
-        yield made
 
 
 def test_members_of_one_archive_are_fetched_once(server, tmp_path):

@@ -2,24 +2,12 @@
 
 import pytest
 
-from tests.unit.download_server import (
-    ROOT,
-    Server,
-    plain,
-    sha,
-    toy,
-)
+from tests.unit.download_server import ROOT, plain, sha, toy
 from trustbench import sources
 from trustbench.datasets._files import RemoteFile
 from trustbench.datasets.german import German
 from trustbench.datasets.mnist import Mnist
 from trustbench.errors import DataError
-
-
-@pytest.fixture
-def server():
-    with Server() as made:
-        yield made
 
 
 def test_states_are_embedded_missing_incomplete_and_present(server, tmp_path):

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 from torch import nn
 
 from tests.unit.arm_toys import DP as BUDGET
-from tests.unit.arm_toys import Net, ignore, toy_arm
+from tests.unit.arm_toys import Net, ignore
 from tests.unit.training.test_loop import DP, SCHEDULE, assert_engines_agree, assert_same, trainer
 from trustbench import job
 from trustbench.arms import Chosen
@@ -126,11 +126,6 @@ def test_attacks_and_validation_see_the_network_without_masks(problem):
     factors = hooks.factors(made, batch(), streams)
     assert {n: tuple(f.shape) for n, f in factors.items()} == {"2": (4, 20, 1, 8)}
     assert hooks.factors(alone, batch(), streams) is None
-
-
-@pytest.fixture
-def arm(tmp_path, monkeypatch):
-    return toy_arm(tmp_path, monkeypatch)
 
 
 def deployed(arm, *interventions, **changes):
