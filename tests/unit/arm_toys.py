@@ -35,16 +35,21 @@ class Net(Model):
         )
 
 
+def hits(system):
+    """Which test rows each replicate has right, [R, n], and how many of them."""
+    y = system.problem.rows("test")[1]
+    right = system.split_logits("test").argmax(-1).numpy() == y
+    return right, Measurement("accuracy", right.mean(1), True, "fraction", len(y), 0.0, 1.0)
+
+
 @dataclass(frozen=True)
 class Accuracy(Evaluator):
     points: int = 0
     aspect: ClassVar[None] = None
 
     def measure(self, system):
-        y = system.problem.rows("test")[1]
-        right = system.split_logits("test").argmax(-1).numpy() == y
-        m = Measurement("accuracy", right.mean(1), True, "fraction", len(y), 0.0, 1.0)
-        return Measured((m,), arrays={"right": right}, missing={"auc": "not asked"})
+        right, accuracy = hits(system)
+        return Measured((accuracy,), arrays={"right": right}, missing={"auc": "not asked"})
 
 
 @dataclass(frozen=True)
