@@ -1,0 +1,99 @@
+"""Configurations compose into arms, and what Hydra says of wrong ones is told in words."""
+
+from pathlib import Path
+
+import pytest
+
+from trustbench.assembly import KEYS, assemble
+from trustbench.compose import Begun, compose, composed_arm, conf_dirs, hydra_run
+from trustbench.compose.messages import sentence
+from trustbench.errors import ConfigError
+from trustbench.plugins import discover
+
+
+def test_a_plain_run_composes_the_default_arm(seen):
+    asked, results = seen.run()
+    assert results == seen.arms
+    assert (asked.sweep, asked.experiment, asked.table.stem) == (False, "default", "cresswell")
+    arm = results[0]
+    assert (arm.dataset.name, arm.model.name, arm.interventions) == ("digits", "mlp", ())
+    assert arm.training.regime == "tuned"
+
+
+def test_all_evaluators_are_chosen_by_default_and_keep_their_keys():
+    arm = composed_arm(compose(["evaluator.robustness.epsilon=.05"]))
+    assert [e.name for e in arm.evaluators] == list(discover("evaluator", conf_dirs()))
+    assert {e.name: e.plugin for e in arm.evaluators}["robustness"].epsilon == 0.05
+
+
+def test_every_default_key_is_known_to_the_assembler():
+    assert {str(k) for k in compose()} - {"hydra"} == set(KEYS)
+
+
+def test_lists_of_interventions_compose():
+    arm = composed_arm(compose(["intervention=[pgd_at,dpsgd]", "intervention.dpsgd.epsilon=8"]))
+    assert {i.name for i in arm.interventions} == {"dpsgd", "pgd_at"}
+    assert next(i for i in arm.interventions if i.name == "dpsgd").plugin.epsilon == 8.0
+
+
+def test_hydra_leaves_nothing_in_the_working_directory(seen, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen.run()
+    seen.run("-m", "seed=0,1")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_printing_flags_run_nothing(seen, capsys):
+    assert seen.run("--cfg", "job", "-p", "protocol") is None
+    assert "replicates: 16" in capsys.readouterr().out
+    assert seen.asked is None
+
+
+def test_an_error_in_a_job_is_raised_as_it_is():
+    def work(arm):
+        raise ValueError("ours")
+
+    with pytest.raises(ValueError, match="ours"):
+        hydra_run(["evaluator=utility"], lambda asked: Begun(), work)
+
+
+def test_an_unknown_setting_of_a_launcher_has_near_names_in_a_sweep_too(seen):
+    with pytest.raises(ConfigError) as caught:
+        hydra_run(["-m", "seed=1,2", "hydra.launcher.slot=3"], seen.begin, seen.work)
+    (problem,) = caught.value.problems
+    assert problem.startswith("unknown key hydra.launcher.slot; did you mean 'slots'? Allowed:")
+    assert "_target_" not in problem
+
+
+def test_the_pool_is_the_default_and_needs_what_the_arms_sweeper_has_checked(
+    seen, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # Hydra's own sweeper leaves a file where it is started
+    assert compose().hydra.launcher._target_.endswith("PoolLauncher")
+    with pytest.raises(ConfigError, match=r"drop hydra/sweeper=\.\.\., or choose"):
+        hydra_run(["-m", "seed=1,2", "hydra/sweeper=basic"], seen.begin, seen.work)
+    with pytest.raises(ConfigError, match=r"hydra\.launcher\.retries is -1"):
+        hydra_run(["-m", "seed=1,2", "hydra.launcher.retries=-1"], seen.begin, seen.work)
+
+
+def test_assemble_reports_unknown_and_missing_keys_together():
+    config = {k: None for k in KEYS if k != "seed"} | {"sead": 1}
+    with pytest.raises(ConfigError) as caught:
+        assemble(config)
+    assert caught.value.problems[0].startswith("unknown key sead; did you mean 'seed'?")
+    assert caught.value.problems[1].startswith("seed is missing")
+
+
+def test_folders_are_made_absolute(seen):
+    _, (arm,) = seen.run("output_dir=here", "data_dir='~/there'")
+    assert arm.output_dir == Path("here").absolute()
+    assert arm.data_dir == Path("~/there").expanduser()
+
+
+def test_messages_that_are_not_recognised_are_kept_short():
+    error = RuntimeError("first line\n    second\n\nConfig search path:\n\tlong")
+    assert sentence(error, {}) == "first line second."
+    assert sentence(RuntimeError("Could not override 'a.b.c'."), {"a": {"b": 3}}) == (
+        "unknown key a.b.c; a.b is 3, which has no keys."
+    )
+    assert "cannot be set here" in sentence(RuntimeError("Could not override 'a'."), {"a": 1})
