@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from tests.faults.server import TrackingServer
 from tests.faults.sweep import State
 
 TRIES = 4
+INTERRUPTED, KILLED, TERMINATED = 130, -signal.SIGKILL, -signal.SIGTERM  # how a command ends
 END_S = 15.0  # how long processes may take to notice that the command is gone
 
 
