@@ -23,6 +23,7 @@ COMMANDS = {
     "gate": "whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive",
     "select": "which measured arm serves a policy best; Pareto front; what was traded",
     "card": "the model card of a record, as Markdown with front matter",
+    "datasheet": "the datasheet of a data set, as Markdown with front matter",
     "plan": "what a run would do, train nothing: done, to do, unsupported; known interactions",
     "list": "datasets, models, interventions, evaluators, metrics, experiments, tables, policies",
     "data": "list, download and check the files of the datasets",

@@ -157,7 +157,8 @@ def test_hostile_files_in_a_store_run_nothing(kind, finished, outside, tb, tmp_p
         if place.startswith("fits"):
             shutil.rmtree(outside.outputs / "arms")
         (ident,) = [p.name for p in whole.glob("arms/*")]
-        for command in (["summarize"], ["report"], ["card", ident], ["plan", *finished]):
+        for command in (["summarize"], ["report"], ["card", "--arm", ident], ["datasheet"],
+                        ["plan", *finished]):  # fmt: skip
             tb(*command)
             assert not marker.exists(), (place, command)
         tb("run", *finished)

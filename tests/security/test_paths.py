@@ -36,7 +36,8 @@ def test_the_store_has_no_path_outside_of_it(name, tmp_path):
 @pytest.mark.parametrize(
     "args",
     [
-        ["card", "../../x"],
+        ["card", "--arm", "../../x"],
+        ["datasheet", "--experiment", "../../x"],
         ["summarize", "--experiment", "../../x"],
         ["report", "--experiment", "../../x"],
     ],

@@ -23,6 +23,7 @@ from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec, ProblemSpec
 from trustbench.summary import render as package
 from trustbench.summary.card import card
+from trustbench.summary.datasheet import datasheet
 from trustbench.summary.render import card as card_page
 from trustbench.summary.render import cell as cell_page
 from trustbench.summary.render import (
@@ -41,6 +42,7 @@ from trustbench.summary.render import (
     select_json,
     terminal,
 )
+from trustbench.summary.render import datasheet as datasheet_page
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.table import summarize
 
@@ -130,6 +132,14 @@ def model_card(evil=EVIL):
     return card_page.markdown(made, CRESSWELL, licence=evil)
 
 
+def data_sheet(evil=EVIL):
+    """The datasheet of hostile records, one of which failed, by group."""
+    treated = record(method("dpsgd", epsilon=3.0), status="failed", reason=evil)
+    mine = record(method(evil, epsilon=1.0), ident="mine")
+    records = [hostile(r, evil) for r in (record(), mine, treated)]
+    return datasheet_page.markdown(datasheet(records, arrays, CRESSWELL))
+
+
 def on_terminal(renderable):
     """What a colour terminal is sent, without the colours that are rich's own."""
     out = io.StringIO()
@@ -163,6 +173,7 @@ OUTPUTS = {
     "markdown": {
         "table": lambda evil: markdown.text(table(evil)),
         "card": model_card,
+        "datasheet": data_sheet,
         "gate": lambda evil: gate_markdown.text(gate(evil)),
         "select": lambda evil: select.markdown(selection(evil), []),
     },
@@ -191,10 +202,14 @@ OUTPUTS = {
 }
 EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 # Modules of summary/render that write nothing by themselves: others' words, or a picture.
-PARTS = {"wording", "gate_wording", "front_matter", "known", "png", "sheets", "visible"}
+PARTS = {
+    "wording", "gate_wording", "front_matter", "data_front_matter", "known", "png", "sheets",
+    "visible",
+}  # fmt: skip
 WRITERS = {
-    "card", "cell", "csv_", "gate_json", "gate_junit", "gate_markdown", "gate_terminal", "json_",
-    "latex", "markdown", "plain", "select", "select_json", "single_arm", "terminal",
+    "card", "cell", "csv_", "datasheet", "gate_json", "gate_junit", "gate_markdown",
+    "gate_terminal", "json_", "latex", "markdown", "plain", "select", "select_json",
+    "single_arm", "terminal",
 }  # fmt: skip
 
 

@@ -47,6 +47,7 @@ def both(places, command, *args, capsys):
         ("select", ["--policy", "research", "--format", "json"], 0),
         ("gate", ["--policy", "default", "--format", "json"], 4),
         ("card", ["--arm", "digits-dpsgd3.0-none-tuned-0"], 0),
+        ("datasheet", [], 0),
     ],
 )
 def test_text_is_the_same_from_both(places, command, args, code, capsys):
@@ -71,7 +72,7 @@ def test_a_report_from_the_server_has_the_pictures_too(places, tmp_path, capsys)
     assert not Store(tmp_path / "elsewhere").root.exists()
 
 
-@pytest.mark.parametrize("command", ["select", "card", "report", "summarize", "gate"])
+@pytest.mark.parametrize("command", ["select", "card", "datasheet", "report", "summarize", "gate"])
 def test_a_folder_that_is_none_is_one_sentence(command, tmp_path, capsys):
     needed = {"select": ["--policy", "bank"], "gate": ["--policy", "bank"], "card": ["--arm", "x"]}
     args = [command, "--from", str(tmp_path / "gone"), *needed.get(command, [])]

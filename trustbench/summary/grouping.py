@@ -161,7 +161,7 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
         model=first.model,
         protocol=first.protocol,
         training={str(r.arm.training["regime"]): r.arm.training for r in records},
-        arms=_labelled(arms),
+        arms=labelled(arms),
         evaluations=_evaluations([r for a in arms for r in a.records.values()], evaluations),
         notes=tuple(notes),
     )
@@ -229,7 +229,7 @@ def _evaluations(records: Sequence[Record], allowed: Collection[str] | None) -> 
     return {name: next(iter(ids)) for name, ids in found.items()}
 
 
-def _labelled(arms: Sequence[ArmRecords]) -> tuple[ArmRecords, ...]:
+def labelled(arms: Sequence[ArmRecords]) -> tuple[ArmRecords, ...]:
     """The arms with labels: names and doses, and other parameters where these do not differ."""
     named: dict[tuple[str, str, str], list[ArmRecords]] = defaultdict(list)
     for arm in arms:

@@ -17,8 +17,9 @@ from trustbench.summary.render.sheets import (
     FIGURE_HEAD,
     INTENDED,
     NAMES,
+    code,
     figure_cells,
-    figure_row,
+    figure_rows,
     grid,
     interval,
     out_of_scope,
@@ -52,8 +53,9 @@ def _what(card: Card) -> Iterator[str]:
     yield (
         f"{record.replicates} models of one recipe, each trained on its own random part of the "
         f"training pool (`inclusion`: {safe(str(arm.protocol.get('inclusion')))}) and measured on "
-        f"the same test rows. All numbers are from record `{record.id}` unless a row names others; "
-        "intervals are 95 % t intervals over these replicates, not cut at a metric's bounds.\n"
+        f"the same test rows. All numbers are from record {code(record.id)} unless a row names "
+        "others; intervals are 95 % t intervals over these replicates, not cut at a metric's "
+        "bounds.\n"
     )
     yield f"- Data set: {safe(arm.dataset.name)} ({settings(arm.dataset.params)})"
     yield f"- Model: {safe(arm.model.name)} ({settings(arm.model.params)})"
@@ -86,8 +88,8 @@ def _data(card: Card) -> Iterator[str]:
     yield f"- Classes: {safe(', '.join(problem.classes))}"
     sizes = ", ".join(f"{k} {v}" for k, v in problem.sizes.items())
     yield f"- Rows: {safe(sizes)} (members: of the smallest replicate)"
-    yield f"- Fingerprint of the data: `{problem.fingerprint}` (record `{record.id}`)\n"
-    rows = [[safe(g), str(n), f"`{record.id}`"] for g, n in problem.group_sizes.items()]
+    yield f"- Fingerprint of the data: {code(problem.fingerprint)} (record {code(record.id)})\n"
+    rows = [[safe(g), str(n), code(record.id)] for g, n in problem.group_sizes.items()]
     yield from grid([f"group ({safe(problem.group_name)})", "test rows", "record"], rows)
 
 
@@ -98,8 +100,8 @@ def _performance(card: Card) -> Iterator[str]:
     for target in TARGETS:
         for k, metric in enumerate(card.primary[target]):
             shown = f"**{safe(metric)}**" if k == 0 else safe(metric)
-            found = figure_row(card.record.id, metric, card.figures, card.missing)
-            rows.append([target, shown, *found])
+            found = figure_rows(card.record.id, metric, card.figures.values(), card.missing)
+            rows += [[target, shown, *cells] for cells in found]
     yield from grid(["target", "metric", *FIGURE_HEAD], rows)
 
 
@@ -116,7 +118,7 @@ def _groups(card: Card) -> Iterator[str]:
     ]
     yield from grid(head, rows)
     used = ", ".join(dict.fromkeys(c.evaluation for c in card.groups))
-    yield f"\nRecord `{card.record.id}`, evaluations {safe(used)}."
+    yield f"\nRecord {code(card.record.id)}, evaluations {safe(used)}."
 
 
 def _of_group(column: Column, group: str) -> str:
@@ -144,7 +146,7 @@ def _effect(target: str, e: Estimate) -> list[str]:
     name = w.contrast_name(str(e.metric), e.against, e.reference)
     number = w.estimate_text(e) if e.effect else "no number"
     verdict = e.verdict.text if e.verdict else ""
-    records = ", ".join(f"`{i}`" for i in e.records)
+    records = ", ".join(map(code, e.records))
     return [target, safe(name), safe(str(e.regime)), number, safe(verdict), records]
 
 
@@ -156,7 +158,7 @@ def _guarantees(card: Card) -> Iterator[str]:
         return
     yield "Declared by the methods and their accountants; these are claims, not measurements.\n"
     for key, value in declared.items():
-        yield f"- {safe(key)}: {cell(show(value))} (record `{card.record.id}`)"
+        yield f"- {safe(key)}: {cell(show(value))} (record {code(card.record.id)})"
     if card.seeded:
         yield f"\n**These models must not be released as private.** Their noise was {SEEDED}."
     elif FACT in card.declared:
@@ -173,7 +175,7 @@ def _limits(card: Card) -> Iterator[str]:
     if record.arm.protocol.get("inclusion") == "half":
         yield "- Each replicate is trained on half of the pool: a model trained on all may differ."
     smallest = min(problem.group_sizes.values(), default=0)
-    yield f"- The smallest group has {smallest} test rows (record `{record.id}`)."
+    yield f"- The smallest group has {smallest} test rows (record {code(record.id)})."
     if card.unreliable:
         yield f"- Robustness is unreliable: {safe(card.unreliable)}."
     for name, why in card.missing.items():
@@ -206,8 +208,9 @@ def _runs(text: str) -> list[str]:
 def _provenance(card: Card) -> Iterator[str]:
     record = card.record
     yield "## Provenance\n"
-    yield f"- Record `{record.id}`, trained replicates `{record.fit}`, engine {record.arm.engine}"
-    yield f"- Fingerprint of the data: `{_problem(card).fingerprint}`"
+    ids = f"Record {code(record.id)}, trained replicates {code(record.fit)}"
+    yield f"- {ids}, engine {safe(record.arm.engine)}"
+    yield f"- Fingerprint of the data: {code(_problem(card).fingerprint)}"
     for key, value in record.environment.items():
         yield f"- {safe(key)}: {safe(str(value))}"
     plugins = [record.arm.dataset, record.arm.model, *record.arm.interventions]

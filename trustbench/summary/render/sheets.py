@@ -1,6 +1,6 @@
 """What model cards and datasheets write alike: numbers, tables, settings, the data's own words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from trustbench.summary.effects import Effect
@@ -8,6 +8,7 @@ from trustbench.summary.figures import Figure
 from trustbench.summary.grouping import show
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.known import safe
+from trustbench.summary.render.visible import one_line
 
 INTENDED = "to compare what methods of trustworthy AI do to each other on this data set"
 NAMES = {
@@ -33,6 +34,16 @@ def level(value: float) -> str:
 def interval(effect: Effect) -> str:
     """A mean with its 95 % interval and n."""
     return f"{level(effect.effect)} [{level(effect.low)}, {level(effect.high)}] {w.sample(effect)}"
+
+
+def code(name: str) -> str:
+    r"""An id as code that ends where it ends, in a table too.
+
+    >>> print(code("2252644c"), code("a`|b"))
+    `2252644c` `a'\|b`
+    """
+    shown = one_line(name).replace("`", "'").replace("|", "\\|")
+    return f"`{shown}`"
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -68,18 +79,20 @@ def figure_cells(record: str, figure: Figure) -> list[str]:
     """Mean with interval and unit, which way is better, rows, and where it is from."""
     better = "higher" if figure.higher_is_better else "lower"
     unit = f" {safe(figure.unit)}" if figure.unit else ""
-    source = f"`{record}`, {safe(figure.evaluation)}"
+    source = f"{code(record)}, {safe(figure.evaluation)}"
     return [f"{interval(figure.mean)}{unit}", better, str(figure.rows), source]
 
 
 FIGURE_HEAD = ("mean [95 % interval]", "better", "rows", "record, evaluation")
 
 
-def figure_row(
-    record: str, metric: str, figures: Mapping[str, Figure], missing: Mapping[str, str]
-) -> list[str]:
-    """The cells under FIGURE_HEAD of a metric, or why it was not measured."""
-    if metric in figures:
-        return figure_cells(record, figures[metric])
-    why = missing.get(metric) or missing.get(metric.split("/")[0])
-    return [safe(f"not measured: {why}" if why else "not measured"), "", "", ""]
+def figure_rows(
+    record: str, metric: str, figures: Iterable[Figure], missing: Mapping[str, str]
+) -> Iterator[list[str]]:
+    """The cells under FIGURE_HEAD of every figure of a metric, or why there is none."""
+    found = [f for f in figures if f.metric == metric]
+    yield from (figure_cells(record, f) for f in found)
+    if not found:
+        why = missing.get(metric) or missing.get(metric.split("/")[0])
+        absent = safe(f"not measured: {why}" if why else "not measured")
+        yield [absent, "", "", code(record)]

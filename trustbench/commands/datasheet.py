@@ -1,0 +1,34 @@
+"""`trustbench datasheet`: the datasheet of a data set, from stored records only."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.registered import DEFAULT_TABLE, find_table
+from trustbench.commands.stored import read
+from trustbench.commands.writing import put
+from trustbench.summary.datasheet import datasheet
+from trustbench.summary.render.datasheet import markdown
+
+
+def main(args: Sequence[str]) -> int:
+    """0 once the datasheet is printed or written."""
+    p = parser(
+        "datasheet",
+        "The datasheet of a data set, as Markdown with front matter for data hubs (Gebru et al. "
+        "2021): what stored records know of it, and what was measured on it.",
+    )
+    p.add_argument("--dataset", metavar="NAME", help="needed where records are of several")
+    add_store(p)
+    add_config_dir(p)
+    p.add_argument("--experiment", metavar="NAME", help="read the records of this sweep only")
+    p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
+    p.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
+    given = p.parse_args(args)
+    stored = read(given, one_sweep=False)
+    name = given.table or (stored.sweep.table if stored.sweep else DEFAULT_TABLE)
+    if given.experiment is None:
+        stored = replace(stored, sweep=None)  # every record of the data set
+    table = find_table(name, given.config_dir)
+    put(markdown(datasheet(stored.arms, stored.arrays, table, given.dataset)), given.output)
+    return 0
