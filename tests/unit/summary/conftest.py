@@ -1,11 +1,18 @@
-"""The report of a whole table, made once."""
+"""A whole table and its report, made once."""
 
 import json
 
 import pytest
 
+from tests.unit.summary.builder import CRESSWELL, full_table
 from tests.unit.summary.report_data import page, parse
 from trustbench.summary.render import render
+from trustbench.summary.table import summarize
+
+
+@pytest.fixture(scope="session")
+def results():
+    return summarize(full_table(), CRESSWELL)
 
 
 @pytest.fixture(scope="session")

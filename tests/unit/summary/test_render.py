@@ -1,3 +1,5 @@
+"""Every rendering of a table: what it shows, keeps and escapes."""
+
 import csv
 import io
 import json
@@ -9,29 +11,24 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.unit.summary.builder import CRESSWELL, WITHIN, full_table, method, record
+from tests.unit.summary.builder import CRESSWELL, WITHIN, method, record
 from trustbench.aspects import Aspect
 from trustbench.errors import UserError
-from trustbench.records import Store
-from trustbench.summary import render as package
 from trustbench.summary.effects import Kind
-from trustbench.summary.render import FILES, latex, markdown, render, terminal, write_all
+from trustbench.summary.render import latex, markdown, render, terminal
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.table import summarize
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "summary"
+
 UPDATE = "TRUSTBENCH_UPDATE_GOLDEN"
+
 NASTY = "a|b<i>_x_</i> $5 & 50% #1 {y} \\z ~^ `q` [l](u)"
+
 CONTRACT = {
     *("dataset", "model", "source", "target", "intervention", "metric", "unit", "effect", "low"),
     *("high", "n", "verdict", "reason", "regime", "dose", "beyond_matched", "records"),
 }
-
-
-@pytest.fixture(scope="module")
-def results():
-    return summarize(full_table(), CRESSWELL)
 
 
 @pytest.fixture(scope="module")
@@ -222,86 +219,6 @@ def test_unknown_formats_and_empty_tables_are_user_errors(results):
         render(results, "jsn")
     with pytest.raises(UserError, match="no record to make a table of"):
         render([], "md")
-
-
-def test_write_all_names_files_after_experiment_dataset_and_model(results, tmp_path):
-    paths = write_all(results, Store(tmp_path), "dp_vs_fairness")
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in paths) == sorted(
-        f"tables/dp_vs_fairness-digits-mlp.{suffix}" for suffix in FILES
-    )
-    assert paths[0].read_text() == render(results, "md")
-
-
-def test_write_all_keeps_variants_apart_and_inside_the_store(tmp_path):
-    records = [
-        record(dataset="../x", dataset_params={"sensitive": s}, ident=s) for s in ("sex", "race")
-    ]
-    paths = write_all(summarize(records, CRESSWELL), Store(tmp_path), "e")
-    assert len(set(paths)) == 2 * len(FILES)
-    assert all(p.parent == tmp_path / "tables" for p in paths)
-
-
-def test_write_all_leaves_alone_what_is_as_it_should_be(results, tmp_path, monkeypatch):
-    paths = write_all(results, Store(tmp_path), "e")
-    before = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in paths}
-    monkeypatch.setitem(package.FORMATS, "png", lambda _: pytest.fail("nothing has changed"))
-    assert write_all(results, Store(tmp_path), "e") == paths
-    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in paths} == before
-
-
-@pytest.mark.parametrize("suffix", FILES)
-def test_write_all_makes_again_what_is_gone_or_changed(suffix, results, tmp_path, monkeypatch):
-    drawn = []
-    monkeypatch.setitem(package.FORMATS, "png", lambda _: drawn.append(1) or b"picture")
-    write_all(results, Store(tmp_path), "e")
-    (path,) = tmp_path.glob(f"tables/*.{suffix}")
-    whole = path.read_bytes()
-    path.unlink()
-    write_all(results, Store(tmp_path), "e")
-    assert path.read_bytes() == whole
-    path.write_bytes(b"changed")
-    write_all(results, Store(tmp_path), "e")
-    if suffix == "png":  # it has no text to compare: only what the others say is looked at
-        assert len(drawn) == 2
-    else:
-        assert path.read_bytes() == whole
-        assert len(drawn) == 3
-
-
-def printed(renderable, width=120):
-    console = Console(file=io.StringIO(), width=width)
-    console.print(renderable)
-    return console.file.getvalue()
-
-
-def test_single_arm_prints_every_measurement_with_its_interval():
-    rec = record(method("dpsgd", epsilon=3.0), facts={"epsilon": 2.98})
-    text = printed(single_arm(rec))
-    for evaluation in rec.evaluations.values():
-        for name, m in evaluation.measurements.items():
-            [line] = [x for x in text.splitlines() if f"{evaluation.evaluator.name}/{name} " in x]
-            assert f"{sum(m.values) / 16:.3f}" in line
-            assert " 16 " in line
-    assert "dpsgd epsilon=3" in text
-    assert "epsilon=2.98" in text
-    assert "fidelity_gap: unsupported (needs released explanations or sets)" in text
-
-
-def test_single_arm_cuts_intervals_to_the_metrics_bounds():
-    rec = record(shift={"utility/accuracy": 0.05}, noise={"utility/accuracy": 0.3}, replicates=2)
-    line = next(x for x in printed(single_arm(rec)).splitlines() if "utility/accuracy" in x)
-    low, high = map(float, re.search(r"\[(\S+), (\S+)\]", line).groups())
-    assert low >= 0
-    assert high <= 1
-
-
-def test_single_arm_of_one_replicate_has_no_interval():
-    assert "needs 2 replicates" in printed(single_arm(record(replicates=1)))
-
-
-def test_single_arm_says_why_it_failed():
-    rec = record(status="failed", reason="3 of 16 replicates diverged")
-    assert "failed: 3 of 16 replicates diverged" in printed(single_arm(rec))
 
 
 def test_letters_name_the_cells(results):

@@ -1,0 +1,45 @@
+"""What a run of one arm prints."""
+
+import io
+import re
+
+from rich.console import Console
+
+from tests.unit.summary.builder import method, record
+from trustbench.summary.render.single_arm import single_arm
+
+
+def printed(renderable, width=120):
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable)
+    return console.file.getvalue()
+
+
+def test_single_arm_prints_every_measurement_with_its_interval():
+    rec = record(method("dpsgd", epsilon=3.0), facts={"epsilon": 2.98})
+    text = printed(single_arm(rec))
+    for evaluation in rec.evaluations.values():
+        for name, m in evaluation.measurements.items():
+            [line] = [x for x in text.splitlines() if f"{evaluation.evaluator.name}/{name} " in x]
+            assert f"{sum(m.values) / 16:.3f}" in line
+            assert " 16 " in line
+    assert "dpsgd epsilon=3" in text
+    assert "epsilon=2.98" in text
+    assert "fidelity_gap: unsupported (needs released explanations or sets)" in text
+
+
+def test_single_arm_cuts_intervals_to_the_metrics_bounds():
+    rec = record(shift={"utility/accuracy": 0.05}, noise={"utility/accuracy": 0.3}, replicates=2)
+    line = next(x for x in printed(single_arm(rec)).splitlines() if "utility/accuracy" in x)
+    low, high = map(float, re.search(r"\[(\S+), (\S+)\]", line).groups())
+    assert low >= 0
+    assert high <= 1
+
+
+def test_single_arm_of_one_replicate_has_no_interval():
+    assert "needs 2 replicates" in printed(single_arm(record(replicates=1)))
+
+
+def test_single_arm_says_why_it_failed():
+    rec = record(status="failed", reason="3 of 16 replicates diverged")
+    assert "failed: 3 of 16 replicates diverged" in printed(single_arm(rec))
