@@ -3,17 +3,25 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cluster.processes import (
+    ROOT,
+    Watched,
+    end_below,
+    environment,
+    free_port,
+    listens,
+    tables,
+    wait_for,
+)
+
 SMALL = """\
 # @package _global_
 # An arm of every kind: baseline, its reseed, retrained, private, deployed only, matched
@@ -45,8 +53,6 @@ hydra:
     arms:
       dpsgd: [intervention=dpsgd, intervention.dpsgd.epochs=300]
 """
-TABLES = ("md", "csv", "json")
-LIMIT_S = 600.0
 
 
 @pytest.fixture(scope="session")
@@ -83,77 +89,6 @@ def expected(sweep, tmp_path_factory):
     done = sweep(outputs, "hydra/launcher=basic")
     assert done.wait() == 0, done.said()
     return tables(outputs)
-
-
-def tables(outputs):
-    """The rendered tables below a folder of outputs, as bytes."""
-    return {
-        path.name: path.read_bytes()
-        for path in sorted((outputs / "tables").iterdir())
-        if path.suffix[1:] in TABLES
-    }
-
-
-def environment():
-    """What a user's shell would give; no test's Hydra or Ray settings get in."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRUSTBENCH_"))}
-    return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-
-
-class Watched:
-    """A process of trustbench's; what it says on standard error is in a file."""
-
-    def __init__(self, words, env):
-        self.file = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `kill`
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "trustbench", *map(str, words)],
-            stdout=subprocess.DEVNULL,
-            stderr=self.file,
-            env=env,
-            start_new_session=True,
-            preexec_fn=_interruptible,  # noqa: PLW1509  # tests that start it have one thread
-        )
-
-    def said(self):
-        """All of it so far."""
-        self.file.seek(0)
-        return self.file.read()
-
-    def until(self, seen, what):
-        """Waits until `seen(text)` is true of what it has said."""
-        deadline = time.monotonic() + LIMIT_S
-        while not seen(self.said()):
-            assert self.process.poll() is None, f"it ended before {what}:\n{self.said()}"
-            assert time.monotonic() < deadline, f"never {what}:\n{self.said()}"
-            time.sleep(0.1)
-
-    def ended(self, arms):
-        """Waits until so many arms have ended well."""
-
-        def seen(text):
-            return sum(line.startswith("ok ") for line in text.splitlines()) >= arms
-
-        self.until(seen, f"{arms} arms had ended")
-
-    def wait(self):
-        """Its exit code."""
-        return self.process.wait(LIMIT_S)
-
-    def interrupt(self):
-        """Ctrl-C."""
-        self.process.send_signal(signal.SIGINT)
-
-    def kill(self):
-        """Ends it and what it started."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        self.file.close()
-
-
-def _interruptible():
-    """Undoes what a background job of a shell inherits: interrupts that are ignored."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -224,7 +159,7 @@ def ray_cluster(net, tmp_path):
 
     def start(hidden=None):
         node(["head", net.here, f"--temp-dir={temporary}"])
-        wait_for(lambda: _listens(net.here, port), "the head", 300)
+        wait_for(lambda: listens(net.here, port), "the head", 300)
         inside = ["ip", "netns", "exec", net.name]
         if hidden is not None:
             inside += ["sh", "-c", f'mount -t tmpfs tmpfs {hidden} && exec "$@"', "sh"]
@@ -237,7 +172,7 @@ def ray_cluster(net, tmp_path):
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    _end_below(temporary)
+    end_below(temporary)
     shutil.rmtree(temporary, ignore_errors=True)
 
 
@@ -246,7 +181,7 @@ def alone():
     """The environment of a Ray that no other Ray of this machine knows of."""
     folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))
     yield {"RAY_TMPDIR": str(folder), "HOME": str(folder)}
-    _end_below(folder)
+    end_below(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -268,42 +203,10 @@ def mlflow_at(tmp_path):
         with (folder / "log").open("w") as log:
             options = {"stdout": log, "stderr": log, "start_new_session": True}
             started.append(subprocess.Popen(command, env={**environment(), **quiet}, **options))
-        wait_for(lambda: _listens(host, port), "the tracking server", 300)
+        wait_for(lambda: listens(host, port), "the tracking server", 300)
         return f"http://{host}:{port}"
 
     yield start
     for process in started:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _end_below(folder):
-    """Ends the processes whose command names a folder: Ray's daemons leave their group."""
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (entry / "cmdline").read_bytes().decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in command:
-            os.kill(int(entry.name), signal.SIGKILL)
-
-
-def free_port():
-    """A port that nobody listens on now."""
-    with socket.socket() as s:
-        s.bind(("", 0))
-        return s.getsockname()[1]
-
-
-def _listens(host, port):
-    with socket.socket() as s:
-        s.settimeout(1.0)
-        return s.connect_ex((host, port)) == 0
-
-
-def wait_for(true, what, seconds=60.0):
-    """Waits until `true()`."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"{what} did not come up within {seconds:.0f} s"
-        time.sleep(0.2)

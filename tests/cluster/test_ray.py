@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import free_port, tables
+from tests.cluster.processes import free_port, tables
 from trustbench.records import Store
 
 pytest.importorskip("ray", reason="needs trustbench[ray]")

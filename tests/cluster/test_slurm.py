@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.conftest import ROOT, environment, free_port, tables, wait_for
+from tests.cluster.processes import ROOT, environment, free_port, tables, wait_for
 from trustbench.digests import values_digest
 from trustbench.records import Store
 
