@@ -1,5 +1,5 @@
 """Names from configurations and data stay text in every output: one hostile set of records, all
-renderers. A new module of `summary/render` fails until it is listed here.
+renderers. A new module of `summary/render` fails until it is listed in hostile.py.
 """
 
 import csv
@@ -8,214 +8,20 @@ import json
 import pkgutil
 import re
 import xml.etree.ElementTree as ET
-from functools import cache
 
 import pytest
 import yaml
-from rich.console import Console
 
-from tests.unit.summary.builder import CRESSWELL, method, record
-from tests.unit.summary.gating import GAP, pair
-from tests.unit.summary.gating import policy as gate_policy
-from tests.unit.summary.report_data import arrays, page, parse, whole
-from tests.unit.summary.test_select import choose, policy
-from trustbench.aspects import Aspect
-from trustbench.records import PluginSpec, ProblemSpec
+from tests.security.hostile import EVERY, EVIL, HIDDEN, OUTPUTS, PARTS, WRITERS, table
+from tests.unit.summary.builder import CRESSWELL, method
+from tests.unit.summary.report_data import parse
 from trustbench.summary import render as package
-from trustbench.summary.card import card
-from trustbench.summary.datasheet import datasheet
-from trustbench.summary.render import card as card_page
-from trustbench.summary.render import cell as cell_page
-from trustbench.summary.render import (
-    csv_,
-    gate_json,
-    gate_junit,
-    gate_markdown,
-    gate_terminal,
-    json_,
-    known,
-    latex,
-    markdown,
-    plain,
-    png,
-    select,
-    select_json,
-    terminal,
-)
-from trustbench.summary.render import datasheet as datasheet_page
-from trustbench.summary.render.single_arm import single_arm
-from trustbench.summary.table import summarize
-
-SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
-MARKUP = "\n## x\n| a | b |\n[z](http://evil) `c` ***@all*** "
-TEX = r"\input{/etc/passwd}\write18{id} $x$ % "
-TERMINAL = "\x1b]0;title\x07\x1b[2J\x1b[31m\x9b31m\x08\r\u202e\u2028\x85"
-EVIL = f"{SCRIPT}{MARKUP}{TEX}{TERMINAL}]]>&amp;"
-HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def hostile(each, evil=EVIL):
-    """The record with `evil` wherever a configuration or data may put a text."""
-    groups = [f"{evil}{i}" for i in range(10)]
-    known_problem = each.problem or record(regime=each.arm.training["regime"]).problem
-    problem = ProblemSpec(
-        fingerprint=known_problem.fingerprint,
-        sizes=known_problem.sizes,
-        classes=groups,
-        groups=groups,
-        group_name=evil,
-        group_sizes=dict.fromkeys(groups, 50),
-        card={"description": evil, "licence": evil, evil: evil},
-    )
-    arm = each.arm
-    methods = [
-        i.model_copy(update={k: {**getattr(i, k), "mode": evil} for k in ("params", "dose")})
-        for i in arm.interventions
-    ]
-    arm = arm.model_copy(
-        update={
-            "dataset": PluginSpec(name=evil, params={"path": evil, evil: evil}),
-            "model": PluginSpec(name=evil, params={evil: evil}),
-            "interventions": methods,
-        }
-    )
-    evaluations = {
-        k: e.model_copy(
-            update={
-                "reason": f"{e.reason} {evil}" if e.reason else None,
-                "missing": {"some_metric": evil} if e.status == "ok" else {},
-            }
-        )
-        for k, e in each.evaluations.items()
-    }
-    return each.model_copy(
-        update={
-            "problem": problem,
-            "arm": arm,
-            "evaluations": evaluations,
-            "reason": f"{each.reason} {evil}" if each.reason else None,
-            "facts": {**each.facts, "note": evil, evil: evil} if methods else each.facts,
-            "environment": {"host": evil, evil: evil},
-        }
-    )
-
-
-@cache
-def table(evil=EVIL):
-    """The tables of hostile records."""
-    return summarize([hostile(r, evil) for r in whole()], CRESSWELL)
-
-
-def gate(evil=EVIL):
-    asked = gate_policy(
-        {"metric": GAP, "at_most": 0.1, "reason": evil},
-        {"metric": GAP, "worse_by_at_most": 0.02, "reason": evil},
-        {"metric": "fairness/class_sd", "at_most": 0.1},
-        name=evil,
-        description=evil,
-    )
-    sides = [hostile(record(*i), evil) for i in ((), (method(evil, epsilon=1.0),))]
-    return pair(asked, sides[1], sides[0])
-
-
-def selection(evil=EVIL):
-    arms = [((), r) for r in ("tuned", "memorising")]
-    arms += [((method("pgd_at", epsilon=0.1),), r) for r in ("tuned", "memorising")]
-    found = [hostile(record(*i, regime=r), evil) for i, r in arms]
-    return [choose(found, policy(description=evil, name=evil))]
-
-
-def model_card(evil=EVIL):
-    """The card of a treated arm with its baseline, by group."""
-    records = [hostile(r, evil) for r in (record(), record(method("dpsgd", epsilon=3.0)))]
-    made = card(records[1], arrays(records[1].id), records, CRESSWELL)
-    return card_page.markdown(made, CRESSWELL, licence=evil)
-
-
-def data_sheet(evil=EVIL):
-    """The datasheet of hostile records, one of which failed, by group."""
-    treated = record(method("dpsgd", epsilon=3.0), status="failed", reason=evil)
-    mine = record(method(evil, epsilon=1.0), ident="mine")
-    records = [hostile(r, evil) for r in (record(), mine, treated)]
-    return datasheet_page.markdown(datasheet(records, arrays, CRESSWELL))
-
-
-def on_terminal(renderable):
-    """What a colour terminal is sent, without the colours that are rich's own."""
-    out = io.StringIO()
-    console = Console(file=out, width=120, force_terminal=True, color_system=None)
-    console.print(renderable)
-    return out.getvalue()
-
-
-def live_table(evil):
-    """What a sweep sends to a terminal when it ends."""
-    out = io.StringIO()
-    console = Console(file=out, width=120, force_terminal=True, color_system=None)
-    terminal.show_tables(table(evil), console)
-    return out.getvalue()
-
-
-def cells(evil):
-    found = table(evil)
-    every = list(zip(Aspect, reversed(Aspect), strict=True))[:1]
-    return "\n".join(cell_page.cell_text(CRESSWELL, s, t, found) for s, t in every)
-
-
-@cache
-def report(evil):
-    return page([hostile(r, evil) for r in whole()], experiment=evil)[0]
-
-
-# kind -> name -> what it writes of hostile records
-OUTPUTS = {
-    "html": {"report": report},
-    "markdown": {
-        "table": lambda evil: markdown.text(table(evil)),
-        "card": model_card,
-        "datasheet": data_sheet,
-        "gate": lambda evil: gate_markdown.text(gate(evil)),
-        "select": lambda evil: select.markdown(selection(evil), []),
-    },
-    "latex": {"table": lambda evil: latex.text(table(evil))},
-    "csv": {"table": lambda evil: csv_.text(table(evil))},
-    "json": {
-        "table": lambda evil: json_.text(table(evil)),
-        "gate": lambda evil: gate_json.text(gate(evil)),
-        "select": lambda evil: select_json.text(selection(evil), []),
-    },
-    "xml": {"junit": lambda evil: gate_junit.text(gate(evil))},
-    "terminal": {
-        "table": lambda evil: terminal.text(table(evil)),
-        "coloured table": live_table,
-        "gate": lambda evil: gate_terminal.text(gate(evil)),
-        "select": lambda evil: select.terminal(selection(evil), []),
-        "cell": cells,
-        "single arm": lambda evil: on_terminal(
-            single_arm(hostile(record(method("dpsgd", epsilon=3.0)), evil))
-        ),
-        "failed arm": lambda evil: on_terminal(
-            single_arm(hostile(record(status="failed", reason=evil), evil))
-        ),
-        "columns": lambda evil: "\n".join(plain.aligned([evil], [[evil]])),
-    },
-}
-EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
-# Modules of summary/render that write nothing by themselves: others' words, or a picture.
-PARTS = {
-    "wording", "gate_wording", "front_matter", "data_front_matter", "known", "png", "sheets",
-    "visible",
-}  # fmt: skip
-WRITERS = {
-    "card", "cell", "csv_", "datasheet", "gate_json", "gate_junit", "gate_markdown",
-    "gate_terminal", "json_", "latex", "markdown", "plain", "select", "select_json",
-    "single_arm", "terminal",
-}  # fmt: skip
+from trustbench.summary.render import csv_, known, png
 
 
 def test_every_module_that_renders_is_tried_here():
     found = {m.name for m in pkgutil.iter_modules(package.__path__)}
-    assert found == WRITERS | PARTS, "list a new renderer in OUTPUTS and here"
+    assert found == WRITERS | PARTS, "list a new renderer in hostile.py"
     assert {"md", "csv", "json", "tex", "png", "terminal"} == set(package.FORMATS)
 
 
