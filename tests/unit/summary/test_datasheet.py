@@ -141,7 +141,7 @@ NONE = "no class is made rare"
     [
         ({"rare": 8, "keep": 0.1}, {"rare": RARE, "keep": KEEP}),
         ({"rare": None, "keep": 0.1}, {"rare": NONE, "keep": f"nothing here: {NONE}"}),
-        ({"minority": 0.15}, {"minority": "the share of the rows that the smaller group has"}),
+        ({"minority": 0.15}, {"minority": "the share that the smaller group is drawn with"}),
         ({"subsample": 500}, {"subsample": "how many rows are taken in all"}),
         ({"subsample": None}, {"subsample": "every row is taken"}),
         ({"sensitive": "sex"}, {"sensitive": ""}),
@@ -168,7 +168,7 @@ def test_unequal_settings_come_first_and_each_value_once():
 
 def test_trainings_that_cut_the_pool_are_told():
     text = section(page(), "Preprocessing")
-    assert f"at most 200 rows to train on (`max_members`, record `{records()[4].id}`)" in text
+    assert f"at most 200 rows for a replicate (`max_members`, record `{records()[4].id}`)" in text
     assert "its own random half of the training pool (`inclusion`: half" in text
 
 
@@ -185,6 +185,10 @@ def test_synthetic_data_are_called_that():
     assert "statements about the world: the data are synthetic" in section(text, "Uses")
     assert "- Synthetic: yes (record" in section(text, "Composition")
     assert front(text)["tags"] == ["trustbench", "synthetic"]
+    assert "consented" not in section(text, "Collection process")
+    mixed = section(page([made(), made(seed=1, card={"synthetic": True})]), "Collection process")
+    assert "synthetic (record `digits-none-none-tuned-1`)" in mixed
+    assert "consented" in mixed
     assert "Nothing was collected" not in page()
 
 
@@ -307,8 +311,15 @@ def test_the_front_matter_has_the_keys_that_records_know():
         "license": "cc-by-4.0",
         "pretty_name": "digits",
         "tags": ["trustbench"],
-        "size_categories": ["1K<n<10K"],  # 900 + 200 + 500: members are rows of the pool
+        "size_categories": ["1K<n<10K"],
     }
+
+
+def test_the_size_is_that_of_the_largest_use_and_members_are_no_rows_of_their_own():
+    sizes = {"train": 500, "test": 300, "members": 250}
+    found = [made(sizes=sizes), made(seed=1, sizes={**sizes, "train": 100})]
+    assert front(page(found))["size_categories"] == ["n<1K"]
+    assert front(page([*found, made(seed=2)]))["size_categories"] == ["1K<n<10K"]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from trustbench.summary.render.sheets import (
 UNEQUAL = {
     "rare": "the class, counted from 0, that is made rare in the training pool",
     "keep": "the share of the rare class's rows that stay in the training pool",
-    "minority": "the share of the rows that the smaller group has",
+    "minority": "the share that the smaller group is drawn with",
     "subsample": "how many rows are taken in all",
 }
 """The settings that decide how many rows there are of a class, of a group, or in all."""
@@ -97,13 +97,15 @@ def _sizes(sheet: Datasheet) -> Iterator[str]:
 
 def _collection(sheet: Datasheet) -> Iterator[str]:
     yield "## Collection process\n"
-    for synthetic, source in sheet.told("synthetic"):
+    made_up = sheet.told("synthetic")
+    for synthetic, source in made_up:
         if synthetic:
             yield f"- Nothing was collected: the data are synthetic (record {code(source)})"
-    yield _unknown(
-        "how, when and by whom the data were collected, beyond description and reference; whether "
-        "people were asked and consented; whether anybody reviewed it"
-    )
+    if not made_up or not all(synthetic for synthetic, _ in made_up):
+        yield _unknown(
+            "how, when and by whom the data were collected, beyond description and reference; "
+            "whether people were asked and consented; whether anybody reviewed it"
+        )
 
 
 def _preprocessing(sheet: Datasheet) -> Iterator[str]:
@@ -118,8 +120,8 @@ def _preprocessing(sheet: Datasheet) -> Iterator[str]:
         yield ""
     for most, source in _of_records(sheet, lambda r: r.arm.training.get("max_members")):
         yield (
-            f"- Cut for some trainings: a replicate has at most {safe(str(most))} rows to train "
-            f"on (`max_members`, record {code(source)})"
+            f"- Some trainings take at most {safe(str(most))} rows for a replicate "
+            f"(`max_members`, record {code(source)})"
         )
     for part, source in _of_records(sheet, lambda r: r.arm.protocol.get("inclusion")):
         words = INCLUSION.get(part, "How a replicate's rows are taken from the training pool")
