@@ -56,8 +56,8 @@ def measured(phi, member):
 
 
 def record(m):
-    numbers = {k: None if v is None else list(v) for k, v in
-               (("values", m.values), ("pseudo", m.pseudo), ("shadowing", m.shadowing))}  # fmt: skip
+    found = {"values": m.values, "pseudo": m.pseudo, "shadowing": m.shadowing}
+    numbers = {k: None if v is None else list(v) for k, v in found.items()}
     return MeasurementRecord(**numbers, higher_is_better=False, unit="AUC", n=m.n)
 
 
