@@ -131,15 +131,16 @@ def permuted(arm: ArmRecords) -> list[tuple[str, str]]:
 
 
 def false_verdicts(lines: dict) -> tuple[int, int, int]:
-    """Tables with a false harm or benefit in the reseed row, tables, and cells in the family."""
-    wrong = tables = family = 0
-    for _, records in lines.values():
-        row = summarize(records, registered_table())[0].reseed
-        judged = [c for c in row if c.estimate.p_adjusted is not None]
-        tables += bool(judged)
-        family = max(family, len(judged))
-        wrong += any(c.verdict.kind in (Kind.HARM, Kind.BENEFIT) for c in judged)
-    return wrong, tables, family
+    """Tables with a false harm or benefit in the reseed row, tables, and cells in the family.
+
+    Repetitions that were measured for some columns only have no whole table and do not count.
+    """
+    rows = [summarize(records, registered_table())[0].reseed for _, records in lines.values()]
+    judged = [[c for c in row if c.estimate.p_adjusted is not None] for row in rows]
+    family = max(map(len, judged), default=0)
+    whole = [cells for cells in judged if len(cells) == family > 0]
+    wrong = sum(any(c.verdict.kind in (Kind.HARM, Kind.BENEFIT) for c in cells) for cells in whole)
+    return wrong, len(whole), family
 
 
 def clopper_pearson(k: int, n: int) -> tuple[float, float]:

@@ -80,3 +80,24 @@ def test_metrics_of_different_systems_are_not_compared():
     assert [list(r["evaluations"][key]["measurements"]) for r in kept] == [["mean"], ["mean"]]
     alone = aa.comparable((arms[0], {(key, "mean"): 2}), (arms[1], {}))
     assert [list(r["evaluations"][key]["measurements"]) for r in alone] == [[], ["mean"]]
+
+
+def test_tables_that_lack_a_column_are_not_counted():
+    """A wrong verdict in each of three seeds, of which one was measured for privacy alone."""
+
+    def arms(seed, *shifted, **kw):
+        shift = dict.fromkeys(shifted, 0.2)
+        return [
+            record(regime=regime, control=control, seed=seed, shift=change, **kw)
+            for regime in ("tuned", "memorising")
+            for control, change in (("none", None), ("reseed", shift))
+        ]
+
+    others = ("fairness", "robustness", "explainability", "uncertainty")
+    lines = {
+        0: (frozenset(), arms(0, "fairness/acc_gap")),
+        1: (frozenset(), arms(1, "privacy/lira_auc")),
+        2: (frozenset(), arms(2, "privacy/lira_auc", drop=others)),
+        3: (frozenset(), arms(3)),
+    }
+    assert script.false_verdicts(lines) == (2, 3, 5)
