@@ -79,7 +79,7 @@ def test_an_unknown_aspect_is_one_sentence(args, capsys):
     [
         (["P"], "the following arguments are required: target"),
         (["P", "F", "--table", "creswell"], "did you mean 'cresswell'?"),
-        (["P", "F", "--tracking-uri", "x"], "unrecognized arguments: --tracking-uri x"),
+        (["P", "F", "--experiment", "x"], "unrecognized arguments: --experiment x"),
     ],
 )
 def test_other_mistakes_are_sentences_too(args, sentence, capsys):

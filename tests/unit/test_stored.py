@@ -28,13 +28,13 @@ def places(tmp_path_factory):
     return str(store.root), uri, str(folder / "elsewhere")
 
 
-def both(places, command, *args, capsys):
+def both(places, command, *args, capsys, experiment=("--experiment", "dp_vs_fairness")):
     """(exit code, output) of a command on the folder, and on the server alone."""
     folder, uri, elsewhere = places
     found = []
     for source in (["--from", folder], ["--from", elsewhere, "--tracking-uri", uri]):
         capsys.readouterr()
-        code = cli.main([command, *args, *source, "--experiment", "dp_vs_fairness"])
+        code = cli.main([command, *args, *source, *experiment])
         found.append((code, capsys.readouterr().out))
     return found
 
@@ -55,6 +55,13 @@ def test_text_is_the_same_from_both(places, command, args, code, capsys):
     assert folder == server
     assert folder[0] == code
     assert "dpsgd" in folder[1]
+
+
+@pytest.mark.slow
+def test_a_cell_has_the_same_numbers_from_both(places, capsys):
+    folder, server = both(places, "cell", "P", "F", capsys=capsys, experiment=())
+    assert folder == server
+    assert "dpsgd epsilon=3: " in folder[1].partition("measured here")[2]
 
 
 @pytest.mark.slow

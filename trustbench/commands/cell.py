@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from trustbench import tracking
 from trustbench.aspects import Aspect
-from trustbench.commands.parsing import add_config_dir, add_folder, parser
+from trustbench.commands.parsing import add_config_dir, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Record, Store
+from trustbench.records import Record, Store, Sweep
 from trustbench.summary.grouping import group_records
 from trustbench.summary.registry import Table
 from trustbench.summary.render.cell import cell_text
@@ -21,13 +22,13 @@ def main(args: Sequence[str]) -> int:
     p = parser("cell", "What a cell measures, its numbers here, and its references.")
     p.add_argument("source", help="the aspect whose method is applied: P or privacy")
     p.add_argument("target", help="the aspect measured: F or fairness")
-    add_folder(p)
+    add_store(p)
     add_config_dir(p)
     p.add_argument("--table", metavar="NAME|FILE", default=DEFAULT_TABLE)
     given = p.parse_args(args)
     table = find_table(given.table, given.config_dir)
     source, target = aspect(given.source), aspect(given.target)
-    results = measured(Store(Path(given.folder).expanduser()), table)
+    results = measured(*_stored(Store(Path(given.folder).expanduser()), given.tracking_uri), table)
     print(cell_text(table, source, target, results))  # noqa: T201
     return 0
 
@@ -45,17 +46,23 @@ def aspect(name: str) -> Aspect:
     raise UserError(f"unknown aspect {name!r}; {did_you_mean(name, known)}")
 
 
-def measured(store: Store, table: Table) -> list[TableResult]:
-    """The tables of everything that the store's sweeps of this table measured.
+def _stored(store: Store, uri: str | None) -> tuple[list[Record], list[Sweep]]:
+    """The records and sweeps of a folder, none where there is no folder, or of a server."""
+    if uri is not None:
+        return list(tracking.fetch_records(store, uri)), tracking.fetch_sweeps(store, uri)
+    if not store.root.is_dir():
+        return [], []
+    return list(store.records()), list(store.sweeps())
+
+
+def measured(records: Sequence[Record], sweeps: Sequence[Sweep], table: Table) -> list[TableResult]:
+    """The tables of everything that the sweeps of this table measured.
 
     Sweeps are read together, so that an arm of several counts once. Those that measured the same
     arms in different ways (other settings of an evaluator, another engine) stay apart.
     """
-    if not store.root.is_dir():
-        return []
-    records = list(store.records())
     found: list[_Reading] = []
-    for sweep in store.sweeps():
+    for sweep in sweeps:
         if sweep.table == table.name:
             _add(_Reading(frozenset(sweep.arms), frozenset(sweep.evaluations)), found, records)
     return [r for each in found for r in summarize(each.of(records), table, each.evaluations)]

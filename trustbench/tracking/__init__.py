@@ -12,7 +12,13 @@ download.py  server -> records and sweeps
 reaping.py   runs whose uploader died
 """
 
-from trustbench.tracking.download import bring, fetch_arrays, fetch_records, fetch_sweep
+from trustbench.tracking.download import (
+    bring,
+    fetch_arrays,
+    fetch_records,
+    fetch_sweep,
+    fetch_sweeps,
+)
 from trustbench.tracking.reaping import Unfinished, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import (
@@ -31,6 +37,7 @@ __all__ = [
     "fetch_arrays",
     "fetch_records",
     "fetch_sweep",
+    "fetch_sweeps",
     "is_own_database",
     "log_record",
     "log_sweep",

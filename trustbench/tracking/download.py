@@ -69,7 +69,18 @@ def fetch_records(store: Store, uri: str | None, experiment: str | None = None) 
 def fetch_sweep(store: Store, uri: str | None, experiment: str) -> Sweep | None:
     """The manifest of an experiment's newest sweep on the server, or None."""
     server = Server(store, uri)
-    for run in runs.search(server, runs.experiments(server, experiment), runs.SWEEP):
+    return _newest_sweep(server, runs.experiments(server, experiment))
+
+
+def fetch_sweeps(store: Store, uri: str | None) -> list[Sweep]:
+    """The manifest of every experiment's newest sweep on the server."""
+    server = Server(store, uri)
+    found = [_newest_sweep(server, [each]) for each in runs.experiments(server)]
+    return [sweep for sweep in found if sweep is not None]
+
+
+def _newest_sweep(server: Server, experiments: list[str]) -> Sweep | None:
+    for run in runs.search(server, experiments, runs.SWEEP):
         files = [a.path for a in server.call("list_artifacts", run.info.run_id, "sweep")]
         if files:
             with tempfile.TemporaryDirectory() as folder:
