@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trustbench.records import MeasurementRecord, Record
 from trustbench.summary.effects import Effect, paired_effect
-from trustbench.summary.series import Series
+from trustbench.summary.series import Series, as_dependent_as
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -61,7 +61,8 @@ def missing(record: Record) -> Iterator[tuple[str, str]]:
 def by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
     """The arrays beside the record that hold one number a replicate and group.
 
-    `record` is one that got as far as its data: it has a problem.
+    Their replicates depend on each other as those of the same metric over all rows do. `record` is
+    one that got as far as its data: it has a problem.
     """
     assert record.problem is not None
     groups = record.problem.groups
@@ -72,7 +73,9 @@ def by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
         for name, values in own.items():
             for metric, of, column in _split(name, values, own.get("groups"), groups):
                 if np.isfinite(column).all() and len(column) > 1:
-                    found.setdefault(metric, {})[of] = paired_effect(column)
+                    whole = evaluation.measurements.get(metric)
+                    spread = as_dependent_as(column, whole) if whole else column
+                    found.setdefault(metric, {})[of] = paired_effect(spread)
         for metric, effects in found.items():
             yield Column(f"{evaluator}/{metric}", effects, key)
 

@@ -66,6 +66,14 @@ class Series:
         return spread
 
 
+def as_dependent_as(values: Values, whole: MeasurementRecord) -> Values:
+    """Values [R] of a part, a group say, spread by the factor of the same metric over all rows."""
+    plain = np.asarray(whole.values, dtype=np.float64)
+    own = Series.of([whole]).independent
+    factor = float(own.std() / plain.std()) if np.ptp(plain) else 1.0
+    return np.asarray(values.mean() + factor * (values - values.mean()))
+
+
 def _spread(values: Values, shadowing: Values) -> Values:
     if len(values) < 2 or not shadowing.any() or not np.ptp(values):
         return values

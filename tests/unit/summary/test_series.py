@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trustbench.records import MeasurementRecord
-from trustbench.summary.series import LARGEST_VARIANCE, Series
+from trustbench.summary.series import LARGEST_VARIANCE, Series, as_dependent_as
 
 R = 16
 
@@ -73,3 +73,17 @@ def test_the_error_is_right_where_targets_and_shadows_have_effects_of_their_own(
     # what is left out is the variance of the shadows' own part
     assert 0.8 * np.var(means) < np.mean(assumed) < 1.0 * np.var(means)
     assert np.mean(plain) < 0.6 * np.var(means), "the planted error"
+
+
+def test_a_group_is_as_dependent_as_the_whole():
+    values, moved = np.arange(4.0), np.array([-1.5, -0.5, 0.5, 1.5])
+    whole = measured(values, shadowing=list(moved))  # a factor of sqrt(3)
+    group = np.array([0.2, 0.6, 0.4, 0.8])
+    wide = as_dependent_as(group, whole)
+    assert wide.mean() == pytest.approx(group.mean())
+    assert wide.std() == pytest.approx(np.sqrt(3) * group.std())
+    assert as_dependent_as(group, measured(values)) == pytest.approx(group)
+    assert as_dependent_as(group, measured(values, pseudo=list(2 * values - 1.5))).std() == (
+        pytest.approx(2 * group.std())
+    )
+    assert as_dependent_as(group, measured([0.5] * 4)) == pytest.approx(group)
