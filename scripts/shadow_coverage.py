@@ -1,6 +1,6 @@
 """Whether the intervals of online LiRA's effects cover them: plain, one factor, or estimated.
 
-run: python scripts/shadow_coverage.py [--pools 10] [--into outputs/shadow_coverage]
+run: python scripts/shadow_coverage.py [--first 10] [--pools 10] [--into outputs/shadow_coverage]
 
 On each pool 160 replicates of the baseline and of two treated arms are trained and cut into ten
 studies of 16, in which the replicates are each other's shadows. A study's interval should cover
@@ -116,18 +116,19 @@ def ways(pools: list[dict], arm: str, metric: str) -> dict[str, np.ndarray]:
     }
 
 
-def report(found: dict, pools: int) -> str:
+def report(found: dict, seeds: range) -> str:
     text = [
-        f"Made by `python scripts/shadow_coverage.py --pools {pools}`: {pools * STUDIES} studies",
-        f"of {R} replicates a row. A cell is the interval's coverage and, in parentheses, the true",
-        "standard deviation of the effect over the one that the interval assumes. *jackknife*:",
-        "with the variance of T + S; *estimated*: as the table does.",
+        f"Made by `python scripts/shadow_coverage.py --first {seeds[0]} --pools {len(seeds)}`:",
+        f"{len(seeds) * STUDIES} studies of {R} replicates a row. A cell is the interval's",
+        "coverage and, in parentheses, the true standard deviation of the effect over the one that",
+        "the interval assumes. *jackknife*: with the variance of T + S; *estimated*: as the table",
+        "does.",
         "",
         "| data | effect | metric | mean | plain | times sqrt(2) | jackknife | estimated |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for dataset, name in product(DATASETS, ARMS[1:]):
-        studied = [found[dataset, seed] for seed in range(pools)]
+        studied = [found[dataset, seed] for seed in seeds]
         for metric in METRICS:
             values = ways(studied, name, metric)
             cells = [f"{c:.2f} ({s:.2f})" for c, s in map(coverage, values.values())]
@@ -145,19 +146,21 @@ def write(path: Path, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--first", type=int, default=10, help="the seed of the first pool")
     parser.add_argument("--pools", type=int, default=10)
     parser.add_argument("--into", type=Path, default=ROOT / "outputs" / "shadow_coverage")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "statistics.md")
     a = parser.parse_args()
     a.into.mkdir(parents=True, exist_ok=True)
     path = a.into / "studies.jsonl"
-    for seed in range(a.pools):
+    seeds = range(a.first, a.first + a.pools)
+    for seed in seeds:
         for dataset in DATASETS:
             if (dataset, seed) not in read(path):
                 line = {"dataset": dataset, "seed": seed, "arms": studies(dataset, seed)}
                 with path.open("a") as out:
                     out.write(json.dumps(line) + "\n")
-    text = report(read(path), a.pools)
+    text = report(read(path), seeds)
     print(text)
     write(a.out, text)
 
