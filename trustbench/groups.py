@@ -1,7 +1,4 @@
-"""Means by group, gaps between groups, and what a gap would be if groups meant nothing."""
-
-from collections.abc import Callable
-from typing import NamedTuple
+"""Means by group, and gaps between groups."""
 
 import numpy as np
 
@@ -49,26 +46,18 @@ def gap(by_group: Array) -> Array:
     return np.asarray(by_group.max(axis=-1) - by_group.min(axis=-1))
 
 
-class Chance(NamedTuple):
-    """What a statistic is when groups mean nothing."""
+def means_by(values: Array, groups: Array, n_groups: int) -> Array:
+    """Means of values [R, n] under each of K groupings of the rows [K, n]: [K, R, G].
 
-    null: Array  # [R], each replicate's mean over permutations
-    common_sd: float  # over permutations, of the mean over replicates
+    NaN for an empty group.
 
-
-def by_chance(
-    statistic: Callable[[Array], Array], n: int, rng: np.random.Generator, permutations: int
-) -> Chance:
-    """A statistic of R replicates over random reassignments of n rows to groups.
-
-    Replicates share the test rows, so they share each permutation: whether one grouping of these
-    rows looks unequal is one draw, whose spread no number of replicates averages out.
-
-    Args:
-        statistic: an order of the rows, int64 [n] -> [R].
-        n: rows.
-        rng: draws the orders; the same for all replicates.
-        permutations: how many orders.
+    >>> means_by(np.array([[1.0, 3.0, 5.0]]), np.array([[0, 0, 1], [1, 1, 0]]), 2).tolist()
+    [[[2.0, 5.0]], [[5.0, 2.0]]]
     """
-    found = np.stack([statistic(rng.permutation(n)) for _ in range(permutations)])
-    return Chance(found.mean(0), float(found.mean(1).std(ddof=1)))
+    K, n = groups.shape
+    member = np.equal(groups.T[:, :, None], np.arange(n_groups)).reshape(n, -1).astype(np.float64)
+    count = member.sum(axis=0)
+    total = np.asarray(values, dtype=np.float64) @ member
+    out = np.full(total.shape, np.nan)
+    np.divide(total, count, out=out, where=count > 0)
+    return np.moveaxis(out.reshape(len(total), K, n_groups), 0, 1)

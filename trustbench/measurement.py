@@ -21,6 +21,11 @@ class Measurement:
     the same mean, spread as the mean's error is known to ask, on which intervals rest instead.
     `common_sd`: the standard deviation of an error that all replicates share (they meet the same
     random grouping of the same test rows, say), which no number of replicates averages out.
+
+    `null` names the measurement beside it that says what this one is when the groups that it
+    compares mean nothing: an extreme or a gap over groups is above zero by chance alone. Of such
+    a null, `permuted` [K] is the mean over replicates under each random grouping; arms that share
+    the groupings share their luck, which a difference between arms then leaves out.
     """
 
     name: str
@@ -34,6 +39,8 @@ class Measurement:
     pseudo: Array | None = None
     common_sd: float | None = None
     shadowing: Array | None = None
+    null: str | None = None
+    permuted: Array | None = None
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)
@@ -56,3 +63,9 @@ class Measured:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = {m.name for m in self.measurements}
+        for m in self.measurements:
+            if m.null is not None and m.null not in names:
+                raise ValueError(f"measurement {m.name}: its null {m.null} is not beside it")

@@ -216,6 +216,8 @@ def _measurement(m: Measurement, system: System) -> MeasurementRecord:
         common_sd=m.common_sd,
         pseudo=_numbers(m.pseudo),
         shadowing=_numbers(m.shadowing),
+        null=m.null,
+        permuted=_numbers(m.permuted),
     )
 
 

@@ -48,7 +48,7 @@ class ArmSpec(Strict):
 
 
 class MeasurementRecord(Strict):
-    """One metric over R replicates; `pseudo` and `shadowing` as in a Measurement."""
+    """One metric over R replicates; the optional fields are those of a Measurement."""
 
     values: list[float]
     higher_is_better: bool
@@ -60,6 +60,9 @@ class MeasurementRecord(Strict):
     pseudo: list[float] | None = None
     common_sd: float | None = None
     shadowing: list[float] | None = None
+    null: str | None = None
+    """The measurement of the same evaluation that this one is read against."""
+    permuted: list[float] | None = None
 
 
 class Evaluation(Strict):

@@ -24,7 +24,7 @@ SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 # Fields that only say how much is computed, and what is enough to see a contract kept.
 ENOUGH = {
     "points": 24, "queries": 10, "samples": 120, "patch_samples": 120, "steps": 2, "restarts": 1,
-    "permutations": 5, "random_draws": 2, "min_group": 4,
+    "permutations": 5, "iterations": 10, "random_draws": 2, "min_group": 4,
 }  # fmt: skip
 
 

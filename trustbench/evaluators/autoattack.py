@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -15,7 +14,9 @@ from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import Objective, margin
 from trustbench.attacks.evasion.square import square
 from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.groups import gap, means_by, sizes
 
 APGD_STREAM: dict[Objective, int] = {"ce": 31, "dlr": 32, "margin": 32}
 SQUARE_STREAM = 33
@@ -27,7 +28,8 @@ class AutoAttack(Evaluator):
 
     With two classes the DLR loss is not defined and the logit margin takes its place. Against
     the published ensemble, the targeted APGD and FAB are left out, and Square makes `queries`
-    instead of 5,000 queries. Group-wise over groups with at least `min_group` points.
+    instead of 5,000 queries. Group-wise over groups with at least `min_group` points,
+    each beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
 
     `points`: at most so many rows of the test split. `steps`, `restarts`: of each APGD attack.
 
@@ -42,6 +44,7 @@ class AutoAttack(Evaluator):
     points: Annotated[int, Field(ge=1)] = 150
     min_group: Annotated[int, Field(ge=1)] = 10
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
@@ -63,11 +66,11 @@ class AutoAttack(Evaluator):
         robust = torch.stack(list(survives.values())).all(0).cpu().numpy()
         correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
         n = len(at.y)
-        groups, missing = self._groups(robust, at.group)
+        groups, missing = self._groups(system, robust, at.group)
         return Measured(
             measurements=(
                 _share("racc_autoattack", robust.mean(1), n),
-                *(_share(name, values, n) for name, values in groups.items()),
+                *groups,
                 *(
                     _share(f"racc_{name}", kept.double().mean(1).cpu().numpy(), n, diagnostic=True)
                     for name, kept in survives.items()
@@ -105,14 +108,22 @@ class AutoAttack(Evaluator):
         )
         return ~in_chunks(attack, at.X, at.y).fooled
 
-    def _groups(self, robust: Array, group: Array) -> tuple[dict[str, Array], dict[str, str]]:
+    def _groups(
+        self, system: System, robust: Array, group: Array
+    ) -> tuple[list[Measurement], dict[str, str]]:
         """Robust accuracy of the worst group and the gap between groups."""
-        large = [g for g in np.unique(group) if (group == g).sum() >= self.min_group]
+        large = sizes(group, len(system.problem.groups)) >= self.min_group
         names = ("worst_group_racc_autoattack", "racc_gap_autoattack")
-        if len(large) < 2:
-            return {}, dict.fromkeys(names, f"needs two groups with {self.min_group} points each")
-        rates = np.stack([robust[:, group == g].mean(1) for g in large])
-        return dict(zip(names, (rates.min(0), rates.max(0) - rates.min(0)), strict=True)), {}
+        if large.sum() < 2:
+            return [], dict.fromkeys(names, f"needs two groups with {self.min_group} points each")
+        kept = large[group]
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            rates = means_by(robust[:, kept], groups, len(large))[..., large]
+            return dict(zip(names, (rates.min(axis=-1), gap(rates)), strict=True))
+
+        build = partial(_share, n=len(group))
+        return list(against_chance(build, statistics, group[kept], system)), {}
 
 
 def _share(name: str, values: Array, n: int, *, diagnostic: bool = False) -> Measurement:

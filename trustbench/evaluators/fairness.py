@@ -7,9 +7,13 @@ import numpy as np
 from pydantic import Field
 
 from trustbench.aspects import Aspect
+from trustbench.chance import Statistics, against_chance
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, Problem, System
-from trustbench.groups import gap, means, sizes
+from trustbench.groups import gap, means, means_by, sizes
 
+HIGHER = frozenset({"worst_group_acc", "dp_ratio"})
+UNITS = {"dp_ratio": "ratio"}
+UPPER = {"class_sd": 0.5}
 BINARY = ("eo_gap", "dp_gap", "dp_ratio")
 
 
@@ -24,8 +28,11 @@ class Fairness(Evaluator):
     standard deviation of the classes' recalls.
 
     A group of fewer than `min_group` test rows, and for `eo_gap` one with fewer than `min_cell`
-    rows of either class, is left out and named in the facts: the maximum over groups is biased
-    upwards by noise. Compare arms, not levels.
+    rows of either class, is left out and named in the facts. A maximum over groups is above zero
+    by noise alone, so each of these stands beside its null, `<name>_permuted`: the mean over
+    random groups of the same sizes, of the same rows (of the classes for `class_sd`). For
+    `eo_gap`, which is conditional on the label, rows change groups within their label: decisions
+    may then differ between groups by their labels alone.
 
     Reference: Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413 (equalised odds).
     """
@@ -33,6 +40,7 @@ class Fairness(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     min_cell: Annotated[int, Field(ge=1)] = 10
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413"
@@ -46,7 +54,8 @@ class Fairness(Evaluator):
         else:
             decided = system.decide(system.tensor(X), group).cpu().numpy()
         count = sizes(group, len(problem.groups))
-        found = _Found(facts={f"n_{g}": int(k) for g, k in zip(problem.groups, count, strict=True)})
+        found = _Found(system)
+        found.facts |= {f"n_{g}": int(k) for g, k in zip(problem.groups, count, strict=True)}
         large = self._large(problem, count, found)
         self._accuracy(problem, decided == y, large, found)
         if problem.binary:
@@ -71,16 +80,24 @@ class Fairness(Evaluator):
     def _accuracy(self, problem: Problem, hit: Array, large: Array, found: "_Found") -> None:
         _, y, group = problem.rows("test")
         if large.sum() > 1:
-            accuracy = means(hit, group, len(large))[:, large]
-            n = int(large[group].sum())
-            found.add("acc_gap", gap(accuracy), n)
-            found.add("worst_group_acc", accuracy.min(axis=1), n, better=True)
+            kept = large[group]
+
+            def by_group(groups: Array) -> dict[str, Array]:
+                accuracy = means_by(hit[:, kept], groups, len(large))[..., large]
+                return {"acc_gap": gap(accuracy), "worst_group_acc": accuracy.min(axis=-1)}
+
+            found.extremes(by_group, group[kept])
         else:
             found.lack(("acc_gap", "worst_group_acc"), self._too_few())
         common = sizes(y, len(problem.classes)) >= self.min_group
         if common.sum() > 1:
-            recall = means(hit, y, len(common))[:, common]
-            found.add("class_sd", recall.std(axis=1), int(common[y].sum()), upper=0.5)
+            rows = common[y]
+
+            def by_class(labels: Array) -> dict[str, Array]:
+                recall = means_by(hit[:, rows], labels, len(common))[..., common]
+                return {"class_sd": recall.std(axis=-1)}
+
+            found.extremes(by_class, y[rows])
         else:
             found.lack(("class_sd",), f"needs 2 classes of at least {self.min_group} test rows")
 
@@ -89,12 +106,17 @@ class Fairness(Evaluator):
         if large.sum() < 2:
             found.lack(("dp_gap", "dp_ratio"), self._too_few())
             return
-        rate, n = means(decided, group, len(large))[:, large], int(large[group].sum())
-        found.add("dp_gap", gap(rate), n)
-        if (rate.max(axis=1) == 0).any():
+        rate, kept = means(decided, group, len(large))[:, large], large[group]
+        nobody = bool((rate.max(axis=1) == 0).any())
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            rate = means_by(decided[:, kept], groups, len(large))[..., large]
+            both = {"dp_gap": gap(rate)}
+            return both if nobody else both | {"dp_ratio": rate.min(axis=-1) / rate.max(axis=-1)}
+
+        found.extremes(statistics, group[kept])
+        if nobody:
             found.lack(("dp_ratio",), "is 0 / 0: some replicate decides for nobody")
-            return
-        found.add("dp_ratio", rate.min(axis=1) / rate.max(axis=1), n, better=True, unit="ratio")
 
     def _odds(self, problem: Problem, decided: Array, large: Array, found: "_Found") -> None:
         _, y, group = problem.rows("test")
@@ -109,10 +131,17 @@ class Fairness(Evaluator):
                 f"{self._too_few()}, at least {self.min_cell} of each class",
             )
             return
-        fpr, tpr = (
-            means(decided[:, y == label], group[y == label], n_groups)[:, large] for label in (0, 1)
-        )
-        found.add("eo_gap", np.maximum(gap(tpr), gap(fpr)), int(cells[:, large].sum()))
+        kept = large[group]
+        sides = [y[kept] == label for label in (0, 1)]
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            fpr, tpr = (
+                gap(means_by(decided[:, kept][:, side], groups[:, side], n_groups)[..., large])
+                for side in sides
+            )
+            return {"eo_gap": np.maximum(tpr, fpr)}
+
+        found.extremes(statistics, group[kept], within=y[kept])
 
     def _too_few(self) -> str:
         return f"needs 2 groups of at least {self.min_group} test rows"
@@ -122,21 +151,19 @@ class Fairness(Evaluator):
 class _Found:
     """Measurements, facts and reasons as they come in."""
 
-    facts: dict[str, Fact]
+    system: System
+    facts: dict[str, Fact] = field(default_factory=dict)
     measurements: list[Measurement] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
 
-    def add(
-        self,
-        name: str,
-        values: Array,
-        n: int,
-        *,
-        better: bool = False,
-        unit: str = "fraction",
-        upper: float = 1.0,
-    ) -> None:
-        self.measurements.append(Measurement(name, values, better, unit, n, lower=0.0, upper=upper))
+    def extremes(self, statistics: Statistics, of: Array, within: Array | None = None) -> None:
+        """Statistics of a grouping `of` the rows, each beside what random groups show."""
+
+        def build(name: str, values: Array) -> Measurement:
+            unit, upper = UNITS.get(name, "fraction"), UPPER.get(name, 1.0)
+            return Measurement(name, values, name in HIGHER, unit, len(of), lower=0.0, upper=upper)
+
+        self.measurements += against_chance(build, statistics, of, self.system, within=within)
 
     def lack(self, names: tuple[str, ...], reason: str) -> None:
         self.missing |= {name: f"{name} {reason}" for name in names}

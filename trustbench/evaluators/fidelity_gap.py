@@ -1,6 +1,7 @@
 """Whether released explanations are equally true for all groups."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, NamedTuple
 
 import numpy as np
@@ -8,10 +9,11 @@ import torch
 from pydantic import Field
 
 from trustbench.aspects import Aspect
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.explanations.lime_surrogate import Lime, Stream, released_score
 from trustbench.explanations.targets import Target
-from trustbench.groups import Chance, by_chance, means, sizes
+from trustbench.groups import means_by, sizes
 
 
 class Sample(NamedTuple):
@@ -48,7 +50,7 @@ class FidelityGap(Evaluator):
     target: Target = "margin"
     permutations: Annotated[int, Field(ge=20)] = 100
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
@@ -79,40 +81,27 @@ class FidelityGap(Evaluator):
             missing = dict.fromkeys(("gap", "gap_permuted"), reason)
             return Measured((), arrays=arrays, facts=facts, missing=missing)
         return Measured(
-            (
-                _measurement("gap", found.gap, len(sample.rows)),
-                replace(
-                    _measurement(
-                        "gap_permuted", found.chance.null, len(sample.rows), diagnostic=True
-                    ),
-                    common_sd=found.chance.common_sd,
-                ),
-                _measurement("fidelity", found.everybody, len(sample.rows), diagnostic=True),
-            ),
+            (*found, _measurement("fidelity", everybody(sample, fidelity), len(sample.rows))),
             arrays=arrays,
             facts=facts,
         )
 
-    def _gaps(self, system: System, sample: Sample, fidelity: Array) -> "_Gaps | None":
-        """Numbers of every replicate over the rows that have an R2; None if a group has none."""
-        n_groups = len(sample.share)
+    def _gaps(
+        self, system: System, sample: Sample, fidelity: Array
+    ) -> tuple[Measurement, ...] | None:
+        """The gap and its null, over the rows that have an R2; None if a group has none."""
 
-        def by_group(order: Array) -> Array:
-            """Mean fidelity [R, G] with the groups of the rows reordered."""
-            group = sample.group[order]
-            rows = [(row[~np.isnan(row)], group[~np.isnan(row)]) for row in fidelity]
-            return np.stack([means(values, g, n_groups) for values, g in rows])
+        def statistics(groups: Array) -> dict[str, Array]:
+            each = _by_group(fidelity, groups, len(sample.share))
+            # a random group may have no row with an R2: the others are then compared
+            share = np.where(np.isnan(each), 0.0, sample.share)
+            mean = np.nansum(each * share, axis=-1) / share.sum(axis=-1)
+            return {"gap": mean - np.nanmin(each, axis=-1)}
 
-        def statistic(order: Array) -> Array:
-            each = by_group(order)
-            return np.asarray(each @ sample.share - each.min(axis=-1))
-
-        here = np.arange(len(sample.rows))
-        if np.isnan(by_group(here)).any():
+        if np.isnan(_by_group(fidelity, sample.group[None], len(sample.share))).any():
             return None
-        rng = system.streams.numpy("controls")
-        chance = by_chance(statistic, len(here), rng, self.permutations)
-        return _Gaps(statistic(here), by_group(here) @ sample.share, chance)
+        build = partial(_measurement, n=len(sample.rows))
+        return tuple(against_chance(build, statistics, sample.group, system, self.permutations))
 
     def _kept(self, system: System) -> Array:
         """The largest groups with enough test rows, in order of their number."""
@@ -148,13 +137,23 @@ class FidelityGap(Evaluator):
         return np.asarray(torch.cat(scores, dim=1).cpu().numpy())
 
 
-class _Gaps(NamedTuple):
-    gap: Array  # [R]
-    everybody: Array  # [R]
-    chance: Chance
+def _by_group(fidelity: Array, groups: Array, n_groups: int) -> Array:
+    """Mean R2 [K, R, G] of the rows that have one, [R, n] under groups [K, n]."""
+    known = ~np.isnan(fidelity)
+    total = means_by(np.where(known, fidelity, 0.0), groups, n_groups)
+    share = means_by(known, groups, n_groups)
+    out = np.full(total.shape, np.nan)
+    np.divide(total, share, out=out, where=share > 0)
+    return out
 
 
-def _measurement(name: str, values: Array, n: int, diagnostic: bool = False) -> Measurement:
-    better = name == "fidelity"
-    upper = 1.0 if better else None
-    return Measurement(name, values, better, "R2", n, upper=upper, diagnostic=diagnostic)
+def everybody(sample: Sample, fidelity: Array) -> Array:
+    """Mean fidelity [R], groups weighed by their share of the test set."""
+    each = _by_group(fidelity, sample.group[None], len(sample.share))[0]
+    return np.asarray(each @ sample.share)
+
+
+def _measurement(name: str, values: Array, n: int) -> Measurement:
+    control = name == "fidelity"
+    upper = 1.0 if control else None
+    return Measurement(name, values, control, "R2", n, upper=upper, diagnostic=control)

@@ -1,7 +1,7 @@
 """Robust accuracy by group and by class: whom an attacker hurts most."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -14,8 +14,9 @@ from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import by_chance, gap, means, sizes
+from trustbench.groups import gap, means_by, sizes
 
 # The random streams of the two attacks, see targets.generators.
 STREAM: dict[Loss, int] = {"ce": 40, "margin": 41}
@@ -31,8 +32,8 @@ class GroupRobustness(Evaluator):
     deviation over true classes. A group's robust error is its natural error, whose gap is
     `natural_error_gap`, plus its boundary error, whose gap is `boundary_error_gap`: points that
     are classified correctly and lie so near to the boundary that the attack succeeds.
-    `racc_gap_permuted` is `racc_gap` after groups are reassigned at random (mean of
-    `permutations`), which is what chance alone gives; the other gaps have such a level too.
+    Each stands beside its null, `<name>_permuted`: the same after groups (or classes) of the same
+    sizes are drawn at random (mean of `permutations`), which is what chance alone gives.
 
     `points`: at most so many rows of the test split, the same for all arms. A group or class of
     fewer than `min_group` of them is left out.
@@ -49,7 +50,7 @@ class GroupRobustness(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     permutations: Annotated[int, Field(ge=20)] = 100
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
@@ -80,9 +81,7 @@ class GroupRobustness(Evaluator):
         else:
             missing |= {name: f"{name} {reason}, groups" for name in BY_GROUP}
         if common.sum() > 1:
-            spread = means(robust, label, n_classes)[:, common].std(axis=1)
-            n = int(common[label].sum())
-            found.append(_fraction("robust_class_sd", spread, n, upper=0.5))
+            found += self._by_class(system, robust, label, common)
         else:
             missing["robust_class_sd"] = f"robust_class_sd {reason}, classes"
         names = system.problem.groups
@@ -128,49 +127,38 @@ class GroupRobustness(Evaluator):
 
     def _by_group(
         self, system: System, robust: Array, natural: Array, group: Array, large: Array
-    ) -> list[Measurement]:
+    ) -> Iterator[Measurement]:
         """The gaps over the points of large groups; robust and natural are bool [R, n]."""
         kept = large[group]
-        of, n_groups, n = group[kept], len(large), int(kept.sum())
+        robust, natural, n = robust[:, kept], natural[:, kept], int(kept.sum())
 
-        def by_group(values: Array) -> Array:
-            return means(values, of, n_groups)[..., large]
+        def statistics(groups: Array) -> dict[str, Array]:
+            kinds = (robust, natural & ~robust, ~natural)
+            survive, boundary, error = (
+                means_by(values, groups, len(large))[..., large] for values in kinds
+            )
+            found = (gap(survive), survive.min(axis=-1), gap(boundary), gap(error))
+            return dict(zip(BY_GROUP, found, strict=True))
 
-        robust, natural = robust[:, kept], natural[:, kept]
-        chance = by_chance(
-            lambda order: gap(by_group(robust[:, order])),
-            n,
-            system.streams.numpy("controls"),
-            self.permutations,
-        )
-        null = _fraction("racc_gap_permuted", chance.null, n, diagnostic=True)
-        return [
-            _fraction("racc_gap", gap(by_group(robust)), n),
-            _fraction("racc_worst_group", by_group(robust).min(axis=1), n, better=True),
-            _fraction("boundary_error_gap", gap(by_group(natural & ~robust)), n),
-            _fraction("natural_error_gap", gap(by_group(~natural)), n),
-            replace(null, common_sd=chance.common_sd),
-        ]
+        build = partial(_fraction, n=n)
+        return against_chance(build, statistics, group[kept], system, self.permutations)
 
+    def _by_class(
+        self, system: System, robust: Array, label: Array, common: Array
+    ) -> Iterator[Measurement]:
+        kept = common[label]
 
-BY_GROUP = (
-    "racc_gap",
-    "racc_worst_group",
-    "boundary_error_gap",
-    "natural_error_gap",
-    "racc_gap_permuted",
-)
+        def statistics(labels: Array) -> dict[str, Array]:
+            rates = means_by(robust[:, kept], labels, len(common))[..., common]
+            return {"robust_class_sd": rates.std(axis=-1)}
+
+        build = partial(_fraction, n=int(kept.sum()), upper=0.5)
+        return against_chance(build, statistics, label[kept], system, self.permutations)
 
 
-def _fraction(
-    name: str,
-    values: Array,
-    n: int,
-    *,
-    better: bool = False,
-    upper: float = 1.0,
-    diagnostic: bool = False,
-) -> Measurement:
-    return Measurement(
-        name, values, better, "fraction", n, lower=0.0, upper=upper, diagnostic=diagnostic
-    )
+BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error_gap")
+
+
+def _fraction(name: str, values: Array, n: int, *, upper: float = 1.0) -> Measurement:
+    better = name == "racc_worst_group"
+    return Measurement(name, values, better, "fraction", n, lower=0.0, upper=upper)

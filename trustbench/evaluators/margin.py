@@ -14,8 +14,9 @@ from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.minimal import at_radii, minimal_radius
 from trustbench.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.attacks.evasion.targets import CHUNK, ROWS, generators, targets
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import means
+from trustbench.groups import means, means_by
 
 STREAM = 30
 CENSORED = 1.25  # a point that no attack flips counts as this many times the largest radius
@@ -28,7 +29,8 @@ class Margin(Evaluator):
     `mean_epsilon` and `median_epsilon` are over correctly classified rows, right-censored at 1.25
     times the largest radius of `grid`; `mean_epsilon_all` counts misclassified rows as 0, so that
     no arm gains by getting hard rows wrong. `epsilon_gap` and `epsilon_worst_group` compare the
-    mean over groups with at least `min_group` points, `epsilon_class_gap` over true classes.
+    mean over groups with at least `min_group` points, `epsilon_class_gap` over true classes; each
+    stands beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
     Each radius is one at which the attack succeeded: an upper bound of the true distance.
 
     `points`: at most so many rows of the test split. `steps`, `loss`: of each PGD attack.
@@ -46,6 +48,7 @@ class Margin(Evaluator):
     points: Annotated[int, Field(ge=1)] = 200
     min_group: Annotated[int, Field(ge=1)] = 10
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Tran et al. 2024, arXiv 2211.11835"
@@ -79,10 +82,11 @@ class Margin(Evaluator):
                 [np.median(r[c]) for r, c in zip(radius, correct, strict=True)]
             ),
         }
-        gaps, missing = self._gaps(every, correct, at.group, at.y.cpu().numpy())
+        gaps, missing = self._gaps(system, every, correct, at.group, at.y.cpu().numpy())
         return Measured(
             measurements=(
-                *(self._one(name, v, least) for name, v in (summaries | gaps).items()),
+                *(self._one(name, v, least) for name, v in summaries.items()),
+                *gaps,
                 self._one("mean_epsilon_all", every.mean(1), len(at.y)),
                 Measurement("censored", censored, True, "fraction", least, 0.0, 1.0, True),
             ),
@@ -112,11 +116,12 @@ class Margin(Evaluator):
         return run.fooled
 
     def _gaps(
-        self, every: Array, correct: Array, group: Array, y: Array
-    ) -> tuple[dict[str, Array], dict[str, str]]:
+        self, system: System, every: Array, correct: Array, group: Array, y: Array
+    ) -> tuple[list[Measurement], dict[str, str]]:
         """Means compared over groups and over classes, and why a comparison is left out."""
-        found: dict[str, Array] = {}
+        found: list[Measurement] = []
         missing: dict[str, str] = {}
+        build = partial(self._one, n=int(correct.sum(1).min()))
         for names, of in ((("epsilon_gap", "epsilon_worst_group"), group), (_CLASSES, y)):
             size, right = np.bincount(of), means(correct, of, of.max() + 1)
             kept = (size >= self.min_group) & (np.nan_to_num(right).min(axis=0) > 0)
@@ -124,10 +129,9 @@ class Margin(Evaluator):
                 reason = f"needs two with {self.min_group} points and a correct one in each model"
                 missing |= dict.fromkeys(names, reason)
                 continue
-            mean = (means(every, of, of.max() + 1)[:, kept]) / right[:, kept]
-            found[names[0]] = mean.max(1) - mean.min(1)
-            if len(names) > 1:
-                found[names[1]] = mean.min(1)
+            rows = kept[of]
+            statistics = partial(_spread, every[:, rows], correct[:, rows], kept, names)
+            found += against_chance(build, statistics, of[rows], system)
         return found, missing
 
     def _one(self, name: str, values: Array, n: int) -> Measurement:
@@ -136,6 +140,17 @@ class Margin(Evaluator):
 
 
 _CLASSES = ("epsilon_class_gap",)
+
+
+def _spread(
+    every: Array, correct: Array, kept: Array, names: tuple[str, ...], groups: Array
+) -> dict[str, Array]:
+    """Gap and smallest, [K, R], of the mean radius of correct points in each group."""
+    radius, right = (means_by(v, groups, len(kept))[..., kept] for v in (every, correct))
+    # a random group may have no correct point in some model: the others are then compared
+    mean = np.divide(radius, right, out=np.full(radius.shape, np.nan), where=right > 0)
+    least = np.nanmin(mean, axis=-1)
+    return dict(zip(names, (np.nanmax(mean, axis=-1) - least, least), strict=False))
 
 
 def _mean(values: Array, rows: Array) -> Array:

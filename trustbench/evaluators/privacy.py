@@ -10,11 +10,14 @@ from pydantic import Field
 
 from trustbench.aspects import Aspect
 from trustbench.attacks import membership as mia
+from trustbench.chance import Chance, by_chance
 from trustbench.contracts import Array, Evaluator, Measured, System
 
 # TPR at these false-positive rates is measured, under this name.
 RATES = {"lira_tpr_1": 0.01, "lira_tpr_01": 0.001}
 ROC_GRID = np.logspace(-3, 0, 31)
+# Random groupings behind the nulls of the extremes over groups.
+PERMUTATIONS = 50
 GROUP_AUCS = ("lira_auc_worst_group", "lira_auc_gap")
 # Within the smallest group that is large enough, and within the largest.
 SIZED = ("lira_auc_minority", "lira_auc_majority", "lira_tpr_1_minority")
@@ -30,6 +33,10 @@ class Privacy(Evaluator):
     is a guarantee and stays a fact of the arm: it is never mixed with these numbers. Behind an
     interface the attacker sees what is released, see `released_logits`.
 
+    `lira_auc_worst_group` and `lira_auc_gap` are extremes of few noisy AUCs, above one half and
+    above zero where nothing leaks; each stands beside its null, `<name>_permuted`, the mean over
+    random groups of the same sizes.
+
     `min_group`: members and non-members that a group needs, in every replicate, for its AUC.
 
     Reference: Carlini et al. 2022, arXiv 2112.03570; Yeom et al. 2018, arXiv 1709.01604 (loss).
@@ -37,7 +44,7 @@ class Privacy(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
@@ -58,17 +65,16 @@ class Privacy(Evaluator):
         out.auc("lira_offline_auc", mia.lira(phi, member, online=False))
         out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
         _rates(out, online)
-        self._groups(out, online, group, system.problem.groups)
+        self._groups(out, online, group, system)
         _controls(out, online, loss, system)
         out.facts["shadows"] = online.shadows
         out.facts["lira_variance"] = online.variance
         out.facts["rows_without_shadows"] = int((~online.usable).sum())
         return out.measured()
 
-    def _groups(
-        self, out: mia.Report, scores: mia.Scores, group: Array, names: tuple[str, ...]
-    ) -> None:
+    def _groups(self, out: mia.Report, scores: mia.Scores, group: Array, system: System) -> None:
         """The AUC within each group that is large enough in every replicate, and their spread."""
+        names = system.problem.groups
         large = mia.large_groups(scores.usable, out.member, group, len(names), self.min_group)
         for g, name in enumerate(names):
             if g not in large:
@@ -86,12 +92,33 @@ class Privacy(Evaluator):
             GROUP_AUCS[1], scores, partial(by_group, spread=np.ptp), unit="AUC difference",
             diagnostic=False,
         )  # fmt: skip
+        for name, chance in _by_chance(scores, out.member, group, large, system).items():
+            out.beside(name, chance)
         majority, minority = large[0], large[-1]
         smallest = mia.within(scores, group == minority)
         out.auc("lira_auc_minority", smallest)
         out.auc("lira_auc_majority", mia.within(scores, group == majority))
         out.tpr("lira_tpr_1_minority", smallest, 0.01)
         out.facts |= {"minority": names[minority], "majority": names[majority]}
+
+
+def _by_chance(
+    scores: mia.Scores, member: Array, group: Array, large: list[int], system: System
+) -> dict[str, Chance]:
+    """The spread over random groups of the sizes of the large ones, which are [n] of `group`."""
+    place = np.full(len(system.problem.groups), len(large))
+    place[large] = np.arange(len(large))
+    kept = np.isin(group, large)
+
+    def statistics(groups: Array) -> dict[str, Array]:
+        every = np.full((len(groups), len(group)), len(large))
+        every[:, kept] = groups
+        aucs = mia.group_aucs(scores, member, every, len(large))
+        worst, least = np.nanmax(aucs, axis=-1), np.nanmin(aucs, axis=-1)
+        return dict(zip(GROUP_AUCS, (worst, worst - least), strict=True))
+
+    rng = system.streams.numpy("controls")
+    return by_chance(statistics, place[group[kept]], rng, PERMUTATIONS)
 
 
 def _by_group(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -11,8 +12,9 @@ from torch import Tensor
 
 from trustbench import conformal
 from trustbench.aspects import Aspect
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
-from trustbench.groups import means, sizes
+from trustbench.groups import means_by, sizes
 
 LEVEL_UNKNOWN = "the system does not state the level of its sets (fact set_alpha)"
 
@@ -24,7 +26,8 @@ class ReleasedSets(Evaluator):
     For every released score: `size_<score>` (mean labels), `coverage_<score>`,
     `shortfall_<score>` = max(0, 1 - alpha - coverage), `singleton_rate_<score>`,
     `empty_rate_<score>`, `size_sd_<score>` (over rows), and `class_coverage_gap_<score>`, the
-    mean over classes of |coverage - (1 - alpha)| (classes of at least `min_class` test rows).
+    mean over classes of |coverage - (1 - alpha)| (classes of at least `min_class` test rows),
+    beside its null, `class_coverage_gap_<score>_permuted`: that of random classes of equal sizes.
     The level 1 - alpha is the one that the releasing method states.
 
     `shortfall_naive_<score>` is the null, a diagnostic: the shortfall of the same score without
@@ -42,6 +45,7 @@ class ReleasedSets(Evaluator):
 
     min_class: Annotated[int, Field(ge=1)] = 20
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"
@@ -89,9 +93,14 @@ class ReleasedSets(Evaluator):
         if not kept.any():
             missing[name] = f"no class has {self.min_class} test rows"
             return
-        by_class = means(cover, y, classes)[:, kept]
-        gap = np.abs(by_class - (1 - alpha)).mean(axis=1)
-        found.append(_lower(name, gap, int(counts[kept].min())))
+        rows = kept[y]
+
+        def statistics(labels: Array) -> dict[str, Array]:
+            by_class = means_by(cover[:, rows], labels, classes)[..., kept]
+            return {name: np.abs(by_class - (1 - alpha)).mean(axis=-1)}
+
+        build = partial(_lower, n=int(counts[kept].min()))
+        found += against_chance(build, statistics, y[rows], system)
 
     def _naive(
         self,

@@ -16,7 +16,9 @@ from trustbench.attacks.evasion.masking import Signs, zero_gradient_share
 from trustbench.attacks.evasion.pgd import Loss, Worst, margin, pgd
 from trustbench.attacks.evasion.square import square
 from trustbench.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, System
+from trustbench.groups import gap, means_by, sizes
 
 # The random stream of each attack, see targets.generators.
 PGD_STREAM: dict[Loss, int] = {"ce": 0, "margin": 1}
@@ -35,7 +37,8 @@ class Robustness(Evaluator):
     and replicates are attacked on the same points.
 
     `points`: at most so many rows of the test split. `steps`, `restarts`: of each PGD attack.
-    `queries`: of the Square search. `min_group`: points that a group needs.
+    `queries`: of the Square search. `min_group`: points that a group needs. `worst_group_racc` and
+    `racc_gap` stand beside their nulls, `<name>_permuted`: the mean over random groups.
 
     Reference: Croce & Hein 2020, arXiv 2003.01690 (worst case of diverse attacks); Athalye et
     al. 2018, arXiv 1802.00420, section 3.1 (signs of gradient masking).
@@ -49,6 +52,7 @@ class Robustness(Evaluator):
     points: Annotated[int, Field(ge=1)] = 300
     min_group: Annotated[int, Field(ge=1)] = 20
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
@@ -76,14 +80,15 @@ class Robustness(Evaluator):
         else:
             missing["racc_cond"] = "a replicate has no correct point to be robust on"
         shares |= {f"racc_{name}": _share(kept) for name, kept in survives.items()}
-        groups, left_out = self._groups(robust, at.group, len(system.problem.groups))
+        groups, left_out = self._groups(system, robust, at.group)
         if not groups:
             missing |= dict.fromkeys(("worst_group_racc", "racc_gap"), left_out)
         checks = self._checks(system, at, threat, survives, _share(first) - _share(every))
         n = len(at.y)
         return Measured(
             measurements=(
-                *(_fraction(k, v, n, diagnostic=k == "acc") for k, v in (shares | groups).items()),
+                *(_fraction(k, v, n, diagnostic=k == "acc") for k, v in shares.items()),
+                *groups,
                 *(_fraction(k, v, n, diagnostic=True) for k, v in checks.items()),
             ),
             arrays={"robust": robust.cpu().numpy()},
@@ -132,16 +137,26 @@ class Robustness(Evaluator):
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 
-    def _groups(self, robust: Tensor, group: Array, count: int) -> tuple[dict[str, Tensor], str]:
+    def _groups(
+        self, system: System, robust: Tensor, group: Array
+    ) -> tuple[list[Measurement], str]:
         """Robust accuracy of the worst group and the gap between groups, and who was left out."""
-        sizes = np.bincount(group, minlength=count)
-        large = [g for g in range(count) if sizes[g] >= self.min_group]
-        left_out = ", ".join(str(g) for g in range(count) if g not in large)
-        if len(large) < 2:
-            return {}, f"needs two groups with {self.min_group} points each; largest: {sizes.max()}"
-        rates = torch.stack([_share(robust[:, group == g]) for g in large])
-        gap = rates.amax(0) - rates.amin(0)
-        return {"worst_group_racc": rates.amin(0), "racc_gap": gap}, left_out
+        count = sizes(group, len(system.problem.groups))
+        large = count >= self.min_group
+        left_out = ", ".join(map(str, np.flatnonzero(~large)))
+        if large.sum() < 2:
+            return [], f"needs two groups with {self.min_group} points each; largest: {count.max()}"
+        kept = large[group]
+        survives, n = robust.cpu().numpy()[:, kept], len(group)
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            rates = means_by(survives, groups, len(large))[..., large]
+            return {"worst_group_racc": rates.min(axis=-1), "racc_gap": gap(rates)}
+
+        def build(name: str, values: Array) -> Measurement:
+            return _fraction(name, torch.as_tensor(values), n, diagnostic=False)
+
+        return list(against_chance(build, statistics, group[kept], system)), left_out
 
     def _checks(
         self,

@@ -1,7 +1,7 @@
 """Whether released prediction sets serve groups equally."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -9,8 +9,9 @@ from pydantic import Field
 
 from trustbench import conformal
 from trustbench.aspects import Aspect
+from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
-from trustbench.groups import by_chance, cells, gap, means, sizes
+from trustbench.groups import cells, gap, means, means_by, sizes
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,15 @@ class SetSizeGap(Evaluator):
     """Gaps between groups in what their prediction sets tell them.
 
     For every released score: `gap_<score>`, the largest difference of mean set size between two
-    groups; `gap_<score>_permuted`, the same after the groups are reassigned at random (the mean
-    of `permutations`), which is what chance alone gives; `singleton_gap_<score>`;
-    `coverage_gap_<score>` (Eq. 9). Groups of fewer than `min_group` test rows are left out.
+    groups; `singleton_gap_<score>`; `coverage_gap_<score>` (Eq. 9). Each stands beside its null,
+    `<name>_permuted`: the same after the groups are reassigned at random (the mean of
+    `permutations`), which is what chance alone gives. Groups of fewer than `min_group` test rows
+    are left out.
 
     `aid_gap_<score>` is the gap in what sets do for a simulated user, who answers with a label
     drawn evenly from the set, and without one from all C labels (also where the set is empty).
     A group gains E[1[y in set] / |set|] - 1 / C in accuracy; the gap is the largest difference
-    of gains between two groups. `aid_gap_<score>_permuted` is its chance level.
+    of gains between two groups.
 
     The arrays are, for the K groups kept (`groups` [K]), the mean size `size_<score>` [R, K] and
     how many rows have a set of each size, `rows_by_size_<score>` [R, K, C + 1].
@@ -37,7 +39,7 @@ class SetSizeGap(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     permutations: Annotated[int, Field(ge=20)] = 50
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
@@ -51,7 +53,7 @@ class SetSizeGap(Evaluator):
         return None
 
     def measure(self, system: System) -> Measured:
-        """Six measurements per released score."""
+        """Four measurements per released score, each beside its null."""
         X, y, group = system.problem.rows("test")
         keep = self._kept(system)
         rows = keep[group]
@@ -82,33 +84,29 @@ class SetSizeGap(Evaluator):
         return sizes(group, len(system.problem.groups)) >= self.min_group
 
     def _gaps(
-        self,
-        system: System,
-        score: str,
-        size: Array,
-        cover: Array,
-        group: Array,
+        self, system: System, score: str, size: Array, cover: Array, group: Array
     ) -> Iterator[Measurement]:
-        present = np.unique(group)
+        present, n = np.unique(group), len(group)
+        classes = len(system.problem.classes)
+        parts = {
+            f"gap_{score}": size,
+            f"singleton_gap_{score}": size == 1,
+            f"coverage_gap_{score}": cover,
+            f"aid_gap_{score}": accuracy_with_aid(size, cover, classes),
+        }
+        units = {f"gap_{score}": ("labels", float(classes)), f"aid_gap_{score}": ("accuracy", 1.0)}
 
-        def spread(values: Array) -> Array:
-            return gap(means(values, group, present[-1] + 1)[..., present])
+        def statistics(groups: Array) -> dict[str, Array]:
+            return {
+                name: gap(means_by(values, groups, present[-1] + 1)[..., present])
+                for name, values in parts.items()
+            }
 
-        def null(name: str, values: Array, unit: str, upper: float) -> Measurement:
-            # The same permutations for everything that is compared with chance.
-            rng = system.streams.numpy("controls")
-            chance = by_chance(lambda o: spread(values[:, o]), n, rng, self.permutations)
-            made = _gap(f"{name}_permuted", chance.null, unit, n, upper, diagnostic=True)
-            return replace(made, common_sd=chance.common_sd)
+        def build(name: str, values: Array) -> Measurement:
+            unit, upper = units.get(name, ("fraction", 1.0))
+            return Measurement(name, values, False, unit, n, lower=0.0, upper=upper)
 
-        n, classes = len(group), float(len(system.problem.classes))
-        aided = accuracy_with_aid(size, cover, len(system.problem.classes))
-        yield _gap(f"gap_{score}", spread(size), "labels", n, classes)
-        yield null(f"gap_{score}", size, "labels", classes)
-        yield _gap(f"singleton_gap_{score}", spread(size == 1), "fraction", n, 1.0)
-        yield _gap(f"coverage_gap_{score}", spread(cover), "fraction", n, 1.0)
-        yield _gap(f"aid_gap_{score}", spread(aided), "accuracy", n, 1.0)
-        yield null(f"aid_gap_{score}", aided, "accuracy", 1.0)
+        return against_chance(build, statistics, group, system, self.permutations)
 
 
 def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:
@@ -121,18 +119,3 @@ def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:
     [[1.0, 0.5, 0.0, 0.25]]
     """
     return np.where(size > 0, cover / np.maximum(size, 1), 1 / classes)
-
-
-def _gap(
-    name: str, values: Array, unit: str, n: int, upper: float, diagnostic: bool = False
-) -> Measurement:
-    return Measurement(
-        name,
-        values,
-        higher_is_better=False,
-        unit=unit,
-        n=n,
-        lower=0.0,
-        upper=upper,
-        diagnostic=diagnostic,
-    )

@@ -1,7 +1,7 @@
 """What fewer calibration rows do to prediction sets, with one threshold and with one a group."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -10,11 +10,14 @@ from pydantic import Field
 
 from trustbench import conformal
 from trustbench.aspects import Aspect
+from trustbench.chance import Chance, with_null
 from trustbench.conformal.redraws import Redraw, Rows, evaluate, redraw
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 
 # First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
 STREAM = -2
+# Random groupings of all rows, as far as there are draws; each serves its share of them.
+GROUPINGS = 10
 BY_SCORE = (
     "marginal_size",
     "mondrian_size",
@@ -39,7 +42,8 @@ class SmallCalibration(Evaluator):
     (`marginal_size_<score>_<n>`, `mondrian_size_<score>_<n>`) and the mean over draws of the
     coverage gap between groups of at least `min_group` rows (`marginal_coverage_gap_*`,
     `mondrian_coverage_gap_*`). A group without enough calibration rows for a threshold gets
-    all labels.
+    all labels. Each gap stands beside its null, `<name>_permuted`: that of random groups of the
+    same sizes, which get thresholds of their own as the groups do.
 
     Reference: Romano et al. 2020, arXiv 1908.05428; Angelopoulos and Bates 2021, arXiv
     2107.07511, section 3.2 and appendix C.
@@ -55,6 +59,7 @@ class SmallCalibration(Evaluator):
     draws: Annotated[int, Field(ge=2)] = 100
     min_group: Annotated[int, Field(ge=1)] = 20
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
@@ -73,6 +78,7 @@ class SmallCalibration(Evaluator):
         missing: dict[str, str] = {}
         facts: dict[str, Fact] = {"alpha": self.alpha, "draws": self.draws, "score": self.scores[0]}
         rows = {score: _rows(system, score) for score in self.scores}
+        regrouped = {score: self._regrouped(system, own) for score, own in rows.items()}
         first = rows[self.scores[0]]
         for n in dict.fromkeys(self.sizes):
             if n > pool:
@@ -80,11 +86,14 @@ class SmallCalibration(Evaluator):
                 missing |= dict.fromkeys(self._names(n), reason)
                 continue
             chosen = [self._drawn(system, r, n, own.group) for r, own in enumerate(first)]
-            found += self._measured(rows, chosen, n, len(system.problem.classes))
+            gaps = self._by_chance(regrouped, chosen, n)
+            measured = self._measured(rows, chosen, n, len(system.problem.classes))
+            for m in measured:
+                found += with_null(m, gaps[m.name]) if m.name in gaps else [m]
             if not all(c.comparable for c in chosen):
                 reason = f"needs 2 groups of {self.min_group} rows in every draw"
-                gaps = [name for name in self._names(n) if "coverage_gap" in name]
-                missing |= dict.fromkeys(gaps, reason)
+                absent = [name for name in self._names(n) if "coverage_gap" in name]
+                missing |= dict.fromkeys(absent, reason)
             left = len(first[0].group) - n
             theory = conformal.coverage_variation(n, left, self.alpha)
             facts |= {f"coverage_sd_expected_{n}": theory.sd, f"breach_expected_{n}": theory.breach}
@@ -124,6 +133,42 @@ class SmallCalibration(Evaluator):
                 yield _lower(f"{name}_size_{score}_{n}", size, left, "labels", float(classes))
                 if all(c.comparable for c in chosen):
                     yield _lower(f"{name}_coverage_gap_{score}_{n}", gap, left)
+
+    def _by_chance(
+        self, regrouped: dict[conformal.Score, list[list[Rows]]], chosen: list[Redraw], n: int
+    ) -> dict[str, Chance]:
+        """The coverage gaps of the same draws where groups are random, each grouping its share."""
+        out = {}
+        for score, groupings in regrouped.items():
+            draws = [
+                [
+                    self._gaps(own, drawn.rows[b :: len(groupings)])
+                    for own, drawn in zip(g, chosen, strict=True)
+                ]
+                for b, g in enumerate(groupings)
+            ]
+            found = np.array(draws)  # [groupings, R, 2]
+            if not np.isnan(found).any():
+                for k, name in enumerate(("marginal", "mondrian")):
+                    of = found[..., k]
+                    out[f"{name}_coverage_gap_{score}_{n}"] = Chance(of.mean(0), of.mean(1))
+        return out
+
+    def _regrouped(self, system: System, rows: list[Rows]) -> list[list[Rows]]:
+        """The rows of all replicates under random groups of the same sizes, by grouping."""
+        rng = system.streams.numpy("controls")
+        orders = [rng.permutation(len(rows[0].group)) for _ in range(min(GROUPINGS, self.draws))]
+        return [[replace(own, group=own.group[order]) for own in rows] for order in orders]
+
+    def _gaps(self, own: Rows, rows: Array) -> tuple[float, float]:
+        """Mean gaps, marginal and by group, over the draws that leave two groups; or NaN."""
+        drawn = redraw(rows, own.group, self.min_group)
+        kept = drawn.compared.sum(axis=1) >= 2
+        if not kept.any():
+            return float("nan"), float("nan")
+        found = evaluate(own, drawn, self.alpha)
+        marginal, mondrian = (o.coverage_gap[kept].mean() for o in (found.marginal, found.mondrian))
+        return float(marginal), float(mondrian)
 
 
 def _rows(system: System, score: conformal.Score) -> list[Rows]:

@@ -23,7 +23,13 @@ def three_groups():
 
 
 def named(measured):
-    return {m.name: m.values for m in measured.measurements}
+    return {m.name: m.values for m in measured.measurements if not m.diagnostic}
+
+
+def nulls(measured):
+    """Name -> (values, null) of every metric that names one."""
+    values = {m.name: m.values for m in measured.measurements}
+    return {m.name: (m.values, values[m.null]) for m in measured.measurements if m.null}
 
 
 def deciding(system, decisions):
@@ -116,3 +122,39 @@ def test_a_ratio_of_nothing_is_missing(system):
     measured = Fairness().measure(deciding(system, np.zeros((4, n), dtype=np.int64)))
     assert measured.missing == {"dp_ratio": "dp_ratio is 0 / 0: some replicate decides for nobody"}
     assert named(measured)["dp_gap"].tolist() == [0] * 4
+
+
+def test_gaps_of_groups_that_mean_nothing_are_those_of_random_groups(system):
+    """Mean over many groupings that mean nothing: each metric is centred at its null."""
+    rng = np.random.default_rng(0)
+    problem = system.problem
+    differences = {}
+    for _ in range(40):
+        group = problem.group.copy()
+        test = problem.splits["test"]
+        group[test] = rng.permutation(group[test])
+        regrouped = dataclasses.replace(problem, group=group)
+        found = Fairness().measure(dataclasses.replace(system, problem=regrouped))
+        for name, (values, null) in nulls(found).items():
+            differences.setdefault(name, []).append((values - null).mean())
+    assert np.ptp(differences.pop("class_sd")) < 1e-12, "classes are not groups here"
+    assert set(differences) == {"acc_gap", "worst_group_acc", "eo_gap", "dp_gap", "dp_ratio"}
+    for name, values in differences.items():
+        error = np.std(values, ddof=1) / np.sqrt(len(values))
+        assert abs(np.mean(values)) < 3.5 * error, name
+
+
+def test_the_null_of_odds_keeps_the_labels_of_each_group(three_groups):
+    """A perfect model has no gap in odds; nor have random groups, and dp_gap has a null above 0."""
+    y = three_groups.problem.rows("test")[1]
+    found = nulls(Fairness().measure(deciding(three_groups, np.tile(y, (3, 1)))))
+    assert found["eo_gap"][1].tolist() == [0] * 3
+    assert (found["dp_gap"][1] > 0.01).all()
+
+
+def test_a_null_says_how_far_the_luck_of_one_grouping_goes(system):
+    by_name = {m.name: m for m in Fairness().measure(system).measurements}
+    null = by_name["acc_gap_permuted"]
+    assert null.permuted.shape == (100,)
+    assert null.common_sd == pytest.approx(null.permuted.std(ddof=1))
+    assert null.values.mean() == pytest.approx(null.permuted.mean())

@@ -164,7 +164,7 @@ def test_what_cannot_be_compared_has_a_reason(groups):
     count, classes = np.bincount(at.group), np.bincount(at.y.numpy())
     only_classes = dataclasses.replace(QUICK, min_group=int(count.max()) + 1)
     measured = only_classes.measure(groups)
-    assert set(named(measured)) == {"robust_class_sd"}
+    assert set(named(measured)) == {"robust_class_sd", "robust_class_sd_permuted"}
     assert "needs 2 of at least" in measured.missing["racc_gap"]
     nothing = dataclasses.replace(QUICK, min_group=int(classes.max()) + 1)
     assert "needs 2 groups or 2 classes" in nothing.supports(groups)

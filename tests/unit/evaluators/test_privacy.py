@@ -117,3 +117,37 @@ def test_minority_and_majority_are_the_smallest_and_largest_group():
         np.testing.assert_allclose(found[name].values, expected)
     assert "needs 100 non-members" in measured.missing["lira_tpr_1_minority"]
     assert found["lira_auc_minority"].n == (group == 1).sum()
+
+
+def test_the_worst_of_ten_random_groups_is_that_high_on_an_untrained_system():
+    """A maximum over ten AUCs of some thirty rows each: far above one half, and so is its null."""
+    problem = make_problem(n=900, groups=10)
+    found = named(Privacy().measure(make_system(problem, replicates=8, steps=0)))
+    for name, least in (("lira_auc_worst_group", 0.6), ("lira_auc_gap", 0.2)):
+        null = found[found[name].null]
+        assert null.values.mean() > least
+        # the groups mean nothing: one draw of what random groups show
+        assert abs(found[name].values.mean() - null.values.mean()) < 3 * null.common_sd
+        assert null.diagnostic
+        assert null.permuted.std(ddof=1) == pytest.approx(null.common_sd)
+
+
+def test_a_group_that_leaks_more_is_above_its_null(overfit):
+    """Planted: rows of one group are told apart by the outputs alone."""
+    problem = dataclasses.replace(
+        overfit.problem,
+        group=np.arange(len(overfit.problem.group)) % 8,
+        groups=tuple(map(str, range(8))),
+    )
+    n = len(problem.splits["train"])
+    marked = problem.rows("train")[2] == 0
+    logits = torch.randn(8, n, 2, generator=torch.Generator().manual_seed(0))
+    y = problem.rows("train")[1]
+    for r in range(8):
+        logits[r, marked & overfit.membership[r], y[marked & overfit.membership[r]]] += 9
+    system = dataclasses.replace(overfit, problem=problem)
+    system._cache["train"] = logits
+    found = named(Privacy().measure(system))
+    worst = found["lira_auc_worst_group"]
+    null = found[worst.null]
+    assert worst.values.mean() - null.values.mean() > 4 * null.common_sd

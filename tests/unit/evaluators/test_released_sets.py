@@ -122,7 +122,11 @@ def test_the_null_is_a_diagnostic_and_needs_a_score_that_has_one(multiclass_syst
     released = RegularisedSets().deploy(SplitConformalSets(scores=("lac",)).deploy(
         multiclass_system))  # fmt: skip
     measured = ReleasedSets().measure(released)
-    assert [m.name for m in measured.measurements if m.diagnostic] == ["shortfall_naive_lac"]
+    assert [m.name for m in measured.measurements if m.diagnostic] == [
+        "class_coverage_gap_lac_permuted",
+        "shortfall_naive_lac",
+        "class_coverage_gap_raps_permuted",
+    ]
     assert list(measured.missing) == ["shortfall_naive_raps"]
 
 

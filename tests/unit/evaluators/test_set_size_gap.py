@@ -41,7 +41,9 @@ def test_gaps_are_those_of_the_sets_made(five):
         "gap_aps",
         "gap_aps_permuted",
         "singleton_gap_aps",
+        "singleton_gap_aps_permuted",
         "coverage_gap_aps",
+        "coverage_gap_aps_permuted",
         "aid_gap_aps",
         "aid_gap_aps_permuted",
     ]
@@ -78,9 +80,11 @@ def test_every_released_score_is_measured_and_nulls_are_diagnostic(five):
     )
     measurements = SetSizeGap().measure(both).measurements
     assert [m.name for m in measurements if m.diagnostic] == [
-        f"{kind}_{score}_permuted" for score in "ab" for kind in ("gap", "aid_gap")
+        f"{kind}_{score}_permuted"
+        for score in "ab"
+        for kind in ("gap", "singleton_gap", "coverage_gap", "aid_gap")
     ]
-    assert len(measurements) == 12
+    assert len(measurements) == 16
 
 
 def test_small_groups_are_left_out(five):

@@ -2,6 +2,7 @@
 
 from trustbench.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
 from trustbench.attacks.membership.dependence import Metric, shadowing, widened
+from trustbench.attacks.membership.grouped import group_aucs
 from trustbench.attacks.membership.learned import SHARED_ATTACKER, learnable, learned_scores
 from trustbench.attacks.membership.likelihood import (
     PER_EXAMPLE_SHADOWS,
@@ -59,6 +60,7 @@ __all__ = [
     "each",
     "fewest_outside",
     "folds",
+    "group_aucs",
     "joint_lira",
     "large_groups",
     "learnable",

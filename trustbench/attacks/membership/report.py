@@ -19,6 +19,7 @@ from trustbench.attacks.membership.metrics import (
     tpr_at,
     unresolved,
 )
+from trustbench.chance import Chance, with_null
 from trustbench.contracts import Array, Fact, Measured, Measurement
 
 
@@ -65,6 +66,11 @@ class Report:
         self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, widening=scores.widening)
         if scores.without is not None:
             self.mutual[name] = scores, metric
+
+    def beside(self, name: str, chance: Chance) -> None:
+        """Links the measurement `name` to what it is when the groups it compares mean nothing."""
+        linked = [with_null(m, chance) if m.name == name else (m,) for m in self.measurements]
+        self.measurements = [m for each in linked for m in each]
 
     def auc(self, name: str, scores: Scores, *, diagnostic: bool = False) -> None:
         """The AUC of each replicate on its usable rows, or that it has no shadows."""

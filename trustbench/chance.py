@@ -1,0 +1,115 @@
+"""What an extreme or a gap over groups is when groups mean nothing, and metrics read against it."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from trustbench.contracts import Array, Measurement, System
+
+PERMUTATIONS = 100
+"""Random reassignments behind a null, where an evaluator has no setting of its own."""
+BUDGET = 4_000_000
+"""Numbers that one batch of reassignments may hold at once."""
+
+
+class Chance(NamedTuple):
+    """What a statistic is when groups mean nothing."""
+
+    null: Array  # [R], each replicate's mean over permutations
+    draws: Array  # [K], the mean over replicates under each permutation
+
+    @property
+    def common_sd(self) -> float:
+        """Over permutations, of the mean over replicates."""
+        return float(self.draws.std(ddof=1))
+
+
+Statistics = Callable[[Array], Mapping[str, Array]]
+"""K groupings of the same rows, int64 [K, n] -> the statistics of each, {name: [K, R]}."""
+
+
+def observed(statistics: Statistics, group: Array) -> dict[str, Array]:
+    """The statistics [R] of one grouping, int64 [n]."""
+    return {name: values[0] for name, values in statistics(group[None]).items()}
+
+
+def by_chance(
+    statistics: Statistics,
+    group: Array,
+    rng: np.random.Generator,
+    permutations: int = PERMUTATIONS,
+    *,
+    within: Array | None = None,
+) -> dict[str, Chance]:
+    """Statistics of R replicates over random reassignments of the rows to groups.
+
+    Every reassignment keeps the sizes of the groups. Replicates share the test rows, so they
+    share each permutation: whether one grouping of these rows looks unequal is one draw, whose
+    spread no number of replicates averages out.
+
+    Args:
+        statistics: what is computed of each grouping.
+        group: of each row, int64 [n].
+        rng: draws the permutations; the same for all replicates.
+        permutations: how many.
+        within: int64 [n]; rows are exchanged only with rows of the same value, so that each
+            group keeps its number of rows of every value. None: with all rows.
+    """
+    strata = np.zeros(len(group), dtype=np.int64) if within is None else within
+    at_once = max(1, BUDGET // (len(group) * (int(group.max(initial=0)) + 1)))
+    found: dict[str, list[Array]] = {}
+    for start in range(0, permutations, at_once):
+        count = min(at_once, permutations - start)
+        drawn = np.stack([_shuffled(group, strata, rng) for _ in range(count)])
+        for name, values in statistics(drawn).items():
+            found.setdefault(name, []).append(values)
+    whole = {name: np.concatenate(parts) for name, parts in found.items()}
+    return {name: Chance(v.mean(axis=0), v.mean(axis=1)) for name, v in whole.items()}
+
+
+def _shuffled(group: Array, strata: Array, rng: np.random.Generator) -> Array:
+    """The group labels in a random order within each stratum."""
+    out = np.empty_like(group)
+    for value in np.unique(strata):
+        rows = np.flatnonzero(strata == value)
+        out[rows] = group[rng.permutation(rows)]
+    return out
+
+
+def against_chance(
+    build: Callable[[str, Array], Measurement],
+    statistics: Statistics,
+    group: Array,
+    system: System,
+    permutations: int = PERMUTATIONS,
+    *,
+    within: Array | None = None,
+) -> Iterator[Measurement]:
+    """Each statistic of a grouping as a measurement, followed by its null.
+
+    The null is a diagnostic called `<name>_permuted`: the mean over random groups of the same
+    sizes. All metrics and arms with the same rows meet the same random groups.
+
+    Args:
+        build: makes the measurement of a name and its values [R].
+        statistics: what is computed of each grouping.
+        group: of each row, int64 [n].
+        system: whose stream `controls` draws the random groups.
+        permutations: how many.
+        within: as in `by_chance`.
+    """
+    rng = system.streams.numpy("controls")
+    chance = by_chance(statistics, group, rng, permutations, within=within)
+    for name, values in observed(statistics, group).items():
+        yield from with_null(build(name, values), chance[name])
+
+
+def with_null(m: Measurement, chance: Chance) -> tuple[Measurement, Measurement]:
+    """A measurement that names its null, and the null."""
+    null = Measurement(
+        f"{m.name}_permuted", chance.null, m.higher_is_better, m.unit, m.n, m.lower, m.upper,
+        diagnostic=True, common_sd=chance.common_sd, permuted=chance.draws,
+    )  # fmt: skip
+    return replace(m, null=null.name), null
