@@ -159,7 +159,13 @@ class Dataset(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Model(Plugin, ABC):
-    """An architecture."""
+    """An architecture.
+
+    Replicates are trained in training mode and measured, attacked and explained in evaluation
+    mode. What a module draws in training it draws through nn.Dropout, Dropout1d, Dropout2d or
+    Dropout3d, whose masks come from named streams. A module that draws anything else, that
+    mixes the examples of a batch, or whose buffers change in training is refused.
+    """
 
     def supports(self, problem: Problem) -> str | None:
         """None, or why this architecture cannot take this problem."""

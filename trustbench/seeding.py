@@ -26,6 +26,7 @@ PURPOSES = (
     "dp_noise",
     "attacks",
     "hidden",
+    "dropout",
     "explanations",
     "conformal",
     "bootstrap",
@@ -35,7 +36,7 @@ PURPOSES = (
 
 
 # What another draw of the same arm draws anew: all that training draws, and not the data.
-SALTED = ("initialisation", "batches", "dp_noise", "attacks", "hidden")
+SALTED = ("initialisation", "batches", "dp_noise", "attacks", "hidden", "dropout")
 
 
 NoiseSource = Literal["seeded", "system"]

@@ -21,7 +21,8 @@ class MCDropout(Intervention):
     costs `passes` forwards, and an attacker who sees it climbs the mean, as attacks on a random
     defence must (EOT: Athalye et al. 2018, arXiv 1802.00420). Validation, early stopping and the
     attacks of adversarial training see the network without masks (weight scaling). `passes: 0`
-    deploys that network: plain dropout.
+    deploys that network: plain dropout. Dropout layers that a model has of its own act in training
+    beside these masks, and are off in deployment.
 
     A mask is drawn without regard to the data and an example's gradient depends on no other
     example, so under DP-SGD the accounting is unchanged.

@@ -5,15 +5,23 @@ from functools import cached_property
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from trustbench.training import hidden
+from trustbench.training import dropout, hidden
+from trustbench.training.copies import shared_copy
 from trustbench.training.engines import Params
 
 
 class CalledModule:
-    """One replicate's module, whose own parameters are never read."""
+    """One replicate's module, whose own parameters are never read.
+
+    It is held twice: in evaluation mode, as it is deployed and attacked, and in training mode
+    with its dropout layers replaced by places for masks, for the gradient of a training step.
+    """
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        self.module, self.shape, self.why = module, shape, why
+        self.shape, self.why = shape, why
+        self.module = shared_copy(module).eval()
+        self.dropouts = dropout.places(module, shape)
+        self.training_module = dropout.masked(module, self.dropouts).train()
 
     @cached_property
     def sites(self) -> hidden.Sites:
@@ -22,11 +30,25 @@ class CalledModule:
 
     @cached_property
     def scaled(self) -> nn.Module:
-        """The module with places for factors at its sites."""
+        """The module in evaluation mode with places for factors at its sites."""
         return hidden.scaled(self.module, self.sites)
 
-    def call(self, params: Params, x: Tensor, factors: Params) -> Tensor:
+    @cached_property
+    def training_scaled(self) -> nn.Module:
+        """The module in training mode with places for factors at its sites."""
+        return hidden.scaled(self.training_module, self.sites)
+
+    def scales(self, factors: hidden.Factors) -> bool:
+        """Whether some factors act on hidden activations, and not in place of dropout layers."""
+        return any(name not in self.dropouts for name in factors)
+
+    def call(self, params: Params, x: Tensor, factors: Params, *, training: bool = False) -> Tensor:
         """Logits [n, C] of x [n, *shape], with parameters {name: [*p]} and factors if any."""
-        module = self.scaled if factors else self.module
-        logits: Tensor = functional_call(module, {**params, **hidden.buffers(factors)}, (x,))
+        if training:
+            module = self.training_scaled if self.scales(factors) else self.training_module
+        else:
+            module = self.scaled if factors else self.module
+        held = {name: buffer.to(x.device) for name, buffer in module.named_buffers()}
+        given = {**held, **params, **hidden.buffers(factors)}
+        logits: Tensor = functional_call(module, given, (x,))
         return logits

@@ -4,15 +4,25 @@ import torch
 from torch import nn
 
 from trustbench.contracts import Problem
-from trustbench.errors import ConfigError
 from trustbench.training.engines import Engine
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LAYERS, LinearChainEngine
+from trustbench.training.probing import refuse_unsteady
 
 
 def is_linear_chain(module: nn.Module) -> bool:
-    """Whether a module is a chain of Linear, Tanh and ReLU layers (closed-form gradients)."""
-    return isinstance(module, nn.Sequential) and all(type(m) in LAYERS for m in module)
+    """Whether a module is a chain of Linear, Tanh, ReLU and Dropout layers, and nothing more.
+
+    Their gradients have a closed form. One that does more than call its layers once each, in
+    order, is none: it has a forward or hooks of its own, or uses a layer twice.
+    """
+    return (
+        isinstance(module, nn.Sequential)
+        and type(module).forward is nn.Sequential.forward
+        and len(list(module.named_children())) == len(module)
+        and all(type(m) in LAYERS for m in module)
+        and not any(m._forward_pre_hooks or m._forward_hooks for m in module.modules())
+    )
 
 
 def choose(asked: str, module: nn.Module, problem: Problem, device: torch.device) -> Engine:
@@ -21,15 +31,13 @@ def choose(asked: str, module: nn.Module, problem: Problem, device: torch.device
     Stacking pays on a CPU for small chains (3-8 times faster than a loop) and not for
     convolutions (0.8 times); on CUDA the steps are launch-bound and stacking always pays.
     """
-    if any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in module.modules()):
-        raise ConfigError(
-            "model: BatchNorm couples the examples of a batch, so neither DP-SGD nor a paired "
-            "baseline can use it; replace it by GroupNorm."
-        )
+    chain = is_linear_chain(module)
+    if not chain:  # a chain is steady by construction
+        refuse_unsteady(module, problem)
     shape = problem.shape
     if asked == "opacus":
         return _opacus(module, shape, "asked for")
-    if is_linear_chain(module):
+    if chain:
         why = "asked for" if asked == "stacked" else "a chain of linear layers: closed form"
         return LinearChainEngine(module, shape, why=why)
     if asked == "stacked" or device.type == "cuda":

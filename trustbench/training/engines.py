@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
+from trustbench.training.dropout import Places
 from trustbench.training.hidden import Factors, Sites
 
 Params = dict[str, Tensor]
@@ -31,11 +32,16 @@ class Gradient(NamedTuple):
 
 
 class Engine(Protocol):
-    """Forward and gradient of R replicates."""
+    """Forward and gradient of R replicates.
+
+    A forward runs in evaluation mode, as the replicates are deployed and attacked; the gradient
+    of a training step runs in training mode.
+    """
 
     name: EngineName
     why: str
     shape: tuple[int, ...]  # of one input
+    dropouts: Places  # the dropout layers of the module itself; `gradient` is given their masks
 
     @property
     def sites(self) -> Sites:
@@ -63,7 +69,8 @@ class Engine(Protocol):
 
         With `coefficients`, each example's gradient (the sum over its V views) is scaled by a
         factor that depends on its own norm only: that is what differential privacy needs.
-        `factors` {site: [R, B, V, *unit]} multiply the hidden activations.
+        `factors` {site or dropout: [R, B, V, *unit]} multiply the hidden activations and take
+        the place of dropout layers; a layer without masks drops nothing.
         """
         ...
 

@@ -1,6 +1,7 @@
 """The stacked engine for any module, through torch.func (no hooks, no closed form)."""
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,12 @@ class FunctionalEngine(CalledModule):
         over = (0, None if shared else 0, 0)
         return vmap(self.call, in_dims=over)(dict(params), X, dict(factors or {}))
 
+    def _training(self, params: Params, X: Tensor, factors: Params) -> Tensor:
+        """Logits [R, n, C] of X [R, n, *shape] in training mode."""
+        call = partial(self.call, training=True)
+        logits: Tensor = vmap(call)(params, X, factors)
+        return logits
+
     def gradient(
         self,
         params: Mapping[str, Tensor],
@@ -46,7 +53,7 @@ class FunctionalEngine(CalledModule):
         B, V = X.shape[1:3]
         leaves = {n: p.detach().requires_grad_(coefficients is None) for n, p in params.items()}
         with torch.set_grad_enabled(coefficients is None):
-            logits = self.forward(leaves, X.flatten(1, 2), hidden.flat(factors))
+            logits = self._training(leaves, X.flatten(1, 2), hidden.flat(factors))
             logits = logits.unflatten(1, (B, V))
         if coefficients is None:
             losses = loss(logits, slice(None))
@@ -80,7 +87,7 @@ class FunctionalEngine(CalledModule):
         )
         scaled = delta * coefficients(norms, slice(None))[:, :, None, None]
         leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
-        logits = self.forward(leaves, X.flatten(1, 2), hidden.flat(factors))
+        logits = self._training(leaves, X.flatten(1, 2), hidden.flat(factors))
         grads = torch.autograd.grad(logits, list(leaves.values()), scaled.flatten(1, 2))
         return dict(zip(leaves, grads, strict=True))
 
@@ -88,7 +95,7 @@ class FunctionalEngine(CalledModule):
         """Norms [B] of one replicate's per-example gradients; X [B, V, *shape]."""
 
         def square(x: Tensor, d: Tensor, f: Params) -> Tensor:
-            pull = vjp(lambda p: self.call(p, x, f), params)[1]
+            pull = vjp(lambda p: self.call(p, x, f, training=True), params)[1]
             (grads,) = pull(d)
             return torch.stack([g.square().sum() for g in grads.values()]).sum()
 

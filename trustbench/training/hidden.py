@@ -7,13 +7,13 @@ need the global generator), attacks and resumed trainings meet the masks they sh
 example's gradient depends on its own row and its own mask only. No factor means a factor of 1.
 """
 
-import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from trustbench.errors import Unsupported
+from trustbench.training.copies import shared_copy
 
 Sites = Mapping[str, tuple[int, ...]]  # {activation module: the shape of one example's units}
 Factors = Mapping[str, Tensor]
@@ -78,10 +78,17 @@ def sites(module: nn.Module, shape: tuple[int, ...]) -> Sites:
 
 def scaled(module: nn.Module, names: Iterable[str]) -> nn.Module:
     """A copy that multiplies these activations by their factor; its parameters keep their names."""
-    copied = copy.deepcopy(module)
+    copied = shared_copy(module)
     for name in names:
         copied.set_submodule(name, Scaled(copied.get_submodule(name)))
     return copied
+
+
+def hand(module: nn.Module, factors: Factors) -> None:
+    """Gives every place for factors its own, or the factor 1."""
+    for name, place in module.named_modules():
+        if isinstance(place, Scaled):
+            place.factor = factors.get(name, torch.ones(()))
 
 
 def buffers(factors: Factors) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """How the training loop calls the hooks of a list of interventions, in canonical order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trustbench.contracts import Array, Batch, Forward
-from trustbench.training import hidden
+from trustbench.training import dropout, hidden
 from trustbench.training.engines import Params
 from trustbench.training.sampling import Visit
 from trustbench.training.state import Rows, Trainer
@@ -65,18 +65,25 @@ def perturbed(trainer: Trainer, params: Params, batch: Batch, memory: Memory) ->
     return X.detach()
 
 
-def factors(
-    trainer: Trainer, batch: Batch, generators: Sequence[torch.Generator]
-) -> hidden.Factors | None:
-    """The `hidden` hook's factors {site: [R, B, V, *unit]}; None where no intervention has one.
+@dataclass(frozen=True)
+class Masks:
+    """The generators of what acts inside a training pass, one per replicate each."""
+
+    hidden: Sequence[torch.Generator] = ()  # of the `hidden` hook
+    dropout: Sequence[torch.Generator] = ()  # of the module's own dropout layers
+
+
+def factors(trainer: Trainer, batch: Batch, masks: Masks) -> hidden.Factors | None:
+    """The factors {site or dropout: [R, B, V, *unit]} of a training step; None where none acts.
 
     `batch` has its final views: each view of an example has factors of its own.
     """
+    real, views, engine = batch.weight > 0, batch.X.shape[2], trainer.engine
+    found = dropout.drawn(engine.dropouts, real, views, masks.dropout)
     for intervention in trainer.interventions:  # the hook is exclusive
         if intervention.fills("hidden"):
-            real, views = batch.weight > 0, batch.X.shape[2]
-            return hidden.drawn(intervention.hidden, trainer.engine.sites, real, views, generators)
-    return None
+            found |= hidden.drawn(intervention.hidden, engine.sites, real, views, masks.hidden)
+    return found or None
 
 
 def objective(

@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trustbench.training import hidden
+from trustbench.training import dropout, hidden
+from trustbench.training.copies import shared_copy
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
-LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU)
+LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU, nn.Dropout)
 
 
 _tanh_backward = torch.ops.aten.tanh_backward
@@ -52,15 +53,22 @@ def tanh(h: Tensor) -> Tensor:
 
 
 class LinearChainEngine:
-    """R chains of Flatten, Linear, Tanh and ReLU layers."""
+    """R chains of Flatten, Linear, Tanh, ReLU and Dropout layers.
+
+    A dropout layer is a place for the masks that a training step is given; without masks, as in
+    every evaluation, it passes on its inputs.
+    """
 
     name: EngineName = "stacked"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        self.module, self.shape, self.why = module, shape, why
+        self.module, self.shape, self.why = shared_copy(module).eval(), shape, why
+        self.dropouts = dropout.places(module, shape)
         self.layers: list[tuple[str, type[nn.Module]]] = []
         for name, layer in module.named_children():
-            if not isinstance(layer, nn.Flatten):
+            if isinstance(layer, nn.Dropout):
+                self.layers.append((f"{name}.0", hidden.Scaled))
+            elif not isinstance(layer, nn.Flatten):
                 self.layers.append((name, type(layer)))
             if isinstance(layer, hidden.ACTIVATIONS):  # then its outputs times their factor
                 self.layers.append((name, hidden.Scaled))
@@ -96,7 +104,7 @@ class LinearChainEngine:
         factors: hidden.Factors,
     ) -> Tensor:
         if kind is hidden.Scaled:
-            return h * factors[name] if name in factors else h
+            return h * factors[name].flatten(2) if name in factors else h
         if kind is nn.Tanh:
             return tanh(h)
         if kind is nn.ReLU:
@@ -150,7 +158,7 @@ class LinearChainEngine:
                 if i > first:
                     delta = torch.bmm(delta, params[f"{name}.weight"])
             elif kind is hidden.Scaled:
-                delta = delta * factors[name] if name in factors else delta
+                delta = delta * factors[name].flatten(2) if name in factors else delta
             else:
                 y = inputs[i + 1]  # what the factor multiplies
                 delta = _tanh_backward(delta, y) if kind is nn.Tanh else delta * (y > 0)

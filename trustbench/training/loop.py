@@ -22,6 +22,7 @@ from trustbench.training.state import Rows, Trainer, TrainingState
 # The validation objective rests on at most so many rows: adversarial objectives cost as much
 # there as in training. Validation accuracy always uses all rows.
 OBJECTIVE_ROWS = 1000
+NO_MASKS = hooks.Masks()
 
 
 def train(
@@ -82,7 +83,10 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
     real = torch.as_tensor(drawn.real, dtype=weights.dtype, device=trainer.device)
     attacks = _generators(trainer, "attacks", state.epoch)
     noise = _generators(trainer, "dp_noise", state.epoch)
-    masks = _generators(trainer, "hidden", state.epoch)
+    masks = hooks.Masks(
+        hidden=_generators(trainer, "hidden", state.epoch),
+        dropout=_generators(trainer, "dropout", state.epoch),
+    )
     keep = _snapshot_steps(trainer, len(rows)) if state.epoch == 0 else ()
     for step in range(len(rows)):
         index = rows[step]
@@ -115,7 +119,7 @@ def batch_gradient(
     noise: Sequence[torch.Generator],
     count: Tensor,
     memory: hooks.Memory,
-    masks: Sequence[torch.Generator] = (),
+    masks: hooks.Masks = NO_MASKS,
 ) -> Params:
     """The gradient {name: [R, *p]} that the optimiser sees; `count` [R]: examples per replicate."""
     batch.X = hooks.perturbed(trainer, params, batch, memory)

@@ -22,17 +22,17 @@ class OpacusEngine(CalledModule):
     name: EngineName = "opacus"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        errors = ModuleValidator.validate(module, strict=False)
+        super().__init__(module, shape, why)
+        errors = ModuleValidator.validate(self.training_module, strict=False)
         if errors:
             raise ConfigError(f"model: Opacus cannot train it privately: {errors[0]}")
-        super().__init__(module, shape, why)
         # Attacks and evaluators run through the plain module only: an extra pass through the
         # hooked one would corrupt its per-sample gradients (Opacus 1.6, measured).
-        self.hooked = GradSampleModule(copy.deepcopy(module), loss_reduction="sum")
+        self.hooked = GradSampleModule(copy.deepcopy(self.training_module), loss_reduction="sum")
 
     @cached_property
     def _hooked_scaled(self) -> GradSampleModule:
-        return GradSampleModule(copy.deepcopy(self.scaled), loss_reduction="sum")
+        return GradSampleModule(copy.deepcopy(self.training_scaled), loss_reduction="sum")
 
     def forward(
         self,
@@ -76,7 +76,7 @@ class OpacusEngine(CalledModule):
         self, params: Params, X: Tensor, loss: Loss, part: slice, factors: Params
     ) -> tuple[Params, Tensor]:
         leaves = {n: p.requires_grad_() for n, p in params.items()}
-        logits = self.call(leaves, X.flatten(0, 1), factors)
+        logits = self.call(leaves, X.flatten(0, 1), factors, training=True)
         values = loss(logits.unflatten(0, X.shape[:2]).unsqueeze(0), part)
         grads = torch.autograd.grad(values.sum(), list(leaves.values()))
         return dict(zip(leaves, grads, strict=True)), values.detach()
@@ -90,13 +90,14 @@ class OpacusEngine(CalledModule):
         coefficients: Coefficients,
         factors: Params,
     ) -> tuple[Params, Tensor]:
-        hooked = self._hooked_scaled if factors else self.hooked
+        hooked = self._hooked_scaled if self.scales(factors) else self.hooked
         hooked.zero_grad(set_to_none=True)
         live = dict(hooked._module.named_parameters())
         for name, p in live.items():
             p.data = params[name]
-        for name, given in factors.items():
-            hooked._module.get_submodule(name).factor = given
+        for buffer in hooked._module.buffers():
+            buffer.data = buffer.data.to(X.device)
+        hidden.hand(hooked._module, factors)
         B, V = X.shape[:2]
         logits = hooked(X.flatten(0, 1)).unflatten(0, (B, V)).unsqueeze(0)
         values = loss(logits, part)

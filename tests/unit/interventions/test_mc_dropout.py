@@ -123,9 +123,9 @@ def test_attacks_and_validation_see_the_network_without_masks(problem):
     a = loop.accuracy_on(made, params, "validation")
     np.testing.assert_array_equal(a, loop.accuracy_on(alone, params, "validation"))
     streams = [made.streams.torch("hidden", r) for r in range(4)]
-    factors = hooks.factors(made, batch(), streams)
+    factors = hooks.factors(made, batch(), hooks.Masks(hidden=streams))
     assert {n: tuple(f.shape) for n, f in factors.items()} == {"2": (4, 20, 1, 8)}
-    assert hooks.factors(alone, batch(), streams) is None
+    assert hooks.factors(alone, batch(), hooks.Masks(hidden=streams)) is None
 
 
 def deployed(arm, *interventions, **changes):

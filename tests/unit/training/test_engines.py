@@ -1,5 +1,7 @@
 """Every engine computes the same gradients; Opacus (hooks and ghost) is the oracle."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from opacus.optimizers import DPOptimizer, DPOptimizerFastGradientClipping
 from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 from torch import nn
 
+from tests.conftest import make_problem
 from trustbench.errors import ConfigError
 from trustbench.training.choice import choose, is_linear_chain
 from trustbench.training.engines import stack
@@ -191,7 +194,9 @@ def test_a_dp_training_ends_in_the_parameters_of_opacus(case, ghost, planted):
             assert gap > 1e-4
 
 
-def test_auto_stacks_chains_and_loops_over_convolutions_on_a_cpu(problem):
+def test_auto_stacks_chains_and_loops_over_convolutions_on_a_cpu():
+    flat = make_problem(d=12)
+    problem = dataclasses.replace(flat, X=flat.X.reshape(-1, 1, 3, 4))
     cpu, cuda = torch.device("cpu"), torch.device("cuda")
     assert isinstance(choose("auto", mlp(), problem, cpu), LinearChainEngine)
     assert isinstance(choose("auto", cnn(), problem, cpu), OpacusEngine)
@@ -201,8 +206,24 @@ def test_auto_stacks_chains_and_loops_over_convolutions_on_a_cpu(problem):
     assert "slower" in choose("auto", cnn(), problem, cpu).why
 
 
+def test_a_chain_does_nothing_but_call_each_of_its_layers_once():
+    class Doubled(nn.Sequential):
+        def forward(self, x):
+            return 2 * super().forward(x)
+
+    act = nn.Tanh()
+    hooked = nn.Linear(12, C)
+    hooked.register_forward_pre_hook(lambda _module, inputs: (inputs[0] + 1,))
+    assert is_linear_chain(nn.Sequential(nn.Linear(12, 9), nn.Dropout(0.5), nn.Linear(9, C)))
+    assert not is_linear_chain(Doubled(nn.Linear(12, C)))
+    assert not is_linear_chain(nn.Sequential(hooked))
+    assert not is_linear_chain(
+        nn.Sequential(nn.Linear(12, 9), act, nn.Linear(9, 9), act, nn.Linear(9, C))
+    )
+
+
 def test_batchnorm_is_refused_with_the_reason(problem):
-    with pytest.raises(ConfigError, match="BatchNorm couples the examples"):
+    with pytest.raises(ConfigError, match=r"'1' .* BatchNorm, which couples the examples"):
         choose(
             "auto", nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4)), problem, torch.device("cpu")
         )
