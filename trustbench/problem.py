@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from trustbench.errors import DataError
+from trustbench.problem_checks import refuse_faults
 
 Array = np.ndarray[Any, Any]
 SplitName = Literal["train", "validation", "calibration", "test"]
@@ -65,8 +65,9 @@ class StructuralCausalModel(Protocol):
 class Problem:
     """Arrays, splits, groups and feature descriptions; everything later stages may read.
 
-    Raises DataError when a split is empty, splits overlap, a value is not finite, or a group
-    has no row in the training pool or the test set.
+    Raises DataError with one sentence when the parts do not fit together: lengths, dtypes, labels
+    and groups out of range, splits that overlap or hold one class, features that do not describe
+    every column once, reversed bounds, values that are not finite. See `problem_checks`.
     """
 
     name: str
@@ -82,24 +83,7 @@ class Problem:
     scm: StructuralCausalModel | None = None
 
     def __post_init__(self) -> None:
-        rows = np.concatenate([self.splits[s] for s in SPLITS])
-        if len(np.unique(rows)) != len(rows):
-            raise DataError(f"dataset {self.name}: some rows are in two splits; fix the loader.")
-        for split in SPLITS:
-            if not len(self.splits[split]):
-                raise DataError(
-                    f"dataset {self.name}: the {split} split is empty; ask for more rows."
-                )
-        if not np.isfinite(self.X).all():
-            raise DataError(f"dataset {self.name}: X holds NaN or infinite values; clean them.")
-        for split in ("train", "test"):
-            sizes = np.bincount(self.group[self.splits[split]], minlength=len(self.groups))
-            if (sizes == 0).any():
-                empty = ", ".join(g for g, k in zip(self.groups, sizes, strict=True) if k == 0)
-                raise DataError(
-                    f"dataset {self.name}: group {empty} ({self.group_name}) has no row in the "
-                    f"{split} split; take a larger subsample or another group attribute."
-                )
+        refuse_faults(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
