@@ -1,7 +1,7 @@
 """Paired differences between arms in units of harm, or the verdict that says why there are none."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from trustbench.errors import UserError
 from trustbench.records import MeasurementRecord, Record
+from trustbench.summary.degenerate import inert, no_seed, nothing_shows, shares_replicates
 from trustbench.summary.effects import Effect, Kind, Verdict, not_measured, paired_effect
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.series import Series, Values
@@ -28,6 +29,8 @@ class Contrast:
     """Of an error that all replicates of a pool share."""
     overlap: float = 0.0
     """Test rows over training rows, where pools are splits of one file and share rows."""
+    degenerate: Verdict | None = None
+    """Why these differences show neither an effect nor its absence; None where they may."""
 
     @property
     def effect(self) -> Effect:
@@ -128,7 +131,14 @@ def between(
     if isinstance(b, Verdict):
         return b
     ids = tuple(arm.records[s].id for arm in (treated, reference) for s in seeds)
-    return _contrast(a, b, metric, ids, _overlap(treated))
+    found = _contrast(a, b, metric, ids, _overlap(treated))
+    if isinstance(found, Verdict) or found.degenerate is None:
+        return found
+    if shares_replicates(treated, reference):
+        return replace(found, degenerate=inert(treated.label, metric))
+    if treated.control == "reseed" and found.degenerate.unchanged:
+        return replace(found, degenerate=no_seed(metric))
+    return found
 
 
 def within(
@@ -166,8 +176,10 @@ def _contrast(
     difference = _harm(treated) - _harm(reference)
     if len(difference) < 2:
         return not_measured("at least 2 replicates")
+    differences = difference.independent
     return Contrast(
-        differences=difference.independent,
+        degenerate=nothing_shows(treated, reference, differences, metric),
+        differences=differences,
         pools=difference.pools,
         treated_mean=_mean(treated),
         reference_mean=_mean(reference),

@@ -65,11 +65,13 @@ class Decision:
 
     @property
     def reason(self) -> str | None:
-        """Why nothing was measured, or why the measurement misleads; None where neither is so."""
+        """Why nothing was measured, changed or can be trusted; None where none of it is so."""
         verdict = self.estimate.verdict
         if self.unreliable is not None:
             named = self.outcome is Outcome.UNRELIABLE
             return self.unreliable if named else f"unreliable: {self.unreliable}"
+        if verdict is not None and verdict.unchanged:
+            return f"{verdict.detail}: {verdict.why}"
         if self.outcome is not Outcome.UNMEASURED or verdict is None:
             return None
         if verdict.kind is Kind.NOT_MEASURED:
@@ -95,8 +97,11 @@ def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block, delta: 
 
     An inconclusive verdict leaves open whether there is harm, benefit or neither. It passes
     where the 95 % interval rules out the harm that blocks: harm of `delta` or more, the smallest
-    of interest; or any at all, where immaterial harm blocks too.
+    of interest; or any at all, where immaterial harm blocks too. What is unchanged by
+    construction, or on every replicate, harms nothing and passes.
     """
+    if verdict.unchanged:
+        return Outcome.PASS
     if effect is None:
         return Outcome.UNMEASURED
     if verdict.kind is Kind.INCONCLUSIVE:

@@ -45,6 +45,8 @@ class Verdict:
     kind: Kind
     detail: str | None = None
     why: str | None = None
+    unchanged: bool = False
+    """No replicate differs because the metric lives and the two sides are the same for it."""
 
     @property
     def text(self) -> str:
@@ -155,12 +157,13 @@ def paired_effect(
 def tost_p(effect: Effect, delta: float) -> float:
     """The p value of two one-sided tests that the mean lies inside (-delta, delta).
 
-    At most ALPHA exactly when the 90 % interval lies inside.
+    At most ALPHA exactly when the 90 % interval lies inside. It is 1 where the differences do
+    not vary: without spread there is no test.
 
     Reference: Schuirmann 1987.
     """
     if effect.error == 0:
-        return float(abs(effect.effect) >= delta)
+        return 1.0
     return float(stdtr(effect.units - 1, (abs(effect.effect) - delta) / effect.error))
 
 
@@ -260,8 +263,15 @@ def judge(
 
     An effect is significant when its 95 % interval excludes zero and `p_adjusted` (over
     `family` tests) is below `alpha`; it is immaterial when its 90 % interval lies inside
-    (-delta, delta). The expected sign plays no part.
+    (-delta, delta). The expected sign plays no part. Differences that do not vary show harm or
+    benefit where they reach `delta`, and never that there is none.
     """
+    if effect.error == 0 and abs(effect.effect) < delta:
+        return Verdict(
+            Kind.NOT_APPLICABLE,
+            f"every difference is {effect.effect:.3g}",
+            "the differences do not vary, so that no test of equivalence applies",
+        )
     significant = (effect.low > 0 or effect.high < 0) and p_adjusted < alpha
     inside = -delta < effect.low90 and effect.high90 < delta
     if significant and inside:

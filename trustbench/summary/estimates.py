@@ -108,7 +108,7 @@ class Estimator:
         found = {}
         for arm, reading in self._readings():
             contrast = self.contrast(arm, reading)
-            if isinstance(contrast, Contrast) and not self._by_construction(arm, contrast):
+            if isinstance(contrast, Contrast) and contrast.degenerate is None:
                 found[(arm.key, arm.regime, reading)] = _estimate(arm, reading, contrast)
         adjusted = benjamini_hochberg([e.effect.p for e in found.values() if e.effect])
         return {
@@ -123,13 +123,6 @@ class Estimator:
             for measure, reference in self.row_measures(arm).values():
                 if measure is not None:
                     yield from ((arm, r) for r in _named(arm, measure, reference))
-
-    def _by_construction(self, arm: ArmRecords, contrast: Contrast) -> bool:
-        """Whether an arm that shares the baseline's replicates also shares this metric."""
-        baseline = self.group.baseline(arm.regime)
-        fits = {r.fit for r in arm.records.values()}
-        shared = baseline is not None and fits == {r.fit for r in baseline.records.values()}
-        return shared and not contrast.differences.any()
 
     def row_measures(self, arm: ArmRecords) -> dict[Aspect, tuple[Measure | None, str | None]]:
         """What each column measures for an arm, and what stands in for the baseline.
@@ -288,6 +281,8 @@ def _estimate(arm: ArmRecords, reading: Reading, contrast: Contrast | Verdict) -
     )
     if isinstance(contrast, Verdict):
         return replace(empty, verdict=contrast)
+    if contrast.degenerate is not None:
+        return replace(empty, verdict=contrast.degenerate)
     return replace(
         empty,
         unit=contrast.unit,

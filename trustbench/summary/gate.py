@@ -187,12 +187,12 @@ def _pair_verdicts(subject: Subject) -> dict[str, Estimate]:
         for t, m in _pair_measures(subject)
         if any(subject.covered(rule, t) for rule in rules)
     }
-    tested = {t: e.effect.p for t, (_, e) in read.items() if e.effect is not None}
+    tested = {t: e.effect.p for t, (_, e) in read.items() if e.effect and not e.verdict}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
     out = {}
     for target, (measure, estimate) in read.items():
         out[target] = estimate
-        if estimate.effect is not None:
+        if estimate.effect is not None and estimate.verdict is None:
             p = adjusted[target]
             verdict = judge(estimate.effect, measure.delta, p, len(adjusted))
             out[target] = replace(estimate, verdict=verdict, p_adjusted=p)

@@ -179,6 +179,9 @@ def _harm(subject: Subject, target: str) -> Harm:
     found = subject.of.contrast(same, Reading(measure.metric, measure.against, reference))
     if isinstance(found, Verdict):
         return replace(blank, missing=f"{found.text}: {found.why}" if found.why else found.text)
+    nothing = found.degenerate
+    if nothing is not None and not nothing.unchanged:
+        return replace(blank, missing=f"{nothing.text}: {nothing.why}")
     return replace(blank, contrast=found)
 
 

@@ -82,8 +82,12 @@ class Subject:
             found = floored
         if isinstance(found, Verdict):
             return replace(blank, verdict=found)
+        nothing = found.degenerate
+        if nothing is not None and not nothing.unchanged:
+            return replace(blank, verdict=nothing)
         return replace(
             blank,
+            verdict=nothing,
             unit=found.unit,
             effect=found.effect,
             treated_mean=found.treated_mean,

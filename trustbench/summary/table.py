@@ -124,8 +124,10 @@ class _Summary:
         if matched is None:
             return replace(cell, beyond_reason="not measured (needs control=matched)")
         beyond = between(arm, matched, measure.metric, self.group.evaluations, "the matched arm")
-        if isinstance(beyond, Verdict):
-            return replace(cell, beyond_reason=f"{beyond.text}: {beyond.reason}")
+        absent = beyond if isinstance(beyond, Verdict) else beyond.degenerate
+        if isinstance(beyond, Verdict) or absent is not None:
+            assert absent is not None
+            return replace(cell, beyond_reason=f"{absent.text}: {absent.reason}")
         gap = matched.facts().get("matched_accuracy_gap")
         return replace(
             cell,

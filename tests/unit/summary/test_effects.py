@@ -81,15 +81,15 @@ def test_tost_p_and_the_90_percent_interval_agree():
 def test_differences_that_are_all_zero():
     e = paired_effect(np.zeros(16))
     assert (e.effect, e.low, e.high, e.p, e.dz) == (0, 0, 0, 1, None)
-    assert judge(e, 0.01, 1.0).text == "no material effect"
-    assert tost_p(e, 0.01) == 0
+    assert judge(e, 0.01, 1.0).text == "not applicable (every difference is 0)"
+    assert tost_p(e, 0.01) == 1
 
 
 def test_constant_differences_are_significant_without_a_width():
     e = paired_effect(np.full(16, 0.1))
     assert (e.effect, e.low, e.high, e.p, e.dz) == (0.1, 0.1, 0.1, 0, None)
     assert judge(e, 0.02, e.p).text == "harm"
-    assert judge(e, 0.2, e.p).text == "significant but immaterial"
+    assert judge(e, 0.2, e.p).text == "not applicable (every difference is 0.1)"
     assert judge(paired_effect(np.full(4, -0.1)), 0.02, 0.0).text == "benefit"
 
 

@@ -13,6 +13,7 @@ from trustbench.summary.table import summarize
 
 def test_risk_counts_as_much_as_its_target_weighs():
     harm = {"fairness/acc_gap": 0.30, "utility/accuracy": -0.02, "explainability/lime_r2": -0.2}
+    harm |= {"uncertainty/ece": 0.02}
     results = summarize(arms((A, harm)), CRESSWELL)
     asked = policy({"fairness": 4, "explainability": 1}, risk={"amber": 0.1, "red": 0.5})
     plain = {(r.source, r.target): r for r in risks(results)}

@@ -87,7 +87,7 @@ def test_a_baseline_that_learnt_nothing_voids_its_contrasts():
 
 
 def test_chance_depends_on_the_number_of_classes():
-    half = {"utility/balanced_accuracy": -0.40}
+    half = {"utility/balanced_accuracy": -0.40, "robustness/racc": -0.1}
     arms = [record(classes=("no", "yes")), record(DP3, shift=half, classes=("no", "yes"))]
     assert one(arms).cell(P, "robustness").verdict.kind is Kind.NOT_APPLICABLE
     arms = [record(), record(DP3, shift=half)]

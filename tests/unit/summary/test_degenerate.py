@@ -1,0 +1,94 @@
+"""A pair in which nothing could show is not applicable, and never shows that there is no effect."""
+
+import numpy as np
+import pytest
+
+from tests.unit.summary.builder import CRESSWELL, method, record
+from tests.unit.summary.gating import only_decision, pair, policy
+from tests.unit.summary.table_data import DP3, E, P, U, one
+from trustbench.summary.decisions import Outcome
+from trustbench.summary.effects import Kind, judge, paired_effect, tost_p
+from trustbench.summary.gate import gate_sweep
+
+RACC, GAP = "robustness/racc", "fairness/acc_gap"
+LIME, SETS = method("lime"), method("conformal", alpha=0.001)
+HARM = {GAP: 0.1, "uncertainty/ece": 0.02, "utility/accuracy": -0.02}
+
+
+def constant(rec, **values):
+    """The record with metrics that have one value on every replicate."""
+    evaluations = dict(rec.evaluations)
+    for metric, value in values.items():
+        key, name = f"{metric.split('__')[0]}-s1", metric.split("__")[1]
+        old = evaluations[key]
+        m = old.measurements[name]
+        same = m.model_copy(update={"values": [value] * len(m.values)})
+        new = old.model_copy(update={"measurements": {**old.measurements, name: same}})
+        evaluations[key] = new
+    return rec.model_copy(update={"evaluations": evaluations})
+
+
+def test_a_metric_at_its_bound_on_both_sides_is_not_applicable():
+    arms = [constant(r, robustness__racc=1.0) for r in (record(), record(DP3, shift=HARM))]
+    estimate = one(arms).cell(P, "robustness").estimate
+    assert estimate.effect is None
+    assert estimate.verdict.text == "not applicable (constant at 1)"
+    assert "on both sides of all 16 replicates, its upper bound" in estimate.verdict.why
+
+
+def test_a_metric_at_its_bound_on_one_side_alone_still_shows():
+    arms = [constant(record(), robustness__racc=1.0), record(DP3, shift=HARM)]
+    assert one(arms).cell(P, "robustness").verdict.kind is Kind.HARM
+
+
+def test_a_constant_difference_is_a_finding_and_too_small_a_one_is_no_equivalence():
+    base = constant(record(), robustness__racc=0.9)
+    large, small = (constant(record(DP3), robustness__racc=v) for v in (0.5, 0.895))
+    assert one([base, large]).cell(P, "robustness").verdict.kind is Kind.HARM
+    assert one([base, small]).cell(P, "robustness").verdict.kind is Kind.NOT_APPLICABLE
+
+
+def test_sets_that_hold_every_label_show_nothing():
+    full = constant(record(SETS), set_size_gap__gap_aps=0.0, set_size_gap__gap_aps_permuted=0.0)
+    full = constant(full, set_attack__coverage_attacked_aps=1.0, set_attack__coverage_clean_aps=1.0)
+    result = one([record(), full])
+    assert result.cell(U, "fairness").verdict.text == "not applicable (constant at 0)"
+    assert result.cell(U, "robustness").verdict.text == "not applicable (constant at 1)"
+
+
+def test_a_release_that_changes_no_decision_is_unchanged_by_construction():
+    [cell] = [c for c in one([record(), record(LIME)]).utility if c.source is E]
+    assert cell.estimate.effect is None
+    assert cell.verdict.text == "not applicable (unchanged by construction)"
+    assert "lime deploys the replicates that it is compared with" in cell.verdict.why
+
+
+def test_a_reseed_control_that_equals_the_baseline_says_so():
+    result = one([record(), record(control="reseed")])
+    [cell] = [c for c in result.reseed if c.target == "robustness"]
+    assert cell.verdict.kind is Kind.NOT_APPLICABLE
+    assert "training does not depend on the seed here" in cell.verdict.why
+
+
+@pytest.mark.parametrize("difference", [0.0, 0.005, -0.005])
+def test_equivalence_is_never_shown_without_spread(difference):
+    effect = paired_effect(np.full(8, difference))
+    assert tost_p(effect, 0.01) == 1
+    assert judge(effect, 0.01, effect.p).kind is Kind.NOT_APPLICABLE
+
+
+def test_an_inert_method_passes_limits_on_the_difference_and_verdicts_that_block():
+    block = ({"verdicts": ["harm"], "targets": ["utility"]},)
+    asked = policy({"metric": "utility", "worse_by_at_most": 0.01}, block=block)
+    gate = gate_sweep([record(), record(LIME)], CRESSWELL, asked)
+    assert gate.outcome is Outcome.PASS
+    assert all(
+        d.reason.startswith("unchanged by construction: lime") for d in gate.candidates[0].decisions
+    )
+
+
+def test_a_metric_that_could_not_move_passes_no_limit_on_the_difference():
+    sides = [constant(r, fairness__acc_gap=0.0) for r in (record(DP3, shift=HARM), record())]
+    decided = only_decision(pair(policy({"metric": GAP, "worse_by_at_most": 0.02}), *sides))
+    assert (decided.outcome, decided.counts_as) == (Outcome.UNMEASURED, Outcome.INCONCLUSIVE)
+    assert "nothing could show" in decided.reason
