@@ -14,6 +14,7 @@ from trustbench.identity import arm_id, fit_id, in_order
 from trustbench.seeding import Streams
 from trustbench.training import engines, replicates
 from trustbench.training.choice import choose
+from trustbench.training.outputs import refuse_wrong_outputs
 
 # Room for the matched control's snapshots of one baseline; large models keep fewer.
 SNAPSHOT_BYTES = 3 * 2**29
@@ -132,7 +133,7 @@ def plan(arm: Arm) -> Plan:
     device = resolve_device(arm.device)
     with streams.global_torch("initialisation"):
         module = arm.model.plugin.build(problem)
-    _refuse_wrong_outputs(arm.model.name, module, problem)
+    refuse_wrong_outputs(arm.model.name, module, problem)
     return Plan(
         arm=arm,
         problem=problem,
@@ -141,26 +142,6 @@ def plan(arm: Arm) -> Plan:
         membership=replicates.membership(problem, arm.protocol, streams),
         streams=streams,
     )
-
-
-def _refuse_wrong_outputs(name: str, module: torch.nn.Module, problem: Problem) -> None:
-    """Raises ConfigError unless an untrained module gives one finite logit per row and class."""
-    rows, training = problem.splits["train"][:2], module.training
-    with torch.no_grad():
-        found = module.eval()(torch.as_tensor(problem.X[rows]))
-    module.train(training)
-    shape, wanted = tuple(found.shape), (len(rows), len(problem.classes))
-    if shape != wanted:
-        raise ConfigError(
-            f"model {name}: its output has shape {shape} for {len(rows)} rows of the "
-            f"{wanted[1]} classes of {problem.name}; let its last layer have "
-            "len(problem.classes) outputs."
-        )
-    if not found.isfinite().all():
-        raise ConfigError(
-            f"model {name}: its output is not finite on rows of {problem.name} before any "
-            "training; look at its initial parameters and divisions."
-        )
 
 
 def resolve_device(asked: str) -> torch.device:

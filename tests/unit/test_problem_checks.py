@@ -109,6 +109,25 @@ class Broken(Net):
         return made
 
 
+class Double(Net):
+    def build(self, problem):
+        return super().build(problem).double()
+
+
+class Pair(Net):
+    def build(self, problem):
+        class Both(nn.Sequential):
+            def forward(self, x):
+                return super().forward(x), x
+
+        return Both(*super().build(problem))
+
+
+class Bare(Net):
+    def build(self, problem):
+        return nn.Flatten()
+
+
 class OneClass(Toy):
     def load(self, data_dir, streams):
         return replace(GOOD, y=GOOD.y * 0)
@@ -119,6 +138,9 @@ class OneClass(Toy):
     [
         ({"model": Chosen("wide", Wide())}, "model wide: its output has shape (2, 3) for 2 rows"),
         ({"model": Chosen("broken", Broken())}, "model broken: its output is not finite"),
+        ({"model": Chosen("double", Double())}, "is torch.float64, and inputs are torch.float32"),
+        ({"model": Chosen("pair", Pair())}, "model pair: its forward returns a tuple"),
+        ({"model": Chosen("bare", Bare())}, "model bare: it has no parameters"),
         ({"dataset": Chosen("one", OneClass())}, "every row of the train split is of class 0"),
     ],
 )
