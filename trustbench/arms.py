@@ -22,10 +22,12 @@ class Chosen(Generic[P]):
 
     name: str
     plugin: P
+    # What its numbers depend on beside its settings, see `fingerprints`; none for built-in ones.
+    marks: tuple[tuple[str, str], ...] = ()
 
     def spec(self) -> PluginSpec:
-        """The plugin as records store it: effective hyper-parameters and version."""
-        params: dict[str, Any] = asdict(self.plugin)
+        """The plugin as records store it: effective hyper-parameters, version, fingerprints."""
+        params: dict[str, Any] = _plain(asdict(self.plugin))
         for field_ in fields(self.plugin):
             if field_.name in self.plugin.later and params[field_.name] == field_.default:
                 del params[field_.name]
@@ -36,7 +38,21 @@ class Chosen(Generic[P]):
             version=self.plugin.version,
             aspect=str(aspect) if aspect else None,
             dose={k: params[k] for k in getattr(self.plugin, "dose", ())},
+            fingerprints=dict(self.marks),
         )
+
+
+def _plain(value: Any) -> Any:
+    """Paths as text, as records and ids write them."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_plain(v) for v in value)
+    if isinstance(value, list):
+        return [_plain(v) for v in value]
+    return value
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from trustbench import fingerprints
 from trustbench.arms import Arm, Chosen, Protocol, Training
 from trustbench.binding import Problems, bind, check, schema
 from trustbench.errors import ConfigError, did_you_mean
@@ -69,7 +70,7 @@ def _one(kind: str, config: Mapping[str, Any], allowed: tuple[str, ...]) -> Chos
     name = node.get("name") if isinstance(node, Mapping) else None
     if not isinstance(name, str):
         raise ConfigError(f"{kind}.name is {name!r}; give the {kind}'s name, that of its file.")
-    return Chosen(name, build(kind, name, node, kind, allowed))
+    return _chosen(kind, name, node, kind, allowed)
 
 
 def _many(
@@ -77,10 +78,16 @@ def _many(
 ) -> tuple[Chosen[Any], ...]:
     chosen = []
     for name, node in (config.get(kind) or {}).items():
-        plugin = problems.of(build, kind, name, node, f"{kind}.{name}", allowed)
-        if plugin is not None:
-            chosen.append(Chosen(name, plugin))
+        one = problems.of(_chosen, kind, name, node, f"{kind}.{name}", allowed)
+        if one is not None:
+            chosen.append(one)
     return tuple(chosen)
+
+
+def _chosen(kind: str, name: str, node: Any, key: str, allowed: tuple[str, ...]) -> Chosen[Any]:
+    """The plugin at `key` of the configuration, with the fingerprints of what it rests on."""
+    plugin = build(kind, name, node, key, allowed)
+    return Chosen(name, plugin, fingerprints.of(plugin, key))
 
 
 def _section(cls: type, config: Mapping[str, Any], key: str) -> Any:

@@ -146,6 +146,7 @@ class Plugin:
     # Fields that came after the first records of this plugin, and whose default means what was
     # before. At its default such a field is left out of records and ids, which then stay found.
     later: ClassVar[frozenset[str]] = frozenset()
+    paths: ClassVar[frozenset[str]] = frozenset()  # text fields that name a file, as a Path does
 
 
 @dataclass(frozen=True)
@@ -159,13 +160,7 @@ class Dataset(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Model(Plugin, ABC):
-    """An architecture.
-
-    Replicates are trained in training mode and measured, attacked and explained in evaluation
-    mode. What a module draws in training it draws through nn.Dropout, Dropout1d, Dropout2d or
-    Dropout3d, whose masks come from named streams. A module that draws anything else, that
-    mixes the examples of a batch, or whose buffers change in training is refused.
-    """
+    """An architecture, measured in evaluation mode; `training/probing.py` says what is refused."""
 
     def supports(self, problem: Problem) -> str | None:
         """None, or why this architecture cannot take this problem."""

@@ -66,4 +66,6 @@ def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Int
 
 def _plugin(chosen: Chosen[Any]) -> dict[str, Any]:
     spec = chosen.spec()
-    return {"name": spec.name, "params": spec.params, "version": spec.version}
+    content = {"name": spec.name, "params": spec.params, "version": spec.version}
+    # Built-in plugins have none, and their ids are those of before there were any.
+    return {**content, "fingerprints": spec.fingerprints} if spec.fingerprints else content

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import torch
 
-from trustbench import __version__
+from trustbench import __version__, staleness
 from trustbench.arms import Chosen
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.deployment import deploy
@@ -42,6 +42,10 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
         record = store.reclaim(plan.arm_id)
         if record is not None and _complete(record, wanted, store):
             return record, True
+        if record is None and staleness.marked(plan.arm):
+            why = staleness.stale_arm(_arm_spec(plan), store.records())
+            if why is not None:
+                store.warn(why)
         return _measured(plan, wanted, record, store, progress), False
 
 
@@ -71,6 +75,10 @@ def _measured(
     missing = {
         k: e for k, e in wanted.items() if k not in known or not _has_arrays(k, known[k], arrays)
     }
+    for key, why in staleness.stale_evaluations(known, missing, plan.arm_id):
+        store.warn(why)
+        del known[key]
+        arrays = {k: a for k, a in arrays.items() if not k.startswith(f"{key}/")}
     record = describe(plan, "started", evaluations=known)
     store.write(record)
     system, changed = deploy(plan, store, progress)

@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from trustbench.errors import UserError
 
@@ -29,6 +36,23 @@ class PluginSpec(Strict):
     """The aspect of an intervention or evaluator; None for utility, datasets and models."""
     dose: dict[str, Scalar] = Field(default_factory=dict)
     """How strong an intervention is, by its dose fields: {"epsilon": 3.0}."""
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    """Of a plugin outside of trustbench its `source`, and of each field that names a file the
+    file's content."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells two uses of a plugin apart: hyper-parameters, and fingerprints if any."""
+        marks = {"fingerprints": self.fingerprints} if self.fingerprints else {}
+        return {**self.params, **marks}
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without fingerprints where there are none: old records keep their bytes."""
+        out: dict[str, Any] = handler(self)
+        if not self.fingerprints:
+            out.pop("fingerprints", None)
+        return out
 
 
 class ArmSpec(Strict):

@@ -95,7 +95,7 @@ def _regime(record: Record) -> str:
 
 
 def _spec(spec: PluginSpec) -> str:
-    return canonical({**spec.params, "version": spec.version})
+    return canonical({**spec.settings, "version": spec.version})
 
 
 def _evaluators(records: Sequence[Record]) -> set[str]:

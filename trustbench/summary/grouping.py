@@ -135,7 +135,7 @@ def group_records(
 def _bench(record: Record) -> Key:
     """What all records of a table share, whatever the regime."""
     arm = record.arm
-    parts = [[p.name, p.params, p.version] for p in (arm.dataset, arm.model)]
+    parts = [[p.name, p.params, p.version, p.fingerprints] for p in (arm.dataset, arm.model)]
     return canonical([*parts, arm.protocol])
 
 
@@ -176,6 +176,12 @@ def _only(found: Sequence[Record], notes: list[str]) -> Record:
 
     best = max(map(rank, found))
     kept = [r for r in found if rank(r) == best]
+    if len({canonical([i.fingerprints for i in r.arm.interventions]) for r in kept}) > 1:
+        raise UserError(
+            f"records {', '.join(sorted(r.id for r in kept))} are the same arm "
+            f"({kept[0].label()}) before and after a change of its plugins or their files; "
+            "summarise one sweep (--experiment NAME) or delete one of them."
+        )
     if len(kept) > 1:
         raise UserError(
             f"records {', '.join(sorted(r.id for r in kept))} are the same arm "
@@ -216,7 +222,7 @@ def _evaluations(records: Sequence[Record], allowed: Collection[str] | None) -> 
     for record in records:
         for key, evaluation in record.evaluations.items():
             if allowed is None or key in allowed:
-                found[evaluation.evaluator.name][key] = canonical(evaluation.evaluator.params)
+                found[evaluation.evaluator.name][key] = canonical(evaluation.evaluator.settings)
     for name, ids in found.items():
         if len(ids) > 1:
             listed = "; ".join(f"{key} {settings}" for key, settings in sorted(ids.items()))

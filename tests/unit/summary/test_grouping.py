@@ -97,6 +97,12 @@ def test_a_finished_record_is_read_before_a_failed_one():
     assert group.treated()[0].ids == ("good",)
 
 
+def test_records_before_and_after_a_plugins_change_are_refused():
+    old, new = (DP3.model_copy(update={"fingerprints": {"source": s}}) for s in ("a", "b"))
+    with pytest.raises(UserError, match=r"a, b are the same arm .* before and after a change"):
+        group_records([record(), record(old, ident="a"), record(new, ident="b")])
+
+
 def test_records_that_only_differ_in_the_engine_are_refused():
     with pytest.raises(UserError, match=r"a, b are the same arm .* opacus, stacked"):
         group_records([record(DP3, ident="a"), record(DP3, ident="b", engine="opacus")])

@@ -1,0 +1,202 @@
+"""What a plugin's numbers depend on beside its settings: its source, and the files it reads.
+
+Plugins of trustbench itself state a `version` in place of a fingerprint of their source. Any
+other plugin is fingerprinted by its module and by the modules that this one imports from the
+user's own folders: those of the search path that are neither Python's nor installed packages. Of
+an installed plugin, the modules of its own package count.
+"""
+
+import ast
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from trustbench.contracts import Dataset, Plugin
+from trustbench.errors import ConfigError
+
+SOURCE = "source"
+"""The key of a fingerprint that is of code; every other key is the field that names a file."""
+
+Marks = tuple[tuple[str, str], ...]
+INSTALLED = ("site-packages", "dist-packages")
+LENGTH = 16
+
+# A process runs the source that it has imported, whatever becomes of the file afterwards.
+_SOURCES: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
+
+
+def of(plugin: Plugin, key: str) -> Marks:
+    """The fingerprints of a plugin that stands at `key` of the configuration, sorted by name.
+
+    Raises:
+        ConfigError: a field names a file that does not exist, or the plugin's module has no file.
+    """
+    marks = dict(_files(plugin, key))
+    module = type(plugin).__module__
+    if module.partition(".")[0] != "trustbench":
+        marks[SOURCE] = _source(sys.modules[module], key)
+    return tuple(sorted(marks.items()))
+
+
+def _source(module: ModuleType, key: str) -> str:
+    if module not in _SOURCES:
+        if not Path(getattr(module, "__file__", None) or "").is_file():
+            raise ConfigError(
+                f"{key}: the module {module.__name__} has no file, so a change of it would go "
+                "unnoticed; put the plugin into a file."
+            )
+        digest = hashlib.sha256()
+        for name, path in sorted(modules(module).items()):
+            digest.update(f"{name} {hashlib.sha256(_text(path)).hexdigest()}\n".encode())
+        _SOURCES[module] = digest.hexdigest()[:LENGTH]
+    return _SOURCES[module]
+
+
+def modules(module: ModuleType) -> dict[str, Path]:
+    """A plugin's module and the user's modules that it imports, directly or not: {name: file}."""
+    assert module.__file__ is not None
+    found = {module.__name__: Path(module.__file__)}
+    search = _Search(module.__name__, found[module.__name__])
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        for wanted in [*_parents(name), *_imports(name, found[name])]:
+            path = None if wanted in found else search.file(wanted)
+            if path is not None:
+                found[wanted] = path
+                waiting.append(wanted)
+    return found
+
+
+class _Search:
+    """Where the modules that count are looked for."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        """For the module `name` of a plugin: the folder that it is in, then the user's others."""
+        self.top = name.partition(".")[0]
+        own = path.resolve().parents[name.count(".") + (path.stem == "__init__")]
+        self.installed = _installed(own)
+        self.roots = [own] if self.installed else [own, *(r for r in _user_roots() if r != own)]
+
+    def file(self, name: str) -> Path | None:
+        """The source of a module; None for one that is not the user's."""
+        top = name.partition(".")[0]
+        elsewhere = self.installed or top == "trustbench" or top in sys.stdlib_module_names
+        if elsewhere and top != self.top:
+            return None
+        for root in self.roots:
+            stem = root.joinpath(*name.split("."))
+            for path in (stem / "__init__.py", stem.with_name(f"{stem.name}.py")):
+                if path.is_file():
+                    return path
+        return None
+
+
+def _user_roots() -> list[Path]:
+    """The folders of the search path that hold the user's own code."""
+    roots = dict.fromkeys(Path(entry or ".").resolve() for entry in sys.path)
+    return [r for r in roots if r.is_dir() and not _installed(r) and not _pythons(r)]
+
+
+def _installed(folder: Path) -> bool:
+    return any(part in INSTALLED for part in folder.parts)
+
+
+@cache
+def _pythons(folder: Path) -> bool:
+    known = {Path(sysconfig.get_path(n)).resolve() for n in ("stdlib", "platstdlib")}
+    return bool(known & {folder, *folder.parents})
+
+
+def _parents(name: str) -> Iterator[str]:
+    """The packages that importing a module imports."""
+    parts = name.split(".")
+    return (".".join(parts[:k]) for k in range(1, len(parts)))
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
+    """Every module that a source file may import, by absolute name."""
+    try:
+        tree = ast.parse(_text(path))
+    except (SyntaxError, ValueError):  # compiled, or for another Python: it counts by its bytes
+        return
+    package = name if path.stem == "__init__" else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name
+                yield from _parents(alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            yield from _imported_from(node, package)
+
+
+def _imported_from(node: ast.ImportFrom, package: str) -> Iterator[str]:
+    base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+    parts = [*base, *(node.module.split(".") if node.module else [])]
+    whole = ".".join(filter(None, parts))
+    if whole:
+        yield whole
+        yield from _parents(whole)
+    for alias in node.names:
+        yield f"{whole}.{alias.name}".lstrip(".")
+
+
+def _text(path: Path) -> bytes:
+    """A source file's bytes, with line ends of one kind: a checkout may change them."""
+    return path.read_bytes().replace(b"\r\n", b"\n")
+
+
+def _files(plugin: Plugin, key: str) -> Iterator[tuple[str, str]]:
+    """The content of the files that fields name; of a data set, the problem has a fingerprint."""
+    if isinstance(plugin, Dataset):
+        return
+    for field in fields(plugin):
+        value: Any = getattr(plugin, field.name)
+        paths = list(_named(value, field.name in plugin.paths))
+        if paths:
+            where = f"{key}.{field.name}"
+            yield (
+                field.name,
+                hashlib.sha256(
+                    "".join(_content(path, where) for path in paths).encode()
+                ).hexdigest()[:LENGTH],
+            )
+
+
+def _named(value: Any, declared: bool) -> Iterator[Path]:
+    """The paths in a field's value; a text is one where the plugin declares the field so."""
+    if isinstance(value, Path) or (declared and isinstance(value, str)):
+        yield Path(value).expanduser()
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _named(inner, declared)
+    elif isinstance(value, tuple | list):
+        for inner in value:
+            yield from _named(inner, declared)
+
+
+def _content(path: Path, key: str) -> str:
+    """A digest of a file, or of all files of a folder with their names."""
+    if not path.exists():
+        raise ConfigError(f"{key} is {str(path)!r}, which does not exist; give a file or a folder.")
+    digest = hashlib.sha256()
+    inside = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in inside:
+        name = file.relative_to(path).as_posix() if file != path else ""
+        state = file.stat()
+        digest.update(f"{name} {_of_file(file, state.st_size, state.st_mtime_ns)}\n".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _of_file(path: Path, _size: int, _changed: int) -> str:
+    """A digest of one file's bytes; weights may be large, so each state is read once."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
