@@ -149,7 +149,8 @@ def _bounds(problem: "Problem") -> Iterator[str]:
             )
         elif f.lower > f.upper:
             yield f"feature {f.name} has lower={f.lower:g} above upper={f.upper:g}; swap them"
-        if f.levels and len(f.levels) != len(f.columns):
+        flag = len(f.columns) == 1 and len(f.levels) == 2  # one column of 0 and 1
+        if f.levels and len(f.levels) != len(f.columns) and not flag:
             yield (
                 f"feature {f.name} has {len(f.levels)} levels for {len(f.columns)} columns; give "
                 "one level per column"

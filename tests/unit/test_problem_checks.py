@@ -80,7 +80,7 @@ FAULTS = {
     "bounds reversed": (feature(lower=2.0, upper=1.0), "lower=2 above upper=1; swap them"),
     "bound not finite": (feature(upper=np.inf), "upper=inf"),
     "scale below zero": (feature(scale=-1.0), "a scale of at least 0"),
-    "levels too few": (feature(levels=("a", "b")), "2 levels for 1 columns"),
+    "levels too few": (feature(levels=("a", "b", "c")), "3 levels for 1 columns"),
     "class name empty": ({"classes": ("", "1")}, "give each a name that is not empty"),
     "class name twice": ({"classes": ("a", "a")}, "classes name a twice"),
     "group name twice": ({"groups": ("a", "a")}, "groups name a twice"),
