@@ -37,6 +37,10 @@ class Privacy(Evaluator):
     above zero where nothing leaks; each stands beside its null, `<name>_permuted`, the mean over
     random groups of the same sizes.
 
+    `strongest_auc`: every target is attacked by that of LiRA, LiRA offline, the loss, RMIA and
+    their combination which is best when the models besides the target and its partner attack
+    each other, so that two arms meet attacks of equal care (see `membership.strongest`).
+
     `min_group`: members and non-members that a group needs, in every replicate, for its AUC.
 
     Reference: Carlini et al. 2022, arXiv 2112.03570; Yeom et al. 2018, arXiv 1709.01604 (loss).
@@ -44,7 +48,7 @@ class Privacy(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
@@ -64,13 +68,59 @@ class Privacy(Evaluator):
         out.auc("lira_auc", online)
         out.auc("lira_offline_auc", mia.lira(phi, member, online=False))
         out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
+        strongest = self._strongest(out, phi, system)
         _rates(out, online)
         self._groups(out, online, group, system)
+        self._strongest_minority(out, strongest, group, system.problem.groups)
         _controls(out, online, loss, system)
         out.facts["shadows"] = online.shadows
         out.facts["lira_variance"] = online.variance
         out.facts["rows_without_shadows"] = int((~online.usable).sum())
         return out.measured()
+
+    def _strongest(self, out: mia.Report, phi: Array, system: System) -> mia.Strongest | None:
+        """The AUC of the attack that does best on the models besides a target and its partner."""
+        _, y, _ = system.problem.rows("train")
+        z = system.problem.rows("calibration")[1]
+        p = mia.true_probability(system, system.split_logits("train"), y)
+        population = mia.true_probability(system, system.split_logits("calibration"), z)
+
+        def attack(models: Array) -> dict[str, mia.Scores]:
+            own, inside = phi[models], out.member[models]
+            everywhere = np.ones(own.shape, dtype=bool)
+            return {
+                "lira": mia.lira(own, inside, online=True),
+                "lira_offline": mia.lira(own, inside, online=False),
+                "loss": mia.Scores(own, everywhere, len(own), "equal"),
+                "rmia": mia.rmia(
+                    p[models], inside, population[models], gamma=1.0, offline_a=None
+                ),
+            }  # fmt: skip
+
+        found = mia.strongest(attack, out.member)
+        if found is None:
+            out.missing["strongest_auc"] = mia.no_shadows(len(phi), least=mia.LEAST)
+            return None
+        out.auc("strongest_auc", found.scores)
+        out.facts["strongest_attack"] = found.chosen
+        return found
+
+    def _strongest_minority(
+        self, out: mia.Report, found: mia.Strongest | None, group: Array, names: tuple[str, ...]
+    ) -> None:
+        """The same attacks within the smallest group that is large enough."""
+        name = "strongest_auc_minority"
+        if found is None:
+            out.missing[name] = out.missing["strongest_auc"]
+            return
+        usable = found.scores.usable
+        large = mia.large_groups(usable, out.member, group, len(names), self.min_group)
+        if len(large) < 2:
+            out.missing[name] = (
+                f"needs two groups with {self.min_group} members and non-members each"
+            )
+            return
+        out.auc(name, mia.within(found.scores, group == large[-1]))
 
     def _groups(self, out: mia.Report, scores: mia.Scores, group: Array, system: System) -> None:
         """The AUC within each group that is large enough in every replicate, and their spread."""

@@ -37,9 +37,11 @@ from trustbench.attacks.membership.signals import (
     released_logits,
     true_probability,
 )
+from trustbench.attacks.membership.strongest import LEAST, Strongest, strongest
 from trustbench.attacks.membership.thresholds import advantage, balanced_accuracy, best_threshold
 
 __all__ = [
+    "LEAST",
     "PER_EXAMPLE_SHADOWS",
     "SHARED_ATTACKER",
     "SHARED_PAIRS",
@@ -49,6 +51,7 @@ __all__ = [
     "Metric",
     "Report",
     "Scores",
+    "Strongest",
     "Variance",
     "advantage",
     "allowed",
@@ -77,6 +80,7 @@ __all__ = [
     "shadowing",
     "shadows_of",
     "smallest_side",
+    "strongest",
     "tpr_at",
     "true_probability",
     "unresolved",

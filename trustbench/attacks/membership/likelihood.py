@@ -30,7 +30,8 @@ class Scores:
     Gaussians' variance is per row, pooled over rows, or one for both hypotheses. Targets that are
     each other's shadows have values that depend on each other (see `dependence`): `without`
     repeats the attack of all targets without one shadow; where that is not cheap, `widening` is
-    by how much standard errors are longer than those of independent values.
+    by how much standard errors are longer than those of independent values. `mutual`: whether the
+    attack's own intervals need it; of one that reads OUT shadows alone, or their mean, they do not.
     """
 
     values: Array  # float64 [R, n]; 0 where not usable
@@ -38,6 +39,7 @@ class Scores:
     shadows: int  # the fewest that a target has
     variance: Variance
     widening: float | None = None
+    mutual: bool = True
     without: "Callable[[int], Scores] | None" = field(default=None, compare=False, repr=False)
 
 
@@ -58,8 +60,7 @@ def lira(phi: Array, member: Array, *, online: bool) -> Scores:
     phi = phi.astype(np.float64) - phi.mean(axis=0, dtype=np.float64)
     inside, outside = _Sums.over(phi, member), _Sums.over(phi, ~member)
     attack = _Attack(phi, member, inside, outside, _kind(member, online), online)
-    scores = attack.scores()
-    return replace(scores, without=lru_cache(maxsize=1)(attack.scores)) if online else scores
+    return replace(attack.scores(), without=lru_cache(maxsize=1)(attack.scores), mutual=online)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """RMIA: how often a row's likelihood ratio beats that of rows which nobody trained on."""
 
+from dataclasses import replace
+from functools import lru_cache
+
 import numpy as np
 
 from trustbench.attacks.membership.likelihood import Scores
@@ -28,22 +31,28 @@ def rmia(
 
     Reference: Zarifzadeh et al. 2024, arXiv 2312.03262, section 3.
     """
-    values, usable = np.zeros(p.shape), np.zeros(p.shape, dtype=bool)
-    shadows = len(p)
-    for r in range(len(p)):
-        keep = shadows_of(member, r)
-        shadows = min(shadows, int(keep.sum()))
-        inside, outside = (_mean(p[keep], side) for side in (member[keep], ~member[keep]))
-        usable[r] = (~member[keep]).any(0)
-        p_x, p_z = (inside + outside) / 2, _mean(population[keep])
-        if offline_a is None:
-            usable[r] &= member[keep].any(0)
-        else:
-            p_x, p_z = (((1 + offline_a) * q + 1 - offline_a) / 2 for q in (outside, p_z))
-        x, z = p[r] / np.maximum(p_x, TINY), population[r] / np.maximum(p_z, TINY)
-        beaten = np.searchsorted(np.sort(gamma * z), x, side="left") / len(z)
-        values[r] = np.where(usable[r], beaten, 0.0)
-    return Scores(values, usable, shadows, "equal")
+
+    def scores(without: int | None = None) -> Scores:
+        values, usable = np.zeros(p.shape), np.zeros(p.shape, dtype=bool)
+        shadows = len(p)
+        for r in range(len(p)):
+            keep = shadows_of(member, r)
+            if without is not None:
+                keep[without] = False
+            shadows = min(shadows, int(keep.sum()))
+            inside, outside = (_mean(p[keep], side) for side in (member[keep], ~member[keep]))
+            usable[r] = (~member[keep]).any(0)
+            p_x, p_z = (inside + outside) / 2, _mean(population[keep])
+            if offline_a is None:
+                usable[r] &= member[keep].any(0)
+            else:
+                p_x, p_z = (((1 + offline_a) * q + 1 - offline_a) / 2 for q in (outside, p_z))
+            x, z = p[r] / np.maximum(p_x, TINY), population[r] / np.maximum(p_z, TINY)
+            beaten = np.searchsorted(np.sort(gamma * z), x, side="left") / len(z)
+            values[r] = np.where(usable[r], beaten, 0.0)
+        return Scores(values, usable, shadows, "equal")
+
+    return replace(scores(), without=lru_cache(maxsize=1)(scores), mutual=False)
 
 
 def _mean(p: Array, chosen: Array | None = None) -> Array:

@@ -64,7 +64,7 @@ class Report:
         """A metric of scores whose targets all have usable members and non-members."""
         values, rows = metric(scores), int(scores.usable.sum(1).min())
         self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, widening=scores.widening)
-        if scores.without is not None:
+        if scores.mutual and scores.without is not None:
             self.mutual[name] = scores, metric
 
     def beside(self, name: str, chance: Chance) -> None:
