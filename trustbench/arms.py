@@ -4,7 +4,7 @@ Every field is classed: `IDENTITY` fields change the arm's numbers and are hashe
 `RUNTIME` fields only say where and how fast it runs. A test fails on an unclassed field.
 """
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -60,7 +60,8 @@ class Training:
     """The `training` config group; the field names of Schedule mean the same here.
 
     `batch_size` null: a fiftieth of the members, between 64 and 256, so that small and large data
-    both take some tens of steps an epoch. `patience`: epochs without a better validation
+    both take some tens of steps an epoch. `lr` null: the model's own learning rate, which the arm
+    then has as a number, in its id and records too. `patience`: epochs without a better validation
     objective after which a tuned replicate is frozen. `max_members`: the largest half that a
     replicate trains on (null: all of its half). `snapshots`: how many states of a baseline are
     kept for the matched control.
@@ -69,7 +70,7 @@ class Training:
     regime: Literal["tuned", "memorising"]
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] | None
-    lr: Annotated[float, Field(gt=0)]
+    lr: Annotated[float, Field(gt=0)] | None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     patience: Annotated[int, Field(ge=1)] = 10
@@ -78,6 +79,8 @@ class Training:
 
     def schedule(self, members: int) -> Schedule:
         """What the training loop and the gradient rules read, for replicates of `members` rows."""
+        if self.lr is None:
+            raise ValueError("the learning rate is the model's; take the training of an Arm")
         return Schedule(
             regime=self.regime,
             epochs=self.epochs,
@@ -134,6 +137,12 @@ class Arm:
     experiment: str = "default"
     sweep_run: str | None = None  # the tracking run of the sweep that it belongs to
     uploads: bool = True  # whether its own process uploads its record, or who has started that
+
+    def __post_init__(self) -> None:
+        """All arms of a pair have one model, so they also share a learning rate that it states."""
+        if self.training.lr is None:
+            chosen = replace(self.training, lr=self.model.plugin.learning_rate)
+            object.__setattr__(self, "training", chosen)
 
     @property
     def salt(self) -> int:

@@ -162,6 +162,10 @@ class Dataset(Plugin, ABC):
 class Model(Plugin, ABC):
     """An architecture, measured in evaluation mode; `training/probing.py` says what is refused."""
 
+    # Used where training.lr is null. With it and the momentum of the `training` options, plain
+    # descent reaches the accuracy of logistic regression on the data that the model takes.
+    learning_rate: ClassVar[float] = 0.1
+
     def supports(self, problem: Problem) -> str | None:
         """None, or why this architecture cannot take this problem."""
         return None

@@ -30,6 +30,7 @@ class CNN(Model):
     activation: Literal["tanh", "relu"] = "tanh"
 
     version: ClassVar[int] = 1
+    learning_rate: ClassVar[float] = 0.03
     reference: ClassVar[str] = "Papernot et al. 2021, arXiv 2007.14191"
 
     def supports(self, problem: Problem) -> str | None:

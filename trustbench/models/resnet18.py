@@ -38,6 +38,7 @@ class ResNet18(Model):
     groups: Annotated[int, Field(ge=1, le=64)] = 16
 
     version: ClassVar[int] = 1
+    learning_rate: ClassVar[float] = 0.01
     reference: ClassVar[str] = "He et al. 2016, arXiv 1512.03385"
 
     def __post_init__(self) -> None:
