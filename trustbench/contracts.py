@@ -9,15 +9,15 @@ C classes, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
 from trustbench.aspects import Aspect
 from trustbench.measurement import Measured, Measurement
+from trustbench.methods.privacy.mechanisms import Gaussian, PoissonGaussian, Pure, Read
 from trustbench.problem import (
     SPLITS,
     Array,
@@ -28,6 +28,7 @@ from trustbench.problem import (
     StructuralCausalModel,
 )
 from trustbench.seeding import Streams
+from trustbench.steps import Batch, GradientRule, Schedule
 from trustbench.system import (
     CHANNELS,
     Explainer,
@@ -55,6 +56,7 @@ __all__ = [
     "Fact",
     "Feature",
     "Forward",
+    "Gaussian",
     "GradientRule",
     "Intervals",
     "Intervention",
@@ -62,7 +64,10 @@ __all__ = [
     "Measurement",
     "Model",
     "Plugin",
+    "PoissonGaussian",
     "Problem",
+    "Pure",
+    "Read",
     "Schedule",
     "SetPredictor",
     "SplitName",
@@ -70,68 +75,6 @@ __all__ = [
     "StructuralCausalModel",
     "System",
 ]
-
-
-# --- training --------------------------------------------------------------------------------
-
-
-@dataclass
-class Batch:
-    """One padded batch of every replicate, as the hooks see it."""
-
-    X: "Tensor"  # [R, B, V, *shape]; V = 1 unless an intervention adds views
-    y: "Tensor"  # int64 [R, B]
-    group: "Tensor"  # int64 [R, B]
-    weight: "Tensor"  # float [R, B]; 0 marks padding
-    rows: "Tensor"  # int64 [R, B], positions in the training pool
-    generators: Sequence["torch.Generator"]  # one per replicate, for attack randomness
-    # What the intervention whose hook runs keeps between epochs, see Intervention.adapt.
-    memory: dict[str, "Tensor"] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """How a replicate is trained; the `training` config group, possibly changed by a gradient rule.
-
-    `tuned` keeps each replicate's state with the best validation objective; `memorising` keeps
-    the state after all epochs.
-    """
-
-    regime: Literal["tuned", "memorising"]
-    epochs: int
-    batch_size: int
-    lr: float
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    sampling: Literal["shuffle", "poisson"] = "shuffle"
-
-
-class GradientRule(Protocol):
-    """How per-example gradients become an update (the `gradient` hook). Made anew for each fit.
-
-    `state` holds what the rule carries from step to step; checkpoints keep it. Guarantees are
-    those of all planned steps: a replicate chosen at an earlier epoch keeps the same bound.
-    """
-
-    schedule: Schedule
-    state: dict[str, "Tensor"]
-
-    def coefficients(self, norms: "Tensor", part: slice) -> "Tensor":
-        """Gradient norms [R', B] of the replicates in `part` -> the factor [R', B] on each.
-
-        Called once a batch for each replicate, before `update`. Padding has norm 0.
-        """
-        ...
-
-    def update(
-        self, total: Mapping[str, "Tensor"], generators: Sequence["torch.Generator"]
-    ) -> dict[str, "Tensor"]:
-        """The sum of scaled gradients, {name: [R, *p]} -> the gradient that the optimiser sees."""
-        ...
-
-    def facts(self) -> Mapping[str, Fact]:
-        """What the rule guarantees (epsilon, delta, accountant, sample rate, steps, ...)."""
-        ...
 
 
 # --- the four plugin contracts ---------------------------------------------------------------
@@ -147,11 +90,18 @@ class Plugin:
     # before. At its default such a field is left out of records and ids, which then stay found.
     later: ClassVar[frozenset[str]] = frozenset()
     paths: ClassVar[frozenset[str]] = frozenset()  # text fields that name a file, as a Path does
+    # Which rows are read beyond each member's own term of the loss, for the privacy ledger: () for
+    # none. None declares nothing, which makes every privacy claim beside the plugin void.
+    reads_rows: ClassVar[tuple[Read, ...] | None] = None
 
 
 @dataclass(frozen=True)
 class Dataset(Plugin, ABC):
-    """Loads a Problem. Reads files below `data_dir` only."""
+    """Loads a Problem. Reads files below `data_dir` only.
+
+    `reads_rows` says with what of the training pool inputs are scaled and bounded; () where
+    constants do. Names of columns and of their categories count as public.
+    """
 
     @abstractmethod
     def load(self, data_dir: Path, streams: Streams) -> Problem:
@@ -165,6 +115,7 @@ class Model(Plugin, ABC):
     # Used where training.lr is null. With it and the momentum of the `training` options, plain
     # descent reaches the accuracy of logistic regression on the data that the model takes.
     learning_rate: ClassVar[float] = 0.1
+    reads_rows: ClassVar[tuple[Read, ...] | None] = ()
 
     def supports(self, problem: Problem) -> str | None:
         """None, or why this architecture cannot take this problem."""
@@ -210,6 +161,20 @@ class Intervention(Plugin):
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or why this method cannot be applied here."""
         return None
+
+    def declares(
+        self, problem: Problem, schedule: Schedule, n_members: int
+    ) -> tuple[Read, ...] | None:
+        """The private rows that the hooks read, and by which mechanism: the ledger's entries.
+
+        What a hook does to one example from that example alone (an attack, a loss) needs no
+        entry: the gradient rule bounds it. Override where an entry depends on fields.
+        """
+        return self.reads_rows
+
+    def trained_copies(self) -> int:
+        """How many trained copies of a replicate answer; more than 1: `deploy` takes twins."""
+        return 1
 
     def labels(self, problem: Problem) -> Array | None:
         """The labels int64 [n_pool] that training sees in place of the true ones.
@@ -279,6 +244,17 @@ class Intervention(Plugin):
     def fills(self, hook: str) -> bool:
         """Whether this method overrides `hook`."""
         return getattr(type(self), hook) is not getattr(Intervention, hook)
+
+    @property
+    def accounted(self) -> bool:
+        """Whether it declares its reads no higher in its hierarchy than it overrides a hook."""
+        order = type(self).__mro__
+        hooks, declarations = (*TRAINING_HOOKS, "deploy"), ("reads_rows", "declares")
+        first = [
+            next(i for i, c in enumerate(order) if any(n in vars(c) for n in names))
+            for names in (declarations, hooks)
+        ]
+        return first[0] <= first[1]
 
     @property
     def retrains(self) -> bool:

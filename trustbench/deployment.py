@@ -9,8 +9,10 @@ import torch
 from trustbench.contracts import CHANNELS, Forward, Intervention, System
 from trustbench.errors import Unsupported
 from trustbench.fitting import Progress, fit
+from trustbench.methods.privacy import guarantees, ledger
 from trustbench.planning import Plan
 from trustbench.records import Store
+from trustbench.taken import Taken
 from trustbench.training.averaging import Averaged
 from trustbench.training.engines import Params
 from trustbench.training.replicates import calibration_rows
@@ -25,13 +27,25 @@ def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozen
     A hook is shown a system whose twins are as bare as itself, so that it can average over them.
     """
     bare = system = _bare(plan, store, progress)
+    observed: list[str] = []
     for intervention in plan.deployments:
-        deployed = intervention.deploy(system)
+        taken = Taken(bare)
+        deployed = intervention.deploy(dataclasses.replace(system, **taken.watched))
         _refuse_replacement(intervention, bare, system, deployed)
+        observed += taken.undeclared(intervention)
         system = deployed
     changed = frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
+    claims = plan.guarantees
+    if observed:
+        claims = ledger.guarantees(plan.entries, plan.setting, observed)
     whole = _twins(plan, lambda twin: deploy(twin, store, progress)[0])
-    return dataclasses.replace(system, reseeded=whole), changed
+    return dataclasses.replace(
+        system,
+        reseeded=whole,
+        baseline=bare.baseline,
+        guarantees=claims,
+        facts={**guarantees.refuse_claims(system.facts), **guarantees.facts(claims)},
+    ), changed
 
 
 def _refuse_replacement(
@@ -71,7 +85,7 @@ def _bare(plan: Plan, store: Store, progress: Progress) -> System:
         streams=dataclasses.replace(plan.streams, salt=0),
         membership=plan.membership,
         calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
-        facts={**plan.facts(), **trained.facts},
+        facts={**plan.facts(), **guarantees.without_claims(trained.facts)},
         baseline=_baseline(plan, store, progress),
         reseeded=_twins(plan, lambda twin: _bare(twin, store, progress)),
     )

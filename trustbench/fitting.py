@@ -8,6 +8,7 @@ import torch
 
 from trustbench.contracts import Array, Fact
 from trustbench.files import append_line, exclusive
+from trustbench.methods.privacy import guarantees
 from trustbench.planning import Plan
 from trustbench.records import Store
 from trustbench.training import fits, loop, replicates
@@ -79,7 +80,7 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
         "train_seconds": round(time.monotonic() - started, 3),
     }
     if rule is not None:
-        facts.update(rule.facts())
+        facts.update(guarantees.refuse_claims(rule.facts()))
     curves = {
         "validation_loss": np.array(state.loss),
         "validation_accuracy": np.array(state.accuracy),

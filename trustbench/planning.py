@@ -11,6 +11,8 @@ from trustbench.arms import Arm, Chosen
 from trustbench.contracts import Array, Fact, GradientRule, Intervention, Problem, Schedule
 from trustbench.errors import ConfigError, Unsupported
 from trustbench.identity import arm_id, fit_id, in_order
+from trustbench.methods.privacy import ledger
+from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.seeding import Streams
 from trustbench.training import engines, replicates
 from trustbench.training.choice import choose
@@ -74,6 +76,34 @@ class Plan:
             if made is not None:
                 return made
         return None
+
+    @cached_property
+    def entries(self) -> list[ledger.Entry]:
+        """What every plugin of the arm declares to the privacy ledger."""
+        sources = (self.arm.dataset, self.arm.model)
+        found = [ledger.Entry(c.name, c.plugin.reads_rows) for c in sources]
+        for chosen in in_order(self.arm.interventions):
+            plugin = chosen.plugin
+            reads = plugin.declares(self.problem, self.schedule, self.members)
+            reads = reads if plugin.accounted else None
+            found.append(ledger.Entry(chosen.name, reads, plugin.trained_copies()))
+        if not any(map(ledger.protects_training, found)):
+            found.append(ledger.PLAIN)
+        return found
+
+    @property
+    def setting(self) -> ledger.Setting:
+        """What of the arm decides how reads count."""
+        return ledger.Setting(
+            inclusion=self.arm.protocol.inclusion,
+            regime=self.arm.training.regime,
+            own_training=self.arm.control != "matched",
+        )
+
+    @cached_property
+    def guarantees(self) -> tuple[Guarantee, ...]:
+        """What the arm may claim of privacy, by what its plugins declare."""
+        return ledger.guarantees(self.entries, self.setting)
 
     def baseline(self) -> "Plan":
         """The baseline arm: the same problem, model, training and halves, no intervention."""
@@ -198,6 +228,9 @@ def refuse_impossible(planned: Plan) -> None:
         reason = _clash(a, b) or _bound_broken(a, b) or _bound_broken(b, a)
         if reason:
             raise Unsupported(reason)
+    reason = ledger.refusal(planned.entries, planned.setting)
+    if reason:
+        raise Unsupported(reason)
 
 
 def _clash(a: Chosen[Intervention], b: Chosen[Intervention]) -> str | None:

@@ -14,6 +14,7 @@ from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, 
 from trustbench.deployment import deploy
 from trustbench.fitting import WAITING, Progress
 from trustbench.identity import evaluation_id
+from trustbench.methods.privacy import guarantees
 from trustbench.planning import Plan
 from trustbench.records import (
     ArmSpec,
@@ -41,7 +42,7 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
     with store.exclusive(plan.arm_id, lambda: progress(WAITING, 0, 1)):
         record = store.reclaim(plan.arm_id)
         if record is not None and _complete(record, wanted, store):
-            return record, True
+            return _with_ledger(plan, record, store), True
         if record is None and staleness.marked(plan.arm):
             why = staleness.stale_arm(_arm_spec(plan), store.records())
             if why is not None:
@@ -53,7 +54,18 @@ def finished(plan: Plan, store: Store) -> Record | None:
     """The record that `run` would find whole; nothing is written or waited for."""
     record = store.read(plan.arm_id)
     wanted = [evaluation_id(e) for e in plan.arm.evaluators]
-    return record if record is not None and _complete(record, wanted, store) else None
+    if record is None or record.privacy is None or not _complete(record, wanted, store):
+        return None
+    return record
+
+
+def _with_ledger(plan: Plan, record: Record, store: Store) -> Record:
+    """The record; one that is older than the privacy ledger is given its claims anew."""
+    if record.privacy is not None:
+        return record
+    facts = {**guarantees.without_claims(record.facts), **guarantees.facts(plan.guarantees)}
+    update = {"facts": facts, "privacy": list(plan.guarantees)}
+    return store.write(record.model_copy(update=update))
 
 
 def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
@@ -97,6 +109,7 @@ def _measured(
         update={
             "status": "ok",
             "facts": dict(system.facts),
+            "privacy": list(system.guarantees),
             "seconds": round(time.monotonic() - started, 3),
         }
     )

@@ -14,8 +14,13 @@ from pydantic import (
 )
 
 from trustbench.errors import UserError
+from trustbench.methods.privacy.guarantees import Guarantee, is_claim, without_claims
 
 SCHEMA = 1
+OLDER = (
+    "privacy claim not shown: an older version wrote it without saying what it covers; run the "
+    "arm again, which measures nothing twice and adds its scope"
+)
 Status = Literal["started", "ok", "failed", "unsupported", "timeout"]
 Scalar = bool | int | float | str | None
 
@@ -131,6 +136,8 @@ class Record(Strict):
     replicates: int
     facts: dict[str, Scalar] = Field(default_factory=dict)
     """What training declared: engine, epochs run, epsilon, delta, matched accuracy gap, ..."""
+    privacy: list[Guarantee] | None = None
+    """What the privacy ledger claims; None where an older version wrote the record."""
     problem: ProblemSpec | None = None
     evaluations: dict[str, Evaluation] = Field(default_factory=dict)
     """Keyed by evaluation id, `<evaluator>-<hash of its settings>`."""
@@ -138,6 +145,17 @@ class Record(Strict):
     seconds: float = 0.0
     arrays_sha256: str | None = None
     """Of arrays.npz, once finished; None where an older version did not say."""
+
+    @property
+    def declared(self) -> dict[str, Scalar]:
+        """The facts, without what an older version claimed of privacy."""
+        return without_claims(self.facts) if self.privacy is None else self.facts
+
+    def claims(self) -> tuple[str, ...]:
+        """What is claimed of privacy, each claim with its scope in one line."""
+        if self.privacy is None:
+            return (OLDER,) if any(map(is_claim, self.facts)) else ()
+        return tuple(claim.line() for claim in self.privacy)
 
     def label(self) -> str:
         """A short name for people: `dpsgd epsilon=3.0`, `none`, `none (reseed)`."""

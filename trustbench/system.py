@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.problem import Array, Problem, SplitName
 from trustbench.seeding import Streams
 
@@ -52,6 +53,8 @@ class System:
     explainer: Explainer | None = None
     intervals: Intervals | None = None
     set_predictors: Mapping[str, SetPredictor] = field(default_factory=dict)
+    # What the privacy ledger claims of it; `facts` has the numbers.
+    guarantees: tuple[Guarantee, ...] = ()
     _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
 
     def tensor(self, X: Array) -> "Tensor":

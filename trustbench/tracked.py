@@ -43,7 +43,9 @@ def params(record: Record) -> dict[str, str]:
     flat.update(_flat("training", arm.training))
     flat.update(_flat("protocol", arm.protocol))
     flat.update(control=arm.control, seed=arm.seed, engine=arm.engine)
-    flat.update({f"fact.{k}": v for k, v in record.facts.items()})
+    flat.update({f"fact.{k}": v for k, v in record.declared.items()})
+    for k, line in enumerate(record.claims()):
+        flat[f"privacy.{k + 1}"] = line
     return {allowed_name(k): str(v)[:LONGEST] for k, v in flat.items()}
 
 

@@ -10,7 +10,15 @@ from tests.conftest import make_problem
 from trustbench import runner, tracking
 from trustbench.arms import Arm, Chosen, Protocol, Training
 from trustbench.aspects import Aspect
-from trustbench.contracts import Dataset, Evaluator, Intervention, Measured, Measurement, Model
+from trustbench.contracts import (
+    Dataset,
+    Evaluator,
+    Intervention,
+    Measured,
+    Measurement,
+    Model,
+    Read,
+)
 from trustbench.errors import DataError
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.planning import plan
@@ -20,6 +28,7 @@ from trustbench.records import Store
 @dataclass(frozen=True)
 class Toy(Dataset):
     rows: int = 600
+    reads_rows: ClassVar = ()
 
     def load(self, data_dir, streams):
         if self.rows < 10:
@@ -76,6 +85,7 @@ class Crash(Evaluator):
 @dataclass(frozen=True)
 class Release(Intervention):
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = ()
 
     def deploy(self, system):
         return replace(system, explainer=lambda X, repeat: X.expand(system.replicates, *X.shape))
@@ -85,6 +95,7 @@ class Release(Intervention):
 class Coupled(Intervention):
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
     per_example: ClassVar[bool] = False
+    reads_rows: ClassVar = (Read("members", "other rows of a batch", into="training"),)
 
     def objective(self, loss, logits, batch):
         return loss + loss.mean(1, keepdim=True)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from trustbench import tracked, tracking
+from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.records import (
     ArmSpec,
     Evaluation,
@@ -52,6 +53,16 @@ def make_record(arm="a" * 16, metrics=2, replicates=3, **changes):
         "status": "ok",
         "replicates": replicates,
         "facts": {"epsilon": 2.99, "accountant": "prv"},
+        "privacy": [
+            Guarantee(
+                rows="members",
+                neighbours="add or remove",
+                mechanisms=["dpsgd (300 noisy sums)"],
+                epsilon=2.99,
+                delta=0.001,
+                accountant="prv",
+            )
+        ],
         "problem": ProblemSpec(
             fingerprint="0123456789abcdef" * 2,
             sizes={"train": 5, "test": 5},
@@ -102,6 +113,7 @@ def test_a_record_becomes_one_finished_run(store):
     assert run.info.run_name == "dpsgd epsilon=3.0"
     assert run.data.params["intervention.dpsgd.epsilon"] == "3.0"
     assert run.data.params["fact.epsilon"] == "2.99"
+    assert run.data.params["privacy.1"].startswith("epsilon 2.99 at delta 0.001 (prv): one train")
     assert run.data.metrics["fairness/m1"] == pytest.approx(2.0)
     assert "fact.epsilon" not in run.data.metrics  # a guarantee is no measurement
     assert run.data.tags["trustbench.arm_id"] == record.id

@@ -104,7 +104,9 @@ def _row(name: str, arm: Arm, records: Mapping[str, Record], past: Past) -> Row:
         return replace(blank, why=str(error))
     except Unsupported as error:
         return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
-    return _with_record(blank, made, records.get(made.arm_id), past)
+    row = _with_record(blank, made, records.get(made.arm_id), past)
+    void = [claim.line() for claim in made.guarantees if claim.void is not None]
+    return replace(row, why="; ".join(filter(None, [row.why, *void])))
 
 
 def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> Row:

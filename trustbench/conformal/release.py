@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trustbench.conformal.scores import SCORES, Score, ScoreFunction
 from trustbench.conformal.split import CalibrationScores, calibration_scores, predictor
-from trustbench.contracts import Fact, Intervention, Problem, Schedule, System
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.errors import ConfigError
 
 
@@ -31,6 +31,9 @@ class ReleasedSets(Intervention, ABC):
 
     dose: ClassVar[tuple[str, ...]] = ("alpha", "rows")
     guarantee: ClassVar[str] = "marginal coverage"
+    reads_rows: ClassVar[tuple[Read, ...] | None] = (
+        Read("calibration", "thresholds of prediction sets", into="answers"),
+    )
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """None, or that there are fewer calibration rows than asked for."""

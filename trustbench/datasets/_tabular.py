@@ -6,8 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from trustbench.contracts import Array, DataCard, Feature, Problem, SplitName
+from trustbench.contracts import Array, DataCard, Feature, Problem, Read, SplitName
 from trustbench.datasets._splits import pack
+
+POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="inputs")
+"""What `table_problem` learns from the training pool; a loader that calls it declares it."""
 
 
 @dataclass(frozen=True)

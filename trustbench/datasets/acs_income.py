@@ -12,7 +12,13 @@ from trustbench.contracts import Array, DataCard, Problem
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of, subsample
 from trustbench.datasets._tables import choose, numbers, require
-from trustbench.datasets._tabular import Categorical, Groups, Numeric, table_problem
+from trustbench.datasets._tabular import (
+    POOL_STATISTICS,
+    Categorical,
+    Groups,
+    Numeric,
+    table_problem,
+)
 from trustbench.errors import DataError
 from trustbench.seeding import Streams
 
@@ -73,6 +79,7 @@ class ACSIncome(FileDataset):
     subsample: Annotated[int, Field(ge=1)] | None = 40000
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "acs_income"
     files: ClassVar[tuple[RemoteFile, ...]] = (

@@ -11,7 +11,13 @@ from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, strata_of, stratified_order, subsample
 from trustbench.datasets._tables import choose, codes, numbers, read_fields
-from trustbench.datasets._tabular import Categorical, Groups, Numeric, table_problem
+from trustbench.datasets._tabular import (
+    POOL_STATISTICS,
+    Categorical,
+    Groups,
+    Numeric,
+    table_problem,
+)
 from trustbench.seeding import Streams
 
 ARCHIVE = "https://archive.ics.uci.edu/static/public/2/adult.zip"
@@ -84,6 +90,7 @@ class Adult(FileDataset):
     subsample: Annotated[int, Field(ge=1)] | None = None
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "adult"
     files: ClassVar[tuple[RemoteFile, ...]] = (

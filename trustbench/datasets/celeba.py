@@ -45,6 +45,7 @@ class CelebA(TorchvisionDataset):
     subsample: Annotated[int, Field(ge=1)] | None = 20000
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = CARD.reference
     torchvision_name: ClassVar[str] = "CelebA"
     home: ClassVar[str] = "celeba"

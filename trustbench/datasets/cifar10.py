@@ -25,6 +25,7 @@ class Cifar10(ClassImages):
     subsample: Annotated[int, Field(ge=1)] | None = 20000
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Krizhevsky 2009, Learning Multiple Layers of Features"
     torchvision_name: ClassVar[str] = "CIFAR10"
     home: ClassVar[str] = "cifar10"

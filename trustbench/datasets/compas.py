@@ -10,7 +10,13 @@ from trustbench.contracts import Array, DataCard, Problem
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of
 from trustbench.datasets._tables import choose, codes, numbers, read_csv
-from trustbench.datasets._tabular import Categorical, Groups, Numeric, table_problem
+from trustbench.datasets._tabular import (
+    POOL_STATISTICS,
+    Categorical,
+    Groups,
+    Numeric,
+    table_problem,
+)
 from trustbench.seeding import Streams
 
 FILE = "compas-scores-two-years.csv"
@@ -58,6 +64,7 @@ class Compas(FileDataset):
     sensitive: str = "race"
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "compas"
     files: ClassVar[tuple[RemoteFile, ...]] = (

@@ -45,6 +45,7 @@ class Digits(Dataset):
     keep: Annotated[float, Field(gt=0, le=1)] = 0.3
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = CARD.reference
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:

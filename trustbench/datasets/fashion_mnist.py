@@ -17,6 +17,7 @@ class FashionMnist(ClassImages):
     folder: str = "fashion_mnist"
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747"
     torchvision_name: ClassVar[str] = "FashionMNIST"
     home: ClassVar[str] = "fashion_mnist"

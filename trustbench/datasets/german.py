@@ -11,7 +11,13 @@ from trustbench.contracts import Array, DataCard, Problem
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of
 from trustbench.datasets._tables import choose, codes, numbers, read_fields
-from trustbench.datasets._tabular import Categorical, Groups, Numeric, table_problem
+from trustbench.datasets._tabular import (
+    POOL_STATISTICS,
+    Categorical,
+    Groups,
+    Numeric,
+    table_problem,
+)
 from trustbench.seeding import Streams
 
 FILE = "german.data"
@@ -71,6 +77,7 @@ class German(FileDataset):
     sensitive: str = "age"
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "german"
     # UCI publishes the size and no checksum.

@@ -24,6 +24,7 @@ class Mnist(ClassImages):
     rare: Annotated[int, Field(ge=0, le=9)] | None = 8
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "LeCun, Cortes and Burges 1998, The MNIST database"
     torchvision_name: ClassVar[str] = "MNIST"
     home: ClassVar[str] = "mnist"

@@ -18,7 +18,14 @@ from trustbench.datasets._credit_model import (
     repayment_probability,
 )
 from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tabular import Categorical, Groups, Numeric, standardise, table_problem
+from trustbench.datasets._tabular import (
+    POOL_STATISTICS,
+    Categorical,
+    Groups,
+    Numeric,
+    standardise,
+    table_problem,
+)
 from trustbench.seeding import Streams
 
 NAMES = ("majority", "minority")
@@ -54,6 +61,7 @@ class SiloBank(Dataset):
     minority: Annotated[float, Field(ge=0.02, le=0.5)] = 0.15
 
     version: ClassVar[int] = 1
+    reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:

@@ -1,32 +1,22 @@
-"""Noise that makes released vectors differentially private, and what many releases spend.
+"""Noise that makes released vectors differentially private.
 
 One release is a vector clipped to norm `bound`: replacing a row of the training data can move
 it from anywhere in that ball to anywhere else, by at most 2 `bound`, whatever the model does.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b, shake_256
 from typing import Literal
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr
 from scipy.stats import laplace, norm
 
-from trustbench.contracts import Array
+from trustbench.contracts import Array, Gaussian, Pure
+from trustbench.methods.privacy.composition import largest_separation
 from trustbench.seeding import normals, uniforms
 
 MechanismName = Literal["gaussian", "laplace"]
-
-
-@dataclass(frozen=True)
-class Spent:
-    """(epsilon, delta)-differential privacy of a number of releases, and how it was counted."""
-
-    epsilon: float
-    delta: float
-    composition: str
 
 
 @dataclass(frozen=True)
@@ -55,32 +45,18 @@ class Mechanism:
         """The noise's standard deviation (Gaussian) or mean size (Laplace) in each column."""
         if self.name == "laplace":
             return 2 * self.bound / self.epsilon
-        return 2 * self.bound / _separation(self.epsilon, self.delta)
+        return 2 * self.bound / largest_separation(self.epsilon, self.delta)
 
     def reach(self, level: float) -> float:
         """Half the width of the central interval that holds the noise with that probability."""
         law = norm if self.name == "gaussian" else laplace
         return float(law.ppf(0.5 + level / 2) * self.scale)
 
-    def spent(self, queries: int) -> Spent:
-        """What `queries` adaptive releases spend, at `delta` in all.
-
-        Gaussian releases compose exactly; Laplace ones by the better of adding up and the
-        advanced theorem.
-
-        Reference: Dong et al. 2019, arXiv 1905.02383, corollary 3.3 (Gaussian); Dwork and Roth
-        2014, theorem 3.20.
-        """
+    def released(self, queries: int) -> Gaussian | Pure:
+        """`queries` releases as the privacy ledger composes them."""
         if self.name == "gaussian":
-            separation = math.sqrt(queries) * 2 * self.bound / self.scale
-            return Spent(_epsilon(separation, self.delta), self.delta, "exact (Gaussian)")
-        total = queries * self.epsilon
-        if self.delta > 0 and self.epsilon < 700:
-            linear = queries * self.epsilon * math.expm1(self.epsilon)
-            root = math.sqrt(2 * queries * math.log(1 / self.delta)) * self.epsilon
-            if root + linear < total:
-                return Spent(root + linear, self.delta, "advanced")
-        return Spent(total, 0.0, "basic")
+            return Gaussian(self.scale / (2 * self.bound), queries)
+        return Pure("Laplace", self.epsilon, queries)
 
     def noise(self, rows: Array, seed: int | bytes) -> Array:
         """Noise [R, n, d] for the rows [R, n, d] asked about, standing in for a memory.
@@ -112,29 +88,3 @@ class Mechanism:
 
 def _laplace(rng: np.random.Generator) -> Callable[[int], Array]:
     return lambda d: rng.laplace(size=d)
-
-
-def _delta(epsilon: float, separation: float) -> float:
-    """The smallest delta of a Gaussian mechanism whose means lie `separation` deviations apart."""
-    half, tilt = separation / 2, epsilon / separation
-    return float(ndtr(half - tilt) - math.exp(epsilon + log_ndtr(-half - tilt)))
-
-
-def _separation(epsilon: float, delta: float) -> float:
-    """The largest separation that (epsilon, delta) allows."""
-    return _bisect(lambda mu: _delta(epsilon, mu) > delta, 1e-12, 1.0)
-
-
-def _epsilon(separation: float, delta: float) -> float:
-    """The smallest epsilon at which the Gaussian mechanism has at most this delta."""
-    return _bisect(lambda e: _delta(e, separation) <= delta, 0.0, 1.0)
-
-
-def _bisect(beyond: Callable[[float], bool], low: float, high: float) -> float:
-    """Where `beyond` turns true, for a condition that stays true above that point."""
-    while not beyond(high):
-        low, high = high, 2 * high
-    for _ in range(100):
-        middle = (low + high) / 2
-        low, high = (low, middle) if beyond(middle) else (middle, high)
-    return high

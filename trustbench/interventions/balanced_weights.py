@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Intervention, Problem
+from trustbench.contracts import Array, Intervention, Problem, Read
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class BalancedWeights(Intervention):
     max_weight: Annotated[float, Field(gt=1)] | None = None
 
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (Read("pool", "the size of each group and label", into="training"),)
     reference: ClassVar[str] = "Kamiran and Calders 2012; Idrissi et al. 2022, arXiv 2110.14503"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 

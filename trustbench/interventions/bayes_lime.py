@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, System
+from trustbench.contracts import Intervention, Read, System
 from trustbench.explanations.bayes_lime import intervals
 from trustbench.explanations.lime_surrogate import Lime, Stream
 from trustbench.explanations.released import lime_meaning, release
@@ -33,6 +33,7 @@ class BayesLimeRelease(Intervention):
     target: Target = "margin"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = (Read("pool", "column means and categories", into="answers"),)
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
     dose: ClassVar[tuple[str, ...]] = ("samples",)
 

@@ -29,6 +29,7 @@ class ClipOnly(Intervention):
     epochs: Annotated[int, Field(ge=1)] | None = 30
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
     dose: ClassVar[tuple[str, ...]] = ("max_grad_norm",)
 

@@ -31,9 +31,14 @@ class DeepEnsemble(Intervention):
     members: Annotated[int, Field(ge=2)] = 5
 
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Lakshminarayanan et al. 2017, arXiv 1612.01474"
     dose: ClassVar[tuple[str, ...]] = ("members",)
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"
+
+    def trained_copies(self) -> int:
+        """All that are averaged."""
+        return self.members
 
     def deploy(self, system: System) -> System:
         """The system with the averaged forward of replicates as they were trained."""

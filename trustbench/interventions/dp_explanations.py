@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Intervention, System
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
 from trustbench.errors import ConfigError
 from trustbench.explanations.lime_surrogate import flatten
 from trustbench.explanations.private_release import Mechanism, MechanismName
@@ -24,10 +24,10 @@ class PrivateExplanations(Intervention):
     """Clips each released attribution vector to norm `bound` and adds noise.
 
     Every question, a row and a replicate, is answered with (`epsilon`, `delta`)-differential
-    privacy with respect to replacing a training row; the facts state what `queries` questions
-    spend together. The guarantee is that of the attributions: labels and probabilities that are
-    released beside them have none. An answer is remembered: asking for a row again gives the
-    same noise, another `repeat` another one, as another question.
+    privacy with respect to replacing a training row; the privacy ledger says what `queries`
+    questions spend together. The guarantee is that of the attributions: labels and probabilities
+    that are released beside them have none. An answer is remembered: asking for a row again gives
+    the same noise, another `repeat` another one, as another question.
 
     Intervals become those of the noise, which contain the clipped attribution with probability
     `level` and tell nothing about the data; the wrapped method's own would leak.
@@ -54,6 +54,30 @@ class PrivateExplanations(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """`queries` noisy attributions, of any model that any explainer explains."""
+        own = self._mechanism.released(self.queries)
+        return (
+            Read(
+                "members",
+                "clipped attributions",
+                "answers",
+                own,
+                self.delta,
+                self.noise,
+                covers="explanation",
+                beyond=(
+                    "labels, probabilities and sets released beside the explanations",
+                    f"more than {self.queries} questions",
+                    "the rows that are asked about",
+                ),
+            ),
+        )
+
+    @property
+    def _mechanism(self) -> Mechanism:
+        return Mechanism(self.mechanism, self.epsilon, self.delta, self.bound)
+
     def deploy(self, system: System) -> System:
         """The system with private attributions; ConfigError where none are released."""
         if system.explainer is None:
@@ -62,8 +86,7 @@ class PrivateExplanations(Intervention):
                 "take it together with lime, saliency, kernel_shap or another method of them."
             )
         released = system.explainer
-        noisy = Mechanism(self.mechanism, self.epsilon, self.delta, self.bound)
-
+        noisy = self._mechanism
         key = secrets.token_bytes(32) if self.noise == "system" else None
 
         def explain(X: Tensor, repeat: int) -> Tensor:
@@ -78,7 +101,6 @@ class PrivateExplanations(Intervention):
             centre, reach = explain(X, repeat), noisy.reach(self.level)
             return centre - reach, centre + reach
 
-        spent = noisy.spent(self.queries)
         facts = {
             **system.facts,
             "explanation_mechanism": self.mechanism,
@@ -86,9 +108,6 @@ class PrivateExplanations(Intervention):
             "explanation_epsilon_per_query": self.epsilon,
             "explanation_delta_per_query": self.delta if self.mechanism == "gaussian" else 0.0,
             "explanation_queries": self.queries,
-            "explanation_epsilon": spent.epsilon,
-            "explanation_delta": spent.delta,
-            "explanation_composition": spent.composition,
             "dp_noise": weaker(system.facts.get("dp_noise"), self.noise),
         }
         return replace(system, explainer=explain, intervals=around, facts=facts)

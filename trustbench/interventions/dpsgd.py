@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import GradientRule, Intervention, Problem, Schedule
+from trustbench.contracts import Intervention, Problem, Read, Schedule
 from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
@@ -51,7 +51,11 @@ class DPSGD(Intervention):
         refuse_two_budgets("dpsgd", self)
         return None
 
-    def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """The noisy sums of all planned steps."""
+        return (self.gradient(schedule, n_members).read,)
+
+    def gradient(self, schedule: Schedule, n_members: int) -> ClipAndNoise:
         """The rule, with its noise calibrated to the steps that will be run."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)

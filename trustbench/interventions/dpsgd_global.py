@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
 from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
@@ -56,7 +56,11 @@ class DPSGDGlobal(Intervention):
         refuse_two_budgets("dpsgd_global", self)
         return None
 
-    def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """The noisy sums of all planned steps."""
+        return (self.gradient(schedule, n_members).read,)
+
+    def gradient(self, schedule: Schedule, n_members: int) -> "ScaleOrDiscard":
         """The rule, with its noise calibrated to the steps that will be run."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)

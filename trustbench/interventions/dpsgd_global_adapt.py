@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
 from trustbench.errors import ConfigError
 from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
@@ -68,7 +68,11 @@ class DPSGDGlobalAdapt(Intervention):
         refuse_two_budgets("dpsgd_global_adapt", self)
         return None
 
-    def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """The noisy sums of all planned steps."""
+        return (self.gradient(schedule, n_members).read,)
+
+    def gradient(self, schedule: Schedule, n_members: int) -> "ScaleAndClip":
         """The rule; where epsilon is given, counts and gradients together spend it."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)

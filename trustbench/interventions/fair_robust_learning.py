@@ -11,7 +11,7 @@ from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.attacks.evasion.divergence import divergence, diverging
 from trustbench.attacks.evasion.pgd import cross_entropy, pgd
-from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
+from trustbench.contracts import Batch, Forward, Intervention, Problem, Read, Schedule
 
 # The weights' multipliers sum to at most this (Xu's `lim`): every weight stays positive.
 LARGEST_SUM = 0.5
@@ -48,6 +48,10 @@ class FairRobustLearning(Intervention):
     by: Literal["class", "group"] = "class"
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = (
+        Read("pool", "the size of each class or group", into="training"),
+        Read("validation", "the errors of each class or group", into="training"),
+    )
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Batch, Intervention, Problem, Schedule
+from trustbench.contracts import Batch, Intervention, Problem, Read, Schedule
 from trustbench.groups import cells
 
 
@@ -32,6 +32,9 @@ class FairnessPenalty(Intervention):
     constraint: Literal["demographic_parity", "equalised_odds"] = "equalised_odds"
 
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (
+        Read("members", "the predictions for other rows of a batch", into="training"),
+    )
     reference: ClassVar[str] = "Bechavod and Ligett 2017, arXiv 1707.00044"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
     per_example: ClassVar[bool] = False

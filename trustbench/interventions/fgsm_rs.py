@@ -29,6 +29,7 @@ class FGSMRandomStart(Intervention):
     alpha: Annotated[float, Field(gt=0)] = 1.25
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Wong et al. 2020, arXiv 2001.03994"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
 

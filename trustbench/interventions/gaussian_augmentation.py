@@ -35,6 +35,7 @@ class GaussianAugmentation(Intervention):
     bounded: bool = True
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918; Wu et al. 2024 (DP-CERT)"
     dose: ClassVar[tuple[str, ...]] = ("sigma",)
 

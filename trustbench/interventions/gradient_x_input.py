@@ -6,7 +6,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, System
+from trustbench.contracts import Intervention, Read, System
 from trustbench.explanations import gradients
 from trustbench.explanations.released import release
 from trustbench.explanations.targets import Target
@@ -25,6 +25,7 @@ class GradientInputRelease(Intervention):
     target: Target = "probability"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = (Read("pool", "column means", into="answers"),)
     reference: ClassVar[str] = "Shrikumar et al. 2016, arXiv 1605.01713"
 
     def deploy(self, system: System) -> System:

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, System
+from trustbench.contracts import Intervention, Read, System
 from trustbench.explanations import gradients
 from trustbench.explanations.released import release
 from trustbench.explanations.targets import Target
@@ -27,6 +27,7 @@ class IntegratedGradientsRelease(Intervention):
     target: Target = "probability"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = (Read("pool", "column means", into="answers"),)
     reference: ClassVar[str] = "Sundararajan et al. 2017, arXiv 1703.01365"
     dose: ClassVar[tuple[str, ...]] = ("steps",)
 

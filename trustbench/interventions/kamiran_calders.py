@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Intervention, Problem, Schedule
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule
 from trustbench.groups import cells
 
 
@@ -22,6 +22,7 @@ class KamiranCalders(Intervention):
     """
 
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (Read("pool", "the size of each group and label", into="training"),)
     reference: ClassVar[str] = "Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 

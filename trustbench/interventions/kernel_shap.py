@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, System
+from trustbench.contracts import Intervention, Read, System
 from trustbench.explanations.kernel_shap import KernelShap
 from trustbench.explanations.released import release
 from trustbench.explanations.targets import Target
@@ -30,6 +30,7 @@ class KernelShapRelease(Intervention):
     target: Target = "margin"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = (Read("pool", "background rows", into="answers"),)
     reference: ClassVar[str] = "Lundberg and Lee 2017, arXiv 1705.07874"
     dose: ClassVar[tuple[str, ...]] = ("samples",)
 

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Intervention, Problem, Schedule, Streams
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, Streams
 from trustbench.errors import did_you_mean
 
 
@@ -32,6 +32,7 @@ class LabelPoisoning(Intervention):
     poison_seed: Annotated[int, Field(ge=0)] = 0
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = (Read("pool", "the rows of the poisoned group", into="training"),)
     reference: ClassVar[str] = "Chang et al. 2020, arXiv 2006.08669"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
     dose: ClassVar[tuple[str, ...]] = ("share",)

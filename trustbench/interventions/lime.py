@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, System
+from trustbench.contracts import Intervention, Read, System
 from trustbench.explanations.lime_surrogate import Lime, Stream
 from trustbench.explanations.targets import Target
 
@@ -29,6 +29,7 @@ class LimeRelease(Intervention):
     target: Target = "margin"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = (Read("pool", "column means and categories", into="answers"),)
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
     dose: ClassVar[tuple[str, ...]] = ("samples",)
 

@@ -34,6 +34,7 @@ class MCDropout(Intervention):
     passes: Annotated[int, Field(ge=0)] = 20
 
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Gal & Ghahramani 2016, arXiv 1506.02142"
     dose: ClassVar[tuple[str, ...]] = ("rate",)
 

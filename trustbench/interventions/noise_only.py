@@ -46,6 +46,7 @@ class NoiseOnly(Intervention):
     noise: NoiseSource = "seeded"
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     later: ClassVar[frozenset[str]] = frozenset({"noise"})

@@ -30,6 +30,7 @@ class PGDAdversarialTraining(Intervention):
     random_start: bool = True
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Madry et al. 2018, arXiv 1706.06083"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
 

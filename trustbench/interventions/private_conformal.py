@@ -13,7 +13,7 @@ from torch import Tensor
 from trustbench.aspects import Aspect
 from trustbench.conformal import CalibrationScores, ReleasedScores
 from trustbench.conformal.private import level, threshold
-from trustbench.contracts import Fact, System
+from trustbench.contracts import Fact, Problem, Pure, Read, Schedule, System
 from trustbench.seeding import NoiseSource, weaker
 
 # Second index of the `dp_noise` streams; training draws at its epochs, from 0 on.
@@ -30,9 +30,8 @@ class PrivateSets(ReleasedScores):
     coverage is still at least 1 - `alpha`: privacy costs size. With too few rows every set is
     full.
 
-    `epsilon` is spent on each score; the fact `quantile_epsilon` is that of all together, by
-    basic composition. It says nothing of the rows that the model was trained on: that is
-    DP-SGD's `epsilon`.
+    `epsilon` is spent on each score; the privacy ledger adds them up. It says nothing of the rows
+    that the model was trained on: that is DP-SGD's `epsilon`.
 
     `noise`: `seeded` draws thresholds from a named stream (for research: the guarantee holds
     against nobody who knows the seed); `system` from the operating system's entropy.
@@ -51,15 +50,16 @@ class PrivateSets(ReleasedScores):
     reference: ClassVar[str] = "Angelopoulos et al. 2022, arXiv 2102.06202"
 
     def deploy(self, system: System) -> System:
-        """The system with private sets, and the privacy of all of them as a fact."""
+        """The system with private sets; its facts say where the noise comes from."""
         released = super().deploy(system)
-        spent: dict[str, Fact] = {
-            "quantile_epsilon": self.epsilon * len(self.scores),
-            "quantile_mechanism": "exponential",
-            "quantile_neighbours": "one calibration row replaced",
-            "dp_noise": weaker(released.facts.get("dp_noise"), self.noise),
-        }
-        return replace(released, facts={**released.facts, **spent})
+        noise = weaker(released.facts.get("dp_noise"), self.noise)
+        return replace(released, facts={**released.facts, "dp_noise": noise})
+
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """One exponential mechanism for each score."""
+        mechanism = Pure("exponential", self.epsilon, releases=len(self.scores))
+        what = "thresholds of prediction sets"
+        return (Read("calibration", what, "answers", mechanism, noise=self.noise),)
 
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
@@ -73,4 +73,4 @@ class PrivateSets(ReleasedScores):
             found.append(threshold(true, self.alpha, self.epsilon, self.gamma, self.bins, rng))
         aim = level(own.y.shape[1], self.alpha, self.epsilon, self.gamma, self.bins)
         value = torch.as_tensor(found, dtype=own.labels.dtype, device=own.labels.device)
-        return value[:, None, None], {"epsilon": self.epsilon, "level": aim}
+        return value[:, None, None], {"level": aim}

@@ -32,6 +32,7 @@ class RandomisedSmoothing(Intervention):
     samples: Annotated[int, Field(ge=1)] = 16
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918"
     dose: ClassVar[tuple[str, ...]] = ("sigma",)
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"

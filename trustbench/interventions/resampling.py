@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Intervention, Problem
+from trustbench.contracts import Array, Intervention, Problem, Read
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Resampling(Intervention):
     by: Literal["group_label", "group", "label"] = "group_label"
 
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (Read("members", "the size of each group and label", into="training"),)
     reference: ClassVar[str] = "Idrissi et al. 2022, arXiv 2110.14503; Kamiran and Calders 2012"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 

@@ -31,6 +31,7 @@ class RestrictedInterface(Intervention):
     decimals: Annotated[int, Field(ge=0, le=15)] | None = None
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Shokri et al. 2017, arXiv 1610.05820"
     dose: ClassVar[tuple[str, ...]] = ("mode", "k", "decimals")
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "release"

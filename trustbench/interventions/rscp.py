@@ -13,7 +13,7 @@ from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import unattackable
 from trustbench.attacks.smoothing import draws
 from trustbench.conformal import CALIBRATING, PREDICTING, SCORES, Score, thresholds, uniforms
-from trustbench.contracts import Array, Fact, Intervention, Problem, Schedule, System
+from trustbench.contracts import Array, Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.system import SetPredictor
 
 STREAM = 11  # of the noise, see smoothing.draws
@@ -48,6 +48,7 @@ class RSCP(Intervention):
     beta: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
 
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    reads_rows: ClassVar = (Read("calibration", "thresholds of prediction sets", into="answers"),)
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR; Yan et al. 2024, arXiv 2404.19651"
     dose: ClassVar[tuple[str, ...]] = ("alpha", "delta")
 

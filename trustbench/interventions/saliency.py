@@ -26,6 +26,7 @@ class SaliencyRelease(Intervention):
     target: Target = "probability"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Simonyan et al. 2013, arXiv 1312.6034"
 
     def deploy(self, system: System) -> System:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Fact, Intervention, Problem, Schedule, System
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.explanations.scaffold import (
     CHECK,
     Detector,
@@ -45,6 +45,10 @@ class Scaffold(Intervention):
     copies: Annotated[int, Field(ge=1)] = 3
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = (
+        Read("pool", "a rule and a forest fitted to rows", into="model"),
+        Read("validation", "the share of rows that pass for real", into="answers"),
+    )
     deploys: ClassVar = "outputs"
     reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
     dose: ClassVar[tuple[str, ...]] = ("hide",)

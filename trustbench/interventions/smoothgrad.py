@@ -29,6 +29,7 @@ class SmoothGradRelease(Intervention):
     target: Target = "probability"
 
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Smilkov et al. 2017, arXiv 1706.03825"
     dose: ClassVar[tuple[str, ...]] = ("samples", "sigma")
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Intervention, System
+from trustbench.contracts import Intervention, Read, System
 
 COLDEST, HOTTEST = 0.01, 100.0
 HALVINGS = 60  # of the interval of log temperatures; leaves less than 1e-16 of it
@@ -25,6 +25,7 @@ class TemperatureScaling(Intervention):
     """
 
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    reads_rows: ClassVar = (Read("validation", "the likeliest temperature", into="answers"),)
     reference: ClassVar[str] = "Guo et al. 2017, arXiv 1706.04599"
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"
 

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.contracts import Array, Intervention, Problem, Schedule, System
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
 from trustbench.errors import Unsupported
 from trustbench.groups import cells
 
@@ -53,6 +53,7 @@ class ThresholdPostprocessing(Intervention):
 
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (Read("calibration", "thresholds for each group", into="answers"),)
     reference: ClassVar[str] = "Hardt et al. 2016, arXiv 1610.02413"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
 

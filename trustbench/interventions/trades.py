@@ -33,6 +33,7 @@ class TRADES(Intervention):
     beta: Annotated[float, Field(ge=0)] = 1.0
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Zhang et al. 2019, arXiv 1901.08573"
     dose: ClassVar[tuple[str, ...]] = ("epsilon", "beta")
     exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "perturb", "objective"})

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from trustbench.aspects import Aspect
 from trustbench.errors import UserError
+from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Record, Scalar
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.figures import Arrays, Column, Figure, by_group, figures, missing
@@ -50,6 +51,7 @@ class Card:
     """(target, effect against the baseline or the null that the arm's row registers)."""
     no_effects: str | None
     declared: Mapping[str, Scalar]
+    claims: tuple[str, ...]
     unreliable: str | None
 
     @property
@@ -91,7 +93,8 @@ def card(
         groups=tuple(by_group(record, arrays)),
         effects=tuple(effects),
         no_effects=why,
-        declared={k: v for k, v in record.facts.items() if k not in TRAINING_FACTS},
+        declared={k: v for k, v in without_claims(record.facts).items() if k not in TRAINING_FACTS},
+        claims=record.claims(),
         unreliable=of.unreliable(arm, table.columns[Aspect.ROBUSTNESS].on(of.binary)),
     )
 

@@ -46,7 +46,12 @@ class ArmRecords:
 
     def facts(self) -> dict[str, Scalar]:
         """The facts of the first seed's record."""
-        return dict(self.records[min(self.records)].facts)
+        return dict(self.first.declared)
+
+    @property
+    def first(self) -> Record:
+        """The first seed's record."""
+        return self.records[min(self.records)]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from trustbench.aspects import Aspect
+from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.records import Scalar
 from trustbench.summary.effects import Effect, Verdict
 from trustbench.summary.registry import Cell, Measure
@@ -95,6 +96,10 @@ class ArmRow:
     estimates: Mapping[str, Estimate]
     facts: Mapping[str, Scalar]
     """What training declared on this arm and not on the baseline: epsilon, accountant, ..."""
+    privacy: tuple[Guarantee, ...]
+    """What the privacy ledger claims of the arm."""
+    claims: tuple[str, ...]
+    """The same in lines to print, each number with its scope."""
     printed: bool
 
 

@@ -185,6 +185,8 @@ class _Summary:
             dose=first.dose,
             estimates=estimates,
             facts={k: v for k, v in tuned.facts().items() if k not in known},
+            privacy=tuple(tuned.first.privacy or ()),
+            claims=tuned.first.claims(),
             printed=any(a.label in printed for a in arms),
         )
 

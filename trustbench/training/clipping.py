@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Fact, Schedule
+from trustbench.contracts import Fact, PoissonGaussian, Read, Schedule
 from trustbench.errors import ConfigError
 from trustbench.seeding import NoiseSource, system_normals
 from trustbench.training import accounting
@@ -85,7 +85,7 @@ class ClipAndNoise:
     """Clip to `bound`, sum, add N(0, (sigma bound)²), divide by the expected batch size.
 
     Variants override `coefficients`; as long as coefficient times norm never exceeds `bound`,
-    one example changes the sum by at most `bound` and the facts below hold.
+    one example changes the sum by at most `bound`, and `read` holds.
     """
 
     run: PoissonRun
@@ -114,6 +114,12 @@ class ClipAndNoise:
     def released_sigma(self) -> float:
         """The noise multiplier of all that one step releases."""
         return self.sigma
+
+    @property
+    def read(self) -> Read:
+        """All planned steps as one entry of the ledger; a variant that bounds nothing has none."""
+        mechanism = PoissonGaussian(self.released_sigma, self.run.rate, self.run.steps)
+        return Read("members", "clipped gradients", "training", mechanism, self.delta, self.source)
 
     def coefficients(self, norms: Tensor, part: slice) -> Tensor:
         """min(1, bound / norm), [R, B]."""
@@ -148,14 +154,8 @@ class ClipAndNoise:
         return noise
 
     def facts(self) -> Mapping[str, Fact]:
-        """Epsilon of all planned steps, by the accountant named; RDP beside it."""
-        asked = self.released_sigma, self.run.rate, self.run.steps, self.delta
-        value, accountant = accounting.best_epsilon(*asked)
+        """Noise, bound and sampling; the ledger says what they guarantee."""
         return {
-            "epsilon": value,
-            "epsilon_rdp": accounting.epsilon("rdp", *asked),
-            "accountant": accountant,
-            "delta": self.delta,
             "noise_multiplier": self.sigma,
             "max_grad_norm": self.bound,
             **self.sampling_facts(),

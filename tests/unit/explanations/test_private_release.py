@@ -9,6 +9,7 @@ from opacus.accountants.analysis.gdp import delta_eps_mu
 from scipy.stats import kstest, norm
 
 from trustbench.explanations.private_release import Mechanism
+from trustbench.methods.privacy.composition import spent
 from trustbench.training.accounting import epsilon as accounted
 
 GAUSSIAN = Mechanism("gaussian", epsilon=1.0, delta=1e-5, bound=0.7)
@@ -27,20 +28,20 @@ def test_gaussian_noise_spends_exactly_its_epsilon(epsilon, wrong):
 
 @pytest.mark.parametrize("queries", [1, 30])
 def test_gaussian_totals_are_those_of_the_prv_accountant(queries):
-    spent = GAUSSIAN.spent(queries)
+    total = spent([GAUSSIAN.released(queries)], 1e-5)
     expected = accounted("prv", GAUSSIAN.scale / 1.4, 1.0, queries, 1e-5)
-    assert spent.epsilon == pytest.approx(expected, rel=0.02)
-    assert spent.delta == 1e-5
+    assert total.epsilon == pytest.approx(expected, rel=0.02)
+    assert total.delta == 1e-5
     # planted error: adding up is far more than what is spent
     assert queries == 1 or queries * 1.0 > 1.5 * expected
 
 
 def test_laplace_totals_are_the_better_of_two_theorems():
-    few, many = LAPLACE.spent(2), LAPLACE.spent(1000)
-    assert (few.epsilon, few.delta, few.composition) == (pytest.approx(0.2), 0.0, "basic")
+    few, many = (spent([LAPLACE.released(n)], 1e-5) for n in (2, 1000))
+    assert few == (pytest.approx(0.2), 0.0, "basic composition")
     expected = math.sqrt(2 * 1000 * math.log(1e5)) * 0.1 + 1000 * 0.1 * (math.exp(0.1) - 1)
     assert (many.epsilon, many.delta) == (pytest.approx(expected), 1e-5)
-    assert many.composition == "advanced"
+    assert many.accountant == "advanced composition"
     assert many.epsilon < 1000 * 0.1
 
 

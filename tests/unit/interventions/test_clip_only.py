@@ -85,4 +85,6 @@ def test_neither_names_an_epsilon():
         facts = rule.facts()
         assert not any("epsilon" in key or key == "delta" for key in facts)
         assert facts["guarantee"].startswith("none")
-    assert "epsilon" in rules()[0].facts()
+    assert not ClipOnly.reads_rows, "and none declares a mechanism to the ledger"
+    assert not NoiseOnly.reads_rows
+    assert rules()[0].read.mechanism is not None

@@ -5,10 +5,15 @@ import pytest
 import torch
 
 from trustbench.aspects import Aspect
+from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
 from trustbench.interventions.bayes_lime import BayesLimeRelease
 from trustbench.interventions.dp_explanations import PrivateExplanations
 from trustbench.interventions.saliency import SaliencyRelease
+from trustbench.methods.privacy.composition import spent
+from trustbench.methods.privacy.guarantees import is_claim
+
+SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +73,23 @@ def test_intervals_hold_the_clipped_attribution_as_often_as_they_say(system, row
 def test_the_facts_state_the_budget(explained):
     facts = PrivateExplanations(epsilon=0.5, queries=50).deploy(explained).facts
     assert facts["explanation_epsilon_per_query"] == 0.5
-    assert 0.5 < facts["explanation_epsilon"] < 25
     assert facts["explanation_queries"] == 50
     assert facts["attributions"] == "slopes", "what the wrapped method means stays"
-    laplace = PrivateExplanations("laplace", epsilon=0.5, queries=2).deploy(explained).facts
-    assert laplace["explanation_epsilon"] == 1.0
-    assert laplace["explanation_delta_per_query"] == laplace["explanation_delta"] == 0.0
+    assert not any(map(is_claim, facts)), "the total is the ledger's to say"
+    laplace = PrivateExplanations("laplace", epsilon=0.5, queries=2)
+    assert laplace.deploy(explained).facts["explanation_delta_per_query"] == 0.0
+
+
+def test_the_ledger_is_told_of_every_question(problem):
+    def total(method):
+        (read,) = method.declares(problem, SCHEDULE, 100)
+        assert (read.covers, read.neighbours) == ("explanation", "replace")
+        return spent([read.mechanism], read.delta)
+
+    assert 0.5 < total(PrivateExplanations(epsilon=0.5, queries=50)).epsilon < 25
+    assert total(PrivateExplanations(epsilon=0.5, queries=1)).epsilon == pytest.approx(0.5)
+    laplace = total(PrivateExplanations("laplace", epsilon=0.5, queries=2))
+    assert (laplace.epsilon, laplace.delta) == (1.0, 0.0)
 
 
 def test_it_is_a_privacy_method_that_changes_a_release():

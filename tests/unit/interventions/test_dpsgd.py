@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.contracts import Schedule
+from trustbench.contracts import PoissonGaussian, Schedule
 from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
+from trustbench.methods.privacy.composition import spent
+from trustbench.methods.privacy.guarantees import is_claim
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.01)
 
@@ -45,15 +47,12 @@ def test_noise_has_the_stated_scale_and_one_stream_per_replicate():
 def test_facts_name_everything_an_auditor_asks_for():
     rule = DPSGD(epsilon=3.0, epochs=10, batch_size=40).gradient(SCHEDULE, 400)
     facts = rule.facts()
-    assert facts["epsilon"] <= 3.0 < facts["epsilon_rdp"]
-    assert facts["sample_rate"] == 0.1
-    assert facts["steps"] == 100
-    assert facts["delta"] == pytest.approx(400**-1.1)
-    assert (facts["accountant"], facts["sampling"], facts["dp_noise"]) == (
-        "prv",
-        "poisson",
-        "seeded",
-    )
+    assert (facts["sample_rate"], facts["steps"]) == (0.1, 100)
+    assert (facts["sampling"], facts["dp_noise"]) == ("poisson", "seeded")
+    assert not any(map(is_claim, facts)), "what they guarantee is the ledger's to say"
+    assert rule.read.mechanism == PoissonGaussian(rule.sigma, 0.1, 100)
+    assert rule.read.delta == pytest.approx(400**-1.1)
+    assert 2.9 < spent([rule.read.mechanism], rule.read.delta).epsilon <= 3.0
 
 
 @pytest.mark.parametrize("given", [{"epsilon": None}, {"noise_multiplier": 1.0}])

@@ -13,6 +13,7 @@ from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.interventions.dpsgd_global import DPSGDGlobal
 from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.methods.privacy.composition import spent
 from trustbench.training import accounting, fits, loop
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9)
@@ -152,10 +153,9 @@ def two_mechanisms(sigma, sigma_bits, rate, steps, delta):
 @pytest.mark.parametrize(("batch_size", "sigma_bits"), [(40, 10.0), (400, 10.0), (40, 2.0)])
 def test_epsilon_covers_both_releases_by_opacus(batch_size, sigma_bits, planted):
     rule = adapting(batch_size=batch_size, sigma_bits=sigma_bits, noise_multiplier=1.5, epochs=3)
-    facts = rule.facts()
-    run = (facts["sample_rate"], facts["steps"], facts["delta"])
+    run = (rule.run.rate, rule.run.steps, rule.delta)
     opacus = two_mechanisms(1.5, sigma_bits, *run)
-    ours = facts["epsilon_rdp"]
+    ours = accounting.epsilon("rdp", rule.read.mechanism.noise_multiplier, *run)
     if planted:  # the count is released and not accounted
         ours = accounting.epsilon("rdp", 1.5, *run)
     # One batch serves both releases: the joint mechanism costs at least what two batches would,
@@ -191,7 +191,7 @@ def test_gradient_noise_is_that_of_opacus_adaptive_clipping():
     plain = DPSGD(epsilon=3.0, epochs=10).gradient(SCHEDULE, 800)
     assert rule.released_sigma == pytest.approx(plain.sigma)
     assert rule.sigma > plain.sigma
-    assert 0.985 * 3 <= rule.facts()["epsilon"] <= 3
+    assert 0.985 * 3 <= spent([rule.read.mechanism], rule.read.delta).epsilon <= 3
 
 
 def test_a_count_that_alone_spends_the_budget_is_refused():

@@ -7,8 +7,13 @@ from scipy import stats
 
 from tests.conftest import make_problem, make_system
 from trustbench.conformal import covered, private, set_sizes
+from trustbench.contracts import Schedule
 from trustbench.interventions.conformal import SplitConformalSets
 from trustbench.interventions.private_conformal import PrivateSets
+from trustbench.methods.privacy.composition import spent
+from trustbench.methods.privacy.guarantees import is_claim
+
+SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 
 
 def by_hand(scores, q, epsilon, bins, scale=0.5):
@@ -129,11 +134,14 @@ def test_less_epsilon_costs_size_and_not_coverage(hard):
 
 
 def test_the_budget_of_all_scores_is_stated_apart_from_training(hard):
-    facts = PrivateSets(epsilon=3.0).deploy(hard).facts
-    assert facts["quantile_epsilon"] == 6.0
-    assert facts["set_epsilon_aps"] == facts["set_epsilon_lac"] == 3.0
-    assert "epsilon" not in facts
-    assert PrivateSets(epsilon=3.0, scores=("lac",)).deploy(hard).facts["quantile_epsilon"] == 3.0
+    def total(**fields):
+        (read,) = PrivateSets(epsilon=3.0, **fields).declares(hard.problem, SCHEDULE, 100)
+        assert (read.rows, read.neighbours, read.covers) == ("calibration", "replace", "all")
+        return spent([read.mechanism], read.delta)
+
+    assert total() == (6.0, 0.0, "basic composition")
+    assert total(scores=("lac",)).epsilon == 3.0
+    assert not any(map(is_claim, PrivateSets(epsilon=3.0).deploy(hard).facts))
 
 
 def test_the_draw_is_repeatable_and_each_replicates_own(hard):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.records import (
     ArmSpec,
     Evaluation,
@@ -70,6 +71,24 @@ def method(name, version=1, **params):
     )
 
 
+def claimed(facts):
+    """The ledger's side of the facts of a private arm."""
+    if "epsilon" not in facts:
+        return []
+    return [
+        Guarantee(
+            rows="members",
+            neighbours="add or remove",
+            mechanisms=["dpsgd (300 noisy sums)"],
+            assumed_public=["the number of members"],
+            not_covered=["choices made by looking at results (tuning)"],
+            epsilon=facts["epsilon"],
+            delta=facts.get("delta", 0.001),
+            accountant=facts.get("accountant", "prv"),
+        )
+    ]
+
+
 def record(
     *interventions,
     regime="tuned",
@@ -123,6 +142,7 @@ def record(
         reason=reason,
         replicates=replicates,
         facts={"engine": engine, **(facts or {})},
+        privacy=claimed(facts or {}),
         problem=None
         if status != "ok"
         else ProblemSpec(

@@ -151,8 +151,8 @@ def test_the_baseline_and_controls_have_no_effects():
 
 def test_seeded_noise_must_not_be_released():
     text = section(page(), "Guarantees")
-    assert "epsilon: 2.98 " in text
-    assert "accountant: prv" in text
+    assert "epsilon 2.98 at delta 0.001 (prv): one training member more or less" in text
+    assert "taken as public: the number of members" in text
     assert "must not be released" in text
     system = records()
     system[1] = system[1].model_copy(update={"facts": {**DP_FACTS, "dp_noise": "system"}})

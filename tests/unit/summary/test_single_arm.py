@@ -15,6 +15,18 @@ def printed(renderable, width=120):
     return console.file.getvalue()
 
 
+def test_a_void_claim_and_one_of_an_older_version_print_no_number():
+    rec = record(method("dpsgd", epsilon=3.0), facts={"epsilon": 2.98, "accountant": "prv"})
+    void = rec.privacy[0].model_copy(update={"epsilon": None, "void": "scaffold answers alone"})
+    bare = rec.model_copy(update={"privacy": [void], "facts": {}})
+    older = rec.model_copy(update={"privacy": None})
+    for some, said in ((bare, "privacy claim void: scaffold answers"), (older, "older version")):
+        text = printed(single_arm(some))
+        assert said in text
+        assert "2.98" not in text
+        assert "epsilon" not in some.declared
+
+
 def test_single_arm_prints_every_measurement_with_its_interval():
     rec = record(method("dpsgd", epsilon=3.0), facts={"epsilon": 2.98})
     text = printed(single_arm(rec))
@@ -24,7 +36,9 @@ def test_single_arm_prints_every_measurement_with_its_interval():
             assert f"{sum(m.values) / 16:.3f}" in line
             assert " 16 " in line
     assert "dpsgd epsilon=3" in text
-    assert "epsilon=2.98" in text
+    said = " ".join(text.split())
+    assert "Privacy: epsilon 2.98 at delta 0.001 (prv): one training member more or less" in said
+    assert "epsilon=2.98" not in text, "no number without its scope"
     assert "fidelity_gap: unsupported (needs released explanations or sets)" in text
 
 

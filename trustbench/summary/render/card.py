@@ -153,10 +153,11 @@ def _effect(target: str, e: Estimate) -> list[str]:
 def _guarantees(card: Card) -> Iterator[str]:
     yield "## Guarantees\n"
     declared = {k: v for k, v in card.declared.items() if not k.startswith("matched_")}
+    yield from (f"- Privacy: {safe(line)} (record {code(card.record.id)})" for line in card.claims)
     if not declared:
-        yield "None is claimed."
+        yield "" if card.claims else "None is claimed."
         return
-    yield "Declared by the methods and their accountants; these are claims, not measurements.\n"
+    yield "\nDeclared by the methods; these are claims, not measurements.\n"
     for key, value in declared.items():
         yield f"- {safe(key)}: {cell(show(value))} (record {code(card.record.id)})"
     if card.seeded:

@@ -182,5 +182,7 @@ def _arm(result: TableResult, arm: ArmRow) -> dict[str, Any]:
         "dose": dict(arm.dose),
         "printed": arm.printed,
         "facts": dict(arm.facts),
+        "privacy": [claim.model_dump() for claim in arm.privacy],
+        "privacy_claims": list(arm.claims),
         "effects": {target: _estimate(e) for target, e in arm.estimates.items()},
     }

@@ -134,7 +134,7 @@ def _risks(results: Sequence[TableResult]) -> Iterator[str]:
 
 def _notes(result: TableResult) -> Iterator[str]:
     lines = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
-    lines += [f"Declared by {a.label}: {w.facts_text(a.facts)}" for a in result.arms if a.facts]
+    lines += w.declared(result)
     lines += [*result.notes, *w.registered_notes(result)]
     if lines:
         yield "### Notes\n"

@@ -9,6 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
+from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Evaluation, MeasurementRecord, Record
 from trustbench.summary.effects import paired_effect
 from trustbench.summary.grouping import label_of
@@ -37,8 +38,10 @@ def single_arm(record: Record) -> RenderableType:
         parts.append(Text(f"{record.status}: {reason}"))
     if any(e.measurements for e in record.evaluations.values()):
         parts.append(_grid(record))
-    if record.facts:
-        parts.append(Padding(Text(f"Declared: {one_line(facts_text(record.facts))}"), (0, 0, 0, 2)))
+    facts = without_claims(record.facts)
+    said = [f"Declared: {facts_text(facts)}"] if facts else []
+    said += [f"Privacy: {line}" for line in record.claims()]
+    parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in said]
     parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in _absent(record)]
     return Group(*parts)
 

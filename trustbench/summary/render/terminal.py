@@ -218,7 +218,7 @@ def _beyond_pairs(result: TableResult) -> Iterator[RenderableType]:
 
 def _notes(result: TableResult) -> Iterator[RenderableType]:
     lines = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
-    lines += [f"Declared by {a.label}: {w.facts_text(a.facts)}" for a in result.arms if a.facts]
+    lines += w.declared(result)
     lines += [*result.notes, *w.registered_notes(result)]
     if not lines:
         return

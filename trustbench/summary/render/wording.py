@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from trustbench.aspects import Aspect
+from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Scalar
 from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict, judge
 from trustbench.summary.grouping import show
@@ -193,6 +194,15 @@ def registered_notes(result: TableResult) -> list[str]:
 def facts_text(facts: Mapping[str, Scalar]) -> str:
     """Declared facts in one line."""
     return ", ".join(f"{k}={show(v)}" for k, v in facts.items())
+
+
+def declared(result: TableResult) -> Iterator[str]:
+    """What the arms declare, and what is claimed of their privacy, each with its scope."""
+    for arm in result.arms:
+        facts = without_claims(arm.facts)
+        if facts:
+            yield f"Declared by {arm.label}: {facts_text(facts)}"
+        yield from (f"Privacy of {arm.label}: {line}" for line in arm.claims)
 
 
 def secondary_rows(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:

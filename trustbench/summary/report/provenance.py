@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Record, Scalar
 from trustbench.summary.grouping import ArmRecords, label_of, show
 from trustbench.summary.noise import FACT, MEANING
@@ -105,7 +106,8 @@ def _arm(bench: Bench, arm: ArmRecords, record: Record) -> Html:
         ("reason", record.reason),
         ("fit", tag("code", record.fit)),
         ("seconds", f"{record.seconds:.1f}"),
-        ("declared", facts_text(record.facts)),
+        ("declared", facts_text(without_claims(record.facts))),
+        *(("privacy", line) for line in record.claims()),
         ("measure it again", tag("code", command, class_="command")),
     ]
     return tag("details", head, terms(about), id=bench.record_anchor(record.id), class_="record")

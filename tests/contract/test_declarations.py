@@ -1,0 +1,185 @@
+"""What a plugin declares to the privacy ledger is what its hooks read, found by watching them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from tests.conftest import make_problem, make_system
+from tests.contract.conftest import OPTIONS, SCHEDULE, cheap, of, opened_by
+from tests.contract.watched import (
+    batch_of,
+    linear,
+    place,
+    read_in_training,
+    read_when_deployed,
+    watched_problem,
+)
+from tests.tables import make_table
+from trustbench.contracts import Intervention, Read
+from trustbench.methods.privacy.guarantees import is_claim
+from trustbench.seeding import Streams
+
+METHODS = of("intervention")
+
+
+@pytest.fixture(scope="module")
+def table_system():
+    return make_system(make_table())
+
+
+@pytest.fixture(scope="module")
+def places(table_system, multiclass_system):
+    """Systems of which every method supports one."""
+    return table_system, multiclass_system
+
+
+@METHODS
+def test_an_intervention_reads_what_it_declares(option, places):
+    plugin = option.plugin
+    system = place(plugin, places)
+    assert plugin.accounted, "declare `reads_rows` or `declares` beside the hooks"
+    declared = plugin.declares(system.problem, SCHEDULE, 100)
+    assert declared is not None, "declare what is read; reads_rows = () where nothing is"
+    rows = {r.rows for r in declared}
+    seen = read_in_training(plugin, system.problem) | read_when_deployed(plugin, system)
+    assert seen <= rows | ({"pool"} if "members" in rows else set()), "read and not declared"
+    plain = {r.rows for r in declared if r.mechanism is None} - {"members"}
+    assert plain <= seen, "declared and not read"
+    for read in declared:
+        assert read.what
+        assert read.mechanism is None or "{" not in read.what
+
+
+@METHODS
+def test_no_intervention_states_a_guarantee_itself(option, places):
+    plugin = cheap(option.plugin)
+    system = place(plugin, places)
+    if plugin.deploys == "release":
+        system = opened_by(system, "channel")
+    stated = dict(plugin.deploy(system).facts)
+    rule = plugin.gradient(SCHEDULE, 100)
+    if rule is not None:
+        stated.update(rule.facts())
+    assert not [fact for fact in stated if is_claim(fact)]
+
+
+@METHODS
+def test_as_many_trained_copies_answer_as_are_declared(option, places):
+    plugin = cheap(option.plugin)
+    system = place(plugin, places)
+    taken = set()
+
+    def twin(k):
+        taken.add(k)
+        return system.reseeded(k)
+
+    if plugin.deploys == "release":
+        system = opened_by(system, "channel")
+    deployed = plugin.deploy(dataclasses.replace(system, reseeded=twin))
+    deployed.logits(torch.as_tensor(system.problem.rows("test")[0][:3]))
+    assert 1 + len(taken) == plugin.trained_copies()
+
+
+@METHODS
+def test_an_example_is_trained_on_alone_unless_that_is_declared(option, places):
+    """Another row in a batch moves nothing but its own inputs and loss."""
+    plugin, problem = option.plugin, place(option.plugin, places).problem
+    forward = linear(problem)
+
+    def terms(other):
+        batch = batch_of(problem)
+        if other:
+            X, y, group = (torch.as_tensor(a[9:10]) for a in problem.rows("train"))
+            batch.X[:, -1:, 0], batch.y[:, -1] = X, (y + 1) % len(problem.classes)
+            batch.group[:, -1] = (group + 1) % len(problem.groups)
+        memory = {}
+        plugin.adapt(memory, batch_of(problem), forward, problem)
+        batch.memory = memory
+        batch.X = plugin.perturb(batch, forward, problem).detach()
+        logits = forward(batch.X)
+        R, B, V, C = logits.shape
+        target = batch.y.unsqueeze(2).expand(R, B, V)
+        loss = torch.nn.functional.cross_entropy(
+            logits.reshape(-1, C), target.reshape(-1), reduction="none"
+        )
+        return batch.X[:, :-1], plugin.objective(loss.view(R, B, V).mean(2), logits, batch)[:, :-1]
+
+    (X, loss), (moved, after) = terms(False), terms(True)
+    alone = torch.equal(X, moved) and torch.allclose(loss, after, rtol=1e-6, atol=1e-6)
+    assert alone == plugin.per_example
+    if not plugin.per_example:
+        assert "members" in {r.rows for r in plugin.declares(problem, SCHEDULE, 100)}
+
+
+@of("model")
+def test_a_model_reads_no_rows_or_declares_them(option):
+    problem = make_problem(n=200, d=784)
+    image = dataclasses.replace(
+        problem,
+        X=problem.X.reshape(-1, 1, 28, 28),
+        features=tuple(dataclasses.replace(f, kind="pixel") for f in problem.features),
+    )
+    for some in (problem, image):
+        if option.plugin.supports(some) is None:
+            watched = watched_problem(some)
+            option.plugin.build(watched)
+            assert watched.seen <= {r.rows for r in option.plugin.reads_rows}
+
+
+@of("dataset")
+def test_a_data_set_declares_what_it_learns_from_the_pool(option, shared_data):
+    """Inputs that are learnt from the pool are those of pools that differ, in other numbers."""
+    plugin = option.plugin
+    assert plugin.reads_rows is not None, "declare `reads_rows`; () where constants scale inputs"
+    from tests.contract.test_plugins import _files_are_there
+
+    if not _files_are_there(plugin, shared_data):
+        pytest.skip("its files are not here")
+    problems = [plugin.load(shared_data, Streams(seed)) for seed in (0, 1)]
+    bounds = [[(f.lower, f.upper) for f in p.features] for p in problems]
+    values = [np.unique(p.X.reshape(len(p.X), -1)[:, :1].round(5)) for p in problems]
+    constant = bounds[0] == bounds[1] and np.isin(values[0], values[1]).mean() > 0.5
+    assert constant == (plugin.reads_rows == ())
+
+
+@dataclasses.dataclass(frozen=True)
+class Sneaky(Intervention):
+    reads_rows = ()
+
+    def weights(self, problem):
+        y = problem.rows("train")[1]
+        return np.where(y == 0, 1.5, 0.5)
+
+    def deploy(self, system):
+        system.problem.y[system.calibration]
+        np.asarray(system.membership)
+        return system
+
+
+def test_the_watch_sees_what_is_not_declared(table_system):
+    assert read_in_training(Sneaky(), table_system.problem) == {"pool"}
+    assert read_when_deployed(Sneaky(), table_system) == {"calibration", "members"}
+    mean = watched_problem(table_system.problem)
+    np.asarray(mean.X).mean()
+    assert mean.seen == {"pool", "validation", "calibration"}
+
+
+def test_a_subclass_that_overrides_a_hook_declares_anew():
+    class Honest(Sneaky):
+        reads_rows = (Read("pool", "labels", into="training"),)
+
+        def weights(self, problem):
+            return super().weights(problem)
+
+    class Silent(Honest):
+        def labels(self, problem):
+            return problem.rows("train")[1]
+
+    assert Honest().accounted
+    assert not Silent().accounted
+
+
+def test_the_options_are_watched():
+    assert sum(o.kind == "intervention" for o in OPTIONS) > 30

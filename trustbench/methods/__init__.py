@@ -1,0 +1,1 @@
+"""Published methods in a form that knows nothing of plugins, records or configurations."""

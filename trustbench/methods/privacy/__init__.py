@@ -1,0 +1,1 @@
+"""Differential privacy: mechanisms, how they compose, and the ledger of what a claim covers."""

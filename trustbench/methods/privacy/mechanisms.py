@@ -1,0 +1,88 @@
+"""What a plugin declares: the private rows it reads, and the mechanism that protects them."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Rows = Literal["members", "pool", "validation", "calibration"]
+"""`members`: the rows that a replicate trains on. `pool`: the rows that members are drawn from."""
+
+Into = Literal["inputs", "training", "model", "answers"]
+"""Where a read goes: into how rows are coded (`inputs`), into how members train (`training`, once
+for each trained copy that answers), in place of the trained model (`model`), or into what is
+released beside it (`answers`)."""
+
+Covers = Literal["all", "explanation"]
+"""What a mechanism's guarantee speaks of: all that is released, or the explanations alone."""
+
+
+@dataclass(frozen=True)
+class PoissonGaussian:
+    """Noisy sums over Poisson batches: each row is in a batch independently, at `sample_rate`.
+
+    `noise_multiplier` is the noise's standard deviation in units of what one row adds at most.
+    """
+
+    noise_multiplier: float
+    sample_rate: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """`releases` vectors with Gaussian noise, each a function of all rows.
+
+    `noise_multiplier` is the noise's standard deviation in units of how far one row can move a
+    vector, in Euclidean norm.
+    """
+
+    noise_multiplier: float
+    releases: int = 1
+
+
+@dataclass(frozen=True)
+class Pure:
+    """`releases` draws, each `epsilon`-differentially private with delta 0.
+
+    The Laplace mechanism, the exponential mechanism and randomised response are of this kind;
+    `name` says which it is.
+    """
+
+    name: Literal["Laplace", "exponential", "randomised response"]
+    epsilon: float
+    releases: int = 1
+
+
+Mechanism = PoissonGaussian | Gaussian | Pure
+
+
+@dataclass(frozen=True)
+class Read:
+    """One read of private rows, and the mechanism that it goes through (None: none).
+
+    A mechanism reads each of `rows` in its own term only, and one row moves the result by no
+    more than its noise multiplier or epsilon assumes.
+
+    Args:
+        rows: whose rows are read.
+        what: what is learnt from them, in a few words: "the size of each group and label".
+        into: where it goes.
+        mechanism: the noise between the rows and everything else.
+        delta: the delta at which the mechanism's epsilon is stated.
+        noise: where the noise comes from.
+        covers: what the mechanism's guarantee speaks of.
+        beyond: what the guarantee leaves open, in a few words each.
+    """
+
+    rows: Rows
+    what: str
+    into: Into
+    mechanism: Mechanism | None = None
+    delta: float = 0.0
+    noise: Literal["seeded", "system"] = "seeded"
+    covers: Covers = "all"
+    beyond: tuple[str, ...] = ()
+
+    @property
+    def neighbours(self) -> Literal["add or remove", "replace"]:
+        """How the data of two neighbours differ: by a row more or less, or by one replaced."""
+        return "add or remove" if isinstance(self.mechanism, PoissonGaussian) else "replace"
