@@ -9,8 +9,9 @@ from torch import Tensor
 
 from trustbench.contracts import Fact, Schedule
 from trustbench.errors import ConfigError
+from trustbench.methods.privacy import accounting
+from trustbench.methods.privacy.accounting import PoissonGaussian
 from trustbench.seeding import NoiseSource, system_normals
-from trustbench.training import accounting
 from trustbench.training.sampling import sample_rate, steps_per_epoch
 
 
@@ -72,8 +73,18 @@ def refuse_two_budgets(name: str, own: _Budget) -> None:
 
 
 def calibrated(run: PoissonRun, n_members: int, own: _Budget) -> tuple[float, float]:
-    """(sigma, delta): the noise multiplier given, or the one that spends `epsilon`."""
+    """(sigma, delta): the noise multiplier given, or the one that spends `epsilon`.
+
+    Raises:
+        ConfigError: for a delta that permits publishing a member, or an unreachable epsilon.
+    """
     delta = own.delta or accounting.default_delta(n_members)
+    if delta * n_members >= 1:
+        raise ConfigError(
+            f"delta={delta:g} with {n_members} members: a delta of 1/{n_members} or more permits "
+            "publishing one member's row outright, so it guarantees nothing; give a smaller "
+            f"delta, or null for members^-1.1 (1000 members: {accounting.default_delta(1000):.1e})."
+        )
     if own.noise_multiplier is not None:
         return own.noise_multiplier, delta
     assert own.epsilon is not None
@@ -115,6 +126,11 @@ class ClipAndNoise:
         """The noise multiplier of all that one step releases."""
         return self.sigma
 
+    @property
+    def mechanism(self) -> PoissonGaussian:
+        """All that the training releases, as an accountant sees it."""
+        return PoissonGaussian(self.released_sigma, self.run.rate, self.steps)
+
     def coefficients(self, norms: Tensor, part: slice) -> Tensor:
         """min(1, bound / norm), [R, B]."""
         return (self.bound / (norms + 1e-6)).clamp(max=1.0)
@@ -149,11 +165,11 @@ class ClipAndNoise:
 
     def facts(self) -> Mapping[str, Fact]:
         """Epsilon of all planned steps, by the accountant named; RDP beside it."""
-        asked = self.released_sigma, self.run.rate, self.run.steps, self.delta
-        value, accountant = accounting.best_epsilon(*asked)
+        mechanism = self.mechanism
+        value, accountant = accounting.spent(mechanism, self.delta)
         return {
             "epsilon": value,
-            "epsilon_rdp": accounting.epsilon("rdp", *asked),
+            "epsilon_rdp": accounting.rdp(mechanism, self.delta),
             "accountant": accountant,
             "delta": self.delta,
             "noise_multiplier": self.sigma,

@@ -7,6 +7,9 @@ import torch
 from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
+from trustbench.interventions.dpsgd_global import DPSGDGlobal
+from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.interventions.noise_only import NoiseOnly
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.01)
 
@@ -60,3 +63,25 @@ def test_facts_name_everything_an_auditor_asks_for():
 def test_one_of_epsilon_and_noise_is_asked_for(problem, given):
     with pytest.raises(ConfigError, match="give one of them and null for the other"):
         DPSGD(**given).supports(problem, SCHEDULE)
+
+
+@pytest.mark.parametrize("method", [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt])
+@pytest.mark.parametrize("epsilon", [0.02, 19.0, 20.0])
+def test_what_is_stated_never_exceeds_what_was_asked(method, epsilon):
+    fields = {"sigma_bits": 1e3} if method is DPSGDGlobalAdapt else {}
+    facts = method(epsilon=epsilon, epochs=5, **fields).gradient(SCHEDULE, 400).facts()
+    assert 0.985 * epsilon <= facts["epsilon"] <= epsilon
+
+
+@pytest.mark.parametrize("method", [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt, NoiseOnly])
+@pytest.mark.parametrize("delta", [1 / 400, 0.9])
+def test_a_delta_that_permits_publishing_a_member_is_refused(method, delta):
+    with pytest.raises(ConfigError, match=r"with 400 members.*guarantees nothing; give a smaller"):
+        method(delta=delta).gradient(SCHEDULE, 400)
+    assert DPSGD(delta=0.999 / 400).gradient(SCHEDULE, 400).facts()["epsilon"] <= 3
+
+
+def test_a_tiny_delta_has_an_epsilon():
+    facts = DPSGD(delta=1e-15).gradient(SCHEDULE, 400).facts()
+    assert 0.985 * 3 <= facts["epsilon"] <= 3
+    assert facts["accountant"] == "rdp"

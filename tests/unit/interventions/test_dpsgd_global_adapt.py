@@ -13,7 +13,8 @@ from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.interventions.dpsgd_global import DPSGDGlobal
 from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
-from trustbench.training import accounting, fits, loop
+from trustbench.methods.privacy.accounting import PoissonGaussian, rdp
+from trustbench.training import fits, loop
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9)
 ALL = slice(None)
@@ -157,7 +158,7 @@ def test_epsilon_covers_both_releases_by_opacus(batch_size, sigma_bits, planted)
     opacus = two_mechanisms(1.5, sigma_bits, *run)
     ours = facts["epsilon_rdp"]
     if planted:  # the count is released and not accounted
-        ours = accounting.epsilon("rdp", 1.5, *run)
+        ours = rdp(PoissonGaussian(1.5, *run[:2]), run[2])
     # One batch serves both releases: the joint mechanism costs at least what two batches would,
     # and without sampling (batch 400 of 400) exactly as much.
     covered = ours >= opacus * (1 - 1e-9) and ours <= opacus * 1.3
