@@ -99,8 +99,8 @@ def without_counts(joint: float, sigma_bits: float) -> float:
     """
     if joint >= sigma_bits:
         raise ConfigError(
-            f"intervention.dpsgd_global_adapt: sigma_bits={sigma_bits} alone spends the budget, "
-            f"which needs noise of {joint:.3g}; raise sigma_bits, or epsilon."
+            f"intervention.dpsgd_global_adapt: sigma_bits={sigma_bits} alone spends 99 % or "
+            f"more of the budget, which needs noise of {joint:.3g}; raise sigma_bits, or epsilon."
         )
     return float((joint**-2 - sigma_bits**-2) ** -0.5)
 

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from trustbench.contracts import Fact, PoissonGaussian, Read, Schedule
 from trustbench.errors import ConfigError
+from trustbench.methods.privacy import accounting
 from trustbench.seeding import NoiseSource, system_normals
-from trustbench.training import accounting
 from trustbench.training.sampling import sample_rate, steps_per_epoch
 
 
@@ -72,8 +72,18 @@ def refuse_two_budgets(name: str, own: _Budget) -> None:
 
 
 def calibrated(run: PoissonRun, n_members: int, own: _Budget) -> tuple[float, float]:
-    """(sigma, delta): the noise multiplier given, or the one that spends `epsilon`."""
+    """(sigma, delta): the noise multiplier given, or the one that spends `epsilon`.
+
+    Raises:
+        ConfigError: for a delta that permits publishing a member, or an unreachable epsilon.
+    """
     delta = own.delta or accounting.default_delta(n_members)
+    if delta * n_members >= 1:
+        raise ConfigError(
+            f"delta={delta:g} with {n_members} members: a delta of 1/{n_members} or more permits "
+            "publishing one member's row outright, so it guarantees nothing; give a smaller "
+            f"delta, or null for members^-1.1 (1000 members: {accounting.default_delta(1000):.1e})."
+        )
     if own.noise_multiplier is not None:
         return own.noise_multiplier, delta
     assert own.epsilon is not None

@@ -12,7 +12,7 @@ from tests.conftest import make_problem, make_system
 from trustbench.contracts import Schedule
 from trustbench.evaluators.membership_attacks import MembershipAttacks
 from trustbench.interventions.dpsgd import DPSGD
-from trustbench.training.accounting import epsilon
+from trustbench.methods.privacy.accounting import PoissonGaussian, rdp
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def private_system(noise):
         z = torch.nn.functional.pad(X.flatten(-1), (0, 1), value=1.0) @ w.T
         return torch.stack([torch.zeros_like(z.T), z.T], dim=-1)
 
-    claimed = epsilon("rdp", noise, 1.0, steps, rule.delta)
+    claimed = rdp(PoissonGaussian(noise, 1.0, steps), rule.delta)
     facts = {"epsilon": claimed, "delta": rule.delta, "accountant": "rdp"}
     return dataclasses.replace(system, forward=forward, facts=facts)
 

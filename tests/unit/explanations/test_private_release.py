@@ -9,8 +9,9 @@ from opacus.accountants.analysis.gdp import delta_eps_mu
 from scipy.stats import kstest, norm
 
 from trustbench.explanations.private_release import Mechanism
+from trustbench.methods.privacy import accounting
 from trustbench.methods.privacy.composition import spent
-from trustbench.training.accounting import epsilon as accounted
+from trustbench.methods.privacy.mechanisms import PoissonGaussian
 
 GAUSSIAN = Mechanism("gaussian", epsilon=1.0, delta=1e-5, bound=0.7)
 LAPLACE = Mechanism("laplace", epsilon=0.1, delta=1e-5, bound=0.7)
@@ -29,7 +30,7 @@ def test_gaussian_noise_spends_exactly_its_epsilon(epsilon, wrong):
 @pytest.mark.parametrize("queries", [1, 30])
 def test_gaussian_totals_are_those_of_the_prv_accountant(queries):
     total = spent([GAUSSIAN.released(queries)], 1e-5)
-    expected = accounted("prv", GAUSSIAN.scale / 1.4, 1.0, queries, 1e-5)
+    expected = accounting.spent(PoissonGaussian(GAUSSIAN.scale / 1.4, 1.0, queries), 1e-5).epsilon
     assert total.epsilon == pytest.approx(expected, rel=0.02)
     assert total.delta == 1e-5
     # planted error: adding up is far more than what is spent

@@ -7,10 +7,18 @@ import torch
 from trustbench.contracts import PoissonGaussian, Schedule
 from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
+from trustbench.interventions.dpsgd_global import DPSGDGlobal
+from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.interventions.noise_only import NoiseOnly
 from trustbench.methods.privacy.composition import spent
 from trustbench.methods.privacy.guarantees import is_claim
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.01)
+
+
+def total(rule):
+    """What all planned steps spend, as the ledger states it."""
+    return spent([rule.read.mechanism], rule.read.delta)
 
 
 def test_the_rule_brings_its_own_schedule():
@@ -59,3 +67,25 @@ def test_facts_name_everything_an_auditor_asks_for():
 def test_one_of_epsilon_and_noise_is_asked_for(problem, given):
     with pytest.raises(ConfigError, match="give one of them and null for the other"):
         DPSGD(**given).supports(problem, SCHEDULE)
+
+
+@pytest.mark.parametrize("method", [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt])
+@pytest.mark.parametrize("epsilon", [0.02, 19.0, 20.0])
+def test_what_is_stated_never_exceeds_what_was_asked(method, epsilon):
+    fields = {"sigma_bits": 1e3} if method is DPSGDGlobalAdapt else {}
+    stated = total(method(epsilon=epsilon, epochs=5, **fields).gradient(SCHEDULE, 400))
+    assert 0.985 * epsilon <= stated.epsilon <= epsilon
+
+
+@pytest.mark.parametrize("method", [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt, NoiseOnly])
+@pytest.mark.parametrize("delta", [1 / 400, 0.9])
+def test_a_delta_that_permits_publishing_a_member_is_refused(method, delta):
+    with pytest.raises(ConfigError, match=r"with 400 members.*guarantees nothing; give a smaller"):
+        method(delta=delta).gradient(SCHEDULE, 400)
+    assert total(DPSGD(delta=0.999 / 400).gradient(SCHEDULE, 400)).epsilon <= 3
+
+
+def test_a_tiny_delta_has_an_epsilon():
+    stated = total(DPSGD(delta=1e-15).gradient(SCHEDULE, 400))
+    assert 0.985 * 3 <= stated.epsilon <= 3
+    assert stated.accountant == "rdp"

@@ -13,8 +13,9 @@ from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.interventions.dpsgd_global import DPSGDGlobal
 from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.methods.privacy.accounting import PoissonGaussian, rdp
 from trustbench.methods.privacy.composition import spent
-from trustbench.training import accounting, fits, loop
+from trustbench.training import fits, loop
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9)
 ALL = slice(None)
@@ -155,9 +156,9 @@ def test_epsilon_covers_both_releases_by_opacus(batch_size, sigma_bits, planted)
     rule = adapting(batch_size=batch_size, sigma_bits=sigma_bits, noise_multiplier=1.5, epochs=3)
     run = (rule.run.rate, rule.run.steps, rule.delta)
     opacus = two_mechanisms(1.5, sigma_bits, *run)
-    ours = accounting.epsilon("rdp", rule.read.mechanism.noise_multiplier, *run)
+    ours = rdp(rule.read.mechanism, run[2])
     if planted:  # the count is released and not accounted
-        ours = accounting.epsilon("rdp", 1.5, *run)
+        ours = rdp(PoissonGaussian(1.5, *run[:2]), run[2])
     # One batch serves both releases: the joint mechanism costs at least what two batches would,
     # and without sampling (batch 400 of 400) exactly as much.
     covered = ours >= opacus * (1 - 1e-9) and ours <= opacus * 1.3

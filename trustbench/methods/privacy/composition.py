@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from scipy.special import log_ndtr, ndtr
 
+from trustbench.methods.privacy import accounting
 from trustbench.methods.privacy.mechanisms import Gaussian, Mechanism, PoissonGaussian, Pure
-from trustbench.training import accounting  # TODO
 
 
 class Spent(NamedTuple):
@@ -49,9 +49,8 @@ def spent(mechanisms: Sequence[Mechanism], delta: float) -> Spent:
 
 
 def _sampled(mechanisms: Sequence[PoissonGaussian], delta: float) -> Spent:
-    (m,) = mechanisms
-    epsilon, name = accounting.best_epsilon(m.noise_multiplier, m.sample_rate, m.steps, delta)
-    return Spent(epsilon, delta, name)
+    bound = accounting.spent(mechanisms, delta)
+    return Spent(bound.epsilon, delta, bound.accountant)
 
 
 def separation(releases: Sequence[Gaussian]) -> float:

@@ -26,6 +26,11 @@ class PoissonGaussian:
     sample_rate: float
     steps: int
 
+    def __post_init__(self) -> None:
+        """A mechanism outside these ranges is our own mistake: users' values are checked before."""
+        if not (self.noise_multiplier > 0 and 0 < self.sample_rate <= 1 and self.steps >= 1):
+            raise ValueError(f"not a Poisson-sampled Gaussian: {self}")
+
 
 @dataclass(frozen=True)
 class Gaussian:
