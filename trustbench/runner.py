@@ -15,6 +15,7 @@ from trustbench.deployment import deploy
 from trustbench.fitting import WAITING, Progress
 from trustbench.identity import evaluation_id
 from trustbench.planning import Plan
+from trustbench.provenance import project
 from trustbench.records import (
     ArmSpec,
     Evaluation,
@@ -272,4 +273,5 @@ def environment(plan: Plan) -> dict[str, str | int | float | bool | None]:
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "cpu",
         "threads": plan.arm.threads,
+        **project(),
     }
