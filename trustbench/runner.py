@@ -16,6 +16,7 @@ from trustbench.fitting import WAITING, Progress
 from trustbench.identity import evaluation_id
 from trustbench.methods.privacy import guarantees
 from trustbench.planning import Plan
+from trustbench.provenance import project
 from trustbench.records import (
     ArmSpec,
     Evaluation,
@@ -285,4 +286,5 @@ def environment(plan: Plan) -> dict[str, str | int | float | bool | None]:
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "cpu",
         "threads": plan.arm.threads,
+        **project(),
     }

@@ -8,12 +8,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trustbench import tracked
+from trustbench import __version__, tracked
 from trustbench.files import write_atomically
+from trustbench.provenance import git_tags, project
 from trustbench.records import Record, Store, Sweep
 from trustbench.tracking import owner, runs
 from trustbench.tracking.database import make_database
-from trustbench.tracking.provenance import git_tags
 from trustbench.tracking.server import Server, TrackingError, shown
 
 if TYPE_CHECKING:
@@ -41,7 +41,12 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
         return None
     for run in runs.search(server, [where], runs.SWEEP, page=1):
         return str(run.info.run_id)
-    tags = {"trustbench.kind": "sweep", "trustbench.experiment": experiment, **git_tags()}
+    tags = {
+        "trustbench.kind": "sweep",
+        "trustbench.experiment": experiment,
+        "trustbench.version": __version__,
+        **git_tags(project()),
+    }
     made = _create(server, where, experiment, tags)
     # A sweep may be killed at any moment; its run only groups others and is never "running".
     _close(server, made, "FINISHED")
@@ -60,7 +65,7 @@ def log_record(
     where = runs.experiment_id(server, experiment)
     found = _whole_run(server, where, record)
     if found is None:
-        tags = {**tracked.tags(record, experiment), **git_tags()}
+        tags = {**tracked.tags(record, experiment), **git_tags(record.environment)}
         if parent:
             tags["mlflow.parentRunId"] = parent
         found = _create(server, where, tracked.label(record), tags)
