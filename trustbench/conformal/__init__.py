@@ -8,6 +8,7 @@ from trustbench.conformal.coverage import (
     covered,
     set_sizes,
 )
+from trustbench.conformal.informative import rows_needed, too_few_rows, uninformative
 from trustbench.conformal.quantiles import by_category, rank, thresholds
 from trustbench.conformal.release import ReleasedScores, ReleasedSets, listed
 from trustbench.conformal.scores import SCORES, Score, ScoreFunction, aps, lac, raps, saps
@@ -49,9 +50,12 @@ __all__ = [
     "predictor",
     "rank",
     "raps",
+    "rows_needed",
     "saps",
     "set_predictor",
     "set_sizes",
     "thresholds",
+    "too_few_rows",
     "uniforms",
+    "uninformative",
 ]

@@ -22,6 +22,7 @@ from trustbench.conformal import (
     covered,
     set_sizes,
     thresholds,
+    too_few_rows,
     uniforms,
 )
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
@@ -89,13 +90,15 @@ class AttackedUncertainty(Evaluator):
         confidence, hit = calibration.top_label(test.cpu().numpy(), labels)
         ece = calibration.ece(confidence, hit, self.bins)
         sizes = sorted(found["size"], key=lambda m: m.diagnostic)
+        reason = too_few_rows(self.alpha, rows.shape[1])
+        missing = {m.name: reason for m in (*sizes, *found["coverage"]) if reason is not None}
         return Measured(
             measurements=(
-                *sizes,
-                *found["coverage"],
+                *(m for m in (*sizes, *found["coverage"]) if m.name not in missing),
                 Measurement("ece_attacked", ece, False, "fraction", n, 0.0, 1.0),
                 _accuracy(hit, n),
             ),
+            missing=missing,
             facts={
                 "norm": self.norm,
                 "epsilon": self.epsilon,

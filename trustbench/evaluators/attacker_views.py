@@ -8,6 +8,7 @@ from pydantic import Field
 
 from trustbench.aspects import Aspect
 from trustbench.attacks import membership as mia
+from trustbench.conformal import uninformative
 from trustbench.contracts import Array, Evaluator, Measured, System
 
 # The stream that orders the pool's rows; others of its purpose have an index from 0, or none.
@@ -60,13 +61,13 @@ class AttackerViews(Evaluator):
         y = system.problem.rows("train")[1]
         rows = _stratified(y, self.points, system.streams.numpy("attacks", ROWS_STREAM))
         out = mia.Report(system.membership[:, rows])
-        parts = _parts(system, rows)
+        parts, silent = _parts(system, rows)
         for base in ("label", "confidence"):
             for channel in (None, *CHANNELS):
                 view = base if channel is None else f"{base}_{channel}"
                 if channel is not None and channel not in parts:
                     names = (f"auc_{view}", f"tpr_1_{view}")
-                    out.missing |= dict.fromkeys(names, CHANNELS[channel])
+                    out.missing |= dict.fromkeys(names, silent.get(channel, CHANNELS[channel]))
                     continue
                 seen = parts["label"] + (parts[base] if base != "label" else [])
                 seen = seen + (parts[channel] if channel is not None else [])
@@ -79,8 +80,11 @@ class AttackerViews(Evaluator):
         return out.measured()
 
 
-def _parts(system: System, rows: Array) -> dict[str, list[Array]]:
-    """What each open channel says of the pool rows: features [R, n] by part of a view."""
+def _parts(system: System, rows: Array) -> tuple[dict[str, list[Array]], dict[str, str]]:
+    """What each open channel says of the pool rows, features [R, n] by part of a view.
+
+    Then why an open channel says nothing.
+    """
     X, y, group = (values[rows] for values in system.problem.rows("train"))
     x = system.tensor(X)
     logits = system.split_logits("train")[:, system.tensor(rows)]
@@ -95,12 +99,16 @@ def _parts(system: System, rows: Array) -> dict[str, list[Array]]:
     }
     if system.explainer is not None:
         parts["explanation"] = _sizes(system.explain(x).double().cpu().numpy())
-    if system.set_predictors:
-        parts["set"] = []
-        for score in system.set_predictors:
-            sets = system.sets(x, score, group).cpu().numpy()
-            parts["set"] += [sets.sum(2), sets[:, np.arange(len(y)), y]]
-    return parts
+    silent: dict[str, str] = {}
+    for score in system.set_predictors:
+        sets = system.sets(x, score, group)
+        reason = uninformative(system, score, sets)
+        if reason is not None:
+            silent["set"] = reason
+            continue
+        told = sets.cpu().numpy()
+        parts.setdefault("set", []).extend([told.sum(2), told[:, np.arange(len(y)), y]])
+    return parts, silent
 
 
 def _sizes(attributions: Array) -> list[Array]:

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
+from trustbench.conformal import uninformative
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.explanations.forms import Draws, Neighbourhood
 from trustbench.explanations.lime_surrogate import BUDGET, Lime, Stream
@@ -18,6 +19,7 @@ from trustbench.explanations.released import explained_points
 
 # Test rows on which a released score is asked twice, to see whether it draws random numbers.
 ASKED = 200
+CONTROLS = ("r2_argmax", "r2_probability")
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,13 @@ class ExplainingUncertainty(Evaluator):
             reason = "every released score draws random numbers, which no surrogate can explain"
             missing = dict.fromkeys(("r2_set_size", "r2_set_membership"), reason)
         found: list[Measurement] = []
+        full = _uninformative(system)
         for name, values in r2.items():
             kept = int((~np.isnan(values)).sum(axis=1).min())
             if kept < self.min_points:
-                missing[name] = (
+                score = next((s for s in full if name.endswith(f"_{s}")), fixed)
+                known = full.get(score or "") if name not in CONTROLS else None
+                missing[name] = known or (
                     f"the target varies around only {kept} of {values.shape[1]} points of a "
                     f"replicate; a median needs {self.min_points}"
                 )
@@ -95,6 +100,13 @@ class ExplainingUncertainty(Evaluator):
             for name, target in _targets(system, draws, x, g).items():
                 parts.setdefault(name, []).append(held_out_r2(draws, target))
         return {k: torch.cat(v, dim=1).cpu().numpy() for k, v in parts.items()}
+
+
+def _uninformative(system: System) -> dict[str, str | None]:
+    """Score -> why its sets say nothing on the rows that are asked; None where they do."""
+    X, _, group = system.problem.rows("test")
+    x, g = system.tensor(X[:ASKED]), group[:ASKED]
+    return {s: uninformative(system, s, system.sets(x, s, g)) for s in system.set_predictors}
 
 
 def deterministic(system: System, score: str) -> bool:
@@ -146,7 +158,7 @@ def _targets(system: System, draws: Draws, X: Tensor, group: Array) -> Mapping[s
 
 def _statistics(name: str, values: Array) -> Iterator[Measurement]:
     """The median over points and the mean; controls and parts are diagnostics."""
-    control = name in ("r2_argmax", "r2_probability", "r2_drop_same_points")
+    control = name in (*CONTROLS, "r2_drop_same_points")
     n, better = values.shape[1], name != "r2_drop_same_points"
     upper = 1.0 if better else None
     for suffix, statistic in (("", np.nanmedian), ("_mean", np.nanmean)):

@@ -16,6 +16,16 @@ from trustbench.chance import against_chance
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.groups import means_by, sizes
 
+NAMES = (
+    "size",
+    "coverage",
+    "singleton_rate",
+    "empty_rate",
+    "size_sd",
+    "shortfall",
+    "class_coverage_gap",
+    "shortfall_naive",
+)
 LEVEL_UNKNOWN = "the system does not state the level of its sets (fact set_alpha)"
 
 
@@ -66,6 +76,10 @@ class ReleasedSets(Evaluator):
         for score in system.set_predictors:
             sets = system.sets(system.tensor(X), score, group)
             size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
+            reason = conformal.uninformative(system, score, sets)
+            if reason is not None:
+                missing |= {f"{name}_{score}": reason for name in NAMES}
+                continue
             found += _descriptive(score, size, cover, len(system.problem.classes))
             if not isinstance(alpha, float):
                 names = ("shortfall", "class_coverage_gap", "shortfall_naive")

@@ -12,6 +12,7 @@ from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.attacks.evasion.pgd import Loss, Objective, Worst, pgd
 from trustbench.attacks.evasion.targets import Targets, generators, in_chunks, targets
+from trustbench.conformal import uninformative
 from trustbench.contracts import Evaluator, Measured, Measurement, System
 
 # Random streams, see targets.generators; apart from those of the other attacks.
@@ -79,18 +80,27 @@ class SetAttack(Evaluator):
             if loss == "entropy" or not system.problem.binary  # of two labels they are the same
         ]
         found: dict[str, list[Measurement]] = {score: [] for score in system.set_predictors}
+        full: dict[str, list[str | None]] = {score: [] for score in found}
         # Scores inside: predictors that share work for the same inputs then do it once.
         for name, X in inputs.items():
             for score, own in found.items():
                 sets = system.sets(X, score, at.group)
                 size = sets.double().sum(-1)
+                full[score].append(uninformative(system, score, sets))
                 own += [_coverage(sets, at, f"{name}_{score}"), _size(size, system, name, score)]
         for score, own in found.items():
             sizes = [system.sets(X, score, at.group).double().sum(-1) for X in inflated]
             own.append(_size(torch.stack(sizes).amax(0), system, "inflated", score))
+        missing = {
+            m.name: reasons[0]
+            for score, reasons in full.items()
+            for m in found[score]
+            if reasons[0] is not None and None not in reasons
+        }
         return Measured(
-            measurements=tuple(m for own in found.values() for m in own),
+            measurements=tuple(m for own in found.values() for m in own if m.name not in missing),
             facts={"norm": self.norm, "epsilon": self.epsilon},
+            missing=missing,
         )
 
     def _uncover(self, system: System, at: Targets, threat: ThreatModel) -> Worst:

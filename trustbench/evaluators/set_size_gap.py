@@ -58,12 +58,16 @@ class SetSizeGap(Evaluator):
         keep = self._kept(system)
         rows = keep[group]
         found: list[Measurement] = []
+        missing: dict[str, str] = {}
         by_group: dict[str, Array] = {"groups": np.flatnonzero(keep)}
         classes = len(system.problem.classes)
         for score in system.set_predictors:
             sets = system.sets(system.tensor(X), score, group)
             size, cover = conformal.set_sizes(sets)[:, rows], conformal.covered(sets, y)[:, rows]
-            found += self._gaps(system, score, size, cover, group[rows])
+            own = list(self._gaps(system, score, size, cover, group[rows]))
+            reason = conformal.uninformative(system, score, sets)
+            found += own if reason is None else []
+            missing |= {m.name: reason for m in own if reason is not None}
             by_group[f"size_{score}"] = means(size, group[rows], len(keep))[:, keep]
             by_group[f"rows_by_size_{score}"] = np.stack(
                 [cells(group[rows], s.astype(np.int64), len(keep), classes + 1)[keep] for s in size]
@@ -72,6 +76,7 @@ class SetSizeGap(Evaluator):
         return Measured(
             tuple(found),
             arrays=by_group,
+            missing=missing,
             facts={
                 "left_out": ", ".join(left_out) or None,
                 "min_group": self.min_group,

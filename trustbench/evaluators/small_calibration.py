@@ -81,8 +81,10 @@ class SmallCalibration(Evaluator):
         regrouped = {score: self._regrouped(system, own) for score, own in rows.items()}
         first = rows[self.scores[0]]
         for n in dict.fromkeys(self.sizes):
+            reason = conformal.too_few_rows(self.alpha, n)
             if n > pool:
                 reason = f"{n} is more than the {pool} rows of the calibration pool"
+            if reason is not None:
                 missing |= dict.fromkeys(self._names(n), reason)
                 continue
             chosen = [self._drawn(system, r, n, own.group) for r, own in enumerate(first)]

@@ -12,6 +12,8 @@ from trustbench import calibration, conformal
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 
+PROBES = ("size", "coverage", "singleton_rate", "empty_rate")
+
 
 @dataclass(frozen=True)
 class Uncertainty(Evaluator):
@@ -55,7 +57,10 @@ class Uncertainty(Evaluator):
             "coverage_band_high": band.high,
             "n_calibration": system.calibration.shape[1],
         }
-        for score in conformal.SCORES:
+        reason = conformal.too_few_rows(self.alpha, system.calibration.shape[1])
+        names = [f"{score}_{probe}" for score in conformal.SCORES for probe in PROBES]
+        missing = {} if reason is None else dict.fromkeys(names, reason)
+        for score in conformal.SCORES if reason is None else ():
             sets = self._sets(system, score)
             size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
             found += _probes(score, size, cover, n, classes)
@@ -63,7 +68,7 @@ class Uncertainty(Evaluator):
             facts[f"{score}_replicates_in_band"] = int(inside.sum())
         binned = calibration.reliability(confidence, hit, self.bins)
         arrays = dict(zip(("bin_confidence", "bin_accuracy"), binned, strict=True))
-        return Measured(tuple(found), arrays=arrays, facts=facts)
+        return Measured(tuple(found), arrays=arrays, facts=facts, missing=missing)
 
     def _sets(self, system: System, score: conformal.Score) -> Tensor:
         predictor = conformal.calibrate(system, score, self.alpha)

@@ -133,8 +133,11 @@ def test_the_aid_gap_is_that_of_simulated_users(five):
 
 def test_sets_that_help_all_alike_have_no_aid_gap_but_of_chance(five):
     system, y, group = five
-    full = np.ones((1, len(y), 5), dtype=bool)
-    found = named(SetSizeGap().measure(releasing(system, full)))
+    none = np.zeros((1, len(y), 5), dtype=bool)
+    full = SetSizeGap().measure(releasing(system, ~none))
+    assert set(full.missing.values()) == {"every set of aps holds every label"}
+    assert not full.measurements
+    found = named(SetSizeGap().measure(releasing(system, none)))
     assert found["aid_gap_aps"].tolist() == pytest.approx([0.0])
     helped = sets_of_size(np.where(group == 0, 1, 5), y, 5)[None]
     found = named(SetSizeGap().measure(releasing(system, helped)))
