@@ -104,7 +104,7 @@ def _arm(bench: Bench, arm: ArmRecords, record: Record) -> Html:
     about: list[tuple[str, Child]] = [
         ("reason", record.reason),
         ("fit", tag("code", record.fit)),
-        ("seconds", f"{record.seconds:.1f}"),
+        ("seconds", f"{record.seconds:z.1f}"),
         ("declared", facts_text(record.facts)),
         ("measure it again", tag("code", command, class_="command")),
     ]
