@@ -146,8 +146,8 @@ def _harmed(before: Record, after: Record, store: Store, data_dir: Path) -> Iter
             a, b = _wrong(old, y, rows), _wrong(new, y, rows)
             e = paired_effect(b - a)
             yield (
-                f"| {name} | {error} | {a.mean():.3f} | {b.mean():.3f} | {e.effect:+.3f} "
-                f"[{e.low:+.3f}, {e.high:+.3f}] n={e.n} |"
+                f"| {name} | {error} | {a.mean():z.3f} | {b.mean():z.3f} | {e.effect:+z.3f} "
+                f"[{e.low:+z.3f}, {e.high:+z.3f}] n={e.n} |"
             )
     yield ""
 

@@ -1,7 +1,6 @@
 """A record as a tracking server shows it: flat parameters, metrics and tags."""
 
 import hashlib
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trustbench.records import Evaluation, PluginSpec, Record
+from trustbench.summary.series import mean_of
 
 LONGEST = 6000  # MLflow keeps no longer parameter value
 EVALUATIONS = "trustbench.evaluations"
@@ -50,18 +50,19 @@ def params(record: Record) -> dict[str, str]:
 
 
 def metrics(record: Record) -> Iterator[Point]:
-    """Of every measurement: its mean, the 95 % t interval of the mean, and each replicate.
+    """Of every measurement: its mean with the interval that cards print, and each replicate.
 
-    Replicate r is step r of `<metric>.replicate`.
+    One replicate has no interval. Replicate r is step r of `<metric>.replicate`.
     """
     for key, evaluation in sorted(record.evaluations.items()):
         group = _group(record, key, evaluation)
         for name, measured in evaluation.measurements.items():
             metric = allowed_name(f"{group}/{name}")
-            low, mean, high = interval(measured.values)
-            yield Point(metric, mean)
-            yield Point(f"{metric}.low", low)
-            yield Point(f"{metric}.high", high)
+            yield Point(metric, float(np.mean(measured.values)))
+            if len(measured.values) > 1:
+                mean = mean_of([measured])
+                yield Point(f"{metric}.low", mean.low)
+                yield Point(f"{metric}.high", mean.high)
             for r, value in enumerate(measured.values):
                 yield Point(f"{metric}.replicate", value, r)
 
@@ -97,20 +98,6 @@ def label(record: Record) -> str:
 def content(record: Record) -> str:
     """A digest of the whole record."""
     return hashlib.sha256(record.model_dump_json().encode()).hexdigest()[:16]
-
-
-def interval(values: list[float]) -> tuple[float, float, float]:
-    """(low, mean, high): the 95 % t interval of the mean; no width for a single value.
-
-    >>> tuple(round(x, 3) for x in interval([1.0, 2.0, 3.0]))
-    (-0.484, 2.0, 4.484)
-    """
-    from scipy.special import stdtrit
-
-    x = np.asarray(values, dtype=np.float64)
-    mean, n = float(x.mean()), len(x)
-    half = float(stdtrit(n - 1, 0.975)) * float(x.std(ddof=1)) / math.sqrt(n) if n > 1 else 0.0
-    return mean - half, mean, mean + half
 
 
 def allowed_name(name: str) -> str:

@@ -240,16 +240,6 @@ def test_evaluations_with_other_settings_get_names_of_their_own():
     assert {"fairness-12345678/m0", "fairness-87654321/m0"} <= names
 
 
-def test_the_interval_is_that_of_scipy():
-    from scipy import stats
-
-    values = [0.1, 0.4, 0.35, 0.8]
-    low, mean, high = tracked.interval(values)
-    expected = stats.t.interval(0.95, 3, loc=mean, scale=stats.sem(values))
-    assert (low, high) == pytest.approx(expected)
-    assert tracked.interval([2.0]) == (2.0, 2.0, 2.0)
-
-
 def test_labels_name_doses_controls_and_unusual_regimes():
     record = make_record()
     assert tracked.label(record) == "dpsgd epsilon=3.0"

@@ -77,7 +77,7 @@ def _tracking(
 
 
 def _named(run: tracking.Unfinished) -> str:
-    return f"run {run.run_id} ({run.label}) of process {run.pid} on {run.host}, {run.hours:.1f} h"
+    return f"run {run.run_id} ({run.label}) of process {run.pid} on {run.host}, {run.hours:z.1f} h"
 
 
 def _doing(run: tracking.Unfinished) -> str:

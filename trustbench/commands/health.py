@@ -63,7 +63,7 @@ def store_lines(store: Store, said: list[str]) -> Iterator[Finding]:
         yield Finding(f"store {store.root}: not there yet; the first run makes it")
         return
     free = shutil.disk_usage(store.root).free
-    yield Finding(f"store {store.root}: {free / 2**30:.1f} GB free", wrong=free < ROOM)
+    yield Finding(f"store {store.root}: {free / 2**30:z.1f} GB free", wrong=free < ROOM)
     try:
         tempfile.TemporaryFile(dir=store.root).close()
     except OSError as error:

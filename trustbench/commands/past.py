@@ -56,4 +56,4 @@ def seconds_text(seconds: float | None) -> str:
     """
     if seconds is None:
         return "unknown"
-    return "< 1" if 0 < seconds < 1 else f"{seconds:.0f}"
+    return "< 1" if 0 < seconds < 1 else f"{seconds:z.0f}"

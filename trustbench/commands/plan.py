@@ -171,7 +171,7 @@ def _time(rows: Sequence[Row]) -> list[str]:
     said = []
     if known:
         said.append(
-            f"about {sum(known):.0f} s for {len(known)} of them, one after another, by the median "
+            f"about {sum(known):z.0f} s for {len(known)} of them, one after another, by the median "
             "of past records of the same data, model, training and methods"
         )
     if unknown:

@@ -174,7 +174,7 @@ def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
             Text(name),
             Text(outcome.label),
             Text(outcome.said, style=STYLES.get(outcome.status, "red")),
-            f"{outcome.seconds:.1f}",
+            f"{outcome.seconds:z.1f}",
             Text(outcome.first_line),
         )
     return grid

@@ -45,7 +45,7 @@ def named_values(problem: Problem, X: Array) -> list[list[str]]:
 
 def _value(feature: Feature, values: Array) -> str:
     if feature.kind != "categorical":
-        return f"{float(values[0]):+.2f}"
+        return f"{float(values[0]):+z.2f}"
     if not (values > 0).any():
         return "no level"
     level = int(np.argmax(values))

@@ -45,8 +45,8 @@ def nothing_shows(
     where = _bound(treated[0], float(values[0]))
     return Verdict(
         Kind.NOT_APPLICABLE,
-        f"constant at {values[0]:.6g}",
-        f"{metric} is {values[0]:.6g} on both sides of all {len(values)} replicates{where}: it "
+        f"constant at {values[0]:z.6g}",
+        f"{metric} is {values[0]:z.6g} on both sides of all {len(values)} replicates{where}: it "
         "does not vary, so that nothing could show",
     )
 

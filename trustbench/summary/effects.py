@@ -269,7 +269,7 @@ def judge(
     if effect.error == 0 and abs(effect.effect) < delta:
         return Verdict(
             Kind.NOT_APPLICABLE,
-            f"every difference is {effect.effect:.3g}",
+            f"every difference is {effect.effect:z.3g}",
             "the differences do not vary, so that no test of equivalence applies",
         )
     significant = (effect.low > 0 or effect.high < 0) and p_adjusted < alpha

@@ -61,9 +61,9 @@ class Estimator:
         name = floor.metric.split("/", 1)[1].replace("_", " ")
         return Verdict(
             Kind.NOT_APPLICABLE,
-            f"learnt nothing: {name} {mean:.3f}, chance {chance:.3f}",
-            f"{arm.label} ({arm.regime}) learnt nothing: {name} {mean:.3f} is not "
-            f"{floor.above_chance:g} above chance {chance:.3f}",
+            f"learnt nothing: {name} {mean:z.3f}, chance {chance:z.3f}",
+            f"{arm.label} ({arm.regime}) learnt nothing: {name} {mean:z.3f} is not "
+            f"{floor.above_chance:zg} above chance {chance:z.3f}",
         )
 
     def contrast(self, arm: ArmRecords, reading: Reading) -> Contrast | Verdict:

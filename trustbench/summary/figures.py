@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from trustbench.records import MeasurementRecord, Record
+from trustbench.records import Record
 from trustbench.summary.effects import Effect, paired_effect
-from trustbench.summary.series import Series, as_dependent_as
+from trustbench.summary.series import as_dependent_as, mean_of
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -35,18 +35,13 @@ class Column:
     evaluation: str
 
 
-def mean_of(m: MeasurementRecord) -> Effect:
-    """The mean over replicates with its t interval, as wide as dependent values ask."""
-    return paired_effect(Series.of([m]).independent, common_sd=m.common_sd or 0.0)
-
-
 def figures(record: Record) -> Iterator[Figure]:
     """Every metric of the record that has a mean with an interval."""
     for key, evaluation in sorted(record.evaluations.items()):
         for name, m in evaluation.measurements.items():
             if len(m.values) > 1:
                 metric = f"{evaluation.evaluator.name}/{name}"
-                yield Figure(metric, mean_of(m), m.unit, m.higher_is_better, m.n, key)
+                yield Figure(metric, mean_of([m]), m.unit, m.higher_is_better, m.n, key)
 
 
 def missing(record: Record) -> Iterator[tuple[str, str]]:

@@ -268,7 +268,7 @@ def _flat(arm: ArmRecords) -> dict[str, Any]:
 
 def show(value: Any) -> str:
     """A value as labels print it."""
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:zg}" if isinstance(value, float) else str(value)
 
 
 def label_of(interventions: Sequence[PluginSpec]) -> str:

@@ -48,7 +48,7 @@ class Bound(NamedTuple):
         >>> Bound("worse_by_at_most", 0.02).text
         'worse by at most 0.02'
         """
-        return f"{self.kind.replace('_', ' ')} {self.value:g}"
+        return f"{self.kind.replace('_', ' ')} {self.value:zg}"
 
 
 class Limit(Strict):
@@ -77,7 +77,7 @@ class Limit(Strict):
         if not self.bounds:
             raise ValueError(f"has no bound; give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}")
         if self.at_most is not None and self.at_least is not None and self.at_most < self.at_least:
-            raise ValueError(f"at_most {self.at_most:g} is below at_least {self.at_least:g}")
+            raise ValueError(f"at_most {self.at_most:zg} is below at_least {self.at_least:zg}")
         compared = self.reference is not None or self.record is not None
         if compared and self.worse_by_at_most is None:
             raise ValueError("names what to compare with but gives no `worse_by_at_most`")
@@ -126,7 +126,7 @@ class Bands(Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.red < self.amber:
-            raise ValueError(f"red {self.red:g} is below amber {self.amber:g}")
+            raise ValueError(f"red {self.red:zg} is below amber {self.amber:zg}")
         return self
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trustbench.records import MeasurementRecord
+from trustbench.summary.effects import Effect, paired_effect
 
 Values = NDArray[np.float64]
 
@@ -64,6 +65,20 @@ class Series:
             here = self.pools == pool
             spread[here] = _spread(self.values[here], self.shadowing[here])
         return spread
+
+
+def mean_of(found: Sequence[MeasurementRecord], overlap: float = 0.0) -> Effect:
+    """A metric's mean over replicates, with the interval that every output prints beside it.
+
+    One record per seed; `overlap` as in `paired_effect`. The interval is as wide as dependent
+    values and errors that they share ask, and is not cut at the metric's bounds.
+
+    Raises:
+        ValueError: there are fewer than two values, which have no interval.
+    """
+    series = Series.of(found)
+    common = max(m.common_sd or 0.0 for m in found)
+    return paired_effect(series.independent, series.pools, common, overlap)
 
 
 def as_dependent_as(values: Values, whole: MeasurementRecord) -> Values:

@@ -16,13 +16,14 @@ from trustbench.summary.decisions import (
     decide_verdict,
     needed,
 )
-from trustbench.summary.effects import Verdict, not_measured, paired_effect
+from trustbench.summary.effects import Verdict, not_measured
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.misleading import of_record, trusted, warned
 from trustbench.summary.policy import TARGETS, Block, Bound, Limit, Policy
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate
+from trustbench.summary.series import mean_of
 
 
 @dataclass(frozen=True)
@@ -193,11 +194,11 @@ def _own_mean(subject: Subject, arm: ArmRecords, metric: str) -> Estimate:
     if isinstance(found, Verdict):
         return replace(blank, verdict=found)
     assert not isinstance(first, Verdict)  # `within` has just read it
-    values = -found.differences if first.higher_is_better else found.differences
+    every = [measurement(r, metric, evaluations, arm.label) for _, r in sorted(arm.records.items())]
     return replace(
         blank,
         unit=first.unit,
-        effect=paired_effect(values, found.pools, found.common_sd, found.overlap),
+        effect=mean_of([m for m in every if not isinstance(m, Verdict)], found.overlap),
         treated_mean=found.treated_mean,
         records=arm.ids,
     )

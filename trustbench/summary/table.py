@@ -225,7 +225,7 @@ class _Summary:
                 absent.setdefault(c.beyond_reason, []).append(where)
             elif gap is not None and abs(gap) > self.table.utility.delta:
                 notes.append(
-                    f"The matched control of {where} differs from it by {abs(gap):.3f} in "
+                    f"The matched control of {where} differs from it by {abs(gap):z.3f} in "
                     "validation accuracy; read its `beyond matched` with care."
                 )
         notes += [

@@ -10,9 +10,9 @@ from tests.unit.summary.builder import CRESSWELL, DIGITS, DP_FACTS, METRICS, R, 
 from trustbench.errors import UserError
 from trustbench.records import ProblemSpec
 from trustbench.summary.card import card, find
-from trustbench.summary.figures import mean_of
 from trustbench.summary.render.card import markdown
 from trustbench.summary.render.sheets import level
+from trustbench.summary.series import mean_of
 
 DP = method("dpsgd", epsilon=3.0)
 HARM = {"fairness/acc_gap": 0.10, "utility/accuracy": -0.05}
@@ -82,7 +82,7 @@ def test_every_section_is_there():
 def test_means_are_those_of_the_record_with_their_t_interval():
     found = records()
     values = found[1].evaluations["fairness-s1"].measurements["acc_gap"]
-    mean = mean_of(values)
+    mean = mean_of([values])
     assert mean.effect == pytest.approx(np.mean(values.values))
     half = 2.131449545559323 * np.std(values.values, ddof=1) / np.sqrt(R)  # t, 15 df
     assert mean.high - mean.effect == pytest.approx(half)
@@ -95,7 +95,7 @@ def test_means_are_those_of_the_record_with_their_t_interval():
 def test_dependent_values_rest_on_their_pseudo_values():
     m = records()[1].evaluations["privacy-s1"].measurements["lira_auc"]
     wide = np.linspace(-1, 1, R) + np.mean(m.values)
-    assert mean_of(m.model_copy(update={"pseudo": wide.tolist()})).sd == pytest.approx(
+    assert mean_of([m.model_copy(update={"pseudo": wide.tolist()})]).sd == pytest.approx(
         wide.std(ddof=1)
     )
 

@@ -6,8 +6,8 @@ from tests.unit.summary.builder import R, method
 from tests.unit.summary.datasheets import DP, made, page, records, rows
 from tests.unit.summary.test_card import section
 from trustbench.records import Evaluation, PluginSpec
-from trustbench.summary.figures import mean_of
 from trustbench.summary.render.sheets import interval
+from trustbench.summary.series import mean_of
 
 
 def test_the_baselines_primary_metrics_are_those_of_the_records():
@@ -21,7 +21,7 @@ def test_the_baselines_primary_metrics_are_those_of_the_records():
             m = each.evaluations[f"{evaluator}-s1"].measurements[name]
             row = table[(*key, metric.replace("_", r"\_"))]
             assert row[5:] == [
-                f"{interval(mean_of(m))} fraction",
+                f"{interval(mean_of([m]))} fraction",
                 "higher" if m.higher_is_better else "lower",
                 str(m.n),
                 f"`{each.id}`, {evaluator}-s1",

@@ -53,8 +53,8 @@ def _registered(table: Table, cell: Cell) -> Iterator[str]:
 def _measure(name: str, measure: Measure) -> Iterator[str]:
     yield (
         f"  {name:<12} {w.contrast_name(measure.metric, measure.against)}, training="
-        f"{measure.regime}; smallest effect of interest {measure.delta:g}, unacceptable "
-        f"{measure.unacceptable:g}"
+        f"{measure.regime}; smallest effect of interest {measure.delta:zg}, unacceptable "
+        f"{measure.unacceptable:zg}"
     )
 
 

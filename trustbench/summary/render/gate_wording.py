@@ -45,7 +45,7 @@ def number(value: float, decimals: int, signed: bool) -> str:
     >>> number(-0.00001, 3, signed=True), number(0.25, 3, signed=False)
     ('+0.000', '0.250')
     """
-    return f"{round(value, decimals) + 0.0:{'+' if signed else ''}.{decimals}f}"
+    return f"{value:{'+' if signed else ''}z.{decimals}f}"
 
 
 def measured(d: Decision) -> str:

@@ -20,7 +20,7 @@ SCORE_NOTE = (
     "change, summed by the policy's weights (they sum to 1); positive is worse, the baseline has "
     "0. Front: no other scored arm is shown to be no worse on every target (by the smallest "
     "difference of interest) and better on one. "
-    f"Wins: the share of {DRAWS} draws of the weights, each within {100 * SPREAD:g} % of its own, "
+    f"Wins: the share of {DRAWS} draws of the weights, each within {100 * SPREAD:zg} % of its own, "
     "under which the arm is chosen. Intervals are 95 % paired t intervals over replicates. A "
     "method that releases explanations or sets counts by what its row registers that the release "
     "costs; what it is good for is not in the score: demand that by a limit."
@@ -112,7 +112,7 @@ def _arm(s: Selection, o: Option) -> list[str]:
         share(o.score) if o.score else "not scored",
         beyond,
         front,
-        "" if o.wins is None else f"{100 * o.wins:.1f} %",
+        "" if o.wins is None else f"{100 * o.wins:z.1f} %",
     ]
 
 
@@ -123,7 +123,7 @@ def share(effect: Effect, factor: float = 1.0) -> Ours:
 
 
 def _trade(s: Selection, harm: Harm) -> list[str]:
-    weight = f"{s.policy.weights[harm.target]:.3f}"
+    weight = f"{s.policy.weights[harm.target]:z.3f}"
     name = w.contrast_name(harm.metric, harm.against, harm.reference)
     metric = f"{name} ({harm.regime})"
     effect = harm.effect
@@ -182,7 +182,7 @@ def risk_rows(risks: Sequence[PolicyRisk]) -> Rows:
     for r in risks:
         name = f"{r.risk.source.letter}→{r.risk.target.letter}"
         factors = [Ours(w.share(i)) for i in (r.risk.likelihood, r.risk.severity, r.risk.risk)]
-        rows.append([name, *factors, f"{r.weight:.2f}", Ours(w.share(r.weighted)), band(r)])
+        rows.append([name, *factors, f"{r.weight:z.2f}", Ours(w.share(r.weighted)), band(r)])
     return Rows("risk by the policy's priorities, worst first", RISK_HEAD, rows)
 
 

@@ -28,7 +28,7 @@ def level(value: float) -> str:
     >>> level(0.66449), level(-0.0), level(1234567.0)
     ('0.6645', '0', '1.235e+06')
     """
-    return f"{value + 0.0:.4g}"
+    return f"{value:z.4g}"
 
 
 def interval(effect: Effect) -> str:

@@ -11,10 +11,10 @@ from rich.text import Text
 
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Evaluation, MeasurementRecord, Record
-from trustbench.summary.effects import paired_effect
 from trustbench.summary.grouping import label_of
 from trustbench.summary.render.visible import one_line
-from trustbench.summary.render.wording import facts_text
+from trustbench.summary.render.wording import facts_text, level
+from trustbench.summary.series import mean_of
 
 
 def single_arm(record: Record) -> RenderableType:
@@ -29,7 +29,7 @@ def single_arm(record: Record) -> RenderableType:
         Text(one_line(title), style="bold"),
         Text(
             f"regime {arm.training['regime']}; {record.replicates} replicates; seed {arm.seed}; "
-            "mean [95 % t interval over replicates]",
+            "mean [95 % t interval over replicates, not cut at a metric's bounds]",
             style="dim",
         ),
     ]
@@ -68,14 +68,12 @@ def _grid(record: Record) -> Grid:
 
 
 def _cells(m: MeasurementRecord) -> list[str]:
-    """Mean, interval cut to the metric's own bounds, n, unit, direction, rows."""
+    """Mean, interval, n, unit, direction, rows."""
     n = len(m.values)
-    mean, between = f"{np.mean(m.values):.3f}", "needs 2 replicates"
+    mean, between = level(float(np.mean(m.values))), "needs 2 replicates"
     if n >= 2:
-        e = paired_effect(np.asarray(m.values))
-        low = e.low if m.lower is None else max(e.low, m.lower)
-        high = e.high if m.upper is None else min(e.high, m.upper)
-        between = f"[{low:.3f}, {high:.3f}]"
+        e = mean_of([m])
+        between = f"[{level(e.low)}, {level(e.high)}]"
     direction = "diagnostic" if m.diagnostic else "higher" if m.higher_is_better else "lower"
     return [mean, between, str(n), m.unit, direction, str(m.n)]
 

@@ -56,7 +56,16 @@ def number(value: float) -> str:
     ('+0.546', '+0.000', '+123.4')
     """
     digits = 3 if abs(value) < 10 else 1
-    return f"{round(value, digits) + 0.0:+.{digits}f}"
+    return f"{value:+z.{digits}f}"
+
+
+def level(value: float) -> str:
+    """A level of a metric, which has no sign to show unless it is negative.
+
+    >>> level(0.5462), level(-0.0001)
+    ('0.546', '0.000')
+    """
+    return f"{value:z.3f}"
 
 
 def interval(effect: Effect) -> str:
@@ -107,7 +116,7 @@ def caption(result: TableResult) -> str:
     seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
     return (
         f"table {result.table}; {result.replicates} replicates x {seeds}; effects in units of "
-        f"harm (positive is worse); {100 * (1 - ALPHA):g} % paired t intervals; Holm over "
+        f"harm (positive is worse); {100 * (1 - ALPHA):zg} % paired t intervals; Holm over "
         f"{result.family} registered cells"
     )
 
@@ -216,7 +225,7 @@ def secondary_rows(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:
 
 FACTORIAL_NOTE = (
     "Effects in units of harm, paired by replicate. An interaction above zero: together the "
-    "methods harm more than apart. " + f"Judged by Benjamini-Hochberg, q = {FDR:g}."
+    "methods harm more than apart. " + f"Judged by Benjamini-Hochberg, q = {FDR:zg}."
 )
 
 
@@ -252,7 +261,7 @@ def share(interval: Interval) -> str:
     >>> share(Interval(0.25, 0.125, 0.5))
     '0.25 [0.12, 0.50]'
     """
-    return f"{interval.value:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
+    return f"{interval.value:z.2f} [{interval.low:z.2f}, {interval.high:z.2f}]"
 
 
 def risk_row(risk: Risk) -> tuple[str, ...]:
@@ -285,4 +294,4 @@ def mitigation_row(m: MitigationResult) -> tuple[str, ...]:
 
 def exploratory_note() -> str:
     """How the exploratory parts are judged."""
-    return f"exploratory: Benjamini-Hochberg over every effect in the records, q = {FDR:g}"
+    return f"exploratory: Benjamini-Hochberg over every effect in the records, q = {FDR:zg}"

@@ -82,8 +82,8 @@ def _measure(cell: CellResult, measure: Measure | None) -> Iterator[tuple[str, C
     reference = cell.registered.reference if cell.registered else None
     yield "metric", tag("code", w.contrast_name(measure.metric, measure.against, reference))
     yield "regime", measure.regime
-    yield "smallest effect of interest", f"{measure.delta:g}"
-    yield "unacceptable change", f"{measure.unacceptable:g}"
+    yield "smallest effect of interest", f"{measure.delta:zg}"
+    yield "unacceptable change", f"{measure.unacceptable:zg}"
     if measure.unreliable_if is not None:
         yield "misleads where", join(tag("code", measure.unreliable_if), " is above zero")
 
@@ -125,7 +125,7 @@ def _beyond(cell: CellResult) -> Iterator[tuple[str, Child]]:
     """The effect beyond a baseline of equal accuracy, or why there is none."""
     if cell.beyond_matched is not None:
         gap = cell.matched_accuracy_gap
-        missed = None if gap is None else f"; the match missed by {gap:.3f} validation accuracy"
+        missed = None if gap is None else f"; the match missed by {gap:z.3f} validation accuracy"
         shown = number(cell.beyond_matched, "beyond_matched.")
         yield "beyond matched accuracy", join(shown, " ", w.sample(cell.beyond_matched), missed)
     elif cell.beyond_reason is not None:

@@ -44,14 +44,14 @@ def strip(image: Picture, truth: str, sides: Sequence[Explained], title: str) ->
     for side in sides:
         effects = smaller(side.effects.reshape(shape))
         drawn.append(overlay(smaller(image).astype(np.uint8), effects))
-        seen.append((side.name, side.answer, f"p = {side.probability:.2f}"))
+        seen.append((side.name, side.answer, f"p = {side.probability:z.2f}"))
     tall = TILE * shape[0] / shape[1]
     marks = []
     for k, (pixels, texts) in enumerate(zip(drawn, seen, strict=True)):
         left = k * (TILE + GAP)
-        size = {"width": f"{TILE:.1f}", "height": f"{tall:.1f}"}
+        size = {"width": f"{TILE:z.1f}", "height": f"{tall:z.1f}"}
         address = data_uri(pixels)
-        marks.append(tag("image", href=address, x=f"{left:.1f}", y="0.5", class_="pixels", **size))
+        marks.append(tag("image", href=address, x=f"{left:z.1f}", y="0.5", class_="pixels", **size))
         marks.append(rect(left, 0.5, TILE, tall, "frame"))
         for line, (text, look) in enumerate(zip(texts, ("axis", "axis", "tick"), strict=True)):
             place = left + TILE / 2
@@ -80,7 +80,7 @@ def bars(
     for value, text in scale.ticks:
         x = scale.at(value, LEFT, RIGHT)
         look = "axis-zero" if value == 0 else "grid"
-        marks.append(tag("path", d=f"M{x:.1f} 16V{bottom:.1f}", class_=look))
+        marks.append(tag("path", d=f"M{x:z.1f} 16V{bottom:z.1f}", class_=look))
         marks.append(label(x, bottom + 13, text, "tick", text_anchor="middle"))
     for k, j in enumerate(order):
         top = 16 + step * k

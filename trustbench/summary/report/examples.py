@@ -179,7 +179,7 @@ def _row(bench: Bench, own: Kept, baseline: Kept | None, k: int, name: str) -> H
         return figure(drawing, f"Test row {at}.{warning}")
     features, values = (json.loads(own.facts[key]) for key in ("features", "values"))
     drawing = charts.bars(features, values[k], sides, title)
-    said = ", ".join(f"{s.name} {s.answer} (p = {s.probability:.2f})" for s in sides)
+    said = ", ".join(f"{s.name} {s.answer} (p = {s.probability:z.2f})" for s in sides)
     return figure(drawing, f"Test row {at}, truly {truth}. Predicted: {said}.{warning}")
 
 

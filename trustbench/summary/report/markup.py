@@ -67,7 +67,7 @@ def _attribute(name: str, value: Attribute) -> str:
     spelled = name.rstrip("_").replace("_", "-")
     if value is True:
         return f" {spelled}"
-    text = f"{value:g}" if isinstance(value, float) else str(value)
+    text = f"{value:zg}" if isinstance(value, float) else str(value)
     return f' {spelled}="{escape(text)}"'
 
 

@@ -18,7 +18,7 @@ def signed(value: float, of: str) -> Html:
 
 def level(value: float | None, of: str) -> Html | None:
     """A level of a metric, which has no sign to show; None stays None."""
-    return None if value is None else tag("data", f"{value:.3f}", value=repr(value), data_of=of)
+    return None if value is None else tag("data", w.level(value), value=repr(value), data_of=of)
 
 
 def p_value(value: float | None, of: str) -> Html | None:
@@ -26,7 +26,7 @@ def p_value(value: float | None, of: str) -> Html | None:
     if value is None:
         return None
     return tag(
-        "data", "< 0.001" if value < 0.001 else f"{value:.3f}", value=repr(value), data_of=of
+        "data", "< 0.001" if value < 0.001 else f"{value:z.3f}", value=repr(value), data_of=of
     )
 
 

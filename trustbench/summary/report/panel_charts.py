@@ -129,7 +129,7 @@ def set_sizes(rows_by_size: Values, names: Sequence[str], title: str) -> Html:
     for k, (name, share) in enumerate(zip(names, shares, strict=True)):
         y = top + ROW * k
         marks.append(label(left - 6, y + 11, short(name, NAME), "tick", text_anchor="end"))
-        mean = f"{float(share @ sizes):.2f}"
+        mean = f"{float(share @ sizes):z.2f}"
         marks.append(label(WIDTH - 4, y + 11, mean, "tick", text_anchor="end"))
         x = left
         for size, part in zip(sizes, share, strict=True):

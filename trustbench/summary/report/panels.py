@@ -141,7 +141,7 @@ def _robustness(bench: Bench) -> Iterator[Html]:
 
     for caption, sides in _beside(bench, read):
         *radii, box = sides[-1][1][0]
-        places = [*((float(x), f"{x:.3g}") for x in radii), (float(box), "box")]
+        places = [*((float(x), f"{x:z.3g}") for x in radii), (float(box), "box")]
         drawing = charts.robustness(sides, places, f"Accuracy under attack of {caption}")
         yield figure(drawing, caption)
 

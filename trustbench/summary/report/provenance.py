@@ -105,7 +105,7 @@ def _arm(bench: Bench, arm: ArmRecords, record: Record) -> Html:
     about: list[tuple[str, Child]] = [
         ("reason", record.reason),
         ("fit", tag("code", record.fit)),
-        ("seconds", f"{record.seconds:.1f}"),
+        ("seconds", f"{record.seconds:z.1f}"),
         ("declared", facts_text(without_claims(record.facts))),
         *(("privacy", line) for line in record.claims()),
         ("measure it again", tag("code", command, class_="command")),

@@ -31,8 +31,8 @@ def _plain(measured: Sequence[Risk]) -> tuple[Html, Lines]:
     rows: list[list[Child]] = [list(w.risk_row(r)) for r in measured]
     places = [Place(_name(r), r.severity, r.likelihood) for r in measured]
     caption = join(
-        f"Bands of likelihood x severity, by the point value: amber from {GREEN:g}, red above "
-        f"{AMBER:g}. They are nobody's policy: ",
+        f"Bands of likelihood x severity, by the point value: amber from {GREEN:zg}, red above "
+        f"{AMBER:zg}. They are nobody's policy: ",
         tag("code", HOW),
         " takes yours.",
     )
@@ -47,7 +47,7 @@ def _weighted(results: Sequence[TableResult], policy: Policy) -> tuple[Html, Lin
     places = [Place(_name(r.risk), r.risk.severity, _times(r)) for r in found]
     caption = (
         f"Bands of policy {policy.name} {policy.version}, by the point value: amber from "
-        f"{bands.amber:g}, red above {bands.red:g}. A likelihood is multiplied by the weight of "
+        f"{bands.amber:zg}, red above {bands.red:zg}. A likelihood is multiplied by the weight of "
         "its target over the largest weight."
     )
     drawing = figure(matrix(places, bands.amber, bands.red, "likelihood x weight"), caption)
@@ -65,7 +65,7 @@ def _times(r: PolicyRisk) -> Interval:
 
 def _banded(r: PolicyRisk, policy: Policy) -> str:
     weighted = w.share(r.weighted)
-    return f"x weight {r.weight:.2f} = {weighted}, {by_policy.band(r)} by policy {policy.name}"
+    return f"x weight {r.weight:z.2f} = {weighted}, {by_policy.band(r)} by policy {policy.name}"
 
 
 def _line(risk: Risk, band: str) -> Html:

@@ -41,7 +41,7 @@ def linear(values: Iterable[float], label: str = "", count: int = 4) -> Scale:
     step = _step((high - low) / count)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     marks = [round(k * step, 12) + 0.0 for k in range(first, last + 1)]
-    return Scale(marks[0], marks[-1], tuple((m, f"{m:.6g}") for m in marks), label)
+    return Scale(marks[0], marks[-1], tuple((m, f"{m:z.6g}") for m in marks), label)
 
 
 def _step(rough: float) -> float:
@@ -59,4 +59,4 @@ def log(values: Iterable[float], label: str = "") -> Scale:
     high = max(high, low + 1)
     parts = (1, 2, 5) if high - low <= 2 else (1,)
     marks = [p * 10.0**k for k in range(low, high + 1) for p in parts if p * 10**k <= 10**high]
-    return Scale(10.0**low, 10.0**high, tuple((m, f"{m:g}") for m in marks), label, "log")
+    return Scale(10.0**low, 10.0**high, tuple((m, f"{m:zg}") for m in marks), label, "log")

@@ -64,7 +64,7 @@ class Plot:
             if np.isfinite(x) and np.isfinite(y):
                 cx, cy = self.at(x, y)
                 self.marks.append(
-                    tag("circle", cx=f"{cx:.1f}", cy=f"{cy:.1f}", r=radius, class_=class_)
+                    tag("circle", cx=f"{cx:z.1f}", cy=f"{cy:z.1f}", r=radius, class_=class_)
                 )
 
     def whiskers(self, rows: Iterable[tuple[float, float, float]], class_: str) -> None:
@@ -98,7 +98,7 @@ def picture(content: Sequence[Html], title: str, width: float, height: float) ->
         "svg",
         tag("title", title),
         *content,
-        viewBox=f"0 0 {width:g} {height:g}",
+        viewBox=f"0 0 {width:zg} {height:zg}",
         width=width,
         height=height,
         role="img",
@@ -115,17 +115,17 @@ def rect(x: float, y: float, width: float, height: float, class_: str) -> Html:
     """A rectangle."""
     return tag(
         "rect",
-        x=f"{x:.1f}",
-        y=f"{y:.1f}",
-        width=f"{max(width, 0):.1f}",
-        height=f"{max(height, 0):.1f}",
+        x=f"{x:z.1f}",
+        y=f"{y:z.1f}",
+        width=f"{max(width, 0):z.1f}",
+        height=f"{max(height, 0):z.1f}",
         class_=class_,
     )
 
 
 def label(x: float, y: float, text: str, class_: str = "note", **more: Attribute) -> Html:
     """A text at a position of the picture."""
-    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", class_=class_, **more)
+    return tag("text", text, x=f"{x:z.1f}", y=f"{y:z.1f}", class_=class_, **more)
 
 
 def short(text: str, most: int) -> str:
@@ -134,7 +134,7 @@ def short(text: str, most: int) -> str:
 
 
 def _path(points: Sequence[Point]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    return "M" + "L".join(f"{x:z.1f} {y:z.1f}" for x, y in points)
 
 
 def _frame(plot: Plot) -> Html:
@@ -142,11 +142,11 @@ def _frame(plot: Plot) -> Html:
     box, marks = plot.box, []
     for value, text in plot.x.ticks:
         x = plot.x.at(value, box.left, box.right)
-        marks.append(tag("path", d=f"M{x:.1f} {box.top:g}V{box.bottom:g}", class_="grid"))
+        marks.append(tag("path", d=f"M{x:z.1f} {box.top:zg}V{box.bottom:zg}", class_="grid"))
         marks.append(label(x, box.bottom + 15, text, "tick", text_anchor="middle"))
     for value, text in plot.y.ticks:
         y = plot.y.at(value, box.bottom, box.top)
-        marks.append(tag("path", d=f"M{box.left:g} {y:.1f}H{box.right:g}", class_="grid"))
+        marks.append(tag("path", d=f"M{box.left:zg} {y:z.1f}H{box.right:zg}", class_="grid"))
         marks.append(label(box.left - 5, y + 3.5, text, "tick", text_anchor="end"))
     middle = (box.left + box.right) / 2
     marks.append(label(middle, box.bottom + 31, plot.x.label, "axis", text_anchor="middle"))
@@ -158,7 +158,7 @@ def _frame(plot: Plot) -> Html:
             plot.y.label,
             "axis",
             text_anchor="middle",
-            transform=f"rotate(-90 {turned:g} {centre:g})",
+            transform=f"rotate(-90 {turned:zg} {centre:zg})",
         )
     )
     return join(*marks)
