@@ -106,6 +106,7 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
         membership=membership,
         calibration=calibration,
         facts={},
+        draw=draw,
         baseline=baseline,
         reseeded=cache(lambda k: make_system(problem, replicates, hidden, steps, seed, draw + k)),
     )

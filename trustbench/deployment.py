@@ -87,6 +87,7 @@ def _bare(plan: Plan, store: Store, progress: Progress) -> System:
         calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
         facts={**plan.facts(), **guarantees.without_claims(trained.facts)},
         baseline=_baseline(plan, store, progress),
+        draw=plan.arm.salt,
         reseeded=_twins(plan, lambda twin: _bare(twin, store, progress)),
     )
 

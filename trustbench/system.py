@@ -36,6 +36,7 @@ class System:
     `deploy` hook opens it. `baseline` and `reseeded` give other whole systems, trained when first
     asked for: the baseline arm (None for the baseline itself), and this very arm on the same
     halves with its k-th other initialisation and batch order (k = 1 is the `reseed` control).
+    `draw` says which of these draws the arm itself is: 0 unless it is a control.
     """
 
     problem: Problem
@@ -48,6 +49,7 @@ class System:
     facts: Mapping[str, Fact]
     baseline: "Callable[[], System] | None" = None
     reseeded: "Callable[[int], System] | None" = None
+    draw: int = 0
     decider: Callable[["Tensor", Array], "Tensor"] | None = None
     interface: Callable[["Tensor"], "Tensor"] | None = None
     explainer: Explainer | None = None

@@ -59,3 +59,15 @@ def test_every_cell_has_an_experiment(table):
     for cell in table.cells:
         name = f"{cell.source}_vs_{cell.target}"
         assert cell.diagonal or name in present, name
+
+
+def test_every_contrast_within_an_arm_says_what_its_sides_share(table):
+    pairs = {
+        (metric, against)
+        for cell in table.cells
+        for metric, against, *_ in readings(cell)
+        if against is not None
+    }
+    said = {(s.metric, s.against) for s in table.sides}
+    assert said == pairs, "`sides` speaks of each contrast once, and of no other"
+    assert len(table.sides) == len(said)

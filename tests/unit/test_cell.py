@@ -6,6 +6,7 @@ import pytest
 
 from tests.unit.summary.builder import DIGITS, method, record
 from trustbench import cli
+from trustbench.compose import conf_dir
 from trustbench.records import Store, Sweep
 
 GAP = "fairness/acc_gap"
@@ -64,6 +65,24 @@ def test_what_is_registered_needs_no_store(stored):
     assert "expected     harm, which decides nothing" in said
     assert "trustbench run +experiment=privacy_vs_fairness" in said
     assert not stored.store.root.exists(), "asking writes nothing"
+
+
+def test_it_says_what_both_sides_share_and_in_what_they_differ(stored):
+    said = stored.says("F", "E")
+    (shift,) = [line for line in said.splitlines() if "shift - shift_reseed: both share" in line]
+    assert "baseline's twin" in shift
+    assert "they differ: the arm's method (observed) or none (null)" in shift
+    assert "treated and baseline share the halves" in said
+    assert "treated and reference share the halves" in stored.says("F", "U")
+
+
+def test_a_table_that_does_not_say_it_is_told_where(stored, tmp_path):
+    text = (conf_dir() / "table" / "cresswell.yaml").read_text()
+    start, end = text.index("\nsides:\n"), text.index("\nmitigations:\n")
+    own = tmp_path / "own.yaml"
+    own.write_text(text[:start] + text[end:])
+    said = stored.says("E", "F", "--table", str(own))
+    assert "fidelity_gap/gap - gap_permuted: not said; `sides` in the table's file" in said
 
 
 @pytest.mark.parametrize("args", [("privcy", "F"), ("F", "privcy")])

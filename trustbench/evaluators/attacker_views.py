@@ -28,10 +28,13 @@ class AttackerViews(Evaluator):
     `label`: the predicted and the true class, and whether they agree. `confidence`: also the
     released logit confidence of the true label and the largest probability. Either alone, then
     with the released explanation (variance, L1 norm and largest magnitude of the attributions)
-    or with the released sets (size, and whether the true label is in it, of each score). What a
-    channel leaks is the difference between a view with and without it; `auc_label` and
-    `auc_confidence` are the nulls. A view of few distinct answers has no threshold at a low
-    false-positive rate, so that its `tpr_1` is 0: compare AUCs.
+    or with the released sets (size, and whether the true label is in it, of each score).
+
+    What a channel leaks is the difference between a view with it and the same view with the
+    channel of other rows: `auc_<view>_shuffled` is the null, where rows of one label and one
+    prediction have exchanged what the channel says. An attacker with more features fits more
+    noise, so a view without the channel is not the null of one with it. A view of few distinct
+    answers has no threshold at a low false-positive rate, so that its `tpr_1` is 0: compare AUCs.
 
     An attack model is learned on half of the pairs of replicates and attacks the others, so no
     target and no complementary partner is learned from.
@@ -45,7 +48,7 @@ class AttackerViews(Evaluator):
     points: Annotated[int, Field(ge=4)] = 600
     iterations: Annotated[int, Field(ge=1)] = 80
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset(
         {"forward", "interface", "explainer", "set_predictors"}
@@ -66,18 +69,40 @@ class AttackerViews(Evaluator):
             for channel in (None, *CHANNELS):
                 view = base if channel is None else f"{base}_{channel}"
                 if channel is not None and channel not in parts:
-                    names = (f"auc_{view}", f"tpr_1_{view}")
+                    names = (f"auc_{view}", f"tpr_1_{view}", f"auc_{view}_shuffled")
                     out.missing |= dict.fromkeys(names, silent.get(channel, CHANNELS[channel]))
                     continue
                 seen = parts["label"] + (parts[base] if base != "label" else [])
-                seen = seen + (parts[channel] if channel is not None else [])
-                values = mia.learned_scores(np.stack(seen, axis=2), out.member, self.iterations)
-                usable = np.ones(values.shape, dtype=bool)
-                scores = mia.Scores(values, usable, len(values) // 2, "equal", mia.SHARED_ATTACKER)
+                added = parts[channel] if channel is not None else []
+                scores = self._attack(out.member, seen + added)
                 out.auc(f"auc_{view}", scores, diagnostic=channel is None)
                 out.tpr(f"tpr_1_{view}", scores, RATE, diagnostic=channel is None)
+                if channel is not None:
+                    idle = self._attack(out.member, seen + _shuffled(system, parts, channel))
+                    out.auc(f"auc_{view}_shuffled", idle, diagnostic=True)
         out.facts |= {"points": len(rows), "iterations": self.iterations}
         return out.measured()
+
+    def _attack(self, member: Array, seen: list[Array]) -> mia.Scores:
+        """The learned attack on features [R, n] each."""
+        values = mia.learned_scores(np.stack(seen, axis=2), member, self.iterations)
+        usable = np.ones(values.shape, dtype=bool)
+        return mia.Scores(values, usable, len(values) // 2, "equal", mia.SHARED_ATTACKER)
+
+
+def _shuffled(system: System, parts: dict[str, list[Array]], channel: str) -> list[Array]:
+    """What the channel says of other rows with the same label and prediction: features [R, n]."""
+    _, predicted, label = parts["label"]
+    out = [np.array(values) for values in parts[channel]]
+    for r in range(len(predicted)):
+        rng = system.streams.numpy("controls", r)
+        cell = np.stack([label[r], predicted[r]], axis=1)
+        for of in np.unique(cell, axis=0):
+            rows = np.flatnonzero((cell == of).all(axis=1))
+            other = rng.permutation(rows)
+            for values in out:
+                values[r, rows] = values[r, other]
+    return out
 
 
 def _parts(system: System, rows: Array) -> tuple[dict[str, list[Array]], dict[str, str]]:

@@ -19,7 +19,9 @@ from trustbench.explanations.released import explained_points
 
 # Test rows on which a released score is asked twice, to see whether it draws random numbers.
 ASKED = 200
-CONTROLS = ("r2_argmax", "r2_probability")
+# A target -> its null: what the prediction's own R2 is called at the points of that target.
+NULLS = {"set_size": "r2_argmax", "set_membership": "r2_argmax_set_membership"}
+CONTROLS = (*NULLS.values(), "r2_probability", "r2_drop_same_points")
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class ExplainingUncertainty(Evaluator):
     randomised set (APS) throws at each z. Perturbations of x keep its group.
 
     A point around which a target does not vary has no R2: it is dropped for that target and
-    counted. With fewer than `min_points` left in a replicate the target is missing. The points
-    of two targets may differ: `r2_drop_same_points` is the median of R2(argmax) - R2(set size)
-    over points that have both.
+    counted. With fewer than `min_points` left in a replicate the target is missing. `r2_set_size`
+    and its null are read at the same points, where both vary, and so are `r2_set_membership` and
+    its own, `r2_argmax_set_membership`; `<name>_<score>` is read wherever it varies.
+    `r2_drop_same_points` is the median of R2(argmax) - R2(set size).
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938 (surrogate); Angelopoulos and Bates 2021,
     arXiv 2107.07511 (sets).
@@ -51,6 +54,7 @@ class ExplainingUncertainty(Evaluator):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     min_points: Annotated[int, Field(ge=1)] = 5
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
@@ -67,7 +71,7 @@ class ExplainingUncertainty(Evaluator):
         fixed = next((s for s in system.set_predictors if deterministic(system, s)), None)
         missing: dict[str, str] = {}
         if fixed is not None:
-            r2 = {f"r2_{t}": r2[f"r2_{t}_{fixed}"] for t in ("set_size", "set_membership")} | r2
+            r2 = _together(r2, fixed)
             r2["r2_drop_same_points"] = r2["r2_argmax"] - r2["r2_set_size"]
         else:
             reason = "every released score draws random numbers, which no surrogate can explain"
@@ -78,10 +82,10 @@ class ExplainingUncertainty(Evaluator):
             kept = int((~np.isnan(values)).sum(axis=1).min())
             if kept < self.min_points:
                 score = next((s for s in full if name.endswith(f"_{s}")), fixed)
-                known = full.get(score or "") if name not in CONTROLS else None
+                known = full.get(score or "") if name != "r2_probability" else None
                 missing[name] = known or (
-                    f"the target varies around only {kept} of {values.shape[1]} points of a "
-                    f"replicate; a median needs {self.min_points}"
+                    f"the target, or one it is compared with, varies around only {kept} of "
+                    f"{values.shape[1]} points of a replicate; a median needs {self.min_points}"
                 )
             else:
                 found += _statistics(name, values)
@@ -107,6 +111,16 @@ def _uninformative(system: System) -> dict[str, str | None]:
     X, _, group = system.problem.rows("test")
     x, g = system.tensor(X[:ASKED]), group[:ASKED]
     return {s: uninformative(system, s, system.sets(x, s, g)) for s in system.set_predictors}
+
+
+def _together(r2: dict[str, Array], score: str) -> dict[str, Array]:
+    """Both targets of a score and the null of each, [R, n], at the points where the two vary."""
+    out: dict[str, Array] = {}
+    for target, null in NULLS.items():
+        of, control = r2[f"r2_{target}_{score}"], r2["r2_argmax"]
+        both = ~np.isnan(of) & ~np.isnan(control)
+        out |= {f"r2_{target}": np.where(both, of, np.nan), null: np.where(both, control, np.nan)}
+    return out | {name: values for name, values in r2.items() if name not in out}
 
 
 def deterministic(system: System, score: str) -> bool:
@@ -158,7 +172,7 @@ def _targets(system: System, draws: Draws, X: Tensor, group: Array) -> Mapping[s
 
 def _statistics(name: str, values: Array) -> Iterator[Measurement]:
     """The median over points and the mean; controls and parts are diagnostics."""
-    control = name in (*CONTROLS, "r2_drop_same_points")
+    control = name in CONTROLS
     n, better = values.shape[1], name != "r2_drop_same_points"
     upper = 1.0 if better else None
     for suffix, statistic in (("", np.nanmedian), ("_mean", np.nanmean)):

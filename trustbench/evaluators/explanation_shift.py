@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import torch
 from pydantic import Field
 
 from trustbench.aspects import Aspect
@@ -20,14 +21,19 @@ from trustbench.explanations.released import explained_points
 
 @dataclass(frozen=True)
 class ExplanationShift(Evaluator):
-    """One less the rank agreement of explanations with the baseline's, against reseeding.
+    """One less the rank agreement of explanations with the baseline's twin, against reseeding.
 
-    `shift` is 1 - mean Spearman over features between this arm's attributions and those of the
-    baseline arm on the same halves; `shift_reseed` is the same between the baseline and the
-    baseline with another initialisation and batch order, which every retraining brings;
-    `shift_excess` is their difference. Both compare with the same attributions of the baseline,
-    at points where the two predictions agree (explanations of different classes cannot be
-    compared); `same_prediction` is their share. Attributions as in explanation_agreement;
+    The twin is the baseline on the same halves with another initialisation and batch order, which
+    are neither this arm's nor the baseline's own. `shift` is 1 - mean Spearman over features
+    between this arm's attributions and the twin's; `shift_reseed` is the same between the baseline
+    and the twin, which is what every retraining brings; `shift_excess` is their difference. So
+    both sides differ from the twin by another seed, and the arm by its method besides. Compared
+    with the baseline itself, which has the arm's seed, an arm would look nearer than chance.
+
+    Both sides are read at the same points, where the three predictions agree (explanations of
+    different classes cannot be compared) and nobody's attributions are constant;
+    `same_prediction` is the share that the arm and the twin agree on. Attributions as in
+    explanation_agreement;
     `shift_lime`, `shift_lime_reseed` and `shift_lime_excess` are those of LIME's effects at the
     first `lime_points` points, with the same perturbations for all systems.
 
@@ -41,6 +47,7 @@ class ExplanationShift(Evaluator):
     patch_samples: Annotated[int, Field(ge=20)] = 200
     sigma: Annotated[float, Field(ge=0)] = 0.0
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
@@ -56,12 +63,13 @@ class ExplanationShift(Evaluator):
         assert baseline.reseeded is not None
         X, _ = explained_points(system, max(self.points, self.lime_points))
         lime = Lime(self.samples, self.patch_samples, self.sigma)
-        three = (system, baseline, baseline.reseeded(1))
+        # a reseed control has the draw of the baseline's first twin: its reference is the second
+        three = (system, baseline, baseline.reseeded(system.draw + 1))
         gradients = [by_gradient(s, X[: self.points], self.method) for s in three]
         surrogates = [by_lime(s, X[: self.lime_points], lime, Stream.PROBE) for s in three]
         parts = [_shifts("shift", *gradients), _shifts("shift_lime", *surrogates)]
         return Measured(
-            (*parts[0].measurements, *parts[1].measurements, _same(gradients[0], gradients[1])),
+            (*parts[0].measurements, *parts[1].measurements, _same(gradients[0], gradients[2])),
             facts={
                 "method": self.method,
                 "samples": self.samples,
@@ -72,21 +80,23 @@ class ExplanationShift(Evaluator):
         )
 
 
-def _shifts(name: str, own: Explained, base: Explained, reseeded: Explained) -> Measured:
-    """The shift, its null and its excess, or why one of them is not there."""
-    agreement = {name: own.spearman(base), f"{name}_reseed": reseeded.spearman(base)}
-    facts = {f"dropped_{k}": int(v.isnan().sum()) for k, v in agreement.items()}
-    n = own.values.shape[1]
-    means = {k: mean_over_points(v) for k, v in agreement.items()}
-    missing = {k: v for k, v in means.items() if isinstance(v, str)}
-    shifts = {k: 1 - v for k, v in means.items() if not isinstance(v, str)}
-    found = [_shift(k, v, n, 0.0, diagnostic=k != name) for k, v in shifts.items()]
-    if missing:
-        missing[f"{name}_excess"] = next(iter(missing.values()))
-    else:
-        excess = shifts[name] - shifts[f"{name}_reseed"]
-        found.append(_shift(f"{name}_excess", excess, n, -2.0, diagnostic=True))
-    return Measured(tuple(found), facts=facts, missing=missing)
+def _shifts(name: str, own: Explained, base: Explained, twin: Explained) -> Measured:
+    """The shift, its null and its excess, or why none of them is there."""
+    names = (name, f"{name}_reseed", f"{name}_excess")
+    sides = own.spearman(twin), base.spearman(twin)
+    together = (sides[0] + sides[1]).isnan() | ~own.with_same_prediction(base)
+    facts = {f"dropped_{name}": int(together.sum())}
+    means = [mean_over_points(side.masked_fill(together, torch.nan)) for side in sides]
+    shifts = [1 - m for m in means if not isinstance(m, str)]
+    if len(shifts) < len(means):
+        return Measured((), facts=facts, missing=dict.fromkeys(names, str(means[0])))
+    n, values = own.values.shape[1], (*shifts, shifts[0] - shifts[1])
+    least = (0.0, 0.0, -2.0)
+    found = [
+        _shift(k, v, n, low, diagnostic=k != name)
+        for k, v, low in zip(names, values, least, strict=True)
+    ]
+    return Measured(tuple(found), facts=facts)
 
 
 def _shift(name: str, values: Array, n: int, lower: float, *, diagnostic: bool) -> Measurement:

@@ -1,6 +1,6 @@
 """Whether the intervals around released explanations hold what they claim to hold (E -> U)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import torch
@@ -15,7 +15,7 @@ from trustbench.explanations.targets import Target
 
 # `repeat` index of the truth's perturbations, apart from those of everything else that draws.
 TRUTH = 103
-NAMES = ("miscoverage", "coverage", "relative_width", "relative_bias")
+NAMES = ("miscoverage", "coverage", "coverage_claimed", "relative_width", "relative_bias")
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,11 @@ class IntervalCoverage(Evaluator):
     that no released interval has seen; `sigma` and `target` must be those of the released
     method. All rows and replicates share one set of random numbers, so that coverage over a
     single one would be one draw: `draws` are asked for. `coverage` is the share over points,
-    columns and draws, `miscoverage` its distance from `level`, which the released method
-    claims; `relative_width` is the mean width divided by the mean size of the true coefficients.
-    Columns whose true coefficient is 0 never move, have nothing to cover and are left out.
+    columns and draws. Its null is `coverage_claimed`, the `level` that the released method
+    claims; the draws that all replicates share stay in its interval. `miscoverage` is the distance
+    between the two, which noise alone keeps above 0. `relative_width` is the mean width divided by
+    the mean size of the true coefficients. Columns whose true coefficient is 0 never move, have
+    nothing to cover and are left out.
 
     `relative_bias` is the mean distance between the truth and the released attributions'
     average over draws, divided by the mean size of the truth: the ridge penalty shrinks
@@ -45,6 +47,7 @@ class IntervalCoverage(Evaluator):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     target: Target = "margin"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer", "intervals"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
@@ -66,19 +69,24 @@ class IntervalCoverage(Evaluator):
         if not live.flatten(1).any(1).all():
             reason = "every true coefficient of some replicate is 0"
             return Measured((), missing=dict.fromkeys(NAMES, reason))
-        inside, width, centre = (torch.zeros_like(truth) for _ in range(3))
+        width, centre, covered = torch.zeros_like(truth), torch.zeros_like(truth), []
         for draw in range(self.draws):
             lower, upper = (end.double() for end in system.intervals(X, draw))
-            inside += ((lower <= truth) & (truth <= upper)).double() / self.draws
+            covered.append(_mean(((lower <= truth) & (truth <= upper)).double(), live))
             width += (upper - lower) / self.draws
             centre += system.explain(X, draw).double() / self.draws
-        coverage, size = _mean(inside, live), _mean(truth.abs(), live)
+        by_draw = torch.stack(covered)  # [draws, R]
+        coverage, size = by_draw.mean(0), _mean(truth.abs(), live)
         bias = _mean((centre - truth).abs(), live) / size
         n = len(X)
         return Measured(
             (
                 _fraction("miscoverage", (coverage - self.level).abs(), False, n),
-                _fraction("coverage", coverage, True, n),
+                replace(_fraction("coverage", coverage, True, n), common_sd=_common_sd(by_draw)),
+                replace(
+                    _fraction("coverage_claimed", torch.full_like(coverage, self.level), True, n),
+                    diagnostic=True,
+                ),
                 _relative("relative_width", _mean(width, live) / size, n),
                 _relative("relative_bias", bias, n, diagnostic=True),
             ),
@@ -89,6 +97,12 @@ class IntervalCoverage(Evaluator):
                 "columns_left_out": int((~live).all(1).all(0).sum()),
             },
         )
+
+
+def _common_sd(by_draw: Tensor) -> float | None:
+    """Of the mean coverage: that of the draws [draws, R], which all replicates share."""
+    draws = by_draw.mean(1)
+    return float(draws.std() / len(draws) ** 0.5) if len(draws) > 1 else None
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from trustbench.summary.table_file import (
     Floor,
     Measure,
     Mitigation,
+    Sides,
     TableFile,
     parse_file,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Column",
     "Measure",
     "Mitigation",
+    "Sides",
     "Table",
     "load_table",
     "parse_table",
@@ -85,7 +87,12 @@ class Table(Strict):
     floor: Floor
     columns: dict[Aspect, Column]
     cells: tuple[Cell, ...]
+    sides: tuple[Sides, ...] = ()
     mitigations: tuple[Mitigation, ...] = ()
+
+    def of_sides(self, metric: str, against: str | float) -> Sides | None:
+        """What the two sides of a contrast within an arm share and differ in, where it is said."""
+        return next((s for s in self.sides if (s.metric, s.against) == (metric, against)), None)
 
     def cell(self, source: Aspect, target: Aspect) -> Cell:
         """The cell of an ordered pair of aspects."""
@@ -115,6 +122,7 @@ def parse_table(data: Any, origin: str) -> Table:
         floor=file.floor,
         columns=file.columns,
         cells=tuple(_resolve(file, s, t) for s in Aspect for t in Aspect),
+        sides=file.sides,
         mitigations=file.mitigations,
     )
 

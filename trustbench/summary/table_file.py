@@ -128,6 +128,15 @@ class Mitigation(Strict):
     references: tuple[str, ...] = ()
 
 
+class Sides(Strict):
+    """What the two sides of a contrast within an arm share, and in what they differ, in words."""
+
+    metric: Metric
+    against: Metric | float
+    shared: str
+    differ: str
+
+
 class TableFile(Strict):
     """The file."""
 
@@ -139,6 +148,7 @@ class TableFile(Strict):
     rows: dict[Aspect, Row]
     columns: dict[Aspect, Column]
     cells: dict[Aspect, dict[Aspect, CellEntry]]
+    sides: tuple[Sides, ...] = ()
     mitigations: tuple[Mitigation, ...] = ()
 
 
@@ -181,6 +191,7 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
         "floor": Floor,
         "cells": CellEntry,
         "mitigations": Mitigation,
+        "sides": Sides,
     }
     model = parts[str(where[0])] if where else TableFile
     for key in where:

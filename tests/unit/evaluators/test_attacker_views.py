@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.evaluators.attacker_views import AttackerViews, _sizes, _stratified
+from trustbench.evaluators.attacker_views import (
+    AttackerViews,
+    _parts,
+    _shuffled,
+    _sizes,
+    _stratified,
+)
 
 VIEWS = ("label", "label_explanation", "label_set", "confidence", "confidence_explanation",
          "confidence_set")  # fmt: skip
@@ -49,7 +55,9 @@ def labels_above(system, threshold):
 
 def test_gradients_and_sets_tell_more_than_labels_and_no_more_than_confidences(overfit):
     v = named(AttackerViews().measure(labels_above(saliency(overfit), 0.05)))
-    assert [n for n in v if n.startswith("auc")] == [f"auc_{view}" for view in VIEWS]
+    assert [n for n in v if n.startswith("auc") and "shuffled" not in n] == [
+        f"auc_{view}" for view in VIEWS
+    ]
     auc = {view: v[f"auc_{view}"].values for view in VIEWS}
     assert (auc["label_explanation"] - auc["label"]).mean() > 0.03
     assert (auc["label_set"] - auc["label"]).mean() > 0.01
@@ -57,6 +65,7 @@ def test_gradients_and_sets_tell_more_than_labels_and_no_more_than_confidences(o
         assert abs((auc[f"confidence_{channel}"] - auc["confidence"]).mean()) < 0.03
     assert auc["label"].mean() > 0.55
     nulls = {"auc_label", "auc_confidence", "tpr_1_label", "tpr_1_confidence"}
+    nulls |= {f"auc_{view}_shuffled" for view in VIEWS if view.count("_")}
     assert {n for n, m in v.items() if m.diagnostic} == nulls
 
 
@@ -86,8 +95,33 @@ def test_an_explanation_that_is_noise_adds_nothing(overfit):
         return noise[:, : len(X)]
 
     v = named(AttackerViews().measure(dataclasses.replace(overfit, explainer=explain)))
-    gain = v["auc_label_explanation"].values - v["auc_label"].values
+    gain = v["auc_label_explanation"].values - v["auc_label_explanation_shuffled"].values
     assert abs(gain.mean()) < 0.02
+
+
+def test_a_channel_of_noise_is_centred_at_its_null():
+    gains = []
+    for seed in range(6):
+        problem = make_problem(n=500, d=20, shift=0.3, seed=seed)
+        system = make_system(problem, replicates=8, steps=80, seed=seed)
+        drawn = torch.Generator().manual_seed(seed)
+        noise = torch.randn(8, len(problem.splits["train"]), 20, generator=drawn)
+        noisy = dataclasses.replace(system, explainer=lambda X, repeat, e=noise: e[:, : len(X)])
+        v = {k: m.values.mean() for k, m in named(AttackerViews().measure(noisy)).items()}
+        gains.append(v["auc_confidence_explanation"] - v["auc_confidence_explanation_shuffled"])
+    assert abs(np.mean(gains)) < 3.5 * np.std(gains, ddof=1) / 6**0.5
+
+
+def test_what_is_shuffled_stays_with_its_label_and_prediction(overfit):
+    system = saliency(overfit)
+    rows = np.arange(200)
+    parts = _parts(system, rows)
+    _, predicted, label = parts["label"]
+    marked = {**parts, "explanation": [label * 2.0 + predicted, np.tile(rows, (8, 1)) * 1.0]}
+    cells, moved = _shuffled(system, marked, "explanation")
+    np.testing.assert_array_equal(cells, marked["explanation"][0])
+    assert (moved != rows).mean() > 0.9
+    assert (np.sort(moved, axis=1) == rows).all()
 
 
 def test_an_explanation_that_tells_membership_is_found(overfit):

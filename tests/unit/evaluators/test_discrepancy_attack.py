@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import make_problem, make_system
 from trustbench.attacks import membership as mia
@@ -54,6 +55,29 @@ def test_a_method_that_changes_nothing_adds_nothing(system):
         np.testing.assert_allclose(
             found[f"fd_auc{suffix}"].values, found[f"fair_only_auc{suffix}"].values, atol=5e-3
         )
+        np.testing.assert_allclose(
+            found[f"fd_auc{suffix}"].values, found[f"fd_shuffled_auc{suffix}"].values, atol=5e-3
+        )
+
+
+def test_an_output_that_says_nothing_is_centred_at_its_null():
+    """A second output of noise costs the attacker; the null costs the same, one output less."""
+    gains, against_fewer = [], []
+    for seed in range(6):
+        problem = make_problem(n=500, d=20, shift=0.15, seed=seed)
+        fair = make_system(problem, replicates=6, steps=60, seed=seed)
+        noise = make_system(problem, replicates=6, steps=0, seed=seed, draw=1)
+        logits = torch.randn(6, 200, 2, generator=torch.Generator().manual_seed(seed))
+        noise._cache["train"] = logits
+        found = named(
+            DiscrepancyAttack().measure(dataclasses.replace(fair, baseline=lambda n=noise: n))
+        )
+        mean = {k: m.values.mean() for k, m in found.items()}
+        gains.append(mean["fd_auc"] - mean["fd_shuffled_auc"])
+        against_fewer.append(mean["fd_auc"] - mean["fair_only_auc"])
+    error = np.std(gains, ddof=1) / 6**0.5
+    assert abs(np.mean(gains)) < 3.5 * error
+    assert np.mean(against_fewer) < -2 * error
 
 
 def test_two_models_that_leak_nothing_score_one_half():

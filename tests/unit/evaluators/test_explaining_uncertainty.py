@@ -86,10 +86,10 @@ def test_medians_and_means_are_scikit_learns(multiclass_system, categories):
         return (1 - logits.double().softmax(-1) <= threshold).sum(-1).double().numpy()
 
     r2 = by_scikit_learn(system, size)
-    assert found["r2_set_size"][0] == pytest.approx(np.median(r2), abs=1e-6)
-    assert found["r2_set_size_mean"][0] == pytest.approx(np.mean(r2), abs=1e-6)
+    assert found["r2_set_size_lac"][0] == pytest.approx(np.median(r2), abs=1e-6)
+    assert found["r2_set_size_lac_mean"][0] == pytest.approx(np.mean(r2), abs=1e-6)
     plain = by_scikit_learn(system, size, weighted=False)
-    assert abs(found["r2_set_size_mean"][0] - np.mean(plain)) > 1e-4
+    assert abs(found["r2_set_size_lac_mean"][0] - np.mean(plain)) > 1e-4
 
 
 def test_perturbations_keep_the_group_of_their_row(system):
@@ -106,8 +106,9 @@ def test_perturbations_keep_the_group_of_their_row(system):
     least = (group[rows] == 1).sum() * system.replicates
     assert measured.facts["dropped_r2_set_size"] >= least > 0
     assert whole.facts["dropped_r2_set_size"] < measured.facts["dropped_r2_set_size"]
-    # group 0's own numbers are unchanged; with groups of z in another order they would not be
-    assert measured.facts["dropped_r2_argmax"] == whole.facts["dropped_r2_argmax"]
+    # the null is read at the points of its target, and no others
+    assert measured.facts["dropped_r2_argmax"] == measured.facts["dropped_r2_set_size"]
+    assert measured.facts["dropped_r2_probability"] == whole.facts["dropped_r2_probability"]
 
 
 def test_the_primary_is_the_score_that_throws_no_coin(multiclass_system):
@@ -117,11 +118,12 @@ def test_the_primary_is_the_score_that_throws_no_coin(multiclass_system):
     measured = ExplainingUncertainty(**FEW).measure(released)
     found = named(measured)
     assert measured.facts["set_score"] == "lac"
-    np.testing.assert_array_equal(found["r2_set_size"], found["r2_set_size_lac"])
+    # at the points where the prediction varies too
+    assert measured.facts["dropped_r2_set_size"] >= measured.facts["dropped_r2_set_size_lac"]
     assert {"r2_set_size_aps", "r2_set_membership_aps", "r2_probability"} <= set(found)
     assert {m.name for m in measured.measurements if m.diagnostic} == {
         f"r2_{name}{suffix}"
-        for name in ("argmax", "probability", "drop_same_points")
+        for name in ("argmax", "argmax_set_membership", "probability", "drop_same_points")
         for suffix in ("", "_mean")
     }
     only = SplitConformalSets(scores=("aps",)).deploy(multiclass_system)
@@ -136,10 +138,28 @@ def test_sets_that_never_change_have_no_r2(system):
     always = up_to(lambda logits, group: torch.ones(logits.shape[:2], dtype=torch.int64))
     measured = ExplainingUncertainty(**FEW).measure(releasing(system, a=always(system)))
     assert measured.missing["r2_set_size"] == (
-        "the target varies around only 0 of 30 points of a replicate; a median needs 1"
+        "the target, or one it is compared with, varies around only 0 of 30 points of a "
+        "replicate; a median needs 1"
     )
     assert measured.facts["dropped_r2_set_size"] == 30 * system.replicates
-    assert "r2_argmax" in named(measured)
+    assert measured.missing["r2_argmax"] == measured.missing["r2_set_size"]
+    assert "r2_probability" in named(measured)
+
+
+def test_a_step_of_the_prediction_s_own_kind_is_no_harder(system):
+    """No effect: sets that step at the prediction, and where it is sure nowhere else.
+
+    Around half of the rows the set is constant, so that the prediction is easier or harder to
+    explain at the rows that are left; read at the same rows, the two do not differ.
+    """
+
+    def size(logits, group):
+        return torch.where(group == 0, 1 + logits.argmax(-1), 1)
+
+    measured = ExplainingUncertainty(**FEW).measure(releasing(system, a=up_to(size)(system)))
+    found = named(measured)
+    np.testing.assert_allclose(found["r2_set_size"], found["r2_argmax"], atol=1e-9)
+    assert measured.facts["dropped_r2_argmax"] > 0
 
 
 def test_it_needs_sets(system):

@@ -124,3 +124,26 @@ def test_what_is_not_released_or_never_moves_is_a_reason(linear):
     measured = IntervalCoverage(samples=100).measure(flat)
     assert not measured.measurements
     assert measured.missing["coverage"] == "every true coefficient of some replicate is 0"
+
+
+def test_intervals_that_hold_what_they_claim_are_centred_at_their_claim(linear):
+    """The distance from the claim is above 0 by noise alone; the signed difference is not."""
+    fields = {"points": 8, "samples": 2000, "draws": 8, "level": 0.95}
+    signed, distances = [], []
+    for seed in range(12):
+        shifted = noisy(linear, norm.ppf(0.975))
+        start = 100 * seed
+        system = dataclasses.replace(
+            shifted,
+            explainer=lambda X, k, s=shifted, at=start: s.explain(X, k + at),
+            intervals=lambda X, k, s=shifted, at=start: s.intervals(X, k + at),
+        )
+        found = {m.name: m for m in IntervalCoverage(**fields).measure(system).measurements}
+        assert found["coverage"].common_sd > 0
+        assert found["coverage_claimed"].diagnostic
+        gap = found["coverage"].values - found["coverage_claimed"].values
+        signed.append(gap.mean())
+        distances.append(found["miscoverage"].values.mean())
+    error = np.std(signed, ddof=1) / len(signed) ** 0.5
+    assert abs(np.mean(signed)) < 3.5 * error
+    assert np.mean(distances) > 2 * error

@@ -14,7 +14,8 @@ from trustbench.summary.risk import Risk, risks
 def cell_text(table: Table, source: Aspect, target: Aspect, results: Sequence[TableResult]) -> str:
     """What `trustbench cell` prints."""
     results = [neutral(r) for r in results]
-    lines = [*_registered(table, table.cell(source, target)), ""]
+    cell = table.cell(source, target)
+    lines = [*_registered(table, cell), *_sides(table, cell), ""]
     numbers = [line for r in results for line in _numbers(r, r.cell(source, target))]
     lines += ["measured here", *numbers] if numbers else ["measured here: nothing yet"]
     lines += [
@@ -48,6 +49,43 @@ def _registered(table: Table, cell: Cell) -> Iterator[str]:
         yield f"  note         {cell.note}"
     if not cell.diagonal:
         yield f"  experiment   trustbench run +experiment={cell.source}_vs_{cell.target}"
+
+
+def _sides(table: Table, cell: Cell) -> Iterator[str]:
+    """One line for each contrast: what both sides share, and in what they differ."""
+    lines: dict[str, None] = {}
+    for metric, against, reference in _contrasts(cell):
+        name = w.contrast_name(metric, against, reference)
+        if against is None:
+            lines[SIDES[reference is not None]] = None
+            continue
+        said = table.of_sides(metric, against)
+        lines[
+            f"{name}: both share {said.shared}; they differ: {said.differ}"
+            if said
+            else f"{name}: not said; `sides` in the table's file has room for it"
+        ] = None
+    yield from (f"  both sides   {line}" for line in lines)
+
+
+def _contrasts(cell: Cell) -> Iterator[tuple[str, str | float | None, str | None]]:
+    """(metric, against, reference) of everything that a cell registers."""
+    for measure in filter(None, (cell.measure(False), cell.measure(True))):
+        yield measure.metric, measure.against, cell.reference
+        for s in measure.secondary:
+            inherited = cell.reference if s.intervention is None and s.against is None else None
+            yield s.metric, s.against, s.reference or inherited
+
+
+BETWEEN = (
+    "the halves, the test rows, the seed of initialisation and batch order, and what the evaluator "
+    "draws; they differ: "
+)
+SIDES = {
+    False: f"treated and baseline share {BETWEEN}the method, and the replicates that it trains",
+    True: f"treated and reference share {BETWEEN}the one method or the other",
+}
+"""Of contrasts between arms, by whether a reference stands in for the baseline."""
 
 
 def _measure(name: str, measure: Measure) -> Iterator[str]:
