@@ -136,7 +136,8 @@ def false_verdicts(lines: dict) -> tuple[int, int, int]:
     Repetitions that were measured for some columns only have no whole table and do not count.
     """
     rows = [summarize(records, registered_table())[0].reseed for _, records in lines.values()]
-    judged = [[c for c in row if c.estimate.p_adjusted is not None] for row in rows]
+    # without any spread a cell is not applicable: measured, and without a false verdict
+    judged = [[c for c in row if c.verdict.kind is not Kind.NOT_MEASURED] for row in rows]
     family = max(map(len, judged), default=0)
     whole = [cells for cells in judged if len(cells) == family > 0]
     wrong = sum(any(c.verdict.kind in (Kind.HARM, Kind.BENEFIT) for c in cells) for cells in whole)

@@ -115,7 +115,7 @@ def test_a_channel_of_noise_is_centred_at_its_null():
 def test_what_is_shuffled_stays_with_its_label_and_prediction(overfit):
     system = saliency(overfit)
     rows = np.arange(200)
-    parts = _parts(system, rows)
+    parts, _ = _parts(system, rows)
     _, predicted, label = parts["label"]
     marked = {**parts, "explanation": [label * 2.0 + predicted, np.tile(rows, (8, 1)) * 1.0]}
     cells, moved = _shuffled(system, marked, "explanation")
