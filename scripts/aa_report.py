@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta, binom
 
+from trustbench.aspects import Aspect
 from trustbench.compose.arguments import conf_dir
 from trustbench.records import Record
 from trustbench.summary.contrasts import Contrast, between, metrics_of, within
 from trustbench.summary.effects import Kind
 from trustbench.summary.grouping import ArmRecords, group_records
 from trustbench.summary.registry import Table, load_table
+from trustbench.summary.results import CellResult
 from trustbench.summary.table import summarize
 
 REGIMES = ("tuned", "memorising")
@@ -137,11 +139,16 @@ def false_verdicts(lines: dict) -> tuple[int, int, int]:
     """
     rows = [summarize(records, registered_table())[0].reseed for _, records in lines.values()]
     # without any spread a cell is not applicable: measured, and without a false verdict
-    judged = [[c for c in row if c.verdict.kind is not Kind.NOT_MEASURED] for row in rows]
+    judged = [[c for c in row if _in_family(c)] for row in rows]
     family = max(map(len, judged), default=0)
     whole = [cells for cells in judged if len(cells) == family > 0]
     wrong = sum(any(c.verdict.kind in (Kind.HARM, Kind.BENEFIT) for c in cells) for cells in whole)
     return wrong, len(whole), family
+
+
+def _in_family(cell: CellResult) -> bool:
+    aspects = {a.value for a in Aspect}
+    return cell.target in aspects and cell.verdict.kind is not Kind.NOT_MEASURED
 
 
 def clopper_pearson(k: int, n: int) -> tuple[float, float]:

@@ -31,7 +31,7 @@ def main():
         # A row without any number belongs to a method that the experiment does not run.
         kept = [x for x in lines if not x.startswith("| **") or " n=" in x]
         shown = "\n".join(kept)
-        declared = re.findall(r"^- Declared by .*accountant.*$", table, flags=re.MULTILINE)
+        declared = re.findall(r"^- Privacy of .*$", table, flags=re.MULTILINE)
         start, end = f"<!-- table:{anchor} -->", "<!-- /table -->"
         head, found, rest = text.partition(start)
         _, closed, tail = rest.partition(end)

@@ -1,7 +1,7 @@
 """The documents are true: recipes run, commands parse, targets exist."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
 import re
 import shlex
@@ -259,3 +259,11 @@ def test_every_exit_code_of_the_design_is_explained():
     section = text("README.md").split("## Exit codes")[1].split("\n## ")[0]
     codes = re.findall(r"^\| (\d+) +\|", section, re.M)
     assert codes == ["0", "1", "2", "3", "4", "130"]
+
+
+def test_the_table_of_private_reads_is_what_the_plugins_declare():
+    path = ROOT / "scripts" / "privacy_table.py"
+    spec = importlib.util.spec_from_file_location("privacy_table", path)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    assert script.filled(script.PAGE.read_text()) == script.PAGE.read_text()
