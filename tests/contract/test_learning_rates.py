@@ -22,7 +22,7 @@ TRIALS = [
     pytest.param("logistic", "digits", 40, None),
     pytest.param("mlp", "digits", 40, None),
     pytest.param("cnn", "digits", 40, None),
-    pytest.param("resnet18", "digits", 12, None, marks=pytest.mark.slow),
+    pytest.param("resnet18", "digits", 12, None, marks=pytest.mark.science),
     pytest.param("logistic", "mnist10k", 10, 1000),
     pytest.param("mlp", "mnist10k", 10, 1000),
     pytest.param("cnn", "mnist10k", 10, 1000),
