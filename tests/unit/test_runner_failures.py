@@ -32,7 +32,7 @@ def test_bad_data_is_refused_in_one_sentence(arm):
 
 
 def test_an_impossible_budget_is_refused(arm):
-    tiny = Chosen("dpsgd", DPSGD(epsilon=1e-9))
+    tiny = Chosen("dpsgd", DPSGD(epsilon=1e-15, delta=1e-12))
     outcome = job.run(replace(arm, interventions=(tiny,)), ignore)
     assert outcome.status == "refused"
     assert "cannot be reached" in outcome.reason

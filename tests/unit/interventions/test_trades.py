@@ -16,6 +16,7 @@ from trustbench.errors import Unsupported
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.interventions.pgd_at import PGDAdversarialTraining
 from trustbench.interventions.trades import TRADES
+from trustbench.methods.privacy.ledger import Setting
 from trustbench.planning import refuse_impossible
 from trustbench.training import loop
 
@@ -141,8 +142,9 @@ def test_engines_agree_beside_dpsgd(problem):
 def test_no_second_attack_is_chained(problem, other):
     arm = [Chosen("trades", TRADES())] + ([Chosen("pgd_at", other)] if other else [])
     planned = SimpleNamespace(
-        arm=SimpleNamespace(interventions=tuple(arm)), problem=problem, schedule=None
-    )
+        arm=SimpleNamespace(interventions=tuple(arm)), problem=problem, schedule=None,
+        entries=(), setting=Setting(),
+    )  # fmt: skip
     if other is None:
         refuse_impossible(planned)
         return

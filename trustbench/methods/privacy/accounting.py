@@ -9,10 +9,8 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from opacus.accountants.analysis.rdp import compute_rdp
-
 from trustbench.errors import ConfigError
-from trustbench.methods.privacy import losses, renyi
+from trustbench.methods.privacy import renyi
 from trustbench.methods.privacy.mechanisms import PoissonGaussian
 
 __all__ = ["Bound", "PoissonGaussian", "default_delta", "noise_for", "rdp", "spent"]
@@ -74,6 +72,9 @@ def _spent(mechanisms: tuple[PoissonGaussian, ...], delta: float) -> Bound:
             f"noise_multiplier={least:g} leaves no privacy to account for: one step would spend "
             f"an epsilon beyond 10^11; give at least {SMALLEST_SIGMA:g}."
         )
+    # A sweep that is finished accounts for nothing, and need not import Opacus.
+    from trustbench.methods.privacy import losses
+
     bounds = [Bound(renyi.epsilon(mechanisms, delta), "rdp")]
     tight = losses.epsilon(mechanisms, delta)
     if tight is not None:
@@ -121,6 +122,10 @@ def _rough(sigma: float, rate: float, steps: int, delta: float) -> float:
     First at whole orders, whose sums are short; the largest of them as the best one says that
     others, or none, serve better.
     """
+    from opacus.accountants.analysis.rdp import compute_rdp
+
+    from trustbench.methods.privacy import losses
+
     orders = list(range(2, 64))
     divergences = compute_rdp(q=rate, noise_multiplier=sigma, steps=steps, orders=orders)
     value, best = renyi.converted(divergences, orders, delta)
