@@ -19,7 +19,7 @@ def rows_needed(alpha: float) -> int:
 
 
 def too_few_rows(alpha: float, rows: int) -> str | None:
-    """Why a level cannot be calibrated on so many rows, or None.
+    """The reason why a level needs more calibration rows than there are; None where it does not.
 
     >>> too_few_rows(0.001, 126)
     'alpha=0.001 needs at least 999 calibration rows, there are 126: every set holds every label'
