@@ -65,7 +65,6 @@ SHORT = {
         (
             "coverage under attack less clean coverage, LAC",
             "coverage under attack, LAC, RSCP",
-            "coverage under attack, LAC, RSCP+",
             "set size under attack, LAC, RSCP+",
         ),
         (("rscp", "conformal"), ("rscp_plus", "rscp")),

@@ -52,15 +52,18 @@ def test_the_attack_breaks_coverage_far_more_than_a_random_direction(released):
     covered = sets[:, torch.arange(120), at.y]
     np.testing.assert_allclose(v["coverage_clean_lac"], covered.double().mean(1))
     controls = {m.name for m in measured.measurements if m.diagnostic}
-    assert controls == {f"{x}_random_{s}" for x in ("coverage", "size") for s in ("lac",)}
+    assert controls == {"coverage_random_lac", "size_random_lac", "size_random_all"}
 
 
-def test_sets_of_all_labels_show_nothing(released):
+def test_sets_of_all_labels_have_a_size_and_no_coverage(released):
     measured = QUICK.measure(released)
-    assert not [name for name in named(measured) if name.endswith("_all")]
-    reason = "every set of all holds every label"
-    assert measured.missing["coverage_attacked_all"] == reason
-    assert measured.missing["size_inflated_all"] == reason
+    inputs = ("clean", "attacked", "random")
+    assert measured.missing == {
+        f"coverage_{name}_all": "every set of all holds every label" for name in inputs
+    }
+    every = float(len(released.problem.classes))
+    for name in (*inputs, "inflated"):
+        np.testing.assert_array_equal(named(measured)[f"size_{name}_all"], every)
 
 
 def test_a_larger_radius_breaks_more(released):
