@@ -9,7 +9,8 @@ from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec, Scalar
 from trustbench.summary.contrasts import Contrast, between, measurement, metrics_of, within
 from trustbench.summary.effects import FDR, Kind, Verdict, judge, not_measured
-from trustbench.summary.grouping import ArmRecords, Group, show
+from trustbench.summary.grouping import ArmRecords, Group
+from trustbench.summary.labels import show
 from trustbench.summary.multiplicity import benjamini_hochberg
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import Estimate

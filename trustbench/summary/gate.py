@@ -16,7 +16,8 @@ from trustbench.summary.comparable import shared_evaluations
 from trustbench.summary.decisions import Decision, Outcome, worst
 from trustbench.summary.effects import judge, not_measured
 from trustbench.summary.estimates import Estimator
-from trustbench.summary.grouping import ArmRecords, Group, group_records, label_of
+from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.labels import label_of
 from trustbench.summary.multiplicity import holm
 from trustbench.summary.policy import Policy
 from trustbench.summary.registry import Measure, Table

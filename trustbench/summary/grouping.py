@@ -13,6 +13,7 @@ from typing import Any
 
 from trustbench.errors import UserError
 from trustbench.records import PluginSpec, Record, Scalar
+from trustbench.summary.labels import label_of, show
 
 Key = str
 
@@ -264,21 +265,6 @@ def _natural(arm: ArmRecords) -> tuple[list[str], list[float], str]:
 
 def _flat(arm: ArmRecords) -> dict[str, Any]:
     return {f"{i.name}.{k}": v for i in arm.interventions for k, v in i.params.items()}
-
-
-def show(value: Any) -> str:
-    """A value as labels print it."""
-    return f"{value:zg}" if isinstance(value, float) else str(value)
-
-
-def label_of(interventions: Sequence[PluginSpec]) -> str:
-    """Names and doses of an arm: `dpsgd epsilon=3 + pgd_at epsilon=0.1`, or `none`."""
-    return " + ".join(_dose_label(i) for i in interventions) or "none"
-
-
-def _dose_label(spec: PluginSpec) -> str:
-    doses = " ".join(f"{k}={show(v)}" for k, v in spec.dose.items() if v is not None)
-    return f"{spec.name} {doses}".rstrip()
 
 
 def _with_variants(groups: Sequence[Group]) -> list[Group]:

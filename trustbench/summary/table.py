@@ -9,7 +9,8 @@ from trustbench.summary.contrasts import between
 from trustbench.summary.effects import Verdict, judge, not_measured
 from trustbench.summary.estimates import Estimator, at
 from trustbench.summary.factorial import factorials
-from trustbench.summary.grouping import ArmRecords, Group, group_records, show
+from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.labels import show
 from trustbench.summary.mitigations import mitigations
 from trustbench.summary.multiplicity import holm
 from trustbench.summary.noise import FACT, noise_notes

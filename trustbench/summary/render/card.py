@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from trustbench.records import ProblemSpec
 from trustbench.summary.card import Card
 from trustbench.summary.figures import Column
-from trustbench.summary.grouping import show
+from trustbench.summary.labels import show
 from trustbench.summary.noise import FACT, SEEDED, SYSTEM
 from trustbench.summary.policy import TARGETS
 from trustbench.summary.registry import Table

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
-from trustbench.summary.grouping import show
+from trustbench.summary.labels import show
 from trustbench.summary.registry import Beside, Cell, Measure, Table
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral

@@ -5,7 +5,8 @@ from typing import Any
 
 from trustbench.records import ProblemSpec, Record
 from trustbench.summary.datasheet import MEMBERS, Baseline, Datasheet
-from trustbench.summary.grouping import canonical, show
+from trustbench.summary.grouping import canonical
+from trustbench.summary.labels import show
 from trustbench.summary.render.data_front_matter import front_matter
 from trustbench.summary.render.known import cell, safe
 from trustbench.summary.render.sheets import (

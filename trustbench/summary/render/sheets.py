@@ -5,7 +5,7 @@ from typing import Any
 
 from trustbench.summary.effects import Effect
 from trustbench.summary.figures import Figure
-from trustbench.summary.grouping import show
+from trustbench.summary.labels import show
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.known import safe
 from trustbench.summary.render.visible import one_line

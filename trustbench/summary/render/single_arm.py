@@ -11,7 +11,7 @@ from rich.text import Text
 
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Evaluation, MeasurementRecord, Record
-from trustbench.summary.grouping import label_of
+from trustbench.summary.labels import label_of
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import facts_text, level
 from trustbench.summary.series import mean_of

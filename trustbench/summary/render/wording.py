@@ -7,7 +7,7 @@ from trustbench.aspects import Aspect
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Scalar
 from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict, judge
-from trustbench.summary.grouping import show
+from trustbench.summary.labels import show
 from trustbench.summary.results import (
     UTILITY,
     CellResult,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from trustbench.aspects import Aspect
 from trustbench.records import Scalar
-from trustbench.summary.grouping import show
+from trustbench.summary.labels import show
 from trustbench.summary.registry import Cell, Measure
 from trustbench.summary.render import wording as w
 from trustbench.summary.report import cell_charts

@@ -5,7 +5,8 @@ from typing import Any
 
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Record, Scalar
-from trustbench.summary.grouping import ArmRecords, label_of, show
+from trustbench.summary.grouping import ArmRecords
+from trustbench.summary.labels import label_of, show
 from trustbench.summary.noise import FACT, MEANING
 from trustbench.summary.render.wording import facts_text
 from trustbench.summary.report.bench import Bench

@@ -1,0 +1,21 @@
+"""What arms and their doses are called in every output."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from trustbench.records import PluginSpec
+
+
+def show(value: Any) -> str:
+    """A value as labels print it."""
+    return f"{value:zg}" if isinstance(value, float) else str(value)
+
+
+def label_of(interventions: Sequence[PluginSpec]) -> str:
+    """Names and doses of an arm: `dpsgd epsilon=3 + pgd_at epsilon=0.1`, or `none`."""
+    return " + ".join(_dose_label(i) for i in interventions) or "none"
+
+
+def _dose_label(spec: PluginSpec) -> str:
+    doses = " ".join(f"{k}={show(v)}" for k, v in spec.dose.items() if v is not None)
+    return f"{spec.name} {doses}".rstrip()
