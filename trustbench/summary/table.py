@@ -14,6 +14,7 @@ from trustbench.summary.labels import show
 from trustbench.summary.mitigations import mitigations
 from trustbench.summary.multiplicity import holm
 from trustbench.summary.noise import FACT, noise_notes
+from trustbench.summary.power import audit_notes
 from trustbench.summary.registry import Cell, Measure, Table
 from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
 
@@ -65,7 +66,7 @@ class _Summary:
             arms=tuple(self._arm_rows({c.estimate.arm for c in (*cells, *utility)})),
             exploratory=tuple(self.of.grid.values()),
             family=family,
-            notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells), *noise])),
+            notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells, reseed), *noise])),
             noise=noise,
             factorials=factorials(self.of),
             mitigations=mitigations(self.of),
@@ -191,9 +192,10 @@ class _Summary:
             printed=any(a.label in printed for a in arms),
         )
 
-    def _notes(self, cells: Sequence[CellResult]) -> list[str]:
+    def _notes(self, cells: Sequence[CellResult], reseed: Sequence[CellResult]) -> list[str]:
         notes = [f"{c.name} is unreliable: {c.unreliable}." for c in cells if c.unreliable]
         notes += [*self._dose_notes(cells), *self._seed_notes(), *self._matched_notes(cells)]
+        notes += audit_notes(self.group, [*cells, *reseed])
         floor = self.table.floor.metric
         if floor.split("/", 1)[0] not in self.group.evaluations:
             notes.append(

@@ -30,9 +30,9 @@ METRICS = {
     "fairness/acc_gap": (0.22, 0.04, False, "fraction", 500),
     "fairness/eo_gap": (0.12, 0.03, False, "fraction", 500),
     "fairness/worst_group_acc": (0.70, 0.04, True, "fraction", 500),
-    "privacy/lira_auc": (0.66, 0.01, False, "auc", 700),
-    "privacy/loss_auc": (0.55, 0.01, False, "auc", 700),
-    "privacy/shuffled_auc": (0.50, 0.01, False, "auc", 700),
+    "privacy/lira_auc": (0.66, 0.01, False, "AUC", 700),
+    "privacy/loss_auc": (0.55, 0.01, False, "AUC", 700),
+    "privacy/shuffled_auc": (0.50, 0.01, False, "AUC", 700),
     "robustness/racc": (0.53, 0.03, True, "fraction", 300),
     "explainability/lime_r2": (0.75, 0.02, True, "r2", 60),
     "uncertainty/ece": (0.025, 0.004, False, "fraction", 500),
@@ -182,6 +182,7 @@ def _evaluations(interventions, regime, seed, shift, noise, replicates, settings
             evaluator=PluginSpec(name=e, params={"setting": settings}),
             status="ok",
             measurements=m,
+            facts={"shadows": replicates - 2} if e == "privacy" else {},
         )
         for e, m in found.items()
     }

@@ -8,6 +8,7 @@ from trustbench.summary.figures import Column
 from trustbench.summary.labels import show
 from trustbench.summary.noise import FACT, SEEDED, SYSTEM
 from trustbench.summary.policy import TARGETS
+from trustbench.summary.power import audits
 from trustbench.summary.registry import Table
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.front_matter import front_matter
@@ -177,6 +178,8 @@ def _limits(card: Card) -> Iterator[str]:
         yield "- Each replicate is trained on half of the pool: a model trained on all may differ."
     smallest = min(problem.group_sizes.values(), default=0)
     yield f"- The smallest group has {smallest} test rows (record {code(record.id)})."
+    for metric, power in audits(record):
+        yield f"- Audit by {safe(metric)}: {power} (record {code(record.id)})."
     if card.unreliable:
         yield f"- Robustness is unreliable: {safe(card.unreliable)}."
     for name, why in card.missing.items():

@@ -12,6 +12,7 @@ from rich.text import Text
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Evaluation, MeasurementRecord, Record
 from trustbench.summary.labels import label_of
+from trustbench.summary.power import audits
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import facts_text, level
 from trustbench.summary.series import mean_of
@@ -41,6 +42,7 @@ def single_arm(record: Record) -> RenderableType:
     facts = without_claims(record.facts)
     said = [f"Declared: {facts_text(facts)}"] if facts else []
     said += [f"Privacy: {line}" for line in record.claims()]
+    said += [f"Audit by {metric}: {line}" for metric, line in audits(record)]
     parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in said]
     parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in _absent(record)]
     return Group(*parts)
