@@ -101,7 +101,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
         status, error = "failed", e
         print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
     # A finished record is never overwritten by what went wrong after it.
-    if error is not None and planned is not None and record is None and status != "refused":
+    if error is not None and planned is not None and record is None:
         notes += _record_failure(planned, store, str(status), error)
     return Outcome(
         arm_id=planned.arm_id if planned else None,
@@ -242,8 +242,12 @@ def _track(arm: Arm, store: Store, record: Record) -> list[str]:
 def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> list[str]:
     """Writes and tracks the record of an arm that has no full set of measurements.
 
-    Where even that cannot be written (a full disk), the arm stays as it was and is tried again.
+    An arm that was refused before it began gets no record; one that had begun does not stay
+    `started`, as if it still ran. Where even that cannot be written (a full disk), the arm stays
+    as it was and is tried again.
     """
+    if status == "refused" and not _begun(store, planned.arm_id):
+        return []
     expected = isinstance(error, TrustbenchError)
     try:
         record = runner.record_failure(
@@ -257,6 +261,11 @@ def _record_failure(planned: Plan, store: Store, status: str, error: BaseExcepti
     except StorageError as second:
         return [] if isinstance(error, StorageError) else [str(second)]
     return _track(planned.arm, store, record)
+
+
+def _begun(store: Store, arm_id: str) -> bool:
+    record = store.read(arm_id)
+    return record is not None and record.status == "started"
 
 
 def _sentence(error: BaseException) -> str:

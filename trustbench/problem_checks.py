@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trustbench.errors import DataError
+from trustbench.shortening import listed
 
 if TYPE_CHECKING:
     from trustbench.problem import Array, Problem, SplitName
 
 SPLITS: tuple["SplitName", ...] = ("train", "validation", "calibration", "test")
-SHOWN = 3
 """How many of several faulty names a sentence lists."""
 
 
@@ -99,7 +99,7 @@ def _classes(problem: "Problem") -> Iterator[str]:
     absent = _empty(problem.y[problem.splits["train"]], problem.classes)
     if absent and len(absent) < len(problem.classes) - 1:
         yield (
-            f"class {_listed(absent)} has no row in the train split, so no model can learn it; "
+            f"class {listed(absent)} has no row in the train split, so no model can learn it; "
             "take it out of the classes, or give it rows"
         )
     for split in SPLITS:
@@ -117,7 +117,7 @@ def _groups(problem: "Problem") -> Iterator[str]:
         absent = _empty(problem.group[problem.splits[split]], problem.groups)
         if absent:
             yield (
-                f"group {_listed(absent)} ({problem.group_name}) has no row in the {split} split; "
+                f"group {listed(absent)} ({problem.group_name}) has no row in the {split} split; "
                 "take a larger subsample or another group attribute"
             )
 
@@ -137,7 +137,7 @@ def _features(problem: "Problem") -> Iterator[str]:
         yield f"a feature has column {outside[0]}, but X has {d} columns, 0 to {d - 1}"
     unnamed = sorted(set(range(d)) - set(columns))
     if unnamed:
-        yield f"no feature has column {_listed(unnamed)} of X; describe all {d}"
+        yield f"no feature has column {listed(unnamed)} of X; describe all {d}"
 
 
 def _bounds(problem: "Problem") -> Iterator[str]:
@@ -166,13 +166,3 @@ def _empty(codes: "Array", names: Sequence[str]) -> list[str]:
 def _repeated(names: Iterable[str]) -> str | None:
     """The first name that occurs twice, or None."""
     return next((n for n, k in Counter(names).items() if k > 1), None)
-
-
-def _listed(names: Sequence[object]) -> str:
-    """The first names, and how many more there are.
-
-    >>> _listed(list("abcde"))
-    'a, b, c and 2 more'
-    """
-    shown = ", ".join(map(str, names[:SHOWN]))
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -116,6 +116,11 @@ class Store:
         """A mark that the tracking server stayed silent, until it answers again."""
         return self.root / ".tracking-silent"
 
+    @property
+    def tracking_error(self) -> Path:
+        """The whole of the last reason that a warning had no room for."""
+        return self.root / "tracking-error.txt"
+
     def tracked_file(self, arm: str) -> Path:
         """Which content of an arm's record the tracking server has, and which server."""
         return self.arm_dir(arm) / "tracked"

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trustbench.records import Evaluation, PluginSpec, Record
+from trustbench.shortening import beginning, shorten
 from trustbench.summary.series import mean_of
 
 LONGEST = 6000  # MLflow keeps no longer parameter value
+WHOLE = "record.json"
 EVALUATIONS = "trustbench.evaluations"
 """The tag with the ids of a record's evaluations, blanks between them."""
 
@@ -46,7 +48,7 @@ def params(record: Record) -> dict[str, str]:
     flat.update({f"fact.{k}": v for k, v in record.declared.items()})
     for k, line in enumerate(record.claims()):
         flat[f"privacy.{k + 1}"] = line
-    return {allowed_name(k): str(v)[:LONGEST] for k, v in flat.items()}
+    return {allowed_name(k): shorten(str(v), LONGEST, WHOLE) for k, v in flat.items()}
 
 
 def metrics(record: Record) -> Iterator[Point]:
@@ -77,10 +79,10 @@ def tags(record: Record, experiment: str) -> dict[str, str]:
         "trustbench.experiment": experiment,
         "trustbench.content": content(record),
         "trustbench.version": str(record.environment.get("trustbench")),
-        EVALUATIONS: " ".join(sorted(record.evaluations))[:LONGEST],
+        EVALUATIONS: beginning(" ".join(sorted(record.evaluations)), LONGEST),
     }
     if record.reason:
-        out["trustbench.reason"] = record.reason[:LONGEST]
+        out["trustbench.reason"] = shorten(record.reason, LONGEST, WHOLE)
     return out
 
 

@@ -27,6 +27,7 @@ import torch
 from pydantic import Field
 from trustbench.contracts import (
     DataCard, Dataset, Evaluator, Feature, Intervention, Measured, Measurement, Model, Problem)
+from trustbench.errors import DataError
 
 @dataclass(frozen=True)
 class Toy(Dataset):
@@ -82,6 +83,13 @@ class Broken(Aspectless):
         return Measured((Measurement("one", np.ones(system.replicates), True, "", 1),))
 
 @dataclass(frozen=True)
+class Refuses(Aspectless):
+    """Finds the user's input wrong once it measures."""
+
+    def measure(self, system):
+        raise DataError("the toy has no rows to measure; give more.")
+
+@dataclass(frozen=True)
 class Exits(Aspectless):
     """Leaves the process in the middle of an arm."""
 
@@ -94,6 +102,7 @@ OPTIONS = {
     "model/tiny": "# a tiny net\nname: tiny\n_target_: outsiders.Tiny\nhidden: 4\n",
     "evaluator/hits": "# hits\nhits:\n  _target_: outsiders.Hits\n  sleep_s: 0.0\n",
     "evaluator/broken": "# broken\nbroken:\n  _target_: outsiders.Broken\n",
+    "evaluator/refuses": "# refuses\nrefuses:\n  _target_: outsiders.Refuses\n",
     "evaluator/exits": "# exits\nexits:\n  _target_: outsiders.Exits\n",
 }
 

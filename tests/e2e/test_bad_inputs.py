@@ -2,6 +2,8 @@
 
 import pytest
 
+from trustbench.records import Store
+
 # kind -> (arguments after `run`, what the sentence says)
 RUN = {
     "unknown key": (["sead=1"], "unknown key sead; did you mean 'seed'?"),
@@ -149,3 +151,30 @@ def test_a_user_plugin_that_lacks_a_method_is_one_sentence(tb, outside):
     assert "'outsiders.Aspectless', but that class lacks `measure`" in done.err
     assert f"write what is missing in {outside.folder / 'outsiders.py'}." in done.err
     assert "Traceback" not in done.err
+
+
+MIXED = """
+# @package _global_
+hydra:
+  mode: MULTIRUN
+  sweeper:
+    arms:
+      refused: [seed=1, 'evaluator=[hits,refuses]']
+      measured: [seed=2, evaluator=hits]
+"""
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_refused_arm_does_not_stay_started_and_a_failed_one_outweighs_it(launcher, tb, outside):
+    args = [a for a in outside.args if not a.startswith("evaluator=")]
+    args += ["+experiment=mixed", "intervention=temperature", f"hydra/launcher={launcher}"]
+    outside.write("experiment/mixed", MIXED)
+    assert tb("run", *args).code == 2
+    found = {r.arm.seed: r for r in Store(outside.outputs).records()}
+    assert {k: r.status for k, r in found.items()} == {1: "failed", 2: "ok"}
+    assert found[1].reason == "the toy has no rows to measure; give more."
+    assert [e.evaluator.name for e in found[1].evaluations.values()] == ["hits"]
+    outside.write("experiment/mixed", MIXED + "      failed: [seed=3, evaluator=broken]\n")
+    assert tb("run", *args).code == 1
+    statuses = {r.arm.seed: r.status for r in Store(outside.outputs).records()}
+    assert statuses == {1: "failed", 2: "ok", 3: "failed"}

@@ -47,7 +47,9 @@ def outcome(status):
         (["ok", "unsupported"], 0),
         (["ok", "failed"], 1),
         (["timeout"], 1),
-        (["failed", "refused", "ok"], 2),
+        (["failed", "refused", "ok"], 1),
+        (["refused", "timeout"], 1),
+        (["refused", "ok", "unsupported"], 2),
         ([], 0),
     ],
 )

@@ -1,14 +1,16 @@
 """What goes wrong in an arm stays contained: a record, one sentence, one warning."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 
-from tests.unit.arm_toys import ACCURACY, DP, Coupled, Crash, Toy, ignore
+from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Coupled, Crash, Toy, ignore
 from trustbench import job, tracking
 from trustbench.arms import Chosen
+from trustbench.errors import DataError
 from trustbench.identity import evaluation_id
 from trustbench.interventions.dpsgd import DPSGD
+from trustbench.planning import plan
 from trustbench.records import Store
 
 
@@ -29,6 +31,30 @@ def test_bad_data_is_refused_in_one_sentence(arm):
     outcome = job.run(replace(arm, dataset=Chosen("toy", Toy(rows=5))), ignore)
     assert (outcome.status, outcome.user_error) == ("refused", True)
     assert outcome.reason == "rows=5 is too small; give at least 10."
+
+
+@dataclass(frozen=True)
+class Refuses(Accuracy):
+    """Finds the user's input wrong once the arm has begun."""
+
+    def measure(self, system):
+        raise DataError("no rows to measure; give more.")
+
+
+def test_an_arm_that_is_refused_once_it_has_begun_does_not_stay_started(arm):
+    store = Store(arm.output_dir)
+    refused = replace(arm, evaluators=(ACCURACY, Chosen("refuses", Refuses())))
+    outcome = job.run(refused, ignore)
+    assert outcome.status == "refused"
+    record = store.read(outcome.arm_id)
+    assert (record.status, record.reason) == ("failed", "no rows to measure; give more.")
+    assert record.traceback is None
+    assert record.evaluations[evaluation_id(ACCURACY)].status == "ok"
+    # an earlier run was killed, and now the arm is refused before it begins
+    tiny = replace(arm, interventions=(Chosen("dpsgd", DPSGD(epsilon=1e-15, delta=1e-12)),))
+    assert store.read(job.run(tiny, ignore).arm_id) is None
+    store.write(record.model_copy(update={"id": plan(tiny).arm_id, "status": "started"}))
+    assert store.read(job.run(tiny, ignore).arm_id).status == "failed"
 
 
 def test_an_impossible_budget_is_refused(arm):

@@ -230,6 +230,13 @@ def test_telemetry_is_off():
     assert os.environ["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+def test_a_long_value_is_cut_between_words_and_says_where_it_is_whole():
+    record = make_record(status="failed", reason="the data are wrong " * 900)
+    told = tracked.tags(record, "x")["trustbench.reason"]
+    assert len(told) <= 6000
+    assert told.endswith(" data are ... (the whole text is in record.json)")
+
+
 def test_evaluations_with_other_settings_get_names_of_their_own():
     record = make_record()
     one = record.evaluations["fairness-12345678"]

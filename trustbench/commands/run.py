@@ -28,7 +28,7 @@ STYLES = {"ok": "green", "unsupported": "yellow"}
 
 
 def main(args: Sequence[str]) -> int:
-    """0 when every arm is measured or has a reason not to be; 1 or 2 when one failed."""
+    """0 when every arm is measured or has a reason not to be; else 1 or 2, see `exit_code`."""
     done = hydra_run(args, begin, work)
     if done is None:
         return 0
@@ -94,10 +94,10 @@ def work(arm: Arm) -> Outcome:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """2 for an arm refused for its input, else 1 for one that failed, else 0."""
-    if any(o.user_error for o in outcomes):
-        return 2
-    return 1 if any(o.status not in ("ok", "unsupported") for o in outcomes) else 0
+    """1 if an arm failed, even beside refused ones; else 2 if one was refused; else 0."""
+    if any(o.status not in ("ok", "unsupported") and not o.user_error for o in outcomes):
+        return 1
+    return 2 if any(o.user_error for o in outcomes) else 0
 
 
 def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:

@@ -7,6 +7,7 @@ from trustbench.aspects import Aspect
 from trustbench.errors import UserError
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Record, Scalar
+from trustbench.shortening import listed
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.figures import Arrays, Column, Figure, by_group, figures, missing
 from trustbench.summary.grouping import ArmRecords, Group, group_records
@@ -105,9 +106,9 @@ def find(name: str, records: Sequence[Record]) -> Record:
     if len(found) == 1 and name:
         return found[0]
     if found:
-        ids = ", ".join(r.id for r in found[:8])
+        ids = listed([r.id for r in found], 8)
         raise UserError(f"{len(found)} records begin with {name!r} ({ids}); give more of the id.")
-    arms = "; ".join(f"{r.id} {r.label()}" for r in records[:30])
+    arms = listed([f"{r.id} {r.label()}" for r in records], 30, "; ")
     raise UserError(f"no record {name!r} is stored. Records: {arms or 'none'}.")
 
 

@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from trustbench.errors import TrustbenchError
+from trustbench.errors import StorageError, TrustbenchError
+from trustbench.files import write_atomically
 from trustbench.records import Store
 from trustbench.redaction import redact
+from trustbench.shortening import shorten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,6 +27,8 @@ T = TypeVar("T")
 RESTART_S = 120.0
 """How long a server that stops answering is waited for; a restart takes 10 s, 60 s when busy."""
 PROBE_S = 3.0
+LONGEST = 300
+"""How much of a reason a warning has room for, in characters."""
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
@@ -130,8 +134,19 @@ class Server:
         if silent and self.store.root.is_dir():
             with suppress(OSError):  # a full disk: the next arm waits in vain once more
                 mark.touch()
-        text = f"tracking at {redact(self.address)} failed: {reason(error, self.address)}."
+        text = f"tracking at {redact(self.address)} failed: {self._told(error)}."
         return TrackingError(text, repeated=repeated)
+
+    def _told(self, error: BaseException) -> str:
+        """The reason in one line; a long one is kept whole in the store."""
+        text, path = reason(error, self.address), self.store.tracking_error
+        if len(text) <= LONGEST or not self.store.root.is_dir():
+            return text
+        try:
+            write_atomically(path, f"{redact(str(error), self.address).strip()}\n".encode())
+        except StorageError:  # a full disk: the reason is told here or nowhere
+            return text
+        return shorten(text, LONGEST, str(path))
 
     def _passes(self, error: BaseException) -> bool:
         """Whether it may pass by itself: nobody answers, or the answer is `not now`."""
@@ -213,7 +228,7 @@ def reason(error: BaseException, address: str = "") -> str:
         return "its host is not known here"
     if any(_silent(e) for e in chain):
         return "the server does not answer"
-    return redact(text.splitlines()[0][:300], address).rstrip(".")
+    return redact(text.splitlines()[0], address).rstrip(" .")
 
 
 def _passing(error: BaseException) -> bool:

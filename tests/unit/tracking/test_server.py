@@ -114,6 +114,31 @@ def test_nobody_waits_again_for_a_server_that_stayed_silent(store, clock):
     assert asked(store, clock, [silence()] * 3)[1] > 0, "and is waited for again"
 
 
+LONG = "The address is wrong. " + "It names a profile that does not exist in any file. " * 12
+
+
+def test_a_long_reason_is_cut_between_words_and_kept_whole(store, clock):
+    with pytest.raises(tracking.TrackingError) as caught:
+        asked(store, clock, [MlflowException(f"{LONG}\nSee http://x/")], "databricks")
+    told = str(caught.value).removeprefix("tracking at databricks failed: ").removesuffix(".")
+    shown, mark = told.split(" ... ")
+    assert LONG.startswith(shown)
+    assert shown.endswith("in any file.")
+    assert len(told) <= server.LONGEST
+    assert mark == f"(the whole text is in {store.tracking_error})"
+    assert store.tracking_error.read_text().startswith(f"{LONG}\nSee http://x/")
+
+
+def test_a_long_reason_that_cannot_be_kept_is_told_whole(tmp_path, clock):
+    nowhere = Store(tmp_path / "not there yet")
+    with pytest.raises(tracking.TrackingError, match=r"does not exist in any file\.$"):
+        asked(nowhere, clock, [MlflowException(LONG)], "databricks")
+    assert not nowhere.root.exists()
+    (tmp_path / "tracking-error.txt").mkdir()
+    with pytest.raises(tracking.TrackingError, match=r"does not exist in any file\.$"):
+        asked(Store(tmp_path), clock, [MlflowException(LONG)], "databricks")
+
+
 def test_who_only_looks_does_not_wait(store, clock):
     with pytest.raises(tracking.TrackingError):
         asked(store, clock, [silence()] * 99, patient=False)
