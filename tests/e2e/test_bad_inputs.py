@@ -82,6 +82,22 @@ def test_a_bad_run_is_one_sentence_and_exit_2(kind, tb, tmp_path, monkeypatch):
     assert not list(tmp_path.glob("outputs/arms/*"))
 
 
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_an_unknown_code_in_a_data_file_is_one_sentence_and_exit_2(
+    command, tb, tmp_path, shared_data
+):
+    path = tmp_path / "german.data"
+    text = (shared_data / "german" / path.name).read_text()
+    path.write_text(text.replace(" A93 ", " A99 ", 2))
+    done = tb(command, "dataset=german", f"data_dir={tmp_path}", "evaluator=utility")
+    assert done.code == 2, done.err
+    told = [x for x in (done.out + done.err).splitlines() if "A99" in x]
+    assert len(told) == 1
+    assert f"column personal_status_sex of {path} holds unknown codes" in told[0]
+    assert "'A99' in 2 rows (first on line 1); known: A91, A92, A93, A94, A95; correct" in told[0]
+    assert "Traceback" not in done.err
+
+
 def test_there_are_more_than_twenty_kinds():
     assert len(RUN) > 20
 

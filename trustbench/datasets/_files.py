@@ -6,6 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from trustbench.contracts import Dataset
+from trustbench.datasets._columns import Column
+from trustbench.datasets._sources import Source
 from trustbench.errors import DataError
 
 BLOCK = 2**20
@@ -40,10 +42,24 @@ class FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class FileDataset(Dataset):
-    """A dataset of declared files in `data_dir/folder`, or in `data_dir` itself."""
+    """A dataset of declared files in `data_dir/folder`, or in `data_dir` itself.
+
+    `columns` are those that its loader reads, each with what it may hold.
+    """
 
     folder: ClassVar[str]
     files: ClassVar[tuple[RemoteFile, ...]]
+    columns: ClassVar[tuple[Column, ...]]
+
+    def source(self, data_dir: Path, name: str) -> Source:
+        """The file `name` below `data_dir`, to be read; DataError when it is not there."""
+        fetched = next(f for f in self.files if f.path == name).url is not None
+        other = f"delete it and run `trustbench data fetch {self.folder}`"
+        return Source(
+            self.folder,
+            self.locate(data_dir, name),
+            f"correct the file, or {other if fetched else 'put the original there'}",
+        )
 
     def locate(self, data_dir: Path, name: str) -> Path:
         """The file `name` below `data_dir`.

@@ -1,90 +1,111 @@
-"""Raw tables: read as text, every field checked, each complaint one sentence."""
+"""Raw tables: read as text, each row with its place in the file, each complaint one sentence."""
 
-import warnings
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array
+from trustbench.datasets._sources import Source
 from trustbench.errors import DataError, did_you_mean
+
+LINE, ROW = "line", "row"
+"""What the places of a table's index count: lines of a text file, rows of a binary one."""
 
 
 def read_fields(
-    name: str, path: Path, columns: Sequence[str], separator: str, comment: str | None = None
+    source: Source, columns: Sequence[str], separator: str | None, comment: str | None = None
 ) -> pd.DataFrame:
     """A file without a header as text fields [n, columns]; blank lines are skipped.
 
-    Raises:
-        DataError: a line has more or fewer fields, or the file is no text of this kind.
-    """
-    surplus = "beyond the last column"
-    frame = _parsed(
-        name,
-        path,
-        sep=separator,
-        names=[*columns, surplus],
-        header=None,
-        comment=comment,
-        skipinitialspace=True,
-    )
-    given = (frame != "").sum(axis=1)
-    wrong = (given != len(columns)) | (frame[surplus] != "")
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise DataError(
-            f"dataset {name}: record {row + 1} of {path} has {int(given.iloc[row])} fields (or "
-            f"more); each has {len(columns)}: {', '.join(columns)}. Fetch the file again."
-        )
-    return frame.drop(columns=surplus)
-
-
-def read_csv(name: str, path: Path, needed: Sequence[str]) -> pd.DataFrame:
-    """The needed columns of a CSV file with a header, as text.
+    `separator` None: any white space. What follows a `comment` sign is not read.
 
     Raises:
-        DataError: a column is missing, or the file is no CSV.
+        DataError: a line has more or fewer fields, or the file is not text of this kind.
     """
-    frame = _parsed(name, path, sep=",")
-    require(name, path, frame, needed)
-    return frame[list(needed)]
+    lines, rows = [], []
+    for number, line in enumerate(_text(source).split("\n"), start=1):
+        read = line.split(comment)[0] if comment else line
+        if not read.strip():
+            continue
+        fields = [field.strip() for field in read.split(separator)]
+        if len(fields) != len(columns) or not all(fields):
+            empty = f" ({fields.count('')} empty)" if not all(fields) else ""
+            raise source.error(
+                f"line {number} of {source.path} has {len(fields)} fields{empty}, where each has "
+                f"{len(columns)}: {', '.join(columns)}"
+            )
+        lines.append(number)
+        rows.append(fields)
+    return _placed(source, rows, columns, lines)
 
 
-def require(name: str, path: Path, frame: pd.DataFrame, needed: Sequence[str]) -> None:
-    """Raises DataError, naming the first column of `needed` that the table lacks."""
-    missing = [c for c in needed if c not in frame.columns]
-    if missing:
-        raise DataError(
-            f"dataset {name}: {path} has no column {missing[0]!r}; "
-            f"{did_you_mean(missing[0], map(str, frame.columns))}"
-        )
+def read_csv(source: Source, needed: Sequence[str]) -> pd.DataFrame:
+    """The needed columns of a CSV file with a header, as text [n, needed].
+
+    Raises:
+        DataError: a column is missing or stands there twice with different values, a row has
+            more or fewer fields than the header, or the file is not a CSV.
+    """
+    records = list(_records(source))
+    if not records:
+        raise source.error(f"{source.path} holds no rows")
+    (_, header), *rows = records
+    for line, fields in rows:
+        if len(fields) != len(header):
+            raise source.error(
+                f"line {line} of {source.path} has {len(fields)} fields, where the header names "
+                f"{len(header)}"
+            )
+    lines = [line for line, _ in rows]
+    table = _placed(source, [fields for _, fields in rows], range(len(header)), lines)
+    table.columns = pd.Index(header)
+    return chosen(source, table, needed)
 
 
-def numbers(name: str, frame: pd.DataFrame, column: str) -> Array:
-    """A column as finite numbers, float64 [n]; DataError names the first that is none."""
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(values)
-    if bad.any():
-        given = frame[column].iloc[int(bad.argmax())]
-        raise DataError(
-            f"dataset {name}: column {column} holds {given!r} where a number belongs; "
-            "fetch the file again."
-        )
-    return values
+def read_parquet(source: Source, needed: Sequence[str]) -> pd.DataFrame:
+    """The needed columns of a parquet file [n, needed].
+
+    Raises:
+        DataError: a column is missing or stands there twice, or the file is not parquet.
+    """
+    from pyarrow import ArrowException
+
+    try:
+        table = pd.read_parquet(source.path)
+    except ArrowException as error:
+        raise source.error(
+            f"{source.path} cannot be read as parquet ({' '.join(str(error).split())})"
+        ) from error
+    if table.empty:
+        raise source.error(f"{source.path} holds no rows")
+    table.index = pd.RangeIndex(1, len(table) + 1, name=ROW)
+    return chosen(source, table, needed)
 
 
-def codes(name: str, frame: pd.DataFrame, column: str, meaning: Mapping[str, int]) -> Array:
-    """A column of labels as integers, int64 [n]; DataError names the first unknown label."""
-    mapped = frame[column].map(meaning)
-    bad = mapped.isna().to_numpy()
-    if bad.any():
-        given = frame[column].iloc[int(bad.argmax())]
-        raise DataError(
-            f"dataset {name}: column {column} holds {given!r}; allowed: "
-            f"{', '.join(meaning)}. Fetch the file again."
-        )
-    return mapped.to_numpy(dtype=np.int64)
+def chosen(source: Source, table: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
+    """The needed columns, one each. A column may stand in a file twice if both say the same.
+
+    Raises:
+        DataError: a column is missing, or stands there twice with different values.
+    """
+    for name in needed:
+        places = np.flatnonzero(table.columns == name)
+        if not len(places):
+            raise source.error(
+                f"{source.path} has no column {name!r}; "
+                f"{did_you_mean(name, map(str, table.columns)).rstrip('.')}"
+            )
+        first, *others = (table.iloc[:, int(place)].to_numpy() for place in places)
+        differs = np.any([first != other for other in others], axis=0)
+        if np.any(differs):
+            raise source.error(
+                f"{source.path} has column {name!r} {len(places)} times, and they differ (first "
+                f"on {table.index.name} {table.index[differs][0]})"
+            )
+    return table.loc[:, ~table.columns.duplicated()][list(needed)]
 
 
 def choose(name: str, field: str, given: str, allowed: Mapping[str, object]) -> None:
@@ -95,21 +116,39 @@ def choose(name: str, field: str, given: str, allowed: Mapping[str, object]) -> 
         )
 
 
-def _parsed(name: str, path: Path, **options: object) -> pd.DataFrame:
+def positions(levels: Iterable[object], names: Sequence[str]) -> Array:
+    """Each level's place among the names: int64 [n].
+
+    >>> positions(["b", "a", "b"], ("a", "b")).tolist()
+    [1, 0, 1]
+    """
+    place = {name: k for k, name in enumerate(names)}
+    return np.array([place[str(level)] for level in levels], dtype=np.int64)
+
+
+def _text(source: Source) -> str:
     try:
-        with warnings.catch_warnings():
-            # pandas only warns where a line has too many fields, and drops them.
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, **options)  # type: ignore[call-overload]
-    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError) as error:
-        raise DataError(
-            f"dataset {name}: {path} cannot be read as a table ({' '.join(str(error).split())}); "
-            "fetch the file again."
-        ) from error
+        return source.path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"dataset {name}: {path} is not text ({error.reason}); fetch the file again."
-        ) from error
-    if frame.empty:
-        raise DataError(f"dataset {name}: {path} holds no rows; fetch the file again.")
-    return pd.DataFrame(frame)
+        raise source.error(f"{source.path} is not text ({error.reason})") from error
+
+
+def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
+    """(line that it begins on, fields) of every record that is not blank."""
+    reader = csv.reader(io.StringIO(_text(source)), strict=True)
+    begins = 1
+    try:
+        for fields in reader:
+            if fields:
+                yield begins, fields
+            begins = reader.line_num + 1
+    except csv.Error as error:
+        raise source.error(f"{source.path} cannot be read as a table ({error})") from error
+
+
+def _placed(
+    source: Source, rows: list[list[str]], columns: Iterable[object], lines: list[int]
+) -> pd.DataFrame:
+    if not rows:
+        raise source.error(f"{source.path} holds no rows")
+    return pd.DataFrame(rows, columns=list(columns), index=pd.Index(lines, name=LINE), dtype=object)

@@ -1,12 +1,14 @@
 """Tables of people made into problems: named columns, one-hot blocks, scaling from the pool."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array, DataCard, Feature, Problem, Read, SplitName
+from trustbench.datasets._columns import Categorical, Column, Numeric
 from trustbench.datasets._splits import pack
 
 POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="inputs")
@@ -14,31 +16,46 @@ POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="
 
 
 @dataclass(frozen=True)
-class Numeric:
-    """A numeric column. `mutable`: whether its bearer could change it."""
-
-    name: str
-    mutable: bool = True
-
-
-@dataclass(frozen=True)
-class Categorical:
-    """A categorical column, one-hot; an attack leaves it alone unless its `scale` is set."""
-
-    name: str
-    mutable: bool = True
-
-
-Column = Numeric | Categorical
-
-
-@dataclass(frozen=True)
 class Groups:
-    """Who belongs to which group."""
+    """Who belongs to which group. `levels`: the level [n] that put each row there, in words."""
 
     name: str
     names: tuple[str, ...]
     of: Array  # int64 [n]
+    levels: Array | None = None
+
+    def merged(self, rows: Array) -> str:
+        """A sentence with the levels of each group that has several, and their rows; or ''."""
+        if self.levels is None:
+            return ""
+        told = []
+        for k, name in enumerate(self.names):
+            counts = Counter(self.levels[rows[self.of[rows] == k]]).most_common()
+            if len(counts) > 1:
+                listed = ", ".join(f"{level} {n:,}" for level, n in counts)
+                told.append(f" Counted as {name}: {listed}.")
+        return "".join(told)
+
+
+def groups_by(
+    name: str,
+    levels: Array,
+    groups: Mapping[str, Sequence[str]],
+    words: Mapping[str, str] | None = None,
+) -> Groups:
+    """The groups that the levels [n] of a column make: each is a declared list of known levels.
+
+    `words` is what a level means where the file has a code for it.
+    """
+    place = {level: k for k, group in enumerate(groups.values()) for level in group}
+    position, found = pd.factorize(levels)
+    said = [(words or {}).get(level, level) for level in found]
+    return Groups(
+        name=name,
+        names=tuple(groups),
+        of=np.array([place[level] for level in found], dtype=np.int64)[position],
+        levels=np.array(said, dtype=object)[position],
+    )
 
 
 def table_problem(
@@ -56,7 +73,7 @@ def table_problem(
     Numbers are standardised with the mean and deviation of the training pool. The bounds of a
     number are its range over the pool and the test set: what an attack may put in its place.
     A label's block has one column for each level in the whole table, so that the width does
-    not depend on the subsample.
+    not depend on the subsample. Levels that a group merges are counted in the card.
     """
     rows, packed = pack(splits)
     blocks, features, width = [], [], 0
@@ -78,7 +95,7 @@ def table_problem(
         group_name=groups.name,
         features=tuple(features),
         splits=packed,
-        card=card,
+        card=replace(card, description=card.description + groups.merged(rows)),
     )
 
 

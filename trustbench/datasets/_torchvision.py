@@ -1,23 +1,27 @@
 """Image data through torchvision's own dataset classes: where they lie, how they are fetched."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 from urllib.error import URLError
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Dataset, Problem, SplitName
+from trustbench.datasets._columns import Categorical, known
 from trustbench.datasets._files import FileState
 from trustbench.datasets._pixels import class_problem
+from trustbench.datasets._sources import Source
 from trustbench.datasets._splits import draw, stratified_order, subsample
 from trustbench.errors import DataError
 from trustbench.seeding import Streams
 
 # What torchvision raises on files that are cut off, of another kind or with another checksum.
-BROKEN = (RuntimeError, ValueError, OSError, EOFError, AssertionError, LookupError)
+BROKEN = (*(RuntimeError, ValueError, TypeError, OSError, EOFError, AssertionError, LookupError),)
 TEST_ROWS = 2000
 """Test images used: attacks and explanations visit every one of them for every replicate."""
 
@@ -49,14 +53,29 @@ class TorchvisionDataset(Dataset):
     def read(self, data_dir: Path, **options: Any) -> Any:
         """The torchvision dataset; DataError when its files are missing or broken."""
         root = self.root(data_dir)
-        try:
+        with self.told(root / self.marker):
             return self._torchvision(root, download=False, **options)
+
+    @contextmanager
+    def told(self, path: Path) -> Iterator[None]:
+        """Makes a DataError that names `path` of what torchvision raises on broken files."""
+        try:
+            yield
         except BROKEN as error:
             raise DataError(
-                f"dataset {self.folder}: torchvision cannot read {root / self.marker} "
+                f"dataset {self.folder}: torchvision cannot read {path} "
                 f"({' '.join(str(error).split()) or type(error).__name__}); "
                 f"run `trustbench data fetch {self.home}`."
             ) from error
+
+    def source(self, data_dir: Path) -> Source:
+        """The folder of the files that torchvision reads; DataError when it is in neither place."""
+        original = f"delete it and run `trustbench data fetch {self.home}`"
+        return Source(
+            self.folder,
+            (self.root(data_dir) / self.marker).parent,
+            f"correct it, or {original if self.folder == self.home else 'put the original there'}",
+        )
 
     def download(self, data_dir: Path) -> Path:
         """Fetches the official files with torchvision, which checks them; returns the root."""
@@ -123,6 +142,7 @@ class ClassImages(TorchvisionDataset):
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from torchvision's files; DataError when they cannot be read."""
         learn, test = (self.read(data_dir, train=t) for t in (True, False))
+        refuse_faults(self.source(data_dir), {"training": learn, "test": test})
         y = np.concatenate([np.asarray(learn.targets), np.asarray(test.targets)])
         splits = subsample(
             self.folder, _split(self.folder, y, len(learn.targets), streams), self.subsample
@@ -139,6 +159,23 @@ class ClassImages(TorchvisionDataset):
             rare=self.rare,
             keep=self.keep,
         )
+
+
+def refuse_faults(source: Source, parts: Mapping[str, Any]) -> None:
+    """Raises DataError where labels are not those of the classes, or do not fit the images."""
+    for part, read in parts.items():
+        images, labels = len(read.data), len(read.targets)
+        if images != labels:
+            raise source.error(
+                f"the {part} part in {source.path} has {labels:,} labels for {images:,} images"
+            )
+        places = pd.RangeIndex(1, labels + 1, name="image")
+        label = Categorical(f"{part} label", levels=known(*map(str, range(len(read.classes)))))
+        label.read(source, pd.Series(np.asarray(read.targets), index=places))
+    sizes = {part: tuple(read.data.shape[1:]) for part, read in parts.items()}
+    if len(set(sizes.values())) > 1:
+        told = " and ".join(f"{'x'.join(map(str, s))} in the {p} part" for p, s in sizes.items())
+        raise source.error(f"the images in {source.path} are {told}")
 
 
 def _split(name: str, y: Array, n_learn: int, streams: Streams) -> Mapping[SplitName, Array]:

@@ -4,58 +4,85 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
-import numpy as np
-import pandas as pd
 from pydantic import Field
 
-from trustbench.contracts import Array, DataCard, Problem
+from trustbench.contracts import DataCard, Problem
+from trustbench.datasets._columns import (
+    Categorical,
+    Column,
+    Numeric,
+    Span,
+    known,
+    read_columns,
+)
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of, subsample
-from trustbench.datasets._tables import choose, numbers, require
-from trustbench.datasets._tabular import (
-    POOL_STATISTICS,
-    Categorical,
-    Groups,
-    Numeric,
-    table_problem,
-)
-from trustbench.errors import DataError
+from trustbench.datasets._tables import choose, positions, read_parquet
+from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_problem
 from trustbench.seeding import Streams
 
 FILE = "ACSIncome.test.parquet"
-INPUTS = (
-    Numeric("AGEP", mutable=False),
-    Categorical("COW"),
-    Numeric("SCHL"),
-    Categorical("MAR"),
-    Categorical("OCCP"),
-    Categorical("POBP", mutable=False),
-    Categorical("RELP"),
-    Numeric("WKHP"),
-    Categorical("SEX", mutable=False),
-    Categorical("RAC1P", mutable=False),
-)
-GROUPS = {"SEX": ("Male", "Female"), "RAC1P": ("White", "Black", "Asian", "Other")}
-# RAC1P counts from 0 in this file: 0 White, 1 Black, 5 Asian alone; the rest is merged.
-RACE = {0: 0, 1: 1, 5: 2}
+# RAC1P counts from 0 in this file: a code is one less than in the survey's dictionary.
+RACES = {
+    "0": "White alone",
+    "1": "Black alone",
+    "2": "American Indian alone",
+    "3": "Alaska Native alone",
+    "4": "American Indian and Alaska Native tribes",
+    "5": "Asian alone",
+    "6": "Native Hawaiian and Other Pacific Islander alone",
+    "7": "Some Other Race alone",
+    "8": "Two or More Races",
+}
 # 529 occupations and 223 birthplaces are more one-hot columns than the rest a hundred times
-# over; they enter by the survey's own major groups: the first code of each, and its name.
+# over; they enter by the survey's own major groups.
 OCCUPATIONS = {
-    10: "MGR", 500: "BUS", 800: "FIN", 1000: "CMM", 1300: "ENG", 1600: "SCI", 2000: "CMS",
-    2100: "LGL", 2200: "EDU", 2600: "ENT", 3000: "MED", 3600: "HLS", 3700: "PRT", 4000: "EAT",
-    4200: "CLN", 4300: "PRS", 4700: "SAL", 5000: "OFF", 6000: "FFF", 6200: "CON", 6800: "EXT",
-    7000: "RPR", 7700: "PRD", 9000: "TRN", 9800: "MIL", 9900: "NONE",
+    "MGR": Span(10, 440), "BUS": Span(500, 750), "FIN": Span(800, 960), "CMM": Span(1005, 1240),
+    "ENG": Span(1305, 1560), "SCI": Span(1600, 1980), "CMS": Span(2001, 2060),
+    "LGL": Span(2100, 2180), "EDU": Span(2205, 2555), "ENT": Span(2600, 2920),
+    "MED": Span(3000, 3550), "HLS": Span(3601, 3655), "PRT": Span(3700, 3960),
+    "EAT": Span(4000, 4160), "CLN": Span(4200, 4255), "PRS": Span(4330, 4655),
+    "SAL": Span(4700, 4965), "OFF": Span(5000, 5940), "FFF": Span(6005, 6130),
+    "CON": Span(6200, 6765), "EXT": Span(6800, 6950), "RPR": Span(7000, 7640),
+    "PRD": Span(7700, 8990), "TRN": Span(9005, 9760), "MIL": Span(9800, 9830),
+    "NONE": Span(9920, 9920),
 }  # fmt: skip
 BIRTHPLACES = {
-    1: "US state", 60: "US territory", 100: "Europe", 200: "Asia", 300: "Northern America",
-    303: "Latin America", 400: "Africa", 500: "Oceania",
+    "US state": Span(1, 56), "US territory": Span(60, 78), "Europe": Span(100, 169),
+    "Asia": Span(200, 254), "Northern America": Span(300, 302), "Latin America": Span(303, 399),
+    "Africa": Span(400, 469), "Oceania": Span(500, 554),
 }  # fmt: skip
+# folktables keeps people over 16 who work at least an hour a week.
+INPUTS = (
+    Numeric("AGEP", mutable=False, low=17, high=120, whole=True),
+    Categorical("COW", levels=known(*map(str, range(1, 10)))),
+    Numeric("SCHL", low=1, high=24, whole=True),
+    Categorical("MAR", levels=known(*map(str, range(1, 6)))),
+    Categorical("OCCP", spans=OCCUPATIONS),
+    Categorical("POBP", mutable=False, spans=BIRTHPLACES),
+    Categorical("RELP", levels=known(*map(str, range(18)))),
+    Numeric("WKHP", low=1, high=99, whole=True),
+    Categorical("SEX", mutable=False, levels=known("1", "2")),
+    Categorical("RAC1P", mutable=False, levels=known(*RACES)),
+)
+CLASSES = ("<=50K", ">50K")
+TARGET = Categorical("PINCP", levels={"0": CLASSES[0], "1": CLASSES[1]})
+GROUPS: dict[str, dict[str, tuple[str, ...]]] = {
+    "SEX": {"Male": ("1",), "Female": ("2",)},
+    "RAC1P": {
+        "White": ("0",),
+        "Black": ("1",),
+        "Asian": ("5",),
+        "Other": ("2", "3", "4", "6", "7", "8"),
+    },
+}
+WORDS = {"RAC1P": RACES}
 
 CARD = DataCard(
-    description="332,900 employed adults of the American Community Survey of 2018 (a fifth of "
-    "folktables' ACSIncome, cut by a third party); class 1 is an income above 50,000 dollars. "
-    "Occupation (529 codes) enters as 25 major groups, birthplace (223) as 8 regions. As a "
-    "group, race is White, Black, Asian or Other (all other codes); the inputs keep all nine.",
+    description="employed adults of the American Community Survey of 2018 (a fifth of folktables' "
+    "ACSIncome, cut by a third party); class 1 is an income above 50,000 dollars. Occupation "
+    "enters as major groups, birthplace as regions. As a group, race is White, Black, Asian or "
+    "Other; the inputs keep all nine.",
     known_harms="Two sexes are recorded; the threshold is arbitrary and gaps depend on it; "
     "several states and one year are mixed (Ding et al. 2021, section 4).",
     licence="US Census PUMS terms; folktables: MIT",
@@ -82,6 +109,7 @@ class ACSIncome(FileDataset):
     reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "acs_income"
+    columns: ClassVar[tuple[Column, ...]] = (*INPUTS, TARGET)
     files: ClassVar[tuple[RemoteFile, ...]] = (
         RemoteFile(FILE, None, "050a84d27232b70c14992ce996c9cd04fa1c6eccc8e1394760b6de3e01de9fc5"),
     )
@@ -89,54 +117,22 @@ class ACSIncome(FileDataset):
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from the parquet file; DataError when it cannot be read."""
         choose("acs_income", "sensitive", self.sensitive, GROUPS)
-        frame = _read(self.locate(data_dir, FILE))
-        y = (frame["PINCP"].to_numpy() > 0).astype(np.int64)
-        group = _group(frame, self.sensitive)
+        source = self.source(data_dir, FILE)
+        raw = read_parquet(source, [c.name for c in self.columns])
+        frame = read_columns(source, raw, self.columns)
+        y = positions(frame["PINCP"], CLASSES)
+        levels, words = frame[self.sensitive].to_numpy(), WORDS.get(self.sensitive)
+        groups = groups_by(self.sensitive, levels, GROUPS[self.sensitive], words)
         sizes = shares(len(y), {"test": 0.25, "calibration": 0.10, "validation": 0.075})
-        splits = draw("acs_income", strata_of(y, group), sizes, streams.numpy("split"))
+        splits = draw("acs_income", strata_of(y, groups.of), sizes, streams.numpy("split"))
         rows = "all of them" if self.subsample is None else f"a subsample of {self.subsample:,}"
         return table_problem(
             name="acs_income",
             frame=frame,
             columns=INPUTS,
             y=y,
-            classes=("<=50K", ">50K"),
-            groups=Groups(self.sensitive, GROUPS[self.sensitive], group),
+            classes=CLASSES,
+            groups=groups,
             splits=subsample("acs_income", splits, self.subsample),
-            card=replace(CARD, description=f"{CARD.description} Here {rows}."),
+            card=replace(CARD, description=f"{len(raw):,} {CARD.description} Here {rows}."),
         )
-
-
-def _read(path: Path) -> pd.DataFrame:
-    from pyarrow import ArrowException
-
-    try:
-        frame = pd.read_parquet(path)
-    except ArrowException as error:
-        raise DataError(
-            f"dataset acs_income: {path} is no parquet file ({' '.join(str(error).split())}); "
-            "put the original there."
-        ) from error
-    names = [c.name for c in INPUTS]
-    require("acs_income", path, frame, [*names, "PINCP"])
-    values = {n: numbers("acs_income", frame, n) for n in [*names, "PINCP"]}
-    table = pd.DataFrame(values)
-    for column in INPUTS:
-        if isinstance(column, Categorical):
-            table[column.name] = table[column.name].astype(np.int64)
-    table["OCCP"] = _ranges(table["OCCP"].to_numpy(), OCCUPATIONS)
-    table["POBP"] = _ranges(table["POBP"].to_numpy(), BIRTHPLACES)
-    return table
-
-
-def _ranges(codes: Array, starts: dict[int, str]) -> Array:
-    """The name of the range that each code falls into."""
-    names = np.array(list(starts.values()), dtype=object)
-    index = np.searchsorted(list(starts), codes, side="right") - 1
-    return np.asarray(names[index.clip(min=0)])
-
-
-def _group(frame: pd.DataFrame, sensitive: str) -> Array:
-    if sensitive == "SEX":
-        return np.asarray(frame["SEX"] == 2, dtype=np.int64)
-    return np.asarray(frame["RAC1P"].map(RACE).fillna(3), dtype=np.int64)

@@ -8,16 +8,11 @@ import pandas as pd
 from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Problem, SplitName
+from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, strata_of, stratified_order, subsample
-from trustbench.datasets._tables import choose, codes, numbers, read_fields
-from trustbench.datasets._tabular import (
-    POOL_STATISTICS,
-    Categorical,
-    Groups,
-    Numeric,
-    table_problem,
-)
+from trustbench.datasets._tables import choose, positions, read_fields
+from trustbench.datasets._tabular import POOL_STATISTICS, Groups, table_problem
 from trustbench.seeding import Streams
 
 ARCHIVE = "https://archive.ics.uci.edu/static/public/2/adult.zip"
@@ -38,22 +33,71 @@ FIELDS = (
     "native-country",
     "income",
 )
+UNKNOWN = {"?": "unknown"}  # what the file writes where a value is missing: a level of its own
 # `fnlwgt` is how many people a row stands for in the census, not something about the person;
-# `education` says in words what `education-num` says as a number.
+# `education` says in words what `education-num` says as a number. Levels are those of
+# adult.names; its extraction kept people over 16 who worked at least an hour a week.
 INPUTS = (
-    Numeric("age", mutable=False),
-    Categorical("workclass"),
-    Numeric("education-num"),
-    Categorical("marital-status"),
-    Categorical("occupation"),
-    Categorical("relationship"),
-    Categorical("race", mutable=False),
-    Categorical("sex", mutable=False),
-    Numeric("capital-gain"),
-    Numeric("capital-loss"),
-    Numeric("hours-per-week"),
-    Categorical("native-country", mutable=False),
+    Numeric("age", mutable=False, low=17, high=120, whole=True),
+    Categorical(
+        "workclass",
+        levels=UNKNOWN
+        | known(
+            *("Private", "Self-emp-not-inc", "Self-emp-inc", "Federal-gov", "Local-gov"),
+            *("State-gov", "Without-pay", "Never-worked"),
+        ),
+    ),
+    Numeric("education-num", low=1, high=16, whole=True),
+    Categorical(
+        "marital-status",
+        levels=known(
+            *("Married-civ-spouse", "Divorced", "Never-married", "Separated", "Widowed"),
+            *("Married-spouse-absent", "Married-AF-spouse"),
+        ),
+    ),
+    Categorical(
+        "occupation",
+        levels=UNKNOWN
+        | known(
+            *("Tech-support", "Craft-repair", "Other-service", "Sales", "Exec-managerial"),
+            *("Prof-specialty", "Handlers-cleaners", "Machine-op-inspct", "Adm-clerical"),
+            *("Farming-fishing", "Transport-moving", "Priv-house-serv", "Protective-serv"),
+            "Armed-Forces",
+        ),
+    ),
+    Categorical(
+        "relationship",
+        levels=known(
+            *("Wife", "Own-child", "Husband", "Not-in-family", "Other-relative", "Unmarried")
+        ),
+    ),
+    Categorical(
+        "race",
+        mutable=False,
+        levels=known("White", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other", "Black"),
+    ),
+    Categorical("sex", mutable=False, levels=known("Female", "Male")),
+    Numeric("capital-gain", low=0),
+    Numeric("capital-loss", low=0),
+    Numeric("hours-per-week", low=1, high=168),
+    Categorical(
+        "native-country",
+        mutable=False,
+        levels=UNKNOWN
+        | known(
+            *("United-States", "Cambodia", "England", "Puerto-Rico", "Canada", "Germany"),
+            *("Outlying-US(Guam-USVI-etc)", "India", "Japan", "Greece", "South", "China", "Cuba"),
+            *("Iran", "Honduras", "Philippines", "Italy", "Poland", "Jamaica", "Vietnam"),
+            *("Mexico", "Portugal", "Ireland", "France", "Dominican-Republic", "Laos", "Ecuador"),
+            *("Taiwan", "Haiti", "Columbia", "Hungary", "Guatemala", "Nicaragua", "Scotland"),
+            *("Thailand", "Yugoslavia", "El-Salvador", "Trinadad&Tobago", "Peru", "Hong"),
+            "Holand-Netherlands",
+        ),
+    ),
 )
+CLASSES = ("<=50K", ">50K")
+# adult.test ends every line in a dot.
+INCOME = Categorical("income", levels=known(*CLASSES) | {f"{c}.": c for c in CLASSES})
 GROUPS = {
     "sex": ("Male", "Female"),
     "race": ("White", "Black", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other"),
@@ -61,10 +105,9 @@ GROUPS = {
 HELD_OUT: dict[SplitName, int] = {"calibration": 4000, "validation": 3000}
 
 CARD = DataCard(
-    description="48,842 adults of the 1994 US census; class 1 is an income above 50,000 dollars. "
-    "Dropped: fnlwgt (a sampling weight) and education (in words; the number stays). Missing "
-    "workclass (2,799), occupation (2,809) and native-country (857) are a level of their own, "
-    "'unknown'. Without the weight, 15 % of the rows repeat another's inputs.",
+    description="adults of the 1994 US census; class 1 is an income above 50,000 dollars. "
+    "Dropped: fnlwgt (a sampling weight) and education (in words; the number stays). Without the "
+    "weight, 15 % of the rows repeat another's inputs.",
     known_harms="The threshold and the population are those of 1994, two sexes and five races "
     "are recorded, and 'relationship' reveals sex; no decision about people today should rest "
     "on a model of these data (Ding et al. 2021, arXiv 2108.04884, section 2).",
@@ -93,6 +136,7 @@ class Adult(FileDataset):
     reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "adult"
+    columns: ClassVar[tuple[Column, ...]] = (*INPUTS, INCOME)
     files: ClassVar[tuple[RemoteFile, ...]] = (
         RemoteFile(
             "adult.data",
@@ -113,31 +157,25 @@ class Adult(FileDataset):
         choose("adult", "sensitive", self.sensitive, GROUPS)
         learn, test = (self._read(data_dir, name) for name in ("adult.data", "adult.test"))
         frame = pd.concat([learn, test], ignore_index=True)
-        y = codes("adult", frame, "income", {"<=50K": 0, ">50K": 1})
+        y = positions(frame["income"], CLASSES)
         names = GROUPS[self.sensitive]
-        group = codes("adult", frame, self.sensitive, {g: i for i, g in enumerate(names)})
+        group = positions(frame[self.sensitive], names)
         splits = _split(strata_of(y, group), len(learn), streams)
         return table_problem(
             name="adult",
             frame=frame,
             columns=INPUTS,
             y=y,
-            classes=("<=50K", ">50K"),
+            classes=CLASSES,
             groups=Groups(self.sensitive, names, group),
             splits=subsample("adult", splits, self.subsample),
-            card=_card(self.subsample),
+            card=_card(frame, self.subsample),
         )
 
     def _read(self, data_dir: Path, name: str) -> pd.DataFrame:
-        path = self.locate(data_dir, name)
-        frame = read_fields("adult", path, FIELDS, separator=",", comment="|")
-        frame["income"] = frame["income"].str.removesuffix(".")  # adult.test ends lines in a dot
-        for column in INPUTS:
-            if isinstance(column, Numeric):
-                frame[column.name] = numbers("adult", frame, column.name)
-            else:
-                frame[column.name] = frame[column.name].replace("?", "unknown")
-        return frame
+        source = self.source(data_dir, name)
+        raw = read_fields(source, FIELDS, separator=",", comment="|")
+        return read_columns(source, raw, self.columns)
 
 
 def _split(strata: Array, n_learn: int, streams: Streams) -> dict[SplitName, Array]:
@@ -146,7 +184,13 @@ def _split(strata: Array, n_learn: int, streams: Streams) -> dict[SplitName, Arr
     return {**splits, "test": n_learn + stratified_order(strata[n_learn:], rng)}
 
 
-def _card(rows: int | None) -> DataCard:
-    if rows is None:
-        return CARD
-    return replace(CARD, description=f"{CARD.description} Here a subsample of {rows:,} rows.")
+def _card(frame: pd.DataFrame, rows: int | None) -> DataCard:
+    """The card, with what is missing in the files that were read."""
+    missing = {c: int((frame[c] == "unknown").sum()) for c in frame}
+    counted = ", ".join(f"{column} {n:,}" for column, n in missing.items() if n)
+    text = f"{len(frame):,} {CARD.description}"
+    if counted:
+        text += f" Missing values are a level of their own, 'unknown': {counted}."
+    if rows is not None:
+        text += f" Here a subsample of {rows:,} rows."
+    return replace(CARD, description=text)

@@ -14,6 +14,8 @@ from trustbench.datasets._torchvision import TEST_ROWS, TorchvisionDataset
 from trustbench.errors import DataError, did_you_mean
 from trustbench.seeding import Streams
 
+IMAGES = "img_align_celeba"
+
 CARD = DataCard(
     description="Photographs of celebrities, cropped to the face and made small; class and group "
     "are two of 40 annotated attributes. The official partition keeps a person in one split; "
@@ -68,7 +70,7 @@ class CelebA(TorchvisionDataset):
         rows, packed = pack(splits)
         return Problem(
             name="celeba",
-            X=_decoded(parts, rows, self.image_size),
+            X=self._decoded(parts, rows),
             y=y[rows],
             group=group[rows],
             classes=(f"not {self.target}", self.target),
@@ -89,6 +91,17 @@ class CelebA(TorchvisionDataset):
                 transforms.PILToTensor(),
             ]
         )
+
+    def _decoded(self, parts: list[Any], rows: Array) -> Array:
+        """The images of rows [k] of the concatenated parts: float32 [k, 3, s, s]."""
+        starts = np.cumsum([0, *map(len, parts)])
+        X = np.empty((len(rows), 3, self.image_size, self.image_size), dtype=np.float32)
+        for i, row in enumerate(rows):
+            k = int(np.searchsorted(starts, row, side="right")) - 1
+            part, place = parts[k], int(row - starts[k])
+            with self.told(Path(part.root, part.base_folder, IMAGES, part.filename[place])):
+                X[i] = part[place][0].numpy()
+        return X / np.float32(255)
 
 
 def _column(names: list[str], field: str, attribute: str) -> int:
@@ -112,13 +125,3 @@ def _split(strata: Array, lengths: list[int], streams: Streams) -> dict[SplitNam
         "calibration": valid[:half],
         "test": test[:TEST_ROWS],
     }
-
-
-def _decoded(parts: list[Any], rows: Array, size: int) -> Array:
-    """The images of rows [k] of the concatenated parts: float32 [k, 3, size, size]."""
-    starts = np.cumsum([0, *map(len, parts)])
-    X = np.empty((len(rows), 3, size, size), dtype=np.float32)
-    for i, row in enumerate(rows):
-        part = int(np.searchsorted(starts, row, side="right")) - 1
-        X[i] = parts[part][int(row - starts[part])][0].numpy()
-    return X / np.float32(255)

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Dataset, Problem
+from trustbench.datasets._columns import Categorical, Numeric, known
 from trustbench.datasets._pixels import class_problem
+from trustbench.datasets._sources import Source
 from trustbench.datasets._splits import draw, shares
 from trustbench.seeding import Streams
+
+CLASSES = tuple(map(str, range(10)))
+BRIGHTEST = 16
+DIGIT = Categorical("digit", levels=known(*CLASSES))
+PIXELS = Numeric("pixel", low=0, high=BRIGHTEST, whole=True)
 
 CARD = DataCard(
     description="1,797 handwritten digits of 43 people, 8x8 pixels of 17 grey levels, 10 classes "
@@ -55,9 +63,9 @@ class Digits(Dataset):
         return class_problem(
             name="digits",
             images=images,
-            brightest=16,
+            brightest=BRIGHTEST,
             y=y,
-            classes=tuple(map(str, range(10))),
+            classes=CLASSES,
             splits=draw("digits", y, sizes, streams.numpy("split")),
             card=CARD,
             rare=self.rare,
@@ -66,14 +74,22 @@ class Digits(Dataset):
         )
 
 
-def _images_and_labels() -> tuple[Array, Array]:
+def _images_and_labels(path: Path | None = None) -> tuple[Array, Array]:
     """float64 [1797, 64] and int64 [1797]: the file inside scikit-learn, read as it reads it.
 
     Importing scikit-learn takes a second, which looking at a finished sweep can do without.
     """
-    spec = importlib.util.find_spec("sklearn")
-    assert spec is not None and spec.submodule_search_locations is not None
-    path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    path = path or _embedded()
     with gzip.open(path, "rt", encoding="latin1") as file:
         table = np.loadtxt(file, delimiter=",")
-    return table[:, :-1], table[:, -1].astype(np.int64)
+    places = pd.RangeIndex(1, len(table) + 1, name="line")
+    source = Source("digits", path, "install scikit-learn again")
+    labels = DIGIT.read(source, pd.Series(table[:, -1], index=places))
+    PIXELS.read(source, pd.Series(table[:, :-1].max(axis=1), index=places))
+    return table[:, :-1], labels.astype(np.int64)
+
+
+def _embedded() -> Path:
+    spec = importlib.util.find_spec("sklearn")
+    assert spec is not None and spec.submodule_search_locations is not None
+    return Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")

@@ -7,45 +7,54 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from trustbench.contracts import Array, DataCard, Problem
+from trustbench.contracts import DataCard, Problem
+from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tables import choose, codes, numbers, read_fields
-from trustbench.datasets._tabular import (
-    POOL_STATISTICS,
-    Categorical,
-    Groups,
-    Numeric,
-    table_problem,
-)
+from trustbench.datasets._tables import choose, positions, read_fields
+from trustbench.datasets._tabular import POOL_STATISTICS, Groups, groups_by, table_problem
 from trustbench.seeding import Streams
 
 FILE = "german.data"
+# Attribute 9 as UCI documents it.
+STATUS = {
+    "A91": "divorced or separated (A91)",
+    "A92": "divorced, separated or married (A92)",
+    "A93": "single (A93)",
+    "A94": "married or widowed (A94)",
+    "A95": "single (A95)",
+}
+SEX = {"male": ("A91", "A93", "A94"), "female": ("A92", "A95")}
 INPUTS = (
-    Categorical("checking_account"),
-    Numeric("duration_months"),
-    Categorical("credit_history"),
-    Categorical("purpose"),
-    Numeric("credit_amount"),
-    Categorical("savings"),
-    Categorical("employment_since"),
-    Numeric("installment_rate"),
-    Categorical("personal_status_sex", mutable=False),
-    Categorical("other_debtors"),
-    Numeric("residence_since"),
-    Categorical("property"),
-    Numeric("age", mutable=False),
-    Categorical("other_installment_plans"),
-    Categorical("housing"),
-    Numeric("existing_credits"),
-    Categorical("job"),
-    Numeric("dependents"),
-    Categorical("telephone"),
-    Categorical("foreign_worker", mutable=False),
+    Categorical("checking_account", levels=known("A11", "A12", "A13", "A14")),
+    Numeric("duration_months", low=1, whole=True),
+    Categorical("credit_history", levels=known("A30", "A31", "A32", "A33", "A34")),
+    Categorical(
+        "purpose",
+        levels=known(
+            *("A40", "A41", "A42", "A43", "A44", "A45", "A46", "A47", "A48", "A49", "A410")
+        ),
+    ),
+    Numeric("credit_amount", low=1),
+    Categorical("savings", levels=known("A61", "A62", "A63", "A64", "A65")),
+    Categorical("employment_since", levels=known("A71", "A72", "A73", "A74", "A75")),
+    Numeric("installment_rate", low=0, high=100),
+    Categorical("personal_status_sex", mutable=False, levels=known(*STATUS)),
+    Categorical("other_debtors", levels=known("A101", "A102", "A103")),
+    Numeric("residence_since", low=0, high=120),
+    Categorical("property", levels=known("A121", "A122", "A123", "A124")),
+    Numeric("age", mutable=False, low=0, high=120, whole=True),
+    Categorical("other_installment_plans", levels=known("A141", "A142", "A143")),
+    Categorical("housing", levels=known("A151", "A152", "A153")),
+    Numeric("existing_credits", low=0, whole=True),
+    Categorical("job", levels=known("A171", "A172", "A173", "A174")),
+    Numeric("dependents", low=0, whole=True),
+    Categorical("telephone", levels=known("A191", "A192")),
+    Categorical("foreign_worker", mutable=False, levels=known("A201", "A202")),
 )
-GROUPS = {"sex": ("male", "female"), "age": ("over 25", "25 or younger")}
-# Attribute 9 as UCI documents it: A92 and A95 are women, A91, A93 and A94 men.
-SEX = {"A91": 0, "A92": 1, "A93": 0, "A94": 0, "A95": 1}
+CLASSES = ("bad risk", "good risk")
+RISK = Categorical("risk", levels={"1": CLASSES[1], "2": CLASSES[0]})
+SENSITIVE = {"sex": "from the personal status", "age": "split at 25 years"}
 
 CARD = DataCard(
     description="1,000 credits granted by a bank in southern Germany, 1973 to 1975; class 1 is a "
@@ -80,6 +89,7 @@ class German(FileDataset):
     reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "german"
+    columns: ClassVar[tuple[Column, ...]] = (*INPUTS, RISK)
     # UCI publishes the size and no checksum.
     files: ClassVar[tuple[RemoteFile, ...]] = (
         RemoteFile(
@@ -92,33 +102,27 @@ class German(FileDataset):
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from german.data; DataError when it cannot be read."""
-        choose("german", "sensitive", self.sensitive, GROUPS)
-        frame = _read(self.locate(data_dir, FILE))
-        y = codes("german", frame, "risk", {"1": 1, "2": 0})
-        group = _group(frame, self.sensitive)
+        choose("german", "sensitive", self.sensitive, SENSITIVE)
+        source = self.source(data_dir, FILE)
+        raw = read_fields(source, [c.name for c in self.columns], separator=None)
+        frame = read_columns(source, raw, self.columns)
+        y = positions(frame["risk"], CLASSES)
+        groups = _groups(frame, self.sensitive)
         sizes = shares(len(y), {"test": 0.30, "calibration": 0.20, "validation": 0.10})
         return table_problem(
             name="german",
             frame=frame,
             columns=INPUTS,
             y=y,
-            classes=("bad risk", "good risk"),
-            groups=Groups(self.sensitive, GROUPS[self.sensitive], group),
-            splits=draw("german", strata_of(y, group), sizes, streams.numpy("split")),
+            classes=CLASSES,
+            groups=groups,
+            splits=draw("german", strata_of(y, groups.of), sizes, streams.numpy("split")),
             card=CARD,
         )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    names = [c.name for c in INPUTS]
-    frame = read_fields("german", path, [*names, "risk"], separator=r"\s+")
-    for column in INPUTS:
-        if isinstance(column, Numeric):
-            frame[column.name] = numbers("german", frame, column.name)
-    return frame
-
-
-def _group(frame: pd.DataFrame, sensitive: str) -> Array:
+def _groups(frame: pd.DataFrame, sensitive: str) -> Groups:
     if sensitive == "sex":
-        return codes("german", frame, "personal_status_sex", SEX)
-    return (frame["age"].to_numpy() <= 25).astype(np.int64)
+        return groups_by("sex", frame["personal_status_sex"].to_numpy(), SEX, STATUS)
+    young = (frame["age"].to_numpy() <= 25).astype(np.int64)
+    return Groups("age", ("over 25", "25 or younger"), young)

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from trustbench.contracts import DataCard, Dataset, Problem
+from trustbench.datasets._columns import Categorical, Numeric
 from trustbench.datasets._credit_model import (
     MECHANISMS,
     NUMBERS,
@@ -18,14 +19,7 @@ from trustbench.datasets._credit_model import (
     repayment_probability,
 )
 from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tabular import (
-    POOL_STATISTICS,
-    Categorical,
-    Groups,
-    Numeric,
-    standardise,
-    table_problem,
-)
+from trustbench.datasets._tabular import POOL_STATISTICS, Groups, standardise, table_problem
 from trustbench.seeding import Streams
 
 NAMES = ("majority", "minority")

@@ -1,5 +1,6 @@
 """Every loader on the real files: rows, groups and splits."""
 
+import re
 import time
 
 import numpy as np
@@ -128,6 +129,9 @@ def test_adult_keeps_unknown_as_a_level_and_drops_the_weight(load):
         if "unknown" in f.levels
     }
     assert unknown == {"workclass": 2799, "occupation": 2809, "native-country": 857}
+    assert load("adult").card.description.endswith(
+        "a level of their own, 'unknown': workclass 2,799, occupation 2,809, native-country 857."
+    )
 
 
 def test_adult_by_race(load):
@@ -161,7 +165,12 @@ def test_compas_has_propublicas_6172_rows_and_a_favourable_class_1(load, shared_
     assert group_sizes(problem) == {"African-American": 3175, "Caucasian": 2103, "Other": 894}
     assert problem.classes[1] == "not re-arrested"
     assert problem.y.sum() == 3363
+    assert problem.card.description.startswith("6,172 of 7,214 defendants")
+    assert problem.card.description.endswith(
+        "Counted as Other: Hispanic 509, Other 343, Asian 31, Native American 11."
+    )
     by_sex = Compas(sensitive="sex").load(shared_data, Streams(0))
+    assert "Counted as" not in by_sex.card.description
     assert group_sizes(by_sex) == {"Male": 4997, "Female": 1175}
 
 
@@ -172,6 +181,10 @@ def test_german_has_its_1000_rows(load, shared_data):
     assert problem.y.sum() == 700
     by_sex = German(sensitive="sex").load(shared_data, Streams(0))
     assert group_sizes(by_sex) == {"male": 690, "female": 310}
+    assert by_sex.card.description.endswith(
+        "Counted as male: single (A93) 548, married or widowed (A94) 92, divorced or separated "
+        "(A91) 50."
+    )
 
 
 def test_acs_income_has_its_332900_rows(shared_data):
@@ -188,6 +201,11 @@ def test_acs_income_takes_40000_rows_unless_told_otherwise(shared_data):
     assert len(problem.X) == 40_000
     assert "40,000" in problem.card.description
     assert problem.groups == ("White", "Black", "Asian", "Other")
+    merged = re.search(r"Counted as Other: (.*)\.$", problem.card.description)[1]
+    counts = [int(n.replace(",", "")) for n in re.findall(r" ([\d,]+)(?:, |$)", merged)]
+    assert merged.startswith("Some Other Race alone ")
+    assert len(counts) == 6
+    assert sum(counts) == (problem.group == 3).sum()
     share = np.bincount(problem.group) / 40_000
     whole = np.array([259_625, 29_482, 19_242, 24_551]) / 332_900
     assert np.abs(share - whole).max() < 0.002

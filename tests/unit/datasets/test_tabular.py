@@ -1,13 +1,12 @@
-"""Tables made into problems: scaling without leaks, one-hot blocks, bounds, reading of files."""
+"""Tables made into problems: scaling without leaks, one-hot blocks, bounds, merged groups."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from trustbench.contracts import DataCard
-from trustbench.datasets._tables import choose, codes, numbers, read_csv, read_fields
-from trustbench.datasets._tabular import Categorical, Groups, Numeric, table_problem
-from trustbench.errors import DataError
+from trustbench.datasets._columns import Categorical, Numeric
+from trustbench.datasets._tabular import Groups, groups_by, table_problem
 
 CARD = DataCard("toy", "none", "none", "none")
 COLUMNS = (
@@ -133,57 +132,24 @@ def test_a_constant_number_becomes_zero():
     assert (problem_of(table()).X[:, 7] == 0).all()
 
 
-# --- reading ---------------------------------------------------------------------------------
+def test_levels_that_a_group_merges_are_counted_in_the_card():
+    frame = table()
+    levels = np.array(["a", "b", "c", "d"] * 25, dtype=object)
+    groups = groups_by("g", levels, {"A": ("a",), "rest": ("b", "c", "d")}, {"d": "dee"})
+    assert groups.of.tolist() == [0, 1, 1, 1] * 25
+    made = table_problem(
+        name="toy",
+        frame=frame.iloc[:100],
+        columns=COLUMNS,
+        y=np.arange(100) % 2,
+        classes=("no", "yes"),
+        groups=groups,
+        splits={**SPLITS, "train": np.arange(0, 59)},  # row 59, a "d", is in no split
+        card=CARD,
+    )
+    assert made.card.description == "toy Counted as rest: b 25, c 25, dee 24."
 
 
-@pytest.fixture
-def written(tmp_path):
-    def write(content):
-        path = tmp_path / "t.data"
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-        return path
-
-    return write
-
-
-def test_fields_are_read_as_text_without_comments_and_blanks(written):
-    path = written("|a remark\n39, State-gov, x\n\n50,  ?, y\n")
-    frame = read_fields("toy", path, ("age", "work", "z"), separator=",", comment="|")
-    assert frame.to_numpy().tolist() == [["39", "State-gov", "x"], ["50", "?", "y"]]
-
-
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("1,2,3\n1,2\n", "record 2 of .* has 2 fields .*each has 3: a, b, c"),
-        ("1,2,3\n4,5,6,7\n", "record 2 of .* has 4 fields"),
-        ("1,2,3,4,5,6\n", "fields|cannot be read"),
-        ("1,2,3\n4,5,6\n7,8,9,10,11,12\n", "cannot be read as a table"),
-        ("1,,3\n", "record 1 of .* has 2 fields"),
-        ("", "holds no rows"),
-        (b"\xff\xfe\x00\x81,2,3\n", "is not text"),
-    ],
-)
-def test_broken_lines_get_a_sentence(written, content, says):
-    with pytest.raises(DataError, match=says):
-        read_fields("toy", written(content), ("a", "b", "c"), separator=",")
-
-
-def test_a_missing_column_names_the_near_one(written):
-    with pytest.raises(DataError, match=r"no column 'race'; did you mean 'Race'\?"):
-        read_csv("toy", written("Race,sex\nA,f\n"), ["race", "sex"])
-
-
-def test_a_word_where_a_number_belongs_is_shown():
-    with pytest.raises(DataError, match="column age holds 'old' where a number belongs"):
-        numbers("toy", pd.DataFrame({"age": ["1", "old"]}), "age")
-
-
-def test_an_unknown_label_is_shown_with_the_known_ones():
-    with pytest.raises(DataError, match="column y holds 'maybe'; allowed: no, yes"):
-        codes("toy", pd.DataFrame({"y": ["no", "maybe"]}), "y", {"no": 0, "yes": 1})
-
-
-def test_an_unknown_choice_gets_the_near_name():
-    with pytest.raises(DataError, match=r"sensitive=rase is unknown; did you mean 'race'\?"):
-        choose("toy", "sensitive", "rase", {"race": 1, "sex": 2})
+def test_groups_of_one_level_each_need_no_sentence():
+    groups = groups_by("g", np.array(["a", "b"], dtype=object), {"A": ("a",), "B": ("b",)})
+    assert groups.merged(np.array([0, 1])) == ""

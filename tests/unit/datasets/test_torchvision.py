@@ -110,6 +110,38 @@ def test_mnist_layouts_are_read_with_their_labels(tmp_path, dataset, name):
     }
 
 
+@pytest.mark.parametrize(
+    ("file", "change", "says"),
+    [
+        (
+            "train-labels-idx1-ubyte",
+            lambda b: b[:20] + bytes([77]) + b[21:],
+            "training label of .*/MNIST/raw .*: '77' in 1 row .first on image 13.; known: 0, 1, 2,",
+        ),
+        ("t10k-labels-idx1-ubyte", lambda b: b[:-1] + bytes([10]), "test label .* on image 100"),
+        ("train-labels-idx1-ubyte", lambda b: b[:7] + bytes([143]) + b[8:-1], "399 labels for 400"),
+        ("train-images-idx3-ubyte", lambda b: b[:2] + bytes([9]) + b[3:], "torchvision cannot"),
+    ],
+    ids=["unknown class", "unknown class in the test part", "a label too few", "signed bytes"],
+)
+def test_labels_of_no_class_or_no_image_are_refused(tmp_path, file, change, says):
+    """One label too few would give every test image that of its neighbour."""
+    raw = tmp_path / "mnist" / "MNIST" / "raw"
+    write_mnist(raw)
+    path = raw / file
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(DataError, match=says):
+        Mnist(subsample=200).load(tmp_path, Streams(0))
+
+
+def test_images_of_two_sizes_are_refused(tmp_path):
+    raw = tmp_path / "mnist" / "MNIST" / "raw"
+    write_mnist(raw)
+    write_idx(raw / "t10k-images-idx3-ubyte", np.zeros((100, 14, 14)))
+    with pytest.raises(DataError, match="28x28 in the training part and 14x14 in the test part"):
+        Mnist().load(tmp_path, Streams(0))
+
+
 def test_cifar_keeps_channels_apart(cifar):
     problem = Cifar10(subsample=400).load(cifar, Streams(0))
     assert problem.shape == (3, 32, 32)
@@ -193,6 +225,23 @@ def test_celeba_decodes_only_the_subsample(faces):
     problem = CelebA(image_size=8, subsample=200).load(faces, Streams(0))
     assert len(problem.X) == 200
     assert "200 images" in problem.card.description
+
+
+def test_an_attribute_that_is_neither_1_nor_minus_1_is_refused_by_its_checksum(faces):
+    path = faces / "celeba" / "celeba" / "list_attr_celeba.txt"
+    path.write_text(path.read_text().replace(" 1", " 0", 1))
+    with pytest.raises(DataError, match=r"torchvision cannot read .*corrupted"):
+        CelebA().load(faces, Streams(0))
+
+
+@pytest.mark.parametrize("change", ["missing", "cut off"])
+def test_a_face_that_cannot_be_decoded_is_named(faces, change):
+    path = faces / "celeba" / "celeba" / "img_align_celeba" / "000007.jpg"
+    path.unlink() if change == "missing" else path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(
+        DataError, match=r"torchvision cannot read .*000007\.jpg .*data fetch celeba"
+    ):
+        CelebA(subsample=None).load(faces, Streams(0))
 
 
 @pytest.mark.parametrize("field", ["target", "sensitive"])

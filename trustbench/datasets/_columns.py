@@ -1,0 +1,159 @@
+"""Columns of a raw table: what each may hold. A value that is not known is refused, and named."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from trustbench.contracts import Array
+from trustbench.datasets._sources import Source, some
+
+Levels = dict[str, str]
+"""The codes that a file may hold, each with the name of its level."""
+
+Fields: TypeAlias = "pd.Series[Any]"
+
+
+def known(*codes: str) -> Levels:
+    """Levels that are named as the file codes them."""
+    return {code: code for code in codes}
+
+
+class Span(NamedTuple):
+    """Codes from `first` to `last`, both included."""
+
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A numeric column. `mutable`: whether its bearer could change it.
+
+    `low` and `high` are the smallest and largest number that the source documents as possible;
+    `whole`: only whole numbers are. A field that holds exactly `missing` is a documented absence
+    and becomes NaN.
+    """
+
+    name: str
+    mutable: bool = True
+    low: float = -np.inf
+    high: float = np.inf
+    whole: bool = False
+    missing: str | None = None
+
+    def read(self, source: Source, fields: Fields) -> Array:
+        """The column as numbers, float64 [n].
+
+        Raises:
+            DataError: a field is not a number, or not a possible one.
+        """
+        values = pd.to_numeric(fields, errors="coerce").to_numpy(dtype=np.float64)
+        given = (fields != self.missing).to_numpy() if self.missing is not None else True
+        self._refuse(source, fields, given & ~np.isfinite(values), "where a number belongs")
+        if self.whole:
+            self._refuse(source, fields, given & (values % 1 != 0), "where a whole number belongs")
+        outside = given & ((values < self.low) | (values > self.high))
+        self._refuse(source, fields, outside, f"outside of what is possible, {self._range()}")
+        return values
+
+    def _refuse(self, source: Source, fields: Fields, bad: Array, why: str) -> None:
+        if bad.any():
+            raise source.fault(f"column {self.name}", f"{_told(fields[bad])}, {why}")
+
+    def _range(self) -> str:
+        if np.isinf(self.high):
+            return f"at least {self.low:g}"
+        return f"from {self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A categorical column, one-hot; an attack leaves it alone unless its `scale` is set.
+
+    A column of a file declares its `levels`, or `spans`: levels that each stand for a range of
+    number codes. A code outside of them is refused.
+    """
+
+    name: str
+    mutable: bool = True
+    levels: Levels = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
+
+    def read(self, source: Source, fields: Fields) -> Array:
+        """The names of the levels, object [n].
+
+        Raises:
+            DataError: the file holds a code that is not known; it is never a level of its own.
+        """
+        position, values = pd.factorize(fields, use_na_sentinel=False)
+        levels = np.array([self.level(_code(value)) for value in values], dtype=object)
+        unknown = np.array([level is None for level in levels], dtype=bool)[position]
+        if unknown.any():
+            raise source.fault(
+                f"column {self.name}",
+                f"unknown codes: {_told(fields[unknown])}; known: {self.described()}",
+            )
+        return np.asarray(levels[position])
+
+    def level(self, code: str) -> str | None:
+        """The name of the level that a code stands for; None where it is not known."""
+        if not self.spans:
+            return self.levels.get(code)
+        number = int(code) if code.isascii() and code.isdecimal() else -1
+        return next((n for n, s in self.spans.items() if s.first <= number <= s.last), None)
+
+    def described(self) -> str:
+        """The known codes, for a sentence.
+
+        >>> Categorical("x", levels=known("a", "b")).described()
+        'a, b'
+        >>> Categorical("x", spans={"low": Span(1, 9), "none": Span(99, 99)}).described()
+        '1 to 9 (low), 99 to 99 (none)'
+        """
+        if not self.spans:
+            return ", ".join(self.levels)
+        return ", ".join(f"{s.first} to {s.last} ({name})" for name, s in self.spans.items())
+
+
+Column = Numeric | Categorical
+
+
+def read_columns(source: Source, table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
+    """The declared columns of a raw table: numbers as float64, codes as names of levels.
+
+    The index stays: it says where each row stands in the file.
+
+    Raises:
+        DataError: the first column that holds something else; the sentence names the values,
+            how many rows have them, and where.
+    """
+    return pd.DataFrame(
+        {column.name: column.read(source, table[column.name]) for column in columns},
+        index=table.index,
+    )
+
+
+def _code(value: object) -> str:
+    """A value as a code: a whole number is written without its point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _told(fields: Fields) -> str:
+    """Values, each with how many rows hold it and where the first one is."""
+    position, values = pd.factorize(fields, use_na_sentinel=False)
+    told = []
+    for k, value in enumerate(values):
+        places = fields.index[position == k]
+        rows = "1 row" if len(places) == 1 else f"{len(places):,} rows"
+        told.append(f"{_shown(value)} in {rows} (first on {fields.index.name} {places[0]})")
+    return some(told)
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float) and np.isnan(value):
+        return "no value"
+    text = _code(value)
+    return repr(text if len(text) <= 40 else f"{text[:40]}...")
