@@ -4,7 +4,7 @@ Every field is classed: `IDENTITY` fields change the arm's numbers and are hashe
 `RUNTIME` fields only say where and how fast it runs. A test fails on an unclassed field.
 """
 
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
@@ -39,7 +39,14 @@ class Chosen(Generic[P]):
             aspect=str(aspect) if aspect else None,
             dose={k: params[k] for k in getattr(self.plugin, "dose", ())},
             fingerprints=dict(self.marks),
+            registered=self._registered(params) if isinstance(self.plugin, Evaluator) else None,
         )
+
+    def _registered(self, params: dict[str, Any]) -> dict[str, Any]:
+        """The defaults of those settings that are given another value."""
+        defaults = {f.name: f.default for f in fields(self.plugin) if f.default is not MISSING}
+        plain = {k: _plain(v) for k, v in defaults.items() if k in params}
+        return {k: v for k, v in plain.items() if params[k] != v}
 
 
 def _plain(value: Any) -> Any:

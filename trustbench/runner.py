@@ -8,13 +8,12 @@ from collections.abc import Collection, Mapping
 import numpy as np
 import torch
 
-from trustbench import __version__, staleness
+from trustbench import __version__, older, staleness
 from trustbench.arms import Chosen
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.deployment import deploy
 from trustbench.fitting import WAITING, Progress
 from trustbench.identity import evaluation_id
-from trustbench.methods.privacy import guarantees
 from trustbench.planning import Plan
 from trustbench.provenance import project
 from trustbench.records import (
@@ -43,7 +42,8 @@ def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
     with store.exclusive(plan.arm_id, lambda: progress(WAITING, 0, 1)):
         record = store.reclaim(plan.arm_id)
         if record is not None and _complete(record, wanted, store):
-            return _with_ledger(plan, record, store), True
+            whole = older.completed(plan, record)
+            return record if whole is record else store.write(whole), True
         if record is None and staleness.marked(plan.arm):
             why = staleness.stale_arm(_arm_spec(plan), store.records())
             if why is not None:
@@ -55,18 +55,9 @@ def finished(plan: Plan, store: Store) -> Record | None:
     """The record that `run` would find whole; nothing is written or waited for."""
     record = store.read(plan.arm_id)
     wanted = [evaluation_id(e) for e in plan.arm.evaluators]
-    if record is None or record.privacy is None or not _complete(record, wanted, store):
+    if record is None or not _complete(record, wanted, store):
         return None
-    return record
-
-
-def _with_ledger(plan: Plan, record: Record, store: Store) -> Record:
-    """The record; one that is older than the privacy ledger is given its claims anew."""
-    if record.privacy is not None:
-        return record
-    facts = {**guarantees.without_claims(record.facts), **guarantees.facts(plan.guarantees)}
-    update = {"facts": facts, "privacy": list(plan.guarantees)}
-    return store.write(record.model_copy(update=update))
+    return record if older.completed(plan, record) is record else None
 
 
 def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
@@ -84,7 +75,7 @@ def _measured(
     """The finished record, from an earlier one of which all that is whole is kept."""
     started = time.monotonic()
     arrays = _arrays(earlier, store)
-    known = dict(earlier.evaluations) if earlier else {}
+    known = older.with_registered(plan, earlier.evaluations) if earlier else {}
     missing = {
         k: e for k, e in wanted.items() if k not in known or not _has_arrays(k, known[k], arrays)
     }
@@ -202,7 +193,7 @@ def _shared(
     if not _has_arrays(key, found, arrays):
         return None
     own = {k.removeprefix(f"{key}/"): a for k, a in arrays.items() if k.startswith(f"{key}/")}
-    return found.model_copy(update={"seconds": 0.0}), own
+    return found.model_copy(update={"seconds": 0.0, "evaluator": chosen.spec()}), own
 
 
 def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:

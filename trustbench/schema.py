@@ -44,6 +44,9 @@ class PluginSpec(Strict):
     fingerprints: dict[str, str] = Field(default_factory=dict)
     """Of a plugin outside of trustbench its `source`, and of each field that names a file the
     file's content."""
+    registered: dict[str, Any] | None = None
+    """Of an evaluator's settings that are not its defaults, the defaults; None where an older
+    version did not say."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -53,10 +56,12 @@ class PluginSpec(Strict):
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without fingerprints where there are none: old records keep their bytes."""
+        """Without what is not there, so that old records keep their bytes."""
         out: dict[str, Any] = handler(self)
         if not self.fingerprints:
             out.pop("fingerprints", None)
+        if self.registered is None:
+            out.pop("registered", None)
         return out
 
 

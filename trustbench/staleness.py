@@ -45,7 +45,7 @@ def stale_evaluations(
 
 
 def _same(found: Evaluation, new: PluginSpec) -> bool:
-    bare: dict[str, Any] = {"fingerprints": {}}
+    bare: dict[str, Any] = {"fingerprints": {}, "registered": None}
     old = found.evaluator.model_copy(update=bare).model_dump_json()
     return old == new.model_copy(update=bare).model_dump_json()
 

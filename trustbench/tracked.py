@@ -39,9 +39,9 @@ def params(record: Record) -> dict[str, str]:
     }
     for intervention in arm.interventions:
         flat.update(_flat(f"intervention.{intervention.name}", intervention.params))
-    for evaluation in record.evaluations.values():
-        spec = evaluation.evaluator
-        flat.update(_flat(f"evaluator.{spec.name}", spec.params))
+    for key, evaluation in record.evaluations.items():
+        group = _group(record, key, evaluation)
+        flat.update(_flat(f"evaluator.{group}", evaluation.evaluator.params))
     flat.update(_flat("training", arm.training))
     flat.update(_flat("protocol", arm.protocol))
     flat.update(control=arm.control, seed=arm.seed, engine=arm.engine)

@@ -53,6 +53,15 @@ def test_a_training_file_spells_every_field(path):
     assert set(yaml.safe_load(path.read_text())) == set(schema(Training))
 
 
+@pytest.mark.parametrize("path", discover("evaluator", [conf_dir()]).values(), ids=lambda p: p.stem)
+def test_the_settings_of_an_evaluators_file_are_its_registered_ones(path):
+    """Prints name what differs from the dataclass, and people read the file."""
+    if path.stem == "all":
+        return
+    [chosen] = composed_arm(compose([f"evaluator=[{path.stem}]"])).evaluators
+    assert chosen.spec().registered == {}
+
+
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_says_how_it_is_run(name):
     text = EXPERIMENTS[name].read_text()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import put
@@ -17,6 +17,7 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--arm", metavar="RECORD", required=True, help="its id, or how that begins")
     add_store(p)
     add_config_dir(p)
+    add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="read what this sweep measured only")
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
     p.add_argument("--license", metavar="ID", help="of the model, say apache-2.0")

@@ -80,10 +80,10 @@ class _Reading:
 
     def comparable(self, records: Sequence[Record]) -> bool:
         try:
-            group_records(self.of(records), self.evaluations)
+            groups = group_records(self.of(records), self.evaluations)
         except UserError:
             return False
-        return True
+        return not any(group.others for group in groups)
 
 
 def _add(reading: _Reading, found: list[_Reading], records: Sequence[Record]) -> None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.registered import find_policy, find_table
 from trustbench.commands.stored import every_record, read
 from trustbench.errors import UserError, did_you_mean
@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--policy", metavar="NAME|FILE", required=True, help="trustbench list policies")
     add_store(p)
     add_config_dir(p)
+    add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="gate the arms of this sweep")
     p.add_argument("--arm", metavar="LABEL", action="append", help="only this arm; repeatable")
     record = "a record id or a record.json; one for each regime and seed"

@@ -36,6 +36,18 @@ def add_store(to: argparse.ArgumentParser) -> None:
     to.add_argument("--tracking-uri", metavar="URI", help="an MLflow server or database")
 
 
+def add_evaluation(to: argparse.ArgumentParser) -> None:
+    """Adds --evaluation."""
+    to.add_argument(
+        "--evaluation",
+        metavar="ID",
+        action="append",
+        default=[],
+        help="of an evaluator that was run with several settings, the evaluation to read "
+        "(default: the registered settings); repeatable",
+    )
+
+
 def add_config_dir(to: argparse.ArgumentParser) -> None:
     """Adds --config-dir."""
     to.add_argument("--config-dir", metavar="DIR", help="a folder with options of your own")

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_policy, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import write_file
@@ -23,6 +23,7 @@ def main(args: Sequence[str]) -> int:
     p = parser("report", "One self-contained HTML file: table, cells, curves, provenance.")
     add_store(p)
     add_config_dir(p)
+    add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="read this experiment's last sweep only")
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
     p.add_argument(

@@ -154,7 +154,7 @@ def _print_arm(asked: Asked, outcome: Outcome) -> None:
     if outcome.arm_id:
         record = Store(asked.first.output_dir).read(outcome.arm_id)
     if record is not None and outcome.status in STYLES:
-        _console().print(single_arm(record))
+        _console().print(single_arm(record, outcome.evaluations))
 
 
 def _show_status(asked: Asked, outcomes: Sequence[Outcome]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.registered import find_policy, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import put
@@ -35,6 +35,7 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--policy", metavar="NAME|FILE", required=True, help="trustbench list policies")
     add_store(p)
     add_config_dir(p)
+    add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="choose among the arms of this sweep")
     p.add_argument("--format", default="terminal", help=", ".join(FORMATS))
     p.add_argument("--output", metavar="FILE", help="write to a file instead of printing")

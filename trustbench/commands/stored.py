@@ -24,6 +24,8 @@ class Stored:
     sweep: Sweep | None
     tracking_uri: str | None = None
     """The server that the records are from; None: they are the folder's."""
+    chosen: tuple[str, ...] = ()
+    """Evaluations to read in place of others of the same evaluators."""
 
     @property
     def arms(self) -> list[Record]:
@@ -35,8 +37,14 @@ class Stored:
 
     @property
     def evaluations(self) -> list[str] | None:
-        """The evaluation ids that the sweep asked for; None: all may be read."""
-        return self.sweep.evaluations if self.sweep else None
+        """The evaluation ids that the sweep and the user asked for; None: all may be read."""
+        asked = self.sweep.evaluations if self.sweep else None
+        if not self.chosen:
+            return asked
+        names = {k: e.evaluator.name for r in self.records for k, e in r.evaluations.items()}
+        chosen = {names[k] for k in self.chosen}
+        kept = asked if asked is not None else list(names)
+        return [*(k for k in kept if names.get(k) not in chosen), *self.chosen]
 
     def arrays(self, arm: str) -> Mapping[str, np.ndarray[Any, Any]]:
         """The arrays of an arm: those of the folder, else the server's; empty without any."""
@@ -63,7 +71,13 @@ def read(given: argparse.Namespace, *, one_sweep: bool = True) -> Stored:
     else:
         store = existing_store(given.folder)
         sweep = _sweep_of_folder(store, given.experiment, one_sweep)
-    return Stored(store, tuple(every_record(given)), sweep, given.tracking_uri)
+    records = tuple(every_record(given))
+    known = sorted({k for r in records for k in r.evaluations})
+    chosen = tuple(vars(given).get("evaluation", ()))
+    for key in chosen:
+        if key not in known:
+            raise UserError(f"no evaluation {key!r} is stored; {did_you_mean(key, known)}")
+    return Stored(store, records, sweep, given.tracking_uri, chosen)
 
 
 def every_record(given: argparse.Namespace) -> list[Record]:

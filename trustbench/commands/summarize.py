@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trustbench.commands.parsing import add_config_dir, add_store, parser
+from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import put
@@ -16,6 +16,7 @@ def main(args: Sequence[str]) -> int:
     p = parser("summarize", "The table of stored records.")
     add_store(p)
     add_config_dir(p)
+    add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="read this experiment's last sweep only")
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
     p.add_argument("--format", default="terminal", help=", ".join(FORMATS))

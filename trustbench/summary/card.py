@@ -9,6 +9,7 @@ from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Record, Scalar
 from trustbench.shortening import listed
 from trustbench.summary.estimates import Estimator
+from trustbench.summary.evaluations import preferred
 from trustbench.summary.figures import Arrays, Column, Figure, by_group, figures, missing
 from trustbench.summary.grouping import ArmRecords, Group, group_records
 from trustbench.summary.noise import FACT
@@ -53,6 +54,8 @@ class Card:
     no_effects: str | None
     declared: Mapping[str, Scalar]
     claims: tuple[str, ...]
+    settings: tuple[str, ...]
+    """A sentence for each evaluator that is not read at its registered settings alone."""
     unreliable: str | None
 
     @property
@@ -82,6 +85,7 @@ def card(
     own = {k: e for k, e in record.evaluations.items() if evaluations is None or k in evaluations}
     record = record.model_copy(update={"evaluations": own})
     group, arm = _placed(record, records, evaluations)
+    record = preferred(record, group.evaluations.values())
     of = Estimator(group, table)
     effects, why = _effects(of, arm)
     return Card(
@@ -96,6 +100,7 @@ def card(
         no_effects=why,
         declared={k: v for k, v in without_claims(record.facts).items() if k not in TRAINING_FACTS},
         claims=record.claims(),
+        settings=tuple(n for some in group.settings_notes.values() for n in some),
         unreliable=of.unreliable(arm, table.columns[Aspect.ROBUSTNESS].on(of.binary)),
     )
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from trustbench.errors import UserError
 from trustbench.records import Evaluation, PluginSpec, Record
-from trustbench.summary.grouping import canonical
+from trustbench.summary.evaluations import registered_only
+from trustbench.summary.values import canonical
 
 
 def shared_evaluations(
@@ -23,6 +24,8 @@ def shared_evaluations(
     chosen = {}
     for name in sorted(_evaluators([*baseline, *candidate])):
         common = _common(name, [*baseline, *candidate])
+        if len(common) > 1:
+            common = _registered(name, common, [*baseline, *candidate]) or common
         if len(common) == 1:
             chosen[name] = common[0]
         elif name in read:
@@ -110,6 +113,12 @@ def _common(name: str, records: Sequence[Record]) -> list[str]:
     """The evaluations of one evaluator that every record which ran it has."""
     having = [ids for r in records if (ids := set(_of(r, name)))]
     return sorted(set.intersection(*having))
+
+
+def _registered(name: str, common: Collection[str], records: Sequence[Record]) -> list[str]:
+    """Of several evaluations those at registered settings."""
+    every = {k: e.evaluator for r in records for k, e in _of(r, name).items()}
+    return registered_only({k: every[k] for k in common})
 
 
 def _settings(records: Sequence[Record], name: str) -> str:

@@ -8,9 +8,10 @@ from trustbench.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
 from trustbench.records import PluginSpec, ProblemSpec, Record
 from trustbench.summary.figures import Arrays, Column, Figure, by_group, figures, missing
-from trustbench.summary.grouping import ArmRecords, canonical, labelled
+from trustbench.summary.grouping import ArmRecords, labelled
 from trustbench.summary.registry import Table
 from trustbench.summary.results import UTILITY
+from trustbench.summary.values import canonical
 
 MEMBERS = "members"
 """The one of a problem's sizes that is no split: a replicate's own rows of the training pool."""

@@ -110,7 +110,7 @@ class Estimator:
         for arm, reading in self._readings():
             contrast = self.contrast(arm, reading)
             if isinstance(contrast, Contrast) and contrast.degenerate is None:
-                found[(arm.key, arm.regime, reading)] = _estimate(arm, reading, contrast)
+                found[(arm.key, arm.regime, reading)] = self._estimate(arm, reading, contrast)
         adjusted = benjamini_hochberg([e.effect.p for e in found.values() if e.effect])
         return {
             key: replace(e, p_adjusted=p)
@@ -158,7 +158,7 @@ class Estimator:
     def raw(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, not judged yet; with the verdict where there is none."""
         reading = Reading(measure.metric, measure.against, reference)
-        return _estimate(arm, reading, self.contrast(arm, reading))
+        return self._estimate(arm, reading, self.contrast(arm, reading))
 
     def printed(
         self, intervention: str, regime: str, point: Mapping[str, Scalar]
@@ -242,8 +242,34 @@ class Estimator:
             inside = each.against is not None
             reading = Reading(each.metric, each.against, None if inside else each.reference or own)
             known = self.grid.get((of.key, of.regime, reading))
-            found.append(known or _estimate(of, reading, self.contrast(of, reading)))
+            found.append(known or self._estimate(of, reading, self.contrast(of, reading)))
         return tuple(found)
+
+    def _estimate(
+        self, arm: ArmRecords, reading: Reading, contrast: Contrast | Verdict
+    ) -> Estimate:
+        empty = Estimate(
+            arm=arm.label,
+            dose=arm.dose,
+            regime=arm.regime,
+            metric=reading.metric,
+            against=reading.against,
+            reference=reading.reference,
+            settings=self.group.settings.get(_evaluator(reading.metric), {}),
+        )
+        if isinstance(contrast, Verdict):
+            return replace(empty, verdict=contrast)
+        if contrast.degenerate is not None:
+            return replace(empty, verdict=contrast.degenerate)
+        return replace(
+            empty,
+            unit=contrast.unit,
+            effect=contrast.effect,
+            treated_mean=contrast.treated_mean,
+            reference_mean=contrast.reference_mean,
+            records=contrast.records,
+            differences=tuple(contrast.differences.tolist()),
+        )
 
 
 def _evaluator(metric: str) -> str:
@@ -269,27 +295,3 @@ def _named(arm: ArmRecords, measure: Measure, reference: str | None) -> Iterator
         compared = None if each.against is not None else each.reference or inherited
         if each.against is not None or compared is not None:
             yield Reading(each.metric, each.against, compared)
-
-
-def _estimate(arm: ArmRecords, reading: Reading, contrast: Contrast | Verdict) -> Estimate:
-    empty = Estimate(
-        arm=arm.label,
-        dose=arm.dose,
-        regime=arm.regime,
-        metric=reading.metric,
-        against=reading.against,
-        reference=reading.reference,
-    )
-    if isinstance(contrast, Verdict):
-        return replace(empty, verdict=contrast)
-    if contrast.degenerate is not None:
-        return replace(empty, verdict=contrast.degenerate)
-    return replace(
-        empty,
-        unit=contrast.unit,
-        effect=contrast.effect,
-        treated_mean=contrast.treated_mean,
-        reference_mean=contrast.reference_mean,
-        records=contrast.records,
-        differences=tuple(contrast.differences.tolist()),
-    )

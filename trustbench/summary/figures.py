@@ -2,13 +2,15 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trustbench.records import Record
 from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.evaluations import unregistered
 from trustbench.summary.series import as_dependent_as, mean_of
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -24,6 +26,8 @@ class Figure:
     higher_is_better: bool
     rows: int
     evaluation: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What of the evaluator's settings is not registered."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,15 @@ def figures(record: Record) -> Iterator[Figure]:
         for name, m in evaluation.measurements.items():
             if len(m.values) > 1:
                 metric = f"{evaluation.evaluator.name}/{name}"
-                yield Figure(metric, mean_of([m]), m.unit, m.higher_is_better, m.n, key)
+                yield Figure(
+                    metric=metric,
+                    mean=mean_of([m]),
+                    unit=m.unit,
+                    higher_is_better=m.higher_is_better,
+                    rows=m.n,
+                    evaluation=key,
+                    settings=unregistered(evaluation.evaluator),
+                )
 
 
 def missing(record: Record) -> Iterator[tuple[str, str]]:

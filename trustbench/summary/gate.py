@@ -16,6 +16,7 @@ from trustbench.summary.comparable import shared_evaluations
 from trustbench.summary.decisions import Decision, Outcome, worst
 from trustbench.summary.effects import judge, not_measured
 from trustbench.summary.estimates import Estimator
+from trustbench.summary.evaluations import choose
 from trustbench.summary.grouping import ArmRecords, Group, group_records
 from trustbench.summary.labels import label_of
 from trustbench.summary.multiplicity import holm
@@ -156,6 +157,8 @@ def gate_pair(
     subject = replace(subject, verdicts=_pair_verdicts(subject))
     same = sorted({r.id for r in candidate} & {r.id for r in baseline})
     notes = [f"record {i} is candidate and baseline: nothing changed." for i in same]
+    chosen = choose([*baseline, *candidate], evaluations.values())
+    notes += [n for name, some in chosen.notes.items() if name in read for n in some]
     return Gate(policy, (_candidate(subject, ""),), tuple(notes))
 
 

@@ -5,15 +5,16 @@ arm is a list of interventions in a regime under a control, with one record per 
 """
 
 import itertools
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trustbench.errors import UserError
 from trustbench.records import PluginSpec, Record, Scalar
+from trustbench.summary.evaluations import choose
 from trustbench.summary.labels import label_of, show
+from trustbench.summary.values import canonical
 
 Key = str
 
@@ -69,6 +70,12 @@ class Group:
     """Evaluator -> the evaluation id that is read."""
     notes: tuple[str, ...] = ()
     variant: str = ""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Evaluator -> its settings that are not the registered ones, where there are any."""
+    settings_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Evaluator -> those of the notes that are about its settings."""
+    others: tuple[str, ...] = ()
+    """Evaluations of these records that may be read and are not."""
 
     def find(self, regime: str, key: Key, control: str) -> ArmRecords | None:
         """The arm of these interventions, or None."""
@@ -102,12 +109,6 @@ class Group:
         return next((len(r.problem.classes) for r in records if r.problem), None)
 
 
-def canonical(value: Any) -> Key:
-    """A text that is equal exactly when two JSON values are; 3 and 3.0 are equal."""
-    same = json.loads(json.dumps(value), parse_int=float)
-    return json.dumps(same, sort_keys=True, separators=(",", ":"))
-
-
 def interventions_key(interventions: Iterable[PluginSpec]) -> Key:
     """The identity of a set of interventions: names and hyper-parameters, in any order."""
     return canonical(sorted([i.name, canonical(i.params)] for i in interventions))
@@ -118,8 +119,9 @@ def group_records(
 ) -> list[Group]:
     """The groups among the records, sorted by dataset and model.
 
-    Raises UserError when a group holds one evaluator with several settings and `evaluations`
-    does not choose one, or two records of the same arm that nothing tells apart.
+    Of one evaluator with several settings the registered ones are read. Raises UserError when
+    none of them are and `evaluations` does not choose one, and for two records of the same arm
+    that nothing tells apart.
     """
     benches: dict[Key, list[Record]] = defaultdict(list)
     for record in records:
@@ -161,6 +163,7 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
         some = next(iter(kept.values()))
         arms.append(ArmRecords(tuple(some.arm.interventions), control, regime, kept))
     _check_same_data([r for a in arms for r in a.records.values()])
+    read = choose([r for a in arms for r in a.records.values()], evaluations)
     first = records[0].arm
     return Group(
         dataset=first.dataset,
@@ -168,8 +171,11 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
         protocol=first.protocol,
         training={str(r.arm.training["regime"]): r.arm.training for r in records},
         arms=labelled(arms),
-        evaluations=_evaluations([r for a in arms for r in a.records.values()], evaluations),
-        notes=tuple(notes),
+        evaluations=read.ids,
+        notes=(*notes, *(n for some in read.notes.values() for n in some)),
+        settings=read.settings,
+        settings_notes=read.notes,
+        others=read.others,
     )
 
 
@@ -220,25 +226,6 @@ def _check_same_data(records: Iterable[Record]) -> None:
                 "different data under the same dataset settings, so they cannot be paired; "
                 "run the sweep again on one version of the data."
             )
-
-
-def _evaluations(records: Sequence[Record], allowed: Collection[str] | None) -> dict[str, str]:
-    """Evaluator -> the id of its one evaluation in these records."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
-    for record in records:
-        for key, evaluation in record.evaluations.items():
-            if allowed is None or key in allowed:
-                found[evaluation.evaluator.name][key] = canonical(evaluation.evaluator.settings)
-    for name, ids in found.items():
-        if len(ids) > 1:
-            listed = "; ".join(f"{key} {settings}" for key, settings in sorted(ids.items()))
-            arm = records[0].arm
-            raise UserError(
-                f"records of {arm.dataset.name}/{arm.model.name} hold {len(ids)} evaluations of "
-                f"{name} with different settings: {listed}. Summarise one sweep "
-                "(--experiment NAME), which names the evaluation to read."
-            )
-    return {name: next(iter(ids)) for name, ids in found.items()}
 
 
 def labelled(arms: Sequence[ArmRecords]) -> tuple[ArmRecords, ...]:

@@ -1,6 +1,6 @@
 """What arms and their doses are called in every output."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trustbench.records import PluginSpec
@@ -9,6 +9,15 @@ from trustbench.records import PluginSpec
 def show(value: Any) -> str:
     """A value as labels print it."""
     return f"{value:zg}" if isinstance(value, float) else str(value)
+
+
+def shown(settings: Mapping[str, Any]) -> str:
+    """Settings as labels print them.
+
+    >>> shown({"epsilon": 0.2, "steps": 50})
+    'epsilon=0.2 steps=50'
+    """
+    return " ".join(f"{k}={show(v)}" for k, v in settings.items())
 
 
 def label_of(interventions: Sequence[PluginSpec]) -> str:

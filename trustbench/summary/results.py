@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from trustbench.aspects import Aspect
 from trustbench.methods.privacy.guarantees import Guarantee
@@ -34,6 +35,8 @@ class Estimate:
     p_adjusted: float | None = None
     treated_mean: float | None = None
     reference_mean: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What of the evaluator's settings is not registered."""
     records: tuple[str, ...] = ()
     differences: tuple[float, ...] = ()
     """The paired differences that the effect is the mean of; positive is worse."""
@@ -173,6 +176,8 @@ class TableResult:
     notes: tuple[str, ...] = field(default=())
     noise: tuple[str, ...] = ()
     """Those of the notes that say where privacy noise came from."""
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Evaluator -> those of the notes that say at which of its settings it is read."""
     factorials: tuple[FactorialResult, ...] = ()
     mitigations: tuple[MitigationResult, ...] = ()
 

@@ -102,7 +102,8 @@ def _selection(subjects: Sequence[Subject], result: TableResult, policy: Policy)
         options=tuple(sorted(options, key=_order)),
         chosen=best.label if best else None,
     )
-    return replace(found, notes=tuple(_notes(found)))
+    settings = [n for some in result.settings.values() for n in some]
+    return replace(found, notes=(*_notes(found), *settings))
 
 
 def _subjects(

@@ -68,6 +68,7 @@ class _Summary:
             family=family,
             notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells, reseed), *noise])),
             noise=noise,
+            settings=self.group.settings_notes,
             factorials=factorials(self.of),
             mitigations=mitigations(self.of),
         )

@@ -5,6 +5,7 @@ import io
 from rich.console import Console
 
 from tests.unit.summary.builder import method, record
+from trustbench.records import PluginSpec
 from trustbench.summary.render.single_arm import single_arm
 
 
@@ -48,3 +49,20 @@ def test_single_arm_of_one_replicate_has_no_interval():
 def test_single_arm_says_why_it_failed():
     rec = record(status="failed", reason="3 of 16 replicates diverged")
     assert "failed: 3 of 16 replicates diverged" in printed(single_arm(rec))
+
+
+def test_two_evaluations_of_one_evaluator_are_told_apart_and_only_what_was_asked_is_printed():
+    rec = record()
+    plain = rec.evaluations["fairness-s1"]
+    spec = {"name": "fairness", "params": {"min_group": 5, "min_cell": 1}}
+    wide = PluginSpec(**spec, registered={"min_group": 20, "min_cell": 10})
+    both = rec.model_copy(
+        update={"evaluations": {"a": plain, "b": plain.model_copy(update={"evaluator": wide})}}
+    )
+    text = printed(single_arm(both))
+    assert text.count("fairness/acc_gap ") == 2
+    assert text.count("fairness/acc_gap (min_group=5 min_cell=1) ") == 1
+    assert "not at its registered settings (min_group=20 min_cell=10)." in " ".join(text.split())
+    alone = printed(single_arm(both, ["a"]))
+    assert alone.count("fairness/acc_gap") == 1
+    assert "min_group" not in alone

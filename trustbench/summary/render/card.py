@@ -144,7 +144,7 @@ def _effects(card: Card) -> Iterator[str]:
 
 
 def _effect(target: str, e: Estimate) -> list[str]:
-    name = w.contrast_name(str(e.metric), e.against, e.reference)
+    name = w.measured_as(e)
     number = w.estimate_text(e) if e.effect else "no number"
     verdict = e.verdict.text if e.verdict else ""
     records = ", ".join(map(code, e.records))
@@ -182,6 +182,7 @@ def _limits(card: Card) -> Iterator[str]:
         yield f"- Audit by {safe(metric)}: {power} (record {code(record.id)})."
     if card.unreliable:
         yield f"- Robustness is unreliable: {safe(card.unreliable)}."
+    yield from (f"- {safe(note)}" for note in card.settings)
     for name, why in card.missing.items():
         yield f"- Not measured, {safe(name)}: {safe(why)}."
 

@@ -107,7 +107,8 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     if cell.estimate.effect is None and not any(e.effect for e in cell.secondary):
         return
     yield f"  {result.title}"
-    yield f"    {cell.estimate.arm}: {w.estimate_text(cell.estimate)}  {cell.verdict.text}"
+    at = w.at_settings(cell.estimate)
+    yield f"    {cell.estimate.arm}{at}: {w.estimate_text(cell.estimate)}  {cell.verdict.text}"
     if cell.unreliable:
         yield f"    unreliable: {cell.unreliable}"
     if cell.beyond_matched is not None:
@@ -116,12 +117,13 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     for dose in cell.doses:
         if dose.effect is not None and dose.arm != cell.estimate.arm:
             verdict = f"  {dose.verdict.text} (exploratory)" if dose.verdict else ""
-            yield f"    {dose.arm}: {w.estimate_text(dose)}{verdict}"
+            yield f"    {dose.arm}{at}: {w.estimate_text(dose)}{verdict}"
     for e in cell.secondary:
         if e.effect is not None:
             by = "" if e.arm == cell.estimate.arm else f", {e.arm}"
-            what = w.contrast_name(str(e.metric), e.against, e.reference)
-            yield f"    {what}{by} ({e.regime}): {w.estimate_text(e)}"
+            yield f"    {w.measured_as(e)}{by} ({e.regime}): {w.estimate_text(e)}"
+    read = {str(e.metric).split("/")[0] for e in (cell.estimate, *cell.secondary)}
+    yield from (f"    {n}" for name, some in result.settings.items() if name in read for n in some)
 
 
 def _risk(risk: Risk) -> Iterator[str]:

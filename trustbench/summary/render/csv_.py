@@ -20,6 +20,7 @@ FIELDS = (
     "evaluator",
     "metric",
     "against",
+    "settings",
     "unit",
     "effect",
     "low",

@@ -5,7 +5,6 @@ from typing import Any
 
 from trustbench.records import ProblemSpec, Record
 from trustbench.summary.datasheet import MEMBERS, Baseline, Datasheet
-from trustbench.summary.grouping import canonical
 from trustbench.summary.labels import show
 from trustbench.summary.render.data_front_matter import front_matter
 from trustbench.summary.render.known import cell, safe
@@ -21,6 +20,7 @@ from trustbench.summary.render.sheets import (
     said,
     settings,
 )
+from trustbench.summary.values import canonical
 
 UNEQUAL = {
     "rare": "the class, counted from 0, that is made rare in the training pool",

@@ -54,7 +54,8 @@ def fenced(data: dict[str, Any]) -> str:
 
 
 def _metric(f: Figure) -> dict[str, Any]:
-    args = {"low": f.mean.low, "high": f.mean.high, "replicates": f.mean.n, "rows": f.rows}
+    args: dict[str, Any] = {"low": f.mean.low, "high": f.mean.high}
+    args |= {"replicates": f.mean.n, "rows": f.rows, **f.settings}
     return {"type": bare(f.metric), "name": f.metric, "value": f.mean.effect, "args": args}
 
 

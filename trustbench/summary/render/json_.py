@@ -86,6 +86,7 @@ def _estimate(e: Estimate, adjusted: str = "p_bh") -> dict[str, Any]:
         "metric": bare(e.metric) if e.metric else None,
         "against": bare(e.against) if isinstance(e.against, str) else e.against,
         "reference": e.reference,
+        "settings": dict(e.settings),
         "unit": e.unit,
         **_numbers(e.effect),
         "verdict": e.verdict.text if e.verdict else None,

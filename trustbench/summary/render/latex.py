@@ -106,5 +106,6 @@ def _notes(result: TableResult) -> str:
     own = [f"{c.name}: {metric}" for c in result.cells if (metric := w.own_metric(result, c))]
     absent = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
     unreliable = [f"{c.name} is unreliable: {c.unreliable}" for c in result.cells if c.unreliable]
-    said = [*own, *unreliable, *absent, *(n.rstrip(".") for n in result.noise)]
+    settings = [n for some in result.settings.values() for n in some]
+    said = [*own, *unreliable, *absent, *(n.rstrip(".") for n in (*settings, *result.noise))]
     return "".join(f" {escape(n)}." for n in said)

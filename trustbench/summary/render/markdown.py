@@ -60,6 +60,8 @@ def _cell(result: TableResult, cell: CellResult) -> str:
     own = w.own_metric(result, cell)
     if own:
         lines.append(escape(own))
+    if cell.estimate.settings:
+        lines.append(escape(w.at_settings(cell.estimate).lstrip()))
     if cell.estimate.effect is not None:
         lines.append(w.estimate_text(cell.estimate))
     if cell.target == UTILITY:

@@ -84,6 +84,8 @@ def _box(
     dark = sum(colour[:3]) < DARK
     ax.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=2))
     lines = [own.replace("/", ":\n").replace(" - ", " minus\n")] if own else []
+    if cell.estimate.settings:
+        lines.append(w.at_settings(cell.estimate).lstrip())
     if effect is not None:
         lines += [f"{w.number(effect.effect)}   n={effect.n}", w.interval(effect)]
     if cell.target == UTILITY:

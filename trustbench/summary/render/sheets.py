@@ -5,7 +5,7 @@ from typing import Any
 
 from trustbench.summary.effects import Effect
 from trustbench.summary.figures import Figure
-from trustbench.summary.labels import show
+from trustbench.summary.labels import show, shown
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.known import safe
 from trustbench.summary.render.visible import one_line
@@ -79,7 +79,8 @@ def figure_cells(record: str, figure: Figure) -> list[str]:
     """Mean with interval and unit, which way is better, rows, and where it is from."""
     better = "higher" if figure.higher_is_better else "lower"
     unit = f" {safe(figure.unit)}" if figure.unit else ""
-    source = f"{code(record)}, {safe(figure.evaluation)}"
+    at = f" ({shown(figure.settings)})" if figure.settings else ""
+    source = f"{code(record)}, {safe(figure.evaluation + at)}"
     return [f"{interval(figure.mean)}{unit}", better, str(figure.rows), source]
 
 

@@ -1,6 +1,6 @@
 """What `trustbench run` prints of one arm without a sweep: measurements, not effects."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -11,18 +11,23 @@ from rich.text import Text
 
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Evaluation, MeasurementRecord, Record
-from trustbench.summary.labels import label_of
+from trustbench.summary.evaluations import label, note, unregistered
+from trustbench.summary.labels import label_of, shown
 from trustbench.summary.power import audits
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import facts_text, level
 from trustbench.summary.series import mean_of
 
 
-def single_arm(record: Record) -> RenderableType:
+def single_arm(record: Record, evaluations: Collection[str] | None = None) -> RenderableType:
     """Every measurement's mean with its 95 % t interval over replicates, by evaluator.
 
-    Evaluators that measured nothing give their reason, and so does each missing metric.
+    `evaluations` are the ids of those to print (None: all in the record). Evaluators that measured
+    nothing give their reason, and so does each missing metric.
     """
+    if evaluations is not None:
+        asked = {k: e for k, e in record.evaluations.items() if k in evaluations}
+        record = record.model_copy(update={"evaluations": asked})
     arm = record.arm
     control = "" if arm.control == "none" else f" ({arm.control} control)"
     title = f"{arm.dataset.name} / {arm.model.name}: {label_of(arm.interventions)}{control}"
@@ -50,7 +55,8 @@ def single_arm(record: Record) -> RenderableType:
 
 def _sorted(record: Record) -> list[Evaluation]:
     return sorted(
-        record.evaluations.values(), key=lambda e: (e.evaluator.name != "utility", e.evaluator.name)
+        record.evaluations.values(),
+        key=lambda e: (e.evaluator.name != "utility", label(e.evaluator)),
     )
 
 
@@ -63,10 +69,16 @@ def _grid(record: Record) -> Grid:
         grid.add_column(name, justify="right" if name == "rows" else "left")
     for evaluation in _sorted(record):
         for name, m in evaluation.measurements.items():
-            label = Text(one_line(f"{evaluation.evaluator.name}/{name}"))
+            metric = Text(one_line(f"{evaluation.evaluator.name}/{name}{_at(evaluation)}"))
             style = "dim" if m.diagnostic else ""
-            grid.add_row(label, *(Text(one_line(c)) for c in _cells(m)), style=style)
+            grid.add_row(metric, *(Text(one_line(c)) for c in _cells(m)), style=style)
     return grid
+
+
+def _at(evaluation: Evaluation) -> str:
+    """Settings that are not registered, in parentheses."""
+    settings = unregistered(evaluation.evaluator)
+    return f" ({shown(settings)})" if settings else ""
 
 
 def _cells(m: MeasurementRecord) -> list[str]:
@@ -83,7 +95,11 @@ def _cells(m: MeasurementRecord) -> list[str]:
 def _absent(record: Record) -> Iterator[str]:
     for evaluation in _sorted(record):
         name = evaluation.evaluator.name
+        said = note(evaluation.evaluator)
+        if said is not None:
+            yield said
         if evaluation.status != "ok":
-            yield f"{name}: {evaluation.status} ({evaluation.reason or 'no reason recorded'})"
+            reason = evaluation.reason or "no reason recorded"
+            yield f"{label(evaluation.evaluator)}: {evaluation.status} ({reason})"
         for metric, reason in evaluation.missing.items():
-            yield f"{name}/{metric}: not measured ({reason})"
+            yield f"{name}/{metric}{_at(evaluation)}: not measured ({reason})"

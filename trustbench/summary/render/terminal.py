@@ -89,6 +89,8 @@ def _cell(result: TableResult, cell: CellResult) -> Text:
     own = w.own_metric(result, cell)
     if own:
         out.append(own.split("/")[0].replace("_", " ") + "\n", style="dim")
+    if cell.estimate.settings:
+        out.append(w.at_settings(cell.estimate).lstrip() + "\n", style="dim")
     effect = cell.estimate.effect
     if effect is not None:
         first = w.number(effect.effect)
@@ -133,7 +135,7 @@ def _line(
         line.append(f"  {w.UNRELIABLE}", style="bold yellow")
     if cell.estimate.effect is not None:
         line.append(f"  {w.estimate_text(cell.estimate)}")
-        line.append(f"  {metric} ({regime})", style="dim")
+        line.append(f"  {metric}{w.at_settings(cell.estimate)} ({regime})", style="dim")
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         line.append(f"  beyond {w.number(beyond.effect)} {w.interval(beyond)}", style="dim")

@@ -7,7 +7,7 @@ from trustbench.aspects import Aspect
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Scalar
 from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict, judge
-from trustbench.summary.labels import show
+from trustbench.summary.labels import show, shown
 from trustbench.summary.results import (
     UTILITY,
     CellResult,
@@ -168,6 +168,21 @@ def contrast_name(
     return metric if null is None else f"{metric} - {null}"
 
 
+def measured_as(e: Estimate) -> str:
+    """What an estimate was measured by: its metric, its null, settings that are not registered.
+
+    >>> e = Estimate("conformal", {}, "tuned", "set_attack/size_aps", settings={"epsilon": 0.2})
+    >>> measured_as(e)
+    'set_attack/size_aps (epsilon=0.2)'
+    """
+    return contrast_name(str(e.metric), e.against, e.reference) + at_settings(e)
+
+
+def at_settings(e: Estimate) -> str:
+    """The evaluator's settings that are not registered, in parentheses; usually empty."""
+    return f" ({shown(e.settings)})" if e.settings else ""
+
+
 def row_cells(result: TableResult, source: Aspect) -> list[CellResult]:
     """A row's five cells and its utility, in the order of the columns."""
     return [result.cell(source, target) for target in TARGETS]
@@ -219,7 +234,7 @@ def secondary_rows(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:
     for cell in (*result.cells, *result.utility):
         for e in cell.secondary:
             if e.effect is not None:
-                what = contrast_name(str(e.metric), e.against, e.reference)
+                what = measured_as(e)
                 yield cell.name, what if e.arm == cell.estimate.arm else f"{what}, {e.arm}", e
 
 

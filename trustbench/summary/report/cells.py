@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from trustbench.aspects import Aspect
 from trustbench.records import Scalar
-from trustbench.summary.labels import show
+from trustbench.summary.labels import show, shown
 from trustbench.summary.registry import Cell, Measure
 from trustbench.summary.render import wording as w
 from trustbench.summary.report import cell_charts
@@ -104,6 +104,7 @@ def _measured(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
     yield "unreliable", cell.unreliable
     yield "arm", e.arm
     yield "regime", e.regime
+    yield "settings that are not registered", shown(e.settings) or None
     if e.effect is None:
         return
     unit = f" {e.unit}; positive is worse" if e.unit else ""
@@ -223,7 +224,7 @@ def _secondary(cell: CellResult) -> Iterator[Html]:
 
 
 def _beside(e: Estimate) -> list[Child]:
-    what = w.contrast_name(str(e.metric), e.against, e.reference)
+    what = w.measured_as(e)
     more = None
     if e.verdict is not None and e.reason != e.verdict.detail:
         more = f": {e.reason}"
