@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
+from trustbench.summary.render import mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
@@ -120,11 +121,11 @@ def _factorials(result: TableResult) -> Iterator[str]:
 def _mitigations(result: TableResult) -> Iterator[str]:
     if not result.mitigations:
         return
-    yield f"### Mitigations\n\n{escape(w.MITIGATION_NOTE)}\n"
+    yield f"### Mitigations\n\n{escape(mitigation_wording.NOTE)}\n"
     rows = []
-    for row in map(w.mitigation_row, result.mitigations):
+    for row in map(mitigation_wording.row, result.mitigations):
         rows.append([*map(escape, row[:3]), *row[3:6], *map(escape, row[6:])])
-    yield from _table(list(w.MITIGATION_HEAD), rows)
+    yield from _table(list(mitigation_wording.HEAD), rows)
 
 
 def _risks(results: Sequence[TableResult]) -> Iterator[str]:

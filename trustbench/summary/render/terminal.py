@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench.aspects import Aspect
+from trustbench.summary.render import mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
@@ -210,10 +211,10 @@ def _beyond_pairs(result: TableResult) -> Iterator[RenderableType]:
             yield Padding(Text(line, style="bold"), (0, 0, 0, 2))
     if result.mitigations:
         yield Text("\nMitigations", style="bold")
-        yield Text(w.MITIGATION_NOTE, style="dim")
+        yield Text(mitigation_wording.NOTE, style="dim")
     for m in result.mitigations:
-        values = w.mitigation_row(m)
-        pairs = zip(w.MITIGATION_HEAD, values, strict=True)
+        values = mitigation_wording.row(m)
+        pairs = zip(mitigation_wording.HEAD, values, strict=True)
         name, *rest = (f"{k}: {v}" if k != "cell" else v for k, v in pairs if v)
         yield Padding(Text(f"{name}  " + "; ".join(rest)), (0, 0, 0, 2))
 

@@ -6,14 +6,13 @@ from typing import NamedTuple
 from trustbench.aspects import Aspect
 from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Scalar
-from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict, judge
+from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict
 from trustbench.summary.labels import show, shown
 from trustbench.summary.results import (
     UTILITY,
     CellResult,
     Estimate,
     FactorialResult,
-    MitigationResult,
     TableResult,
 )
 from trustbench.summary.risk import Interval, Risk
@@ -284,27 +283,6 @@ def risk_row(risk: Risk) -> tuple[str, ...]:
     factors = (share(i) for i in (risk.likelihood, risk.severity, risk.risk))
     name = f"{risk.source.letter}→{risk.target.letter}"
     return name, *factors, str(risk.band), str(len(risk.conditions))
-
-
-MITIGATION_NOTE = (
-    "Harm before and after, both against what the cell is compared with; the change is paired by "
-    "replicate. Costs: what the mitigating arm does to the other columns beyond the harmful one."
-)
-MITIGATION_HEAD = ("cell", "harm of", "with", "before", "after", "change", "answer", "costs")
-
-
-def mitigation_row(m: MitigationResult) -> tuple[str, ...]:
-    """The values under MITIGATION_HEAD."""
-    name = f"{m.source.letter}→{m.target.letter} {bare(m.metric)}"
-    if m.before is None or m.after is None or m.change is None:
-        return name, m.harmful, m.mitigating, "", "", "", m.reason or "", ""
-    effects = (f"{number(e.effect)} {interval(e)}" for e in (m.before, m.after, m.change))
-    costs = ", ".join(
-        f"{t} {number(e.effect)} {interval(e)}"
-        for t, e in m.costs.items()
-        if judge(e, m.deltas[t], e.p).kind in (Kind.HARM, Kind.BENEFIT)
-    )
-    return name, m.harmful, m.mitigating, *effects, m.answer, costs or "none material"
 
 
 def exploratory_note() -> str:

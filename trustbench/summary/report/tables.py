@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trustbench.summary.render import mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.grid import NAMES
@@ -104,9 +105,9 @@ def mitigations(result: TableResult) -> Html:
     """Which method removes which harm, and at what cost."""
     if not result.mitigations:
         return join()
-    rows: list[list[Child]] = [list(w.mitigation_row(m)) for m in result.mitigations]
-    head: list[Child] = list(w.MITIGATION_HEAD)
-    return join(tag("h3", "Mitigations"), table(head, rows, caption=w.MITIGATION_NOTE))
+    rows: list[list[Child]] = [list(mitigation_wording.row(m)) for m in result.mitigations]
+    head: list[Child] = list(mitigation_wording.HEAD)
+    return join(tag("h3", "Mitigations"), table(head, rows, caption=mitigation_wording.NOTE))
 
 
 def notes(result: TableResult) -> Html:

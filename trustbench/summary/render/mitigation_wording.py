@@ -1,0 +1,25 @@
+"""How renderings say which method removes which harm, and at what cost."""
+
+from trustbench.summary.effects import Kind, judge
+from trustbench.summary.render.wording import bare, interval, number
+from trustbench.summary.results import MitigationResult
+
+NOTE = (
+    "Harm before and after, both against what the cell is compared with; the change is paired by "
+    "replicate. Costs: what the mitigating arm does to the other columns beyond the harmful one."
+)
+HEAD = ("cell", "harm of", "with", "before", "after", "change", "answer", "costs")
+
+
+def row(m: MitigationResult) -> tuple[str, ...]:
+    """The values under HEAD."""
+    name = f"{m.source.letter}→{m.target.letter} {bare(m.metric)}"
+    if m.before is None or m.after is None or m.change is None:
+        return name, m.harmful, m.mitigating, "", "", "", m.reason or "", ""
+    effects = (f"{number(e.effect)} {interval(e)}" for e in (m.before, m.after, m.change))
+    costs = ", ".join(
+        f"{t} {number(e.effect)} {interval(e)}"
+        for t, e in m.costs.items()
+        if judge(e, m.deltas[t], e.p).kind in (Kind.HARM, Kind.BENEFIT)
+    )
+    return name, m.harmful, m.mitigating, *effects, m.answer, costs or "none material"
