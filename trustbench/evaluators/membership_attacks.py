@@ -24,8 +24,10 @@ class MembershipAttacks(Evaluator):
     right, the floor of every attack. `loss_advantage`: balanced accuracy less one half of the
     loss threshold that was best on the other replicates.
 
-    `epsilon_lower` is measured: the epsilon that LiRA's decisions contradict. `epsilon_accounted`
-    is the arm's own claim, an upper bound and a fact; the two are never subtracted.
+    `epsilon_lower` is measured: the epsilon that the decisions of the strongest attack
+    contradict, attack and threshold chosen on other models (see `membership.strongest`).
+    `epsilon_accounted` is the arm's own claim, an upper bound and a fact; the two are never
+    subtracted.
 
     `gamma`, `offline_a`: of RMIA. `iterations`: trees of the learned attack. `confidence`: of
     `epsilon_lower`. `delta` null: the arm's own, or 0 if it claims none.
@@ -41,7 +43,7 @@ class MembershipAttacks(Evaluator):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
     delta: Annotated[float, Field(ge=0, lt=1)] | None = None
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
@@ -54,22 +56,20 @@ class MembershipAttacks(Evaluator):
         """`rmia_auc` first, `epsilon_lower` last."""
         y = system.problem.rows("train")[1]
         logits = mia.released_logits(system, system.split_logits("train"))
-        phi = mia.logit_confidence(logits, y)
-        out = mia.Report(system.membership)
-        self._rmia(out, system, y)
+        seen = mia.Observed.of(system)
+        out, phi = seen.report(), seen.phi[: seen.targets]
+        self._rmia(out, seen)
         self._learned(out, logits, phi, y)
         self._thresholds(out, system, phi, y)
-        self._epsilon(out, phi, system)
+        self._epsilon(out, seen, system)
         return out.measured()
 
-    def _rmia(self, out: mia.Report, system: System, y: Array) -> None:
-        z = system.problem.rows("calibration")[1]
-        p = mia.true_probability(system, system.split_logits("train"), y)
-        population = mia.true_probability(system, system.split_logits("calibration"), z)
+    def _rmia(self, out: mia.Report, seen: mia.Observed) -> None:
         for name, a in (("rmia_auc", None), ("rmia_offline_auc", self.offline_a)):
-            scores = mia.rmia(p, out.member, population, gamma=self.gamma, offline_a=a)
+            scores = seen.rmia(gamma=self.gamma, offline_a=a)
             out.auc(name, scores)
-        out.facts |= {"rmia_gamma": self.gamma, "rmia_population": len(z)}
+            out.facts["shadows"] = scores.shadows
+        out.facts |= {"rmia_gamma": self.gamma, "rmia_population": seen.population.shape[1]}
 
     def _learned(self, out: mia.Report, logits: Array, phi: Array, y: Array) -> None:
         reason = mia.learnable(out.member)
@@ -99,11 +99,14 @@ class MembershipAttacks(Evaluator):
         else:
             out.missing["loss_advantage"] = mia.no_shadows(len(phi))
 
-    def _epsilon(self, out: mia.Report, phi: Array, system: System) -> None:
+    def _epsilon(self, out: mia.Report, seen: mia.Observed, system: System) -> None:
         """The measured bound, and what the arm's own accountant claims, as a fact."""
         claimed = system.facts.get("delta")
         delta = self.delta if self.delta is not None else float(claimed or 0.0)
-        found = mia.audit(phi, out.member, delta=delta, confidence=self.confidence)
+        attack = seen.strongest
+        found = None
+        if attack is not None:
+            found = mia.audit(attack, out.member, delta=delta, confidence=self.confidence)
         out.facts |= {
             "epsilon_lower_confidence": self.confidence,
             "epsilon_lower_delta": delta,
@@ -111,9 +114,10 @@ class MembershipAttacks(Evaluator):
             "epsilon_accounted_delta": claimed,
             "epsilon_accountant": system.facts.get("accountant"),
         }
-        if found is None:
-            out.missing["epsilon_lower"] = mia.no_shadows(len(phi), least=6)
+        if attack is None or found is None:
+            out.missing["epsilon_lower"] = mia.no_shadows(seen.targets, least=mia.LEAST)
             return
+        out.facts["epsilon_lower_attack"] = attack.chosen
         # A bound, and mostly 0: no effect is read from its differences.
         out.add("epsilon_lower", found.values, unit="nats", upper=None, n=found.n, diagnostic=True)
         out.facts["epsilon_lower_pooled"] = found.pooled

@@ -59,16 +59,15 @@ class Privacy(Evaluator):
 
     def measure(self, system: System) -> Measured:
         """`lira_auc` first; what cannot be measured on this system has a reason instead."""
-        _, y, group = system.problem.rows("train")
-        member = system.membership
-        phi = mia.logit_confidence(mia.released_logits(system, system.split_logits("train")), y)
-        loss = mia.losses(phi)
-        out = mia.Report(member)
-        online = mia.lira(phi, member, online=True)
+        group, member = system.problem.rows("train")[2], system.membership
+        seen = mia.Observed.of(system)
+        loss = mia.losses(seen.phi[: seen.targets])
+        out = seen.report()
+        online = seen.lira(online=True)
         out.auc("lira_auc", online)
-        out.auc("lira_offline_auc", mia.lira(phi, member, online=False))
+        out.auc("lira_offline_auc", seen.lira(online=False))
         out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
-        strongest = self._strongest(out, phi, system)
+        strongest = _strongest(out, seen)
         _rates(out, online)
         self._groups(out, online, group, system)
         self._strongest_minority(out, strongest, group, system.problem.groups)
@@ -77,33 +76,6 @@ class Privacy(Evaluator):
         out.facts["lira_variance"] = online.variance
         out.facts["rows_without_shadows"] = int((~online.usable).sum())
         return out.measured()
-
-    def _strongest(self, out: mia.Report, phi: Array, system: System) -> mia.Strongest | None:
-        """The AUC of the attack that does best on the models besides a target and its partner."""
-        _, y, _ = system.problem.rows("train")
-        z = system.problem.rows("calibration")[1]
-        p = mia.true_probability(system, system.split_logits("train"), y)
-        population = mia.true_probability(system, system.split_logits("calibration"), z)
-
-        def attack(models: Array) -> dict[str, mia.Scores]:
-            own, inside = phi[models], out.member[models]
-            everywhere = np.ones(own.shape, dtype=bool)
-            return {
-                "lira": mia.lira(own, inside, online=True),
-                "lira_offline": mia.lira(own, inside, online=False),
-                "loss": mia.Scores(own, everywhere, len(own), "equal"),
-                "rmia": mia.rmia(
-                    p[models], inside, population[models], gamma=1.0, offline_a=None
-                ),
-            }  # fmt: skip
-
-        found = mia.strongest(attack, out.member)
-        if found is None:
-            out.missing["strongest_auc"] = mia.no_shadows(len(phi), least=mia.LEAST)
-            return None
-        out.auc("strongest_auc", found.scores)
-        out.facts["strongest_attack"] = found.chosen
-        return found
 
     def _strongest_minority(
         self, out: mia.Report, found: mia.Strongest | None, group: Array, names: tuple[str, ...]
@@ -150,6 +122,17 @@ class Privacy(Evaluator):
         out.auc("lira_auc_majority", mia.within(scores, group == majority))
         out.tpr("lira_tpr_1_minority", smallest, 0.01)
         out.facts |= {"minority": names[minority], "majority": names[majority]}
+
+
+def _strongest(out: mia.Report, seen: mia.Observed) -> mia.Strongest | None:
+    """The AUC of the attack that does best on the models besides a target and its partner."""
+    found = seen.strongest
+    if found is None:
+        out.missing["strongest_auc"] = mia.no_shadows(seen.targets, least=mia.LEAST)
+        return None
+    out.auc("strongest_auc", found.scores)
+    out.facts["strongest_attack"] = found.chosen
+    return found
 
 
 def _by_chance(

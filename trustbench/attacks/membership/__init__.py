@@ -1,6 +1,7 @@
 """Membership inference, with the replicates as each other's shadow models."""
 
 from trustbench.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
+from trustbench.attacks.membership.candidates import Observed
 from trustbench.attacks.membership.dependence import Metric, shadowing, widened
 from trustbench.attacks.membership.grouped import group_aucs
 from trustbench.attacks.membership.learned import SHARED_ATTACKER, learnable, learned_scores
@@ -49,6 +50,7 @@ __all__ = [
     "Audit",
     "Counts",
     "Metric",
+    "Observed",
     "Report",
     "Scores",
     "Strongest",

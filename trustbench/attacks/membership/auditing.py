@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trustbench.attacks.membership.likelihood import Scores, lira
-from trustbench.attacks.membership.shadows import shadows_of
+from trustbench.attacks.membership.likelihood import Scores
+from trustbench.attacks.membership.metrics import smallest_side
+from trustbench.attacks.membership.strongest import Strongest
 from trustbench.contracts import Array
 
 # Thresholds tried on the other replicates: so many ranks, in steps that grow from either end.
@@ -63,27 +64,30 @@ class Audit:
     n: int  # the fewest rows that a replicate was decided on
 
 
-def audit(phi: Array, member: Array, *, delta: float, confidence: float) -> Audit | None:
-    """Epsilon's lower bound from LiRA, each target's threshold chosen on its shadows alone.
+def audit(found: Strongest, member: Array, *, delta: float, confidence: float) -> Audit | None:
+    """Epsilon's lower bound from the strongest attack, which is chosen without the target.
 
-    The shadows attack each other without the target, and the threshold is the one that would
-    bound epsilon best if a target's rates were theirs. So the target's rows test one threshold,
-    not the best of many, and the bounds are honest. They take a replicate's rows for
-    independent trials, as audits that train few models do: read the confidence as nominal.
-    None where the shadows of a shadow do not suffice (fewer than 6 replicates in pairs).
+    So is each target's threshold: it is the one that would bound epsilon best if the target's
+    rates were those of the models which the attack was chosen on. So the target's rows test one
+    attack and one threshold, not the best of many, and the bounds are honest. They take a
+    replicate's rows for independent trials, as audits that train few models do: read the
+    confidence as nominal. None where a target has no usable members or non-members.
+
+    Args:
+        found: scores of the targets, and what was chosen for each.
+        member: of the targets, bool [R, n].
+        delta: of the (epsilon, delta) that is contradicted.
+        confidence: of each bound.
 
     Reference: Jagielski et al. 2020, arXiv 2006.07709; Nasr et al. 2021, arXiv 2101.04535;
     Steinke et al. 2023, arXiv 2305.08846 (many rows of one model).
     """
-    scores, decided = lira(phi, member, online=True), []
-    thresholds = []
-    for r in range(len(phi)):
-        keep = shadows_of(member, r)
-        others = lira(phi[keep], member[keep], online=True) if keep.sum() > 1 else None
-        if others is None or not _both_sides(others.usable, member[keep]):
-            return None
-        own = _side(scores, member, r)
-        thresholds.append(_threshold(others, member[keep], own, delta, confidence))
+    if not smallest_side(found.scores.usable, member):
+        return None
+    decided, thresholds = [], []
+    for r, choice in enumerate(found.choices):
+        own = _side(found.scores, member, r)
+        thresholds.append(_threshold(choice.scores, choice.member, own, delta, confidence))
         decided.append(_decide(own, np.array(thresholds[-1])))
     values = np.array([c.epsilon(delta, confidence) for c in decided])
     together = Counts(
@@ -98,10 +102,6 @@ def audit(phi: Array, member: Array, *, delta: float, confidence: float) -> Audi
 
 
 Sides = tuple[Array, Array]  # sorted scores of members and of non-members
-
-
-def _both_sides(usable: Array, member: Array) -> bool:
-    return bool((usable & member).any() and (usable & ~member).any())
 
 
 def _side(scores: Scores, member: Array, r: int | slice) -> Sides:

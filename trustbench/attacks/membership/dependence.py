@@ -28,7 +28,7 @@ def widened(values: Array, factor: float = SHARED_PAIRS) -> Array:
 
 
 def shadowing(
-    attacks: Mapping[str, tuple[Scores, Metric]], member: Array
+    attacks: Mapping[str, tuple[Scores, Metric]], member: Array, targets: int | None = None
 ) -> dict[str, Array | None]:
     """What each replicate adds, as a shadow model, to the values of the others: [R] by metric.
 
@@ -38,9 +38,12 @@ def shadowing(
 
     Args:
         attacks: scores that can be taken `without` a shadow, and the metric of them.
-        member: which rows each replicate was trained on, bool [R, n].
+        member: which rows each model was trained on, bool [M, n].
+        targets: how many of the models, the first ones, are replicates; all unless given. The
+            others move no value of their own, so how the values move together has no part of
+            theirs.
     """
-    R = len(member)
+    R = len(member) if targets is None else targets
     kept = np.array([shadows_of(member, r) for r in range(R)])
     whole = {name: metric(scores) for name, (scores, metric) in attacks.items()}
     lost: dict[str, Array | None] = {name: np.zeros((R, R)) for name in attacks}
@@ -53,13 +56,16 @@ def shadowing(
                 lost[name] = None
                 continue
             matrix[:, j] = np.where(kept[:, j], full - left, 0.0)
-    return {name: None if m is None else _of_shadows(m, kept) for name, m in lost.items()}
-
-
-def _of_shadows(lost: Array, kept: Array) -> Array:
-    """Sums over targets of lost[i, j], centred over the shadows j that target i keeps."""
     count = kept.sum(axis=1, keepdims=True)
-    own = lost.sum(axis=1, keepdims=True) / np.maximum(count, 1)
+    return {n: None if m is None else _of_shadows(m, kept[:, :R], count) for n, m in lost.items()}
+
+
+def _of_shadows(lost: Array, kept: Array, count: Array) -> Array:
+    """Sums over targets of lost[i, j], centred over the replicates j that target i keeps.
+
+    `count` [R, 1]: all of the target's shadows.
+    """
+    own = lost.sum(axis=1, keepdims=True) / np.maximum(kept.sum(axis=1, keepdims=True), 1)
     # leaving one of m shadows out moves a mean over them by m / (m - 1) of its share
     share = np.where(kept, lost - own, 0.0) * (count - 1) / np.maximum(count, 1)
     return np.asarray(share.sum(axis=0))

@@ -24,7 +24,7 @@ Variance = Literal["equal", "pooled", "per_example"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Membership scores of every replicate as the target: larger means member.
+    """Membership scores of every target [R, n]: larger means member.
 
     `usable` marks rows that enough shadows saw and did not see; `variance` says whether the
     Gaussians' variance is per row, pooled over rows, or one for both hypotheses. Targets that are
@@ -43,23 +43,26 @@ class Scores:
     without: "Callable[[int], Scores] | None" = field(default=None, compare=False, repr=False)
 
 
-def lira(phi: Array, member: Array, *, online: bool) -> Scores:
-    """Likelihood-ratio scores with every replicate once the target, the others its shadows.
+def lira(phi: Array, member: Array, *, online: bool, targets: int | None = None) -> Scores:
+    """Likelihood-ratio scores with every target attacked by all other models as its shadows.
 
     `online` compares N(mean_in, var_in) with N(mean_out, var_out); otherwise the score is the
     one-sided z value of phi under the OUT shadows alone.
 
     Args:
-        phi: logit-scaled confidence [R, n].
-        member: which rows each replicate was trained on, bool [R, n].
+        phi: logit-scaled confidence [M, n].
+        member: which rows each model was trained on, bool [M, n].
         online: whether the attacker trains IN shadows for each row.
+        targets: how many of the models, the first ones, are targets; all unless given.
 
     Reference: Carlini et al. 2022, arXiv 2112.03570, Algorithm 1 and section V (offline).
     """
     # Sums of squares lose no digits where each row is near its mean.
     phi = phi.astype(np.float64) - phi.mean(axis=0, dtype=np.float64)
     inside, outside = _Sums.over(phi, member), _Sums.over(phi, ~member)
-    attack = _Attack(phi, member, inside, outside, _kind(member, online), online)
+    count = len(phi) if targets is None else targets
+    kind = _kind(member, online, count)
+    attack = _Attack(phi, member, inside, outside, kind, online, count)
     return replace(attack.scores(), without=lru_cache(maxsize=1)(attack.scores), mutual=online)
 
 
@@ -114,12 +117,14 @@ class _Attack:
     outside: _Sums
     variance: Variance
     online: bool
+    targets: int
 
     def scores(self, without: int | None = None) -> Scores:
         """Of every target, `without` one of its shadows if it is one."""
-        values, usable = np.zeros(self.phi.shape), np.zeros(self.phi.shape, dtype=bool)
+        shape = self.targets, self.phi.shape[1]
+        values, usable = np.zeros(shape), np.zeros(shape, dtype=bool)
         shadows = len(self.phi)
-        for r in range(len(self.phi)):
+        for r in range(self.targets):
             keep = shadows_of(self.member, r)
             if without is not None:
                 keep[without] = False
@@ -140,9 +145,9 @@ class _Attack:
         return np.where(usable, ratio, 0.0), usable
 
 
-def _kind(member: Array, online: bool) -> Variance:
+def _kind(member: Array, online: bool, targets: int) -> Variance:
     """One kind of variance for all targets, from the shadows that each of them has."""
-    kept = [shadows_of(member, r) for r in range(len(member))]
+    kept = [shadows_of(member, r) for r in range(targets)]
     if min(int(k.sum()) for k in kept) >= PER_EXAMPLE_SHADOWS:
         return "per_example"
     sides = (False, True) if online else (False,)
@@ -171,7 +176,7 @@ def joint_lira(outputs: Array, member: Array) -> Scores:
     """
     R, n, _ = outputs.shape
     values, usable = np.zeros((R, n)), np.zeros((R, n), dtype=bool)
-    shadows, variance = R, _kind(member, online=True)
+    shadows, variance = R, _kind(member, online=True, targets=R)
     pooled: Variance = "equal" if variance == "equal" else "pooled"
     for r in range(R):
         keep = shadows_of(member, r)

@@ -13,9 +13,15 @@ TINY = np.finfo(np.float64).tiny
 
 
 def rmia(
-    p: Array, member: Array, population: Array, *, gamma: float, offline_a: float | None
+    p: Array,
+    member: Array,
+    population: Array,
+    *,
+    gamma: float,
+    offline_a: float | None,
+    targets: int | None = None,
 ) -> Scores:
-    """Pr_z[(p(x|target) / p(x)) / (p(z|target) / p(z)) > gamma], every replicate once the target.
+    """Pr_z[(p(x|target) / p(x)) / (p(z|target) / p(z)) > gamma], all other models the references.
 
     p(x) is the mean of the references' probabilities: half the mean of those that saw x plus
     half the mean of those that did not or, offline, ((1 + a) mean_out + 1 - a) / 2. No reference
@@ -23,19 +29,21 @@ def rmia(
     of the ratio of x: z and gamma put it on a scale that targets share.
 
     Args:
-        p: probability of each row's label, [R, n].
-        member: bool [R, n].
-        population: the same of rows z that no replicate was trained on, [R, m].
+        p: probability of each row's label, [M, n].
+        member: bool [M, n].
+        population: the same of rows z that no model was trained on, [M, m].
         gamma: at least 1; how much larger the ratio of x must be.
         offline_a: None online; otherwise a, how far the models' confidences move on members.
+        targets: how many of the models, the first ones, are targets; all unless given.
 
     Reference: Zarifzadeh et al. 2024, arXiv 2312.03262, section 3.
     """
+    shape = len(p) if targets is None else targets, p.shape[1]
 
     def scores(without: int | None = None) -> Scores:
-        values, usable = np.zeros(p.shape), np.zeros(p.shape, dtype=bool)
+        values, usable = np.zeros(shape), np.zeros(shape, dtype=bool)
         shadows = len(p)
-        for r in range(len(p)):
+        for r in range(len(values)):
             keep = shadows_of(member, r)
             if without is not None:
                 keep[without] = False

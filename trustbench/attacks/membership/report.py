@@ -25,7 +25,10 @@ from trustbench.contracts import Array, Fact, Measured, Measurement
 
 @dataclass
 class Report:
-    """Measurements of attacks on the same membership, bool [R, n]."""
+    """Measurements of attacks on the same membership, bool [R, n].
+
+    `shadows` bool [S, n] is that of models which are shadows of all and targets of none.
+    """
 
     member: Array
     measurements: list[Measurement] = field(default_factory=list)
@@ -34,6 +37,7 @@ class Report:
     missing: dict[str, str] = field(default_factory=dict)
     mutual: dict[str, tuple[Scores, Metric]] = field(default_factory=dict)
     """Of measurements whose targets are each other's shadows: how they are read from scores."""
+    shadows: Array | None = None
 
     def add(
         self,
@@ -103,7 +107,8 @@ class Report:
 
     def measured(self) -> Measured:
         """All of it."""
-        found = shadowing(self.mutual, self.member)
+        models = [self.member] if self.shadows is None else [self.member, self.shadows]
+        found = shadowing(self.mutual, np.concatenate(models), len(self.member))
         measurements = [self._dependent(m, found.get(m.name)) for m in self.measurements]
         return Measured(tuple(measurements), self.arrays, self.facts, self.missing)
 

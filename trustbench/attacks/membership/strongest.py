@@ -43,7 +43,9 @@ class Strongest:
         return ", ".join(f"{name} {times}" for name, times in count.most_common())
 
 
-def strongest(attack: Callable[[Array], Attacks], member: Array) -> Strongest | None:
+def strongest(
+    attack: Callable[[Array, int], Attacks], member: Array, targets: int | None = None
+) -> Strongest | None:
     """Every target is attacked by what is best when all the other models attack each other.
 
     There is a choice of the attacks and of their combination, a logistic regression of membership
@@ -55,20 +57,25 @@ def strongest(attack: Callable[[Array], Attacks], member: Array) -> Strongest | 
     models besides a pair have no shadows among each other.
 
     Args:
-        attack: what the models chosen (bool [R]) say of each other by every attack.
-        member: which rows each model was trained on, bool [R, n].
+        attack: what the models chosen (bool [M]) say of the first so many of them, by every attack.
+        member: which rows each model was trained on, bool [M, n].
+        targets: how many of the models, the first ones, are targets; all unless given.
     """
+    count = len(member) if targets is None else targets
     choices: dict[bytes, Choice | None] = {}
     found: list[Choice] = []
-    for r in range(len(member)):
+    for r in range(count):
         keep = shadows_of(member, r)
         if keep.tobytes() not in choices:
-            choices[keep.tobytes()] = _choose(attack(keep), member[keep]) if keep.any() else None
+            others = int(keep.sum())
+            choices[keep.tobytes()] = (
+                _choose(attack(keep, others), member[keep]) if others else None
+            )
         choice = choices[keep.tobytes()]
         if choice is None:
             return None
         found.append(choice)
-    whole = attack(np.ones(len(member), dtype=bool))
+    whole = attack(np.ones(len(member), dtype=bool), count)
     return Strongest(_weighted(whole, [c.weights for c in found]), tuple(found))
 
 
