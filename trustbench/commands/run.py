@@ -18,6 +18,7 @@ from trustbench.job import Outcome
 from trustbench.launching.fetching import with_records
 from trustbench.progress import arm_progress
 from trustbench.records import Record, Store, Sweep
+from trustbench.summary.floor import of_record
 from trustbench.summary.registry import load_table
 from trustbench.summary.render import write_all
 from trustbench.summary.render.single_arm import single_arm
@@ -154,7 +155,8 @@ def _print_arm(asked: Asked, outcome: Outcome) -> None:
     if outcome.arm_id:
         record = Store(asked.first.output_dir).read(outcome.arm_id)
     if record is not None and outcome.status in STYLES:
-        _console().print(single_arm(record, outcome.evaluations))
+        below = of_record(record, load_table(asked.table).floor, outcome.evaluations)
+        _console().print(single_arm(record, outcome.evaluations, below))
 
 
 def _show_status(asked: Asked, outcomes: Sequence[Outcome]) -> None:

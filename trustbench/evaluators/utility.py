@@ -1,5 +1,6 @@
 """What a system is for: accuracy, balanced accuracy, ranking, and the train-test gap."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, SplitName, System
+from trustbench.evaluators._logistic import ROWS, reference
 from trustbench.groups import means
 
 
@@ -16,25 +18,31 @@ class Utility(Evaluator):
 
     `accuracy`, `balanced_accuracy` (mean recall of the classes) and `auc` (two classes only)
     are of the test set; `train_test_gap` is the accuracy of each replicate on the pool rows it
-    was trained on, less its test accuracy.
+    was trained on, `member_accuracy`, less its test accuracy.
+
+    `logistic_accuracy`, `logistic_balanced_accuracy` and `logistic_member_accuracy` are what a
+    plain logistic regression on the same rows reaches: the utility floor of the table.
 
     Reference: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
     """
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = None
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"
 
     def measure(self, system: System) -> Measured:
-        """Four measurements; `auc` is missing with its reason on other than two classes."""
+        """Four measurements and four diagnostics; `auc` has a reason on other than two classes."""
         _, y, _ = system.problem.rows("test")
         hit = _hits(system, "test")
         accuracy = hit.mean(axis=1)
         recall = means(hit, y, len(system.problem.classes))
+        members = _member_accuracy(system)
         found = [
             _fraction("accuracy", accuracy, len(y)),
             _fraction("balanced_accuracy", np.nanmean(recall, axis=1), len(y)),
-            _train_test_gap(system, accuracy),
+            _train_test_gap(members - accuracy, len(y)),
+            *_diagnostics(system, members, len(y)),
         ]
         reason = _no_auc(system, y)
         if reason is None:
@@ -68,18 +76,34 @@ def _hits(system: System, split: SplitName) -> Array:
     return np.asarray(decisions.cpu().numpy() == y, dtype=np.float64)
 
 
-def _train_test_gap(system: System, accuracy: Array) -> Measurement:
+def _member_accuracy(system: System) -> Array:
+    """Of each replicate on the pool rows that it was trained on: [R]."""
     hit, member = _hits(system, "train"), system.membership
-    members = (hit * member).sum(axis=1) / member.sum(axis=1)
+    return np.asarray((hit * member).sum(axis=1) / member.sum(axis=1))
+
+
+def _train_test_gap(values: Array, n: int) -> Measurement:
     return Measurement(
         "train_test_gap",
-        members - accuracy,
+        values,
         higher_is_better=False,
         unit="fraction",
-        n=len(system.problem.splits["test"]),
+        n=n,
         lower=-1.0,
         upper=1.0,
     )
+
+
+def _diagnostics(system: System, members: Array, n: int) -> Iterator[Measurement]:
+    """What the utility floor reads: the regression's accuracies, and the replicates' own rows."""
+    plain = reference(system)
+    own = int(system.membership.sum(axis=1).min())
+    yield _fraction("member_accuracy", members, own, diagnostic=True)
+    yield _fraction("logistic_accuracy", plain.accuracy, n, diagnostic=True)
+    balanced = plain.balanced_accuracy
+    yield _fraction("logistic_balanced_accuracy", balanced, n, diagnostic=True)
+    fitted = min(own, ROWS)
+    yield _fraction("logistic_member_accuracy", plain.member_accuracy, fitted, diagnostic=True)
 
 
 def _no_auc(system: System, y: Array) -> str | None:
@@ -90,7 +114,5 @@ def _no_auc(system: System, y: Array) -> str | None:
     return None
 
 
-def _fraction(name: str, values: Array, n: int) -> Measurement:
-    return Measurement(
-        name, values, higher_is_better=True, unit="fraction", n=n, lower=0.0, upper=1.0
-    )
+def _fraction(name: str, values: Array, n: int, *, diagnostic: bool = False) -> Measurement:
+    return Measurement(name, values, True, "fraction", n, 0.0, 1.0, diagnostic)

@@ -57,6 +57,7 @@ class Card:
     settings: tuple[str, ...]
     """A sentence for each evaluator that is not read at its registered settings alone."""
     unreliable: str | None
+    below_floor: str | None
 
     @property
     def seeded(self) -> bool:
@@ -102,6 +103,7 @@ def card(
         claims=record.claims(),
         settings=tuple(n for some in group.settings_notes.values() for n in some),
         unreliable=of.unreliable(arm, table.columns[Aspect.ROBUSTNESS].on(of.binary)),
+        below_floor=of.floor.below(arm),
     )
 
 

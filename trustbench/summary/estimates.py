@@ -1,4 +1,4 @@
-"""Effects of one group's arms: the utility floor, the exploratory grid, and single estimates."""
+"""Effects of one group's arms: the exploratory grid, and single estimates."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,8 @@ from typing import NamedTuple
 from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec, Scalar
 from trustbench.summary.contrasts import Contrast, between, measurement, metrics_of, within
-from trustbench.summary.effects import FDR, Kind, Verdict, judge, not_measured
+from trustbench.summary.effects import FDR, Verdict, judge, not_measured
+from trustbench.summary.floor import UtilityFloor
 from trustbench.summary.grouping import ArmRecords, Group
 from trustbench.summary.labels import show
 from trustbench.summary.multiplicity import benjamini_hochberg
@@ -43,29 +44,10 @@ class Estimator:
         """Whether the task has two classes."""
         return self.group.classes == 2
 
-    def learnt_nothing(self, arm: ArmRecords) -> Verdict | None:
-        """The verdict on an arm whose balanced accuracy is at chance; None for any other."""
-        floor, classes = self.table.floor, self.group.classes
-        means = [
-            sum(m.values) / len(m.values)
-            for m in (
-                measurement(r, floor.metric, self.group.evaluations, arm.label)
-                for r in arm.records.values()
-            )
-            if not isinstance(m, Verdict)
-        ]
-        if not means or classes is None:
-            return None  # the table's notes say that the floor was not checked
-        mean, chance = sum(means) / len(means), 1 / classes
-        if mean > chance + floor.above_chance:
-            return None
-        name = floor.metric.split("/", 1)[1].replace("_", " ")
-        return Verdict(
-            Kind.NOT_APPLICABLE,
-            f"learnt nothing: {name} {mean:z.3f}, chance {chance:z.3f}",
-            f"{arm.label} ({arm.regime}) learnt nothing: {name} {mean:z.3f} is not "
-            f"{floor.above_chance:zg} above chance {chance:z.3f}",
-        )
+    @cached_property
+    def floor(self) -> UtilityFloor:
+        """The table's utility floor in this group."""
+        return UtilityFloor(self.table.floor, self.group)
 
     def contrast(self, arm: ArmRecords, reading: Reading) -> Contrast | Verdict:
         """Observed minus null within the arm, or the arm minus its baseline or reference."""
@@ -80,13 +62,23 @@ class Estimator:
             found = between(arm, other, metric, evaluations)
         else:
             found = between(arm, other, metric, evaluations, f"the reference arm {name}")
-        if isinstance(found, Verdict) or _evaluator(metric) == _evaluator(self.table.floor.metric):
+        if isinstance(found, Verdict):
             return found
-        for each in (arm, other):
-            floored = self.learnt_nothing(each) if each else None
-            if floored:
-                return floored
-        return found
+        return self.voided(metric, arm, other) or found
+
+    def voided(
+        self, metric: str, arm: ArmRecords, other: ArmRecords | None = None
+    ) -> Verdict | None:
+        """The verdict that takes the place of a difference between arms; None where none does.
+
+        On any metric where the baseline is undertrained; on those that do not measure utility
+        where one of the arms learnt nothing.
+        """
+        undertrained = self.floor.undertrained(self.group.baseline(arm.regime))
+        if undertrained or _evaluator(metric) == _evaluator(self.table.floor.metric):
+            return undertrained
+        arms = [arm, *([other] if other else [])]
+        return next((v for a in arms if (v := self.floor.learnt_nothing(a))), None)
 
     def reference(self, arm: ArmRecords, name: str | None) -> ArmRecords | Verdict | None:
         """The arm that stands in for the baseline: the one that shares the doses they both have."""
@@ -157,7 +149,10 @@ class Estimator:
 
     def raw(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, not judged yet; with the verdict where there is none."""
-        reading = Reading(measure.metric, measure.against, reference)
+        return self.read(arm, Reading(measure.metric, measure.against, reference))
+
+    def read(self, arm: ArmRecords, reading: Reading) -> Estimate:
+        """An effect, not judged yet; with the verdict where there is none."""
         return self._estimate(arm, reading, self.contrast(arm, reading))
 
     def printed(
@@ -212,9 +207,12 @@ class Estimator:
             return arms[0]
         return not_measured(f"one arm intervention=[{','.join(names)}], training={regime}")
 
-    def against(self, arm: ArmRecords, other: ArmRecords, metric: str) -> Contrast | Verdict:
-        """An arm minus another one, by replicate."""
-        return between(arm, other, metric, self.group.evaluations, other.label)
+    def against(
+        self, arm: ArmRecords, other: ArmRecords, metric: str, name: str | None = None
+    ) -> Contrast | Verdict:
+        """An arm minus another one, by replicate; `name` is what reasons call the other."""
+        found = between(arm, other, metric, self.group.evaluations, name or other.label)
+        return found if isinstance(found, Verdict) else self.voided(metric, arm, other) or found
 
     def beside(
         self,
@@ -242,7 +240,7 @@ class Estimator:
             inside = each.against is not None
             reading = Reading(each.metric, each.against, None if inside else each.reference or own)
             known = self.grid.get((of.key, of.regime, reading))
-            found.append(known or self._estimate(of, reading, self.contrast(of, reading)))
+            found.append(known or self.read(of, reading))
         return tuple(found)
 
     def _estimate(
@@ -261,6 +259,7 @@ class Estimator:
             return replace(empty, verdict=contrast)
         if contrast.degenerate is not None:
             return replace(empty, verdict=contrast.degenerate)
+        other = self.reference(arm, reading.reference) if reading.reference else None
         return replace(
             empty,
             unit=contrast.unit,
@@ -269,6 +268,7 @@ class Estimator:
             reference_mean=contrast.reference_mean,
             records=contrast.records,
             differences=tuple(contrast.differences.tolist()),
+            below_floor=self.floor.mark(arm, other if isinstance(other, ArmRecords) else None),
         )
 
 

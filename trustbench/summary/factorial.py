@@ -86,7 +86,7 @@ def _contrasts(
     """Main effects, interactions, and the whole against the sum of its parts, for one metric."""
     y: dict[Subset, Series] = {}
     for names, arm in cube.arms.items():
-        found = harm_of(arm, measure.metric, of.group.evaluations)
+        found = of.voided(measure.metric, arm) or harm_of(arm, measure.metric, of.group.evaluations)
         if isinstance(found, Verdict):
             return
         y[names] = found

@@ -159,6 +159,7 @@ def gate_pair(
     notes = [f"record {i} is candidate and baseline: nothing changed." for i in same]
     chosen = choose([*baseline, *candidate], evaluations.values())
     notes += [n for name, some in chosen.notes.items() if name in read for n in some]
+    notes += of.floor.notes()
     return Gate(policy, (_candidate(subject, ""),), tuple(notes))
 
 

@@ -40,6 +40,8 @@ class Estimate:
     records: tuple[str, ...] = ()
     differences: tuple[float, ...] = ()
     """The paired differences that the effect is the mean of; positive is worse."""
+    below_floor: str | None = None
+    """By how much the arm misses the utility floor; None where it does not."""
 
     @property
     def reason(self) -> str | None:
@@ -104,6 +106,8 @@ class ArmRow:
     claims: tuple[str, ...]
     """The same in lines to print, each number with its scope."""
     printed: bool
+    below_floor: str | None = None
+    """By how much the arm misses the utility floor; None where it does not."""
 
 
 @dataclass(frozen=True)

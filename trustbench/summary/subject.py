@@ -63,7 +63,11 @@ class Subject:
         """The verdict on the first of the arms that learnt nothing, unless this metric says so."""
         if evaluator_of(metric) == evaluator_of(self.of.table.floor.metric):
             return None
-        return next((v for a in arms if (v := self.of.learnt_nothing(a))), None)
+        return next((v for a in arms if (v := self.of.floor.learnt_nothing(a))), None)
+
+    def undertrained(self, other: ArmRecords | None) -> Verdict | None:
+        """The verdict on differences from an arm without methods that is below the floor."""
+        return self.of.floor.undertrained(other) if other and not other.interventions else None
 
     def difference(
         self,
@@ -78,7 +82,7 @@ class Subject:
             return replace(blank, verdict=other)
         name = against or self.against
         found = between(arm, other, metric, self.of.group.evaluations, name)
-        floored = self.floored(metric, arm, *([other] if other else []))
+        floored = self.undertrained(other) or self.floored(metric, arm, *([other] if other else []))
         if floored is not None and not isinstance(found, Verdict):
             found = floored
         if isinstance(found, Verdict):
@@ -95,6 +99,7 @@ class Subject:
             reference_mean=found.reference_mean,
             records=found.records,
             differences=tuple(found.differences.tolist()),
+            below_floor=self.of.floor.mark(arm, other),
         )
 
 

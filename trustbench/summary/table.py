@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from trustbench.aspects import Aspect
 from trustbench.records import Record, Scalar
-from trustbench.summary.contrasts import between
 from trustbench.summary.effects import Verdict, judge, not_measured
 from trustbench.summary.estimates import Estimator, at
 from trustbench.summary.factorial import factorials
@@ -126,7 +125,7 @@ class _Summary:
         matched = self.group.matched(arm)
         if matched is None:
             return replace(cell, beyond_reason="not measured (needs control=matched)")
-        beyond = between(arm, matched, measure.metric, self.group.evaluations, "the matched arm")
+        beyond = self.of.against(arm, matched, measure.metric, "the matched arm")
         absent = beyond if isinstance(beyond, Verdict) else beyond.degenerate
         if isinstance(beyond, Verdict) or absent is not None:
             assert absent is not None
@@ -191,18 +190,16 @@ class _Summary:
             privacy=tuple(tuned.first.privacy or ()),
             claims=tuned.first.claims(),
             printed=any(a.label in printed for a in arms),
+            below_floor="; ".join(
+                f"{a.regime}: {below}" for a in arms if (below := self.of.floor.below(a))
+            )
+            or None,
         )
 
     def _notes(self, cells: Sequence[CellResult], reseed: Sequence[CellResult]) -> list[str]:
         notes = [f"{c.name} is unreliable: {c.unreliable}." for c in cells if c.unreliable]
         notes += [*self._dose_notes(cells), *self._seed_notes(), *self._matched_notes(cells)]
-        notes += audit_notes(self.group, [*cells, *reseed])
-        floor = self.table.floor.metric
-        if floor.split("/", 1)[0] not in self.group.evaluations:
-            notes.append(
-                f"The utility floor was not checked: no arm has {floor}; add evaluator=utility."
-            )
-        return notes
+        return [*notes, *audit_notes(self.group, [*cells, *reseed]), *self.of.floor.notes()]
 
     def _dose_notes(self, cells: Sequence[CellResult]) -> list[str]:
         """A note for each row whose only dose is not the registered operating point."""

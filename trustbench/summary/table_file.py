@@ -108,11 +108,25 @@ class CellEntry(Strict):
     dose: str | None = None
 
 
+class Plain(Strict):
+    """A metric of an arm, and the one that says what a plain logistic regression reaches."""
+
+    metric: Metric
+    logistic: Metric
+
+
 class Floor(Strict):
-    """An arm whose mean `metric` is not `above_chance` over 1 / C has learnt nothing."""
+    """An arm whose mean `metric` is not `above_chance` over 1 / C has learnt nothing.
+
+    One that is below the logistic regression less `margin` on every pair in `below` of its regime
+    is below the floor, unless the regression's own `logistic` is at chance.
+    """
 
     metric: Metric
     above_chance: Positive
+    logistic: Metric
+    margin: Positive
+    below: dict[Regime, tuple[Plain, ...]]
 
 
 class Mitigation(Strict):
@@ -199,6 +213,8 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
             model = Column if key == "measure" else Measure
         if key == "secondary":
             model = Beside
+        if key == "below":
+            model = Plain
     return list(model.model_fields)
 
 

@@ -18,7 +18,10 @@ def test_binary_numbers_are_those_of_scikit_learn(system):
     X, y, _ = system.problem.rows("test")
     logits = system.logits(torch.as_tensor(X)).double()
     found = named(Utility().measure(system))
-    assert list(found) == ["accuracy", "balanced_accuracy", "auc", "train_test_gap"]
+    assert list(found) == [
+        *("accuracy", "balanced_accuracy", "auc", "train_test_gap", "member_accuracy"),
+        *("logistic_accuracy", "logistic_balanced_accuracy", "logistic_member_accuracy"),
+    ]
     for r in range(system.replicates):
         decided, margin = logits[r].argmax(-1), logits[r, :, 1] - logits[r, :, 0]
         assert found["accuracy"][r] == pytest.approx(accuracy_score(y, decided))
@@ -32,6 +35,7 @@ def test_the_gap_is_of_each_replicates_own_members(system):
     found = named(Utility().measure(system))
     for r in range(system.replicates):
         own = hit[r, system.membership[r]].mean()
+        assert found["member_accuracy"][r] == pytest.approx(own)
         assert found["train_test_gap"][r] == pytest.approx(own - found["accuracy"][r])
 
 

@@ -37,7 +37,14 @@ METRICS = {
     "explainability/lime_r2": (0.75, 0.02, True, "r2", 60),
     "uncertainty/ece": (0.025, 0.004, False, "fraction", 500),
 }
-DIAGNOSTIC = {"privacy/shuffled_auc"}
+# what the utility floor reads
+FLOOR = {
+    "utility/member_accuracy": (0.99, 0.004, True, "fraction", 450),
+    "utility/logistic_accuracy": (0.93, 0.005, True, "fraction", 500),
+    "utility/logistic_balanced_accuracy": (0.92, 0.005, True, "fraction", 500),
+    "utility/logistic_member_accuracy": (0.98, 0.004, True, "fraction", 450),
+}
+DIAGNOSTIC = {"privacy/shuffled_auc", *FLOOR}
 CHANNELS = {
     "lime": {
         "fidelity_gap/gap": (0.16, 0.02, False, "r2", 240),
@@ -162,6 +169,7 @@ def _evaluations(interventions, regime, seed, shift, noise, replicates, settings
     metrics = dict(METRICS)
     for i in interventions:
         metrics |= CHANNELS.get(i.name, {})
+    metrics |= FLOOR
     found = {}
     for order, (metric, (mean, sd, better, unit, n)) in enumerate(metrics.items()):
         evaluator, name = metric.split("/")

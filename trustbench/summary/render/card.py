@@ -182,6 +182,8 @@ def _limits(card: Card) -> Iterator[str]:
         yield f"- Audit by {safe(metric)}: {power} (record {code(record.id)})."
     if card.unreliable:
         yield f"- Robustness is unreliable: {safe(card.unreliable)}."
+    if card.below_floor:
+        yield f"- These models are below the utility floor: {safe(card.below_floor)}."
     yield from (f"- {safe(note)}" for note in card.settings)
     for name, why in card.missing.items():
         yield f"- Not measured, {safe(name)}: {safe(why)}."

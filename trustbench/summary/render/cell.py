@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from trustbench.aspects import Aspect
 from trustbench.summary.labels import show
 from trustbench.summary.registry import Beside, Cell, Measure, Table
+from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import CellResult, TableResult
@@ -109,21 +110,27 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     yield f"  {result.title}"
     at = w.at_settings(cell.estimate)
     yield f"    {cell.estimate.arm}{at}: {w.estimate_text(cell.estimate)}  {cell.verdict.text}"
-    if cell.unreliable:
-        yield f"    unreliable: {cell.unreliable}"
+    yield from _warnings(cell)
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         yield f"    beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}"
     for dose in cell.doses:
         if dose.effect is not None and dose.arm != cell.estimate.arm:
             verdict = f"  {dose.verdict.text} (exploratory)" if dose.verdict else ""
-            yield f"    {dose.arm}{at}: {w.estimate_text(dose)}{verdict}"
+            yield f"    {dose.arm}{at}: {w.estimate_text(dose)}{verdict}{marks.mark(dose)}"
     for e in cell.secondary:
         if e.effect is not None:
             by = "" if e.arm == cell.estimate.arm else f", {e.arm}"
-            yield f"    {w.measured_as(e)}{by} ({e.regime}): {w.estimate_text(e)}"
+            yield f"    {w.measured_as(e)}{by} ({e.regime}): {w.estimate_text(e)}{marks.mark(e)}"
     read = {str(e.metric).split("/")[0] for e in (cell.estimate, *cell.secondary)}
     yield from (f"    {n}" for name, some in result.settings.items() if name in read for n in some)
+
+
+def _warnings(cell: CellResult) -> Iterator[str]:
+    if cell.unreliable:
+        yield f"    unreliable: {cell.unreliable}"
+    if cell.estimate.below_floor:
+        yield f"    below the utility floor: {cell.estimate.below_floor}"
 
 
 def _risk(risk: Risk) -> Iterator[str]:

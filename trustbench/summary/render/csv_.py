@@ -34,6 +34,7 @@ FIELDS = (
     "regime",
     "dose",
     "unreliable",
+    "below_floor",
     "beyond_effect",
     "beyond_low",
     "beyond_high",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
 from trustbench.summary.effects import Kind
+from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import CellResult, TableResult
@@ -92,8 +93,7 @@ def _cell(cell: CellResult) -> list[str]:
         f"$[{w.number(effect.low)}, {w.number(effect.high)}]$",
         verdict,
     ]
-    if cell.unreliable:
-        out.append("unreliable")
+    out += [warning.removeprefix("! ") for warning in marks.warnings(cell)]
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         out.append(f"beyond ${w.number(beyond.effect)}$")
@@ -106,6 +106,12 @@ def _notes(result: TableResult) -> str:
     own = [f"{c.name}: {metric}" for c in result.cells if (metric := w.own_metric(result, c))]
     absent = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
     unreliable = [f"{c.name} is unreliable: {c.unreliable}" for c in result.cells if c.unreliable]
+    below = [
+        f"{c.name}: {c.estimate.arm} is below the utility floor, {c.estimate.below_floor}"
+        for c in (*result.cells, *result.utility)
+        if c.estimate.below_floor
+    ]
     settings = [n for some in result.settings.values() for n in some]
-    said = [*own, *unreliable, *absent, *(n.rstrip(".") for n in (*settings, *result.noise))]
+    noise = [n.rstrip(".") for n in (*settings, *result.noise)]
+    said = [*own, *unreliable, *below, *absent, *noise]
     return "".join(f" {escape(n)}." for n in said)

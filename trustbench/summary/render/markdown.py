@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
-from trustbench.summary.render import mitigation_wording
+from trustbench.summary.render import marks, mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
@@ -68,14 +68,20 @@ def _cell(result: TableResult, cell: CellResult) -> str:
     if cell.target == UTILITY:
         lines += [f"{escape(w.bare(str(e.metric)))} {w.estimate_text(e)}" for e in cell.secondary]
     lines.append(f"{w.SIGNS[cell.verdict.kind].symbol} **{escape(cell.verdict.text)}**")
-    if cell.unreliable:
-        lines.append(f"**unreliable**: {escape(cell.unreliable)}")
+    lines += _warnings(cell)
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         lines.append(f"beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}")
     if cell.registered is not None:
         lines.append(f"expected: {cell.registered.expected}")
     return "<br>".join(lines)
+
+
+def _warnings(cell: CellResult) -> Iterator[str]:
+    if cell.unreliable:
+        yield f"**unreliable**: {escape(cell.unreliable)}"
+    if cell.estimate.below_floor:
+        yield f"**below the utility floor**: {escape(cell.estimate.below_floor)}"
 
 
 def _arms(result: TableResult) -> Iterator[str]:
@@ -85,6 +91,7 @@ def _arms(result: TableResult) -> Iterator[str]:
     rows = []
     for arm in result.arms:
         star = r" \*" if arm.printed else ""
+        star += " **below the utility floor**" if arm.below_floor else ""
         rows.append([escape(arm.label) + star, *(_brief(arm.estimates.get(t)) for t in w.TARGETS)])
     yield from _table(["arm", *(escape(h[0]) for h in w.column_heads(result))], rows)
 
@@ -99,7 +106,7 @@ def _brief(estimate: Estimate | None) -> str:
 
 def _secondary(result: TableResult) -> Iterator[str]:
     rows = [
-        [name, escape(what), str(e.regime), w.estimate_text(e)]
+        [name, escape(what), str(e.regime), w.estimate_text(e) + marks.mark(e)]
         for name, what, e in w.secondary_rows(result)
     ]
     if rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trustbench.aspects import Aspect
+from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import UTILITY, CellResult, TableResult
@@ -95,8 +96,7 @@ def _box(
             if e.effect
         ]
     lines.append(w.short(cell.verdict))
-    if cell.unreliable:
-        lines.append(w.UNRELIABLE)
+    lines += marks.warnings(cell)
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         lines += [f"beyond matched {w.number(beyond.effect)}", w.interval(beyond)]

@@ -14,16 +14,20 @@ from trustbench.records import Evaluation, MeasurementRecord, Record
 from trustbench.summary.evaluations import label, note, unregistered
 from trustbench.summary.labels import label_of, shown
 from trustbench.summary.power import audits
+from trustbench.summary.render.marks import BELOW_FLOOR
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import facts_text, level
 from trustbench.summary.series import mean_of
 
 
-def single_arm(record: Record, evaluations: Collection[str] | None = None) -> RenderableType:
+def single_arm(
+    record: Record, evaluations: Collection[str] | None = None, below_floor: str | None = None
+) -> RenderableType:
     """Every measurement's mean with its 95 % t interval over replicates, by evaluator.
 
     `evaluations` are the ids of those to print (None: all in the record). Evaluators that measured
-    nothing give their reason, and so does each missing metric.
+    nothing give their reason, and so does each missing metric. `below_floor` says by how much the
+    arm misses the utility floor, if it does.
     """
     if evaluations is not None:
         asked = {k: e for k, e in record.evaluations.items() if k in evaluations}
@@ -42,6 +46,9 @@ def single_arm(record: Record, evaluations: Collection[str] | None = None) -> Re
     if record.status != "ok":
         reason = one_line(record.reason or "no reason recorded")
         parts.append(Text(f"{record.status}: {reason}"))
+    if below_floor is not None:
+        warning = f"{BELOW_FLOOR}: {one_line(below_floor)}"
+        parts.append(Text(warning, style="bold yellow"))
     if any(e.measurements for e in record.evaluations.values()):
         parts.append(_grid(record))
     facts = without_claims(record.facts)

@@ -10,10 +10,10 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench.aspects import Aspect
-from trustbench.summary.render import mitigation_wording
+from trustbench.summary.render import marks, mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
+from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
 
 GRID_WIDTH = 116
 """Narrower terminals get a list."""
@@ -100,8 +100,8 @@ def _cell(result: TableResult, cell: CellResult) -> Text:
         out.append(f"{first}\n", style="bold")
         out.append(w.interval(effect).replace(", ", ",") + "\n")
     out.append(w.short(cell.verdict), style=w.SIGNS[cell.verdict.kind].style)
-    if cell.unreliable:
-        out.append("\n" + w.UNRELIABLE, style="bold yellow")
+    for warning in marks.warnings(cell):
+        out.append(f"\n{warning}", style="bold yellow")
     last = [f"n={effect.n}"] if effect is not None else []
     last += [f"exp. {w.EXPECTED[cell.registered.expected]}"] if cell.registered else []
     if last:
@@ -132,8 +132,8 @@ def _line(
     regime = cell.measure.regime if cell.measure else ""
     line = Text(f"{cell.name}  ")
     line.append(w.short(cell.verdict), style=w.SIGNS[cell.verdict.kind].style)
-    if cell.unreliable:
-        line.append(f"  {w.UNRELIABLE}", style="bold yellow")
+    for warning in marks.warnings(cell):
+        line.append(f"  {warning}", style="bold yellow")
     if cell.estimate.effect is not None:
         line.append(f"  {w.estimate_text(cell.estimate)}")
         line.append(f"  {metric}{w.at_settings(cell.estimate)} ({regime})", style="dim")
@@ -154,10 +154,10 @@ def _arms(result: TableResult, width: int) -> Iterator[RenderableType]:
     yield Text(f"\nAll arms and doses ({w.exploratory_note()})", style="bold")
     if width < GRID_WIDTH:
         for arm in result.arms:
-            yield Text(arm.label)
+            yield Text(marks.marked(arm))
             for target, estimate in arm.estimates.items():
                 word = f"{_word(estimate)}  " if estimate.effect else ""
-                line = f"{target}  {word}{w.estimate_text(estimate)}"
+                line = f"{target}  {word}{w.estimate_text(estimate)}{marks.mark(estimate)}"
                 yield Padding(Text(line), (0, 0, 0, 2))
         return
     yield Text("* printed above", style="dim")
@@ -166,12 +166,8 @@ def _arms(result: TableResult, width: int) -> Iterator[RenderableType]:
     for head in w.column_heads(result):
         grid.add_column(Text(head[0]), min_width=15, max_width=16)
     for arm in result.arms:
-        grid.add_row(Text(_starred(arm)), *(_brief(arm.estimates.get(t)) for t in w.TARGETS))
+        grid.add_row(Text(marks.starred(arm)), *(_brief(arm.estimates.get(t)) for t in w.TARGETS))
     yield grid
-
-
-def _starred(arm: ArmRow) -> str:
-    return f"{arm.label} *" if arm.printed else arm.label
 
 
 def _word(estimate: Estimate) -> str:
@@ -194,7 +190,7 @@ def _secondary(result: TableResult) -> Iterator[RenderableType]:
         return
     yield Text(f"\nSecondary metrics ({w.exploratory_note()})", style="bold")
     for name, what, e in rows:
-        line = f"{name}  {w.estimate_text(e)}  {what} ({e.regime})"
+        line = f"{name}  {w.estimate_text(e)}{marks.mark(e)}  {what} ({e.regime})"
         yield Padding(Text(line), (0, 0, 0, 2))
 
 

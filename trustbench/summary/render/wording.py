@@ -40,7 +40,6 @@ SIGNS = {
 }
 
 
-UNRELIABLE = "! unreliable"
 LEGEND_MORE = (
     "exp.: the sign registered beforehand (± mixed), which decides nothing; "
     "beyond: the effect beyond a baseline of equal accuracy"

@@ -102,6 +102,7 @@ def _measured(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
     if e.reason is not None:
         yield "reason", e.reason
     yield "unreliable", cell.unreliable
+    yield "below the utility floor", e.below_floor
     yield "arm", e.arm
     yield "regime", e.regime
     yield "settings that are not registered", shown(e.settings) or None

@@ -2,6 +2,7 @@
 
 from trustbench.aspects import Aspect
 from trustbench.summary.effects import Kind, Verdict
+from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.markup import Html, breakable, join, scrolling, sentence, tag
@@ -81,8 +82,7 @@ def _cell(bench: Bench, cell: CellResult) -> Html:
         tag("span", f"{cell.name}: ", class_="unseen"),
         tag("span", w.short(cell.verdict), class_="verdict"),
     ]
-    if cell.unreliable:
-        lines.append(tag("span", w.UNRELIABLE, class_="unreliable"))
+    lines += [tag("span", warning, class_="unreliable") for warning in marks.warnings(cell)]
     if cell.estimate.effect is not None:
         lines += _numbers(cell)
     if own is not None:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.markup import Html, join, tag
 from trustbench.summary.results import Estimate
@@ -45,7 +46,8 @@ def estimate(e: Estimate) -> Html:
     """`wording.estimate_text`: effect, interval and n, or the verdict that says why not."""
     if e.effect is None:
         return join(w.estimate_text(e))
-    return join(number(e.effect), " ", w.sample(e.effect))
+    below = tag("span", marks.mark(e), class_="unreliable") if e.below_floor else None
+    return join(number(e.effect), " ", w.sample(e.effect), below)
 
 
 def mean_interval(values: Values) -> tuple[Values, Values, Values]:

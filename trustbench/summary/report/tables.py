@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from trustbench.summary.render import mitigation_wording
+from trustbench.summary.render import marks, mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.grid import NAMES
@@ -72,7 +72,7 @@ def arms(result: TableResult) -> Html:
     rows: list[list[Child]] = []
     for arm in result.arms:
         cells = [_brief(arm.estimates.get(t)) for t in w.TARGETS]
-        rows.append([f"{arm.label} *" if arm.printed else arm.label, *cells])
+        rows.append([marks.starred(arm), *cells])
     head: list[Child] = ["arm", *(name for name, _, _ in w.column_heads(result))]
     note = sentence(f"{w.exploratory_note()}; * printed above")
     return join(tag("h3", "All arms and doses"), table(head, rows, caption=note, class_="arms"))

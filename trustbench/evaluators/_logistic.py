@@ -1,0 +1,71 @@
+"""A plain logistic regression on each replicate's own rows: what any model should reach."""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from trustbench.contracts import Array, System
+from trustbench.groups import means
+
+ROWS = 1000
+"""Rows of a fit at most: as many as a replicate of the memorising regime has, and few seconds."""
+ITERATIONS = 200
+"""Of L-BFGS at most; part of what the reference is, so a fit that stops here is none the worse."""
+
+
+class Reference(NamedTuple):
+    """What the regression reaches beside each replicate, float [R] each."""
+
+    accuracy: Array
+    balanced_accuracy: Array
+    member_accuracy: Array
+    """On the rows that it was fitted on."""
+
+
+def reference(system: System) -> Reference:
+    """scikit-learn's logistic regression, C = 1, on standardised inputs as the models see them.
+
+    Each replicate has its own fit, on the true labels of at most `ROWS` of the pool rows that it
+    was trained on, drawn by a stream that all arms share. So the reference depends on the data,
+    the halves and the seed alone, and every arm of a study has the same.
+    """
+    fits: dict[bytes, tuple[float, float, float]] = {}
+    found = []
+    for r, inside in enumerate(system.membership):
+        key = inside.tobytes()  # replicates of one pool (inclusion=all) share a fit
+        if key not in fits:
+            fits[key] = _fit(system, r)
+        found.append(fits[key])
+    return Reference(*np.array(found).T)
+
+
+def _fit(system: System, replicate: int) -> tuple[float, float, float]:
+    """Test accuracy, balanced test accuracy, and accuracy on the rows of the fit."""
+    X, y, _ = system.problem.rows("train")
+    rows = np.flatnonzero(system.membership[replicate])
+    if len(rows) > ROWS:
+        rng = system.streams.numpy("controls", replicate)
+        rows = np.sort(rng.choice(rows, size=ROWS, replace=False))
+    own = X[rows].reshape(len(rows), -1)
+    X_test, y_test, _ = system.problem.rows("test")
+    told, tested = _predictions(own, y[rows], own, X_test.reshape(len(X_test), -1))
+    hit = (tested == y_test).astype(np.float64)
+    recall = means(hit[None], y_test, len(system.problem.classes))
+    return float(hit.mean()), float(np.nanmean(recall)), float((told == y[rows]).mean())
+
+
+def _predictions(X: Array, y: Array, *wanted: Array) -> list[Array]:
+    """The classes that a regression on (X, y) predicts for each of the arrays `wanted`."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    if len(np.unique(y)) == 1:  # a half so small that it holds one class
+        return [np.full(len(x), y[0]) for x in wanted]
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(X.astype(np.float64), y)
+    return [model.predict(x.astype(np.float64)) for x in wanted]
