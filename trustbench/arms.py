@@ -35,7 +35,7 @@ class Chosen(Generic[P]):
         return PluginSpec(
             name=self.name,
             params=params,
-            version=self.plugin.version,
+            version=self.plugin.version_of_settings(),
             aspect=str(aspect) if aspect else None,
             dose={k: params[k] for k in getattr(self.plugin, "dose", ())},
             fingerprints=dict(self.marks),

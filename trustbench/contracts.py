@@ -94,6 +94,10 @@ class Plugin:
     # none. None declares nothing, which makes every privacy claim beside the plugin void.
     reads_rows: ClassVar[tuple[Read, ...] | None] = None
 
+    def version_of_settings(self) -> int:
+        """The version in records and ids: larger than `version` where only some numbers moved."""
+        return self.version
+
 
 @dataclass(frozen=True)
 class Dataset(Plugin, ABC):

@@ -145,12 +145,13 @@ def test_more_values_than_a_batch_takes_all_arrive(store):
 
 def test_records_come_back_and_the_newest_of_an_arm_wins(store):
     old, new = make_record("e" * 16, seconds=1.0), make_record("e" * 16, seconds=2.0)
-    for record in (old, new):
+    elsewhere = make_record("f" * 16)
+    for record, experiment in ((old, "other"), (new, "other"), (elsewhere, "exp")):
         store.write(record)
-        tracking.log_record(store, None, "other", record)
+        tracking.log_record(store, None, experiment, record)
     assert list(tracking.fetch_records(store, None, "other")) == [new]
     everywhere = {r.id for r in tracking.fetch_records(store, None)}
-    assert {"b" * 16, "e" * 16} <= everywhere
+    assert {"e" * 16, "f" * 16} <= everywhere
     assert list(tracking.fetch_records(store, None, "nothing")) == []
 
 
@@ -164,6 +165,10 @@ def test_logged_knows_records_by_their_content(store):
 
 
 def test_searches_go_on_past_a_page(store, monkeypatch):
+    for arm in ("5" * 16, "6" * 16):
+        record = make_record(arm)
+        store.write(record)
+        tracking.log_record(store, None, "paged", record)
     mlflow = client(store)
     paged = mlflow.search_runs
     monkeypatch.setattr(mlflow, "search_runs", lambda *a, **k: paged(*a, **{**k, "max_results": 1}))

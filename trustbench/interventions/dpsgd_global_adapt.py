@@ -11,6 +11,7 @@ from torch import Tensor
 from trustbench.aspects import Aspect
 from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
 from trustbench.errors import ConfigError
+from trustbench.methods.privacy.accounting import calibration_version
 from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
@@ -63,8 +64,12 @@ class DPSGDGlobalAdapt(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    def version_of_settings(self) -> int:
+        """Later where the noise that a budget is calibrated to has changed."""
+        return self.version + calibration_version(self.epsilon, self.delta) - 1
+
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None; an impossible budget is the user's to mend and raises ConfigError."""
+        """An impossible budget raises ConfigError, as it is the user's to fix."""
         refuse_two_budgets("dpsgd_global_adapt", self)
         return None
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.methods.privacy.accounting import calibration_version
 from trustbench.seeding import NoiseSource
 from trustbench.training.clipping import (
     ClipAndNoise,
@@ -51,8 +52,12 @@ class NoiseOnly(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    def version_of_settings(self) -> int:
+        """Later where the noise that a budget is calibrated to has changed."""
+        return self.version + calibration_version(self.epsilon, self.delta) - 1
+
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None; an impossible budget is the user's to mend and raises ConfigError."""
+        """An impossible budget raises ConfigError, as it is the user's to fix."""
         refuse_two_budgets("noise_only", self)
         return None
 

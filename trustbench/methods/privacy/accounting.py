@@ -13,7 +13,15 @@ from trustbench.errors import ConfigError
 from trustbench.methods.privacy import renyi
 from trustbench.methods.privacy.mechanisms import PoissonGaussian
 
-__all__ = ["Bound", "PoissonGaussian", "default_delta", "noise_for", "rdp", "spent"]
+__all__ = [
+    "Bound",
+    "PoissonGaussian",
+    "calibration_version",
+    "default_delta",
+    "noise_for",
+    "rdp",
+    "spent",
+]
 
 # Noise beyond this times the bound swallows every gradient in the rounding of single precision.
 LARGEST_SIGMA = float(2**24)
@@ -23,6 +31,10 @@ SMALLEST_SIGMA = 1e-6
 SMALL_EPSILON = 0.5
 # A calibrated sigma spends between 99 and 100 % of the target.
 TOLERANCE = 0.01
+# Calibration gave other noise before it knew small and large budgets and tiny deltas: outside of
+# these its arms are another version. Whoever changes the noise of further budgets adds a version.
+UNCHANGED_EPSILON = 0.5, 10.0
+UNCHANGED_DELTA = 1e-10
 
 
 class Bound(NamedTuple):
@@ -30,6 +42,19 @@ class Bound(NamedTuple):
 
     epsilon: float
     accountant: Literal["prv", "rdp"]
+
+
+def calibration_version(epsilon: float | None, delta: float | None) -> int:
+    """Which version of `noise_for` a budget's noise is of; 1 for noise that is given.
+
+    >>> calibration_version(3.0, None), calibration_version(20.0, None)
+    (1, 2)
+    """
+    if epsilon is None:
+        return 1
+    least, largest = UNCHANGED_EPSILON
+    unchanged = least < epsilon <= largest and (delta is None or delta >= UNCHANGED_DELTA)
+    return 1 if unchanged else 2
 
 
 def default_delta(members: int) -> float:
