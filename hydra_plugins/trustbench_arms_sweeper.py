@@ -5,10 +5,8 @@ so `hydra.sweeper.arms` lists the arms, each a list of overrides. Hydra imports 
 every Hydra application, so nothing heavy is imported here.
 """
 
-import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
@@ -39,77 +37,6 @@ ConfigStore.instance().store(
 )
 
 
-UNREAD = ("sweeper", "launcher", "job_logging", "hydra_logging")
-
-
-class ComposedOnce:
-    """Hydra's config loader, for which nothing is composed a second time.
-
-    Composing takes a fifth of a second. Jobs that choose the same options and differ in values
-    share one composition, which values are then set in, as Hydra itself sets them last. A worker
-    process gets the loader without what it holds.
-    """
-
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-        self.shared: dict[tuple[str, ...], DictConfig] = {}
-        self.light: dict[tuple[str, ...], DictConfig] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"loader": self.loader, "shared": {}, "light": {}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.loader, name)
-
-    def compose(self, master: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, Any]:
-        """What a job's arm is made of, and Hydra's part of its configuration, which is shared.
-
-        The first is without what no arm reads and copying would take most of the time: the table,
-        and of Hydra's part the list of all arms.
-        """
-        options, values = self._parsed(overrides)
-        hydra = self._shared(master, options).hydra
-        if options not in self.light:
-            light = copy.deepcopy(self.shared[options])
-            light.table = None
-            for part in UNREAD:
-                light.hydra[part] = {}
-            self.light[options] = light
-        made = copy.deepcopy(self.light[options])
-        self.loader._apply_overrides_to_config(values, made)
-        return made, hydra
-
-    def _parsed(self, overrides: Sequence[str]) -> tuple[tuple[str, ...], list[Override]]:
-        """(those that choose options, those that set values)."""
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        values = [o for o in parsed if self._sets_a_value(o)]
-        return tuple(str(o.input_line) for o in parsed if o not in values), values
-
-    def _shared(self, master: DictConfig, options: tuple[str, ...]) -> DictConfig:
-        if options not in self.shared:
-            self.shared[options] = self.loader.load_sweep_config(master, list(options))
-        return self.shared[options]
-
-    def _sets_a_value(self, override: Override) -> bool:
-        """Whether it sets a value, which no choice of options depends on."""
-        key = override.key_or_group
-        return not override.is_hydra_override() and not self.loader.repository.group_exists(key)
-
-    def load_sweep_config(
-        self, master_config: DictConfig, sweep_overrides: list[str]
-    ) -> DictConfig:
-        """The whole configuration of a job: what launchers that compose call, once for each."""
-        options, values = self._parsed(sweep_overrides)
-        made = copy.deepcopy(self._shared(master_config, options))
-        self.loader._apply_overrides_to_config(values, made)
-        given = OverridesParser.create().parse_overrides(list(sweep_overrides))
-        made.hydra.overrides.task = [str(o.input_line) for o in given if not o.is_hydra_override()]
-        return made
-
-
 class ArmsSweeper(BasicSweeper):
     """Composes and checks every arm before the first one starts, then launches them all."""
 
@@ -129,6 +56,8 @@ class ArmsSweeper(BasicSweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keeps the task, which takes the results: hydra.main throws them away."""
+        from trustbench.compose.jobs import ComposedOnce
+
         self.loader = ComposedOnce(hydra_context.config_loader)
         context = HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks)  # type: ignore[arg-type]
         super().setup(hydra_context=context, task_function=task_function, config=config)
@@ -139,8 +68,9 @@ class ArmsSweeper(BasicSweeper):
         assert self.task is not None and self.launcher is not None
         assert self.config is not None
         jobs = self.pools(self.expand([*self._parse_config(), *arguments]))
-        composed = [(name, partial(self.loader.compose, self.config, o)) for name, o in jobs]
-        self.task.check(composed, self.config)
+        self.task.check(
+            [self.loader.job(self.config, name, own) for name, own in jobs], self.config
+        )
         batches = [overrides for _, overrides in jobs]
         size = self.max_batch_size or len(batches)
         return [
@@ -154,17 +84,21 @@ class ArmsSweeper(BasicSweeper):
         Raises:
             ConfigError: the list of arms is malformed or contradicts what is swept.
         """
+        from trustbench.compose.jobs import Applying
         from trustbench.sweeping import named_arms, refuse_contradictions, subsets
 
         parser = OverridesParser.create()
         common = parser.parse_overrides(list(swept))
         jobs: list[tuple[str, list[str]]] = []
+        applying = Applying(self.loader, self.config, common)
         arms = {**(subsets(self.factors) if self.factors else {}), **self.arms}
         for name, overrides in named_arms(arms).items():
             own = parser.parse_overrides(overrides)
             refuse_contradictions(name, _keys(common), _keys(own))
-            for combination in self.split_arguments([*own, *common], None)[0]:
+            for every in self.split_arguments([*own, *common], None)[0]:
+                combination = applying.to(every)
                 jobs.append((_name(name, combination, [*own, *common]), combination))
+        applying.refuse_unused()
         return list({name: (name, overrides) for name, overrides in jobs}.values())
 
     def pools(self, jobs: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:

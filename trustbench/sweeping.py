@@ -1,13 +1,15 @@
 """What a sweep's list of arms may say; plain values, no Hydra."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, combinations
 from typing import Any
 
-from trustbench.errors import ConfigError
+from trustbench.errors import ConfigError, did_you_mean
 
 POOLS = "protocol.pools"
 UNSWEPT = ("experiment", "table", POOLS)
+CHOSEN = ("intervention", "evaluator")
+"""The groups of which an arm chooses any number of plugins, each with settings under its name."""
 
 
 def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -105,6 +107,44 @@ def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str
             "drop it there, or sweep without +experiment: -m "
             f"{both[0]}=..."
         )
+
+
+def method_of(key: str) -> tuple[str, str] | None:
+    """The group and the name of the plugin that an override's key sets something of.
+
+    >>> method_of("+intervention.dpsgd.epsilon")
+    ('intervention', 'dpsgd')
+    >>> method_of("model.hidden")
+    """
+    group, _, rest = key.lstrip("+~").partition(".")
+    return (group, rest.partition(".")[0]) if group in CHOSEN and rest else None
+
+
+def refuse_unused(
+    settings: Iterable[str], used: Collection[str], options: Callable[[str], Iterable[str]]
+) -> None:
+    """Raises ConfigError for settings of methods that no arm of a sweep chooses.
+
+    All are keys of overrides; `options` lists a group.
+    """
+    problems = []
+    for key in settings:
+        method = method_of(key)
+        if method is not None and key not in used:
+            problems.append(not_chosen(key.lstrip("+~"), *method, options(method[0])))
+    if problems:
+        raise ConfigError(problems)
+
+
+def not_chosen(key: str, group: str, name: str, options: Iterable[str]) -> str:
+    """The sentence for a setting of a plugin that nothing chooses."""
+    names = list(options)
+    if name in names:
+        return (
+            f"{key} is given, but {name} is not chosen; choose it with {group}={name}, or drop "
+            "the setting."
+        )
+    return f"{key} is given, but there is no {group} {name!r}; {did_you_mean(name, names)}"
 
 
 def together(problems: Mapping[str, tuple[str, ...]], jobs: int) -> list[str]:

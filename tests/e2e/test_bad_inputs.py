@@ -22,7 +22,7 @@ RUN = {
     "unknown launcher": (["-m", "hydra/launcher=jolib"], "hydra/launcher=jolib does not exist;"),
     "no option": (["model=null"], "'model=null' names no option; write model=NAME."),
     "no evaluator": (["evaluator=[]"], "no evaluator was chosen;"),
-    "not chosen": (["intervention.dpsgd.epsilon=1"], "but dpsgd is not chosen; add intervention"),
+    "not chosen": (["intervention.dpsgd.epsilon=1"], "but dpsgd is not chosen; choose it with"),
     "wrong type": (["seed=one"], "seed is 'one'; it should be a valid integer."),
     "fraction for a count": (["training.epochs=1.5"], "training.epochs is 1.5; it should be"),
     "out of range": (["protocol.replicates=1"], "protocol.replicates is 1; it should be greater"),

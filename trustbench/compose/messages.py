@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from trustbench.errors import did_you_mean
+from trustbench.sweeping import method_of, not_chosen
 
 _OPTION = re.compile(r"Could not (?:find|load) '([^']+)/([^'/]+)'")
 _LISTED = re.compile(r"Available options in '[^']+':\n((?:\t.*\n?)+)")
@@ -50,8 +51,9 @@ def _no_key(key: str, known: Any, options: Callable[[str], Iterable[str]]) -> st
         if not isinstance(node, Mapping):
             return f"unknown key {key}; {'.'.join(parts[:i])} is {node!r}, which has no keys."
         if part not in node:
-            if i == 1 and part in options(parts[0]):
-                return f"{key} is given, but {part} is not chosen; add {parts[0]}={part}."
+            method = method_of(key)
+            if method and i < 2:
+                return not_chosen(key, *method, options(method[0]))
             return f"unknown key {where}; {did_you_mean(part, _names(node))}"
         node = node[part]
     return f"{key} cannot be set here; see `trustbench run --cfg job` for what can be."

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -51,6 +51,16 @@ class Begun:
     """What an earlier run of this very sweep has left of each arm, if all are finished."""
 
 
+class Job(NamedTuple):
+    """One arm of a sweep before it is composed."""
+
+    name: str
+    compose: Callable[[], tuple[DictConfig, Any]]
+    """Its configuration, and Hydra's part of it."""
+    known: Callable[[], Any]
+    """The configuration without its own values, which shows which keys exist."""
+
+
 class Task(Generic[R]):
     """Two functions that Hydra knows as one.
 
@@ -89,9 +99,7 @@ class Task(Generic[R]):
             self.error = error
         return None
 
-    def check(
-        self, jobs: Sequence[tuple[str, Callable[[], tuple[DictConfig, Any]]]], master: Any
-    ) -> None:
+    def check(self, jobs: Sequence[Job], master: Any) -> None:
         """Composes and assembles every job of a sweep before the first one starts.
 
         Raises:
@@ -99,14 +107,14 @@ class Task(Generic[R]):
         """
         arms: dict[str, Arm] = {}
         problems: dict[str, tuple[str, ...]] = {}
-        for name, compose in jobs:
+        for job in jobs:
             try:
-                arms[name] = arm_of(*compose())
+                arms[job.name] = arm_of(*job.compose())
             except (HydraException, OmegaConfBaseException) as error:
-                known = OmegaConf.to_container(master)
-                problems[name] = (sentence(error, known, self._options(master)),)
+                known = OmegaConf.to_container(job.known())
+                problems[job.name] = (sentence(error, known, options(master)),)
             except ConfigError as error:
-                problems[name] = error.problems
+                problems[job.name] = error.problems
         if problems:
             raise ConfigError(together(problems, len(jobs)))
         self._start(arms, master, master.hydra, sweep=True)
@@ -140,9 +148,10 @@ class Task(Generic[R]):
         belonging = {name: replace(arm, sweep_run=run) for name, arm in arms.items()}
         self.asked = replace(self.asked, arms=belonging)
 
-    @staticmethod
-    def _options(master: Any) -> Callable[[str], list[str]]:
-        return lambda group: list(discover(group, _sources(master.hydra)))
+
+def options(master: Any) -> Callable[[str], list[str]]:
+    """Lists the options of a config group, in the folders of a configuration."""
+    return lambda group: list(discover(group, _sources(master.hydra)))
 
 
 def arm_of(config: DictConfig, hydra: Any) -> Arm:

@@ -14,10 +14,12 @@ from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
 from trustbench.errors import ConfigError
+from trustbench.sweeping import method_of
 
 HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLUGINS = ("hydra.launcher", "hydra.sweeper")
@@ -46,9 +48,14 @@ def guarded() -> Iterator[None]:
     original, read = ConfigLoaderImpl.load_configuration, FileConfigSource.load_config
     files: dict[tuple[str, str], Any] = {}
 
-    def load(self: Any, config_name: Any, overrides: list[str], *a: Any, **kw: Any) -> DictConfig:
-        made = original(self, config_name, overrides, *a, **kw)
+    def load(
+        self: Any, config_name: Any, overrides: list[str], run_mode: RunMode, **kw: Any
+    ) -> DictConfig:
+        common = _for_all_arms(overrides) if run_mode == RunMode.MULTIRUN else overrides
+        made = original(self, config_name, common, run_mode, **kw)
         refuse_code(made.hydra, overrides)
+        if len(common) < len(overrides):
+            made.hydra.overrides.task = [o for o in overrides if not _hydra(o)]
         return made
 
     def read_once(self: FileConfigSource, config_path: str) -> Any:
@@ -57,7 +64,7 @@ def guarded() -> Iterator[None]:
             files[key] = read(self, config_path)
         return copy.deepcopy(files[key])
 
-    ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign]
+    ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign,assignment]
     FileConfigSource.load_config = read_once  # type: ignore[method-assign]
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
     try:
@@ -66,6 +73,16 @@ def guarded() -> Iterator[None]:
         ConfigLoaderImpl.load_configuration = original  # type: ignore[method-assign]
         FileConfigSource.load_config = read  # type: ignore[method-assign]
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _for_all_arms(overrides: Sequence[str]) -> list[str]:
+    """A sweep's overrides without settings of methods, which only some of its arms may choose."""
+    return [o for o in overrides if method_of(o.split("=", 1)[0]) is None]
+
+
+def _hydra(override: str) -> bool:
+    """Whether it is about Hydra itself."""
+    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
 
 
 def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:

@@ -123,3 +123,77 @@ def test_every_arm_of_a_sweep_knows_the_run_that_begin_has_made(seen):
     asked, results = seen.run("-m", "seed=1,2")
     assert [a.sweep_run for a in results] == ["the sweep's run"] * 2
     assert [a.sweep_run for a in asked.arms.values()] == ["the sweep's run"] * 2
+
+
+def doses(results):
+    """The epsilon of each intervention of each arm."""
+    return [[i.plugin.epsilon for i in a.interventions] for a in results]
+
+
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_settings_of_a_method_are_for_the_arms_that_chose_it(seen, launcher):
+    asked, results = seen.run(
+        "-m",
+        "intervention=none,dpsgd,[lime,dpsgd]",
+        "intervention.dpsgd.epsilon=1",
+        f"hydra/launcher={launcher}",
+    )
+    epsilons = [
+        {i.name: getattr(i.plugin, "epsilon", None) for i in a.interventions} for a in results
+    ]
+    assert epsilons == [{}, {"dpsgd": 1.0}, {"lime": None, "dpsgd": 1.0}]
+    assert list(asked.arms) == [f"intervention={x}" for x in ("none", "dpsgd", "[lime,dpsgd]")]
+
+
+def test_swept_settings_make_an_arm_for_each_value_where_they_apply(seen):
+    asked, results = seen.run("-m", "intervention=none,dpsgd", "intervention.dpsgd.epsilon=1,2")
+    assert doses(results) == [[], [1.0], [2.0]]
+    assert list(asked.arms) == [
+        "intervention=none",
+        "intervention=dpsgd intervention.dpsgd.epsilon=1",
+        "intervention=dpsgd intervention.dpsgd.epsilon=2",
+    ]
+
+
+def test_settings_reach_the_arms_of_an_experiment_that_chose_the_method(seen, tmp_path):
+    body = "    arms: {base: [], dp: [intervention=dpsgd]}\n"
+    args = ["+experiment=mine", *experiment(tmp_path, body), "++intervention.dpsgd.epsilon=5"]
+    _, results = seen.run(*args)
+    assert doses(results) == [[], [5.0]]
+
+
+def test_settings_of_an_evaluator_are_for_the_arms_that_it_measures(seen):
+    args = ["evaluator=[robustness],[utility]", "evaluator.robustness.epsilon=.5"]
+    _, results = seen.run("-m", *args)
+    assert [getattr(a.evaluators[0].plugin, "epsilon", None) for a in results] == [0.5, None]
+
+
+def test_what_a_sweep_s_settings_are_wrong_about_is_told_with_its_arms(seen):
+    with pytest.raises(ConfigError) as caught:
+        seen.run("-m", "intervention=none,dpsgd", "intervention.dpsgd.epsilom=1")
+    (problem,) = caught.value.problems
+    assert problem.startswith(
+        "arm intervention=dpsgd: unknown key intervention.dpsgd.epsilom; did you mean 'epsilon'?"
+    )
+    with pytest.raises(ConfigError) as caught:
+        seen.run("-m", "intervention=none,dpsdg", "intervention.dpsgd.epsilon=1")
+    (problem,) = caught.value.problems
+    assert problem.startswith("arm intervention=dpsdg: intervention=dpsdg does not exist;")
+
+
+@pytest.mark.parametrize(
+    ("key", "sentence"),
+    [
+        ("intervention.pgd_at.epsilon", "but pgd_at is not chosen; choose it with intervention="),
+        ("+intervention.pgd_at.epsilon", "intervention.pgd_at.epsilon is given, but pgd_at is not"),
+        ("intervention.dspgd.epsilon", "there is no intervention 'dspgd'; did you mean 'dpsgd'?"),
+        ("evaluator.robustness.epsilon", "but robustness is not chosen; choose it with evaluator="),
+    ],
+)
+@pytest.mark.parametrize("values", ["1", "1,2"])
+def test_settings_that_no_arm_can_use_are_refused(seen, key, sentence, values):
+    with pytest.raises(ConfigError) as caught:
+        seen.run("-m", "intervention=none,dpsgd", f"{key}={values}")
+    assert len(caught.value.problems) == 1
+    assert sentence in str(caught.value)
+    assert not seen.arms
