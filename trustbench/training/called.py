@@ -1,5 +1,6 @@
 """What the engines for any module share: it is called with parameters from outside."""
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from torch import Tensor, nn
@@ -7,7 +8,7 @@ from torch.func import functional_call
 
 from trustbench.training import dropout, hidden
 from trustbench.training.copies import shared_copy
-from trustbench.training.engines import Params
+from trustbench.training.engines import Params, trained
 
 
 class CalledModule:
@@ -20,7 +21,7 @@ class CalledModule:
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         self.shape, self.why = shape, why
         self.module = shared_copy(module).eval()
-        self.dropouts = dropout.places(module, shape)
+        self.dropouts, self.trained = dropout.places(module, shape), trained(module)
         self.training_module = dropout.masked(module, self.dropouts).train()
 
     @cached_property
@@ -41,6 +42,11 @@ class CalledModule:
     def scales(self, factors: hidden.Factors) -> bool:
         """Whether some factors act on hidden activations, and not in place of dropout layers."""
         return any(name not in self.dropouts for name in factors)
+
+    def split(self, params: Mapping[str, Tensor]) -> tuple[Params, Params]:
+        """(trained, frozen) parameters."""
+        own = {n: p for n, p in params.items() if n in self.trained}
+        return own, {n: p for n, p in params.items() if n not in self.trained}
 
     def call(self, params: Params, x: Tensor, factors: Params, *, training: bool = False) -> Tensor:
         """Logits [n, C] of x [n, *shape], with parameters {name: [*p]} and factors if any."""

@@ -27,7 +27,7 @@ Coefficients = Callable[[Tensor, slice], Tensor]
 class Gradient(NamedTuple):
     """The sum over a batch of (scaled) per-example gradients, and the loss of each example."""
 
-    total: Params  # {name: [R, *p]}
+    total: Params  # {name: [R, *p]}, of the parameters that are trained
     loss: Tensor  # [R, B]
 
 
@@ -42,6 +42,7 @@ class Engine(Protocol):
     why: str
     shape: tuple[int, ...]  # of one input
     dropouts: Places  # the dropout layers of the module itself; `gradient` is given their masks
+    trained: frozenset[str]  # the parameters that are trained; the others are frozen
 
     @property
     def sites(self) -> Sites:
@@ -65,7 +66,7 @@ class Engine(Protocol):
         coefficients: Coefficients | None = None,
         factors: Factors | None = None,
     ) -> Gradient:
-        """The gradient of the summed loss on X [R, B, V, *shape].
+        """The gradient of the summed loss on X [R, B, V, *shape], over the trained parameters.
 
         With `coefficients`, each example's gradient (the sum over its V views) is scaled by a
         factor that depends on its own norm only: that is what differential privacy needs.
@@ -73,6 +74,11 @@ class Engine(Protocol):
         the place of dropout layers; a layer without masks drops nothing.
         """
         ...
+
+
+def trained(module: nn.Module) -> frozenset[str]:
+    """The names of the parameters that are not frozen (`requires_grad=False`)."""
+    return frozenset(n for n, p in module.named_parameters() if p.requires_grad)
 
 
 def stack(modules: list[nn.Module]) -> Params:

@@ -22,7 +22,7 @@ class FunctionalEngine(CalledModule):
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         super().__init__(module, shape, why)
-        self.size = sum(p.numel() for p in module.parameters())
+        self.size = sum(p.numel() for p in module.parameters() if p.requires_grad)
 
     def forward(
         self,
@@ -51,9 +51,10 @@ class FunctionalEngine(CalledModule):
     ) -> Gradient:
         """See Engine.gradient."""
         B, V = X.shape[1:3]
-        leaves = {n: p.detach().requires_grad_(coefficients is None) for n, p in params.items()}
+        own, frozen = self.split({n: p.detach() for n, p in params.items()})
+        leaves = {n: p.requires_grad_(coefficients is None) for n, p in own.items()}
         with torch.set_grad_enabled(coefficients is None):
-            logits = self._training(leaves, X.flatten(1, 2), hidden.flat(factors))
+            logits = self._training({**leaves, **frozen}, X.flatten(1, 2), hidden.flat(factors))
             logits = logits.unflatten(1, (B, V))
         if coefficients is None:
             losses = loss(logits, slice(None))
@@ -62,7 +63,7 @@ class FunctionalEngine(CalledModule):
         logits = logits.detach().requires_grad_()
         losses = loss(logits, slice(None))
         (delta,) = torch.autograd.grad(losses.sum(), logits)
-        total = self._clipped(leaves, X, delta, coefficients, dict(factors or {}))
+        total = self._clipped({**leaves, **frozen}, X, delta, coefficients, dict(factors or {}))
         return Gradient(total, losses.detach())
 
     def _clipped(
@@ -86,16 +87,18 @@ class FunctionalEngine(CalledModule):
             ]
         )
         scaled = delta * coefficients(norms, slice(None))[:, :, None, None]
-        leaves = {n: p.detach().requires_grad_() for n, p in params.items()}
-        logits = self._training(leaves, X.flatten(1, 2), hidden.flat(factors))
+        own, frozen = self.split(params)
+        leaves = {n: p.detach().requires_grad_() for n, p in own.items()}
+        logits = self._training({**leaves, **frozen}, X.flatten(1, 2), hidden.flat(factors))
         grads = torch.autograd.grad(logits, list(leaves.values()), scaled.flatten(1, 2))
         return dict(zip(leaves, grads, strict=True))
 
     def _norms(self, params: Params, X: Tensor, delta: Tensor, factors: Params) -> Tensor:
         """Norms [B] of one replicate's per-example gradients; X [B, V, *shape]."""
+        own, frozen = self.split(params)
 
         def square(x: Tensor, d: Tensor, f: Params) -> Tensor:
-            pull = vjp(lambda p: self.call(p, x, f, training=True), params)[1]
+            pull = vjp(lambda p: self.call({**p, **frozen}, x, f, training=True), own)[1]
             (grads,) = pull(d)
             return torch.stack([g.square().sum() for g in grads.values()]).sum()
 

@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from trustbench.training import dropout, hidden
 from trustbench.training.copies import shared_copy
-from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
+from trustbench.training.engines import (
+    Coefficients,
+    EngineName,
+    Gradient,
+    Loss,
+    Params,
+    trained,
+)
 
 LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU, nn.Dropout)
 
@@ -63,7 +70,7 @@ class LinearChainEngine:
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         self.module, self.shape, self.why = shared_copy(module).eval(), shape, why
-        self.dropouts = dropout.places(module, shape)
+        self.dropouts, self.trained = dropout.places(module, shape), trained(module)
         self.layers: list[tuple[str, type[nn.Module]]] = []
         for name, layer in module.named_children():
             if isinstance(layer, nn.Dropout):
@@ -168,19 +175,20 @@ class LinearChainEngine:
         """The norm of every example's gradient, [R, B]."""
         total: Tensor | float = 0.0
         for name, (a, e) in pairs.items():
-            one = float(self.bias[name])
+            weight, bias = (float(n in self.trained) for n in (f"{name}.weight", f"{name}.bias"))
             if V == 1:
-                total = total + e.square().sum(-1) * (a.square().sum(-1) + one)
+                total = total + e.square().sum(-1) * (weight * a.square().sum(-1) + bias)
             else:
                 e, a = (t.unflatten(1, (B, V)) for t in (e, a))
-                total = total + ((e @ e.mT) * (a @ a.mT + one)).sum((-1, -2))
+                total = total + ((e @ e.mT) * (weight * (a @ a.mT) + bias)).sum((-1, -2))
         assert isinstance(total, Tensor)
         return total.clamp(min=0).sqrt()
 
     def _sums(self, pairs: dict[str, tuple[Tensor, Tensor]]) -> Params:
         total = {}
         for name, (a, e) in pairs.items():
-            total[f"{name}.weight"] = torch.bmm(e.transpose(1, 2), a)
-            if self.bias[name]:
+            if f"{name}.weight" in self.trained:
+                total[f"{name}.weight"] = torch.bmm(e.transpose(1, 2), a)
+            if f"{name}.bias" in self.trained:
                 total[f"{name}.bias"] = e.sum(1)
         return total

@@ -139,8 +139,8 @@ def batch_gradient(
 
 def _descend(schedule: Schedule, state: TrainingState, gradient: Params) -> None:
     """Momentum SGD on all replicates, in place."""
-    for name, p in state.params.items():
-        g = gradient[name]
+    for name, g in gradient.items():  # frozen parameters have none
+        p = state.params[name]
         if schedule.weight_decay:
             g = g.add(p, alpha=schedule.weight_decay)
         if schedule.momentum:

@@ -69,14 +69,15 @@ class OpacusEngine(CalledModule):
                 total, value = self._per_sample(one, X[r], loss, part, coefficients, own)
             parts.append(total)
             losses.append(value)
-        summed = {n: torch.stack([p[n] for p in parts]) for n in params}
+        summed = {n: torch.stack([p[n] for p in parts]) for n in params if n in self.trained}
         return Gradient(summed, torch.cat(losses))
 
     def _plain(
         self, params: Params, X: Tensor, loss: Loss, part: slice, factors: Params
     ) -> tuple[Params, Tensor]:
-        leaves = {n: p.requires_grad_() for n, p in params.items()}
-        logits = self.call(leaves, X.flatten(0, 1), factors, training=True)
+        own, frozen = self.split(params)
+        leaves = {n: p.requires_grad_() for n, p in own.items()}
+        logits = self.call({**leaves, **frozen}, X.flatten(0, 1), factors, training=True)
         values = loss(logits.unflatten(0, X.shape[:2]).unsqueeze(0), part)
         grads = torch.autograd.grad(values.sum(), list(leaves.values()))
         return dict(zip(leaves, grads, strict=True)), values.detach()
@@ -105,7 +106,8 @@ class OpacusEngine(CalledModule):
             # Opacus' hooks sit on layers whose inputs need no gradient; that is intended.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
             values.sum().backward()
-        grads = {n: p.grad_sample.unflatten(0, (B, V)).sum(1) for n, p in live.items()}
+        own = {n: p for n, p in live.items() if n in self.trained}
+        grads = {n: p.grad_sample.unflatten(0, (B, V)).sum(1) for n, p in own.items()}
         norms = torch.stack([g.flatten(1).square().sum(1) for g in grads.values()]).sum(0).sqrt()
         factor = coefficients(norms.unsqueeze(0), part)[0]
         total = {n: torch.einsum("b,b...->...", factor, g) for n, g in grads.items()}

@@ -39,6 +39,11 @@ def _refuse_wrong_parameters(name: str, module: nn.Module) -> None:
     found = dict(module.named_parameters())
     if not found:
         raise ConfigError(f"model {name}: it has no parameters, so there is nothing to train.")
+    if not any(p.requires_grad for p in found.values()):
+        raise ConfigError(
+            f"model {name}: all its parameters are frozen (requires_grad=False), so there is "
+            "nothing to train; leave one of them free."
+        )
     for parameter, value in found.items():
         if value.dtype != torch.float32:
             raise ConfigError(

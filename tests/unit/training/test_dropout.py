@@ -1,6 +1,6 @@
 """A module's own dropout: named masks in training, the same bits everywhere, off in evaluation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -8,69 +8,20 @@ import pytest
 import torch
 from torch import nn
 
-from tests.conftest import make_problem
 from tests.unit.arm_toys import run, toy_arm
+from tests.unit.training.dropout_models import ENGINES, MODULES, Thinned, trained
 from tests.unit.training.test_engines import B, C, R, clip, clipped_sum, make
-from tests.unit.training.test_loop import CPU, SCHEDULE, ignore
-from trustbench.arms import Chosen, Protocol
+from tests.unit.training.test_loop import CPU
+from trustbench.arms import Chosen
 from trustbench.contracts import Model
 from trustbench.digests import values_digest
-from trustbench.errors import ConfigError
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.interventions.mc_dropout import MCDropout
 from trustbench.interventions.pgd_at import PGDAdversarialTraining
 from trustbench.records import Store
-from trustbench.seeding import Streams
-from trustbench.training import dropout, fits, loop
-from trustbench.training.choice import choose
+from trustbench.training import dropout, fits
 from trustbench.training.engines import stack
-from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LinearChainEngine
-from trustbench.training.opacus_engine import OpacusEngine
-from trustbench.training.replicates import initial_parameters, membership
-from trustbench.training.state import Trainer
-
-ENGINES = {"chain": LinearChainEngine, "functional": FunctionalEngine, "opacus": OpacusEngine}
-
-
-@dataclass(frozen=True)
-class Thinned(Model):
-    """What a user writes: a dropout layer in a chain."""
-
-    rate: float = 0.5
-
-    def build(self, problem):
-        wide = nn.Linear(problem.n_features, 16)
-        return nn.Sequential(nn.Flatten(), wide, nn.Tanh(), nn.Dropout(self.rate), nn.Linear(16, 2))
-
-
-class Twice(nn.Module):
-    """One dropout layer used twice in a pass, which is common."""
-
-    def __init__(self, rate=0.4):
-        super().__init__()
-        self.a, self.b, self.c = nn.Linear(12, 9), nn.Linear(9, 8), nn.Linear(8, C)
-        self.drop = nn.Dropout(rate)
-
-    def forward(self, x):
-        return self.c(self.drop(self.b(self.drop(self.a(x.flatten(1))).tanh()).relu()))
-
-
-def chain(rate=0.4):
-    return nn.Sequential(
-        nn.Flatten(), nn.Dropout(rate), nn.Linear(12, 9), nn.Tanh(), nn.Dropout(rate),
-        nn.Linear(9, C),
-    )  # fmt: skip
-
-
-def channels(rate=0.4):
-    return nn.Sequential(
-        nn.Unflatten(1, (1, 3, 4)), nn.Conv2d(1, 4, 3, padding=1), nn.Dropout2d(rate), nn.Tanh(),
-        nn.Flatten(), nn.Linear(48, C),
-    )  # fmt: skip
-
-
-MODULES = {"chain": chain, "twice": Twice, "channels": channels}
 
 
 def with_masks(module, masks, x):
@@ -127,33 +78,6 @@ def _loss(module, masks, X, loss, r):
         return loss(logits, slice(r, r + 1))[0, b]
 
     return one
-
-
-def trained(problem, model, engine, interventions=(), replicates=4, **kwargs):
-    streams = Streams(0)
-    inside = membership(problem, Protocol(replicates=replicates), streams)
-    rule = None
-    for i in interventions:
-        rule = rule or i.gradient(SCHEDULE, int(inside.sum(1).min()))
-    module = model.build(problem)
-    made = (
-        choose("auto", module, problem, CPU)
-        if engine == "auto"
-        else ENGINES[engine](module, problem.shape, "test")
-    )
-    trainer = Trainer(
-        problem=problem,
-        engine=made,
-        interventions=list(interventions),
-        schedule=replace(rule.schedule if rule else SCHEDULE, epochs=3),
-        rule=rule,
-        membership=inside,
-        streams=streams,
-        device=CPU,
-        patience=10,
-    )
-    params = initial_parameters(model, problem, replicates, streams, CPU)
-    return loop.train(trainer, params, progress=ignore, **kwargs)
 
 
 @pytest.mark.parametrize(
@@ -263,80 +187,6 @@ def test_only_the_gradient_of_a_training_step_runs_in_training_mode(
     during("gradient", wanted=True)
     trained(problem, Spied(), engine, [method])
     assert {"forward", "gradient"} <= set(inside)
-
-
-def test_the_places_of_dropout_layers_and_the_shapes_of_their_masks():
-    assert {n: p.unit for n, p in dropout.places(chain(), (12,)).items()} == {
-        "1.0": (12,),
-        "4.0": (9,),
-    }
-    assert {n: p.unit for n, p in dropout.places(Twice(), (12,)).items()} == {
-        "drop.0": (9,),
-        "drop.1": (8,),
-    }
-    assert dropout.places(channels(), (12,))["2.0"].unit == (4, 1, 1)
-    assert dropout.places(channels(0.0), (12,)) == {}
-    shared = nn.Dropout(0.5)
-    registered = nn.Sequential(nn.Linear(3, 4), shared, nn.Linear(4, 5), shared, nn.Linear(5, 2))
-    assert list(dropout.places(registered, (3,))) == ["1.0", "1.1"]
-    left = dropout.masked(registered, dropout.places(registered, (3,))).modules()
-    assert not any(isinstance(m, nn.Dropout) for m in left)
-
-
-@pytest.mark.parametrize(
-    ("kind", "unit"),
-    [
-        (nn.Dropout, (5,)),
-        (nn.Dropout, (5, 4, 3)),
-        (nn.Dropout1d, (5,)),
-        (nn.Dropout1d, (5, 4)),
-        (nn.Dropout2d, (5,)),
-        (nn.Dropout2d, (5, 4)),
-        (nn.Dropout2d, (5, 4, 3)),
-        (nn.Dropout3d, (5, 4, 3)),
-        (nn.Dropout3d, (5, 4, 3, 2)),
-    ],
-)
-@pytest.mark.filterwarnings("ignore:dropout2d")
-def test_masks_drop_what_torchs_layers_drop(kind, unit):
-    """The axes along which torch's own mask is constant are those of ours, and so is the scale."""
-    torch.manual_seed(1)
-    given = torch.ones(300, *unit)
-    torchs = kind(0.5).train()(given)
-    body = nn.Sequential(
-        nn.Unflatten(1, unit), kind(0.5), nn.Flatten(), nn.Linear(given[0].numel(), 2)
-    )
-    (place,) = dropout.places(body, (given[0].numel(),)).values()
-    ours = place.mask((300, *place.unit), torch.Generator().manual_seed(0)).expand(300, *unit)
-    assert set(ours.unique().tolist()) == set(torchs.unique().tolist()) == {0.0, 2.0}
-    assert [_constant(ours, axis) for axis in range(1, given.ndim)] == [
-        _constant(torchs, axis) for axis in range(1, given.ndim)
-    ]
-    assert float(ours.mean()) == pytest.approx(1.0, abs=0.15)
-
-
-def _constant(mask, axis):
-    return bool((mask == mask.narrow(axis, 0, 1)).all())
-
-
-def test_a_rate_of_one_drops_all():
-    place = dropout.Place(1.0, (4,))
-    assert not place.mask((3, 4), torch.Generator()).any()
-
-
-def test_an_example_without_a_mask_of_its_own_is_refused():
-    class TimeFirst(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.drop, self.head = nn.Dropout(0.5), nn.Linear(6, 2)
-
-        def forward(self, x):
-            return self.head(
-                self.drop(x.view(len(x), 2, 3).transpose(0, 1)).transpose(0, 1).flatten(1)
-            )
-
-    with pytest.raises(ConfigError, match=r"'drop' is given a tensor of shape .* first axis"):
-        choose("auto", TimeFirst(), make_problem(), CPU)
 
 
 def test_the_callers_module_is_left_as_it_was(problem):
