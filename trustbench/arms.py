@@ -98,6 +98,10 @@ class Training:
         )
 
 
+Part = Literal["replicates", "shadows"]
+"""Of the models that a protocol draws: those that are measured, and those that only attack."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How replicates are drawn.
@@ -107,16 +111,45 @@ class Protocol:
     shadows are then not applicable). `pools`: how often the data are redrawn; a sweep then runs
     every arm with that many seeds, and intervals speak of the data that pools are drawn from.
     `calibration`: rows each replicate draws from the calibration pool (null: half of it).
+    `shadows`: further models of the same recipe, on halves of their own, which no metric is
+    measured on: membership attacks learn from them what members look like.
     """
 
     replicates: Annotated[int, Field(ge=2)] = 16
     inclusion: Literal["half", "all"] = "half"
     pools: Annotated[int, Field(ge=1)] = 1
     calibration: Annotated[int, Field(ge=20)] | None = None
+    shadows: Annotated[int, Field(ge=0, multiple_of=2)] = 0
+
+    def __post_init__(self) -> None:
+        """Shadow models of a row must differ in whether they were trained on it."""
+        if self.shadows and self.inclusion != "half":
+            raise ValueError(
+                f"shadows={self.shadows} needs inclusion=half: where every model is trained on all "
+                "rows, none shows what a row looks like that was left out"
+            )
 
     def content(self) -> dict[str, Any]:
         """The fields that an arm's numbers depend on; one arm is always one pool."""
-        return {**asdict(self), "pools": 1}
+        content = {**asdict(self), "pools": 1}
+        if not self.shadows:  # as in records from before there were any
+            del content["shadows"]
+        return content
+
+    def models(self, part: "Part") -> range:
+        """The models of a part by the index of their random streams; pairs are never split."""
+        if part == "replicates":
+            return range(self.replicates)
+        first = self.replicates + self.replicates % 2
+        return range(first, first + self.shadows)
+
+    def fit_content(self, part: "Part") -> dict[str, Any]:
+        """What the trained models of a part depend on: replicates do not on shadows."""
+        content = replace(self, shadows=0).content()
+        if part == "shadows":
+            models = self.models(part)
+            content |= {"replicates": len(models), "first": models.start}
+        return content
 
 
 @dataclass(frozen=True)
@@ -133,6 +166,8 @@ class Arm:
     # Which other draw of initialisation and batch order: 1 is the reseed control's own. Only
     # evaluators ask for further ones, of it or of a matched control.
     reseeds: Annotated[int, Field(ge=1)] = 1
+    # Which of the protocol's models: `shadows` are asked for by membership attacks only.
+    part: Part = "replicates"
     seed: Annotated[int, Field(ge=0)] = 0
     engine: Literal["auto", "stacked", "opacus"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -152,6 +187,11 @@ class Arm:
             object.__setattr__(self, "training", chosen)
 
     @property
+    def models(self) -> range:
+        """Its models, by the index of their random streams."""
+        return self.protocol.models(self.part)
+
+    @property
     def salt(self) -> int:
         """What its random streams differ by from the baseline's."""
         return {"none": 0, "reseed": self.reseeds, "matched": self.reseeds - 1}[self.control]
@@ -166,6 +206,7 @@ IDENTITY = frozenset(
         "control",
         "reseeds",
         "protocol",
+        "part",
         "seed",
         "engine",
     }

@@ -63,7 +63,7 @@ def schema(cls: type) -> dict[str, Any]:
 
     >>> from trustbench.arms import Protocol
     >>> sorted(schema(Protocol))
-    ['calibration', 'inclusion', 'pools', 'replicates']
+    ['calibration', 'inclusion', 'pools', 'replicates', 'shadows']
     """
     hints = get_type_hints(cls, include_extras=True)
     return {k: h for k, h in hints.items() if get_origin(h) is not ClassVar}

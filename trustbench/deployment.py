@@ -42,6 +42,7 @@ def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozen
     return dataclasses.replace(
         system,
         reseeded=whole,
+        shadows=_shadows(plan, store, progress),
         baseline=bare.baseline,
         guarantees=claims,
         facts={**guarantees.refuse_claims(system.facts), **guarantees.facts(claims)},
@@ -80,11 +81,13 @@ def _bare(plan: Plan, store: Store, progress: Progress) -> System:
     return System(
         problem=plan.problem,
         forward=_forward(plan, trained.params),
-        replicates=plan.arm.protocol.replicates,
+        replicates=len(plan.arm.models),
         device=plan.device,
-        streams=dataclasses.replace(plan.streams, salt=0),
+        streams=dataclasses.replace(plan.streams, salt=0, first=0),
         membership=plan.membership,
-        calibration=calibration_rows(plan.problem, plan.arm.protocol, plan.streams),
+        calibration=calibration_rows(
+            plan.problem, plan.arm.protocol, plan.streams, plan.arm.models
+        ),
         facts={**plan.facts(), **guarantees.without_claims(trained.facts)},
         baseline=_baseline(plan, store, progress),
         draw=plan.arm.salt,
@@ -101,7 +104,7 @@ def _forward(plan: Plan, params: Params) -> Forward:
         if intervention.draws() and plan.arm.control != "matched":
             streams = [
                 plan.streams.torch("hidden", r, DEPLOYED, device=plan.device)
-                for r in range(plan.arm.protocol.replicates)
+                for r in range(len(plan.arm.models))
             ]
             draws = intervention.draws()
             return Averaged.over(plan.engine, params, intervention.hidden, draws, streams)
@@ -122,6 +125,20 @@ def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], Syst
     def system() -> System:
         with torch.enable_grad():  # an evaluator may ask inside `no_grad`
             return deploy(baseline, store, progress)[0]
+
+    return system
+
+
+def _shadows(plan: Plan, store: Store, progress: Progress) -> Callable[[], System] | None:
+    """The arm's models that only attack, deployed alike; trained only if asked for."""
+    shadows = plan.shadows() if plan.arm.part == "replicates" else None
+    if shadows is None:
+        return None
+
+    @cache
+    def system() -> System:
+        with torch.enable_grad():
+            return deploy(shadows, store, progress)[0]
 
     return system
 

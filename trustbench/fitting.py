@@ -58,7 +58,7 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
         patience=arm.training.patience,
         snapshots=plan.snapshots(),
     )
-    count = arm.protocol.replicates
+    count = len(arm.models)
     params = replicates.initial_parameters(
         arm.model.plugin, plan.problem, count, plan.streams, plan.device
     )

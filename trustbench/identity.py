@@ -34,6 +34,7 @@ def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
         "interventions": [_plugin(i) for i in in_order(arm.interventions)],
         "control": arm.control if arm.reseeds == 1 else f"{arm.control} {arm.reseeds}",
         "protocol": arm.protocol.content(),
+        **({"part": arm.part} if arm.part != "replicates" else {}),
         "seed": arm.seed,
         "engine": engine,
     }
@@ -45,10 +46,11 @@ def arm_id(arm: Arm, fingerprint: str, engine: str) -> str:
 
 
 def fit_id(arm: Arm, fingerprint: str, engine: str) -> str:
-    """The id of an arm's trained replicates: arms that differ in deployment only share it."""
+    """The id of an arm's trained models: arms that differ in deployment only share it."""
     content = arm_content(arm, fingerprint, engine)
     retraining = [_plugin(i) for i in in_order(arm.interventions) if i.plugin.retrains]
-    return digest({**content, "interventions": retraining, "what": "fit"})
+    protocol = arm.protocol.fit_content(arm.part)
+    return digest({**content, "interventions": retraining, "protocol": protocol, "what": "fit"})
 
 
 def evaluation_id(evaluator: Chosen[Evaluator]) -> str:

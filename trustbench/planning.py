@@ -124,6 +124,12 @@ class Plan:
             return plan(replace(self.arm, reseeds=self.arm.reseeds + k))
         return plan(replace(self.arm, control="reseed", reseeds=self.arm.salt + k))
 
+    def shadows(self) -> "Plan | None":
+        """The models of the same recipe that only attack; None where the protocol has none."""
+        if not self.arm.protocol.shadows:
+            return None
+        return plan(replace(self.arm, part="shadows"))
+
     def snapshots(self) -> int:
         """How many states to keep: only a baseline is ever stopped early for another arm."""
         if self.retraining or self.arm.control == "matched":
@@ -131,7 +137,7 @@ class Plan:
         with self.streams.global_torch("initialisation"):
             module = self.arm.model.plugin.build(self.problem)
         size = 4 * sum(p.numel() for p in module.parameters())
-        room = SNAPSHOT_BYTES // (size * self.arm.protocol.replicates)
+        room = SNAPSHOT_BYTES // (size * len(self.arm.models))
         return max(2, min(self.arm.training.snapshots, room))
 
     def facts(self) -> dict[str, Fact]:
@@ -159,7 +165,7 @@ def plan(arm: Arm) -> Plan:
     if reason:
         raise Unsupported(f"model {arm.model.name}: {reason}")
     # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
-    streams = Streams(arm.seed, salt=arm.salt)
+    streams = Streams(arm.seed, salt=arm.salt, first=arm.models.start)
     device = resolve_device(arm.device)
     with streams.global_torch("initialisation"):
         module = arm.model.plugin.build(problem)
@@ -169,7 +175,7 @@ def plan(arm: Arm) -> Plan:
         problem=problem,
         device=device,
         engine=choose(arm.engine, module, problem, device),
-        membership=replicates.membership(problem, arm.protocol, streams),
+        membership=replicates.membership(problem, arm.protocol, streams, arm.models),
         streams=streams,
     )
 

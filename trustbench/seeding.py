@@ -50,17 +50,22 @@ class Streams:
     `salt` separates the `reseed` control from its baseline, and an arm from its twins: what
     training draws reads it (initialisation, batch order, DP noise, the random starts of
     adversarial training, dropout masks), so that they share the data halves alone. What
-    evaluators draw has salt 0 for every arm.
+    evaluators draw has salt 0 for every arm. `first` is the index of the first model in what
+    training draws for each model: shadow models come after the replicates.
     """
 
     seed: int
     salt: int = 0
+    first: int = 0
 
     def entropy(self, purpose: str, *indices: int) -> int:
         """A 63-bit seed for `purpose` at `indices` (replicate, epoch, ...)."""
         if purpose not in PURPOSES:
             raise ValueError(f"unknown purpose {purpose!r}; one of {', '.join(PURPOSES)}")
-        salt = self.salt if purpose in SALTED else 0
+        trained = purpose in SALTED
+        salt = self.salt if trained else 0
+        if trained and indices:
+            indices = (indices[0] + self.first, *indices[1:])
         text = "/".join(map(str, (self.seed, salt, purpose, *indices)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

@@ -36,7 +36,8 @@ class System:
     `deploy` hook opens it. `baseline` and `reseeded` give other whole systems, trained when first
     asked for: the baseline arm (None for the baseline itself), and this very arm on the same
     halves with its k-th other initialisation and batch order (k = 1 is the `reseed` control).
-    `draw` says which of these draws the arm itself is: 0 unless it is a control.
+    `draw` says which of these draws the arm itself is: 0 unless it is a control. `shadows` gives
+    the protocol's models that only attack, as a system; None where it has none.
     """
 
     problem: Problem
@@ -50,6 +51,7 @@ class System:
     baseline: "Callable[[], System] | None" = None
     reseeded: "Callable[[int], System] | None" = None
     draw: int = 0
+    shadows: "Callable[[], System] | None" = None
     decider: Callable[["Tensor", Array], "Tensor"] | None = None
     interface: Callable[["Tensor"], "Tensor"] | None = None
     explainer: Explainer | None = None

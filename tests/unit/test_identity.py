@@ -86,6 +86,8 @@ def test_identity_fields_and_only_they_change_the_id():
         replace(ARM, model=Chosen("net", Net(hidden=(5,)))),
         replace(ARM, interventions=(Chosen("weights", Weights(strength=2.0)),)),
         replace(ARM, protocol=Protocol(replicates=6)),
+        replace(ARM, protocol=Protocol(replicates=4, shadows=2)),
+        replace(ARM, protocol=Protocol(replicates=4, shadows=2), part="shadows"),
         replace(ARM, training=replace(ARM.training, lr=0.2)),
     ):
         assert arm_id(other, "data", "stacked") != base
@@ -114,6 +116,15 @@ def test_arms_that_differ_in_deployment_only_share_their_fit():
     assert fit_id(plain, "d", "stacked") == fit_id(released, "d", "stacked")
     assert arm_id(plain, "d", "stacked") != arm_id(released, "d", "stacked")
     assert fit_id(ARM, "d", "stacked") != fit_id(plain, "d", "stacked")
+
+
+def test_shadows_have_a_fit_of_their_own_and_leave_that_of_the_replicates():
+    more = replace(ARM, protocol=replace(ARM.protocol, shadows=6))
+    own = replace(more, part="shadows")
+    assert fit_id(more, "d", "stacked") == fit_id(ARM, "d", "stacked")
+    assert fit_id(own, "d", "stacked") != fit_id(ARM, "d", "stacked")
+    six = replace(ARM, protocol=replace(ARM.protocol, replicates=6))
+    assert fit_id(own, "d", "stacked") != fit_id(six, "d", "stacked"), "not the first six"
 
 
 def test_an_evaluator_is_keyed_by_its_settings():

@@ -21,8 +21,10 @@ def restrict(problem: Problem, members: int | None, streams: Streams) -> Problem
     return dataclasses.replace(problem, splits={**problem.splits, "train": pool[np.sort(keep)]})
 
 
-def membership(problem: Problem, protocol: Protocol, streams: Streams) -> Array:
-    """Which pool rows each replicate trains on: bool [R, n_pool].
+def membership(
+    problem: Problem, protocol: Protocol, streams: Streams, models: range | None = None
+) -> Array:
+    """Which pool rows each of the models (None: the replicates) trains on: bool [R, n_pool].
 
     `half`: replicates 2k and 2k+1 take complementary halves, drawn within each class and group
     so that a rare one is never absent; a row is a member with probability one half, and in
@@ -31,22 +33,28 @@ def membership(problem: Problem, protocol: Protocol, streams: Streams) -> Array:
     either half by a coin.
     """
     _, y, group = problem.rows("train")
-    inside = np.ones((protocol.replicates, len(y)), dtype=bool)
+    models = range(protocol.replicates) if models is None else models
+    inside = np.ones((len(models), len(y)), dtype=bool)
     if protocol.inclusion == "all":
         return inside
     strata = np.unique(np.stack([y, group]), axis=1, return_inverse=True)[1].ravel()
-    for r in range(protocol.replicates):
+    for k, r in enumerate(models):
         rng = streams.numpy("inclusion", r // 2)
         half = np.zeros(len(y), dtype=bool)
         for stratum in range(strata.max() + 1):
             rows = rng.permutation(np.flatnonzero(strata == stratum))
             half[rows[: (len(rows) + rng.integers(2)) // 2]] = True
-        inside[r] = half if r % 2 == 0 else ~half
+        inside[k] = half if r % 2 == 0 else ~half
     return inside
 
 
-def calibration_rows(problem: Problem, protocol: Protocol, streams: Streams) -> Array:
-    """The rows that each replicate calibrates on: int64 [R, n_cal], without repetition."""
+def calibration_rows(
+    problem: Problem, protocol: Protocol, streams: Streams, models: range | None = None
+) -> Array:
+    """The rows that each of the models (None: the replicates) calibrates on, without repetition.
+
+    int64 [R, n_cal].
+    """
     pool = problem.splits["calibration"]
     size = protocol.calibration or len(pool) // 2
     if size > len(pool):
@@ -57,7 +65,7 @@ def calibration_rows(problem: Problem, protocol: Protocol, streams: Streams) -> 
     return np.stack(
         [
             streams.numpy("calibration", r).choice(pool, size=size, replace=False)
-            for r in range(protocol.replicates)
+            for r in (range(protocol.replicates) if models is None else models)
         ]
     )
 

@@ -48,10 +48,11 @@ def world(seed, leak=1.2, R=16, n=120):
     return member, [leaked + shared + rng.normal(size=(R, n)) for _ in range(2)]
 
 
-def measured(phi, member):
-    report = mia.Report(member)
-    report.auc("lira", mia.lira(phi, member, online=True))
-    report.tpr("tpr", mia.lira(phi, member, online=True), 0.1)
+def measured(phi, member, targets=16):
+    report = mia.Report(member[:targets], shadows=member[targets:])
+    scores = mia.lira(phi, member, online=True, targets=targets)
+    report.auc("lira", scores)
+    report.tpr("tpr", scores, 0.1)
     return {m.name: record(m) for m in report.measured().measurements}
 
 
@@ -79,6 +80,31 @@ def test_online_lira_holds_its_level(leak, metric):
     assert np.mean(better) <= 0.09
     if metric == "lira" and leak < 4:
         assert np.mean(raw) > 0.1, "the planted error: values taken for independent ones"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("leak", [0.0, 1.2])
+def test_it_holds_its_level_with_shadows_beyond_the_replicates(leak):
+    found = []
+    for seed in range(100):
+        member, arms = world(seed, leak, R=32)
+        a, b = (Series.of([measured(phi, member)["lira"]]) for phi in arms)
+        assert len(a) == 16
+        found.append(excludes_zero((a - b).independent))
+    assert np.mean(found) <= 0.09
+
+
+def test_a_target_has_the_same_scores_whether_or_not_its_shadows_are_targets():
+    member, (phi, _) = world(7, R=12)
+    p, z = 1 / (1 + np.exp(-phi)), 1 / (1 + np.exp(-phi[:, :50]))
+    some, every = (mia.Observed(phi, p, z, member, n) for n in (8, 12))
+    for name, scores in some.attacks(np.ones(12, dtype=bool), 8).items():
+        whole = every.attacks(np.ones(12, dtype=bool), 12)[name]
+        np.testing.assert_array_equal(scores.values, whole.values[:8])
+        if scores.without is not None:
+            np.testing.assert_array_equal(scores.without(2).values, whole.without(2).values[:8])
+    assert some.strongest.choices[0].weights == every.strongest.choices[0].weights
+    np.testing.assert_array_equal(some.strongest.scores.values, every.strongest.scores.values[:8])
 
 
 def test_what_a_shadow_adds_is_what_the_others_lose_without_it():

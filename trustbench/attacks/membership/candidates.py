@@ -29,20 +29,24 @@ class Observed:
 
     @classmethod
     def of(cls, system: System) -> "Observed":
-        """Of the replicates, which are the targets."""
+        """Of the replicates, which are the targets, and of the protocol's shadows if it has any."""
+        import torch  # whoever only reads attacks does without it
+
         y, z = (system.problem.rows(split)[1] for split in ("train", "calibration"))
-        pool, others = system.split_logits("train"), system.split_logits("calibration")
+        systems = [system] if system.shadows is None else [system, system.shadows()]
+        pool = torch.cat([s.split_logits("train") for s in systems])
+        others = torch.cat([s.split_logits("calibration") for s in systems])
         return cls(
             phi=logit_confidence(released_logits(system, pool), y),
             p=true_probability(system, pool, y),
             population=true_probability(system, others, z),
-            member=system.membership,
+            member=np.concatenate([s.membership for s in systems]),
             targets=system.replicates,
         )
 
     def report(self) -> Report:
         """An empty report on the targets."""
-        return Report(self.member[: self.targets])
+        return Report(self.member[: self.targets], shadows=self.member[self.targets :])
 
     def lira(self, *, online: bool) -> Scores:
         """LiRA on the targets."""

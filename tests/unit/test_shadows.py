@@ -1,0 +1,121 @@
+"""`protocol.shadows`: models that only attack, of the same recipe, which move nothing else."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tests.unit.arm_toys import ACCURACY, DP, ignore, run
+from trustbench.arms import Chosen
+from trustbench.attacks.membership import Observed, auc, each
+from trustbench.compose import compose, composed_arm
+from trustbench.deployment import deploy
+from trustbench.errors import ConfigError
+from trustbench.evaluators.privacy import Privacy
+from trustbench.fitting import fit
+from trustbench.identity import evaluation_id
+from trustbench.planning import plan
+from trustbench.records import Store
+from trustbench.summary.power import audits
+
+PRIVACY = Chosen("privacy", Privacy())
+
+
+@pytest.fixture
+def shadowed(arm):
+    """Four replicates and six shadows."""
+    return replace(arm, protocol=replace(arm.protocol, shadows=6))
+
+
+@pytest.mark.parametrize("engine", ["stacked", "opacus"])
+def test_the_replicates_their_fit_and_their_numbers_stay(arm, shadowed, engine):
+    arms = [replace(a, engine=engine, interventions=(DP,), evaluators=(ACCURACY, PRIVACY))
+            for a in (arm, shadowed)]  # fmt: skip
+    (plain, _), (more, _) = map(run, arms)
+    assert plain.id != more.id
+    assert plain.fit == more.fit
+    key = evaluation_id(ACCURACY)
+    assert plain.evaluations[key].measurements == more.evaluations[key].measurements
+    a, b = (r.evaluations[evaluation_id(PRIVACY)] for r in (plain, more))
+    assert (a.facts["shadows"], b.facts["shadows"]) == (2, 8)
+    assert a.measurements["loss_auc"] == b.measurements["loss_auc"]
+    assert a.measurements["lira_auc"].values != b.measurements["lira_auc"].values
+    assert len(b.measurements["lira_auc"].values) == more.replicates == 4
+    assert "at 8 shadows (n = 4" in next(said for _, said in audits(more))
+    assert plain.arm.protocol.keys() | {"shadows"} == more.arm.protocol.keys()
+    assert plain.privacy == more.privacy
+
+
+def test_shadows_are_the_models_that_more_replicates_would_be(arm, shadowed):
+    shadows = plan(shadowed).shadows()
+    many = plan(replace(arm, protocol=replace(arm.protocol, replicates=10)))
+    assert plan(arm).shadows() is None
+    np.testing.assert_array_equal(shadows.membership, many.membership[4:])
+    np.testing.assert_array_equal(plan(shadowed).membership, many.membership[:4])
+    a, b = (deploy(p, Store(arm.output_dir), ignore)[0] for p in (shadows, many))
+    np.testing.assert_array_equal(a.calibration, b.calibration[4:])
+    X = b.tensor(b.problem.rows("test")[0])
+    torch.testing.assert_close(a.logits(X), b.logits(X)[4:])
+    seen = Observed.of(deploy(plan(shadowed), Store(arm.output_dir), ignore)[0])
+    assert (len(seen.member), seen.targets) == (10, 4)
+    odd = replace(arm, protocol=replace(arm.protocol, replicates=3, shadows=2))
+    assert odd.protocol.models("shadows") == range(4, 6), "no half of a pair is drawn twice"
+
+
+def test_shadows_are_trained_once_and_only_where_an_attack_asks(shadowed):
+    run(shadowed)
+    store = Store(shadowed.output_dir)
+    folder = store.fit_dir(plan(shadowed).shadows().fit_id)
+    assert not folder.exists()
+    first, _ = run(replace(shadowed, evaluators=(ACCURACY, PRIVACY)))
+    made = (folder / "fit.json").stat().st_mtime_ns
+    shutil.rmtree(store.arm_dir(first.id))
+    again, reused = run(replace(shadowed, evaluators=(ACCURACY, PRIVACY)))
+    assert not reused
+    assert (folder / "fit.json").stat().st_mtime_ns == made
+    key = evaluation_id(PRIVACY)
+    assert first.evaluations[key].measurements == again.evaluations[key].measurements
+
+
+def test_each_arm_has_shadows_of_its_own_recipe(shadowed):
+    store = Store(shadowed.output_dir)
+    arms = [shadowed, replace(shadowed, control="reseed"), replace(shadowed, interventions=(DP,)),
+            replace(shadowed, interventions=(DP,), control="matched")]  # fmt: skip
+    plans = [plan(a).shadows() for a in arms]
+    fits = [fit(p, store, ignore) for p in plans]
+    for k, (p, made) in enumerate(zip(plans, fits, strict=True)):
+        np.testing.assert_array_equal(p.membership, plans[0].membership)
+        others = fits[:k] + fits[k + 1 :]
+        assert all((made.params["1.weight"] != o.params["1.weight"]).any() for o in others)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["protocol.shadows=3"], "protocol.shadows is 3; it should be a multiple of 2"),
+        (["protocol.shadows=-2"], "protocol.shadows is -2; it should be greater than or equal"),
+        (["protocol.shadows=4", "protocol.inclusion=all"], "shadows=4 needs inclusion=half"),
+    ],
+)
+def test_impossible_shadows_are_one_sentence(given, said):
+    with pytest.raises(ConfigError, match=said) as error:
+        composed_arm(compose(given))
+    assert len(error.value.problems) == 1
+
+
+@pytest.mark.science
+def test_with_more_shadows_lira_comes_closer_to_what_many_replicates_find(tmp_path):
+    """Digits that memorise under DP-SGD: 14 shadows hide most of what leaks from online LiRA."""
+
+    def value(replicates, shadows):
+        overrides = ["dataset=digits", "training=memorising", "intervention=dpsgd"]
+        overrides += [f"protocol.replicates={replicates}", f"protocol.shadows={shadows}"]
+        arm = composed_arm(compose(overrides))
+        seen = Observed.of(deploy(plan(arm), Store(tmp_path), ignore)[0])
+        return each(auc, seen.lira(online=True), seen.member[:replicates]).mean()
+
+    few, more, many = value(16, 0), value(16, 32), value(64, 0)
+    assert many - more < 0.6 * (many - few)
+    assert few < more
