@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
+from trustbench.summary.effects import Verdict
 from trustbench.summary.labels import show
 from trustbench.summary.registry import Beside, Cell, Measure, Table
-from trustbench.summary.render import marks
+from trustbench.summary.render import marks, secondary_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.results import CellResult, TableResult
+from trustbench.summary.results import CellResult, Estimate, TableResult
 from trustbench.summary.risk import Risk, risks
 
 
@@ -105,25 +106,37 @@ def _beside(each: Beside) -> str:
 
 def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     """The cell's own number in one table, its doses, and what stands beside it."""
-    if cell.estimate.effect is None and not any(e.effect for e in cell.secondary):
+    known = [cell.estimate, *cell.doses, *cell.secondary]
+    if cell.verdict.kind not in secondary_wording.SAID and not any(e.effect for e in known):
         return
     yield f"  {result.title}"
     at = w.at_settings(cell.estimate)
-    yield f"    {cell.estimate.arm}{at}: {w.estimate_text(cell.estimate)}  {cell.verdict.text}"
+    shown = f"{w.estimate_text(cell.estimate)}  " if cell.estimate.effect else ""
+    yield f"    {cell.estimate.arm}{at}: {shown}{secondary_wording.because(cell.estimate)}"
     yield from _warnings(cell)
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         yield f"    beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}"
     for dose in cell.doses:
-        if dose.effect is not None and dose.arm != cell.estimate.arm:
-            verdict = f"  {dose.verdict.text} (exploratory)" if dose.verdict else ""
-            yield f"    {dose.arm}{at}: {w.estimate_text(dose)}{verdict}{marks.mark(dose)}"
-    for e in cell.secondary:
-        if e.effect is not None:
-            by = "" if e.arm == cell.estimate.arm else f", {e.arm}"
-            yield f"    {w.measured_as(e)}{by} ({e.regime}): {w.estimate_text(e)}{marks.mark(e)}"
+        if dose.verdict is not None and dose.arm != cell.estimate.arm:
+            yield f"    {dose.arm}{at}: {_dose(dose, dose.verdict)}"
+    yield from _secondary(cell)
     read = {str(e.metric).split("/")[0] for e in (cell.estimate, *cell.secondary)}
     yield from (f"    {n}" for name, some in result.settings.items() if name in read for n in some)
+
+
+def _dose(e: Estimate, verdict: Verdict) -> str:
+    if e.effect is None:
+        return secondary_wording.because(e)
+    return f"{w.estimate_text(e)}  {verdict.text} (exploratory){marks.mark(e)}"
+
+
+def _secondary(cell: CellResult) -> Iterator[str]:
+    for what, e in secondary_wording.named(cell):
+        if e.effect is not None:
+            yield f"    {what} ({e.regime}): {w.estimate_text(e)}{marks.mark(e)}"
+    for what, because, regime in secondary_wording.absent_of(cell):
+        yield f"    {what} ({regime}): {because}"
 
 
 def _warnings(cell: CellResult) -> Iterator[str]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
-from trustbench.summary.render import marks, mitigation_wording
+from trustbench.summary.render import marks, mitigation_wording, secondary_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
@@ -107,7 +107,12 @@ def _brief(estimate: Estimate | None) -> str:
 def _secondary(result: TableResult) -> Iterator[str]:
     rows = [
         [name, escape(what), str(e.regime), w.estimate_text(e) + marks.mark(e)]
-        for name, what, e in w.secondary_rows(result)
+        for name, what, e in secondary_wording.measured(result)
+    ]
+    rows += [
+        [cell.name, escape(what), regime, escape(because)]
+        for cell in (*result.cells, *result.utility)
+        for what, because, regime in secondary_wording.absent_of(cell)
     ]
     if rows:
         yield f"### Secondary metrics\n\n{escape(w.exploratory_note())}.\n"

@@ -91,9 +91,9 @@ def _box(
         lines += [f"{w.number(effect.effect)}   n={effect.n}", w.interval(effect)]
     if cell.target == UTILITY:
         lines += [
-            f"{w.bare(str(e.metric))} {w.number(e.effect.effect)}"
+            f"{w.bare(str(e.metric))} "
+            + (w.number(e.effect.effect) if e.effect else w.short(e.verdict) if e.verdict else "")
             for e in cell.secondary
-            if e.effect
         ]
     lines.append(w.short(cell.verdict))
     lines += marks.warnings(cell)

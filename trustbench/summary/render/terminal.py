@@ -10,7 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench.aspects import Aspect
-from trustbench.summary.render import marks, mitigation_wording
+from trustbench.summary.render import marks, mitigation_wording, secondary_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
@@ -185,13 +185,15 @@ def _brief(estimate: Estimate | None) -> Text:
 
 
 def _secondary(result: TableResult) -> Iterator[RenderableType]:
-    rows = list(w.secondary_rows(result))
-    if not rows:
+    rows, absent = list(secondary_wording.measured(result)), secondary_wording.absent(result)
+    if not rows and not absent:
         return
     yield Text(f"\nSecondary metrics ({w.exploratory_note()})", style="bold")
     for name, what, e in rows:
         line = f"{name}  {w.estimate_text(e)}{marks.mark(e)}  {what} ({e.regime})"
         yield Padding(Text(line), (0, 0, 0, 2))
+    for because, metrics in absent:
+        yield Padding(Text(f"{', '.join(metrics)}: {because}", style="dim"), (0, 0, 0, 2))
 
 
 def _beyond_pairs(result: TableResult) -> Iterator[RenderableType]:

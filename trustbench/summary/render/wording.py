@@ -227,15 +227,6 @@ def declared(result: TableResult) -> Iterator[str]:
         yield from (f"Privacy of {arm.label}: {line}" for line in arm.claims)
 
 
-def secondary_rows(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:
-    """(cell, what was measured, estimate) of every secondary effect that was measured."""
-    for cell in (*result.cells, *result.utility):
-        for e in cell.secondary:
-            if e.effect is not None:
-                what = measured_as(e)
-                yield cell.name, what if e.arm == cell.estimate.arm else f"{what}, {e.arm}", e
-
-
 FACTORIAL_NOTE = (
     "Effects in units of harm, paired by replicate. An interaction above zero: together the "
     "methods harm more than apart. " + f"Judged by Benjamini-Hochberg, q = {FDR:zg}."
