@@ -26,6 +26,9 @@ class Measurement:
     compares mean nothing: an extreme or a gap over groups is above zero by chance alone. Of such
     a null, `permuted` [K] is the mean over replicates under each random grouping; arms that share
     the groupings share their luck, which a difference between arms then leaves out.
+
+    `trivial`: why every value stands at a bound whatever the system does, such as the sizes of
+    sets that hold every label. Beside another such measurement it shows nothing.
     """
 
     name: str
@@ -41,6 +44,7 @@ class Measurement:
     shadowing: Array | None = None
     null: str | None = None
     permuted: Array | None = None
+    trivial: str | None = None
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, dtype=np.float64)

@@ -231,6 +231,7 @@ def _measurement(m: Measurement, system: System) -> MeasurementRecord:
         shadowing=_numbers(m.shadowing),
         null=m.null,
         permuted=_numbers(m.permuted),
+        trivial=m.trivial,
     )
 
 

@@ -97,6 +97,7 @@ class MeasurementRecord(Strict):
     null: str | None = None
     """The measurement of the same evaluation that this one is read against."""
     permuted: list[float] | None = None
+    trivial: str | None = None
 
 
 class Evaluation(Strict):

@@ -10,7 +10,13 @@ from trustbench.conformal.coverage import (
 )
 from trustbench.conformal.informative import rows_needed, too_few_rows, uninformative
 from trustbench.conformal.quantiles import by_category, rank, thresholds
-from trustbench.conformal.release import ReleasedScores, ReleasedSets, listed
+from trustbench.conformal.release import (
+    ReleasedScores,
+    ReleasedSets,
+    level_stated,
+    listed,
+    released,
+)
 from trustbench.conformal.scores import SCORES, Score, ScoreFunction, aps, lac, raps, saps
 from trustbench.conformal.split import (
     CALIBRATING,
@@ -46,10 +52,12 @@ __all__ = [
     "coverage_variation",
     "covered",
     "lac",
+    "level_stated",
     "listed",
     "predictor",
     "rank",
     "raps",
+    "released",
     "rows_needed",
     "saps",
     "set_predictor",

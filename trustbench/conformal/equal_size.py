@@ -17,6 +17,15 @@ class EqualSize(NamedTuple):
     pooled: Tensor
 
 
+def first_part(n: int, fraction: float) -> int:
+    """How many of n rows give the size curves; the others give the threshold.
+
+    >>> first_part(125, 0.5)
+    62
+    """
+    return max(1, int(n * fraction))
+
+
 def equal_size(
     own: CalibrationScores, groups: int, alpha: float, fraction: float, min_rows: int
 ) -> EqualSize:
@@ -39,7 +48,7 @@ def equal_size(
         min_rows: a group with fewer of them is given the curve of all rows.
     """
     R, n, _ = own.labels.shape
-    first = max(1, int(n * fraction))
+    first = first_part(n, fraction)
     threshold = own.labels.new_full((R, groups), torch.inf)
     pooled = torch.zeros(R, groups, dtype=torch.bool)
     for r in range(R):

@@ -18,16 +18,19 @@ def rows_needed(alpha: float) -> int:
     return max(1, math.ceil(1 / alpha - 1e-9) - 1)
 
 
-def too_few_rows(alpha: float, rows: int) -> str | None:
+def too_few_rows(alpha: float, rows: int, needed: int | None = None) -> str | None:
     """The reason why a level needs more calibration rows than there are; None where it does not.
+
+    `needed` is for methods that do not use all rows for thresholds (None: `rows_needed`).
 
     >>> too_few_rows(0.001, 126)
     'alpha=0.001 needs at least 999 calibration rows, there are 126: every set holds every label'
     """
-    if rows >= rows_needed(alpha):
+    needed = rows_needed(alpha) if needed is None else needed
+    if rows >= needed:
         return None
     return (
-        f"alpha={alpha:g} needs at least {rows_needed(alpha)} calibration rows, there are {rows}: "
+        f"alpha={alpha:g} needs at least {needed} calibration rows, there are {rows}: "
         "every set holds every label"
     )
 
@@ -36,6 +39,9 @@ def uninformative(system: System, score: str, sets: Tensor) -> str | None:
     """Why released sets [R, n, C] of a score say nothing: all hold every label; else None."""
     if not bool(sets.all()):
         return None
+    known = system.facts.get(f"set_trivial_{score}")  # the method says it, where it knows
+    if isinstance(known, str):
+        return known
     alpha, rows = (system.facts.get(k) for k in ("set_alpha", f"set_rows_{score}"))
     if isinstance(alpha, float) and isinstance(rows, int):
         reason = too_few_rows(alpha, rows)

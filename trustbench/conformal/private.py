@@ -23,6 +23,21 @@ def level(n: int, alpha: float, epsilon: float, gamma: float, bins: int) -> floa
     return raised + 2 / (epsilon * n) * math.log(bins / (gamma * alpha))
 
 
+def fewest_rows(alpha: float, epsilon: float, gamma: float, bins: int) -> int:
+    """The fewest rows for which the level is below 1, so that a threshold is drawn.
+
+    >>> n = fewest_rows(0.1, epsilon=8.0, gamma=0.05, bins=1000)
+    >>> n, level(n - 1, 0.1, 8.0, 0.05, 1000) >= 1 > level(n, 0.1, 8.0, 0.05, 1000)
+    (42, True)
+    """
+    limit = (1 - alpha) / (1 - gamma * alpha)  # of the level, for n to infinity: below 1
+    noise = 2 / epsilon * math.log(bins / (gamma * alpha))
+    n = max(1, math.floor((limit + noise) / (1 - limit)))
+    while level(n, alpha, epsilon, gamma, bins) >= 1:
+        n += 1
+    return n
+
+
 def candidates(bins: int) -> Array:
     """The thresholds 1/bins, ..., 1 that are chosen from; the last is infinite (scores <= 1)."""
     edges = np.arange(1, bins + 1) / bins

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
+from trustbench.conformal.informative import rows_needed, too_few_rows
 from trustbench.conformal.scores import SCORES, Score, ScoreFunction
 from trustbench.conformal.split import CalibrationScores, calibration_scores, predictor
 from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
@@ -22,8 +23,9 @@ class ReleasedSets(Intervention, ABC):
     calibration rows are used, its first (null: all).
 
     A deployed system states as facts `set_alpha` and, for each score, `set_rows_SCORE`,
-    `set_guarantee_SCORE` and what else the method has to say. Of two methods that release the
-    same score, the one named last does.
+    `set_guarantee_SCORE` and what else the method has to say, with `set_trivial_SCORE` where
+    every set holds every label for lack of rows. Of two methods that release the same score, the
+    one named last does.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -52,24 +54,52 @@ class ReleasedSets(Intervention, ABC):
     ) -> tuple[Tensor, Mapping[str, Fact]]:
         """Thresholds [R, G or 1, C or 1], and facts about them."""
 
+    def rows_needed(self, own: CalibrationScores) -> int:
+        """The fewest calibration rows with which a threshold is finite.
+
+        A method that uses only some of its rows for thresholds needs more.
+        """
+        return rows_needed(self.alpha)
+
     def deploy(self, system: System) -> System:
         """The system with a set predictor for each score. Nothing is retrained."""
-        if system.facts.get("set_alpha", self.alpha) != self.alpha:
-            raise ConfigError(
-                f"two methods release prediction sets, at alpha={system.facts['set_alpha']} and "
-                f"alpha={self.alpha}; give both the same alpha."
-            )
-        predictors, facts = dict(system.set_predictors), {**system.facts, "set_alpha": self.alpha}
+        facts = level_stated(system, self.alpha)
+        predictors = dict(system.set_predictors)
         for name, score in self.functions().items():
             own = calibration_scores(system, score, self.rows)
             threshold, said = self.thresholds(system, own, name)
             predictors[name] = predictor(system, score, threshold)
-            stale = [k for k in facts if k.startswith("set_") and k.endswith(f"_{name}")]
-            for key in stale:
-                del facts[key]
-            said = {"rows": own.y.shape[1], "guarantee": self.guarantee, **said}
-            facts |= {f"set_{key}_{name}": value for key, value in said.items()}
+            rows = own.y.shape[1]
+            trivial = too_few_rows(self.alpha, rows, self.rows_needed(own))
+            said = {"rows": rows, "guarantee": self.guarantee, **said}
+            facts = released(facts, name, said, trivial)
         return replace(system, set_predictors=predictors, facts=facts)
+
+
+def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
+    """The system's facts with the level of its sets.
+
+    Raises:
+        ConfigError: sets of another level are released already.
+    """
+    if system.facts.get("set_alpha", alpha) != alpha:
+        raise ConfigError(
+            f"two methods release prediction sets, at alpha={system.facts['set_alpha']} and "
+            f"alpha={alpha}; give both the same alpha."
+        )
+    return {**system.facts, "set_alpha": alpha}
+
+
+def released(
+    facts: Mapping[str, Fact], score: str, said: Mapping[str, Fact], trivial: str | None
+) -> dict[str, Fact]:
+    """The facts with what is said of a score's sets, in place of what was said of them before."""
+    kept = {
+        k: v for k, v in facts.items() if not (k.startswith("set_") and k.endswith(f"_{score}"))
+    }
+    if trivial is not None:
+        said = {**said, "trivial": trivial}
+    return kept | {f"set_{key}_{score}": value for key, value in said.items()}
 
 
 @dataclass(frozen=True)

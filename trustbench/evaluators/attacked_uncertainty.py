@@ -54,6 +54,7 @@ class AttackedUncertainty(Evaluator):
     points: Annotated[int, Field(ge=1)] = 400
     calibration_points: Annotated[int, Field(ge=10)] = 400
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"

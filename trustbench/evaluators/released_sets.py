@@ -1,7 +1,7 @@
 """Size and coverage of the prediction sets that are released, against sets without calibration."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -45,6 +45,8 @@ class ReleasedSets(Evaluator):
     probabilities were right. That is 1 - alpha for APS; for LAC it is the least probable label
     that the most probable ones of all rows need to hold 1 - alpha of the predicted mass.
 
+    Sets that hold every label have a size, and cover by construction: nothing else is measured.
+
     A valid method falls short too, by the chance of its calibration and test rows. What split
     conformal with as many rows would do is in the facts: `band_low_<score>` and
     `band_high_<score>` (95 %), `shortfall_expected_<score>`, and `replicates_in_band_<score>`.
@@ -55,7 +57,7 @@ class ReleasedSets(Evaluator):
 
     min_class: Annotated[int, Field(ge=1)] = 20
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"
@@ -77,10 +79,14 @@ class ReleasedSets(Evaluator):
             sets = system.sets(system.tensor(X), score, group)
             size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
             reason = conformal.uninformative(system, score, sets)
-            if reason is not None:
-                missing |= {f"{name}_{score}": reason for name in NAMES}
+            described = list(_descriptive(score, size, cover, len(system.problem.classes)))
+            if reason is not None:  # such sets have a size, and nothing else to say
+                found += [
+                    replace(m, trivial=reason) for m in described if m.name == f"size_{score}"
+                ]
+                missing |= {f"{name}_{score}": reason for name in NAMES if name != "size"}
                 continue
-            found += _descriptive(score, size, cover, len(system.problem.classes))
+            found += described
             if not isinstance(alpha, float):
                 names = ("shortfall", "class_coverage_gap", "shortfall_naive")
                 missing |= {f"{name}_{score}": LEVEL_UNKNOWN for name in names}

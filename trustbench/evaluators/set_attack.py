@@ -1,6 +1,7 @@
 """Coverage and size of released prediction sets under attack, calibrated on clean data (U -> R)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -54,7 +55,7 @@ class SetAttack(Evaluator):
     restarts: Annotated[int, Field(ge=1)] = 1
     points: Annotated[int, Field(ge=1)] = 400
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
@@ -92,19 +93,11 @@ class SetAttack(Evaluator):
                 full[score].append(uninformative(system, score, sets))
                 own += [_coverage(sets, at, f"{name}_{score}"), _size(size, system, name, score)]
         for score, own in found.items():
-            sizes = [system.sets(X, score, at.group).double().sum(-1) for X in inflated]
-            own.append(_size(torch.stack(sizes).amax(0), system, "inflated", score))
-        missing = {
-            m.name: reasons[0]
-            for score, reasons in full.items()
-            for m in found[score]
-            if reasons[0] is not None and None not in reasons and m.name.startswith("coverage_")
-        }
-        return Measured(
-            measurements=tuple(m for own in found.values() for m in own if m.name not in missing),
-            facts={"norm": self.norm, "epsilon": self.epsilon},
-            missing=missing,
-        )
+            each = [system.sets(X, score, at.group).double().sum(-1) for X in inflated]
+            own.append(_size(torch.stack(each).amax(0), system, "inflated", score))
+        trivial = {score: each[0] for score, each in full.items() if None not in each}
+        kept, missing = _without_coverage(found, trivial)
+        return Measured(kept, facts={"norm": self.norm, "epsilon": self.epsilon}, missing=missing)
 
     def _uncover(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
         """The inputs with the smallest probability of the true label that were found."""
@@ -137,6 +130,22 @@ class SetAttack(Evaluator):
             worst_by=worst_by,
         )
         return in_chunks(attack, at.X, at.y)
+
+
+def _without_coverage(
+    found: Mapping[str, list[Measurement]], trivial: Mapping[str, str | None]
+) -> tuple[tuple[Measurement, ...], dict[str, str]]:
+    """The measurements of all scores, and why those of scores with a reason have no coverage."""
+    kept: list[Measurement] = []
+    missing: dict[str, str] = {}
+    for score, own in found.items():
+        reason = trivial.get(score)
+        for m in own:
+            if reason is not None and m.name.startswith("coverage_"):
+                missing[m.name] = reason
+            else:
+                kept.append(replace(m, trivial=reason))
+    return tuple(kept), missing
 
 
 def _coverage(sets: Tensor, at: Targets, suffix: str) -> Measurement:

@@ -59,7 +59,7 @@ class SmallCalibration(Evaluator):
     draws: Annotated[int, Field(ge=2)] = 100
     min_group: Annotated[int, Field(ge=1)] = 20
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"

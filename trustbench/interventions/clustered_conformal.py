@@ -1,5 +1,6 @@
 """Prediction sets with a threshold for each cluster of classes."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -9,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.conformal import CalibrationScores, ReleasedScores
+from trustbench.conformal import CalibrationScores, ReleasedScores, rows_needed
 from trustbench.conformal.clusters import NULL, Plan, clustered, heuristic
 from trustbench.contracts import Fact, Problem, Schedule, System
 
@@ -43,6 +44,11 @@ class ClusteredSets(ReleasedScores):
         if len(problem.classes) < 3:
             return f"the {len(problem.classes)} classes of {problem.name} leave nothing to cluster"
         return super().supports(problem, schedule)
+
+    def rows_needed(self, own: CalibrationScores) -> int:
+        """Those of the level, in the part that does not cluster; how large it is, is drawn."""
+        used = 1 - max(self._plan(own, r).fraction for r in range(len(own.y)))
+        return math.ceil(rows_needed(self.alpha) / used)
 
     def thresholds(
         self, system: System, own: CalibrationScores, score: str

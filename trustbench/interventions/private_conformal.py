@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trustbench.aspects import Aspect
 from trustbench.conformal import CalibrationScores, ReleasedScores
-from trustbench.conformal.private import level, threshold
+from trustbench.conformal.private import fewest_rows, level, threshold
 from trustbench.contracts import Fact, Problem, Pure, Read, Schedule, System
 from trustbench.seeding import NoiseSource, weaker
 
@@ -60,6 +60,10 @@ class PrivateSets(ReleasedScores):
         mechanism = Pure("exponential", self.epsilon, releases=len(self.scores))
         what = "thresholds of prediction sets"
         return (Read("calibration", what, "answers", mechanism, noise=self.noise),)
+
+    def rows_needed(self, own: CalibrationScores) -> int:
+        """Enough that the raised level is below 1."""
+        return fewest_rows(self.alpha, self.epsilon, self.gamma, self.bins)
 
     def thresholds(
         self, system: System, own: CalibrationScores, score: str

@@ -12,7 +12,17 @@ from torch import Tensor
 from trustbench.aspects import Aspect
 from trustbench.attacks.evasion.box import unattackable
 from trustbench.attacks.smoothing import draws
-from trustbench.conformal import CALIBRATING, PREDICTING, SCORES, Score, thresholds, uniforms
+from trustbench.conformal import (
+    CALIBRATING,
+    PREDICTING,
+    SCORES,
+    Score,
+    level_stated,
+    released,
+    thresholds,
+    too_few_rows,
+    uniforms,
+)
 from trustbench.contracts import Array, Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.system import SetPredictor
 
@@ -62,6 +72,7 @@ class RSCP(Intervention):
 
     def deploy(self, system: System) -> System:
         """The system with a set predictor for each score."""
+        facts = level_stated(system, self.alpha)
         like = torch.zeros((), dtype=torch.float32, device=system.device)
         noise = draws(system, self.sigma, self.samples, like, STREAM)
         smoothed = SmoothedScores(system, noise, self.scores)
@@ -69,22 +80,45 @@ class RSCP(Intervention):
         means = smoothed.of(system.tensor(system.problem.X[rows]), CALIBRATING)
         y = system.tensor(system.problem.y[rows])
         predictors = dict(system.set_predictors)
-        facts: dict[str, Fact] = {**system.facts, "set_alpha": self.alpha}
         kind = "marginal coverage" if self.plus else "approximate marginal coverage"
         for score in self.scores:
             true = means[score].mean.gather(-1, y.unsqueeze(-1)).squeeze(-1)
-            predictors[score] = _predictor(smoothed, score, self._rule(true))
-            facts[f"set_rows_{score}"] = y.shape[1]
-            facts[f"set_guarantee_{score}"] = f"{kind} within l2 {self.delta:g}"
+            rule = self._rule(true)
+            predictors[score] = _predictor(smoothed, score, rule)
+            said: dict[str, Fact] = {
+                "rows": y.shape[1],
+                "guarantee": f"{kind} within l2 {self.delta:g}",
+            }
+            full = bool(rule(means[score]).all())
+            facts = released(facts, score, said, self._trivial(y.shape[1]) if full else None)
         return replace(system, set_predictors=predictors, facts=facts)
+
+    def _trivial(self, rows: int) -> str:
+        """Why the sets of all calibration rows hold every label, and what to do."""
+        reason = too_few_rows(self._level(), rows)
+        if reason is not None:
+            return reason
+        if self.plus:
+            lift = f"{hoeffding(self.samples, self.beta):.3f}"
+            return (
+                f"with samples={self.samples} the bounds of RSCP+ (Hoeffding's alone adds {lift} "
+                "to the threshold) leave every label in every set; give more samples or a larger "
+                "alpha"
+            )
+        return (
+            f"sets that stay valid within l2 {self.delta:g} at sigma={self.sigma:g} hold every "
+            "label; give a smaller delta, a larger sigma or a larger alpha"
+        )
+
+    def _level(self) -> float:
+        """The miscoverage that thresholds are calibrated for."""
+        return self.alpha - 2 * self.beta if self.plus else self.alpha
 
     def _rule(self, true: Tensor) -> "Callable[[Mean], Tensor]":
         """Which labels [R, n, C] enter a set, given the mean scores [R, n_cal] of true labels."""
         shift = self.delta / self.sigma
-        if not self.plus:
-            level = thresholds(true, self.alpha)
-        else:
-            level = thresholds(true, self.alpha - 2 * self.beta)
+        level = thresholds(true, self._level())
+        if self.plus:
             level = level + hoeffding(self.samples, self.beta)
         limit: Tensor = torch.special.ndtri(level.clamp(max=1.0))[:, None, None]
 

@@ -1,5 +1,6 @@
 """Prediction sets of the same mean size in every group."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -8,8 +9,8 @@ from pydantic import Field
 from torch import Tensor
 
 from trustbench.aspects import Aspect
-from trustbench.conformal import CalibrationScores, ReleasedScores, listed
-from trustbench.conformal.equal_size import equal_size
+from trustbench.conformal import CalibrationScores, ReleasedScores, listed, rows_needed
+from trustbench.conformal.equal_size import equal_size, first_part
 from trustbench.contracts import Fact, System
 
 
@@ -36,6 +37,14 @@ class SizeEqualisedSets(ReleasedScores):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
     guarantee: ClassVar[str] = "marginal coverage; none for a group"
+
+    def rows_needed(self, own: CalibrationScores) -> int:
+        """Those of the level, in the part that chooses the size."""
+        needed = rows_needed(self.alpha)
+        n = math.floor((needed - 1) / (1 - self.fraction)) + 1
+        while n - first_part(n, self.fraction) < needed:
+            n += 1
+        return n
 
     def thresholds(
         self, system: System, own: CalibrationScores, score: str

@@ -42,6 +42,9 @@ def nothing_shows(
             f"{metric} is the same on both sides of every replicate, so that no test applies",
             unchanged=True,
         )
+    trivial = next((m.trivial for m in (*treated, *reference) if m.trivial), None)
+    if trivial is not None:
+        return Verdict(Kind.NOT_APPLICABLE, trivial)
     where = _bound(treated[0], float(values[0]))
     return Verdict(
         Kind.NOT_APPLICABLE,

@@ -1,9 +1,12 @@
 """Sets that hold every label: whoever reads them says which level needs how many rows."""
 
+import dataclasses
+
 import pytest
 import torch
 
 from trustbench.conformal import rows_needed, thresholds, too_few_rows
+from trustbench.errors import ConfigError
 from trustbench.evaluators.attacked_uncertainty import AttackedUncertainty
 from trustbench.evaluators.attacker_views import AttackerViews
 from trustbench.evaluators.explaining_uncertainty import ExplainingUncertainty
@@ -12,14 +15,21 @@ from trustbench.evaluators.set_attack import SetAttack
 from trustbench.evaluators.set_size_gap import SetSizeGap
 from trustbench.evaluators.small_calibration import SmallCalibration
 from trustbench.evaluators.uncertainty import Uncertainty
+from trustbench.interventions.attacked_calibration import AttackedCalibration
 from trustbench.interventions.class_conditional import ClassConditionalSets
+from trustbench.interventions.clustered_conformal import ClusteredSets
 from trustbench.interventions.conformal import SplitConformalSets
 from trustbench.interventions.mondrian import MondrianSets
 from trustbench.interventions.private_conformal import PrivateSets
+from trustbench.interventions.raps import RegularisedSets
+from trustbench.interventions.rscp import RSCP
+from trustbench.interventions.saps import SortedSets
+from trustbench.interventions.size_equalised import SizeEqualisedSets
 
+ATTACK = SetAttack(steps=1, points=10)
 READERS = {
     "set_size_gap/gap_aps": SetSizeGap(min_group=5),
-    "set_attack/coverage_attacked_aps": SetAttack(steps=1, points=10),
+    "set_attack/coverage_attacked_aps": ATTACK,
     "released_sets/shortfall_aps": ReleasedSets(min_class=5),
     "attacker_views/auc_label_set": AttackerViews(points=40, iterations=2),
     "explaining_uncertainty/r2_set_size_lac": ExplainingUncertainty(points=4, samples=20),
@@ -52,12 +62,71 @@ def test_probes_of_a_level_without_rows_are_missing_with_the_number(multiclass_s
     assert "alpha=0.001 needs at least 999 calibration rows" in measured.missing[name]
 
 
-@pytest.mark.parametrize("method", [MondrianSets, ClassConditionalSets, PrivateSets])
-def test_every_method_of_sets_meets_the_same_reason(multiclass_system, method):
-    released = method(alpha=0.001).deploy(multiclass_system)
-    measured = SetSizeGap(min_group=5).measure(released)
-    assert not measured.measurements
-    assert "999" in measured.missing["gap_aps"]
+def few(system, rows):
+    return dataclasses.replace(system, calibration=system.calibration[:, :rows])
+
+
+METHODS = {
+    "split": (SplitConformalSets(), 9),
+    "raps": (RegularisedSets(), 9),
+    "saps": (SortedSets(), 9),
+    "clustered": (ClusteredSets(), 9),
+    "size-equalised": (SizeEqualisedSets(), 17),
+    "size-equalised, most rows for the curves": (SizeEqualisedSets(fraction=0.8), 41),
+    "private": (PrivateSets(), 42),
+    "attacked": (AttackedCalibration(steps=1), 9),
+    "rscp": (RSCP(samples=4), 9),
+    "rscp+": (RSCP(samples=4, plus=True), 10),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_each_method_says_how_many_rows_it_needs_and_no_fewer_do(multiclass_system, name):
+    method, needed = METHODS[name]
+    lacking = method.deploy(few(multiclass_system, needed - 1))
+    reason = f"needs at least {needed} calibration rows, there are {needed - 1}: every set holds"
+    measured = ReleasedSets(min_class=5).measure(lacking)
+    assert measured.missing
+    assert all(reason in told for told in measured.missing.values())
+    enough = method.deploy(few(multiclass_system, needed))
+    score = next(iter(enough.set_predictors))
+    if name != "rscp+":
+        assert f"set_trivial_{score}" not in enough.facts
+        X, _, group = multiclass_system.problem.rows("test")
+        assert not enough.sets(torch.as_tensor(X), score, group).all()
+    else:
+        assert "with samples=4 the bounds of RSCP+" in enough.facts[f"set_trivial_{score}"]
+
+
+@pytest.mark.parametrize("method", [MondrianSets, ClassConditionalSets])
+def test_methods_by_category_say_where_rows_are_lacking(multiclass_system, method):
+    """90 rows are enough for one threshold at this level, and 18 in each category are not."""
+    measured = ReleasedSets(min_class=5).measure(method(alpha=0.03).deploy(multiclass_system))
+    assert "33 are needed in each of " in measured.missing["coverage_aps"]
+
+
+def test_rscp_that_is_wider_than_the_scores_says_what_to_change(multiclass_system):
+    released = RSCP(samples=4, delta=50.0).deploy(multiclass_system)
+    assert "give a smaller delta" in ReleasedSets().measure(released).missing["coverage_aps"]
+
+
+def test_methods_of_one_system_agree_on_the_level(multiclass_system):
+    with pytest.raises(ConfigError, match=r"at alpha=0.1 and alpha=0.2"):
+        RSCP(samples=2, alpha=0.2).deploy(RegularisedSets().deploy(multiclass_system))
+
+
+def test_what_was_said_of_sets_is_not_said_of_those_in_their_place(multiclass_system):
+    short = MondrianSets(alpha=0.03).deploy(multiclass_system)
+    assert short.facts["set_without_threshold_aps"]
+    assert "set_without_threshold_aps" not in RSCP(alpha=0.03, samples=2).deploy(short).facts
+
+
+def test_sizes_of_full_sets_are_measured_and_say_why_they_show_nothing(multiclass_system):
+    released = RegularisedSets(alpha=0.001).deploy(multiclass_system)
+    for evaluator, name in ((ReleasedSets(), "size_raps"), (ATTACK, "size_attacked_raps")):
+        found = {m.name: m for m in evaluator.measure(released).measurements}
+        assert (found[name].values == 5).all()
+        assert "needs at least 999" in found[name].trivial
 
 
 def test_informative_sets_are_measured_as_before(multiclass_system):

@@ -9,6 +9,7 @@ from tests.unit.summary.table_data import DP3, E, P, U, one
 from trustbench.summary.decisions import Outcome
 from trustbench.summary.effects import Kind, judge, paired_effect, tost_p
 from trustbench.summary.gate import gate_sweep
+from trustbench.summary.render import markdown, terminal
 
 RACC, GAP = "robustness/racc", "fairness/acc_gap"
 LIME, SETS = method("lime"), method("conformal", alpha=0.001)
@@ -54,6 +55,30 @@ def test_sets_that_hold_every_label_show_nothing():
     result = one([record(), full])
     assert result.cell(U, "fairness").verdict.text == "not applicable (constant at 0)"
     assert result.cell(U, "robustness").verdict.text == "not applicable (constant at 1)"
+
+
+def test_sizes_of_sets_that_hold_every_label_say_how_many_rows_are_needed():
+    needed = "alpha=0.001 needs at least 999 calibration rows, there are 126: every set holds ..."
+
+    def full(rec, metric="utility/balanced_accuracy"):
+        rec = constant(rec, **{metric.replace("/", "__"): 1.0})
+        key, name = f"{metric.split('/')[0]}-s1", metric.split("/")[1]
+        old = rec.evaluations[key]
+        m = old.measurements[name].model_copy(update={"trivial": needed})
+        new = old.model_copy(update={"measurements": {**old.measurements, name: m}})
+        return rec.model_copy(update={"evaluations": {**rec.evaluations, key: new}})
+
+    result = one([full(record()), full(record(DP3, shift=HARM))])
+    [cell] = [c for c in result.utility if c.source is P]
+    [beside] = cell.secondary
+    assert beside.effect is None
+    assert beside.verdict.text == f"not applicable ({needed})"
+    for text in (terminal.text([result], 200), markdown.text([result]).replace("\\", "")):
+        lines = [x for x in text.splitlines() if "every set holds ..." in x]
+        assert any("P→utility" in x and "utility/balanced_accuracy" in x for x in lines)
+    one_side = one([record(), full(record(DP3, shift=HARM))])
+    [cell] = [c for c in one_side.utility if c.source is P]
+    assert cell.secondary[0].effect is not None, "against sets that say something, sizes show"
 
 
 def test_a_release_that_changes_no_decision_is_unchanged_by_construction():
