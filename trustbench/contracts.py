@@ -9,6 +9,7 @@ C classes, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -158,6 +159,9 @@ class Intervention(Plugin):
     per_example: ClassVar[bool] = True
     # The fields that say how strong the method is; the table prints them beside an effect.
     dose: ClassVar[tuple[str, ...]] = ()
+    # Fields whose defaults were chosen by validation accuracy, and the values that were tried, in
+    # all combinations. scripts/dp_grid.py measures them for docs/dp-defaults.md.
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     # When `deploy` runs: methods that replace the model's outputs, then those that open a
     # channel on it, then those that change what an open channel says.
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "channel"

@@ -1,5 +1,6 @@
 """DP-SGD with a target epsilon: clip every example's gradient, add Gaussian noise, account."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -45,6 +46,10 @@ class DPSGD(Intervention):
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "lr": (0.5, 1.0, 2.0, 4.0),
+        "max_grad_norm": (0.5, 1.0, 2.0),
+    }
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def version_of_settings(self) -> int:

@@ -50,6 +50,10 @@ class DPSGDGlobal(Intervention):
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Bu et al. 2021, arXiv 2106.07830; Esipova et al. 2023, 2206.07737"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "lr": (1.0, 2.0, 4.0, 8.0),
+        "max_grad_norm": (0.5, 1.0, 2.0),
+    }
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def version_of_settings(self) -> int:

@@ -62,6 +62,10 @@ class DPSGDGlobalAdapt(Intervention):
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Esipova et al. 2023, arXiv 2206.07737"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "lr": (0.75, 1.5, 3.0, 6.0),
+        "max_grad_norm": (0.5, 1.0, 2.0),
+    }
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def version_of_settings(self) -> int:
