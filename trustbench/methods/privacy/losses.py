@@ -8,15 +8,17 @@ its arithmetic would not hold the claim there is no answer, and Rényi DP stands
 import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from opacus.accountants.analysis.prv import (
+    DiscretePRV,
     Domain,
     PoissonSubsampledGaussianPRV,
     TruncatedPrivacyRandomVariable,
     compose_heterogeneous,
-    discretize,
 )
+from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import log_ndtr
 
 from trustbench.methods.privacy import renyi
@@ -41,7 +43,16 @@ def epsilon(mechanisms: Sequence[PoissonGaussian], delta: float) -> float | None
         return None
     if 2 * reach > LARGEST_MESH * mesh:
         return None
-    return _composed(mechanisms, Domain.create_aligned(-reach, reach, mesh), delta - missing, error)
+    return _composed(mechanisms, _domain(reach, mesh), delta - missing, error)
+
+
+def _domain(reach: float, mesh: float) -> Domain:
+    """Points from -reach to reach, and beyond: as many as the Fourier transform is fast for."""
+    size = 2 * math.ceil(reach / mesh) + 2
+    while size % 2 or next_fast_len(size, real=True) != size:
+        size = next_fast_len(size + 1, real=True)
+    half = size // 2 - 1
+    return Domain.create_aligned(-half * mesh, half * mesh, mesh)
 
 
 def _reach(mechanisms: Sequence[PoissonGaussian], missing: float, error: float) -> float:
@@ -70,7 +81,8 @@ def _composed(
             parts = [_discrete(m, domain) for m in mechanisms]
         except RuntimeError:  # Opacus: the mesh does not hold the mean of one loss
             return None
-    whole = compose_heterogeneous(parts, [m.steps for m in mechanisms])
+    every = [_repeated(part, m.steps) for part, m in zip(parts, mechanisms, strict=True)]
+    whole = every[0] if len(every) == 1 else compose_heterogeneous(every, [1] * len(every))
     t, p = whole.domain.ts, whole.pmf
     # Rounding in the Fourier transform shows as negative mass.
     if not np.isfinite(p).all() or -p[p < 0].sum() > delta / 2000:
@@ -83,9 +95,64 @@ def _composed(
     return max(0.0, float(np.log((above[i] - delta) / scaled[i]))) + error
 
 
-def _discrete(mechanism: PoissonGaussian, domain: Domain) -> object:
-    loss = PoissonSubsampledGaussianPRV(mechanism.sample_rate, mechanism.noise_multiplier)
-    return discretize(TruncatedPrivacyRandomVariable(loss, domain.t_min, domain.t_max), domain)
+def _discrete(mechanism: PoissonGaussian, domain: Domain) -> DiscretePRV:
+    """The loss of one step on the mesh, shifted to its mean, as Opacus' `discretize` has it.
+
+    Raises:
+        RuntimeError: the mesh does not hold the mean.
+    """
+    loss = _Loss(mechanism.sample_rate, mechanism.noise_multiplier)
+    held = _Truncated(loss, float(domain.t_min), float(domain.t_max))
+    points = domain.ts
+    edges = np.append(points - domain.dt / 2, points[-1] + domain.dt / 2)
+    mass = np.diff(held.cdf(edges))
+    shift = held.mean() - float(points @ mass)
+    if abs(shift) >= domain.dt / 2:
+        raise RuntimeError("the mesh does not hold the mean of the loss")
+    return DiscretePRV(pmf=mass, domain=domain.shift_right(shift))
+
+
+def _repeated(one: DiscretePRV, steps: int) -> DiscretePRV:
+    """The loss of `steps` equal steps: a power of the Fourier transform, by squaring."""
+    power, square, left = None, rfft(one.pmf), steps
+    while left:
+        if left % 2:
+            power = square if power is None else power * square
+        left //= 2
+        if left:
+            square = square * square
+    # zero stands at the middle of the mesh, and every step wraps around it once
+    turn = steps - 1 + (len(one) // 2 if steps % 2 == 0 else 0)
+    moved = one.domain.shift_right(one.domain.shifts * (steps - 1))
+    return DiscretePRV(pmf=np.roll(irfft(power, len(one)), turn), domain=moved)
+
+
+class _Loss(PoissonSubsampledGaussianPRV):  # type: ignore[misc]
+    """Opacus' loss of one step; one point at a time without numpy, which its integral asks for."""
+
+    def cdf(self, t: Any) -> Any:
+        """The distribution function at a number or an array."""
+        if not isinstance(t, float):
+            return super().cdf(t)
+        q, sigma = self.sample_rate, self.noise_multiplier
+        inside = math.expm1(t) + q
+        if inside <= 0:
+            return 0.0
+        z = math.log(inside / q) * sigma
+        member, other = ((z + s / (2 * sigma)) / math.sqrt(2) for s in (-1, 1))
+        return 1.0 - q * math.erfc(member) / 2 - (1 - q) * math.erfc(other) / 2
+
+
+class _Truncated(TruncatedPrivacyRandomVariable):  # type: ignore[misc]
+    """The loss on a mesh, and nowhere else."""
+
+    def cdf(self, t: Any) -> Any:
+        """As of `_Loss`."""
+        if not isinstance(t, float):
+            return super().cdf(t)
+        if not self.t_min <= t < self.t_max:
+            return float(t >= self.t_max)
+        return (self._prv.cdf(t) - self._prv.cdf(self.t_min)) / self._remaining_mass
 
 
 def unsampled(mechanisms: Sequence[PoissonGaussian], delta: float) -> float:
