@@ -1,4 +1,4 @@
-"""Each DP method beside every other method: the composed claim holds, or nothing is claimed.
+"""Each DP method beside every other method: the composed claim holds or is void.
 
 What should happen is read from what the hooks are seen to do; what is claimed is held against
 Opacus' accountants, called here with the history of all that answers.

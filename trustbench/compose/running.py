@@ -52,7 +52,7 @@ def hydra_run(
                 raise
             raise ConfigError(_explained(error, command)) from None
         except YAMLError as error:
-            raise ConfigError(f"{' '.join(str(error).split())}; mend the file.") from None
+            raise ConfigError(f"{' '.join(str(error).split())}; correct the file.") from None
         except SystemExit as stop:  # after --help (0) or a --package that does not exist (1)
             if stop.code:
                 raise ConfigError("see the line above, or `trustbench run --help`.") from None

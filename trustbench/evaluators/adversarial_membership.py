@@ -31,7 +31,7 @@ class AdversarialMembership(Evaluator):
     are the attacks on the same rows unmoved, by the same shadows. The accuracies of members and
     non-members say how far the robust fit generalises.
 
-    `points`: at most so many pool rows.
+    `points`: the maximum number of pool rows.
 
     Reference: Song, Shokri & Mittal 2019, arXiv 1905.10291, section 3.3.
     """

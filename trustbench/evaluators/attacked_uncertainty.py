@@ -40,7 +40,7 @@ class AttackedUncertainty(Evaluator):
     `ece_attacked` is over `bins` bins of equal mass. Replicates calibrate on their own rows, the
     first `calibration_points` of them.
 
-    `points`: at most so many rows of the test split. `steps`: of PGD.
+    `points`: the maximum number of test rows. `steps`: of PGD.
 
     Reference: Liu et al. 2024, "The pitfalls and promise of conformal inference under
     adversarial attacks", ICML, arXiv 2405.08886, section 3.

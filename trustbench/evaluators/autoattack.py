@@ -31,7 +31,7 @@ class AutoAttack(Evaluator):
     instead of 5,000 queries. Group-wise over groups with at least `min_group` points,
     each beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
 
-    `points`: at most so many rows of the test split. `steps`, `restarts`: of each APGD attack.
+    `points`: the maximum number of test rows. `steps`, `restarts`: of each APGD attack.
 
     Reference: Croce & Hein 2020, arXiv 2003.01690, sections 3 to 5.
     """

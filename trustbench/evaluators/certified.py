@@ -35,7 +35,7 @@ class CertifiedAccuracy(Evaluator):
     bound holds for each point with confidence 1 - alpha. An arm that already deploys a smoothed
     classifier is certified on the model inside, at this sigma: it is the same classifier.
 
-    `points`: at most so many rows of the test split.
+    `points`: the maximum number of test rows.
 
     Reference: Cohen et al. 2019, arXiv 1902.02918, algorithms 1 and 2; Zhai et al. 2020, arXiv
     2001.02378, section 5 (average certified radius).

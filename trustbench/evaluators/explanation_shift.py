@@ -31,7 +31,7 @@ class ExplanationShift(Evaluator):
     with the baseline itself, which has the arm's seed, an arm would look nearer than chance.
 
     Both sides are read at the same points, where the three predictions agree (explanations of
-    different classes cannot be compared) and nobody's attributions are constant;
+    different classes cannot be compared) and none of the three attributions is constant;
     `same_prediction` is the share that the arm and the twin agree on. Attributions as in
     explanation_agreement;
     `shift_lime`, `shift_lime_reseed` and `shift_lime_excess` are those of LIME's effects at the

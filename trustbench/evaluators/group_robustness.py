@@ -35,7 +35,7 @@ class GroupRobustness(Evaluator):
     Each stands beside its null, `<name>_permuted`: the same after groups (or classes) of the same
     sizes are drawn at random (mean of `permutations`), which is what chance alone gives.
 
-    `points`: at most so many rows of the test split, the same for all arms. A group or class of
+    `points`: the maximum number of test rows, the same for all arms. A group or class of
     fewer than `min_group` of them is left out.
 
     Reference: Xu et al. 2021, arXiv 2010.06121, section 2 (boundary and natural error); Nanda

@@ -33,7 +33,7 @@ class IndividualFairness(Evaluator):
 
     The sensitive input is the categorical feature that bears the groups' name; its values may
     be finer than the groups. Where there is none, a decider that is told the group may still
-    read it, and the group alone is changed. `points`: at most so many test rows.
+    read it, and the group alone is changed. `points`: the maximum number of test rows.
 
     Reference: Dwork et al. 2012, arXiv 1104.3913 (equal treatment of similar people); Galhotra
     et al. 2017, arXiv 1709.03221, section 4.2 (causal discrimination: the attribute alone is

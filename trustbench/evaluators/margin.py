@@ -33,7 +33,7 @@ class Margin(Evaluator):
     stands beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
     Each radius is one at which the attack succeeded: an upper bound of the true distance.
 
-    `points`: at most so many rows of the test split. `steps`, `loss`: of each PGD attack.
+    `points`: the maximum number of test rows. `steps`, `loss`: of each PGD attack.
     `bisections`: halvings of the interval between two radii of the grid.
 
     Reference: Tran et al. 2024, arXiv 2211.11835 (distance to the decision boundary and

@@ -36,7 +36,7 @@ class Robustness(Evaluator):
     for the baseline itself, so that no arm meets an attack that its baseline is spared. All arms
     and replicates are attacked on the same points.
 
-    `points`: at most so many rows of the test split. `steps`, `restarts`: of each PGD attack.
+    `points`: the maximum number of test rows. `steps`, `restarts`: of each PGD attack.
     `queries`: of the Square search. `min_group`: points that a group needs. `worst_group_racc` and
     `racc_gap` stand beside their nulls, `<name>_permuted`: the mean over random groups.
 

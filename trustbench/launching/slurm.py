@@ -78,7 +78,7 @@ class SlurmMachines:
                 jobs = {i: self.executor.submit(ArmJob(self.work), arm) for i, arm in arms.items()}
         except submitit.core.utils.FailedJobError as error:
             raise ConfigError(
-                f"SLURM refuses the jobs ({_refusal(error)}); mend hydra.launcher's partition, "
+                f"SLURM refuses the jobs ({_refusal(error)}); correct hydra.launcher's partition, "
                 "account, gpus, time or sbatch."
             ) from error
         self.running.update(jobs)

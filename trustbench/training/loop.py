@@ -19,7 +19,7 @@ from trustbench.training.engines import Params
 from trustbench.training.sampling import epoch_batches
 from trustbench.training.state import Rows, Trainer, TrainingState
 
-# The validation objective rests on at most so many rows: adversarial objectives cost as much
+# The maximum number of rows behind the validation objective: adversarial objectives cost as much
 # there as in training. Validation accuracy always uses all rows.
 OBJECTIVE_ROWS = 1000
 NO_MASKS = hooks.Masks()

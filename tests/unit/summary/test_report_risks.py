@@ -47,7 +47,8 @@ def test_a_cell_says_its_weighted_risk(bank, by_policy):
 def test_without_a_policy_the_bands_are_named_as_nobodys(built):
     section = by_id(parse(built[0]))["risk"]
     assert (
-        "They are nobody's policy: trustbench report --policy NAME takes yours." in section.text()
+        "They belong to no policy; for the bands of yours: trustbench report --policy NAME."
+        in section.text()
     )
 
 

@@ -32,9 +32,9 @@ def _plain(measured: Sequence[Risk]) -> tuple[Html, Lines]:
     places = [Place(_name(r), r.severity, r.likelihood) for r in measured]
     caption = join(
         f"Bands of likelihood x severity, by the point value: amber from {GREEN:zg}, red above "
-        f"{AMBER:zg}. They are nobody's policy: ",
+        f"{AMBER:zg}. They belong to no policy; for the bands of yours: ",
         tag("code", HOW),
-        " takes yours.",
+        ".",
     )
     drawing = figure(matrix(places, GREEN, AMBER, "likelihood"), caption)
     body = tag("div", drawing, table(list(w.RISK_HEAD), rows), class_="beside")

@@ -129,7 +129,7 @@ def label(x: float, y: float, text: str, class_: str = "note", **more: Attribute
 
 
 def short(text: str, most: int) -> str:
-    """A text of at most so many characters; what is cut off is shown as cut off."""
+    """The text, cut to a maximum number of characters and marked where it is cut."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
