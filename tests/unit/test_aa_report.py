@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.summary.builder import record
+from tests.unit.summary.builder import CRESSWELL, record
 from trustbench.records import Evaluation, MeasurementRecord, PluginSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
@@ -82,7 +82,7 @@ def test_metrics_of_different_systems_are_not_compared():
     assert [list(r["evaluations"][key]["measurements"]) for r in alone] == [[], ["mean"]]
 
 
-def test_tables_that_lack_a_column_are_not_counted():
+def test_tables_that_lack_a_column_are_not_counted(monkeypatch):
     """A wrong verdict in each of three seeds, of which one was measured for privacy alone."""
 
     def arms(seed, *shifted, **kw):
@@ -100,4 +100,5 @@ def test_tables_that_lack_a_column_are_not_counted():
         2: (frozenset(), arms(2, "privacy/lira_auc", drop=others)),
         3: (frozenset(), arms(3)),
     }
+    monkeypatch.setattr(script, "registered_table", lambda: CRESSWELL)
     assert script.false_verdicts(lines) == (2, 3, 5)

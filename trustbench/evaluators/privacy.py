@@ -58,16 +58,16 @@ class Privacy(Evaluator):
         return mia.no_non_members(system.membership)
 
     def measure(self, system: System) -> Measured:
-        """`lira_auc` first; what cannot be measured on this system has a reason instead."""
+        """`strongest_auc` first; what cannot be measured on this system has a reason instead."""
         group, member = system.problem.rows("train")[2], system.membership
         seen = mia.Observed.of(system)
         loss = mia.losses(seen.phi[: seen.targets])
         out = seen.report()
         online = seen.lira(online=True)
+        strongest = _strongest(out, seen)
         out.auc("lira_auc", online)
         out.auc("lira_offline_auc", seen.lira(online=False))
         out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
-        strongest = _strongest(out, seen)
         _rates(out, online)
         self._groups(out, online, group, system)
         self._strongest_minority(out, strongest, group, system.problem.groups)

@@ -29,7 +29,7 @@ def named(measured):
 
 def test_overfit_replicates_leak_and_the_control_does_not(measured, overfit):
     found = named(measured)
-    assert measured.measurements[0].name == "lira_auc"
+    assert measured.measurements[0].name == "strongest_auc"
     assert found["lira_auc"].values.min() > 0.6
     assert found["lira_auc"].values.mean() > found["loss_auc"].values.mean() > 0.5
     assert found["loss_gap"].values.min() > 0
