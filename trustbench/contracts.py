@@ -123,7 +123,7 @@ class Model(Plugin, ABC):
     reads_rows: ClassVar[tuple[Read, ...] | None] = ()
 
     def supports(self, problem: Problem) -> str | None:
-        """None, or why this architecture cannot take this problem."""
+        """The reason this architecture cannot take this problem, or None if it can."""
         return None
 
     @abstractmethod
@@ -167,7 +167,7 @@ class Intervention(Plugin):
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "channel"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or why this method cannot be applied here."""
+        """The reason this method cannot be applied here, or None if it can."""
         return None
 
     def declares(
@@ -280,7 +280,7 @@ class Evaluator(Plugin, ABC):
     reads: ClassVar[frozenset[str]] = frozenset(CHANNELS)
 
     def supports(self, system: System) -> str | None:
-        """None, or why nothing can be measured on this system ("needs released sets")."""
+        """The reason nothing can be measured on this system ("needs released sets"), or None."""
         return None
 
     @abstractmethod

@@ -38,7 +38,7 @@ class ReleasedSets(Intervention, ABC):
     )
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that there are fewer calibration rows than asked for."""
+        """A reason if there are fewer calibration rows than requested, else None."""
         pool = len(problem.splits["calibration"])
         if self.rows is not None and self.rows > pool:
             return f"rows={self.rows} is more than the {pool} calibration rows of {problem.name}"

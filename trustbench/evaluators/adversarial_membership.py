@@ -47,7 +47,7 @@ class AdversarialMembership(Evaluator):
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no column may be perturbed, or that there is nobody to tell apart."""
+        """A reason if no column may be perturbed, or a replicate has no non-members; else None."""
         return unattackable(system.problem) or mia.no_non_members(system.membership)
 
     def measure(self, system: System) -> Measured:

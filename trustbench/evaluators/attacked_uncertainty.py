@@ -60,7 +60,7 @@ class AttackedUncertainty(Evaluator):
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no column may be perturbed."""
+        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:

@@ -56,7 +56,7 @@ class AttackerViews(Evaluator):
     reference: ClassVar[str] = "Shokri et al. 2021, arXiv 1907.00164"
 
     def supports(self, system: System) -> str | None:
-        """None, or that there is nobody to tell apart or to learn from."""
+        """A reason if a replicate cannot be attacked or an attack cannot be learnt, else None."""
         return mia.no_non_members(system.membership) or mia.learnable(system.membership)
 
     def measure(self, system: System) -> Measured:

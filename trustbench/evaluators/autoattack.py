@@ -50,7 +50,7 @@ class AutoAttack(Evaluator):
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no column may be perturbed."""
+        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:

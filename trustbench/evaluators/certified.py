@@ -53,7 +53,7 @@ class CertifiedAccuracy(Evaluator):
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no column may be perturbed."""
+        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:

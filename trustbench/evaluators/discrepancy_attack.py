@@ -39,7 +39,7 @@ class DiscrepancyAttack(Evaluator):
     reference: ClassVar[str] = "Tian et al. 2024, IJCAI (FD-MIA)"
 
     def supports(self, system: System) -> str | None:
-        """None, or that there is no baseline beside this system, or nobody to tell apart."""
+        """A reason if this is the baseline, or a replicate has no non-members; else None."""
         if system.baseline is None:
             return "needs an arm with an intervention: the baseline differs from nothing"
         return mia.no_non_members(system.membership)

@@ -51,7 +51,7 @@ class Examples(Evaluator):
     reference: ClassVar[str] = "Adebayo et al. 2018, arXiv 1810.03292"
 
     def supports(self, system: System) -> str | None:
-        """None, or why no row may be kept."""
+        """The reason no row may be kept, or None."""
         problem = system.problem
         if self.rows == "never":
             return "no row is kept, as asked by evaluator.examples.rows=never"

@@ -60,7 +60,7 @@ class ExplainingUncertainty(Evaluator):
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no sets are released."""
+        """A reason if no sets are released, else None."""
         if not system.set_predictors:
             return "needs released prediction sets (intervention=conformal)"
         return None

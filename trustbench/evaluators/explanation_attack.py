@@ -51,7 +51,7 @@ class ExplanationAttack(Evaluator):
     reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
 
     def supports(self, system: System) -> str | None:
-        """None, or what is lacking: explanations, columns to move, or columns to compare."""
+        """A reason if there are no explanations, or too few columns; else None."""
         if system.explainer is None:
             return "needs released explanations"
         fixed = unattackable(system.problem)

@@ -47,7 +47,7 @@ class ExplanationFaithfulness(Evaluator):
     reference: ClassVar[str] = "Samek et al. 2017, arXiv 1509.06321"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no explanations are released."""
+        """A reason if no explanations are released, else None."""
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
         return None

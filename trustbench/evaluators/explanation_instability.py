@@ -50,7 +50,7 @@ class ExplanationInstability(Evaluator):
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
 
     def supports(self, system: System) -> str | None:
-        """None, or that there are no explanations, or too few columns to choose from."""
+        """A reason if there are no explanations, or too few columns to choose from; else None."""
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
         if self._k(system) >= system.problem.n_features:

@@ -53,7 +53,7 @@ class ExplanationShift(Evaluator):
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
 
     def supports(self, system: System) -> str | None:
-        """None, or that this is the baseline itself."""
+        """A reason if this is the baseline itself, else None."""
         return None if system.baseline else "the baseline has nothing to shift from"
 
     def measure(self, system: System) -> Measured:

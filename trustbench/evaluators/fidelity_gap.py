@@ -56,7 +56,7 @@ class FidelityGap(Evaluator):
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
 
     def supports(self, system: System) -> str | None:
-        """None, or that there are no explanations or fewer than two large groups to compare."""
+        """A reason if there are no explanations, or fewer than two large groups; else None."""
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
         if len(self._kept(system)) < 2:

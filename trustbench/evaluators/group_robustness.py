@@ -56,7 +56,7 @@ class GroupRobustness(Evaluator):
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no column may be perturbed, or that there is nothing to compare."""
+        """A reason if no column may be perturbed, or too few groups are large enough; else None."""
         fixed = unattackable(system.problem)
         if fixed:
             return fixed

@@ -47,7 +47,7 @@ class IndividualFairness(Evaluator):
     reference: ClassVar[str] = "Galhotra et al. 2017, arXiv 1709.03221"
 
     def supports(self, system: System) -> str | None:
-        """None, or that neither an input nor a decider holds the group."""
+        """A reason if neither an input nor a decider holds the group, else None."""
         problem = system.problem
         feature = sensitive(problem)
         if feature is None:

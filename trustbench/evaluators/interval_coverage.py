@@ -53,7 +53,7 @@ class IntervalCoverage(Evaluator):
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no intervals are released."""
+        """A reason if no intervals are released, else None."""
         if system.explainer is None or system.intervals is None:
             return "needs intervals around released explanations (intervention=bayes_lime)"
         return None

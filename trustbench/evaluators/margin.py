@@ -58,7 +58,7 @@ class Margin(Evaluator):
             raise ValueError(f"grid is {self.grid}; give increasing radii above 0")
 
     def supports(self, system: System) -> str | None:
-        """None, or that no column may be perturbed."""
+        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
     def measure(self, system: System) -> Measured:

@@ -49,7 +49,7 @@ class MembershipAttacks(Evaluator):
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
 
     def supports(self, system: System) -> str | None:
-        """None, or that some replicate has no members or no non-members."""
+        """A reason if some replicate has no members or no non-members, else None."""
         return mia.no_non_members(system.membership)
 
     def measure(self, system: System) -> Measured:

@@ -39,7 +39,7 @@ class PostprocessingDisconnect(Evaluator):
     reference: ClassVar[str] = "Di Gennaro et al. 2024, arXiv 2408.15096; Ribeiro et al. 2016"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no rule decides beside the score, or that there are more classes."""
+        """A reason if no rule of its own decides, or there are more than two classes; else None."""
         if system.decider is None:
             return (
                 "needs decisions by a rule of their own (intervention=threshold_postprocessing); "

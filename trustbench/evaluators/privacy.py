@@ -54,7 +54,7 @@ class Privacy(Evaluator):
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
 
     def supports(self, system: System) -> str | None:
-        """None, or that some replicate has no members or no non-members."""
+        """A reason if some replicate has no members or no non-members, else None."""
         return mia.no_non_members(system.membership)
 
     def measure(self, system: System) -> Measured:

@@ -63,7 +63,7 @@ class ReleasedSets(Evaluator):
     reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"
 
     def supports(self, system: System) -> str | None:
-        """None, or that no sets are released."""
+        """A reason if no sets are released, else None."""
         if system.set_predictors:
             return None
         return "needs released prediction sets (intervention=conformal)"

@@ -44,7 +44,7 @@ class SensitiveAttribution(Evaluator):
     reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
 
     def supports(self, system: System) -> str | None:
-        """None, or that there are no explanations, or that the attribute is no input."""
+        """A reason if there are no explanations, or the attribute is not an input; else None."""
         problem = system.problem
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"

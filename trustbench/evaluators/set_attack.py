@@ -61,7 +61,7 @@ class SetAttack(Evaluator):
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
 
     def supports(self, system: System) -> str | None:
-        """None, or what is lacking: prediction sets, or columns to move."""
+        """A reason if there are no prediction sets or no columns to move, else None."""
         if not system.set_predictors:
             return "needs released prediction sets"
         return unattackable(system.problem)

@@ -45,7 +45,7 @@ class SetSizeGap(Evaluator):
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
 
     def supports(self, system: System) -> str | None:
-        """None, or that there are no sets or fewer than two large groups to compare."""
+        """A reason if there are no sets or fewer than two large groups to compare, else None."""
         if not system.set_predictors:
             return "needs released prediction sets (intervention=conformal)"
         if self._kept(system).sum() < 2:

@@ -65,7 +65,7 @@ class SmallCalibration(Evaluator):
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
 
     def supports(self, system: System) -> str | None:
-        """None, or that even the smallest set does not fit."""
+        """A reason if even the smallest set does not fit, else None."""
         pool = len(system.problem.splits["calibration"])
         if min(self.sizes) > pool:
             return f"the calibration pool has {pool} rows, fewer than sizes={list(self.sizes)}"

@@ -46,7 +46,7 @@ class AttackedCalibration(ReleasedScores):
     guarantee: ClassVar[str] = "marginal coverage of rows that the same PGD attacked"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that every column is fixed, or that there are too few calibration rows."""
+        """A reason if every column is fixed, or there are too few calibration rows; else None."""
         return unattackable(problem) or super().supports(problem, schedule)
 
     def thresholds(

@@ -40,7 +40,7 @@ class ClusteredSets(ReleasedScores):
     guarantee: ClassVar[str] = "coverage of every cluster of classes"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that there is nothing to cluster."""
+        """A reason if there is nothing to cluster, else None."""
         if len(problem.classes) < 3:
             return f"the {len(problem.classes)} classes of {problem.name} leave nothing to cluster"
         return super().supports(problem, schedule)

@@ -58,7 +58,7 @@ class FairRobustLearning(Intervention):
     exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "perturb", "objective", "adapt"})
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that no column may be perturbed."""
+        """A reason if no column may be perturbed, else None."""
         return unattackable(problem)
 
     def adapt(

@@ -41,7 +41,7 @@ class FairnessPenalty(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("strength",)
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that no two groups share a label, so that nothing can be compared."""
+        """A reason if no two groups share a label, so that nothing can be compared; else None."""
         _, y, group = problem.rows("train")
         shared = (cells(group, y, len(problem.groups), len(problem.classes)) > 0).sum(axis=0)
         if shared.max() > 1:

@@ -34,7 +34,7 @@ class FGSMRandomStart(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that every column is immutable or of scale 0."""
+        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:

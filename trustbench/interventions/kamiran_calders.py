@@ -27,7 +27,7 @@ class KamiranCalders(Intervention):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that the groups are the labels, whose association is the task itself."""
+        """A reason if the groups are the labels (the association is the task), else None."""
         if (_cells(problem) > 0).sum(axis=1).max() > 1:
             return None
         return (

@@ -38,7 +38,7 @@ class LabelPoisoning(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("share",)
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that there is no such group or label, or no row to flip."""
+        """A reason if there is no such group or label, or no row to flip; else None."""
         for word, given, names in (
             ("group", self.group, problem.groups),
             ("label", self.label, problem.classes),

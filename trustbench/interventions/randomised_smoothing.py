@@ -38,7 +38,7 @@ class RandomisedSmoothing(Intervention):
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that every column is immutable or of scale 0."""
+        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
     def deploy(self, system: System) -> System:

@@ -31,7 +31,7 @@ class RegularisedSets(ReleasedSets):
     reference: ClassVar[str] = "Angelopoulos et al. 2021, arXiv 2009.14193"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that no rank is penalised."""
+        """A reason if no rank is penalised, else None."""
         if self.k_reg >= len(problem.classes):
             return f"k_reg={self.k_reg} penalises no rank of {len(problem.classes)} classes"
         return super().supports(problem, schedule)

@@ -37,7 +37,7 @@ class RestrictedInterface(Intervention):
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "release"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that the top k of so few classes give everything away."""
+        """A reason if there are so few classes that the top k give everything away, else None."""
         for name, value, mode in (("k", self.k, "top_k"), ("decimals", self.decimals, "rounded")):
             if (value is not None) != (self.mode == mode):
                 raise ConfigError(

@@ -67,7 +67,7 @@ class RSCP(Intervention):
             raise ValueError(f"alpha={self.alpha} is not above 2 beta={2 * self.beta}")
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that every column is immutable or of scale 0."""
+        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
     def deploy(self, system: System) -> System:

@@ -54,7 +54,7 @@ class Scaffold(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("hide",)
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that there is no table with a sensitive input and a number to hide behind."""
+        """A reason unless the task has a sensitive input and a numeric one to hide behind."""
         numbers = [f.name for f in numeric_features(problem)]
         if not problem.binary or sensitive_feature(problem) is None:
             return (

@@ -58,7 +58,7 @@ class ThresholdPostprocessing(Intervention):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """None, or that the task has not two classes or a group lacks calibration rows of one."""
+        """A reason unless there are two classes and every group has calibration rows of both."""
         if not problem.binary:
             return f"thresholds decide between two classes; this task has {len(problem.classes)}"
         lacking = _lacking(problem, problem.splits["calibration"])

@@ -24,7 +24,7 @@ def image_shape(problem: Problem) -> tuple[int, int, int] | None:
 
 
 def refusal(problem: Problem, smallest: int) -> str | None:
-    """None, or why a convolutional model cannot take this problem."""
+    """The reason a convolutional model cannot take this problem, or None if it can."""
     image = image_shape(problem)
     if image is None:
         return (

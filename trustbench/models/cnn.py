@@ -34,7 +34,7 @@ class CNN(Model):
     reference: ClassVar[str] = "Papernot et al. 2021, arXiv 2007.14191"
 
     def supports(self, problem: Problem) -> str | None:
-        """None, or that the inputs are no images of at least 4x4 pixels."""
+        """A reason if the inputs are not images of at least 4x4 pixels, else None."""
         return refusal(problem, smallest=4)
 
     def build(self, problem: Problem) -> nn.Module:

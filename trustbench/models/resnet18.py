@@ -46,7 +46,7 @@ class ResNet18(Model):
             raise ValueError(f"groups={self.groups} does not divide 64, the narrowest layer")
 
     def supports(self, problem: Problem) -> str | None:
-        """None, or that the inputs are no images of at least 8x8 pixels."""
+        """A reason if the inputs are not images of at least 8x8 pixels, else None."""
         return refusal(problem, smallest=8)
 
     def build(self, problem: Problem) -> nn.Module:

@@ -37,7 +37,7 @@ def learned_scores(features: Array, member: Array, iterations: int) -> Array:
 
 
 def learnable(member: Array) -> str | None:
-    """None, or that there are no two folds to learn on and to attack."""
+    """A reason if there are no two folds to learn on and to attack, else None."""
     if folds(member).max() > 0:
         return None
     return (

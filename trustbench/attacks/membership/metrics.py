@@ -113,7 +113,7 @@ def within(scores: Scores, rows: Array) -> Scores:
 
 
 def no_non_members(member: Array) -> str | None:
-    """None, or that some replicate of bool [R, n] has no members or no non-members."""
+    """A reason if a replicate of bool [R, n] has no members or no non-members, else None."""
     count = member.sum(axis=1)
     if ((count == 0) | (count == member.shape[1])).any():
         return (
