@@ -13,6 +13,7 @@ from trustbench.attacks.membership import Observed, auc, each
 from trustbench.compose import compose, composed_arm
 from trustbench.deployment import deploy
 from trustbench.errors import ConfigError
+from trustbench.evaluators.adversarial_membership import AdversarialMembership
 from trustbench.evaluators.privacy import Privacy
 from trustbench.fitting import fit
 from trustbench.identity import evaluation_id
@@ -89,6 +90,16 @@ def test_each_arm_has_shadows_of_its_own_recipe(shadowed):
         np.testing.assert_array_equal(p.membership, plans[0].membership)
         others = fits[:k] + fits[k + 1 :]
         assert all((made.params["1.weight"] != o.params["1.weight"]).any() for o in others)
+
+
+def test_adversarial_examples_of_a_row_are_answered_by_the_shadows_too(arm, shadowed):
+    adversarial = Chosen("adversarial_membership", AdversarialMembership(steps=2, radii=(0.1,)))
+    a, b = (run(replace(x, evaluators=(adversarial,)))[0] for x in (arm, shadowed))
+    few, many = (r.evaluations[evaluation_id(adversarial)] for r in (a, b))
+    assert (few.facts["shadows"], many.facts["shadows"]) == (2, 8)
+    for name, m in few.measurements.items():
+        same = m.values == many.measurements[name].values
+        assert same != name.startswith("lira_auc"), name
 
 
 @pytest.mark.parametrize(

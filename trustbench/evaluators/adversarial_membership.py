@@ -5,6 +5,7 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -54,33 +55,46 @@ class AdversarialMembership(Evaluator):
         """`lira_auc_adv_<radius>` and `loss_auc_adv_<radius>` first."""
         X, y, _ = system.problem.rows("train")
         rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
-        clean, labels = system.tensor(X[rows]), system.tensor(y[rows])
-        clean = clean.expand(system.replicates, *clean.shape)
-        out = mia.Report(system.membership[:, rows])
+        systems = mia.models_of(system)
+        member = np.concatenate([s.membership[:, rows] for s in systems])
+        out = mia.Report(member[: system.replicates], shadows=member[system.replicates :])
         for radius in self.radii:
-            threat = ThreatModel.of(system.problem, self.norm, radius, clean)
-            # the same random start at every radius, scaled
-            chance = generators(system, ATTACK_STREAM)
-            attack = partial(
-                pgd, system.forward, threat=threat, generators=chance, steps=self.steps,
-                loss="ce", worst_by="ce",
-            )  # fmt: skip
-            moved = in_chunks(attack, clean, labels).X
-            _measure(out, f"adv_{radius:g}", system, moved, y[rows])
-        _measure(out, "clean", system, clean, y[rows])
+            moved = [self._moved(s, X[rows], y[rows], radius) for s in systems]
+            _measure(out, f"adv_{radius:g}", torch.cat(moved), y[rows])
+        clean = [s.logits(_for_each(s, X[rows]), ROWS) for s in systems]
+        _measure(out, "clean", torch.cat(clean), y[rows])
         out.facts |= {"norm": self.norm, "steps": self.steps}
         return out.measured()
 
+    def _moved(self, system: System, X: Array, y: Array, radius: float) -> Tensor:
+        """Logits [R, n, C] of every model on its own adversarial examples."""
+        clean, labels = _for_each(system, X), system.tensor(y)
+        threat = ThreatModel.of(system.problem, self.norm, radius, clean)
+        # the same random start at every radius, scaled
+        chance = generators(system, ATTACK_STREAM)
+        attack = partial(
+            pgd, system.forward, threat=threat, generators=chance, steps=self.steps,
+            loss="ce", worst_by="ce",
+        )  # fmt: skip
+        return system.logits(in_chunks(attack, clean, labels).X, ROWS)
 
-def _measure(out: mia.Report, name: str, system: System, X: Tensor, y: Array) -> None:
-    """Both attacks on inputs X [R, n, *shape], and the accuracies on members and the others."""
-    logits, member = system.logits(X, ROWS).cpu().numpy(), out.member
+
+def _for_each(system: System, X: Array) -> Tensor:
+    """The same rows for every model, [R, n, *shape]."""
+    return system.tensor(X).expand(system.replicates, *X.shape)
+
+
+def _measure(out: mia.Report, name: str, outputs: Tensor, y: Array) -> None:
+    """Both attacks on logits [M, n, C], and the accuracies on members and the others."""
+    logits, member = outputs.cpu().numpy(), out.member
     phi = mia.logit_confidence(logits, y)
-    clean = name == "clean"
-    out.auc(f"lira_auc_{name}", mia.lira(phi, member, online=True), diagnostic=clean)
-    loss = [mia.auc(p, m) for p, m in zip(phi, member, strict=True)]
+    clean, targets = name == "clean", len(member)
+    scores = mia.lira(phi, out.models, online=True, targets=targets)
+    out.auc(f"lira_auc_{name}", scores, diagnostic=clean)
+    out.facts["shadows"] = scores.shadows
+    loss = [mia.auc(p, m) for p, m in zip(phi[:targets], member, strict=True)]
     out.add(f"loss_auc_{name}", loss, diagnostic=clean)
-    right = logits.argmax(-1) == y
+    right = logits[:targets].argmax(-1) == y
     for who, side in (("member", member), ("non_member", ~member)):
         share = (right & side).sum(1) / np.maximum(side.sum(1), 1)
         n = int(side.sum(1).min())

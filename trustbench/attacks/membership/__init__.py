@@ -1,7 +1,7 @@
 """Membership inference, with the replicates as each other's shadow models."""
 
 from trustbench.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
-from trustbench.attacks.membership.candidates import Observed
+from trustbench.attacks.membership.candidates import Observed, models_of
 from trustbench.attacks.membership.dependence import Metric, shadowing, widened
 from trustbench.attacks.membership.grouped import group_aucs
 from trustbench.attacks.membership.learned import SHARED_ATTACKER, learnable, learned_scores
@@ -73,6 +73,7 @@ __all__ = [
     "lira",
     "logit_confidence",
     "losses",
+    "models_of",
     "no_non_members",
     "no_shadows",
     "oracle_balanced_accuracy",

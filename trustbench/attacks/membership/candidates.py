@@ -17,6 +17,11 @@ from trustbench.attacks.membership.strongest import Strongest, strongest
 from trustbench.contracts import Array, System
 
 
+def models_of(system: System) -> list[System]:
+    """The replicates, then the protocol's shadows if it has any: the same system of both."""
+    return [system] if system.shadows is None else [system, system.shadows()]
+
+
 @dataclass(frozen=True)
 class Observed:
     """What the models release on the pool, and on calibration rows that none was trained on."""
@@ -33,7 +38,7 @@ class Observed:
         import torch  # whoever only reads attacks does without it
 
         y, z = (system.problem.rows(split)[1] for split in ("train", "calibration"))
-        systems = [system] if system.shadows is None else [system, system.shadows()]
+        systems = models_of(system)
         pool = torch.cat([s.split_logits("train") for s in systems])
         others = torch.cat([s.split_logits("calibration") for s in systems])
         return cls(

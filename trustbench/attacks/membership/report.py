@@ -39,6 +39,11 @@ class Report:
     """Of measurements whose targets are each other's shadows: how they are read from scores."""
     shadows: Array | None = None
 
+    @property
+    def models(self) -> Array:
+        """Of the targets and of the shadows behind them, bool [M, n]."""
+        return self.member if self.shadows is None else np.concatenate([self.member, self.shadows])
+
     def add(
         self,
         name: str,
@@ -107,8 +112,7 @@ class Report:
 
     def measured(self) -> Measured:
         """All of it."""
-        models = [self.member] if self.shadows is None else [self.member, self.shadows]
-        found = shadowing(self.mutual, np.concatenate(models), len(self.member))
+        found = shadowing(self.mutual, self.models, len(self.member))
         measurements = [self._dependent(m, found.get(m.name)) for m in self.measurements]
         return Measured(tuple(measurements), self.arrays, self.facts, self.missing)
 
