@@ -4,6 +4,7 @@ Every field is classed: `IDENTITY` fields change the arm's numbers and are hashe
 `RUNTIME` fields only say where and how fast it runs. A test fails on an unclassed field.
 """
 
+from collections import Counter
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -11,9 +12,10 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field
 
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin, Schedule
-from trustbench.records import PluginSpec
+from trustbench.records import Pilot, PluginSpec
 
 P = TypeVar("P", bound=Plugin)
+Rate = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,9 @@ class Training:
 
     `batch_size` null: a fiftieth of the members, between 64 and 256, so that small and large data
     both take some tens of steps an epoch. `lr` null: the model's own learning rate, which the arm
-    then has as a number, in its id and records too. `patience`: epochs without a better validation
+    then has as a number, in its id and records too; auto: the rate of `lr_grid` at which a pilot
+    of the baseline reaches the lowest validation loss, in `lr_pilot_share` of the epochs, and the
+    smaller of two that reach the same. `patience`: epochs without a better validation
     objective after which a tuned replicate is frozen. `max_members`: the largest half that a
     replicate trains on (null: all of its half). `snapshots`: how many states of a baseline are
     kept for the matched control.
@@ -77,22 +81,48 @@ class Training:
     regime: Literal["tuned", "memorising"]
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)] | None
-    lr: Annotated[float, Field(gt=0)] | None
+    lr: Rate | Literal["auto"] | None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     patience: Annotated[int, Field(ge=1)] = 10
     max_members: Annotated[int, Field(ge=20)] | None = None
     snapshots: Annotated[int, Field(ge=2)] = 48
+    lr_grid: tuple[Rate, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+    lr_pilot_share: Annotated[float, Field(gt=0, le=1)] = 0.25
 
-    def schedule(self, members: int) -> Schedule:
-        """What the training loop and the gradient rules read, for replicates of `members` rows."""
-        if self.lr is None:
-            raise ValueError("the learning rate is the model's; take the training of an Arm")
+    def __post_init__(self) -> None:
+        """Raises ValueError for an empty grid, or one that names a rate twice."""
+        if not self.lr_grid:
+            raise ValueError("lr_grid is empty; give at least one learning rate.")
+        twice = [r for r, count in Counter(self.lr_grid).items() if count > 1]
+        if twice:
+            raise ValueError(f"lr_grid names {twice[0]:g} more than once; give each rate once.")
+
+    @property
+    def pilot_epochs(self) -> int:
+        """How many epochs a pilot trains at each rate."""
+        return max(1, round(self.lr_pilot_share * self.epochs))
+
+    def content(self) -> dict[str, Any]:
+        """The fields that an arm's numbers depend on: the pilot's count where there is one."""
+        content = asdict(self)
+        if self.lr != "auto":
+            return {k: v for k, v in content.items() if k not in ("lr_grid", "lr_pilot_share")}
+        return {**content, "lr_grid": sorted(self.lr_grid)}
+
+    def schedule(self, members: int, rate: float | None = None) -> Schedule:
+        """What the training loop and the gradient rules read, for replicates of `members` rows.
+
+        `rate` is the one that a pilot chose or tries.
+        """
+        lr = self.lr if rate is None else rate
+        if lr is None or lr == "auto":
+            raise ValueError("the learning rate is the model's or a pilot's; take that of an Arm")
         return Schedule(
             regime=self.regime,
             epochs=self.epochs,
             batch_size=self.batch_size or min(256, max(64, members // 50)),
-            lr=self.lr,
+            lr=lr,
             momentum=self.momentum,
             weight_decay=self.weight_decay,
         )
@@ -169,6 +199,7 @@ class Arm:
     # Which of the protocol's models: `shadows` are asked for by membership attacks only.
     part: Part = "replicates"
     seed: Annotated[int, Field(ge=0)] = 0
+    pilot: Pilot | None = None  # what training.lr=auto has chosen, once it has
     engine: Literal["auto", "stacked", "opacus"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1)] = 1
@@ -192,6 +223,15 @@ class Arm:
         return self.protocol.models(self.part)
 
     @property
+    def undecided(self) -> bool:
+        """Whether its learning rate is still to be chosen by a pilot."""
+        return self.training.lr == "auto" and self.pilot is None
+
+    def schedule(self, members: int) -> Schedule:
+        """The schedule of its training; ValueError while it is undecided."""
+        return self.training.schedule(members, self.pilot.rate if self.pilot else None)
+
+    @property
     def salt(self) -> int:
         """What its random streams differ by from the baseline's."""
         return {"none": 0, "reseed": self.reseeds, "matched": self.reseeds - 1}[self.control]
@@ -209,6 +249,7 @@ IDENTITY = frozenset(
         "part",
         "seed",
         "engine",
+        "pilot",
     }
 )
 # Evaluators are keyed by their own evaluation id inside the record, so that adding one neither

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from trustbench.arms import Arm, Chosen
@@ -12,6 +12,8 @@ from trustbench.contracts import Evaluator, Intervention
 # Grows when the meaning of a hashed field changes; golden ids in the tests pin it.
 # 2: the reseed control keeps snapshots, so that a matched control has a twin.
 ID_VERSION = 2
+# Grows when a pilot's numbers or its choice among them change.
+PILOT_VERSION = 1
 
 
 def digest(content: Mapping[str, Any], length: int = 16) -> str:
@@ -26,11 +28,11 @@ def digest(content: Mapping[str, Any], length: int = 16) -> str:
 
 def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
     """The identity fields of an arm, with what its data and engine turned out to be."""
-    return {
+    content = {
         "id_version": ID_VERSION,
         "dataset": {"name": arm.dataset.name, "fingerprint": fingerprint},
         "model": _plugin(arm.model),
-        "training": asdict(arm.training),
+        "training": arm.training.content(),
         "interventions": [_plugin(i) for i in in_order(arm.interventions)],
         "control": arm.control if arm.reseeds == 1 else f"{arm.control} {arm.reseeds}",
         "protocol": arm.protocol.content(),
@@ -38,19 +40,47 @@ def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
         "seed": arm.seed,
         "engine": engine,
     }
+    # The rate alone: its scores may differ in their last digits between machines.
+    return {**content, "pilot": arm.pilot.rate} if arm.pilot else content
 
 
 def arm_id(arm: Arm, fingerprint: str, engine: str) -> str:
-    """The id of an arm, 16 hex digits."""
-    return digest(arm_content(arm, fingerprint, engine))
+    """The id of an arm, 16 hex digits.
+
+    Raises:
+        ValueError: a pilot has still to choose its learning rate, on which the id depends.
+    """
+    return digest(_decided_content(arm, fingerprint, engine))
 
 
 def fit_id(arm: Arm, fingerprint: str, engine: str) -> str:
-    """The id of an arm's trained models: arms that differ in deployment only share it."""
-    content = arm_content(arm, fingerprint, engine)
+    """The id of an arm's trained models: arms that differ in deployment only share it.
+
+    Raises:
+        ValueError: as `arm_id`.
+    """
+    content = _decided_content(arm, fingerprint, engine)
     retraining = [_plugin(i) for i in in_order(arm.interventions) if i.plugin.retrains]
     protocol = arm.protocol.fit_content(arm.part)
     return digest({**content, "interventions": retraining, "protocol": protocol, "what": "fit"})
+
+
+def pilot_id(arm: Arm, fingerprint: str, engine: str) -> str:
+    """The id of the pilot that chooses an arm's learning rate.
+
+    The baseline, treated arms, controls and twins of one training on the same data share it.
+    """
+    baseline = replace(arm, interventions=(), control="none", reseeds=1)
+    baseline = replace(baseline, part="replicates", pilot=None)
+    content = arm_content(baseline, fingerprint, engine)
+    inclusion = {"inclusion": arm.protocol.inclusion}  # a pilot has replicates of its own
+    return digest({**content, "protocol": inclusion, "what": f"pilot {PILOT_VERSION}"})
+
+
+def _decided_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
+    if arm.undecided:
+        raise ValueError("an arm whose learning rate is not chosen yet has no id")
+    return arm_content(arm, fingerprint, engine)
 
 
 def evaluation_id(evaluator: Chosen[Evaluator]) -> str:

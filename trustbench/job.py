@@ -22,6 +22,7 @@ from trustbench.errors import (
 )
 from trustbench.fitting import Progress
 from trustbench.identity import evaluation_id
+from trustbench.piloting import settle, settled
 from trustbench.planning import Plan, plan, refuse_impossible
 from trustbench.records import Record, Status, Store
 from trustbench.redaction import redact
@@ -71,7 +72,8 @@ class Outcome:
 def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str) -> Outcome:
     """Runs an arm, writes its record, then tells the tracking server; never raises an Exception.
 
-    `identified` is called with the arm's id once its data are read.
+    `identified` is called with the arm's id, once its data are read and a pilot, if it needs one,
+    has chosen its learning rate.
     """
     started = time.monotonic()
     notes: list[str] = []
@@ -83,7 +85,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
     status: Status | str = "ok"
     try:
         prepare_torch(arm)
-        planned = plan(arm)
+        planned = settle(plan(arm), store, progress)
         identified(planned.arm_id)
         refuse_impossible(planned)
         wanted = [evaluation_id(e) for e in arm.evaluators]
@@ -125,9 +127,13 @@ def look(arm: Arm) -> Outcome | None:
         store = Store(arm.output_dir, warn=list[str]().append)
         if not store.used:
             return None
-        planned = plan(arm)
-        record = runner.finished(planned, store)
-        if record is None or not tracking.uploaded(store, arm.tracking_uri, record):
+        planned = settled(plan(arm), store)
+        record = runner.finished(planned, store) if planned else None
+        if (
+            planned is None
+            or record is None
+            or not tracking.uploaded(store, arm.tracking_uri, record)
+        ):
             return None
     except (Exception, SystemExit):  # noqa: BLE001  # around an arm, as in `run`
         return None

@@ -10,7 +10,7 @@ import torch
 from trustbench.arms import Arm, Chosen
 from trustbench.contracts import Array, Fact, GradientRule, Intervention, Problem, Schedule
 from trustbench.errors import ConfigError, Unsupported
-from trustbench.identity import arm_id, fit_id, in_order
+from trustbench.identity import arm_id, fit_id, in_order, pilot_id
 from trustbench.methods.privacy import ledger
 from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.seeding import Streams
@@ -43,6 +43,11 @@ class Plan:
         """The content id of the trained replicates."""
         return fit_id(self.arm, self.problem.fingerprint, self.engine.name)
 
+    @cached_property
+    def pilot_id(self) -> str:
+        """The content id of the pilot that chooses its learning rate with training.lr=auto."""
+        return pilot_id(self.arm, self.problem.fingerprint, self.engine.name)
+
     @property
     def interventions(self) -> list[Intervention]:
         """All interventions, in canonical order."""
@@ -67,15 +72,24 @@ class Plan:
     @property
     def schedule(self) -> Schedule:
         """The training config for these members; a gradient rule may bring its own."""
-        return self.arm.training.schedule(self.members)
+        return self.arm.schedule(self.members)
 
-    def rule(self) -> GradientRule | None:
+    def rule(self, schedule: Schedule | None = None) -> GradientRule | None:
         """A fresh gradient rule, or None for plain descent."""
         for intervention in self.retraining:
-            made = intervention.gradient(self.schedule, self.members)
+            made = intervention.gradient(schedule or self.schedule, self.members)
             if made is not None:
                 return made
         return None
+
+    @property
+    def piloted(self) -> bool:
+        """Whether the replicates train at the rate of a pilot: a rule may bring its own."""
+        if self.arm.pilot is None or self.arm.control == "matched":  # the latter: the baseline's
+            return self.arm.pilot is not None
+        other = replace(self.schedule, lr=2 * self.schedule.lr)
+        rules = [self.rule(schedule) for schedule in (self.schedule, other)]
+        return any(r is None for r in rules) or len({r.schedule.lr for r in rules if r}) > 1
 
     @cached_property
     def entries(self) -> list[ledger.Entry]:
@@ -89,6 +103,8 @@ class Plan:
             found.append(ledger.Entry(chosen.name, reads, plugin.trained_copies()))
         if not any(map(ledger.protects_training, found)):
             found.append(ledger.PLAIN)
+        if self.piloted:
+            found.append(ledger.PILOT)
         return found
 
     @property

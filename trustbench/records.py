@@ -3,7 +3,8 @@
 outputs/
 ├── arms/<arm id>/record.json, arrays.npz      everything one arm produced
 ├── fits/<fit id>/fit.json, *.safetensors      trained replicates, shared by arms
-│   in both: lock                              held by the process that works there
+├── pilots/<pilot id>/pilot.json               how training.lr=auto chose, shared by arms
+│   in all three: lock                         held by the process that works there
 │            journal                           what was computed there, when, by which process
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
 ├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
@@ -30,6 +31,7 @@ from trustbench.schema import (
     ArmSpec,
     Evaluation,
     MeasurementRecord,
+    Pilot,
     PluginSpec,
     ProblemSpec,
     Record,
@@ -37,6 +39,7 @@ from trustbench.schema import (
     Status,
     Strict,
     Sweep,
+    Tried,
     UnreadableRecord,
     read_record,
     read_sweep,
@@ -47,6 +50,7 @@ __all__ = [
     "ArmSpec",
     "Evaluation",
     "MeasurementRecord",
+    "Pilot",
     "PluginSpec",
     "ProblemSpec",
     "Record",
@@ -55,6 +59,7 @@ __all__ = [
     "Store",
     "Strict",
     "Sweep",
+    "Tried",
     "UnreadableRecord",
     "read_record",
 ]
@@ -73,6 +78,10 @@ class Store:
     def fit_dir(self, fit: str) -> Path:
         """The folder of trained replicates."""
         return _inside(self.root / "fits", fit)
+
+    def pilot_dir(self, pilot: str) -> Path:
+        """The folder of a pilot that chooses a learning rate."""
+        return _inside(self.root / "pilots", pilot)
 
     def sweep_file(self, experiment: str) -> Path:
         """The manifest of an experiment's last sweep."""

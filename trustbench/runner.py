@@ -173,6 +173,7 @@ def describe(
         problem=_problem_spec(plan),
         evaluations=evaluations or {},
         environment=environment(plan),
+        pilot=plan.arm.pilot,
     )
 
 
@@ -244,7 +245,7 @@ def _arm_spec(plan: Plan) -> ArmSpec:
     return ArmSpec(
         dataset=arm.dataset.spec(),
         model=arm.model.spec(),
-        training=dataclasses.asdict(arm.training),
+        training=arm.training.content(),
         interventions=[i.spec() for i in arm.interventions],
         control=arm.control,
         protocol=arm.protocol.content(),

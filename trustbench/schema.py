@@ -129,6 +129,43 @@ class ProblemSpec(Strict):
     card: dict[str, Any]
 
 
+class Tried(Strict):
+    """One learning rate of a pilot."""
+
+    rate: float
+    loss: float | None
+    """The lowest validation loss of any epoch, as a mean over replicates; None where one
+    diverged, which counts as the worst."""
+    diverged: int = 0
+    """How many replicates diverged."""
+
+
+class Pilot(Strict):
+    """The learning rate that `training.lr=auto` chose, and what it was chosen from."""
+
+    rate: float
+    tried: tuple[Tried, ...]
+    """Every rate of the grid, in ascending order."""
+    replicates: int
+    epochs: int
+
+    @property
+    def effort(self) -> str:
+        """What is trained at each rate."""
+        return f"{self.replicates} replicates, {self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+
+    def line(self) -> str:
+        """The choice in one line, with every rate's loss."""
+        losses = ", ".join(
+            f"{t.rate:zg} {'diverged' if t.loss is None else f'{t.loss:z.3f}'}" for t in self.tried
+        )
+        edges = {self.tried[0].rate: "smallest", self.tried[-1].rate: "largest"}
+        edge = edges.get(self.rate) if len(self.tried) > 1 else None
+        more = f"; it is the {edge} of the grid, so one beyond may do better" if edge else ""
+        chosen = f"{self.rate:zg}, chosen by a pilot ({self.effort}) for the lowest validation loss"
+        return f"{chosen}: {losses}{more}"
+
+
 class Record(Strict):
     """Everything one arm produced."""
 
@@ -151,6 +188,16 @@ class Record(Strict):
     seconds: float = 0.0
     arrays_sha256: str | None = None
     """Of arrays.npz, once finished; None where an older version did not say."""
+    pilot: Pilot | None = None
+    """How `training.lr=auto` chose the learning rate; None where the configuration gave one."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a pilot where there was none: old records keep their bytes."""
+        out: dict[str, Any] = handler(self)
+        if self.pilot is None:
+            out.pop("pilot", None)
+        return out
 
     @property
     def declared(self) -> dict[str, Scalar]:

@@ -32,6 +32,7 @@ PURPOSES = (
     "bootstrap",
     "controls",
     "data",
+    "pilot",
 )
 
 

@@ -43,6 +43,9 @@ def params(record: Record) -> dict[str, str]:
         group = _group(record, key, evaluation)
         flat.update(_flat(f"evaluator.{group}", evaluation.evaluator.params))
     flat.update(_flat("training", arm.training))
+    if record.pilot is not None:
+        flat["training.lr_chosen"] = record.pilot.rate
+        flat["training.pilot"] = record.pilot.line()
     flat.update(_flat("protocol", arm.protocol))
     flat.update(control=arm.control, seed=arm.seed, engine=arm.engine)
     flat.update({f"fact.{k}": v for k, v in record.declared.items()})

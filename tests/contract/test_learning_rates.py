@@ -2,13 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.contract.conftest import options
-from trustbench import fitting, planning
+from trustbench import fitting, piloting, planning
 from trustbench.arms import Training
 from trustbench.compose import compose, composed_arm
 from trustbench.records import Store
@@ -92,6 +93,27 @@ def test_an_arm_has_the_rate_of_its_model_unless_one_is_given(model, regime, tmp
     assert dataclasses.asdict(arm.training)["lr"] is not None  # what ids and records hold
 
 
+def test_a_pilot_passes_over_a_rate_at_which_a_model_does_not_learn(shared_data, tmp_path):
+    """At .1, the default of other models, the losses of cnn on MNIST are in the hundreds."""
+    arm = arm_of(
+        tmp_path,
+        "model=cnn",
+        "dataset=mnist10k",
+        f"data_dir={shared_data}",
+        "training.epochs=8",
+        "training.max_members=500",
+        "training.lr=auto",
+        "training.lr_grid=[0.03,0.1]",
+        "protocol.replicates=2",
+    )
+    made = piloting.settle(planning.plan(arm), Store(tmp_path), lambda *_: None)
+    good, bad = made.arm.pilot.tried
+    assert made.schedule.lr == good.rate == 0.03
+    assert good.loss < 1.5 < np.log(10) < bad.loss
+
+
 def test_a_schedule_needs_a_rate():
     with pytest.raises(ValueError, match="the learning rate is the model's"):
         Training(regime="tuned", epochs=1, batch_size=8, lr=None).schedule(10)
+    with pytest.raises(ValueError, match="the learning rate is the model's or a pilot's"):
+        Training(regime="tuned", epochs=1, batch_size=8, lr="auto").schedule(10)

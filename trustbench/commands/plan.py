@@ -10,6 +10,7 @@ from trustbench.commands.past import Past, seconds_text
 from trustbench.compose import Asked, hydra_run
 from trustbench.errors import Unsupported, UserError
 from trustbench.identity import evaluation_id
+from trustbench.piloting import assumed, settled
 from trustbench.planning import Plan, plan, refuse_impossible
 from trustbench.records import PluginSpec, Record, Store
 from trustbench.summary.registry import Table, load_table
@@ -40,6 +41,10 @@ class Row:
     """The evaluators that are still to run."""
     seconds: float | None = None
     """How long it may take; None where no past record tells."""
+    key: str | None = None
+    """What arms that are the same share; None where the arm cannot be planned."""
+    rate: str | None = None
+    """How its learning rate is chosen, if a pilot chooses it."""
 
     @property
     def open(self) -> bool:
@@ -81,32 +86,47 @@ def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
     past, rows = Past(list(records.values())), list[Row]()
     first: dict[str, str] = {}
     for name, arm in arms.items():
-        row = _row(name, arm, records, past)
-        same = first.setdefault(row.arm_id, name) if row.arm_id else name
+        row = _row(name, arm, store, records, past)
+        same = first.setdefault(row.key, name) if row.key else name
         if same != name:
             row = replace(row, verdict="same", why=f"the same arm as {same}", seconds=0.0)
         rows.append(row)
     return rows
 
 
-def _row(name: str, arm: Arm, records: Mapping[str, Record], past: Past) -> Row:
+def _row(name: str, arm: Arm, store: Store, records: Mapping[str, Record], past: Past) -> Row:
     blank = Row(name, job.label(arm), "refused")
     try:
-        made = plan(arm)
+        drawn = plan(arm)
+        known = settled(drawn, store)
     except UserError as error:
         return replace(blank, why=str(error))
     except Unsupported as error:
         return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
-    blank = replace(blank, arm_id=made.arm_id)
+    made = known or assumed(drawn)
+    blank = replace(blank, arm_id=known.arm_id if known else None, key=made.arm_id)
+    blank = replace(blank, rate=_rate(made, known is not None))
     try:
         refuse_impossible(made)
     except UserError as error:
         return replace(blank, why=str(error))
     except Unsupported as error:
         return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
-    row = _with_record(blank, made, records.get(made.arm_id), past)
+    row = _with_record(blank, made, records.get(blank.arm_id or ""), past)
     void = [claim.line() for claim in made.guarantees if claim.void is not None]
     return replace(row, why="; ".join(filter(None, [row.why, *void])))
+
+
+def _rate(made: Plan, known: bool) -> str | None:
+    """Which learning rate a pilot has chosen, or will choose from."""
+    arm, pilot = made.arm, made.arm.pilot
+    if pilot is None:
+        return None
+    where = f"{arm.dataset.name}/{arm.model.name}, {arm.training.regime}, seed {arm.seed}"
+    if known:
+        return f"learning rate ({where}): {pilot.line()}"
+    grid = ", ".join(f"{rate:zg}" for rate in sorted(arm.training.lr_grid))
+    return f"learning rate ({where}): a pilot will choose from {grid} ({pilot.effort} at each)"
 
 
 def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> Row:
@@ -144,6 +164,7 @@ def _lines(asked: Asked, rows: Sequence[Row], table: Table) -> list[str]:
         f"experiment {asked.experiment}, table {table.name}, records in {asked.first.output_dir}"
     ]
     cells = [[r.name, r.what, r.verdict, seconds_text(r.seconds), _one_line(r.why)] for r in rows]
+    said += dict.fromkeys(r.rate for r in rows if r.rate)
     said += ["", *aligned(HEAD, cells), "", _counts(rows), *_time(rows)]
     methods = _methods(asked.arms.values())
     known = list(lines(table, methods))

@@ -17,7 +17,9 @@ from trustbench.errors import TrustbenchError
 from trustbench.job import Outcome
 from trustbench.launching.interrupts import Interrupts
 from trustbench.launching.order import first_equal, starting_order
+from trustbench.piloting import settled
 from trustbench.planning import plan
+from trustbench.records import Store
 
 POLL_S = 1.0
 
@@ -185,8 +187,12 @@ def _uploaded(arm: Arm, outcome: Outcome) -> Outcome:
 
 
 def _arm_id(arm: Arm) -> str | None:
-    """Under which id the arm's process wrote; None where this machine cannot read its data."""
+    """Under which id the arm's process wrote.
+
+    None where this machine cannot read its data, or where its learning rate was never chosen.
+    """
     try:
-        return plan(arm).arm_id
+        made = settled(plan(arm), Store(arm.output_dir))
     except TrustbenchError:
         return None
+    return made.arm_id if made else None

@@ -12,6 +12,7 @@ from typing import Any
 
 from trustbench.errors import UserError
 from trustbench.records import PluginSpec, Record, Scalar
+from trustbench.summary import pilots
 from trustbench.summary.evaluations import choose
 from trustbench.summary.labels import label_of, show
 from trustbench.summary.values import canonical
@@ -148,6 +149,7 @@ def _bench(record: Record) -> Key:
 
 
 def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Group:
+    pilots.refuse_two_rates(records)
     cells: dict[tuple[str, Key, str], dict[int, list[Record]]] = defaultdict(dict)
     for record in records:
         key = (
@@ -172,7 +174,11 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
         training={str(r.arm.training["regime"]): r.arm.training for r in records},
         arms=labelled(arms),
         evaluations=read.ids,
-        notes=(*notes, *(n for some in read.notes.values() for n in some)),
+        notes=(
+            *notes,
+            *pilots.notes(records),
+            *(n for some in read.notes.values() for n in some),
+        ),
         settings=read.settings,
         settings_notes=read.notes,
         others=read.others,

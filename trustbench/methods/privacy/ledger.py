@@ -55,6 +55,18 @@ class _Line(NamedTuple):
 
 PLAIN = Entry("training", (Read("members", "the gradients", into="training"),))
 """Training whose gradients go through no mechanism."""
+PILOT = Entry(
+    "training.lr=auto",
+    (
+        Read("pool", "gradients of a pilot on rows", into="settings"),
+        Read(
+            "validation",
+            "the learning rate, chosen by a pilot on the training pool",
+            into="settings",
+        ),
+    ),
+)
+"""A learning rate that a pilot without any mechanism has chosen."""
 MEMBERS_PUBLIC = "the number of members"
 TUNING = "choices made by looking at results (tuning)"
 SEED = "whoever knows the seed of the noise"

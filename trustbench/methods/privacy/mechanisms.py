@@ -6,10 +6,10 @@ from typing import Literal
 Rows = Literal["members", "pool", "validation", "calibration"]
 """`members`: the rows that a replicate trains on. `pool`: the rows that members are drawn from."""
 
-Into = Literal["inputs", "training", "model", "answers"]
-"""Where a read goes: into how rows are coded (`inputs`), into how members train (`training`, once
-for each trained copy that answers), in place of the trained model (`model`), or into what is
-released beside it (`answers`)."""
+Into = Literal["inputs", "settings", "training", "model", "answers"]
+"""Where a read goes: into how rows are coded (`inputs`), into what training is set to
+(`settings`), into how members train (`training`, once for each trained copy that answers), in
+place of the trained model (`model`), or into what is released beside it (`answers`)."""
 
 Covers = Literal["all", "explanation"]
 """What a mechanism's guarantee speaks of: all that is released, or the explanations alone."""

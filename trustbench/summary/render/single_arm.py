@@ -53,6 +53,7 @@ def single_arm(
         parts.append(_grid(record))
     facts = without_claims(record.facts)
     said = [f"Declared: {facts_text(facts)}"] if facts else []
+    said += [f"Learning rate: {record.pilot.line()}"] if record.pilot else []
     said += [f"Privacy: {line}" for line in record.claims()]
     said += [f"Audit by {metric}: {line}" for metric, line in audits(record)]
     parts += [Padding(Text(one_line(line)), (0, 0, 0, 2)) for line in said]

@@ -108,6 +108,7 @@ def _arm(bench: Bench, arm: ArmRecords, record: Record) -> Html:
         ("fit", tag("code", record.fit)),
         ("seconds", f"{record.seconds:z.1f}"),
         ("declared", facts_text(without_claims(record.facts))),
+        ("learning rate", record.pilot.line() if record.pilot else None),
         *(("privacy", line) for line in record.claims()),
         ("measure it again", tag("code", command, class_="command")),
     ]

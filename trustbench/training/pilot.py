@@ -1,0 +1,99 @@
+"""The pilot of `training.lr=auto`: how the baseline learns at each rate of a grid, and which wins.
+
+A rate counts by the lowest validation loss that its replicates reach at any epoch. The `tuned`
+regime stops there; accuracy would tie many rates on few rows or rare classes. The `memorising`
+regime goes on past that epoch, and its loss rises again the sooner, the better it memorises: the
+loss or the accuracy of its last epoch would choose the rate that memorises least.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from trustbench import errors
+from trustbench.errors import ConfigError, TrainingDiverged
+from trustbench.files import write_atomically
+from trustbench.records import Pilot, Strict, Tried
+from trustbench.training import loop
+from trustbench.training.engines import Params
+from trustbench.training.state import Trainer
+
+REPLICATES = 4
+_FILE = "pilot.json"
+
+Warn = Callable[[str], object]
+
+
+class _Stored(Strict):
+    """What a pilot's file holds; `sha256` is that of the rest."""
+
+    id: str
+    tried: tuple[Tried, ...]
+    sha256: str = ""
+
+
+def try_rate(trainer: Trainer, params: Params, progress: Callable[[int, int], None]) -> Tried:
+    """How replicates that start from `params` learn at the trainer's rate."""
+    rate = trainer.schedule.lr
+    try:
+        state = loop.train(trainer, params, progress)
+    except TrainingDiverged as error:
+        return Tried(rate=rate, loss=None, diverged=len(error.failed))
+    losses = np.array(state.loss)
+    lowest = np.where(np.isfinite(losses), losses, np.inf).min(axis=0)
+    lost = int(np.isinf(lowest).sum())
+    return Tried(rate=rate, loss=None if lost else float(lowest.mean()), diverged=lost)
+
+
+def chosen(tried: Iterable[Tried], epochs: int) -> Pilot:
+    """The choice among all rates of a grid; of two with the same loss the smaller rate.
+
+    Raises:
+        ConfigError: every rate diverged.
+    """
+    ordered = tuple(sorted(tried, key=lambda t: t.rate))
+    usable = [(t.loss, t.rate) for t in ordered if t.loss is not None]
+    if not usable:
+        rates = ", ".join(f"{t.rate:zg}" for t in ordered)
+        raise ConfigError(
+            f"training.lr=auto: at every rate of training.lr_grid ({rates}) replicates of the "
+            f"pilot diverged within {epochs} epochs; give smaller rates."
+        )
+    return Pilot(rate=min(usable)[1], tried=ordered, replicates=REPLICATES, epochs=epochs)
+
+
+def write_tried(folder: Path, pilot_id: str, tried: Sequence[Tried]) -> None:
+    """Stores what a pilot has tried so far.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    stored = _Stored(id=pilot_id, tried=tuple(tried))
+    stored = stored.model_copy(update={"sha256": _checksum(stored)})
+    write_atomically(folder / _FILE, (stored.model_dump_json(indent=1) + "\n").encode())
+
+
+def read_tried(folder: Path, pilot_id: str, warn: Warn = errors.warn) -> tuple[Tried, ...]:
+    """What a pilot has tried before; nothing where its file is absent or damaged."""
+    path = folder / _FILE
+    if not path.exists():
+        return ()
+    try:
+        stored = _Stored.model_validate_json(path.read_bytes())
+    except ValidationError:
+        why = "it cannot be read"
+    else:
+        if stored.sha256 == _checksum(stored) and stored.id == pilot_id:
+            return stored.tried
+        why = "it has another checksum or id"
+    warn(f"{path} is damaged ({why}); the pilot is run again.")
+    return ()
+
+
+def _checksum(stored: _Stored) -> str:
+    content = stored.model_dump(mode="json", exclude={"sha256"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
