@@ -1,13 +1,14 @@
 """From trained replicates to the deployed system, and to the other systems it is compared with."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
 
 from trustbench.contracts import CHANNELS, Forward, Intervention, System
-from trustbench.errors import Unsupported
+from trustbench.errors import TrainingDiverged, Unsupported
 from trustbench.fitting import Progress, fit
 from trustbench.methods.privacy import guarantees, ledger
 from trustbench.planning import Plan
@@ -123,7 +124,8 @@ def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], Syst
 
     @cache
     def system() -> System:
-        with torch.enable_grad():  # an evaluator may ask inside `no_grad`
+        # an evaluator may ask inside `no_grad`
+        with torch.enable_grad(), _named("the baseline"):
             return deploy(baseline, store, progress)[0]
 
     return system
@@ -137,7 +139,7 @@ def _shadows(plan: Plan, store: Store, progress: Progress) -> Callable[[], Syste
 
     @cache
     def system() -> System:
-        with torch.enable_grad():
+        with torch.enable_grad(), _named("the models that attack"):
             return deploy(shadows, store, progress)[0]
 
     return system
@@ -148,7 +150,16 @@ def _twins(plan: Plan, system_of: Callable[[Plan], System]) -> Callable[[int], S
 
     @cache
     def system(k: int) -> System:
-        with torch.enable_grad():
+        with torch.enable_grad(), _named("another draw of the arm"):
             return system_of(plan.reseeded(k))
 
     return system
+
+
+@contextmanager
+def _named(whose: str) -> Iterator[None]:
+    """Says of a training that diverged whose it was: nothing can be compared with it."""
+    try:
+        yield
+    except TrainingDiverged as error:
+        raise Unsupported(f"needs {whose}, of which {error}") from error

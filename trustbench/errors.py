@@ -6,7 +6,7 @@ TrustbenchError
 │   └── DataError            missing file, wrong column, unknown or empty group
 ├── StorageError             a result cannot be written: full disk, no permission
 ├── Unsupported              a combination that cannot be measured; a reason, not a crash
-└── TrainingDiverged         some replicates ended in non-finite parameters
+└── TrainingDiverged         some replicates ended in numbers that are not finite
 """
 
 import sys
@@ -43,13 +43,14 @@ class Unsupported(TrustbenchError):
 
 
 class TrainingDiverged(TrustbenchError):
-    """Replicates whose parameters are not finite; `failed` of `total`."""
+    """Replicates whose numbers are not finite, `failed` of `total`; `what` says which numbers."""
 
-    def __init__(self, failed: Sequence[int], total: int, advice: str) -> None:
+    def __init__(self, failed: Sequence[int], total: int, what: str, advice: str) -> None:
         self.failed, self.total = tuple(failed), total
+        which = "all" if len(self.failed) == total else ", ".join(map(str, self.failed))
         super().__init__(
-            f"{len(self.failed)} of {total} replicates diverged (non-finite parameters in "
-            f"replicates {', '.join(map(str, self.failed))}); {advice}"
+            f"{len(self.failed)} of {total} replicates diverged ({what}; replicates: {which}); "
+            f"{advice}."
         )
 
 

@@ -25,7 +25,7 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
 
     Raises:
         StorageError: they cannot be written; a checkpoint, if there is one, is kept.
-        TrainingDiverged: a replicate's parameters stopped being finite.
+        TrainingDiverged: a replicate's parameters, loss or outputs stopped being finite.
     """
     folder = store.fit_dir(plan.fit_id)
     with exclusive(folder, lambda: progress(WAITING, 0, 1)):

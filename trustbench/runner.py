@@ -12,6 +12,7 @@ from trustbench import __version__, older, staleness
 from trustbench.arms import Chosen
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.deployment import deploy
+from trustbench.errors import Unsupported
 from trustbench.fitting import WAITING, Progress
 from trustbench.identity import evaluation_id
 from trustbench.planning import Plan
@@ -201,9 +202,14 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
     evaluator, spec = chosen.plugin, chosen.spec()
     started = time.monotonic()
     reason = evaluator.supports(system)
-    if reason is not None:
+    measured: Measured | None = None
+    if reason is None:
+        try:
+            measured = evaluator.measure(system)
+        except Unsupported as unsupported:  # found out while measuring, such as a diverged baseline
+            reason = str(unsupported)
+    if measured is None:
         return Evaluation(evaluator=spec, status="unsupported", reason=reason, arrays=[]), {}
-    measured: Measured = evaluator.measure(system)
     evaluation = Evaluation(
         evaluator=spec,
         status="ok",

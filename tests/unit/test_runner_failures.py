@@ -7,11 +7,12 @@ import pytest
 from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Coupled, Crash, Toy, ignore
 from trustbench import job, tracking
 from trustbench.arms import Chosen
-from trustbench.errors import DataError
+from trustbench.errors import DataError, TrainingDiverged
 from trustbench.identity import evaluation_id
 from trustbench.interventions.dpsgd import DPSGD
 from trustbench.planning import plan
 from trustbench.records import Store
+from trustbench.training import divergence
 
 
 def test_a_crash_becomes_a_record_and_keeps_what_was_measured(arm, capsys):
@@ -39,6 +40,14 @@ class Refuses(Accuracy):
 
     def measure(self, system):
         raise DataError("no rows to measure; give more.")
+
+
+@dataclass(frozen=True)
+class NeedsBaseline(Accuracy):
+    """Measures against the baseline."""
+
+    def measure(self, system):
+        return super().measure(system.baseline())
 
 
 def test_an_arm_that_is_refused_once_it_has_begun_does_not_stay_started(arm):
@@ -89,6 +98,27 @@ def test_divergence_counts_the_replicates(arm):
     outcome = job.run(replace(arm, training=replace(arm.training, lr=3e38)), ignore)
     record = Store(arm.output_dir).read(outcome.arm_id)
     assert (record.status, record.facts["diverged"]) == ("failed", 4)
+
+
+def test_a_diverged_baseline_leaves_what_needs_none(arm, monkeypatch):
+    """A method that clips may end well where its baseline does not."""
+    needy = Chosen("needy", NeedsBaseline())
+    dp = Chosen("dpsgd", DPSGD(epsilon=5.0, epochs=2, batch_size=32))
+    base = divergence.refuse_outputs
+
+    def diverged(trainer, params):
+        if trainer.rule is None:
+            raise TrainingDiverged([0], 4, "parameters", "give a training.lr below 9")
+        base(trainer, params)
+
+    monkeypatch.setattr(divergence, "refuse_outputs", diverged)
+    outcome = job.run(replace(arm, interventions=(dp,), evaluators=(needy, ACCURACY)), ignore)
+    assert outcome.status == "ok"
+    record = Store(arm.output_dir).read(outcome.arm_id)
+    lacking = record.evaluations[evaluation_id(needy)]
+    assert (lacking.status, lacking.measurements) == ("unsupported", {})
+    assert lacking.reason.startswith("needs the baseline, of which 1 of 4 replicates diverged")
+    assert record.evaluations[evaluation_id(ACCURACY)].status == "ok"
 
 
 def test_an_unreachable_server_costs_nothing(arm, monkeypatch):

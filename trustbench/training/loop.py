@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Array, Batch, Schedule, SplitName
-from trustbench.errors import TrainingDiverged
-from trustbench.training import hooks
+from trustbench.training import divergence, hooks
 from trustbench.training.engines import Params
 from trustbench.training.sampling import epoch_batches
 from trustbench.training.state import Rows, Trainer, TrainingState
@@ -36,7 +35,7 @@ def train(
     """Trains all replicates; `best` of the returned state holds the parameters to deploy.
 
     Raises:
-        TrainingDiverged: when a replicate's parameters stop being finite.
+        TrainingDiverged: a replicate's parameters, loss or outputs stop being finite.
     """
     trainer = hooks.relabelled(trainer)
     state = resume or _start(trainer, params)
@@ -50,7 +49,7 @@ def train(
     saved = time.monotonic()
     while state.epoch < trainer.schedule.epochs and not _all_stopped(trainer, state):
         _epoch(trainer, state, pool, weights)
-        _refuse_divergence(state, trainer)
+        divergence.refuse_parameters(trainer, state.params, state.epoch + 1)
         state.epoch += 1
         _validate(trainer, state)
         _adapt(trainer, state)
@@ -58,6 +57,7 @@ def train(
         if checkpoint is not None and time.monotonic() - saved >= checkpoint_s:
             checkpoint(state)
             saved = time.monotonic()
+    divergence.refuse_outputs(trainer, state.best)
     return state
 
 
@@ -152,6 +152,7 @@ def _validate(trainer: Trainer, state: TrainingState) -> None:
     """Scores every replicate on the validation split and remembers its best state."""
     accuracy = accuracy_on(trainer, state.params, "validation")
     loss = _validation_objective(trainer, state)
+    divergence.refuse_loss(trainer, loss, state.epoch)
     state.loss.append(loss)
     state.accuracy.append(accuracy)
     if trainer.snapshots and state.epoch in _snapshot_epochs(trainer):
@@ -237,18 +238,6 @@ def _keep_snapshot(trainer: Trainer, state: TrainingState, accuracy: Array | Non
     if accuracy is None:
         accuracy = accuracy_on(trainer, state.params, "validation")
     state.snapshot_accuracy.append(accuracy)
-
-
-def _refuse_divergence(state: TrainingState, trainer: Trainer) -> None:
-    finite = np.ones(len(trainer.membership), dtype=bool)
-    for p in state.params.values():
-        finite &= p.flatten(1).isfinite().all(1).cpu().numpy()
-    if not finite.all():
-        raise TrainingDiverged(
-            np.flatnonzero(~finite).tolist(),
-            len(finite),
-            f"epoch {state.epoch + 1}: lower the learning rate (lr={trainer.schedule.lr}).",
-        )
 
 
 def _dtype(params: Params) -> torch.dtype:
