@@ -38,7 +38,7 @@ hydra:
 
 
 def sweep(folder, arms):
-    """The arguments of a sweep of so many arms, which differ in the dose of one method."""
+    """The arguments of a sweep of that many arms, which differ in the dose of one method."""
     path = folder / "conf" / "experiment" / f"bench{arms}.yaml"
     path.parent.mkdir(parents=True, exist_ok=True)
     method = "gaussian_augmentation"

@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # end is there much to look for.
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
-    os.umask(os.umask(0) | 0o002)  # whatever the shell says: nothing that anybody may write to
+    os.umask(os.umask(0) | 0o002)  # under any umask: nothing is writable by everybody
     try:
         code = _dispatch(args)
         sys.stdout.flush()

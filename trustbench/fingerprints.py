@@ -28,7 +28,7 @@ Marks = tuple[tuple[str, str], ...]
 INSTALLED = ("site-packages", "dist-packages")
 LENGTH = 16
 
-# A process runs the source that it has imported, whatever becomes of the file afterwards.
+# A process runs the source that it has imported, even if the file changes afterwards.
 _SOURCES: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
 
 

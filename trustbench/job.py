@@ -120,7 +120,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
 def look(arm: Arm) -> Outcome | None:
     """The outcome of an arm that an earlier run has finished and uploaded, else None.
 
-    Whatever is wrong with it, the run will meet and tell.
+    Anything else wrong with it is left for the run to report.
     """
     started = time.monotonic()
     try:
@@ -234,7 +234,7 @@ def upload(arm: Arm, arm_id: str) -> list[str]:
 
 
 def _track(arm: Arm, store: Store, record: Record) -> list[str]:
-    """Tells the tracking server; why it does not have the record yet, or nothing."""
+    """Tells the tracking server. Returns why it lacks the record so far, if it does."""
     if not arm.uploads:
         return []
     try:

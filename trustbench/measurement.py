@@ -27,8 +27,8 @@ class Measurement:
     a null, `permuted` [K] is the mean over replicates under each random grouping; arms that share
     the groupings share their luck, which a difference between arms then leaves out.
 
-    `trivial`: why every value stands at a bound whatever the system does, such as the sizes of
-    sets that hold every label. Beside another such measurement it shows nothing.
+    `trivial`: why every value stands at a bound no matter what the system does, such as the
+    sizes of sets that hold every label. Beside another such measurement it shows nothing.
     """
 
     name: str

@@ -256,7 +256,7 @@ class Store:
 def _inside(folder: Path, name: str) -> Path:
     """`name` below `folder`; UserError for a name that leads out of it."""
     if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(f"{name!r} is no name of anything in {folder}; give one without `..`.")
+        raise UserError(f"{name!r} is not the name of anything in {folder}; give one without `..`.")
     return folder / name
 
 

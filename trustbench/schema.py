@@ -227,7 +227,7 @@ class Sweep(Strict):
 
 
 class UnreadableRecord(UserError):
-    """A file is no record that this version can read; `what` it is instead, for its new name."""
+    """A file is not a record that this version can read; `what` it is instead, for its new name."""
 
     def __init__(self, message: str, what: str) -> None:
         super().__init__(message)

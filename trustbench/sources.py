@@ -83,7 +83,7 @@ def fetch(
 
 def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
     if name not in known:
-        raise DataError(f"{name!r} is no dataset; {did_you_mean(name, known)}")
+        raise DataError(f"{name!r} is not a dataset; {did_you_mean(name, known)}")
     return known[name]
 
 

@@ -130,7 +130,7 @@ def test_an_answer_without_end_is_cut(server, tmp_path, monkeypatch):
     "url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/etc/passwd", "data:,x"]
 )
 def test_only_web_addresses_are_asked(url, tmp_path):
-    with pytest.raises(DataError, match="is no web address"):
+    with pytest.raises(DataError, match="is not a web address"):
         sources.fetch("toy", tmp_path, toy(RemoteFile("a.txt", url, sha(b"A"))))
 
 

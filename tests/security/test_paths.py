@@ -28,7 +28,7 @@ def test_the_store_has_no_path_outside_of_it(name, tmp_path):
     for what, call in calls.items():
         if name == ".." and what in ("table", "manifest", "write_sweep"):
             continue  # `...json` and `...md` are plain, if odd, names
-        with pytest.raises(UserError, match="is no name of anything in"):
+        with pytest.raises(UserError, match="is not the name of anything in"):
             call()
     assert not list(tmp_path.parent.glob("x*"))
 

@@ -176,7 +176,7 @@ def test_what_cannot_be_compared_is_refused_with_every_reason(store, policy, cap
         (["--policy", "bank", "--baseline", "x", "--candidate", "y"], "no record 'x' is stored"),
         (
             ["--policy", "bank", "--baseline", "./x.json", "--candidate", "./y.json"],
-            "record ./x.json is no file",
+            "record ./x.json is not a file",
         ),
     ],
 )

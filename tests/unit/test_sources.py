@@ -98,7 +98,7 @@ def test_a_mirror_replaces_all_but_the_last_part(server, tmp_path):
 
 @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/t.csv"])
 def test_only_web_addresses_are_followed(tmp_path, url):
-    with pytest.raises(DataError, match="is no web address"):
+    with pytest.raises(DataError, match="is not a web address"):
         sources.fetch("toy", tmp_path, toy(RemoteFile("t.csv", url, sha(BODY))))
 
 

@@ -41,14 +41,14 @@ def test_a_broken_member_keeps_nothing(server, tmp_path):
 def test_an_archive_without_the_member_is_a_sentence(server, tmp_path):
     url = archive(server, tmp_path, {"b.txt": b"B"})
     known = toy(RemoteFile("a.txt", url, sha(b"A"), member="a.txt"))
-    with pytest.raises(DataError, match=r"no zip archive with 'a\.txt' in it"):
+    with pytest.raises(DataError, match=r"not a zip archive with 'a\.txt' in it"):
         sources.fetch("toy", tmp_path / "data", known)
 
 
 def test_something_that_is_no_archive_is_a_sentence(server, tmp_path):
     server.files["t.zip"] = b"<html>sorry</html>"
     known = toy(RemoteFile("a.txt", f"{server.url}/t.zip", sha(b"A"), member="a.txt"))
-    with pytest.raises(DataError, match="is no zip archive"):
+    with pytest.raises(DataError, match="is not a zip archive"):
         sources.fetch("toy", tmp_path / "data", known)
 
 

@@ -46,7 +46,7 @@ def test_nothing_is_fetched_for_an_embedded_data_set(tmp_path):
 
 @pytest.mark.parametrize("do", [sources.fetch, sources.check])
 def test_an_unknown_name_gets_the_near_one(tmp_path, do):
-    with pytest.raises(DataError, match=r"'digit' is no dataset; did you mean 'digits'"):
+    with pytest.raises(DataError, match=r"'digit' is not a dataset; did you mean 'digits'"):
         do("digit", tmp_path, toy())
 
 
@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(server, tmp_path):
 
 def test_a_recut_of_mnist_cannot_be_fetched(tmp_path):
     known = {"mnist10k": Mnist(folder="mnist10k")}
-    with pytest.raises(DataError, match=r"no official distribution.*use dataset=mnist"):
+    with pytest.raises(DataError, match=r"not an official distribution.*use dataset=mnist"):
         sources.fetch("mnist10k", tmp_path, known)
 
 

@@ -14,7 +14,7 @@ def main(args: Sequence[str]) -> int:
     """0 when nothing needs attention, else 1; each such line starts with `!`."""
     given = _parser().parse_args(args)
     if given.older_than is not None and not given.older_than >= 0:
-        raise UserError(f"--older-than {given.older_than} is no age; give hours, 0 or more.")
+        raise UserError(f"--older-than {given.older_than} is not an age; give hours, 0 or more.")
     said: list[str] = []
     store = Store(Path(given.folder).expanduser(), warn=said.append)
     wrong = 0
@@ -55,7 +55,7 @@ def _findings(
 def _tracking(
     store: Store, uri: str | None, reaping: bool, older_than: float | None
 ) -> Iterator[Finding]:
-    """Whether the server answers, what it lacks, and runs that nobody uploads any more."""
+    """Whether the server answers, what it lacks, and runs that no process uploads any more."""
     if tracking.is_own_database(store, uri) and not store.tracking_db.exists():
         yield Finding("tracking: no database yet; the first run makes it")
         return

@@ -111,7 +111,7 @@ def _record(name: str, stored: Mapping[str, Record]) -> Record:
         return stored[name]
     path = Path(name).expanduser()
     if not path.is_file():
-        raise UserError(f"record {name} is no file; give a record.json, or the id of a record.")
+        raise UserError(f"record {name} is not a file; give a record.json, or the id of a record.")
     return read_record(path)
 
 

@@ -85,7 +85,7 @@ def _finished_before(asked: Asked) -> tuple[Outcome, ...]:
 
 
 def work(arm: Arm) -> Outcome:
-    """Runs one arm, in whatever process the launcher chose, and says at once how it ended."""
+    """Runs one arm, in the process that the launcher chose, and says at once how it ended."""
     with arm_progress(job.label(arm), arm.protocol.replicates) as progress:
         outcome = job.run(arm, progress, progress.identified)
     print(outcome.line(), file=sys.stderr)  # noqa: T201

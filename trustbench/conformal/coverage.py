@@ -71,7 +71,7 @@ def coverage_variation(n_calibration: int, n_test: int, alpha: float) -> Variati
     count = np.arange(n_test + 1)
     probability = betabinom.pmf(count, n_test, k, n_calibration + 1 - k)
     short = np.maximum(0.0, 1 - alpha - count / n_test)
-    # 1e-12: a coverage that equals 1 - alpha in exact arithmetic is no breach.
+    # 1e-12: a coverage that equals 1 - alpha in exact arithmetic is not a breach.
     return Variation(
         float(betabinom.std(n_test, k, n_calibration + 1 - k) / n_test),
         float(probability[short > 1e-12].sum()),

@@ -19,7 +19,7 @@ from trustbench.errors import ConfigError
 class ReleasedSets(Intervention, ABC):
     """A set predictor for every score; a subclass says which scores, and their thresholds.
 
-    `alpha`: the miscoverage that is allowed. `rows`: only so many of each replicate's
+    `alpha`: the miscoverage that is allowed. `rows`: only that many of each replicate's
     calibration rows are used, its first (null: all).
 
     A deployed system states as facts `set_alpha` and, for each score, `set_rows_SCORE`,

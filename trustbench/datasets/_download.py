@@ -20,7 +20,8 @@ from trustbench.errors import DataError
 
 TIMEOUT_S = 30.0
 LARGEST = 2**30  # no declared file comes near; a zip bomb does
-# What zipfile raises on what is no archive, encrypted, packed by unknown means, or cut off.
+# What zipfile raises on what is not an archive, or is encrypted, cut off, or packed by unknown
+# means.
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -71,7 +72,7 @@ def _at(url: str, mirror: str | None) -> str:
 def _fetched(name: str, url: str, folder: Path) -> Iterator[Path]:
     """A temporary file beside its destination with the bytes at `url`."""
     if urlsplit(url).scheme not in ("http", "https"):
-        raise DataError(f"dataset {name}: {url} is no web address; give http:// or https://.")
+        raise DataError(f"dataset {name}: {url} is not a web address; give http:// or https://.")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
         path = Path(temporary) / "arrived"
         try:
@@ -122,7 +123,7 @@ def _member(name: str, file: RemoteFile, archive: Path) -> Path:
     """The declared member of a zip archive, unpacked beside it.
 
     An archive that holds any name outside of its own folder, or a link, is refused as a whole:
-    nobody makes one by accident.
+    such an archive is not made by accident.
     """
     out = archive.with_name(hashlib.sha256(str(file.member).encode()).hexdigest())
     try:
@@ -146,8 +147,8 @@ def _member(name: str, file: RemoteFile, archive: Path) -> Path:
                 shutil.copyfileobj(source, target, BLOCK)
     except BROKEN as error:
         raise DataError(
-            f"dataset {name}: {file.url} is no zip archive with {file.member!r} in it ({error}); "
-            "nothing was kept."
+            f"dataset {name}: {file.url} is not a zip archive with {file.member!r} in it "
+            f"({error}); nothing was kept."
         ) from error
     return out
 

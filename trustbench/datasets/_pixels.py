@@ -45,11 +45,11 @@ def class_problem(
     pixels' grid where the inputs are flat.
 
     Raises:
-        DataError: `rare` is no class, or nearly none of it would be left.
+        DataError: `rare` is not a class, or nearly none of it would be left.
     """
     if rare is not None and not 0 <= rare < len(classes):
         raise DataError(
-            f"dataset {name}: rare={rare} is no class; give a number from 0 to "
+            f"dataset {name}: rare={rare} is not a class; give a number from 0 to "
             f"{len(classes) - 1}, or null for none."
         )
     pool = cut_rare(name, splits["train"], y, rare, keep)

@@ -81,7 +81,7 @@ class TorchvisionDataset(Dataset):
         """Fetches the official files with torchvision, which checks them; returns the root."""
         if self.folder != self.home:
             raise DataError(
-                f"dataset {self.folder}: it is no official distribution, so it cannot be fetched; "
+                f"dataset {self.folder}: not an official distribution, so it cannot be fetched; "
                 f"put its files below {data_dir / self.folder}, or use dataset={self.home}."
             )
         root = data_dir / self.folder

@@ -107,7 +107,8 @@ class CelebA(TorchvisionDataset):
 def _column(names: list[str], field: str, attribute: str) -> int:
     if attribute not in names:
         raise DataError(
-            f"dataset celeba: {field}={attribute} is no attribute; {did_you_mean(attribute, names)}"
+            f"dataset celeba: {field}={attribute} is not an attribute; "
+            f"{did_you_mean(attribute, names)}"
         )
     return names.index(attribute)
 

@@ -15,7 +15,7 @@ from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_probl
 from trustbench.seeding import Streams
 
 FILE = "compas-scores-two-years.csv"
-# What the tool itself computed (decile_score, score_text) is no input: it would be a model of
+# What the tool itself computed (decile_score, score_text) is not an input: it would be a model of
 # a model. What happened after the screening (jail days, new charges) would be the answer.
 INPUTS = (
     Numeric("age", mutable=False, low=0, high=120, whole=True),

@@ -28,7 +28,7 @@ class ExplanationInstability(Evaluator):
     exactly 0. `sign_flip_rate` is the share of the first answer's top columns whose sign is the
     opposite in the second. `instability_<n>` is the instability of LIME with n perturbations,
     n in `lime_samples`, at the first `lime_points` points: what the released number would be at
-    that price, whatever is released.
+    that price.
 
     `false_confidence` compares how sharp explanations are where the model is unsure and where
     it is sure: sharpness is 1 - H(|E| / |E|_1) / log d, H the entropy over columns, and the

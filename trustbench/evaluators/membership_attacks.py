@@ -19,7 +19,7 @@ class MembershipAttacks(Evaluator):
     """A second opinion on what the released confidences give away, one attacker at a time.
 
     `rmia_auc` and `rmia_offline_auc`: RMIA with the replicates as references and the calibration
-    rows, which nobody trained on, as its population. `shadow_auc`: a classifier of outputs,
+    rows, which no model was trained on, as its population. `shadow_auc`: a classifier of outputs,
     learned on half of the pairs of replicates. `label_only_auc`: only whether the label is
     right, the floor of every attack. `loss_advantage`: balanced accuracy less one half of the
     loss threshold that was best on the other replicates.

@@ -23,7 +23,7 @@ from trustbench.groups import gap, means_by, sizes
 # The random stream of each attack, see targets.generators.
 PGD_STREAM: dict[Loss, int] = {"ce": 0, "margin": 1}
 SQUARE_STREAM, TRANSFER_STREAM, CURVE_STREAM = 2, 3, 4
-CURVE_STEPS = 10  # of the sanity curve, which shows an order and is no measurement of its own
+CURVE_STEPS = 10  # of the sanity curve, which shows an order and is not a measurement
 
 
 @dataclass(frozen=True)

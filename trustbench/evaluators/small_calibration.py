@@ -33,7 +33,7 @@ class SmallCalibration(Evaluator):
 
     Each draw takes n rows at random from the calibration pool and the test split together; the
     others are its test rows. So every draw is a fair split, and what marginal sets do is known:
-    covered rows are Beta-binomial, whatever the model.
+    covered rows are Beta-binomial for any model.
 
     For each n: `coverage_sd_<n>` and `breach_<n>`, the standard deviation of coverage over
     draws and P(coverage < 1 - `alpha`), of marginal sets, and `mondrian_*` of sets with a
@@ -124,7 +124,7 @@ class SmallCalibration(Evaluator):
             if score == self.scores[0]:
                 for prefix, kind in (("", "marginal"), ("mondrian_", "mondrian")):
                     coverage = np.stack([k.coverage for k in kinds[kind]])  # [R, draws]
-                    # 1e-12: exactly 1 - alpha is no breach.
+                    # 1e-12: exactly 1 - alpha is not a breach.
                     breach = (coverage < 1 - self.alpha - 1e-12).mean(axis=1)
                     sd = coverage.std(axis=1, ddof=1)
                     yield _lower(f"{prefix}coverage_sd_{n}", sd, left)

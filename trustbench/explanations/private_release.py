@@ -1,7 +1,7 @@
 """Noise that makes released vectors differentially private.
 
 One release is a vector clipped to norm `bound`: replacing a row of the training data can move
-it from anywhere in that ball to anywhere else, by at most 2 `bound`, whatever the model does.
+it from anywhere in that ball to anywhere else, by at most 2 `bound`, for any model.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,7 @@ class Mechanism:
     def noise(self, rows: Array, seed: int | bytes) -> Array:
         """Noise [R, n, d] for the rows [R, n, d] asked about, standing in for a memory.
 
-        Equal questions get equal noise, in whatever company they are asked, so that asking
+        Equal questions get equal noise, whichever others they come with, so that asking
         again averages nothing out. Bytes are a secret key: without it, the noise of one question
         tells nothing of that of another.
         """

@@ -19,7 +19,7 @@ STRENGTH = 4.0
 
 
 def sensitive_feature(problem: Problem) -> Feature | None:
-    """The categorical input that the groups are made of, or None where it is no input."""
+    """The categorical input that the groups are made of, or None if it is not an input."""
     named = (f for f in problem.features if f.name == problem.group_name)
     return next((f for f in named if f.kind == "categorical" and len(f.columns) > 1), None)
 

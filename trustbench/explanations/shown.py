@@ -19,7 +19,7 @@ Grid = tuple[int, int, int]
 def grid(problem: Problem) -> Grid | None:
     """The picture that a row is: that of its shape, or a square of flat pixels; None for a table.
 
-    A row of pixels that is no square is a table of pixels.
+    Pixels that do not form a square are shown as a table.
     """
     if len(problem.shape) == 3:
         channels, height, width = problem.shape

@@ -30,7 +30,7 @@ class AttackedCalibration(ReleasedScores):
 
     The calibration rows are attacked with `steps` steps of cross-entropy PGD within `epsilon`;
     coverage then holds for test rows that the same adversary attacked, and clean rows are
-    covered more often than asked. It is no guarantee against another or a stronger attack.
+    covered more often than that. Nothing is guaranteed against another or a stronger attack.
 
     Reference: Liu et al. 2024, "The pitfalls and promise of conformal inference under
     adversarial attacks", ICML, arXiv 2405.08886, section 3.

@@ -15,7 +15,7 @@ from trustbench.contracts import Fact, System
 class SplitConformalSets(ReleasedScores):
     """Canonical row U: split conformal sets of 1 - `alpha` coverage. Nothing is retrained.
 
-    Each replicate calibrates on its own rows (`rows`: only on the first so many); one set
+    Each replicate calibrates on its own rows (`rows`: only on that many first rows); one set
     predictor per name in `scores`.
 
     Reference: Romano et al. 2020, arXiv 2006.02544 (APS); Sadinle et al. 2019, arXiv 1609.00451

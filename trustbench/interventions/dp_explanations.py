@@ -33,7 +33,7 @@ class PrivateExplanations(Intervention):
     `level` and tell nothing about the data; the wrapped method's own would leak.
 
     `noise`: `seeded` derives an answer's noise from the run's seed (for research: the guarantee
-    holds against nobody who knows it); `system` from a key that the operating system draws for
+    is void for whoever knows it); `system` from a key that the operating system draws for
     this deployment and that is never stored.
 
     Reference: Patel et al. 2022, arXiv 2006.09129 (private explanations, budget over queries);

@@ -27,7 +27,7 @@ class DPSGD(Intervention):
     straw man, as clipped gradients are far smaller.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    guarantee is void for whoever knows the seed); `system` from the operating system's
     entropy, so that no two runs agree and nothing can be taken away again.
 
     Reference: Abadi et al. 2016, arXiv 1607.00133, Algorithm 1; Poisson sampling as accounted.

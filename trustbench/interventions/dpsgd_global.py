@@ -29,7 +29,7 @@ class DPSGDGlobal(Intervention):
     choose it above nearly all norms, but without looking at the members' gradients.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    guarantee is void for whoever knows the seed); `system` from the operating system's
     entropy, so that no two runs agree and nothing can be taken away again.
 
     Reference: Bu et al. 2021, arXiv 2106.07830 (global clipping); Esipova et al. 2023, arXiv

@@ -39,7 +39,7 @@ class DPSGDGlobalAdapt(Intervention):
     size, and it accounts counts and gradients of one batch as if they were of two.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    guarantee is void for whoever knows the seed); `system` from the operating system's
     entropy, so that no two runs agree and nothing can be taken away again.
 
     Reference: Esipova et al. 2023, arXiv 2206.07737, Algorithm 1.

@@ -139,7 +139,7 @@ class FairRobustLearning(Intervention):
 
 
 def _validating(batch: Batch) -> bool:
-    """Whether the rows are of the validation split, which are no rows of the pool."""
+    """Whether the rows are of the validation split, which are not in the pool."""
     return bool((batch.rows < 0).all())
 
 

@@ -21,7 +21,7 @@ class FairnessPenalty(Intervention):
     has no row in the batch not at all. Squares are summed over the classes and halved, which
     on two classes is the squared gap in the probability of class 1.
 
-    Means are of the batch's rows whatever their weight. Those of a few rows are noisy, and
+    Means are over the batch's rows, unweighted. Those of a few rows are noisy, and
     their squares biased upwards: the larger the batch, the nearer the penalty to the gap.
 
     Reference: Bechavod and Ligett 2017, arXiv 1707.00044 (squared gaps as a penalty, two classes

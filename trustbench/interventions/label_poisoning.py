@@ -46,7 +46,7 @@ class LabelPoisoning(Intervention):
             if given is not None and given not in names:
                 return f"{problem.name} has no {word} {given!r}; {did_you_mean(given, names)}"
         if not len(self.flipped(problem)):
-            return f"share={self.share:g} of the poisoned cell is no row; give a larger share"
+            return f"share={self.share:g} of the poisoned cell is not one row; give a larger share"
         return None
 
     def flipped(self, problem: Problem) -> Array:

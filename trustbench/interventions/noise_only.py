@@ -1,4 +1,4 @@
-"""The noise half of DP-SGD: its noise is added to gradients that nobody clips."""
+"""The noise half of DP-SGD: its noise is added to gradients that are not clipped."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class NoiseOnly(Intervention):
     by any amount, so the method itself has no epsilon.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee holds against nobody who knows the seed); `system` from the operating system's
+    guarantee is void for whoever knows the seed); `system` from the operating system's
     entropy, so that no two runs agree and nothing can be taken away again.
 
     Reference: Tran et al. 2021, arXiv 2106.02782 (both parts of DP-SGD's unfairness);

@@ -33,8 +33,8 @@ class PrivateSets(ReleasedScores):
     `epsilon` is spent on each score; the privacy ledger adds them up. It says nothing of the rows
     that the model was trained on: that is DP-SGD's `epsilon`.
 
-    `noise`: `seeded` draws thresholds from a named stream (for research: the guarantee holds
-    against nobody who knows the seed); `system` from the operating system's entropy.
+    `noise`: `seeded` draws thresholds from a named stream (for research: the guarantee is
+    void for whoever knows the seed); `system` from the operating system's entropy.
 
     Reference: Angelopoulos et al. 2022, "Private prediction sets", arXiv 2102.06202.
     """

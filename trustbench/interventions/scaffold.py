@@ -64,7 +64,7 @@ class Scaffold(Intervention):
         if not numbers:
             return f"needs a numeric input to hide behind, which {problem.name} does not have"
         if self.decoy is not None and self.decoy not in numbers:
-            return f"decoy={self.decoy} is no numeric input; allowed: {', '.join(numbers)}"
+            return f"decoy={self.decoy} is not a numeric input; available: {', '.join(numbers)}"
         return None
 
     def deploy(self, system: System) -> System:

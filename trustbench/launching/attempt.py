@@ -155,7 +155,7 @@ class End:
 def _ending(code: int | None) -> str:
     """How a process ended, as the middle of a sentence."""
     if code is None or code == 255:  # what is said for one whose fork server died as well
-        return "died, and nobody knows how"
+        return "exited with unknown status"
     if code >= 0:
         return f"ended with exit code {code}"
     hint = " (killed; out of memory?)" if code == -signal.SIGKILL else ""

@@ -37,7 +37,7 @@ def on_slurm(arms: Sequence[Arm], work: Work, settings: SlurmSettings) -> list[O
 
 
 def _refuse_unreachable(arms: Sequence[Arm]) -> None:
-    """Folders on other machines' own disks are read by nobody here: records come by a server."""
+    """Folders on other machines' own disks cannot be read here: records come by a server."""
     uris = {arm.tracking_uri for arm in arms}
     if any(uri is None or uri.startswith("sqlite:///") for uri in uris):
         raise ConfigError(

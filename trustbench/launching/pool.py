@@ -1,7 +1,7 @@
-"""The pool: the arms of a sweep, each in a process of its own, so many at once as there is room.
+"""The pool: the arms of a sweep, each in a process of its own, as many at once as fit.
 
-The parent runs nothing of an arm but the look whether it is finished, so whatever an arm's
-process dies of, the sweep goes on and its record says what happened.
+The parent runs nothing of an arm; it only looks whether the arm is finished. If an arm's process
+dies, the others continue and its record says what happened.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Imported by the fork server: whatever an arm may import, so that its process starts with it.
+"""Imported by the fork server: everything an arm may import, so its process starts with it.
 
 Importing this module in the server is its whole effect. A fork cannot use CUDA when its parent
 has; so nothing here may start it, and the server dies with a trace if something did.

@@ -167,7 +167,7 @@ def connect(address: str | None) -> Any:
 
 
 def _call(address: str) -> None:
-    """Raises OSError when nobody answers: Ray itself would go on trying for minutes."""
+    """Raises OSError if nothing answers: Ray itself would go on trying for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("it is not of the form HOST:PORT")

@@ -1,4 +1,4 @@
-"""Room for arms: so many at once on the CPU, so many on each GPU."""
+"""Room for arms: how many run at once on the CPU and on each GPU."""
 
 import os
 from collections.abc import Mapping, Sequence

@@ -135,7 +135,7 @@ def executor(settings: SlurmSettings, folder: Path) -> Any:
     """Submitit's executor, with what every job asks SLURM for.
 
     Raises:
-        ConfigError: there is no SLURM on this machine, or an option that sbatch has not.
+        ConfigError: there is no SLURM on this machine, or an option that sbatch does not have.
     """
     import submitit
 
@@ -175,7 +175,7 @@ def executor(settings: SlurmSettings, folder: Path) -> Any:
 
 
 def private(folder: Path) -> Path:
-    """The folder, which nobody else may write to: what lies in it is run.
+    """The folder, which only its owner may write to: what lies in it is run.
 
     Raises:
         ConfigError: it belongs to somebody else, or others may write to it.

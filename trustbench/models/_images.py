@@ -8,7 +8,7 @@ from trustbench.contracts import Problem
 
 
 def image_shape(problem: Problem) -> tuple[int, int, int] | None:
-    """(channels, height, width) of a problem's inputs, or None when they are no images.
+    """(channels, height, width) of a problem's inputs, or None if they are not images.
 
     Flat inputs are an image when every feature is a pixel and they fill a square: scikit-learn
     gives its digits as rows of 64.

@@ -117,7 +117,7 @@ def _notes(read: str, specs: Specs) -> Iterator[str]:
         listed = ", ".join(f"{_dated(s, specs[read])} ({k})" for k, s in others.items())
         yield (
             f"{specs[read].name} is read at its registered settings; records also hold {listed}, "
-            "which --evaluation ID reads in their place."
+            "which --evaluation ID reads in its place."
         )
 
 

@@ -100,8 +100,8 @@ def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> N
     """Brings what the server has of an arm's `wanted` evaluations into the store.
 
     Where machines share no disk, this is how one finds what another has finished. A store that
-    has them, or whose server is its own database, asks nobody; a server that cannot be asked, or
-    whose record is not whole, is one warning.
+    has them, or whose server is its own database, sends no request; a server that cannot be
+    asked, or whose record is not whole, is one warning.
     """
     if is_own_database(store, uri):
         return

@@ -75,7 +75,7 @@ class Server:
     """What a store's tracking address answers.
 
     A server that stops answering is waited for, up to RESTART_S, by whoever is `patient` or has
-    had an answer. One that stayed silent leaves a mark in the store, and nobody waits for it
+    had an answer. One that stayed silent leaves a mark in the store, and no arm waits for it
     again until it answers: an arm loses seconds to it, a sweep no hours.
     """
 
@@ -149,13 +149,13 @@ class Server:
         return shorten(text, LONGEST, str(path))
 
     def _passes(self, error: BaseException) -> bool:
-        """Whether it may pass by itself: nobody answers, or the answer is `not now`."""
+        """Whether it may pass by itself: nothing answers, or the answer is `not now`."""
         if self.address.startswith("sqlite:"):
             return "database is locked" in str(error)
         return any(_passing(e) for e in _chain(error))
 
     def _probe(self) -> None:
-        """Notices in seconds that nobody listens; MLflow would try for minutes."""
+        """Notices in seconds that nothing listens; MLflow would try for minutes."""
         from requests.utils import get_environ_proxies
 
         if self.address.startswith("sqlite:"):
@@ -243,7 +243,7 @@ def _passing(error: BaseException) -> bool:
 
 
 def _silent(error: BaseException) -> bool:
-    """Whether it says that nobody answers. A broken certificate is an answer."""
+    """Whether it says that nothing answers. A broken certificate is an answer."""
     import requests
 
     if isinstance(error, requests.exceptions.SSLError):

@@ -114,7 +114,7 @@ def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[st
 
 
 def uploaded(store: Store, uri: str | None, record: Record) -> bool:
-    """Whether the store remembers that the server has this very record; asks nobody."""
+    """Whether the store remembers that the server has this very record; sends no request."""
     path = store.tracked_file(record.id)
     return path.exists() and path.read_bytes() == _memory(store, uri, record)
 
@@ -180,7 +180,7 @@ def _log_values(server: Server, run_id: str, record: Record) -> None:
 
 
 def _log_files(server: Server, run_id: str, record: Record) -> None:
-    """The record as it was given, whatever another process has made of its file since."""
+    """The record as it was given, even if another process has changed its file since."""
     text = record.model_dump_json(indent=1) + "\n"
     server.call("log_text", run_id, text, "record.json")
     arrays = server.store.arm_dir(record.id) / "arrays.npz"

@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from trustbench.training.engines import Engine, Params
 from trustbench.training.hidden import Draw, Factors, drawn
 
-# A backward may keep so many bytes of masked activations, of all passes together; beyond, every
+# A backward may keep this many bytes of masked activations, of all passes together; beyond, every
 # pass is run again when its gradient is taken, and the memory is that of one pass.
 KEPT_BYTES = 512 * 2**20
 

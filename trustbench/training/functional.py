@@ -11,7 +11,7 @@ from trustbench.training import hidden
 from trustbench.training.called import CalledModule
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
-# Per-example gradients are formed for so many bytes' worth of examples at a time.
+# Per-example gradients are formed for this many bytes of examples at a time.
 CHUNK_BYTES = 512 * 2**20
 
 

@@ -2,7 +2,7 @@
 
 Factors are inputs of a pass, like X: {site: [R, n, *unit]}, where a site is the name of a hidden
 activation module. An engine draws nothing inside a pass. So a mask is what its replicate's
-stream says, whichever engine runs it and in whatever chunks (under vmap a layer that draws would
+stream says, whichever engine runs it and in any chunks (under vmap a layer that draws would
 need the global generator), attacks and resumed trainings meet the masks they should, and an
 example's gradient depends on its own row and its own mask only. No factor means a factor of 1.
 """

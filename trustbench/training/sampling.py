@@ -22,7 +22,7 @@ def sample_rate(schedule: Schedule, members: int) -> float:
 
 
 def steps_per_epoch(schedule: Schedule, members: int) -> int:
-    """Batches per epoch; with Poisson sampling, so many that each member is expected once."""
+    """Batches per epoch; with Poisson sampling, as many as expect each member once."""
     if schedule.sampling == "poisson":
         return max(1, round(1 / sample_rate(schedule, members)))
     return -(-members // schedule.batch_size)

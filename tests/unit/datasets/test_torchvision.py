@@ -246,7 +246,7 @@ def test_a_face_that_cannot_be_decoded_is_named(faces, change):
 
 @pytest.mark.parametrize("field", ["target", "sensitive"])
 def test_an_unknown_attribute_gets_the_near_name(faces, field):
-    with pytest.raises(DataError, match=rf"{field}=Yung is no attribute; did you mean 'Young'"):
+    with pytest.raises(DataError, match=rf"{field}=Yung is not an attribute; did you mean 'Young'"):
         CelebA(**{field: "Yung"}).load(faces, Streams(0))
 
 

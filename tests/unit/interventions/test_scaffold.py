@@ -106,7 +106,7 @@ def test_what_it_needs_is_said(problem, multiclass_system):
     table = make_table()
     assert Scaffold().supports(table, SCHEDULE) is None
     assert Scaffold(decoy="colour").supports(table, SCHEDULE) == (
-        "decoy=colour is no numeric input; allowed: x0, x1"
+        "decoy=colour is not a numeric input; available: x0, x1"
     )
     assert Scaffold.deploys == "outputs"
     assert not Scaffold().retrains

@@ -54,7 +54,7 @@ def test_the_registered_settings_are_read_and_the_others_named():
     assert cell.estimate.settings == {}
     assert any(
         n == "fairness is read at its registered settings; records also hold fairness "
-        "min_group=5 (fairness-own), which --evaluation ID reads in their place."
+        "min_group=5 (fairness-own), which --evaluation ID reads in its place."
         for n in result.notes
     )
 

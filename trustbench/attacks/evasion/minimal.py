@@ -19,7 +19,7 @@ def minimal_radius(
 
     A binary search over the grid, then bisection between neighbours: every point at its own
     radius. The radius is one at which an attack succeeded, so it is an upper bound of the true
-    distance whatever the attack misses. Points not fooled at the largest radius get it, and
+    distance no matter what the attack misses. Points not fooled at the largest radius get it, and
     `found` is false.
 
     Args:

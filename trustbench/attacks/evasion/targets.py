@@ -9,9 +9,9 @@ from torch import Tensor
 from trustbench.attacks.evasion.pgd import Worst
 from trustbench.contracts import Array, System
 
-# Points are attacked so many at a time that a chunk's inputs hold about this many numbers per
-# replicate. It depends on the input's size alone, so no draw depends on how many replicates
-# or which device there are.
+# Points are attacked in chunks whose inputs hold about this many numbers per replicate. It
+# depends on the input's size alone, so no draw depends on how many replicates or which device
+# there are.
 CHUNK = 2**16
 ROWS = 256  # rows of each replicate in one forward pass without gradients
 
@@ -54,7 +54,7 @@ def generators(system: System, *attack: int) -> list[torch.Generator]:
 def in_chunks(
     attack: Callable[[Tensor, Tensor], Worst], X: Tensor, y: Tensor, numbers: int = CHUNK
 ) -> Worst:
-    """`attack` on rows of X [R, n, *shape] and y [n] or [R, n], so many rows at a time."""
+    """`attack` on rows of X [R, n, *shape] and y [n] or [R, n], a chunk at a time."""
     rows = max(32, numbers // X[0, 0].numel())
     parts: Sequence[Worst] = [
         attack(x, t)

@@ -9,7 +9,7 @@ from trustbench.attacks.membership.metrics import smallest_side
 from trustbench.attacks.membership.strongest import Strongest
 from trustbench.contracts import Array
 
-# Thresholds tried on the other replicates: so many ranks, in steps that grow from either end.
+# Thresholds tried on the other replicates: this many ranks, in steps that grow from either end.
 RANKS = 60
 
 

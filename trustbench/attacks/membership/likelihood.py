@@ -11,7 +11,7 @@ import numpy as np
 from trustbench.attacks.membership.shadows import shadows_of
 from trustbench.contracts import Array
 
-# Below so many shadow models a row's own variance is noisier than one variance for all rows
+# Below this many shadow models a row's own variance is noisier than one variance for all rows
 # (Carlini et al. 2022, section VI.C).
 PER_EXAMPLE_SHADOWS = 64
 TINY = 1e-12  # of a variance

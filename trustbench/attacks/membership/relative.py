@@ -1,4 +1,4 @@
-"""RMIA: how often a row's likelihood ratio beats that of rows which nobody trained on."""
+"""RMIA: how often a row's likelihood ratio beats that of rows that no model was trained on."""
 
 from dataclasses import replace
 from functools import lru_cache

@@ -57,7 +57,7 @@ def strongest(
     models besides a pair have no shadows among each other.
 
     Args:
-        attack: what the models chosen (bool [M]) say of the first so many of them, by every attack.
+        attack: what the models chosen (bool [M]) say of the first models, by every attack.
         member: which rows each model was trained on, bool [M, n].
         targets: how many of the models, the first ones, are targets; all unless given.
     """
