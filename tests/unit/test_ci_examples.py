@@ -36,6 +36,9 @@ def whole_row(records):
         same = robustness.measurements["racc"]
         both = {**robustness.measurements, "racc_cond": same}
         found["robustness-s1"] = robustness.model_copy(update={"measurements": both})
+        privacy = found["privacy-s1"]
+        strongest = {**privacy.measurements, "strongest_auc": privacy.measurements["lira_auc"]}
+        found["privacy-s1"] = privacy.model_copy(update={"measurements": strongest})
         found["explanation_agreement-s1"] = Evaluation(
             evaluator=PluginSpec(name="explanation_agreement"),
             status="ok",

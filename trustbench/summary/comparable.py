@@ -75,7 +75,7 @@ def _data(a: Record, b: Record) -> Iterator[str]:
 
 
 def _replicates(a: Record, b: Record) -> Iterator[str]:
-    """Why replicate r of one record is no twin of replicate r of the other."""
+    """Why replicate r of one record is not a twin of replicate r of the other."""
     if a.replicates != b.replicates:
         yield f"record {b.id} has {b.replicates} replicates, record {a.id} {a.replicates}"
     differs = [

@@ -14,7 +14,7 @@ from trustbench.summary.results import UTILITY
 from trustbench.summary.values import canonical
 
 MEMBERS = "members"
-"""The one of a problem's sizes that is no split: a replicate's own rows of the training pool."""
+"""The only size that is not of a split: a replicate's own rows of the training pool."""
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class Estimator:
         No measure where the cell needs something first.
 
         An arm with one intervention is measured as its aspect's row registers; a combination,
-        and a method that has not the cell's own reference, by the columns.
+        and a method without the cell's own reference, by the columns.
         """
         aspect = arm.interventions[0].aspect
         columns: dict[Aspect, tuple[Measure | None, str | None]]
@@ -282,7 +282,7 @@ def at(spec: PluginSpec, point: Mapping[str, Scalar]) -> bool:
 
 
 def _named(arm: ArmRecords, measure: Measure, reference: str | None) -> Iterator[Reading]:
-    """The registered readings of an arm that are no plain difference from the baseline."""
+    """The registered readings of an arm that are not a plain difference from the baseline."""
     if arm.regime == measure.regime and (measure.against is not None or reference is not None):
         yield Reading(measure.metric, measure.against, reference)
     for each in measure.secondary:

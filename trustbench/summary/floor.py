@@ -117,7 +117,7 @@ class UtilityFloor:
     def mark(self, arm: ArmRecords, other: ArmRecords | None = None) -> str | None:
         """What marks a difference of two arms: which of them are below the floor, and by how much.
 
-        `other` may be the baseline, whose differences are no effects at all.
+        `other` may be the baseline, whose differences are not effects at all.
         """
         named = {a.label: b for a in (arm, other) if a is not None and (b := self.below(a))}
         if list(named) == [arm.label]:

@@ -168,7 +168,7 @@ def _arms(records: Sequence[Record]) -> dict[str, ArmRecords]:
     labels = {r.id: _label(r) for r in records}
     if len(set(labels.values())) > 1:
         named = "; ".join(f"{i} {label}" for i, label in labels.items())
-        raise UserError(f"records of different arms ({named}) are no side; give those of one arm.")
+        raise UserError(f"records of different arms ({named}) cannot be one side; give one arm's.")
     arms: dict[str, ArmRecords] = {}
     for r in records:
         regime = str(r.arm.training["regime"])

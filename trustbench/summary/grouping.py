@@ -96,7 +96,7 @@ class Group:
         return self.find(arm.regime, arm.key, "matched")
 
     def treated(self) -> list[ArmRecords]:
-        """Every arm with an intervention that is no control."""
+        """Every arm with an intervention that is not a control."""
         return [a for a in self.arms if a.interventions and a.control == "none"]
 
     def alone(self, intervention: str) -> list[ArmRecords]:
@@ -142,7 +142,7 @@ def group_records(
 
 
 def _bench(record: Record) -> Key:
-    """What all records of a table share, whatever the regime."""
+    """What all records of a table share, in every regime."""
     arm = record.arm
     parts = [[p.name, p.params, p.version, p.fingerprints] for p in (arm.dataset, arm.model)]
     return canonical([*parts, arm.protocol])

@@ -1,7 +1,7 @@
 """The registered table: what each of the 25 cells measures, fixed before anything runs.
 
-A cell takes its row's intervention and its column's metric, unless it names its own. Whatever
-the file does not say is an error.
+A cell takes its row's intervention and its column's metric, unless it names its own. What the
+file does not say is an error.
 """
 
 from collections.abc import Iterator

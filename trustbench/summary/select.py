@@ -191,7 +191,7 @@ def _measure(subject: Subject, target: str) -> tuple[Measure, str | None]:
 
     It cannot show what a release gives away, as the released arm has the baseline's own models.
     So the rows that register a release are read by their cells; not on the diagonal, where the
-    null is no explanation or set at all, and not the baseline. The same goes for cells that
+    null is the absence of explanations or sets, and not the baseline. The same goes for cells that
     compare with a reference arm.
     """
     of, arm = subject.of, _first(subject.arms)

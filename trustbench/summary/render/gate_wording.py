@@ -18,8 +18,8 @@ NO_VERDICT = (Outcome.UNMEASURED, Outcome.UNRELIABLE)
 RATE = (
     "Against an arm or a null, numbers are in units of harm: positive is worse. "
     "Each limit is decided on a 95 % t interval. A candidate that breaks any limit passes in at "
-    "most 2.5 % of studies, whatever their number; one that just keeps k limits is called violated "
-    "in at most k x 2.5 %."
+    "most 2.5 % of studies, however many there are; one that just keeps k limits is called "
+    "violated in at most k x 2.5 %."
 )
 
 
@@ -40,7 +40,7 @@ def asked(d: Decision) -> str:
 
 
 def number(value: float, decimals: int, signed: bool) -> str:
-    """A number with so many decimals, never minus zero.
+    """A number rounded to `decimals`, never minus zero.
 
     >>> number(-0.00001, 3, signed=True), number(0.25, 3, signed=False)
     ('+0.000', '0.250')

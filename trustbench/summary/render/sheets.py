@@ -70,7 +70,7 @@ def said(value: Any) -> str:
 
 
 def out_of_scope(synthetic: bool) -> list[str]:
-    """What numbers measured on a data set say nothing of, whatever the method."""
+    """What numbers measured on a data set cannot tell, with any method."""
     out = ["decisions about people", "other data, groups or attackers than those measured here"]
     return [*out, "statements about the world: the data are synthetic"] if synthetic else out
 

@@ -1,4 +1,4 @@
-"""HTML and SVG as text. Whatever is not `Html` already is escaped, whoever wrote it."""
+"""HTML and SVG as text. Everything that is not `Html` already is escaped."""
 
 import html
 import re
@@ -17,7 +17,7 @@ class Html(str):
 
 
 Child = str | None
-"""Text, markup, or nothing."""
+"""Text, markup, or None."""
 Attribute = str | float | bool | None
 """A value; True has no value, None and False leave the attribute out."""
 
