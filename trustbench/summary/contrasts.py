@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from trustbench.errors import UserError
 from trustbench.records import MeasurementRecord, Record
-from trustbench.summary.degenerate import inert, no_seed, nothing_shows, shares_replicates
+from trustbench.summary.degenerate import (
+    inert,
+    known_trivial,
+    no_seed,
+    nothing_shows,
+    shares_replicates,
+)
 from trustbench.summary.effects import Effect, Kind, Verdict, not_measured, paired_effect
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.series import Series, Values
@@ -132,7 +138,7 @@ def between(
         return b
     ids = tuple(arm.records[s].id for arm in (treated, reference) for s in seeds)
     found = _contrast(a, b, metric, ids, _overlap(treated))
-    if isinstance(found, Verdict) or found.degenerate is None:
+    if isinstance(found, Verdict) or found.degenerate is None or known_trivial(a, b):
         return found
     if shares_replicates(treated, reference):
         return replace(found, degenerate=inert(treated.label, metric))

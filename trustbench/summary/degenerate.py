@@ -42,7 +42,7 @@ def nothing_shows(
             f"{metric} is the same on both sides of every replicate, so that no test applies",
             unchanged=True,
         )
-    trivial = next((m.trivial for m in (*treated, *reference) if m.trivial), None)
+    trivial = known_trivial(treated, reference)
     if trivial is not None:
         return Verdict(Kind.NOT_APPLICABLE, trivial)
     where = _bound(treated[0], float(values[0]))
@@ -52,6 +52,13 @@ def nothing_shows(
         f"{metric} is {values[0]:z.6g} on both sides of all {len(values)} replicates{where}: it "
         "does not vary, so that nothing could show",
     )
+
+
+def known_trivial(
+    treated: Sequence[MeasurementRecord], reference: Sequence[MeasurementRecord]
+) -> str | None:
+    """Why one side stands at its bound whatever its method does, as its evaluator says it."""
+    return next((m.trivial for m in (*treated, *reference) if m.trivial), None)
 
 
 def inert(label: str, metric: str) -> Verdict:

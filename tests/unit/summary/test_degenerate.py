@@ -76,6 +76,9 @@ def test_sizes_of_sets_that_hold_every_label_say_how_many_rows_are_needed():
     for text in (terminal.text([result], 200), markdown.text([result]).replace("\\", "")):
         lines = [x for x in text.splitlines() if "every set holds ..." in x]
         assert any("P→utility" in x and "utility/balanced_accuracy" in x for x in lines)
+    released = one([full(record()), full(record(LIME))])
+    [cell] = [c for c in released.utility if c.source is E]
+    assert cell.secondary[0].verdict.detail == needed, "not that the method changed nothing"
     one_side = one([record(), full(record(DP3, shift=HARM))])
     [cell] = [c for c in one_side.utility if c.source is P]
     assert cell.secondary[0].effect is not None, "against sets that say something, sizes show"
