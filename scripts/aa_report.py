@@ -40,7 +40,7 @@ def read(path: Path) -> dict[int, tuple[frozenset[str], list[Record]]]:
     """{seed: (evaluations seen, records)}; lines of one seed are merged by arm.
 
     Of each evaluator only the evaluations of its newest version are kept, and of several settings
-    of that version those of the last line, whatever seeds have them.
+    of that version those of the last line, for every seed.
     """
     found: dict[int, tuple[set[str], dict[str, Record]]] = defaultdict(lambda: (set(), {}))
     newest: dict[str, tuple[int, int, str]] = {}  # evaluator -> (version, line, evaluation id)

@@ -60,7 +60,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Resplit(Dataset):
-    """The rows of one world, whatever the run's seed; the seed draws the splits."""
+    """The rows of one world, the same for every seed of the run; the seed draws the splits."""
 
     inner: Dataset
     world: int

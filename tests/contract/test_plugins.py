@@ -71,7 +71,7 @@ def test_a_plugin_says_what_it_is(option):
     assert cls.__dataclass_params__.frozen
     assert describe(option.path), "the YAML file starts with a comment line"
     assert inspect.getdoc(cls)
-    assert not inspect.getdoc(cls).startswith(f"{cls.__name__}("), "dataclass's own is no docstring"
+    assert not inspect.getdoc(cls).startswith(f"{cls.__name__}("), "dataclass's own does not count"
     assert isinstance(option.plugin.version, int)
     assert option.plugin.version >= 1
     if option.kind in ("intervention", "evaluator"):

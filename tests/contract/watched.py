@@ -15,7 +15,7 @@ POOL = {"train": "pool"}
 
 
 class Watched:
-    """An array whose every read is noted; its shape is no row."""
+    """An array whose every read is noted; its shape is not a row."""
 
     def __init__(self, array, note):
         self.array, self.note = array, note

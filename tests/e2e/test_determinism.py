@@ -1,4 +1,4 @@
-"""Equal arms have equal bits: under any launcher, in any order, in whatever company."""
+"""Equal arms have equal bits: under any launcher, in any order, beside any other arms."""
 
 import random
 import shutil

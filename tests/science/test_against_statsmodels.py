@@ -1,6 +1,6 @@
 """Our intervals, equivalence tests and adjusted p values against statsmodels' and scipy's.
 
-statsmodels is no dependency; where it is not installed scipy stands in, as far as it goes.
+statsmodels is not a dependency; where it is not installed scipy stands in, as far as it goes.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A server that lies: whatever it sends, nothing is kept but the declared bytes in their place."""
+"""A server that lies: nothing that it sends is kept but the declared bytes in their place."""
 
 import io
 import stat

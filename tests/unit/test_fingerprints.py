@@ -86,7 +86,7 @@ def test_every_module_that_counts_changes_the_fingerprint_and_no_other(folder, n
     path.write_bytes(path.read_bytes().replace(b"# changed\n", b""))
     assert marks() == before
     path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
-    assert marks() == before, "a checkout's line ends are no change"
+    assert marks() == before, "a checkout's line ends are not a change"
 
 
 def test_a_running_process_has_the_source_that_it_imported(folder):

@@ -45,7 +45,7 @@ def test_an_archive_without_the_member_is_a_sentence(server, tmp_path):
         sources.fetch("toy", tmp_path / "data", known)
 
 
-def test_something_that_is_no_archive_is_a_sentence(server, tmp_path):
+def test_something_that_is_not_an_archive_is_a_sentence(server, tmp_path):
     server.files["t.zip"] = b"<html>sorry</html>"
     known = toy(RemoteFile("a.txt", f"{server.url}/t.zip", sha(b"A"), member="a.txt"))
     with pytest.raises(DataError, match="is not a zip archive"):

@@ -115,7 +115,7 @@ def test_a_record_becomes_one_finished_run(store):
     assert run.data.params["fact.epsilon"] == "2.99"
     assert run.data.params["privacy.1"].startswith("epsilon 2.99 at delta 0.001 (prv): one train")
     assert run.data.metrics["fairness/m1"] == pytest.approx(2.0)
-    assert "fact.epsilon" not in run.data.metrics  # a guarantee is no measurement
+    assert "fact.epsilon" not in run.data.metrics  # a guarantee is not a measurement
     assert run.data.tags["trustbench.arm_id"] == record.id
     assert run.data.tags["mlflow.parentRunId"] == parent
     assert run.inputs.dataset_inputs[0].dataset.digest == record.problem.fingerprint

@@ -64,7 +64,7 @@ def _tracking(
     finished = [r for r in store.records() if r.status != "started"]
     lacking = len(finished) - len(tracking.logged(store, uri, finished)) if finished else 0
     if lacking:
-        yield Finding(f"tracking: {lacking} records to upload; `trustbench sync` does", wrong=True)
+        yield Finding(f"tracking: {lacking} records to upload; run `trustbench sync`", wrong=True)
     dead = [run for run in runs if run.dead(older_than)]
     if reaping and dead:
         tracking.reap(store, uri, dead)

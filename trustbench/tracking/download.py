@@ -117,7 +117,7 @@ def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> N
     except _Busy:
         return  # its result is waited for, and is as good
     except TrackingError as error:
-        store.warn(f"{error} The arm is computed here, whoever else has finished it.")
+        store.warn(f"{error} The arm is computed here, even if another machine has finished it.")
 
 
 def _find(server: Server, arm: str, wanted: Collection[str]) -> _Found | None:

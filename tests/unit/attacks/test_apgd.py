@@ -82,7 +82,7 @@ def test_losses_by_hand():
 
 @pytest.fixture(scope="module")
 def network():
-    """A net of one hidden layer fitted to labels that are no linear function of the inputs."""
+    """A net of one hidden layer fitted to labels that are not linear in the inputs."""
     g = torch.Generator().manual_seed(1)
     X = torch.rand(200, D, generator=g)
     y = ((X[:, 0] + X[:, 1] * X[:, 2] > 0.7).long() + (X[:, 3] > 0.6).long()).clamp(max=C - 1)

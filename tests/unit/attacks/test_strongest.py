@@ -70,7 +70,7 @@ def test_without_a_shadow_the_choice_is_held_and_the_shadow_is_gone():
     np.testing.assert_array_equal(left.values[6], whole.values[6])  # as a target it stays
     np.testing.assert_array_equal(
         left.values[7], whole.values[7]
-    )  # it was no shadow of its partner
+    )  # it was not a shadow of its partner
     assert not np.array_equal(left.values[0], whole.values[0])
 
 

@@ -87,7 +87,7 @@ def test_the_excess_is_centred_where_the_arm_is_the_baseline_with_another_seed()
 
 
 def test_an_arm_with_the_baseline_s_own_seed_is_no_nearer_than_reseeding():
-    """Trained a little longer: explanations hardly move, which is no benefit of anything."""
+    """Trained a little longer: explanations hardly move, which is not a benefit of anything."""
     for seed in range(3):
         excess, null, from_baseline = excesses(seed, steps=64)
         assert from_baseline < null / 2, "the seed that both share"

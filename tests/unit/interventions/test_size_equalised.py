@@ -47,7 +47,7 @@ def test_the_common_size_is_the_smallest_that_covers(alpha):
     for score in rng.random(500):
         for g in range(2):
             assert (score <= float(found.threshold[0, g])) == inside(score, g)
-    # One size for all is no one threshold: that of the other group is told apart.
+    # One size for all is not one threshold: that of the other group is told apart.
     scores = rng.random(500)
     assert any((s <= float(found.threshold[0, 1])) != inside(s, 0) for s in scores)
 

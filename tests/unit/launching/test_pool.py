@@ -1,4 +1,4 @@
-"""The pool: whatever becomes of an arm's process, the sweep goes on and says what happened."""
+"""The pool: if an arm's process dies, the sweep goes on and says what happened."""
 
 import os
 import re

@@ -123,7 +123,7 @@ def test_combinations_and_other_bare_models_have_cells_of_their_own():
     found = pair(policy(block=block), both).candidates[0].decisions
     assert [d.cell for d in found] == ["P+R→F", "P+R→P"]
     assert found[1].reason.endswith("pgd_at epsilon=0.1 with training=memorising")
-    # a change of the training and of no method is no source's
+    # a change of the training and of no method belongs to no source
     bare = record(shift={GAP: 0.3}, noise=SMALL, ident="changed")
     assert pair(policy(block=block), bare).candidates[0].decisions == ()
     del block[0]["sources"]

@@ -29,7 +29,7 @@ class Linear(Model):
 
 
 class Module(nn.Module):
-    """A module that is no chain of layers."""
+    """A module that is not a chain of layers."""
 
     def __init__(self, problem):
         super().__init__()

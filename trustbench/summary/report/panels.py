@@ -24,7 +24,7 @@ CURVE = ("acc", "racc_half", "racc", "racc_double", "racc_box")
 
 
 def panels(bench: Bench) -> Html:
-    """Attacks, calibration, set sizes, groups and robustness, with a sentence where data lack."""
+    """Attacks, calibration, set sizes, groups and robustness, each with a reason if empty."""
     return join(
         _panel("Membership attacks", _roc(bench), _ROC_NOTE, "privacy/roc_tpr"),
         _panel("Reliability of confidences", _reliability(bench), _BINS_NOTE, "bin_accuracy"),
