@@ -62,6 +62,15 @@ class Verdict:
         """Why there is no number; None where there is one."""
         return self.why or self.detail
 
+    @property
+    def sentence(self) -> str:
+        """The verdict, and what its parenthesis leaves out of the reason.
+
+        >>> Verdict(Kind.FAILED, "1 of 2", "out of memory").sentence
+        'failed (1 of 2): out of memory'
+        """
+        return f"{self.text}: {self.why}" if self.why and self.why != self.detail else self.text
+
 
 def not_measured(needs: str) -> Verdict:
     """The verdict of a cell that nothing here measured, and what it needs."""

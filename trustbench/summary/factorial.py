@@ -10,7 +10,7 @@ from itertools import chain, combinations
 
 from trustbench.aspects import Aspect
 from trustbench.summary.contrasts import harm_of
-from trustbench.summary.effects import FDR, Effect, Verdict, judge, paired_effect
+from trustbench.summary.effects import FDR, Effect, Verdict, judge, not_measured, paired_effect
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.multiplicity import benjamini_hochberg
@@ -63,14 +63,19 @@ def _subsets(names: Collection[str]) -> Iterator[tuple[str, ...]]:
 
 def _result(of: Estimator, cube: _Cube) -> FactorialResult:
     found: list[FactorialContrast] = []
+    absent: dict[str, str] = {}
     for target, measure in _measures(of, cube.regime):
-        found += _contrasts(of, cube, target, measure)
+        y = _readings(of, cube, measure)
+        if isinstance(y, Verdict):
+            absent[target] = y.sentence
+        else:
+            found += _contrasts(y, cube, target, measure)
     adjusted = benjamini_hochberg([c.effect.p for c in found])
     judged = [
         replace(c, p_adjusted=p, verdict=judge(c.effect, c.delta, p, alpha=FDR))
         for c, p in zip(found, adjusted, strict=True)
     ]
-    return FactorialResult(cube.regime, cube.factors, tuple(judged))
+    return FactorialResult(cube.regime, cube.factors, tuple(judged), absent)
 
 
 def _measures(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
@@ -80,18 +85,23 @@ def _measures(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
     yield from ((t, m) for t, m in measures.items() if m.regime == regime or t == UTILITY)
 
 
-def _contrasts(
-    of: Estimator, cube: _Cube, target: str, measure: Measure
-) -> Iterator[FactorialContrast]:
-    """Main effects, interactions, and the whole against the sum of its parts, for one metric."""
+def _readings(of: Estimator, cube: _Cube, measure: Measure) -> dict[Subset, Series] | Verdict:
+    """The metric of every arm, or why one of them has none."""
     y: dict[Subset, Series] = {}
     for names, arm in cube.arms.items():
         found = of.voided(measure.metric, arm) or harm_of(arm, measure.metric, of.group.evaluations)
         if isinstance(found, Verdict):
-            return
+            return found
         y[names] = found
     if len({len(v) for v in y.values()}) > 1 or len(next(iter(y.values()))) < 2:
-        return
+        return not_measured("the same 2 or more replicates in every arm")
+    return y
+
+
+def _contrasts(
+    y: Mapping[Subset, Series], cube: _Cube, target: str, measure: Measure
+) -> Iterator[FactorialContrast]:
+    """Main effects, interactions, and the whole against the sum of its parts, for one metric."""
 
     def effect(series: Series) -> Effect:
         return paired_effect(series.independent, series.pools)

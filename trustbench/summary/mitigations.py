@@ -63,7 +63,8 @@ def _compared(
 ) -> MitigationResult:
     assert before.effect is not None and after.effect is not None
     change = _paired(before, after)
-    costs = dict(_costs(of, harmful, mitigating, blank.target, measure.regime))
+    found = dict(_costs(of, harmful, mitigating, blank.target, measure.regime))
+    costs = {t: cost for t, cost in found.items() if isinstance(cost, Effect)}
     return replace(
         blank,
         harmful=harmful.label,
@@ -74,6 +75,7 @@ def _compared(
         answer=_answer(before.effect, after.effect, change, measure.delta),
         costs=costs,
         deltas={t: m.delta for t, m in _columns(of, measure.regime) if t in costs},
+        unpriced={t: cost.sentence for t, cost in found.items() if isinstance(cost, Verdict)},
     )
 
 
@@ -105,11 +107,13 @@ def _columns(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
 
 def _costs(
     of: Estimator, harmful: ArmRecords, mitigating: ArmRecords, target: Aspect, regime: str
-) -> Iterator[tuple[str, Effect]]:
-    """What the mitigating arm does to every other column beyond the harmful arm."""
+) -> Iterator[tuple[str, Effect | Verdict]]:
+    """What the mitigating arm does to every other column beyond the harmful arm, or why not."""
     for other, measure in _columns(of, regime):
         if other == target.value:
             continue
         found = of.against(mitigating, harmful, measure.metric)
-        if not isinstance(found, Verdict):
-            yield other, found.effect
+        if isinstance(found, Verdict):
+            yield other, found
+        else:
+            yield other, found.degenerate or found.effect

@@ -134,6 +134,8 @@ class FactorialResult:
     regime: str
     factors: tuple[str, ...]
     contrasts: tuple[FactorialContrast, ...]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Column -> why its metric has no contrasts."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ class MitigationResult:
     costs: Mapping[str, Effect] = field(default_factory=dict)
     """Target -> what the mitigating arm does to it beyond the harmful one."""
     deltas: Mapping[str, float] = field(default_factory=dict)
+    unpriced: Mapping[str, str] = field(default_factory=dict)
+    """Target -> why what it costs is not known."""
     reason: str | None = None
 
 

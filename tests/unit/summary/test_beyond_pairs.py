@@ -10,7 +10,7 @@ from tests.unit.summary.builder import CRESSWELL, TABLE_FILE, method, record
 from trustbench.aspects import Aspect
 from trustbench.summary.effects import Kind
 from trustbench.summary.registry import parse_table
-from trustbench.summary.render import render
+from trustbench.summary.render import mitigation_wording, render
 from trustbench.summary.table import summarize
 
 GAP, ECE, ACC = "fairness/acc_gap", "uncertainty/ece", "utility/accuracy"
@@ -89,6 +89,22 @@ def test_every_format_prints_the_design():
     assert "together cost +0.2" in render([result], "md")
 
 
+def test_a_column_without_a_number_in_some_arm_is_told_with_its_reason():
+    records = cube(EFFECTS)
+    key, old = next((k, e) for k, e in records[3].evaluations.items() if k.startswith("uncert"))
+    left = {n: m for n, m in old.measurements.items() if n != "ece"}
+    lacking = old.model_copy(update={"measurements": left, "missing": {"ece": "too few rows"}})
+    records[3] = records[3].model_copy(
+        update={"evaluations": {**records[3].evaluations, key: lacking}}
+    )
+    found, result = contrasts(records)
+    assert "uncertainty" not in {target for target, _, _ in found}
+    [design] = [d for d in result.factorials if d.regime == "tuned"]
+    assert design.absent["uncertainty"] == "not applicable (too few rows)"
+    for name in ("terminal", "md", "json"):
+        assert "not applicable (too few rows)" in render([result], name).replace("\\", "")
+
+
 @pytest.fixture
 def table():
     data = copy.deepcopy(yaml.safe_load(TABLE_FILE.read_text()))
@@ -124,6 +140,21 @@ def test_the_answer_follows_from_the_intervals(table, left, answer):
     assert found.costs["utility"].effect == pytest.approx(0.1)
     assert "fairness" not in found.costs
     assert answer in render([result], "md")
+
+
+def test_costs_that_are_not_known_are_not_called_immaterial(table):
+    records = [
+        record(),
+        record(DP, shift={GAP: 0.5}),
+        record(DP, AT, shift={GAP: 0.0}, noise={GAP: 0.01}),
+    ]
+    (result,) = summarize(records, table)
+    (found,) = result.mitigations
+    assert found.unpriced["uncertainty"].startswith("not applicable (no replicate differs")
+    assert "uncertainty" not in found.costs
+    costs = mitigation_wording.row(found)[-1]
+    assert "not known for " in costs
+    assert "uncertainty" in costs
 
 
 def test_a_mitigation_that_was_not_run_is_not_mentioned(table):

@@ -112,7 +112,7 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     yield f"  {result.title}"
     at = w.at_settings(cell.estimate)
     shown = f"{w.estimate_text(cell.estimate)}  " if cell.estimate.effect else ""
-    yield f"    {cell.estimate.arm}{at}: {shown}{secondary_wording.because(cell.estimate)}"
+    yield f"    {cell.estimate.arm}{at}: {shown}{cell.verdict.sentence}"
     yield from _warnings(cell)
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
@@ -127,7 +127,7 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
 
 def _dose(e: Estimate, verdict: Verdict) -> str:
     if e.effect is None:
-        return secondary_wording.because(e)
+        return verdict.sentence
     return f"{w.estimate_text(e)}  {verdict.text} (exploratory){marks.mark(e)}"
 
 

@@ -41,6 +41,7 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
                 "regime": d.regime,
                 "factors": list(d.factors),
                 "contrasts": [_factorial_contrast(c) for c in d.contrasts],
+                "absent": dict(d.absent),
             }
             for r in results
             for d in r.factorials
@@ -154,6 +155,7 @@ def _mitigation(m: MitigationResult) -> dict[str, Any]:
         "change": _numbers(m.change),
         "answer": m.answer,
         "costs": {target: _numbers(e) for target, e in m.costs.items()},
+        "unpriced": dict(m.unpriced),
         "references": list(m.references),
         "reason": m.reason,
     }

@@ -126,7 +126,8 @@ def _factorials(result: TableResult) -> Iterator[str]:
         # the fifth is our own number, which Markdown would otherwise take for a list
         rows = [[*map(escape, row[:4]), row[4], escape(row[5])] for row in w.factorial_rows(design)]
         yield from _table(["column", "metric", "contrast", "of", "effect", "verdict"], rows)
-        yield from (f"- {escape(line)}" for line in w.worse_than_the_sum(design))
+        lines = [*w.worse_than_the_sum(design), *w.without_contrasts(design)]
+        yield from (f"- {escape(line)}" for line in lines)
         yield ""
 
 

@@ -17,9 +17,17 @@ def row(m: MitigationResult) -> tuple[str, ...]:
     if m.before is None or m.after is None or m.change is None:
         return name, m.harmful, m.mitigating, "", "", "", m.reason or "", ""
     effects = (f"{number(e.effect)} {interval(e)}" for e in (m.before, m.after, m.change))
-    costs = ", ".join(
+    return name, m.harmful, m.mitigating, *effects, m.answer, _costs(m)
+
+
+def _costs(m: MitigationResult) -> str:
+    """The material costs; where a column has none because it has no number, that is said."""
+    material = [
         f"{t} {number(e.effect)} {interval(e)}"
         for t, e in m.costs.items()
         if judge(e, m.deltas[t], e.p).kind in (Kind.HARM, Kind.BENEFIT)
-    )
-    return name, m.harmful, m.mitigating, *effects, m.answer, costs or "none material"
+    ]
+    if not material and m.costs:
+        material = ["none material"]
+    unpriced = [f"not known for {', '.join(m.unpriced)}"] if m.unpriced else []
+    return "; ".join([*[", ".join(material)] * bool(material), *unpriced])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from trustbench.summary.effects import Kind
+from trustbench.summary.effects import Kind, Verdict
 from trustbench.summary.render.wording import measured_as
 from trustbench.summary.results import CellResult, Estimate, TableResult
 
@@ -27,14 +27,17 @@ def absent(result: TableResult) -> list[tuple[str, list[str]]]:
 
 def absent_of(cell: CellResult) -> Sequence[tuple[str, str, str]]:
     """(metric, verdict and reason, regime) of a cell's secondary metrics without an effect."""
-    return [(what, because(e), str(e.regime)) for what, e in named(cell) if _said(cell, e)]
+    return [
+        (what, e.verdict.sentence, str(e.regime))
+        for what, e in named(cell)
+        if e.effect is None and e.verdict is not None and _said(cell, e.verdict)
+    ]
 
 
-def _said(cell: CellResult, e: Estimate) -> bool:
+def _said(cell: CellResult, verdict: Verdict) -> bool:
     """Whether a reason is told; of an arm that failed the cell's own is enough."""
-    if e.effect is not None or e.verdict is None or e.verdict.kind not in SAID:
-        return False
-    return e.verdict.kind is not Kind.FAILED or e.verdict != cell.estimate.verdict
+    own = verdict == cell.estimate.verdict and verdict.kind is Kind.FAILED
+    return verdict.kind in SAID and not own
 
 
 def named(cell: CellResult) -> Iterator[tuple[str, Estimate]]:
@@ -42,15 +45,3 @@ def named(cell: CellResult) -> Iterator[tuple[str, Estimate]]:
     for e in cell.secondary:
         what = measured_as(e)
         yield what if e.arm == cell.estimate.arm else f"{what}, {e.arm}", e
-
-
-def because(e: Estimate) -> str:
-    """The verdict of an estimate, and what its parenthesis leaves out of the reason.
-
-    >>> from trustbench.summary.effects import Verdict
-    >>> because(Estimate("a", {}, None, "x/y", verdict=Verdict(Kind.FAILED, "1 of 2", "too late")))
-    'failed (1 of 2): too late'
-    """
-    assert e.verdict is not None
-    more = e.verdict.reason
-    return e.verdict.text + (f": {more}" if more and more != e.verdict.detail else "")

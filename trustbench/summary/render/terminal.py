@@ -207,6 +207,8 @@ def _beyond_pairs(result: TableResult) -> Iterator[RenderableType]:
             yield Padding(Text(line), (0, 0, 0, 2))
         for line in w.worse_than_the_sum(design):
             yield Padding(Text(line, style="bold"), (0, 0, 0, 2))
+        for line in w.without_contrasts(design):
+            yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
     if result.mitigations:
         yield Text("\nMitigations", style="bold")
         yield Text(mitigation_wording.NOTE, style="dim")

@@ -196,11 +196,8 @@ def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:
     """(reason, the cells that it leaves without a number), in the order of the table."""
     found: dict[str, list[str]] = {}
     for cell in (*result.cells, *result.utility, *result.reseed):
-        reason = cell.estimate.reason
-        if reason:
-            text = cell.verdict.text
-            more = f": {reason}" if reason != cell.verdict.detail else ""
-            found.setdefault(text + more, []).append(cell.name)
+        if cell.estimate.reason:
+            found.setdefault(cell.verdict.sentence, []).append(cell.name)
     return list(found.items())
 
 
@@ -239,6 +236,13 @@ def factorial_rows(design: FactorialResult) -> Iterator[tuple[str, str, str, str
         verdict = c.verdict.text if c.verdict else ""
         text = f"{number(c.effect.effect)} {interval(c.effect)} {sample(c.effect)}"
         yield c.target, bare(c.metric), c.kind, " x ".join(c.factors), text, verdict
+
+
+def without_contrasts(design: FactorialResult) -> Iterator[str]:
+    """A line for each reason why columns have no contrasts."""
+    for reason in dict.fromkeys(design.absent.values()):
+        columns = [t for t, why in design.absent.items() if why == reason]
+        yield f"{', '.join(columns)}: {reason}"
 
 
 def worse_than_the_sum(design: FactorialResult) -> Iterator[str]:

@@ -96,9 +96,9 @@ def factorials(result: TableResult) -> Iterator[Html]:
             rows.append([*row[:4], shown, row[5]])
         head: list[Child] = ["column", "metric", "contrast", "of", "effect", "verdict"]
         yield table(head, rows, caption=w.FACTORIAL_NOTE)
-        worse: list[Child] = list(w.worse_than_the_sum(design))
-        if worse:
-            yield listing(worse)
+        lines: list[Child] = [*w.worse_than_the_sum(design), *w.without_contrasts(design)]
+        if lines:
+            yield listing(lines)
 
 
 def mitigations(result: TableResult) -> Html:
