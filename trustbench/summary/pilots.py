@@ -30,15 +30,16 @@ def notes(records: Iterable[Record]) -> Iterator[str]:
             chosen[regime].setdefault(rate, []).append(seed)
     for regime, rates in chosen.items():
         pilot = next(p for r in records if (p := r.pilot) and r.arm.training["regime"] == regime)
-        said = [
-            f"{rate:zg}" + (f" (seed {', '.join(map(str, of))})" if seeds > 1 else "")
-            for rate, of in sorted(rates.items())
-        ]
+        said = [f"{r:zg}" + (_seeds(of) if seeds > 1 else "") for r, of in sorted(rates.items())]
         yield (
             f"learning rate ({regime}): {', '.join(said)}, chosen from {_grid(pilot)} by a pilot "
             "of the baseline on validation rows; all arms share it, but for methods that bring "
             "their own."
         )
+
+
+def _seeds(seeds: list[int]) -> str:
+    return f" (seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))})"
 
 
 def _grid(pilot: Pilot) -> str:

@@ -2,10 +2,13 @@
 
 import pytest
 
-from tests.unit.summary.builder import method, record
+from tests.unit.summary.builder import CRESSWELL, method, record
 from trustbench.errors import UserError
 from trustbench.records import Pilot, Tried
+from trustbench.summary.card import card
 from trustbench.summary.grouping import group_records
+from trustbench.summary.render.card import markdown
+from trustbench.tracked import params
 
 DP = method("dpsgd", epsilon=3.0)
 AUTO = {"regime": "tuned", "epochs": 40, "lr": "auto", "lr_grid": [0.01, 0.1]}
@@ -34,7 +37,7 @@ def test_every_seed_may_have_its_own_rate():
     ]
     [group] = group_records(seeds)
     [note] = group.notes
-    assert note.startswith("learning rate (tuned): 0.01 (seed 1), 0.1 (seed 0, 2), chosen from")
+    assert note.startswith("learning rate (tuned): 0.01 (seed 1), 0.1 (seeds 0, 2), chosen from")
 
 
 def test_two_rates_are_never_paired():
@@ -44,3 +47,16 @@ def test_two_rates_are_never_paired():
         group_records([piloted(), piloted(DP, rate=0.01)])
     with pytest.raises(UserError, match=r"\(tuned, seed 0\) were trained at learning rates"):
         group_records([piloted(), piloted(rate=0.01, ident="again")])
+
+
+def test_a_record_says_how_its_rate_was_chosen_wherever_it_is_shown():
+    made = piloted()
+    assert type(made).model_validate_json(made.model_dump_json()) == made
+    line = "0.1, chosen by a pilot (4 replicates, 10 epochs) for the lowest validation loss"
+    shown = params(made)
+    assert shown["training.lr_chosen"] == "0.1"
+    assert shown["training.pilot"].startswith(line)
+    text = markdown(card(made, {}, [made], CRESSWELL), CRESSWELL)
+    assert f"- Learning rate: {line}" in text.replace("\\", "")
+    assert not any("pilot" in key or "lr_chosen" in key for key in params(record()))
+    assert "pilot" not in record().model_dump()
