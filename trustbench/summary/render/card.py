@@ -62,7 +62,7 @@ def _what(card: Card) -> Iterator[str]:
     yield f"- Model: {safe(arm.model.name)} ({settings(arm.model.params)})"
     yield f"- Training: {settings(arm.training)}"
     if record.pilot is not None:
-        yield f"- Learning rate: {safe(record.pilot.line())}"
+        yield f"- Learning rate: {cell(record.pilot.line())}"
     for i in arm.interventions:
         aspect = f", {safe(str(i.aspect))}" if i.aspect else ""
         yield f"- Intervention: {safe(i.name)} version {i.version}{aspect} ({settings(i.params)})"
