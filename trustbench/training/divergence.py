@@ -43,13 +43,13 @@ def _logits(trainer: Trainer, params: Params, X: Tensor) -> Iterator[Tensor]:
 
 
 def _refuse(trainer: Trainer, finite: Array, what: str) -> None:
-    if not finite.all():
-        raise TrainingDiverged(
-            np.flatnonzero(~finite).tolist(),
-            len(finite),
-            what,
-            f"give a training.lr below {trainer.schedule.lr:g}",
-        )
+    if finite.all():
+        return
+    rate = f"below {trainer.schedule.lr:g}"
+    advice = f"give a training.lr {rate}"
+    if trainer.rule is not None:  # such a method may have a learning rate of its own
+        advice = f"give the method an lr {rate} (training.lr where its lr is null)"
+    raise TrainingDiverged(np.flatnonzero(~finite).tolist(), len(finite), what, advice)
 
 
 def _dtype(params: Params) -> torch.dtype:

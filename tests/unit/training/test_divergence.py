@@ -10,6 +10,7 @@ from torch import nn
 from trustbench.arms import Protocol
 from trustbench.contracts import Model, Schedule
 from trustbench.errors import TrainingDiverged
+from trustbench.interventions.dpsgd import DPSGD
 from trustbench.seeding import Streams
 from trustbench.training import loop
 from trustbench.training.choice import choose
@@ -51,18 +52,20 @@ ENGINES = {
 }
 
 
-def trained(problem, engine, schedule=SCHEDULE, scale=1.0, huge=()):
+def trained(problem, engine, schedule=SCHEDULE, scale=1.0, huge=(), method=None):
     model, asked, cls = ENGINES[engine]
     streams = Streams(0)
     made = choose(asked, model.build(problem), problem, CPU)
     assert type(made) is cls
+    inside = membership(problem, Protocol(replicates=4), streams)
+    rule = method.gradient(schedule, int(inside.sum(1).min())) if method else None
     trainer = Trainer(
         problem=problem,
         engine=made,
-        interventions=[],
-        schedule=schedule,
-        rule=None,
-        membership=membership(problem, Protocol(replicates=4), streams),
+        interventions=[method] if method else [],
+        schedule=rule.schedule if rule else schedule,
+        rule=rule,
+        membership=inside,
         streams=streams,
         device=CPU,
         patience=10,
@@ -100,6 +103,14 @@ def test_outputs_that_are_not_finite_on_other_rows_are_told(problem, engine, spl
     X[problem.splits[split][:1]] = np.float32(3e38)
     with pytest.raises(TrainingDiverged, match=f"outputs that are not finite on {split} rows"):
         trained(replace(problem, X=X), engine, scale=1e3)
+
+
+def test_a_method_with_a_learning_rate_of_its_own_is_named_as_its_place(problem):
+    method = DPSGD(epsilon=50.0, epochs=1, batch_size=32, lr=3e38)
+    with pytest.raises(
+        TrainingDiverged, match=r"give the method an lr below 3e\+38 \(training\.lr"
+    ):
+        trained(problem, "chain", method=method)
 
 
 def test_replicates_that_diverged_are_named(problem):
