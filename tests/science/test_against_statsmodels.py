@@ -12,15 +12,8 @@ from scipy import stats
 from scipy.integrate import quad
 
 from trustbench.summary import effects
-from trustbench.summary.effects import (
-    Aim,
-    Kind,
-    judge,
-    paired_effect,
-    required_n,
-    smallest_n,
-    tost_p,
-)
+from trustbench.summary.effects import Aim, Kind, paired_effect, required_n, smallest_n, tost_p
+from trustbench.summary.judging import judge
 from trustbench.summary.multiplicity import benjamini_hochberg, holm
 
 

@@ -5,16 +5,16 @@ the table calls unacceptable. Its score is the sum of these shares by the policy
 sum to 1; the baseline's is 0, and lower is better.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, reduce
+from operator import add
 
 import numpy as np
 
 from trustbench.summary.contrasts import Contrast
 from trustbench.summary.decisions import Decision, Outcome
-from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.effects import Effect
 
 DRAWS = 2000
 SPREAD = 0.5
@@ -104,17 +104,9 @@ def _parts(option: Option, weights: Mapping[str, float]) -> list[tuple[float, Co
 
 
 def _sum(parts: Sequence[tuple[float, Contrast]]) -> Effect:
-    """The mean over replicates of a weighted sum of differences, with its interval.
-
-    Errors that all replicates of a difference share are independent between differences.
-    """
-    first = parts[0][1]
-    return paired_effect(
-        np.sum([f * c.differences for f, c in parts], axis=0, dtype=np.float64),
-        first.pools,
-        math.hypot(*(f * c.common_sd for f, c in parts)),
-        max(c.overlap for _, c in parts),
-    )
+    """The mean over replicates of a weighted sum of differences, with its interval."""
+    total = reduce(add, (factor * c.series for factor, c in parts))
+    return total.effect(max(c.overlap for _, c in parts))
 
 
 def comparable(rated: Sequence[Option], target: str) -> bool:

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from trustbench.errors import UserError
 from trustbench.records import MeasurementRecord, Record
@@ -16,32 +14,49 @@ from trustbench.summary.degenerate import (
     nothing_shows,
     shares_replicates,
 )
-from trustbench.summary.effects import Effect, Kind, Verdict, not_measured, paired_effect
+from trustbench.summary.effects import Effect, Kind, Verdict, not_measured
 from trustbench.summary.grouping import ArmRecords
+from trustbench.summary.judging import side_of_zero
+from trustbench.summary.nulls import Side, less_chance, side_of
 from trustbench.summary.series import Series, Values
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """Differences [n] over replicates and seeds; positive is worse for the treated side."""
+    """Differences over replicates and seeds; positive is worse for the treated side."""
 
-    differences: Values
-    pools: NDArray[np.int64]  # [n], which draw of the data each difference comes from
-    treated_mean: float
-    reference_mean: float
+    series: Series
+    treated: Side
+    reference: Side
     unit: str
     records: tuple[str, ...]
-    common_sd: float = 0.0
-    """Of an error that all replicates of a pool share."""
     overlap: float = 0.0
     """Test rows over training rows, where pools are splits of one file and share rows."""
     degenerate: Verdict | None = None
     """Why these differences show neither an effect nor its absence; None where they may."""
+    less_chance: Series | None = None
+    """The differences, each side less what random groups of the same sizes show; None where
+    neither side compares groups, or the reference is itself what random groups show."""
 
-    @property
+    @cached_property
+    def differences(self) -> Values:
+        """[n], spread so that t's interval for independent values is right."""
+        return self.series.independent
+
+    @cached_property
     def effect(self) -> Effect:
         """The paired effect of these differences."""
-        return paired_effect(self.differences, self.pools, self.common_sd, self.overlap)
+        return self.series.effect(self.overlap)
+
+    @cached_property
+    def beyond_chance(self) -> Effect | None:
+        """The effect that is left once each side is read against random groups."""
+        return None if self.less_chance is None else self.less_chance.effect(self.overlap)
+
+    @property
+    def direction(self) -> int:
+        """1 where a harm shows, -1 where a benefit does, 0 where the intervals show neither."""
+        return side_of_zero(self.effect, self.beyond_chance)
 
 
 def _incomplete(record: Record, what: str) -> Verdict | None:
@@ -94,27 +109,17 @@ def _worst(verdicts: Sequence[tuple[Verdict, Record]], records: Sequence[Record]
     return Verdict(Kind.FAILED, f"{k} of {n}", failed[0][0].why)
 
 
-def _series(
+def side(
     arm: ArmRecords, seeds: Sequence[int], metric: str, evaluations: Mapping[str, str], what: str
-) -> list[MeasurementRecord] | Verdict:
-    """The metric of each seed's record, or one verdict when any of them has none."""
+) -> Side | Verdict:
+    """The metric of each seed's record with its null, or one verdict when any of them has none."""
     records = [arm.records[s] for s in seeds]
     found = [measurement(r, metric, evaluations, what) for r in records]
     absent = [(v, r) for v, r in zip(found, records, strict=True) if isinstance(v, Verdict)]
     if absent:
         return _worst(absent, records)
-    return [m for m in found if isinstance(m, MeasurementRecord)]
-
-
-def harm_of(arm: ArmRecords, metric: str, evaluations: Mapping[str, str]) -> Series | Verdict:
-    """An arm's values over its seeds and replicates, in units of harm, or why there are none."""
-    found = _series(arm, sorted(arm.records), metric, evaluations, arm.label)
-    return found if isinstance(found, Verdict) else _harm(found)
-
-
-def _harm(found: Sequence[MeasurementRecord]) -> Series:
-    """With the sign turned so that more is worse."""
-    return Series.of(found, -1.0 if found[0].higher_is_better else 1.0)
+    kept = [m for m in found if isinstance(m, MeasurementRecord)]
+    return side_of(records, metric, kept, evaluations[metric.split("/", 1)[0]])
 
 
 def between(
@@ -130,15 +135,28 @@ def between(
     seeds = sorted(set(treated.records) & set(reference.records))
     if not seeds:
         return not_measured(f"{reference_name} with seed {min(treated.records)}")
-    a = _series(treated, seeds, metric, evaluations, treated.label)
+    a = side(treated, seeds, metric, evaluations, treated.label)
     if isinstance(a, Verdict):
         return a
-    b = _series(reference, seeds, metric, evaluations, reference_name)
+    b = side(reference, seeds, metric, evaluations, reference_name)
     if isinstance(b, Verdict):
         return b
     ids = tuple(arm.records[s].id for arm in (treated, reference) for s in seeds)
-    found = _contrast(a, b, metric, ids, _overlap(treated))
-    if isinstance(found, Verdict) or found.degenerate is None or known_trivial(a, b):
+    if (a.null is None) != (b.null is None):
+        raise UserError(
+            f"records {', '.join(ids)} do not all hold what random groups show of {metric}; run "
+            "these arms again with one version of trustbench."
+        )
+    found = _contrast(a, b, metric, ids, overlap_of(treated))
+    return found if isinstance(found, Verdict) else _explained(found, treated, reference, metric)
+
+
+def _explained(
+    found: Contrast, treated: ArmRecords, reference: ArmRecords, metric: str
+) -> Contrast:
+    """The contrast; where no replicate differs, with what the arms say of the reason."""
+    sides = found.treated.found, found.reference.found
+    if found.degenerate is None or known_trivial(*sides):
         return found
     if shares_replicates(treated, reference):
         return replace(found, degenerate=inert(treated.label, metric))
@@ -155,52 +173,53 @@ def within(
     A number as `against` is what the metric would be under the null.
     """
     seeds = sorted(arm.records)
-    a = _series(arm, seeds, metric, evaluations, arm.label)
+    a = side(arm, seeds, metric, evaluations, arm.label)
     if isinstance(a, Verdict):
         return a
+    b: Side | Verdict
     if isinstance(against, str):
-        b = _series(arm, seeds, against, evaluations, arm.label)
+        b = side(arm, seeds, against, evaluations, arm.label)
     else:
-        b = [_constant(m, against) for m in a]
+        b = Side(tuple(_constant(m, against) for m in a.found))
     if isinstance(b, Verdict):
         return b
-    return _contrast(a, b, metric, arm.ids, _overlap(arm))
+    if isinstance(against, str) and _reads_null(a, metric, b, against):
+        a, b = a._replace(null=None), b._replace(null=None)  # what is left is read already
+    return _contrast(a, b, metric, arm.ids, overlap_of(arm))
+
+
+def _reads_null(treated: Side, metric: str, reference: Side, against: str) -> bool:
+    """Whether one of two metrics of an arm is what random groups show of the other."""
+    (evaluator, name), (other, null) = metric.split("/", 1), against.split("/", 1)
+    nulls = treated.found[0].null == null, reference.found[0].null == name
+    return evaluator == other and any(nulls)
 
 
 def _contrast(
-    treated: Sequence[MeasurementRecord],
-    reference: Sequence[MeasurementRecord],
-    metric: str,
-    ids: tuple[str, ...],
-    overlap: float,
+    treated: Side, reference: Side, metric: str, ids: tuple[str, ...], overlap: float
 ) -> Contrast | Verdict:
-    if [len(m.values) for m in treated] != [len(m.values) for m in reference]:
+    if [len(m.values) for m in treated.found] != [len(m.values) for m in reference.found]:
         raise UserError(
             f"metric {metric} has different numbers of replicates in records {', '.join(ids)}, "
             "so they cannot be paired; run these arms again with one protocol.replicates."
         )
-    difference = _harm(treated) - _harm(reference)
+    difference = treated.harm - reference.harm
     if len(difference) < 2:
         return not_measured("at least 2 replicates")
-    differences = difference.independent
-    return Contrast(
-        degenerate=nothing_shows(treated, reference, differences, metric),
-        differences=differences,
-        pools=difference.pools,
-        treated_mean=_mean(treated),
-        reference_mean=_mean(reference),
-        unit=treated[0].unit,
+    found = Contrast(
+        series=difference,
+        treated=treated,
+        reference=reference,
+        unit=treated.found[0].unit,
         records=ids,
-        common_sd=max(m.common_sd or 0.0 for m in (*treated, *reference)),
         overlap=overlap,
+        less_chance=less_chance(treated, reference),
     )
+    nothing = nothing_shows(treated.found, reference.found, found.differences, metric)
+    return replace(found, degenerate=nothing)
 
 
-def _mean(found: Sequence[MeasurementRecord]) -> float:
-    return float(np.concatenate([np.asarray(m.values, dtype=np.float64) for m in found]).mean())
-
-
-def _overlap(arm: ArmRecords) -> float:
+def overlap_of(arm: ArmRecords) -> float:
     """Test rows over pool rows; 0 where every seed makes rows of its own."""
     problem = next((r.problem for r in arm.records.values() if r.problem), None)
     if problem is None or problem.card.get("synthetic"):
@@ -211,7 +230,8 @@ def _overlap(arm: ArmRecords) -> float:
 def _constant(like: MeasurementRecord, value: float) -> MeasurementRecord:
     """A measurement that has one value on every replicate."""
     same = [value] * len(like.values)
-    return like.model_copy(update={"values": same, "pseudo": None, "shadowing": None})
+    kept = {"pseudo": None, "shadowing": None, "common_sd": None, "null": None, "permuted": None}
+    return like.model_copy(update={"values": same, **kept})
 
 
 def metrics_of(arm: ArmRecords, evaluations: Mapping[str, str]) -> list[str]:

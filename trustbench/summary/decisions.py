@@ -14,10 +14,11 @@ Benjamini-Hochberg.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from trustbench.summary.effects import ALPHA, POWER, Aim, Effect, Kind, Verdict, what_settles
+from trustbench.summary.judging import BY_CHANCE, side_of_zero
 from trustbench.summary.policy import Answer, Block, Bound, Limit
 from trustbench.summary.results import Estimate
 
@@ -72,6 +73,8 @@ class Decision:
             return self.unreliable if named else f"unreliable: {self.unreliable}"
         if verdict is not None and verdict.unchanged:
             return f"{verdict.detail}: {verdict.why}"
+        if verdict is not None and verdict.by_chance and self.outcome is Outcome.INCONCLUSIVE:
+            return verdict.detail
         if self.outcome is not Outcome.UNMEASURED or verdict is None:
             return None
         if verdict.kind is Kind.NOT_MEASURED:
@@ -90,6 +93,21 @@ def decide(effect: Effect, bound: Bound) -> Outcome:
     if inside:
         return Outcome.PASS
     return Outcome.VIOLATED if outside else Outcome.INCONCLUSIVE
+
+
+def settled(outcome: Outcome, estimate: Estimate) -> tuple[Outcome, Estimate]:
+    """The outcome of a limit on a difference, once random groups of the same sizes are read.
+
+    What looks violated is inconclusive where they show as much. What passes stays a pass: the
+    limit speaks of the metric as it is printed.
+    """
+    effect = estimate.effect
+    if outcome is not Outcome.VIOLATED or effect is None or estimate.beyond_chance is None:
+        return outcome, estimate
+    if side_of_zero(effect, estimate.beyond_chance):
+        return outcome, estimate
+    verdict = Verdict(Kind.INCONCLUSIVE, BY_CHANCE, by_chance=True)
+    return Outcome.INCONCLUSIVE, replace(estimate, verdict=verdict)
 
 
 def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block, delta: float) -> Outcome:

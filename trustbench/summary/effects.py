@@ -47,6 +47,10 @@ class Verdict:
     why: str | None = None
     unchanged: bool = False
     """No replicate differs because the metric lives and the two sides are the same for it."""
+    needs: str | None = None
+    """Of an inconclusive one: how many replicates would settle it, `n = 34`."""
+    by_chance: bool = False
+    """Random groups of the same sizes show a difference as large as that between the sides."""
 
     @property
     def text(self) -> str:
@@ -243,50 +247,3 @@ def what_settles(effect: Effect, aims: Sequence[Aim]) -> str:
             else "more data: no number of pools is enough"
         )
     return f"{'n' if one_pool else 'pools'} > {LARGEST_N}"
-
-
-def _needed(effect: Effect, delta: float, family: int) -> str:
-    """How many replicates would settle an inconclusive effect.
-
-    Where the observed mean is inside the margin, normally `required_n`; where that many have run
-    already, the smaller of what would detect the mean at Holm's strictest level and what would
-    show it equivalent. A mean beyond the margin, or one that no number shows equivalent, needs
-    what would detect it.
-    """
-    mean, zero = abs(effect.effect), Aim(delta, ALPHA, (1 + POWER) / 2)
-    detected = [Aim(mean, ALPHA / (2 * family), POWER)] if mean else []
-    if mean >= delta:
-        return what_settles(effect, detected)
-    n = required_n(effect.sd, delta, effect.common)
-    if n is None:  # TOST has its largest power at a true effect of 0
-        return what_settles(effect, [*detected, zero])
-    if n > effect.units:
-        return what_settles(effect, [zero])
-    return what_settles(effect, [*detected, Aim(delta - mean, ALPHA, POWER)])
-
-
-def judge(
-    effect: Effect, delta: float, p_adjusted: float, family: int = 1, alpha: float = ALPHA
-) -> Verdict:
-    """The verdict on an effect, given the smallest effect of interest `delta`.
-
-    An effect is significant when its 95 % interval excludes zero and `p_adjusted` (over
-    `family` tests) is below `alpha`; it is immaterial when its 90 % interval lies inside
-    (-delta, delta). The expected sign plays no part. Differences that do not vary show harm or
-    benefit where they reach `delta`, and never that there is none.
-    """
-    if effect.error == 0 and abs(effect.effect) < delta:
-        return Verdict(
-            Kind.NOT_APPLICABLE,
-            f"every difference is {effect.effect:z.3g}",
-            "the differences do not vary, so that no test of equivalence applies",
-        )
-    significant = (effect.low > 0 or effect.high < 0) and p_adjusted < alpha
-    inside = -delta < effect.low90 and effect.high90 < delta
-    if significant and inside:
-        return Verdict(Kind.IMMATERIAL)
-    if significant:
-        return Verdict(Kind.HARM if effect.effect > 0 else Kind.BENEFIT)
-    if inside:
-        return Verdict(Kind.NO_MATERIAL)
-    return Verdict(Kind.INCONCLUSIVE, f"needs {_needed(effect, delta, family)}")

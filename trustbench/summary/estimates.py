@@ -8,9 +8,10 @@ from typing import NamedTuple
 from trustbench.aspects import Aspect
 from trustbench.records import PluginSpec, Scalar
 from trustbench.summary.contrasts import Contrast, between, measurement, metrics_of, within
-from trustbench.summary.effects import FDR, Verdict, judge, not_measured
+from trustbench.summary.effects import FDR, Verdict, not_measured
 from trustbench.summary.floor import UtilityFloor
 from trustbench.summary.grouping import ArmRecords, Group
+from trustbench.summary.judged import filled, judged
 from trustbench.summary.labels import show
 from trustbench.summary.multiplicity import benjamini_hochberg
 from trustbench.summary.registry import Measure, Table
@@ -103,7 +104,7 @@ class Estimator:
             contrast = self.contrast(arm, reading)
             if isinstance(contrast, Contrast) and contrast.degenerate is None:
                 found[(arm.key, arm.regime, reading)] = self._estimate(arm, reading, contrast)
-        adjusted = benjamini_hochberg([e.effect.p for e in found.values() if e.effect])
+        adjusted = benjamini_hochberg([p for e in found.values() if (p := e.p) is not None])
         return {
             key: replace(e, p_adjusted=p)
             for (key, e), p in zip(found.items(), adjusted, strict=True)
@@ -143,9 +144,8 @@ class Estimator:
             return estimate
         reading = Reading(measure.metric, measure.against, reference)
         known = self.grid.get((arm.key, arm.regime, reading))
-        p = known.p_adjusted if known and known.p_adjusted is not None else estimate.effect.p
-        verdict = judge(estimate.effect, measure.delta, p, alpha=FDR)
-        return replace(estimate, p_adjusted=p, verdict=verdict)
+        p = known.p_adjusted if known and known.p_adjusted is not None else estimate.p
+        return judged(estimate, measure.delta, p, alpha=FDR)
 
     def raw(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, not judged yet; with the verdict where there is none."""
@@ -255,21 +255,9 @@ class Estimator:
             reference=reading.reference,
             settings=self.group.settings.get(_evaluator(reading.metric), {}),
         )
-        if isinstance(contrast, Verdict):
-            return replace(empty, verdict=contrast)
-        if contrast.degenerate is not None:
-            return replace(empty, verdict=contrast.degenerate)
         other = self.reference(arm, reading.reference) if reading.reference else None
-        return replace(
-            empty,
-            unit=contrast.unit,
-            effect=contrast.effect,
-            treated_mean=contrast.treated_mean,
-            reference_mean=contrast.reference_mean,
-            records=contrast.records,
-            differences=tuple(contrast.differences.tolist()),
-            below_floor=self.floor.mark(arm, other if isinstance(other, ArmRecords) else None),
-        )
+        below = self.floor.mark(arm, other if isinstance(other, ArmRecords) else None)
+        return filled(empty, contrast, below)
 
 
 def _evaluator(metric: str) -> str:

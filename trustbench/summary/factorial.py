@@ -9,16 +9,20 @@ from dataclasses import dataclass, replace
 from itertools import chain, combinations
 
 from trustbench.aspects import Aspect
-from trustbench.summary.contrasts import harm_of
-from trustbench.summary.effects import FDR, Effect, Verdict, judge, not_measured, paired_effect
+from trustbench.summary.contrasts import overlap_of, side
+from trustbench.summary.effects import FDR, Verdict, not_measured
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.grouping import ArmRecords
+from trustbench.summary.judging import claim_p, judge
 from trustbench.summary.multiplicity import benjamini_hochberg
+from trustbench.summary.nulls import Side
 from trustbench.summary.registry import Measure
 from trustbench.summary.results import UTILITY, FactorialContrast, FactorialResult
 from trustbench.summary.series import Series
 
 Subset = frozenset[str]
+EXCESS = "more than the sum"
+"""The kind of what a combination costs beyond the sum of its parts."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +69,18 @@ def _result(of: Estimator, cube: _Cube) -> FactorialResult:
     found: list[FactorialContrast] = []
     absent: dict[str, str] = {}
     for target, measure in _measures(of, cube.regime):
-        y = _readings(of, cube, measure)
-        if isinstance(y, Verdict):
-            absent[target] = y.sentence
+        sides = _sides(of, cube, measure.metric)
+        if isinstance(sides, Verdict):
+            absent[target] = sides.sentence
         else:
-            found += _contrasts(y, cube, target, measure)
-    adjusted = benjamini_hochberg([c.effect.p for c in found])
+            found += _contrasts(sides, cube, target, measure)
+    adjusted = benjamini_hochberg([claim_p(c.effect, c.beyond_chance) for c in found])
     judged = [
-        replace(c, p_adjusted=p, verdict=judge(c.effect, c.delta, p, alpha=FDR))
+        replace(
+            c,
+            p_adjusted=p,
+            verdict=judge(c.effect, c.delta, p, alpha=FDR, beyond_chance=c.beyond_chance),
+        )
         for c, p in zip(found, adjusted, strict=True)
     ]
     return FactorialResult(cube.regime, cube.factors, tuple(judged), absent)
@@ -85,44 +93,67 @@ def _measures(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
     yield from ((t, m) for t, m in measures.items() if m.regime == regime or t == UTILITY)
 
 
-def _readings(of: Estimator, cube: _Cube, measure: Measure) -> dict[Subset, Series] | Verdict:
-    """The metric of every arm, or why one of them has none."""
-    y: dict[Subset, Series] = {}
-    for names, arm in cube.arms.items():
-        found = of.voided(measure.metric, arm) or harm_of(arm, measure.metric, of.group.evaluations)
-        if isinstance(found, Verdict):
-            return found
-        y[names] = found
-    if len({len(v) for v in y.values()}) > 1 or len(next(iter(y.values()))) < 2:
-        return not_measured("the same 2 or more replicates in every arm")
-    return y
-
-
 def _contrasts(
-    y: Mapping[Subset, Series], cube: _Cube, target: str, measure: Measure
+    sides: Mapping[Subset, Side], cube: _Cube, target: str, measure: Measure
 ) -> Iterator[FactorialContrast]:
     """Main effects, interactions, and the whole against the sum of its parts, for one metric."""
+    overlap = overlap_of(cube.arms[frozenset()])
+    harms = {names: s.harm for names, s in sides.items()}
+    by_groups = all(s.null is not None for s in sides.values())
+    excess = {names: s.excess for names, s in sides.items()} if by_groups else None
+    for kind, some in _kinds(cube):
+        yield FactorialContrast(
+            target,
+            measure.metric,
+            some,
+            kind,
+            _contrast(harms, cube, kind, some).effect(overlap),
+            measure.delta,
+            beyond_chance=_contrast(excess, cube, kind, some).effect(overlap) if excess else None,
+        )
 
-    def effect(series: Series) -> Effect:
-        return paired_effect(series.independent, series.pools)
 
+def _sides(of: Estimator, cube: _Cube, metric: str) -> dict[Subset, Side] | Verdict:
+    """The metric of every arm over the same replicates, or why one of them has none."""
+    sides: dict[Subset, Side] = {}
+    for names, arm in cube.arms.items():
+        found = of.voided(metric, arm) or side(
+            arm, sorted(arm.records), metric, of.group.evaluations, arm.label
+        )
+        if isinstance(found, Verdict):
+            return found
+        sides[names] = found
+    seeds = {tuple(sorted(arm.records)) for arm in cube.arms.values()}
+    sizes = {tuple(len(m.values) for m in s.found) for s in sides.values()}
+    if len(seeds) > 1 or len(sizes) > 1 or sum(next(iter(sizes))) < 2:
+        return not_measured("the same 2 or more replicates in every arm")
+    return sides
+
+
+def _kinds(cube: _Cube) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(kind, methods) of every contrast."""
     for some in _subsets(cube.factors):
         if some:
-            kind = "main effect" if len(some) == 1 else "interaction"
-            yield FactorialContrast(
-                target, measure.metric, some, kind, effect(_contrast(y, cube, some)), measure.delta
-            )
-    none, every = frozenset[str](), frozenset(cube.factors)
-    excess = y[every] - y[none]
+            yield ("main effect" if len(some) == 1 else "interaction"), some
+    yield EXCESS, cube.factors
+
+
+def _contrast(y: Mapping[Subset, Series], cube: _Cube, kind: str, some: tuple[str, ...]) -> Series:
+    """What a kind of contrast is of the arms' values, [n]."""
+    return _beyond_the_sum(y, cube) if kind == EXCESS else _crossed(y, cube, some)
+
+
+def _beyond_the_sum(y: Mapping[Subset, Series], cube: _Cube) -> Series:
+    """What all methods together do beyond the sum of what each does."""
+    none = frozenset[str]()
+    total = y[frozenset(cube.factors)] + (len(cube.factors) - 1.0) * y[none]
     for factor in cube.factors:
-        excess -= y[frozenset({factor})] - y[none]
-    yield FactorialContrast(
-        target, measure.metric, cube.factors, "more than the sum", effect(excess), measure.delta
-    )
+        total -= y[frozenset({factor})]
+    return total
 
 
-def _contrast(y: Mapping[Subset, Series], cube: _Cube, some: tuple[str, ...]) -> Series:
-    """Differences in every factor of `some`, averaged over the settings of all others, [n]."""
+def _crossed(y: Mapping[Subset, Series], cube: _Cube, some: tuple[str, ...]) -> Series:
+    """Differences in every factor of `some`, averaged over the settings of all others."""
     settings = list(_subsets([f for f in cube.factors if f not in some]))
     total = 0.0 * next(iter(y.values()))
     for others in settings:

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trustbench.records import Record
-from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.effects import Effect
 from trustbench.summary.evaluations import unregistered
-from trustbench.summary.series import as_dependent_as, mean_of
+from trustbench.summary.nulls import chance_means
+from trustbench.summary.series import mean_of, mean_of_part
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -28,6 +29,8 @@ class Figure:
     evaluation: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What of the evaluator's settings is not registered."""
+    chance: float | None = None
+    """Its mean over random groups of the same sizes, where it compares groups."""
 
 
 @dataclass(frozen=True)
@@ -42,17 +45,18 @@ class Column:
 def figures(record: Record) -> Iterator[Figure]:
     """Every metric of the record that has a mean with an interval."""
     for key, evaluation in sorted(record.evaluations.items()):
+        nulls = chance_means(evaluation.measurements)
         for name, m in evaluation.measurements.items():
             if len(m.values) > 1:
-                metric = f"{evaluation.evaluator.name}/{name}"
                 yield Figure(
-                    metric=metric,
+                    metric=f"{evaluation.evaluator.name}/{name}",
                     mean=mean_of([m]),
                     unit=m.unit,
                     higher_is_better=m.higher_is_better,
                     rows=m.n,
                     evaluation=key,
                     settings=unregistered(evaluation.evaluator),
+                    chance=nulls.get(name),
                 )
 
 
@@ -81,8 +85,8 @@ def by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
             for metric, of, column in _split(name, values, own.get("groups"), groups):
                 if np.isfinite(column).all() and len(column) > 1:
                     whole = evaluation.measurements.get(metric)
-                    spread = as_dependent_as(column, whole) if whole else column
-                    found.setdefault(metric, {})[of] = paired_effect(spread)
+                    effect = mean_of_part([column], [whole] if whole else None)
+                    found.setdefault(metric, {})[of] = effect
         for metric, effects in found.items():
             yield Column(f"{evaluator}/{metric}", effects, key)
 

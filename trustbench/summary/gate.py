@@ -13,17 +13,19 @@ from trustbench.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
 from trustbench.records import Record, Scalar
 from trustbench.summary.comparable import shared_evaluations
+from trustbench.summary.deciding import decisions
 from trustbench.summary.decisions import Decision, Outcome, worst
-from trustbench.summary.effects import judge, not_measured
+from trustbench.summary.effects import not_measured
 from trustbench.summary.estimates import Estimator
 from trustbench.summary.evaluations import choose
 from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.judged import judged
 from trustbench.summary.labels import label_of
 from trustbench.summary.multiplicity import holm
 from trustbench.summary.policy import Policy
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate, TableResult
-from trustbench.summary.subject import Subject, decisions, evaluators_read
+from trustbench.summary.subject import Subject, evaluators_read
 from trustbench.summary.table import summarize
 
 
@@ -192,16 +194,12 @@ def _pair_verdicts(subject: Subject) -> dict[str, Estimate]:
         for t, m in _pair_measures(subject)
         if any(subject.covered(rule, t) for rule in rules)
     }
-    tested = {t: e.effect.p for t, (_, e) in read.items() if e.effect and not e.verdict}
+    tested = {t: p for t, (_, e) in read.items() if (p := e.p) is not None and not e.verdict}
     adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
-    out = {}
-    for target, (measure, estimate) in read.items():
-        out[target] = estimate
-        if estimate.effect is not None and estimate.verdict is None:
-            p = adjusted[target]
-            verdict = judge(estimate.effect, measure.delta, p, len(adjusted))
-            out[target] = replace(estimate, verdict=verdict, p_adjusted=p)
-    return out
+    return {
+        t: judged(e, measure.delta, adjusted[t], len(adjusted)) if t in adjusted else e
+        for t, (measure, e) in read.items()
+    }
 
 
 def _pair_measures(subject: Subject) -> Iterator[tuple[str, Measure]]:

@@ -7,12 +7,14 @@ what the cell compares with; the change is paired by replicate.
 from collections.abc import Iterator
 from dataclasses import replace
 
-import numpy as np
-
 from trustbench.aspects import Aspect
-from trustbench.summary.effects import Effect, Verdict, paired_effect
-from trustbench.summary.estimates import Estimator
+from trustbench.summary.contrasts import Contrast
+from trustbench.summary.effects import Verdict
+from trustbench.summary.estimates import Estimator, Reading
 from trustbench.summary.grouping import ArmRecords
+from trustbench.summary.judged import filled, judged
+from trustbench.summary.judging import BY_CHANCE
+from trustbench.summary.nulls import less_chance
 from trustbench.summary.registry import Cell, Measure, Mitigation
 from trustbench.summary.results import UTILITY, Estimate, MitigationResult
 
@@ -40,16 +42,20 @@ def _result(of: Estimator, registered: Mitigation) -> MitigationResult | None:
     )
     if isinstance(arms[0], Verdict):
         return replace(blank, reason=arms[0].text)
-    before, after = (_estimate(of, a, cell, measure) for a in arms if isinstance(a, ArmRecords))
-    for estimate in (before, after):
-        if estimate.effect is None:
-            return replace(blank, reason=estimate.reason or "no number")
+    effects = [_effect(of, a, cell, measure) for a in arms if isinstance(a, ArmRecords)]
+    for found in effects:
+        if isinstance(found, Verdict):
+            return replace(blank, reason=found.reason or "no number")
+    before, after = (e for e in effects if isinstance(e, Contrast))
+    if len(before.series) != len(after.series):
+        return replace(blank, reason="the two arms have different numbers of replicates")
     return _compared(of, blank, arms[0], arms[1], measure, before, after)
 
 
-def _estimate(of: Estimator, arm: ArmRecords, cell: Cell, measure: Measure) -> Estimate:
-    """The effect of an arm on the cell's measure, compared with what the cell compares with."""
-    return of.raw(arm, measure, cell.reference)
+def _effect(of: Estimator, arm: ArmRecords, cell: Cell, measure: Measure) -> Contrast | Verdict:
+    """An arm on the cell's measure, compared with what the cell compares with."""
+    found = of.contrast(arm, Reading(measure.metric, measure.against, cell.reference))
+    return found if isinstance(found, Verdict) else found.degenerate or found
 
 
 def _compared(
@@ -58,43 +64,49 @@ def _compared(
     harmful: ArmRecords,
     mitigating: ArmRecords,
     measure: Measure,
-    before: Estimate,
-    after: Estimate,
+    before: Contrast,
+    after: Contrast,
 ) -> MitigationResult:
-    assert before.effect is not None and after.effect is not None
-    change = _paired(before, after)
-    found = dict(_costs(of, harmful, mitigating, blank.target, measure.regime))
-    costs = {t: cost for t, cost in found.items() if isinstance(cost, Effect)}
+    change = _change(before, after)
+    costs = dict(_costs(of, harmful, mitigating, blank.target, measure.regime))
     return replace(
         blank,
         harmful=harmful.label,
         mitigating=mitigating.label,
         before=before.effect,
         after=after.effect,
-        change=change,
-        answer=_answer(before.effect, after.effect, change, measure.delta),
-        costs=costs,
-        deltas={t: m.delta for t, m in _columns(of, measure.regime) if t in costs},
-        unpriced={t: cost.sentence for t, cost in found.items() if isinstance(cost, Verdict)},
+        change=change.effect,
+        answer=_answer(before, after, change, measure.delta),
+        costs={t: e for t, e in costs.items() if e.effect is not None},
+        unpriced={t: e.verdict.sentence for t, e in costs.items() if e.verdict and not e.effect},
     )
 
 
-def _paired(before: Estimate, after: Estimate) -> Effect:
-    a, b = np.array(after.differences), np.array(before.differences)
-    assert before.effect is not None
-    pools = np.repeat(np.arange(before.effect.pools), len(a) // before.effect.pools)
-    return paired_effect(a - b, pools)
+def _change(before: Contrast, after: Contrast) -> Contrast:
+    """After minus before, replicate by replicate; a reference that both have drops out."""
+    series, less = after.series - before.series, None
+    if after.reference.found == before.reference.found:
+        series = after.treated.harm - before.treated.harm
+        less = less_chance(after.treated, before.treated)
+    elif after.less_chance is not None and before.less_chance is not None:
+        less = after.less_chance - before.less_chance
+    records = (*after.records, *before.records)
+    return replace(after, series=series, records=records, less_chance=less)
 
 
-def _answer(before: Effect, after: Effect, change: Effect, delta: float) -> str:
-    """The question's answer in words, by intervals alone."""
-    if before.low <= 0:
-        return "no harm to remove"
-    if change.high >= 0:
-        return "not removed" if change.low <= 0 else "made worse"
-    if after.high < delta:
+def _answer(before: Contrast, after: Contrast, change: Contrast, delta: float) -> str:
+    """The question's answer in words, by intervals alone.
+
+    Of a metric over groups, a difference counts where random groups do not show as much.
+    """
+    if before.direction <= 0:
+        more = f": {BY_CHANCE}" if before.effect.low > 0 else ""
+        return f"no harm to remove{more}"
+    if change.direction >= 0:
+        return "made worse" if change.direction else "not removed"
+    if after.effect.high < delta:
         return "removed"
-    return "reduced, not removed" if after.low > 0 else "reduced; what is left is unclear"
+    return "reduced, not removed" if after.direction > 0 else "reduced; what is left is unclear"
 
 
 def _columns(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
@@ -107,13 +119,11 @@ def _columns(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
 
 def _costs(
     of: Estimator, harmful: ArmRecords, mitigating: ArmRecords, target: Aspect, regime: str
-) -> Iterator[tuple[str, Effect | Verdict]]:
-    """What the mitigating arm does to every other column beyond the harmful arm, or why not."""
+) -> Iterator[tuple[str, Estimate]]:
+    """What the mitigating arm does to every other column beyond the harmful arm, judged alone."""
     for other, measure in _columns(of, regime):
         if other == target.value:
             continue
-        found = of.against(mitigating, harmful, measure.metric)
-        if isinstance(found, Verdict):
-            yield other, found
-        else:
-            yield other, found.degenerate or found.effect
+        blank = Estimate(mitigating.label, mitigating.dose, regime, measure.metric)
+        found = filled(blank, of.against(mitigating, harmful, measure.metric))
+        yield other, judged(found, measure.delta)

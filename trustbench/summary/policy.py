@@ -56,6 +56,7 @@ class Limit(Strict):
 
     `at_most` and `at_least` bound the arm's own mean, in the unit of the metric.
     `worse_by_at_most` bounds the harm beyond the baseline, or beyond `reference` or `record`.
+    `beyond_chance` reads a metric over groups less what random groups of the same sizes show.
     """
 
     metric: Target | Metric
@@ -67,6 +68,8 @@ class Limit(Strict):
     """The intervention whose arm stands in for the baseline of the relative bound."""
     record: str | None = None
     """The id of a stored record that stands in for the baseline of the relative bound."""
+    beyond_chance: bool = False
+    """Of a maximum, minimum or gap over groups: bound what it has beyond random groups."""
     regime: Regime | None = None
     """None: the regime in which the table reads the metric, else `tuned`."""
     reason: str | None = None

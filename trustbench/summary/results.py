@@ -8,6 +8,7 @@ from trustbench.aspects import Aspect
 from trustbench.methods.privacy.guarantees import Guarantee
 from trustbench.records import Scalar
 from trustbench.summary.effects import Effect, Verdict
+from trustbench.summary.judging import claim_p
 from trustbench.summary.registry import Cell, Measure
 
 UTILITY = "utility"
@@ -37,16 +38,28 @@ class Estimate:
     reference_mean: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What of the evaluator's settings is not registered."""
+    treated_chance: float | None = None
+    """What random groups of the same sizes show on the treated side, of a metric over groups."""
+    reference_chance: float | None = None
+    beyond_chance: Effect | None = None
+    """The effect less that of random groups, with which harm and benefit have to agree."""
     records: tuple[str, ...] = ()
     differences: tuple[float, ...] = ()
     """The paired differences that the effect is the mean of; positive is worse."""
     below_floor: str | None = None
     """By how much the arm misses the utility floor; None where it does not."""
+    less_chance: tuple[float, ...] = ()
+    """Those that `beyond_chance` is the mean of; empty for a metric that compares no groups."""
 
     @property
     def reason(self) -> str | None:
         """Why there is no number; None where there is one."""
         return self.verdict.reason if self.verdict and self.effect is None else None
+
+    @property
+    def p(self) -> float | None:
+        """The p value of the claim that a verdict of harm or benefit makes, before correction."""
+        return None if self.effect is None else claim_p(self.effect, self.beyond_chance)
 
 
 @dataclass(frozen=True)
@@ -125,6 +138,8 @@ class FactorialContrast:
     delta: float
     p_adjusted: float | None = None
     verdict: Verdict | None = None
+    beyond_chance: Effect | None = None
+    """The same of a metric over groups less what random groups show."""
 
 
 @dataclass(frozen=True)
@@ -153,9 +168,8 @@ class MitigationResult:
     change: Effect | None = None
     """`after` minus `before`, paired: negative where the harm shrinks."""
     answer: str = ""
-    costs: Mapping[str, Effect] = field(default_factory=dict)
-    """Target -> what the mitigating arm does to it beyond the harmful one."""
-    deltas: Mapping[str, float] = field(default_factory=dict)
+    costs: Mapping[str, Estimate] = field(default_factory=dict)
+    """Target -> what the mitigating arm does to it beyond the harmful one, judged alone."""
     unpriced: Mapping[str, str] = field(default_factory=dict)
     """Target -> why what it costs is not known."""
     reason: str | None = None

@@ -91,6 +91,8 @@ def _conditions(result: TableResult, cell: CellResult) -> list[_Condition]:
     out = []
     for name, e in named.items():
         d = np.array(e.differences)
+        if e.less_chance:  # harm counts as far as random groups do not show it too
+            d = np.minimum(d, e.less_chance)
         share = np.clip(d / cell.measure.unacceptable, 0.0, 1.0)
         out.append(_Condition(name, d > cell.measure.delta, share))
     return out

@@ -15,6 +15,7 @@ from trustbench.summary.comparison import (
     scored,
     wins,
 )
+from trustbench.summary.deciding import decisions
 from trustbench.summary.decisions import Outcome, worst
 from trustbench.summary.effects import Verdict, not_measured
 from trustbench.summary.estimates import Estimator, Reading
@@ -22,7 +23,7 @@ from trustbench.summary.grouping import ArmRecords, group_records
 from trustbench.summary.policy import TARGETS, Policy
 from trustbench.summary.registry import Measure, Table
 from trustbench.summary.results import UTILITY, Estimate, TableResult
-from trustbench.summary.subject import Subject, decisions
+from trustbench.summary.subject import Subject
 from trustbench.summary.table import summarize
 
 BASELINE = "none"

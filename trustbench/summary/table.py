@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 
 from trustbench.aspects import Aspect
 from trustbench.records import Record, Scalar
-from trustbench.summary.effects import Verdict, judge, not_measured
+from trustbench.summary.effects import Verdict, not_measured
 from trustbench.summary.estimates import Estimator, at
 from trustbench.summary.factorial import factorials
 from trustbench.summary.grouping import ArmRecords, Group, group_records
+from trustbench.summary.judged import judged
 from trustbench.summary.labels import show
 from trustbench.summary.mitigations import mitigations
 from trustbench.summary.multiplicity import holm
@@ -267,7 +268,7 @@ def _judged(cells: Sequence[CellResult]) -> tuple[list[CellResult], int]:
         for i, c in enumerate(cells)
         if c.estimate.effect and not (c.registered and c.registered.diagonal)
     ]
-    p_values = [e.p for e in (cells[i].estimate.effect for i in tests) if e]
+    p_values = [p for i in tests if (p := cells[i].estimate.p) is not None]
     adjusted = dict(zip(tests, holm(p_values), strict=True))
     out = [
         _judged_alone(c, adjusted.get(i), len(tests) if i in adjusted else 1)
@@ -278,9 +279,6 @@ def _judged(cells: Sequence[CellResult]) -> tuple[list[CellResult], int]:
 
 def _judged_alone(cell: CellResult, p_adjusted: float | None = None, family: int = 1) -> CellResult:
     """The cell with its verdict; outside a family the p value stands as it is."""
-    effect, measure = cell.estimate.effect, cell.measure
-    if effect is None or measure is None:
+    if cell.measure is None:
         return cell
-    p = effect.p if p_adjusted is None else p_adjusted
-    verdict = judge(effect, measure.delta, p, max(family, 1))
-    return replace(cell, estimate=replace(cell.estimate, verdict=verdict, p_adjusted=p_adjusted))
+    return replace(cell, estimate=judged(cell.estimate, cell.measure.delta, p_adjusted, family))

@@ -7,8 +7,9 @@ from tests.unit.summary.builder import CRESSWELL, method, record
 from tests.unit.summary.gating import only_decision, pair, policy
 from tests.unit.summary.table_data import DP3, E, P, U, one
 from trustbench.summary.decisions import Outcome
-from trustbench.summary.effects import Kind, judge, paired_effect, tost_p
+from trustbench.summary.effects import Kind, paired_effect, tost_p
 from trustbench.summary.gate import gate_sweep
+from trustbench.summary.judging import judge
 from trustbench.summary.render import markdown, terminal
 
 RACC, GAP = "robustness/racc", "fairness/acc_gap"

@@ -9,13 +9,13 @@ from trustbench.summary.effects import (
     Aim,
     Kind,
     Verdict,
-    judge,
     not_measured,
     paired_effect,
     required_n,
     tost_p,
     what_settles,
 )
+from trustbench.summary.judging import judge
 
 
 def effect_of(mean, sd, n=16):

@@ -158,7 +158,9 @@ def test_the_policy_of_the_documentation_loads():
         "at_most",
         "worse_by_at_most",
         "worse_by_at_most",
+        "at_most",
     ]
+    assert [limit.beyond_chance for limit in policy.limits] == [False, False, True]
     # every key that a policy may have is explained there
     assert all(f"{key}:" in text for key in type(policy).model_fields)
 

@@ -10,7 +10,7 @@ from tests.unit.summary.report_data import arrays, by_id, page, parse, whole
 from tests.unit.summary.test_beyond_pairs import EFFECTS, cube
 from tests.unit.summary.test_report import cells_of
 from trustbench.compose import compose
-from trustbench.summary.render import wording as w
+from trustbench.summary.render import factorial_wording
 from trustbench.summary.report.commands import experiment_command
 from trustbench.summary.report.scales import linear, log
 
@@ -59,9 +59,9 @@ def test_factorials_and_mitigations_are_shown():
     root = parse(text)
     assert results[0].factorials
     shown = " ".join(root.text().split())
-    for row in w.factorial_rows(results[0].factorials[0]):
+    for row in factorial_wording.rows(results[0].factorials[0]):
         assert row[4] in shown
-    for line in w.worse_than_the_sum(results[0].factorials[0]):
+    for line in factorial_wording.worse_than_the_sum(results[0].factorials[0]):
         assert line in shown
 
 

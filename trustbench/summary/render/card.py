@@ -147,7 +147,8 @@ def _effects(card: Card) -> Iterator[str]:
 
 def _effect(target: str, e: Estimate) -> list[str]:
     name = w.measured_as(e)
-    number = w.estimate_text(e) if e.effect else "no number"
+    less = w.less_chance(e)
+    number = w.estimate_text(e) + (f"; {less}" if less else "") if e.effect else "no number"
     verdict = e.verdict.text if e.verdict else ""
     records = ", ".join(map(code, e.records))
     return [target, safe(name), safe(str(e.regime)), number, safe(verdict), records]

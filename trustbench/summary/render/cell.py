@@ -113,6 +113,7 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     at = w.at_settings(cell.estimate)
     shown = f"{w.estimate_text(cell.estimate)}  " if cell.estimate.effect else ""
     yield f"    {cell.estimate.arm}{at}: {shown}{cell.verdict.sentence}"
+    yield from _chance(cell.estimate)
     yield from _warnings(cell)
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
@@ -120,6 +121,7 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     for dose in cell.doses:
         if dose.verdict is not None and dose.arm != cell.estimate.arm:
             yield f"    {dose.arm}{at}: {_dose(dose, dose.verdict)}"
+            yield from _chance(dose)
     yield from _secondary(cell)
     read = {str(e.metric).split("/")[0] for e in (cell.estimate, *cell.secondary)}
     yield from (f"    {n}" for name, some in result.settings.items() if name in read for n in some)
@@ -135,8 +137,18 @@ def _secondary(cell: CellResult) -> Iterator[str]:
     for what, e in secondary_wording.named(cell):
         if e.effect is not None:
             yield f"    {what} ({e.regime}): {w.estimate_text(e)}{marks.mark(e)}"
+            yield from _chance(e)
     for what, because, regime in secondary_wording.absent_of(cell):
         yield f"    {what} ({regime}): {because}"
+
+
+def _chance(e: Estimate) -> Iterator[str]:
+    """Of a metric over groups: each side beside random groups, and the effect less theirs."""
+    less = w.less_chance(e)
+    if less is not None and e.treated_mean is not None and e.reference_mean is not None:
+        treated = f"{w.level(e.treated_mean)}{w.beside_chance(e.treated_chance)}"
+        other = f"{w.level(e.reference_mean)}{w.beside_chance(e.reference_chance)}"
+        yield f"      {less}: {treated} against {other}"
 
 
 def _warnings(cell: CellResult) -> Iterator[str]:

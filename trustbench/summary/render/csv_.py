@@ -2,7 +2,8 @@
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from trustbench.summary.render.json_ import document
 from trustbench.summary.render.visible import neutral
@@ -38,10 +39,16 @@ FIELDS = (
     "beyond_effect",
     "beyond_low",
     "beyond_high",
+    "beyond_chance_effect",
+    "beyond_chance_low",
+    "beyond_chance_high",
     "delta",
     "expected",
     "records",
 )
+
+
+ENDS = ("effect", "low", "high")
 
 
 def text(results: Sequence[TableResult]) -> str:
@@ -59,17 +66,24 @@ def _rows(results: Sequence[TableResult]) -> Iterator[dict[str, object]]:
     for kind in ("cells", "utility", "reseed"):
         for cell in found[kind]:
             beyond = cell["beyond_matched"] or {}
-            more = {f"beyond_{k}": beyond.get(k) for k in ("effect", "low", "high")}
-            yield {"kind": kind, **cell, **more}
+            more = {f"beyond_{k}": beyond.get(k) for k in ENDS}
+            yield {"kind": kind, **cell, **more, **_chance(cell)}
     for arm in found["arms"]:
         for target, effect in arm["effects"].items():
             yield {
                 "kind": "arm",
                 **arm,
                 **effect,
+                **_chance(effect),
                 "target": target,
                 "intervention": "+".join(arm["interventions"]),
             }
+
+
+def _chance(found: Mapping[str, Any]) -> dict[str, object]:
+    """An effect less that of random groups; empty fields where the metric compares none."""
+    beyond = found["beyond_chance"] or {}
+    return {f"beyond_chance_{k}": beyond.get(k) for k in ENDS}
 
 
 def _field(value: object) -> object:

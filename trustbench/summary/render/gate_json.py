@@ -3,6 +3,7 @@
 from typing import Any
 
 from trustbench.summary.decisions import Decision
+from trustbench.summary.effects import Effect
 from trustbench.summary.gate import Candidate, Gate
 from trustbench.summary.policy import Limit
 from trustbench.summary.render import gate_wording as w
@@ -42,6 +43,13 @@ def _candidate(c: Candidate) -> dict[str, Any]:
     }
 
 
+def _interval(effect: Effect | None) -> dict[str, float] | None:
+    """An effect beside the one that is decided on."""
+    if effect is None:
+        return None
+    return {"effect": effect.effect, "low": effect.low, "high": effect.high}
+
+
 def _decision(d: Decision) -> dict[str, Any]:
     e, f = d.estimate, d.estimate.effect
     limit = isinstance(d.rule, Limit)
@@ -66,6 +74,9 @@ def _decision(d: Decision) -> dict[str, Any]:
         "against": d.against,
         "treated_mean": e.treated_mean,
         "reference_mean": e.reference_mean,
+        "treated_chance": e.treated_chance,
+        "reference_chance": e.reference_chance,
+        "beyond_chance": _interval(e.beyond_chance),
         "verdict": e.verdict.text if e.verdict and not limit else None,
         "needs": d.needs,
         "reason": d.reason,

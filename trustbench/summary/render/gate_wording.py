@@ -3,8 +3,8 @@
 from trustbench.summary.decisions import Decision, Outcome, digits
 from trustbench.summary.effects import Kind
 from trustbench.summary.gate import Candidate, Gate
-from trustbench.summary.policy import Block
-from trustbench.summary.render.wording import contrast_name, sample
+from trustbench.summary.policy import Block, Limit
+from trustbench.summary.render.wording import beside_chance, contrast_name, less_chance, sample
 
 SYMBOLS = {
     Outcome.PASS: "=",
@@ -27,6 +27,8 @@ def what(d: Decision) -> str:
     """Cell, metric and regime: what a decision is about."""
     metric = d.estimate.metric
     name = contrast_name(metric, d.estimate.against, d.estimate.reference) if metric else ""
+    if isinstance(d.rule, Limit) and d.rule.beyond_chance:
+        name += " less random groups"
     regime = f"({d.estimate.regime})" if d.estimate.regime else ""
     return " ".join(x for x in (d.cell, name, regime) if x)
 
@@ -55,9 +57,16 @@ def measured(d: Decision) -> str:
         return ""
     k = digits(effect, d.bound.value if d.bound else None)
     # the arm's own mean is a level, everything else is a difference
-    signed = d.bound is None or d.against is not None
-    mean, low, high = (number(x, k, signed) for x in (effect.effect, effect.low, effect.high))
-    return f"{mean} [{low}, {high}] {sample(effect)}"
+    less = isinstance(d.rule, Limit) and d.rule.beyond_chance
+    own = d.bound is not None and d.against is None
+    mean, low, high = (
+        number(x, k, signed=less or not own) for x in (effect.effect, effect.low, effect.high)
+    )
+    text = f"{mean} [{low}, {high}] {sample(effect)}"
+    if own and not less:
+        return text + beside_chance(d.estimate.treated_chance)
+    beyond = less_chance(d.estimate)
+    return f"{text}, {beyond}" if beyond else text
 
 
 def outcome(d: Decision) -> str:
@@ -66,7 +75,7 @@ def outcome(d: Decision) -> str:
     verdict = d.estimate.verdict
     if d.needs:
         text += f" (needs {d.needs})"
-    elif d.bound is None and d.outcome not in NO_VERDICT and verdict:
+    elif d.bound is None and d.outcome not in (*NO_VERDICT, Outcome.INCONCLUSIVE) and verdict:
         open_ = verdict.kind is Kind.INCONCLUSIVE
         text += " (the interval rules it out)" if open_ else f" ({verdict.text})"
     made = {

@@ -24,7 +24,8 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
 
     Every cell has dataset, model, source, target, intervention, metric, unit, effect, low,
     high, n, verdict, reason, regime, dose, beyond_matched and records. A cell without a number
-    has `effect: null` and a reason.
+    has `effect: null` and a reason. Where the metric compares groups, `beyond_chance` is the
+    effect less that of random groups, and the adjusted p values are of both effects together.
     """
     return {
         "schema": SCHEMA,
@@ -100,6 +101,9 @@ def _estimate(e: Estimate, adjusted: str = "p_bh") -> dict[str, Any]:
         adjusted: e.p_adjusted,
         "treated_mean": e.treated_mean,
         "baseline_mean": e.reference_mean,
+        "treated_chance": e.treated_chance,
+        "baseline_chance": e.reference_chance,
+        "beyond_chance": None if e.beyond_chance is None else _numbers(e.beyond_chance),
         "records": list(e.records),
     }
 
@@ -139,6 +143,7 @@ def _factorial_contrast(c: FactorialContrast) -> dict[str, Any]:
         **_numbers(c.effect),
         "p": c.effect.p,
         "p_bh": c.p_adjusted,
+        "beyond_chance": None if c.beyond_chance is None else _numbers(c.beyond_chance),
         "verdict": c.verdict.text if c.verdict else None,
     }
 
@@ -154,7 +159,7 @@ def _mitigation(m: MitigationResult) -> dict[str, Any]:
         "after": _numbers(m.after),
         "change": _numbers(m.change),
         "answer": m.answer,
-        "costs": {target: _numbers(e) for target, e in m.costs.items()},
+        "costs": {target: _numbers(e.effect) for target, e in m.costs.items()},
         "unpriced": dict(m.unpriced),
         "references": list(m.references),
         "reason": m.reason,

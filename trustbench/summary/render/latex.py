@@ -84,7 +84,7 @@ def _cell(cell: CellResult) -> list[str]:
     if kind is Kind.FAILED:
         verdict += f" ({detail})"
     if kind is Kind.INCONCLUSIVE:
-        verdict = f"{SYMBOLS[kind]} {detail}"
+        verdict = f"{SYMBOLS[kind]} {escape(w.open_question(cell.verdict))}"
     effect = cell.estimate.effect
     if effect is None:
         return [verdict]

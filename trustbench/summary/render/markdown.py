@@ -4,7 +4,12 @@ import re
 from collections.abc import Iterator, Sequence
 
 from trustbench.aspects import Aspect
-from trustbench.summary.render import marks, mitigation_wording, secondary_wording
+from trustbench.summary.render import (
+    factorial_wording,
+    marks,
+    mitigation_wording,
+    secondary_wording,
+)
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
@@ -106,7 +111,7 @@ def _brief(estimate: Estimate | None) -> str:
 
 def _secondary(result: TableResult) -> Iterator[str]:
     rows = [
-        [name, escape(what), str(e.regime), w.estimate_text(e) + marks.mark(e)]
+        [name, escape(what), str(e.regime), _read(e)]
         for name, what, e in secondary_wording.measured(result)
     ]
     rows += [
@@ -119,14 +124,26 @@ def _secondary(result: TableResult) -> Iterator[str]:
         yield from _table(["cell", "metric", "regime", "effect"], rows)
 
 
+def _read(e: Estimate) -> str:
+    """An effect, and what it is less that of random groups where the metric compares groups."""
+    less = w.less_chance(e)
+    return w.estimate_text(e) + marks.mark(e) + (f"<br>{less}" if less else "")
+
+
 def _factorials(result: TableResult) -> Iterator[str]:
     for design in result.factorials:
         yield f"### All subsets of {escape(', '.join(design.factors))} ({design.regime})\n"
-        yield f"{escape(w.FACTORIAL_NOTE)}\n"
+        yield f"{escape(factorial_wording.NOTE)}\n"
         # the fifth is our own number, which Markdown would otherwise take for a list
-        rows = [[*map(escape, row[:4]), row[4], escape(row[5])] for row in w.factorial_rows(design)]
+        rows = [
+            [*map(escape, row[:4]), row[4], escape(row[5])]
+            for row in factorial_wording.rows(design)
+        ]
         yield from _table(["column", "metric", "contrast", "of", "effect", "verdict"], rows)
-        lines = [*w.worse_than_the_sum(design), *w.without_contrasts(design)]
+        lines = [
+            *factorial_wording.worse_than_the_sum(design),
+            *factorial_wording.without_contrasts(design),
+        ]
         yield from (f"- {escape(line)}" for line in lines)
         yield ""
 

@@ -1,6 +1,6 @@
 """How renderings say which method removes which harm, and at what cost."""
 
-from trustbench.summary.effects import Kind, judge
+from trustbench.summary.effects import Kind
 from trustbench.summary.render.wording import bare, interval, number
 from trustbench.summary.results import MitigationResult
 
@@ -23,9 +23,9 @@ def row(m: MitigationResult) -> tuple[str, ...]:
 def _costs(m: MitigationResult) -> str:
     """The material costs; where a column has none because it has no number, that is said."""
     material = [
-        f"{t} {number(e.effect)} {interval(e)}"
+        f"{t} {number(e.effect.effect)} {interval(e.effect)}"
         for t, e in m.costs.items()
-        if judge(e, m.deltas[t], e.p).kind in (Kind.HARM, Kind.BENEFIT)
+        if e.effect and e.verdict and e.verdict.kind in (Kind.HARM, Kind.BENEFIT)
     ]
     if not material and m.costs:
         material = ["none material"]

@@ -81,7 +81,9 @@ def figure_cells(record: str, figure: Figure) -> list[str]:
     unit = f" {safe(figure.unit)}" if figure.unit else ""
     at = f" ({shown(figure.settings)})" if figure.settings else ""
     source = f"{code(record)}, {safe(figure.evaluation + at)}"
-    return [f"{interval(figure.mean)}{unit}", better, str(figure.rows), source]
+    null = figure.chance
+    chance = "" if null is None else f" (random groups of these sizes: {level(null)})"
+    return [f"{interval(figure.mean)}{unit}{chance}", better, str(figure.rows), source]
 
 
 FIGURE_HEAD = ("mean [95 % interval]", "better", "rows", "record, evaluation")

@@ -13,6 +13,7 @@ from trustbench.methods.privacy.guarantees import without_claims
 from trustbench.records import Evaluation, MeasurementRecord, Record
 from trustbench.summary.evaluations import label, note, unregistered
 from trustbench.summary.labels import label_of, shown
+from trustbench.summary.nulls import chance_means
 from trustbench.summary.power import audits
 from trustbench.summary.render.marks import BELOW_FLOOR
 from trustbench.summary.render.visible import one_line
@@ -72,14 +73,21 @@ def _grid(record: Record) -> Grid:
     grid = Grid(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), show_edge=False)
     for name in ("metric", "mean", "95 % interval"):
         grid.add_column(name, justify="left" if name == "metric" else "right", overflow="fold")
+    by_groups = any(chance_means(e.measurements) for e in record.evaluations.values())
+    if by_groups:
+        grid.add_column("random groups", justify="right", overflow="fold")
     grid.add_column("n", justify="right")
     for name in ("unit", "better", "rows"):
         grid.add_column(name, justify="right" if name == "rows" else "left")
     for evaluation in _sorted(record):
+        nulls = chance_means(evaluation.measurements)
         for name, m in evaluation.measurements.items():
             metric = Text(one_line(f"{evaluation.evaluator.name}/{name}{_at(evaluation)}"))
             style = "dim" if m.diagnostic else ""
-            grid.add_row(metric, *(Text(one_line(c)) for c in _cells(m)), style=style)
+            cells = _cells(m)
+            if by_groups:
+                cells.insert(2, level(nulls[name]) if name in nulls else "")
+            grid.add_row(metric, *(Text(one_line(c)) for c in cells), style=style)
     return grid
 
 

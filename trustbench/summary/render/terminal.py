@@ -10,7 +10,12 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench.aspects import Aspect
-from trustbench.summary.render import marks, mitigation_wording, secondary_wording
+from trustbench.summary.render import (
+    factorial_wording,
+    marks,
+    mitigation_wording,
+    secondary_wording,
+)
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
 from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
@@ -190,7 +195,9 @@ def _secondary(result: TableResult) -> Iterator[RenderableType]:
         return
     yield Text(f"\nSecondary metrics ({w.exploratory_note()})", style="bold")
     for name, what, e in rows:
-        line = f"{name}  {w.estimate_text(e)}{marks.mark(e)}  {what} ({e.regime})"
+        less = w.less_chance(e)
+        shown = f"{w.estimate_text(e)}{f', {less}' if less else ''}{marks.mark(e)}"
+        line = f"{name}  {shown}  {what} ({e.regime})"
         yield Padding(Text(line), (0, 0, 0, 2))
     for because, metrics in absent:
         yield Padding(Text(f"{', '.join(metrics)}: {because}", style="dim"), (0, 0, 0, 2))
@@ -201,13 +208,13 @@ def _beyond_pairs(result: TableResult) -> Iterator[RenderableType]:
     for design in result.factorials:
         head = f"\nAll subsets of {', '.join(design.factors)} ({design.regime})"
         yield Text(head, style="bold")
-        yield Text(w.FACTORIAL_NOTE, style="dim")
-        for target, metric, kind, of, effect, verdict in w.factorial_rows(design):
+        yield Text(factorial_wording.NOTE, style="dim")
+        for target, metric, kind, of, effect, verdict in factorial_wording.rows(design):
             line = f"{target:<15} {kind:<17} {of}: {effect}  {verdict}  {metric}"
             yield Padding(Text(line), (0, 0, 0, 2))
-        for line in w.worse_than_the_sum(design):
+        for line in factorial_wording.worse_than_the_sum(design):
             yield Padding(Text(line, style="bold"), (0, 0, 0, 2))
-        for line in w.without_contrasts(design):
+        for line in factorial_wording.without_contrasts(design):
             yield Padding(Text(line, style="dim"), (0, 0, 0, 2))
     if result.mitigations:
         yield Text("\nMitigations", style="bold")

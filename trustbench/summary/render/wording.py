@@ -12,7 +12,6 @@ from trustbench.summary.results import (
     UTILITY,
     CellResult,
     Estimate,
-    FactorialResult,
     TableResult,
 )
 from trustbench.summary.risk import Interval, Risk
@@ -83,6 +82,23 @@ def estimate_text(estimate: Estimate) -> str:
     return f"{number(estimate.effect.effect)} {interval(estimate.effect)} {sample(estimate.effect)}"
 
 
+def beside_chance(mean: float | None) -> str:
+    """What random groups show, to stand behind a metric over groups; empty for any other.
+
+    >>> beside_chance(0.5912), beside_chance(None)
+    (' (random groups of these sizes: 0.591)', '')
+    """
+    return "" if mean is None else f" (random groups of these sizes: {level(mean)})"
+
+
+def less_chance(estimate: Estimate) -> str | None:
+    """An effect on a metric over groups less that of random groups; None for any other."""
+    beyond = estimate.beyond_chance
+    if beyond is None:
+        return None
+    return f"less random groups {number(beyond.effect)} {interval(beyond)}"
+
+
 def sample(effect: Effect) -> str:
     """How many replicates an effect rests on, and pools where there are several.
 
@@ -97,10 +113,21 @@ def short(verdict: Verdict) -> str:
     """Symbol and short word; a count or a needed n where there is one."""
     sign = SIGNS[verdict.kind]
     if verdict.kind is Kind.INCONCLUSIVE:
-        return f"{sign.symbol} {(verdict.detail or sign.short).replace(' = ', '=')}"
+        return f"{sign.symbol} {open_question(verdict)}"
     if verdict.kind is Kind.FAILED:
         return f"{sign.symbol} {sign.short} {(verdict.detail or '').replace(' of ', '/')}"
     return f"{sign.symbol} {sign.short}"
+
+
+def open_question(verdict: Verdict) -> str:
+    """Why a verdict is inconclusive, in a few words.
+
+    >>> open_question(Verdict(Kind.INCONCLUSIVE, "needs n = 34", needs="n = 34"))
+    'needs n=34'
+    """
+    if verdict.needs is not None:
+        return f"needs {verdict.needs.replace(' = ', '=')}"
+    return "within chance" if verdict.by_chance else SIGNS[verdict.kind].short
 
 
 def legend() -> str:
@@ -193,11 +220,14 @@ def row_arm(result: TableResult, source: Aspect) -> str:
 
 
 def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:
-    """(reason, the cells that it leaves without a number), in the order of the table."""
+    """(reason, the cells that it leaves without a number or a claim), in the table's order."""
     found: dict[str, list[str]] = {}
     for cell in (*result.cells, *result.utility, *result.reseed):
-        if cell.estimate.reason:
-            found.setdefault(cell.verdict.sentence, []).append(cell.name)
+        said = cell.verdict.sentence
+        if cell.verdict.by_chance:
+            said = f"{said}: {less_chance(cell.estimate)}"
+        if cell.estimate.reason or cell.verdict.by_chance:
+            found.setdefault(said, []).append(cell.name)
     return list(found.items())
 
 
@@ -224,41 +254,11 @@ def declared(result: TableResult) -> Iterator[str]:
         yield from (f"Privacy of {arm.label}: {line}" for line in arm.claims)
 
 
-FACTORIAL_NOTE = (
-    "Effects in units of harm, paired by replicate. An interaction above zero: together the "
-    "methods harm more than apart. " + f"Judged by Benjamini-Hochberg, q = {FDR:zg}."
-)
-
-
-def factorial_rows(design: FactorialResult) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """(column, metric, contrast, methods, effect, verdict) of every contrast."""
-    for c in design.contrasts:
-        verdict = c.verdict.text if c.verdict else ""
-        text = f"{number(c.effect.effect)} {interval(c.effect)} {sample(c.effect)}"
-        yield c.target, bare(c.metric), c.kind, " x ".join(c.factors), text, verdict
-
-
-def without_contrasts(design: FactorialResult) -> Iterator[str]:
-    """A line for each reason why columns have no contrasts."""
-    for reason in dict.fromkeys(design.absent.values()):
-        columns = [t for t, why in design.absent.items() if why == reason]
-        yield f"{', '.join(columns)}: {reason}"
-
-
-def worse_than_the_sum(design: FactorialResult) -> Iterator[str]:
-    """A sentence for each metric on which the whole combination is worse than its parts."""
-    for c in design.contrasts:
-        if c.kind == "more than the sum" and c.verdict and c.verdict.kind is Kind.HARM:
-            yield (
-                f"{c.target}: {' + '.join(c.factors)} together cost {number(c.effect.effect)} "
-                f"{interval(c.effect)} {bare(c.metric)} more than the sum of their effects."
-            )
-
-
 RISK_NOTE = (
     "Likelihood: how probable a difference above the smallest effect of interest is, averaged "
     "over conditions (dataset, model, regime, dose). Severity: the mean of such differences as a "
-    "share of the unacceptable change. 95 % intervals by bootstrap over conditions and replicates."
+    "share of the unacceptable change. Of a metric over groups, a difference counts as far as "
+    "random groups do not show it. 95 % intervals by bootstrap over conditions and replicates."
 )
 RISK_HEAD = ("cell", "likelihood", "severity", "risk", "band", "conditions")
 

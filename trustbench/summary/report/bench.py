@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from trustbench.aspects import Aspect
 from trustbench.records import Record
-from trustbench.summary.contrasts import measurement
-from trustbench.summary.effects import Verdict
+from trustbench.summary.contrasts import measurement, overlap_of, side
+from trustbench.summary.effects import Effect, Verdict
 from trustbench.summary.grouping import ArmRecords, Group, group_records
 from trustbench.summary.results import CellResult, Estimate, TableResult
+from trustbench.summary.series import mean_of, mean_of_part
 
 Arrays = Mapping[str, NDArray[Any]]
 Loader = Callable[[str], Arrays]
@@ -81,14 +82,39 @@ class Bench:
             out += found.values
         return np.asarray(out, dtype=np.float64)
 
-    def metric(self, arm: ArmRecords, metric: str) -> Values | None:
-        """A metric of an arm over replicates and seeds [n]; None where one record lacks it."""
-        found = [
-            measurement(arm.records[s], metric, self.group.evaluations, arm.label)
-            for s in sorted(arm.records)
-        ]
-        values = [m.values for m in found if not isinstance(m, Verdict)]
-        return np.concatenate(values) if len(values) == len(found) else None
+    def mean(self, arm: ArmRecords, metric: str) -> Effect | None:
+        """A metric's mean over replicates and seeds; None where one record lacks it."""
+        found = side(arm, sorted(arm.records), metric, self.group.evaluations, arm.label)
+        return None if isinstance(found, Verdict) else mean_of(found.found, overlap_of(arm))
+
+    def intervals(
+        self, arm: ArmRecords, evaluator: str, name: str
+    ) -> tuple[Values, Values, Values] | None:
+        """The mean, low and high of each column of an array [R, k] over replicates and seeds.
+
+        Columns with a value that is not finite have none. None where `array` gives None.
+        """
+        seeds = self._by_seed(arm, evaluator, name)
+        if seeds is None:
+            return None
+        wholes = side(
+            arm,
+            sorted(arm.records),
+            f"{evaluator}/{name.removeprefix('group_')}",
+            self.group.evaluations,
+            arm.label,
+        )
+        known = None if isinstance(wholes, Verdict) else wholes.found
+        overlap, columns = overlap_of(arm), range(seeds[0].shape[1])
+        parts = [[np.asarray(a[:, k], dtype=np.float64) for a in seeds] for k in columns]
+        return as_arrays(
+            [
+                mean_of_part(part, known, overlap)
+                if all(np.isfinite(v).all() for v in part)
+                else None
+                for part in parts
+            ]
+        )
 
     def array(self, arm: ArmRecords, evaluator: str, name: str) -> NDArray[Any] | None:
         """An array of an evaluator on an arm, the seeds' replicates one after another.
@@ -96,6 +122,13 @@ class Bench:
         An array without replicates (a grid, say) is that of the first seed. None where the
         evaluator did not finish on a record, or stored no such array.
         """
+        found = self._by_seed(arm, evaluator, name)
+        if found is None or found[0].ndim == 1:
+            return None if found is None else found[0]
+        return np.concatenate(found)
+
+    def _by_seed(self, arm: ArmRecords, evaluator: str, name: str) -> list[NDArray[Any]] | None:
+        """The array of each seed; None where one has none, or they differ in their columns."""
         key = self.group.evaluations.get(evaluator, "")
         found = []
         for seed in sorted(arm.records):
@@ -107,9 +140,8 @@ class Bench:
             if array is None:
                 return None
             found.append(array)
-        if found[0].ndim == 1:
-            return found[0]
-        return np.concatenate(found) if len({a.shape[1:] for a in found}) == 1 else None
+        one_shape = found[0].ndim == 1 or len({a.shape[1:] for a in found}) == 1
+        return found if one_shape else None
 
     def first(self, arm: ArmRecords, evaluator: str) -> tuple[Arrays, Mapping[str, Any]]:
         """(arrays by name, facts) of an evaluator on an arm's first seed; empty if it has none."""
@@ -147,6 +179,13 @@ class Bench:
         """The regimes that have a baseline, `tuned` first."""
         found = {a.regime for a in self.group.arms if self.group.baseline(a.regime)}
         return sorted(found, reverse=True)
+
+
+def as_arrays(effects: Sequence[Effect | None]) -> tuple[Values, Values, Values]:
+    """Mean, low and high of effects, [k] each; not a number where there is none."""
+    rows = [(e.effect, e.low, e.high) if e else (np.nan, np.nan, np.nan) for e in effects]
+    mean, low, high = np.array(rows, dtype=np.float64).T
+    return mean, low, high
 
 
 def benches(

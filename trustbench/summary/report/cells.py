@@ -110,8 +110,14 @@ def _measured(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
         return
     unit = f" {e.unit}; positive is worse" if e.unit else ""
     yield "effect", join(estimate(e), f", 95 % paired t interval,{unit}")
-    yield "means", join("treated ", level(e.treated_mean, "treated_mean"), ", compared with ",
-                        level(e.reference_mean, "baseline_mean"))  # fmt: skip
+    yield "means", join(
+        "treated ", level(e.treated_mean, "treated_mean"), _chance(e.treated_chance, "treated"),
+        ", compared with ",
+        level(e.reference_mean, "baseline_mean"), _chance(e.reference_chance, "baseline"),
+    )  # fmt: skip
+    if e.beyond_chance is not None:
+        less = number(e.beyond_chance, "beyond_chance.")
+        yield "less random groups", join(less, " ", w.sample(e.beyond_chance))
     if e.p_adjusted is not None:
         yield "p (Holm)", p_value(e.p_adjusted, "p_holm")
     else:
@@ -121,6 +127,13 @@ def _measured(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
     yield from _beyond(cell)
     yield from _reseed(bench, cell)
     yield "records", join(*(_record(bench, r) for r in e.records))
+
+
+def _chance(mean: float | None, side: str) -> Html | None:
+    """`wording.beside_chance` with the exact value."""
+    if mean is None:
+        return None
+    return join(" (random groups of these sizes: ", level(mean, f"{side}_chance"), ")")
 
 
 def _beyond(cell: CellResult) -> Iterator[tuple[str, Child]]:
@@ -229,7 +242,9 @@ def _beside(e: Estimate) -> list[Child]:
     more = None
     if e.verdict is not None and e.reason != e.verdict.detail:
         more = f": {e.reason}"
-    shown = estimate(e) if e.effect else join(estimate(e), more)
+    if e.effect is not None and (less := w.less_chance(e)) is not None:
+        more = f"; {less}"
+    shown = join(estimate(e), more)
     return [tag("code", what), e.arm, e.regime, shown, p_value(e.p_adjusted, "p_bh")]
 
 

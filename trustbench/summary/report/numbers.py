@@ -1,15 +1,10 @@
 """Numbers as every rendering spells them; `<data>` carries the exact value beside its text."""
 
-import numpy as np
-from numpy.typing import NDArray
-
-from trustbench.summary.effects import Effect, paired_effect
+from trustbench.summary.effects import Effect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.markup import Html, join, tag
 from trustbench.summary.results import Estimate
-
-Values = NDArray[np.float64]
 
 
 def signed(value: float, of: str) -> Html:
@@ -48,13 +43,3 @@ def estimate(e: Estimate) -> Html:
         return join(w.estimate_text(e))
     below = tag("span", marks.mark(e), class_="unreliable") if e.below_floor else None
     return join(number(e.effect), " ", w.sample(e.effect), below)
-
-
-def mean_interval(values: Values) -> tuple[Values, Values, Values]:
-    """Mean, low and high of the 95 % t interval of each column: [k] each, of values [n, k]."""
-    of = [paired_effect(column) for column in values.T]
-    return (
-        np.array([e.effect for e in of]),
-        np.array([e.low for e in of]),
-        np.array([e.high for e in of]),
-    )

@@ -7,7 +7,6 @@ import numpy as np
 
 from trustbench.summary.report.bench import Values
 from trustbench.summary.report.markup import Html
-from trustbench.summary.report.numbers import mean_interval
 from trustbench.summary.report.scales import Scale, linear, log
 from trustbench.summary.report.svg import WIDTH, Box, Plot, chart, label, picture, rect, short
 
@@ -53,33 +52,34 @@ def roc(sides: Sides, scale: Scale, title: str) -> Html:
 def reliability(sides: Sides, title: str) -> Html:
     """Accuracy over confidence in bins of equal mass, with 95 % intervals over replicates.
 
-    A side is (confidence, accuracy), [n, bins] each.
+    A side is (confidence, accuracy, low, high), [bins] each.
     """
     plot = Plot(_axis(UNIT, "confidence"), _axis(UNIT, "accuracy"))
     plot.line([(0.0, 0.0), (1.0, 1.0)], "zero")
     for look, side in sides:
-        confidence, accuracy = (s[:, np.isfinite(side[1]).all(0)] for s in side)
-        _with_intervals(plot, confidence.mean(0), accuracy, look)
+        _with_intervals(plot, *(s[np.isfinite(side[1])] for s in side), look=look)
     return chart([plot], title)
 
 
 def robustness(sides: Sides, places: Sequence[tuple[float, str]], title: str) -> Html:
     """Accuracy over the radius of the attack, with 95 % intervals over replicates.
 
-    A side is (radii [k], accuracies [n, k]); the last radius stands apart, at a place of its own.
+    A side is (radii, accuracies, low, high), [k] each; the last radius stands apart, at a place of
+    its own.
     """
     low, high = places[0][0], places[-1][0]
     room = 0.06 * (high - low)
     x = Scale(low - room, high + room, tuple(places), "radius")
     plot = Plot(x, _axis(UNIT, "accuracy"))
-    for look, (radii, accuracy) in sides:
-        _with_intervals(plot, radii, accuracy, look, apart=1)
+    for look, side in sides:
+        _with_intervals(plot, *side, look=look, apart=1)
     return chart([plot], title)
 
 
-def _with_intervals(plot: Plot, x: Values, values: Values, look: Look, apart: int = 0) -> None:
-    """The means of values [n, k] at x [k] with their intervals; the last ones are not joined."""
-    mean, low, high = mean_interval(values)
+def _with_intervals(
+    plot: Plot, x: Values, mean: Values, low: Values, high: Values, *, look: Look, apart: int = 0
+) -> None:
+    """Means [k] at x [k] with their intervals; the last ones are not joined."""
     ends = zip(x, np.clip(low, 0, 1), np.clip(high, 0, 1), strict=True)
     plot.whiskers(ends, f"whisker {look}")
     points = list(zip(x, mean, strict=True))
@@ -88,15 +88,15 @@ def _with_intervals(plot: Plot, x: Values, values: Values, look: Look, apart: in
 
 
 def group_scale(every: Sequence[Values]) -> Scale:
-    """One scale for the accuracies [n, K] of all pictures, so that they can be compared."""
-    means = [float(v) for values in every for v in values.mean(0) if np.isfinite(v)]
+    """One scale for the mean accuracies [K] of all pictures, so that they can be compared."""
+    means = [float(v) for values in every for v in values if np.isfinite(v)]
     return linear([1.0, *means], "accuracy")
 
 
 def by_group(sides: Sides, names: Sequence[str], scale: Scale, title: str) -> Html:
     """A value of each group with 95 % intervals over replicates, a row for each group.
 
-    A side is (values [n, K],).
+    A side is (means, low, high), [K] each.
     """
     height = 12 + ROW * len(names) + 38
     box = Box(left=122, bottom=height - 38)
@@ -107,9 +107,8 @@ def by_group(sides: Sides, names: Sequence[str], scale: Scale, title: str) -> Ht
         plot.marks.append(
             label(place[0] - 6, place[1] + 3.5, short(name, NAME), "tick", text_anchor="end")
         )
-    for look, (values,) in sides:
+    for look, (mean, below, above) in sides:
         shift = {"ref": 0.17, "arm": -0.17}[look] if len(sides) > 1 else 0.0
-        mean, below, above = mean_interval(values)
         at = [len(names) - k - 0.5 + shift for k in range(len(names))]
         plot.bars(zip(at, below, np.minimum(above, 1), strict=True), f"whisker {look}")
         plot.dots(zip(mean, at, strict=True), f"dot {look}")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.report import panel_charts as charts
-from trustbench.summary.report.bench import Bench
+from trustbench.summary.report.bench import Bench, as_arrays
 from trustbench.summary.report.examples import examples
 from trustbench.summary.report.markup import Html, join, tag
 from trustbench.summary.report.svg import figure
@@ -101,7 +101,11 @@ def _roc(bench: Bench) -> Iterator[Html]:
 
 
 def _reliability(bench: Bench) -> Iterator[Html]:
-    read = _pair(bench, "uncertainty", "bin_confidence", "bin_accuracy")
+    def read(arm: ArmRecords) -> Data | None:
+        confidence = bench.array(arm, "uncertainty", "bin_confidence")
+        accuracy = bench.intervals(arm, "uncertainty", "bin_accuracy")
+        return (confidence.mean(0), *accuracy) if confidence is not None and accuracy else None
+
     for caption, sides in _beside(bench, read):
         yield figure(charts.reliability(sides, f"Reliability of {caption}"), caption)
 
@@ -120,12 +124,11 @@ def _sets(bench: Bench) -> Iterator[Html]:
 
 def _groups(bench: Bench) -> Iterator[Html]:
     names = _names(bench)
-    found = list(_beside(bench, _pair(bench, "fairness", "group_accuracy")))
-    scale = charts.group_scale([values for _, sides in found for _, (values,) in sides])
+    found = list(_beside(bench, lambda arm: bench.intervals(arm, "fairness", "group_accuracy")))
+    scale = charts.group_scale([side[0] for _, sides in found for _, side in sides])
     for caption, sides in found:
-        (known,) = sides[0][1]
-        kept = [k for k, column in enumerate(known.T) if np.isfinite(column).all()]
-        seen: charts.Sides = [(look, (values[:, kept],)) for look, (values,) in sides]
+        kept = np.flatnonzero(np.isfinite(sides[0][1][0]))
+        seen: charts.Sides = [(look, tuple(v[kept] for v in side)) for look, side in sides]
         rows = [names[k] for k in kept]  # a group without test rows has no accuracy
         yield figure(charts.by_group(seen, rows, scale, f"Accuracy by group of {caption}"), caption)
 
@@ -133,11 +136,11 @@ def _groups(bench: Bench) -> Iterator[Html]:
 def _robustness(bench: Bench) -> Iterator[Html]:
     def read(arm: ArmRecords) -> Data | None:
         radius = bench.fact(arm, "robustness", "epsilon")
-        values = [bench.metric(arm, f"robustness/{name}") for name in CURVE]
-        known = [v for v in values if v is not None]
+        means = [bench.mean(arm, f"robustness/{name}") for name in CURVE]
+        known = [m for m in means if m is not None]
         if len(known) < len(CURVE) or not isinstance(radius, int | float):
             return None
-        return float(radius) * np.array([0, 0.5, 1, 2, 2.7]), np.stack(known, axis=1)
+        return float(radius) * np.array([0, 0.5, 1, 2, 2.7]), *as_arrays(known)
 
     for caption, sides in _beside(bench, read):
         *radii, box = sides[-1][1][0]

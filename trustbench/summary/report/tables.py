@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from trustbench.summary.render import marks, mitigation_wording
+from trustbench.summary.render import factorial_wording, marks, mitigation_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.grid import NAMES
@@ -89,14 +89,17 @@ def factorials(result: TableResult) -> Iterator[Html]:
     for design in result.factorials:
         yield tag("h3", f"All subsets of {', '.join(design.factors)} ({design.regime})")
         rows: list[list[Child]] = []
-        for c, row in zip(design.contrasts, w.factorial_rows(design), strict=True):
+        for c, row in zip(design.contrasts, factorial_wording.rows(design), strict=True):
             shown = join(
                 signed(c.effect.effect, "effect"), " ", interval(c.effect), " ", w.sample(c.effect)
             )
             rows.append([*row[:4], shown, row[5]])
         head: list[Child] = ["column", "metric", "contrast", "of", "effect", "verdict"]
-        yield table(head, rows, caption=w.FACTORIAL_NOTE)
-        lines: list[Child] = [*w.worse_than_the_sum(design), *w.without_contrasts(design)]
+        yield table(head, rows, caption=factorial_wording.NOTE)
+        lines: list[Child] = [
+            *factorial_wording.worse_than_the_sum(design),
+            *factorial_wording.without_contrasts(design),
+        ]
         if lines:
             yield listing(lines)
 
