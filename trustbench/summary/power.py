@@ -40,7 +40,7 @@ def power_text(audits: Sequence[tuple[Effect, int | None]]) -> str | None:
     >>> from trustbench.summary.effects import paired_effect
     >>> import numpy as np
     >>> power_text([(paired_effect(np.array([0.5, 0.54, 0.5, 0.54])), 14)])
-    'this audit would detect an AUC of 0.546 at 14 shadows (n = 4, power 0.8, level 0.05)'
+    'this audit would detect an AUC of 0.549 at 14 shadows (n = 4, power 0.8, level 0.05)'
     """
     if not audits:
         return None
