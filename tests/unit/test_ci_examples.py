@@ -88,10 +88,10 @@ def test_the_examples_gate_runs_as_written(line, shift, measured, code, tmp_path
         check=False,
     )
     assert (done.returncode, done.stderr) == (code, "")
-    assert done.stdout.startswith("policy default 1: ")
+    assert done.stdout.startswith("policy default 2: ")
     written = {p.name for p in tmp_path.iterdir()}
     if "GITHUB_STEP_SUMMARY" in line:
-        assert (tmp_path / "summary.md").read_text().startswith("## policy default 1: ")
+        assert (tmp_path / "summary.md").read_text().startswith("## policy default 2: ")
     if "junit" in line:
         assert ET.parse(tmp_path / "gate.xml").getroot().attrib["tests"] == "6"
     assert ("gate.json" in written) is ("gate.json" in line)

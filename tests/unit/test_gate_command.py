@@ -84,7 +84,7 @@ def test_the_exit_code_is_the_decision(store, policy, names, code, by, capsys):
     said = capsys.readouterr()
     assert said.err == ""
     outcome = {0: "pass", 3: "violated", 4: "inconclusive"}[code]
-    assert said.out.startswith(f"policy research 1: {outcome}\n")
+    assert said.out.startswith(f"policy research 2: {outcome}\n")
     for name in names:
         assert LIMITS[name]["metric"] in said.out
 
@@ -109,8 +109,8 @@ def test_formats_are_printed_or_written_each_to_its_file(store, policy, tmp_path
     out = ["--format", "md", "--output", str(summary)]
     out += ["--format", "junit", "--output", str(tmp_path / "new" / "gate.xml")]
     assert cli.main([*args, *out]) == 3
-    assert capsys.readouterr().out.startswith("policy research 1: violated\n")
-    assert summary.read_text().startswith("## policy research 1: violated")
+    assert capsys.readouterr().out.startswith("policy research 2: violated\n")
+    assert summary.read_text().startswith("## policy research 2: violated")
     assert summary.stat().st_mode & 0o777 == 0o666  # a runner's own file stays as it was
     assert ET.parse(tmp_path / "new" / "gate.xml").getroot().attrib["failures"] == "1"
 
@@ -215,4 +215,4 @@ def test_records_are_read_from_a_tracking_server(store, policy, capsys):
     args += ["--tracking-uri", uri]
     capsys.readouterr()
     assert cli.main([*args, "--experiment", "dp_vs_fairness"]) == 3
-    assert capsys.readouterr().out.startswith("policy research 1: violated\n")
+    assert capsys.readouterr().out.startswith("policy research 2: violated\n")

@@ -31,7 +31,7 @@ def test_rows_and_bands_are_those_of_select(bank, by_policy):
     ]
     assert len(rows) > 10
     said = section.all("figcaption")[0].text()
-    assert "Bands of policy bank 1" in said
+    assert "Bands of policy bank 2" in said
     assert "amber from 0.02, red above 0.15" in said
 
 
