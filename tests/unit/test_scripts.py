@@ -100,3 +100,11 @@ def test_where_time_goes_without_a_sweep_is_one_sentence(timed, capsys, tmp_path
     with pytest.raises(SystemExit):
         main(["--from", str(timed.root), "--limit-minutes", "0"])
     assert "give more than 0" in capsys.readouterr().err
+
+
+def test_studies_of_groups_see_no_harm_in_noise_and_a_real_one():
+    study = script("group_nulls.py")["study"]
+    noise = [study(300, 10, 0.0, seed) for seed in range(4)]
+    assert [plain for plain, _ in noise] == [True] * 4
+    assert sum(read for _, read in noise) <= 1
+    assert [study(300, 2, 0.2, seed) for seed in range(4)] == [(True, True)] * 4

@@ -14,7 +14,7 @@ from trustbench.summary.decisions import (
     decide,
     decide_verdict,
     needed,
-    settled,
+    within_chance,
 )
 from trustbench.summary.effects import Verdict, not_measured
 from trustbench.summary.grouping import ArmRecords
@@ -84,9 +84,11 @@ def _limit(
     outcome, needs = Outcome.UNMEASURED, None
     if estimate.effect is not None:
         outcome = decide(estimate.effect, bound)
-    if estimate.effect is not None and outcome is Outcome.INCONCLUSIVE:
-        needs = needed(estimate.effect, bound.value)
-    outcome, estimate = settled(outcome, estimate)
+        if outcome is Outcome.INCONCLUSIVE:
+            needs = needed(estimate.effect, bound.value)
+        elif (verdict := within_chance(outcome, estimate, bound)) is not None:
+            outcome, needs = Outcome.INCONCLUSIVE, verdict.needs
+            estimate = replace(estimate, verdict=verdict)
     warning = _warned(subject, estimate)
     outcome = trusted(outcome, warning)
     return Decision(

@@ -14,11 +14,11 @@ Benjamini-Hochberg.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from trustbench.summary.effects import ALPHA, POWER, Aim, Effect, Kind, Verdict, what_settles
-from trustbench.summary.judging import BY_CHANCE, side_of_zero
+from trustbench.summary.judging import open_beyond_chance, side_of_zero
 from trustbench.summary.policy import Answer, Block, Bound, Limit
 from trustbench.summary.results import Estimate
 
@@ -95,19 +95,17 @@ def decide(effect: Effect, bound: Bound) -> Outcome:
     return Outcome.VIOLATED if outside else Outcome.INCONCLUSIVE
 
 
-def settled(outcome: Outcome, estimate: Estimate) -> tuple[Outcome, Estimate]:
-    """The outcome of a limit on a difference, once random groups of the same sizes are read.
+def within_chance(outcome: Outcome, estimate: Estimate, bound: Bound) -> Verdict | None:
+    """Why a violated limit on a difference is inconclusive: random groups show as much; or None.
 
-    What looks violated is inconclusive where they show as much. What passes stays a pass: the
-    limit speaks of the metric as it is printed.
+    What passes stays a pass: the limit speaks of the metric as it is printed.
     """
-    effect = estimate.effect
-    if outcome is not Outcome.VIOLATED or effect is None or estimate.beyond_chance is None:
-        return outcome, estimate
-    if side_of_zero(effect, estimate.beyond_chance):
-        return outcome, estimate
-    verdict = Verdict(Kind.INCONCLUSIVE, BY_CHANCE, by_chance=True)
-    return Outcome.INCONCLUSIVE, replace(estimate, verdict=verdict)
+    effect, beyond = estimate.effect, estimate.beyond_chance
+    if outcome is not Outcome.VIOLATED or effect is None or beyond is None:
+        return None
+    if side_of_zero(effect, beyond):
+        return None
+    return open_beyond_chance(effect, beyond, bound.value)
 
 
 def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block, delta: float) -> Outcome:

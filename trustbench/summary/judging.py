@@ -8,6 +8,7 @@ from trustbench.summary.effects import (
     Kind,
     Verdict,
     required_n,
+    smallest_n,
     what_settles,
 )
 
@@ -62,6 +63,20 @@ def _needed(effect: Effect, delta: float, family: int) -> str:
     return what_settles(effect, [*detected, Aim(delta - mean, ALPHA, POWER)])
 
 
+def open_beyond_chance(effect: Effect, beyond: Effect, margin: float, family: int = 1) -> Verdict:
+    """The verdict on an effect that excludes zero, of which the part beyond chance does not.
+
+    Random groups show as much, unless that part is on the effect's side and at least `margin`,
+    and some number of replicates would show it; then that is the number needed.
+    """
+    aim = Aim(abs(beyond.effect), ALPHA / (2 * family), POWER)
+    alike = beyond.effect * effect.effect > 0 and aim.distance >= margin
+    if alike and smallest_n(beyond.sd, aim, beyond.common) is not None:
+        needs = what_settles(beyond, [aim])
+        return Verdict(Kind.INCONCLUSIVE, f"needs {needs}", needs=needs)
+    return Verdict(Kind.INCONCLUSIVE, BY_CHANCE, by_chance=True)
+
+
 def judge(
     effect: Effect,
     delta: float,
@@ -96,8 +111,8 @@ def judge(
         return Verdict(Kind.HARM if direction > 0 else Kind.BENEFIT)
     if inside:
         return Verdict(Kind.NO_MATERIAL)
-    if side_of_zero(effect) != direction:
-        return Verdict(Kind.INCONCLUSIVE, BY_CHANCE, by_chance=True)
+    if beyond_chance is not None and side_of_zero(effect) != direction:
+        return open_beyond_chance(effect, beyond_chance, delta, family)
     last = effect
     if direction and beyond_chance is not None and beyond_chance.p > effect.p:
         last = beyond_chance  # it is what keeps the effect from being significant

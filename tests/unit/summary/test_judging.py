@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trustbench.summary.effects import Kind, paired_effect, required_n
+from trustbench.summary.effects import Aim, Kind, paired_effect, required_n, smallest_n
 from trustbench.summary.judging import BY_CHANCE, claim_p, judge, side_of_zero
 
 
@@ -35,6 +35,17 @@ def test_harm_and_benefit_need_both_differences_on_one_side(found, beyond, kind)
         assert verdict.text == f"inconclusive ({BY_CHANCE})"
         assert verdict.needs is None
     assert judge(found, 0.02, found.p).kind in (Kind.HARM, Kind.BENEFIT)
+
+
+def test_what_replicates_would_show_beyond_chance_asks_for_them():
+    noisy = effect(0.1, sd=0.25)  # across zero by its spread alone
+    assert noisy.low < 0
+    verdict = judge(HARM, 0.02, claim_p(HARM, noisy), 3, beyond_chance=noisy)
+    assert (verdict.kind, verdict.by_chance) == (Kind.INCONCLUSIVE, False)
+    n = int(verdict.needs.removeprefix("n = "))
+    assert n == smallest_n(noisy.sd, Aim(noisy.effect, 0.05 / 6, 0.8))
+    small = effect(0.015, sd=0.25)  # nothing of interest would be left
+    assert judge(HARM, 0.02, claim_p(HARM, small), beyond_chance=small).by_chance
 
 
 def test_no_material_effect_speaks_of_the_metric_as_it_is_printed():

@@ -137,6 +137,17 @@ def test_the_gate_calls_nothing_violated_that_random_groups_show_as_well(noisy, 
         assert [d.outcome for d in gate.candidates[0].decisions] == [Outcome.VIOLATED] * 2
 
 
+def test_the_gate_asks_for_replicates_that_would_show_a_harm_beyond_chance():
+    found = [baseline(), treated(DP, 0.1, 0.0, noise=0.02)]
+    null = found[1].evaluations["fairness-s1"].measurements["acc_gap_permuted"]
+    null.values[:] = [v + 0.5 * (-1) ** k for k, v in enumerate(null.values)]
+    d = only_decision(pair(policy({"metric": GAP, "worse_by_at_most": 0.02}), found[1], found[0]))
+    assert d.estimate.effect.low > 0.05
+    assert d.outcome is Outcome.INCONCLUSIVE
+    assert f"inconclusive (needs {d.needs})" in sentence(d)
+    assert int(d.needs.removeprefix("n = ")) > R
+
+
 def test_a_harm_below_the_margin_passes_whatever_random_groups_show():
     small = [baseline(), treated(DP, 0.005, 0.3, noise=0.003)]
     asked = policy({"metric": GAP, "worse_by_at_most": 0.02}, block=BLOCK)

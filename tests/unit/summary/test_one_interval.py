@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,13 @@ def test_a_group_has_the_same_interval_on_the_card_and_in_the_report():
     np.testing.assert_array_equal(np.array(found).T, expected)
     plain = paired_effect(stored["fairness-s1/group_accuracy"][:, 0])
     assert column.by_group[DIGITS[0]].sd == pytest.approx(3 * plain.sd)
+
+
+def test_one_replicate_has_no_interval_in_the_report():
+    records = [record(replicates=1), record(DP, replicates=1)]
+    text = parse(page(records, load=partial(arrays, replicates=1))[0]).text()
+    assert "no arm has fairness/group_accuracy of two or more replicates" in text
+    assert bench_of(records).mean(of_record(records[0]), METRIC) is None
 
 
 def test_panels_of_several_splits_of_one_file_count_the_rows_that_they_share():

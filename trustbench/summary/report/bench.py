@@ -83,19 +83,22 @@ class Bench:
         return np.asarray(out, dtype=np.float64)
 
     def mean(self, arm: ArmRecords, metric: str) -> Effect | None:
-        """A metric's mean over replicates and seeds; None where one record lacks it."""
+        """A metric's mean over replicates and seeds; None where there are not two or more."""
         found = side(arm, sorted(arm.records), metric, self.group.evaluations, arm.label)
-        return None if isinstance(found, Verdict) else mean_of(found.found, overlap_of(arm))
+        if isinstance(found, Verdict) or len(found.harm) < 2:
+            return None
+        return mean_of(found.found, overlap_of(arm))
 
     def intervals(
         self, arm: ArmRecords, evaluator: str, name: str
     ) -> tuple[Values, Values, Values] | None:
         """The mean, low and high of each column of an array [R, k] over replicates and seeds.
 
-        Columns with a value that is not finite have none. None where `array` gives None.
+        Columns with a value that is not finite have none. None where `array` gives None, and
+        where there are not two or more values.
         """
         seeds = self._by_seed(arm, evaluator, name)
-        if seeds is None:
+        if seeds is None or sum(map(len, seeds)) < 2:
             return None
         wholes = side(
             arm,
