@@ -28,6 +28,7 @@ class ArmsSweeperConf(BasicSweeperConf):
     """
 
     _target_: str = "hydra_plugins.trustbench_arms_sweeper.ArmsSweeper"
+    params: dict[str, str] = field(default_factory=dict)
     arms: dict[str, Any] = field(default_factory=dict)
     factors: list[str] = field(default_factory=list)
 
@@ -57,9 +58,15 @@ class ArmsSweeper(BasicSweeper):
     ) -> None:
         """Keeps the task, which takes the results: hydra.main throws them away."""
         from trustbench.compose.jobs import ComposedOnce
+        from trustbench.errors import ConfigError
 
         self.loader = ComposedOnce(hydra_context.config_loader)
         context = HydraContext(config_loader=self.loader, callbacks=hydra_context.callbacks)  # type: ignore[arg-type]
+        if self.max_batch_size is not None and self.max_batch_size < 1:
+            raise ConfigError(
+                f"hydra.sweeper.max_batch_size is {self.max_batch_size}; give at least 1, or null "
+                "for all arms at once."
+            )
         super().setup(hydra_context=context, task_function=task_function, config=config)
         self.task = task_function  # type: ignore[assignment]
 
@@ -72,7 +79,7 @@ class ArmsSweeper(BasicSweeper):
             [self.loader.job(self.config, name, own) for name, own in jobs], self.config
         )
         batches = [overrides for _, overrides in jobs]
-        size = self.max_batch_size or len(batches)
+        size = len(batches) if self.max_batch_size is None else self.max_batch_size
         return [
             self.task.launch(self.launcher, batches[start : start + size], start)
             for start in range(0, len(batches), size)
@@ -85,19 +92,27 @@ class ArmsSweeper(BasicSweeper):
             ConfigError: the list of arms is malformed or contradicts what is swept.
         """
         from trustbench.compose.jobs import Applying
+        from trustbench.compose.overrides import refuse_impossible
+        from trustbench.compose.task import options
+        from trustbench.errors import ConfigError
         from trustbench.sweeping import named_arms, refuse_contradictions, subsets
 
-        parser = OverridesParser.create()
+        parser = OverridesParser.create(config_loader=self.loader.loader)
         common = parser.parse_overrides(list(swept))
+        refuse_impossible(common, options(self.config))
         jobs: list[tuple[str, list[str]]] = []
         applying = Applying(self.loader, self.config, common)
         arms = {**(subsets(self.factors) if self.factors else {}), **self.arms}
         for name, overrides in named_arms(arms).items():
             own = parser.parse_overrides(overrides)
             refuse_contradictions(name, _keys(common), _keys(own))
+            refuse_impossible(own, options(self.config), f"arm {name}: ")
             for every in self.split_arguments([*own, *common], None)[0]:
                 combination = applying.to(every)
                 jobs.append((_name(name, combination, [*own, *common]), combination))
+        if not jobs:  # a pattern that no option has
+            given = ", ".join(str(o.input_line) for o in common)
+            raise ConfigError(f"{given} leaves the sweep without an arm; list the values: key=a,b.")
         applying.refuse_unused()
         return list({name: (name, overrides) for name, overrides in jobs}.values())
 
@@ -106,7 +121,9 @@ class ArmsSweeper(BasicSweeper):
         from trustbench.sweeping import redrawn
 
         assert self.config is not None
-        seed, pools = int(self.config.seed), int(self.config.protocol.pools)
+        seed, pools = self.config.seed, self.config.protocol.get("pools", 1)
+        if type(seed) is not int or type(pools) is not int:
+            return list(jobs)  # told when the jobs are checked
         return [
             job for name, own in jobs for job in redrawn(name, own, seed, max(pools, 1)).items()
         ]

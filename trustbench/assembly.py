@@ -6,7 +6,7 @@ from typing import Any
 
 from trustbench import fingerprints
 from trustbench.arms import Arm, Chosen, Protocol, Training
-from trustbench.binding import Problems, bind, check, schema
+from trustbench.binding import Problems, bind, check, schema, shown
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.plugins import build
 
@@ -93,7 +93,7 @@ def _chosen(kind: str, name: str, node: Any, key: str, allowed: tuple[str, ...])
 def _section(cls: type, config: Mapping[str, Any], key: str) -> Any:
     node = config.get(key)
     if not isinstance(node, Mapping):
-        raise ConfigError(f"{key} is {node!r}; choose one of its options or give its keys.")
+        raise ConfigError(f"{key} is {shown(node)}; give its keys one by one: {key}.KEY=VALUE.")
     return bind(cls, node, key)
 
 

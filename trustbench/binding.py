@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, ClassVar, TypeVar, get_origin, get_type_hints
+from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -13,6 +13,29 @@ from pydantic_core import ErrorDetails
 from trustbench.errors import ConfigError, did_you_mean
 
 T = TypeVar("T")
+
+_LIST = "a list, [a,b]"
+_KEYS = "keys with values, {{key: value}}"
+_WANTED = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "set_type": _LIST,
+    "dict_type": _KEYS,
+    "mapping_type": _KEYS,
+    "dataclass_type": _KEYS,
+    "too_short": "a list of {min_length} or more items",
+    "too_long": "a list of {max_length} or fewer items",
+    "missing_argument": "a list with one more item",
+    "unexpected_positional_argument": "a shorter list",
+    "string_too_short": "text of {min_length} or more characters",
+    "string_too_long": "text of {max_length} or fewer characters",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "none_required": "null",
+    "missing": "given with all of its keys",
+    "value_error": "{error}",
+    "assertion_error": "{error}",
+}
+"""Kinds of pydantic's errors whose words are not those of a command line."""
 
 
 def bind(cls: type[T], params: Mapping[str, Any], key: str) -> T:
@@ -47,8 +70,8 @@ def check(hint: Any, value: Any, key: str) -> Any:
     """
     odd = next(_not_finite(value), None)
     if odd is not None:
-        raise ConfigError(f"{key} is {value!r}; give finite numbers only, not {odd!r}.")
-    # JSON is as strict as YAML reads: "3" is no number and true is no integer, but a list is
+        raise ConfigError(f"{key} is {shown(value)}; give finite numbers only, not {odd!r}.")
+    # JSON is as strict as YAML reads: "3" is not a number and true is not an integer, but a list is
     # a tuple and a string is a path.
     try:
         return _adapter(hint).validate_json(json.dumps(value), strict=True)
@@ -66,7 +89,7 @@ def schema(cls: type) -> dict[str, Any]:
     ['calibration', 'inclusion', 'pools', 'replicates', 'shadows']
     """
     hints = get_type_hints(cls, include_extras=True)
-    return {k: h for k, h in hints.items() if get_origin(h) is not ClassVar}
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
 
 
 class Problems:
@@ -111,8 +134,23 @@ def _not_finite(value: Any) -> Iterator[float]:
 
 
 def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
-    """One sentence for everything that is wrong with one value."""
-    wanted = dict.fromkeys(
-        e["msg"].removeprefix("Input should be ").removeprefix("Value error, ") for e in errors
-    )
-    return f"{key} is {value!r}; it should be {' or '.join(wanted)}."
+    """One sentence for everything that is wrong with one value, or with one of its items."""
+    wanted = " or ".join(dict.fromkeys(map(_wanted, errors)))
+    place = errors[0]["loc"][:1]
+    if place and isinstance(place[0], int) and all(e["loc"][:1] == place for e in errors):
+        item = shown(value[place[0]])
+        return f"{key} is {shown(value)}; its item {item} should be {wanted}."
+    return f"{key} is {shown(value)}; it should be {wanted}."
+
+
+def _wanted(error: ErrorDetails) -> str:
+    """What a value should be, in our words."""
+    words = _WANTED.get(error["type"])
+    if words is not None:
+        return words.format(**error.get("ctx", {}))
+    return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+
+
+def shown(value: Any) -> str:
+    """A value as YAML writes it, where Python would write it in another way."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)

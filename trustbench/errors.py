@@ -55,15 +55,15 @@ class TrainingDiverged(TrustbenchError):
 
 
 def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """The end of an error sentence: the near names, then everything that is allowed.
+    """The end of an error sentence: the near names, then everything there is.
 
     >>> did_you_mean("epsilom", ["epsilon", "delta"])
-    "did you mean 'epsilon'? Allowed: delta, epsilon."
+    "did you mean 'epsilon'? Available: delta, epsilon."
     """
     names = sorted(allowed)
     near = get_close_matches(given, names, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{hint}Allowed: {', '.join(names) or 'nothing'}."
+    return f"{hint}Available: {', '.join(names) or 'none'}."
 
 
 def printable(line: str) -> str:

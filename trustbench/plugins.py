@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from trustbench.binding import bind
+from trustbench.binding import bind, shown
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
 from trustbench.errors import ConfigError, did_you_mean
 
@@ -52,7 +52,9 @@ def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = 
     Raises:
         ConfigError: every problem of the node, each one sentence.
     """
-    if not isinstance(node, Mapping) or not isinstance(node.get("_target_"), str):
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key} is {shown(node)}; give its settings one by one: {key}.KEY=VALUE.")
+    if not isinstance(node.get("_target_"), str):
         raise ConfigError(
             f"{key} is {node!r}, without the `_target_` of a plugin: {name} is given settings but "
             f"not chosen; add it to {kind}=[...], or drop its settings."

@@ -7,7 +7,8 @@ from typing import Any
 from trustbench.errors import ConfigError, did_you_mean
 
 POOLS = "protocol.pools"
-UNSWEPT = ("experiment", "table", POOLS)
+SHARED = (POOLS, "output_dir", "tracking_uri")
+UNSWEPT = ("experiment", "table", *SHARED)
 CHOSEN = ("intervention", "evaluator")
 """The groups of which an arm chooses any number of plugins, each with settings under its name."""
 
@@ -95,11 +96,12 @@ def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str
     for key in UNSWEPT:
         if {**common, **own}.get(key):
             raise ConfigError(f"{key} cannot be swept; give one {key} a run.")
-    if POOLS in own:
-        raise ConfigError(
-            f"{POOLS} is set by the experiment's arm {arm!r}; all arms are redrawn equally often: "
-            "give it for the experiment or on the command line."
-        )
+    for key in own:
+        if key in SHARED or key.startswith(("hydra.", "hydra/")):
+            raise ConfigError(
+                f"{key} is set by the experiment's arm {arm!r}, but all arms share it; give it for "
+                "the experiment or on the command line."
+            )
     both = sorted(set(common) & set(own))
     if both:
         raise ConfigError(

@@ -197,7 +197,8 @@ def test_what_a_user_declares_still_works(tb, tmp_path, canary, monkeypatch):
     done = tb("run", "--cfg", "job", "--resolve", "output_dir=${oc.env:TRUSTBENCH_SCRATCH}")
     assert done.code == 0, done.err
     assert str(tmp_path / "scratch") in done.out
-    done = tb("plan", "-m", "evaluator=utility", "seed=0", "hydra/job_logging=stdout")
+    shown = ["hydra/job_logging=stdout", "hydra/launcher=basic"]
+    done = tb("plan", "-m", "evaluator=utility", "seed=0", *shown)
     assert done.code == 0, done.err
     done = tb(
         "plan", "-m", "evaluator=utility", "seed=0", "hydra/launcher=slurm",

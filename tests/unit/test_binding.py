@@ -45,11 +45,11 @@ def test_values_arrive_with_the_types_that_the_fields_ask_for():
     [
         ({"epsilon": -1}, "m.epsilon is -1; it should be greater than 0."),
         ({"epsilon": "3"}, "m.epsilon is '3'; it should be a valid number."),
-        ({"epsilon": True}, "m.epsilon is True; it should be a valid number."),
+        ({"epsilon": True}, "m.epsilon is true; it should be a valid number."),
         ({"epsilon": math.inf}, "m.epsilon is inf; give finite numbers only, not inf."),
         ({"mode": "hal"}, "m.mode is 'hal'; it should be 'half' or 'all'."),
         ({"steps": 1.5}, "m.steps is 1.5; it should be a valid integer"),
-        ({"names": ["a", 3]}, r"m.names is \['a', 3\]; it should be a valid string."),
+        ({"names": ["a", 3]}, r"m.names is \['a', 3\]; its item 3 should be a valid string."),
         ({"epsilom": 3}, "unknown key m.epsilom; did you mean 'epsilon'?"),
         ({"version": 2}, "unknown key m.version"),
     ],

@@ -76,10 +76,10 @@ def test_version(capsys):
 @pytest.mark.parametrize(
     ("args", "sentence"),
     [
-        ([], f"no command was given. Allowed: {', '.join(sorted(COMMANDS))}."),
-        (["rnu"], "unknown command 'rnu'; did you mean 'run'? Allowed:"),
+        ([], f"no command was given. Available: {', '.join(sorted(COMMANDS))}."),
+        (["rnu"], "unknown command 'rnu'; did you mean 'run'? Available:"),
         (["list", "modles"], "argument kind: invalid choice: 'modles'"),
-        (["summarize", "--format", "html"], "unknown format 'html'; Allowed: csv, json, md"),
+        (["summarize", "--format", "html"], "unknown format 'html'; Available: csv, json, md"),
         (["summarize", "--bogus"], "unrecognized arguments: --bogus"),
         (["sync", "--from", "/nowhere"], "/nowhere is not a folder of records"),
     ],

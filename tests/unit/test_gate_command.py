@@ -162,7 +162,7 @@ def test_what_cannot_be_compared_is_refused_with_every_reason(store, policy, cap
         ([], "the following arguments are required: --policy"),
         (["--policy", "bnak"], "unknown policy 'bnak'; did you mean 'bank'?"),
         (["--policy", "absent.yaml"], "policy absent.yaml cannot be read"),
-        (["--policy", "bank", "--format", "xml"], "unknown format 'xml'; Allowed: json, junit"),
+        (["--policy", "bank", "--format", "xml"], "unknown format 'xml'; Available: json, junit"),
         (
             ["--policy", "bank", "--output", "a", "--output", "b"],
             "1 --format and 2 --output were given",

@@ -43,7 +43,7 @@ def test_build_binds_parameters_and_ignores_the_name():
     ("node", "sentence"),
     [
         ({"epsilon": 3}, "k is .* without the `_target_` of a plugin: dp is given settings"),
-        ("dpsgd", "k is 'dpsgd', without the `_target_`"),
+        ("dpsgd", "k is 'dpsgd'; give its settings one by one: k.KEY=VALUE."),
         ({"_target_": "os.system"}, "outside of the modules that may be imported"),
         ({"_target_": "trustbenchmark.x.Y"}, "outside of the modules that may be imported"),
         ({"_target_": "trustbench.nothing.Y"}, "No module named 'trustbench.nothing'"),

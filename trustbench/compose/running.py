@@ -19,6 +19,7 @@ from yaml import YAMLError
 from trustbench.arms import Arm
 from trustbench.compose.arguments import Command, conf_dir, conf_dirs, read
 from trustbench.compose.messages import complained_keys, sentence
+from trustbench.compose.overrides import listing
 from trustbench.compose.task import Asked, Begun, Task, arm_of
 from trustbench.compose.trusted import guarded
 from trustbench.errors import ConfigError, TrustbenchError
@@ -55,7 +56,10 @@ def hydra_run(
             raise ConfigError(f"{' '.join(str(error).split())}; correct the file.") from None
         except SystemExit as stop:  # after --help (0) or a --package that does not exist (1)
             if stop.code:
-                raise ConfigError("see the line above, or `trustbench run --help`.") from None
+                raise ConfigError(
+                    "--package names nothing of the configuration; `trustbench run --cfg job` "
+                    "without it shows what there is."
+                ) from None
     return (task.asked, task.results) if task.asked is not None else None
 
 
@@ -81,20 +85,18 @@ def _generate(dirs: Sequence[Path]) -> None:
 
 
 def _from_hydra(error: BaseException) -> bool:
-    """Whether Hydra raised it; it raises ValueError for a group that is no name."""
+    """Whether Hydra raised it; it raises ValueError for some wrong files and overrides."""
     if not isinstance(error, ValueError) or isinstance(error, OmegaConfBaseException):
         return True
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith("hydra.")
+    homes = ("hydra.", "logging.config")
+    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith(homes)
 
 
 def _explained(error: BaseException, command: Command) -> str:
-    def options(group: str) -> list[str]:
-        return [*discover(group, command.dirs), *(["all"] if group == "evaluator" else [])]
-
-    return sentence(error, _known(error, command), options)
+    return sentence(error, _known(error, command), listing(command.dirs))
 
 
 def _known(error: BaseException, command: Command) -> Any:
@@ -125,13 +127,16 @@ def _as_argv(args: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redacted(flags: Sequence[str]) -> Iterator[None]:
-    """What Hydra prints of a configuration (--cfg, --info), without the credentials in it."""
+    """What Hydra prints of a configuration (--cfg, --info), without the credentials in it.
+
+    What it complains about is raised too, and told in our words.
+    """
     if not any(f.startswith(("-c", "-i", "--cfg", "--info")) for f in flags):
         yield
         return
     printed = io.StringIO()
     try:
-        with contextlib.redirect_stdout(printed):
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
             yield
     finally:
         sys.stdout.write(redact(printed.getvalue()))

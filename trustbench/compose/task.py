@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from trustbench.arms import Arm
 from trustbench.assembly import assemble
 from trustbench.compose.messages import sentence
+from trustbench.compose.overrides import Options, listing
 from trustbench.compose.trusted import refuse_path
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.plugins import discover
@@ -135,6 +136,13 @@ class Task(Generic[R]):
                 "a worker process died (killed, or out of memory); what had finished is kept: "
                 "run the same command again, with fewer jobs at once."
             ) from error
+        except ValueError as error:
+            if type(launcher).__module__.startswith("hydra_plugins.trustbench_"):
+                raise
+            raise ConfigError(
+                f"the launcher refuses its settings: {error}; `trustbench run --cfg hydra -p "
+                "hydra.launcher` shows them."
+            ) from error
         self.results.extend(r.return_value for r in returns)
         return returns
 
@@ -149,9 +157,9 @@ class Task(Generic[R]):
         self.asked = replace(self.asked, arms=belonging)
 
 
-def options(master: Any) -> Callable[[str], list[str]]:
-    """Lists the options of a config group, in the folders of a configuration."""
-    return lambda group: list(discover(group, _sources(master.hydra)))
+def options(master: Any) -> Options:
+    """What lists the options of a config group, in the folders of a configuration."""
+    return listing(_sources(master.hydra))
 
 
 def arm_of(config: DictConfig, hydra: Any) -> Arm:

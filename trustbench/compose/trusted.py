@@ -13,16 +13,25 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigSource
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.plugin import Plugin
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
+from trustbench.compose.files import readable
+from trustbench.compose.obeyed import refuse_composed
 from trustbench.errors import ConfigError
 from trustbench.sweeping import method_of
 
 HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
-PLUGINS = ("hydra.launcher", "hydra.sweeper")
+PLUGINS = {"hydra.launcher": Launcher, "hydra.sweeper": Sweeper}
+ARMS = "hydra_plugins.trustbench_arms_sweeper.ArmsSweeper"
+"""The one sweeper that checks every arm before the first one starts."""
 LOGGING = ("hydra.hydra_logging", "hydra.job_logging")
 HANDLERS = ("logging.StreamHandler", "logging.NullHandler")
 STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
@@ -45,34 +54,55 @@ def guarded() -> Iterator[None]:
     Raises:
         ConfigError: one sentence for each thing that is refused.
     """
-    original, read = ConfigLoaderImpl.load_configuration, FileConfigSource.load_config
+    source = _file_source()
+    original, read = ConfigLoaderImpl.load_configuration, source.load_config
     files: dict[tuple[str, str], Any] = {}
 
     def load(
         self: Any, config_name: Any, overrides: list[str], run_mode: RunMode, **kw: Any
     ) -> DictConfig:
         common = _for_all_arms(overrides) if run_mode == RunMode.MULTIRUN else overrides
-        made = original(self, config_name, common, run_mode, **kw)
+        try:
+            made = original(self, config_name, common, run_mode, **kw)
+        except KeyError as error:  # the one that Hydra raises: an environment variable is not set
+            raise ConfigError(
+                f"hydra.job.env_copy names {error}, which is not set; drop it, and set environment "
+                "variables in the shell."
+            ) from error
         refuse_code(made.hydra, overrides)
+        refuse_composed(made.hydra, [_key(o) for o in overrides])
         if len(common) < len(overrides):
-            made.hydra.overrides.task = [o for o in overrides if not _hydra(o)]
+            made.hydra.overrides.task = [
+                o for o in overrides if not _key(o).startswith(("hydra.", "hydra/"))
+            ]
         return made
 
-    def read_once(self: FileConfigSource, config_path: str) -> Any:
+    def read_once(self: ConfigSource, config_path: str) -> Any:
         key = self.path, config_path
         if key not in files:
-            files[key] = read(self, config_path)
+            with readable(f"{self.path}/{config_path}"):
+                files[key] = read(self, config_path)
         return copy.deepcopy(files[key])
 
     ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign,assignment]
-    FileConfigSource.load_config = read_once  # type: ignore[method-assign]
+    source.load_config = read_once  # type: ignore[method-assign]
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
     try:
         yield
     finally:
         ConfigLoaderImpl.load_configuration = original  # type: ignore[method-assign]
-        FileConfigSource.load_config = read  # type: ignore[method-assign]
+        source.load_config = read  # type: ignore[method-assign]
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _file_source() -> type[ConfigSource]:
+    """What reads files for Hydra.
+
+    It imports its plugins anew, so this is not the class that an import statement gives.
+    """
+    Plugins.instance()
+    found: type[ConfigSource] = SourcesRegistry.instance().resolve("file")
+    return found
 
 
 def _for_all_arms(overrides: Sequence[str]) -> list[str]:
@@ -80,9 +110,8 @@ def _for_all_arms(overrides: Sequence[str]) -> list[str]:
     return [o for o in overrides if method_of(o.split("=", 1)[0]) is None]
 
 
-def _hydra(override: str) -> bool:
-    """Whether it is about Hydra itself."""
-    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
+def _key(override: str) -> str:
+    return override.lstrip("+~").split("=", 1)[0]
 
 
 def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:
@@ -90,11 +119,9 @@ def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:
 
     `overrides` are those of the command line, which are the user's own words.
     """
-    given = [o.lstrip("+~").split("=", 1)[0] for o in overrides]
+    given = [_key(o) for o in overrides]
     plain = OmegaConf.to_container(hydra, resolve=False)
     problems = [*_targets(plain), *_logging(plain), *_shell(hydra, given)]
-    if hydra.get("callbacks"):
-        problems.append("hydra.callbacks is given, but trustbench runs no callbacks; drop it.")
     if hydra.job.env_set and not any(g.startswith("hydra.job.env_set") for g in given):
         names = ", ".join(map(str, hydra.job.env_set))
         problems.append(
@@ -105,10 +132,10 @@ def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:
 
 
 def refuse_path(experiment: str) -> None:
-    """Raises ConfigError for an experiment that is no plain name; folders are named after it."""
+    """Raises ConfigError for an experiment that is not a plain name; folders are named after it."""
     if not re.fullmatch(r"\w[\w.=+-]*(/\w[\w.=+-]*)*", experiment):
         raise ConfigError(
-            f"experiment={experiment} is no name; name a file in conf/experiment by letters, "
+            f"experiment={experiment} is not a name; name a file in conf/experiment by letters, "
             "digits and any of _ . = + -."
         )
 
@@ -121,11 +148,20 @@ def _targets(plain: Any) -> Iterator[str]:
             continue
         if where not in PLUGINS:
             yield f"{key} is {value!r}, which Hydra would call; drop it."
-        elif not str(value).startswith(HOMES):
+        elif not str(value).startswith(HOMES) or value not in _installed(PLUGINS[where]):
             yield (
-                f"{key} is {value!r}, which is no plugin of Hydra's; choose one with "
+                f"{key} is {value!r}, which is not an installed plugin of Hydra's; choose one with "
                 f"{where.replace('.', '/')}=NAME."
             )
+        elif where == "hydra.sweeper" and value != ARMS:
+            yield (
+                f"{key} is not trustbench's own, which checks every arm before the first one "
+                "starts; drop it."
+            )
+
+
+def _installed(kind: type[Plugin]) -> list[str]:
+    return [f"{c.__module__}.{c.__qualname__}" for c in Plugins.instance().discover(kind)]
 
 
 def _logging(plain: Any) -> Iterator[str]:

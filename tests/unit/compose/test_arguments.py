@@ -10,7 +10,7 @@ from trustbench.errors import ConfigError, TrustbenchError
 def test_fail_fast_is_a_setting_of_the_launcher():
     command = read(["-m", "--fail-fast", "seed=1,2"])
     assert command.flags == ("-m",)
-    assert command.overrides == ("seed=1,2", "hydra.launcher.on_error=stop")
+    assert command.overrides == ("seed=1,2", "hydra.launcher.on_error=stop", "hydra.mode=MULTIRUN")
     assert composed(command).hydra.launcher.on_error == "stop"
 
 
@@ -26,7 +26,7 @@ def test_fail_fast_needs_a_launcher_that_can_stop(launcher):
 
 def test_flags_may_stand_anywhere():
     command = read(["seed=1", "-m", "--config-dir", str(conf_dir()), "control=reseed"])
-    assert command.overrides == ("seed=1", "control=reseed")
+    assert command.overrides == ("seed=1", "control=reseed", "hydra.mode=MULTIRUN")
     assert command.flags == ("-m", "--config-dir", str(conf_dir()))
     assert command.dirs == (conf_dir(), conf_dir())
 

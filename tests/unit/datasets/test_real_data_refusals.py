@@ -27,8 +27,8 @@ def load(shared_data):
     [
         (Adult(sensitive="sexx"), r"sensitive=sexx is unknown; did you mean 'sex'\?"),
         (Compas(sensitive="age"), "sensitive=age is unknown; .*race, sex"),
-        (German(sensitive="race"), "Allowed: age, sex"),
-        (ACSIncome(sensitive="sex"), "Allowed: RAC1P, SEX"),
+        (German(sensitive="race"), "Available: age, sex"),
+        (ACSIncome(sensitive="sex"), "Available: RAC1P, SEX"),
         (Adult(subsample=48_843), "subsample=48843 .* from 326 to 48842"),
         (Adult(subsample=100), "subsample=100 cannot be drawn"),
         (ACSIncome(subsample=10**6), "cannot be drawn from 332900 rows"),

@@ -56,8 +56,8 @@ def test_what_cannot_be_answered_is_one_sentence(store, tmp_path, capsys):
     told = {
         (): "the records are of 2 data sets (adult, digits); choose one with --dataset.",
         ("--dataset", "adlut"): "no record of dataset 'adlut' is stored; did you mean 'adult'?",
-        ("--experiment", "x"): "no sweep of experiment 'x' is stored; Allowed: dp_vs_fairness.",
-        ("--table", "x"): "unknown table 'x'; Allowed: ",
+        ("--experiment", "x"): "no sweep of experiment 'x' is stored; Available: dp_vs_fairness.",
+        ("--table", "x"): "unknown table 'x'; Available: ",
         ("--dataset", "adult", "--output", tmp_path): f"--output {tmp_path} cannot be written",
     }
     for args, sentence in told.items():

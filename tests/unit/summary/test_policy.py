@@ -76,14 +76,14 @@ def test_every_problem_is_told_at_once_and_names_its_place():
     )
     assert all(s.startswith("policy mine.yaml: ") and s.endswith(".") for s in said)
     said = [s.removeprefix("policy mine.yaml: ") for s in said]
-    assert "unknown key limitz; did you mean 'limits'? Allowed: block, " in " ".join(said)
+    assert "unknown key limitz; did you mean 'limits'? Available: block, " in " ".join(said)
     assert any("limits.0.metric is 'fairnes'; give evaluator/name" in s for s in said)
     assert "limits.1: has no bound; give at_most, at_least or worse_by_at_most." in said
     assert any("limits.2.regime" in s and "did you mean 'memorising'?" in s for s in said)
     assert any("limits.3.at_most is inf" in s for s in said)
     assert any("block.0.verdicts.0 is 'benefit'" in s for s in said)
     assert any("block.1.targets.0" in s and "did you mean 'utility'?" in s for s in said)
-    assert any("inconclusive is 'maybe'; Allowed: fail, inconclusive, pass." in s for s in said)
+    assert any("inconclusive is 'maybe'; Available: fail, inconclusive, pass." in s for s in said)
     assert len(said) == 8
 
 

@@ -113,7 +113,7 @@ def test_strict_is_what_a_policy_is_that_does_not_say():
     data = policy(OWN).model_dump(mode="json", exclude={"unreliable"})
     assert parse_policy(data, "silent").unreliable == "inconclusive"
     with pytest.raises(
-        ConfigError, match=r"unreliable is 'note'; Allowed: fail, inconclusive, pass"
+        ConfigError, match=r"unreliable is 'note'; Available: fail, inconclusive, pass"
     ):
         parse_policy({**data, "unreliable": "note"}, "wrong")
 

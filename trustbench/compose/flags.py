@@ -1,0 +1,92 @@
+"""The flags of `trustbench run`: those of Hydra's that do something here, and one of our own."""
+
+import argparse
+import contextlib
+import io
+from collections.abc import Sequence
+
+from hydra._internal.utils import get_args_parser
+from hydra.core.override_parser.types import Override
+
+from trustbench.errors import ConfigError
+
+FAIL_FAST = "--fail-fast"
+FIXED = "a run is made of trustbench's own configuration; give your options with --config-dir"
+UNUSED = {
+    "config_name": FIXED,
+    "config_path": FIXED,
+    "experimental_rerun": "the same command again goes on where the last one stopped",
+    "shell_completion": "it has no completion for shells",
+    "hydra_help": "`trustbench run --help` lists what it does use",
+}
+"""Flags of Hydra's that are refused, and why or what to do instead."""
+
+
+def parse(args: Sequence[str]) -> argparse.Namespace:
+    """The flags in `args`, and what is left as `overrides`.
+
+    Raises:
+        ConfigError: an unknown flag, one that is not used, or some that contradict each other.
+    """
+    if "--version" in args:
+        raise ConfigError("--version goes without a command; write `trustbench --version`.")
+    complaint = io.StringIO()
+    parser: argparse.ArgumentParser = get_args_parser()
+    parser.add_argument(FAIL_FAST, action="store_true")
+    try:
+        with contextlib.redirect_stderr(complaint):
+            # intermixed: flags may stand between overrides, which plain argparse refuses
+            flags, unknown = parser.parse_known_intermixed_args(list(args))
+    except SystemExit:
+        last = complaint.getvalue().strip().splitlines()[-1].split("error: ", 1)[-1]
+        raise ConfigError(f"{last}; see `trustbench run --help`.") from None
+    if unknown:
+        raise ConfigError(
+            f"unknown option {' '.join(unknown)}; settings are given as key=value, "
+            "flags are listed by `trustbench run --help`."
+        )
+    _refuse_unused(flags)
+    _refuse_together(flags, args)
+    return flags
+
+
+def mode(flags: argparse.Namespace, overrides: Sequence[Override]) -> list[str]:
+    """What -m and --run say in Hydra's configuration, where an experiment may say it too."""
+    given = [str(o.input_line) for o in overrides if o.key_or_group == "hydra.mode"]
+    wanted = "MULTIRUN" if flags.multirun else "RUN" if flags.run else None
+    flag = "-m" if flags.multirun else "--run"
+    for o in given:
+        if wanted is not None and o != f"hydra.mode={wanted}":
+            raise ConfigError(f"{flag} and {o} contradict each other; drop one of them.")
+    return [f"hydra.mode={wanted}"] if wanted and not given else []
+
+
+def refuse_unstoppable(overrides: Sequence[str]) -> None:
+    """Raises ConfigError for launchers that cannot stop after a failure."""
+    for o in overrides:
+        if o in ("hydra/launcher=basic", "hydra/launcher=joblib"):
+            raise ConfigError(
+                f"{FAIL_FAST} and {o} do not go together: it runs every arm; drop one of them."
+            )
+
+
+def _refuse_unused(flags: argparse.Namespace) -> None:
+    for name, instead in UNUSED.items():
+        if getattr(flags, name) not in (None, False):
+            flag = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"{flag} is given, but trustbench does not use it: {instead}.")
+
+
+def _refuse_together(flags: argparse.Namespace, args: Sequence[str]) -> None:
+    modes = [flags.run, flags.multirun, flags.cfg, flags.info]
+    if sum(map(bool, modes)) > 1:
+        raise ConfigError("give only one of --run, --multirun, --cfg, --info.")
+    for name in ("resolve", "package"):
+        if getattr(flags, name) and not flags.cfg:
+            raise ConfigError(f"--{name} goes with --cfg; give both or neither.")
+    folders = sum(a.split("=", 1)[0] in ("--config-dir", "-cd") for a in args)
+    if folders > 1:
+        raise ConfigError(
+            f"--config-dir is given {folders} times; give one folder there, and more as "
+            "'hydra.searchpath=[file:///FOLDER]'."
+        )
