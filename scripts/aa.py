@@ -292,7 +292,7 @@ def main() -> None:
     a = parser.parse_args()
     for setting in a.setting:
         simulate(setting, a)
-    report(a.into, a.out, SETTINGS)
+    report(a.into, a.out, SETTINGS, a.only)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import json
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -220,7 +221,7 @@ def section(setting: str, overrides: list[str], lines: dict) -> list[str]:
 
 HEAD = """# A/A: how often a column raises a false alarm
 
-Made by `python scripts/aa.py --repetitions N --jobs 2 --setting {settings}`,
+Made by `python scripts/aa.py --repetitions N --jobs 2 --setting {settings}{narrowed}`,
 with the N of each section; do not edit.
 
 Two arms that differ by initialisation and batch order only (the baseline and its `reseed`
@@ -233,12 +234,18 @@ contrast on the reseed arm alone: its true value is zero only where the setting 
 """
 
 
-def report(folder: Path, out: Path, settings: dict[str, list[str]]) -> None:
-    """Writes and prints what the lines in `folder` say of each setting."""
+def report(
+    folder: Path, out: Path, settings: dict[str, list[str]], only: Sequence[str] = ()
+) -> None:
+    """Writes and prints what the lines in `folder` say of each setting.
+
+    `only`: the evaluators that the command behind the lines was restricted to.
+    """
     found = {s: read(lines_file(folder, s)) for s in settings}
     found = {s: lines for s, lines in found.items() if lines}
     named = " ".join(f"'{s}'" if " " in s else s for s in found)
-    text = [HEAD.format(settings=named)]
+    narrowed = f" --only {' '.join(only)} --out docs/{out.name}" if only else ""
+    text = [HEAD.format(settings=named, narrowed=narrowed)]
     for setting, lines in found.items():
         text += section(setting, settings[setting], lines)
     out.parent.mkdir(exist_ok=True)
