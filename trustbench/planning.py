@@ -13,6 +13,7 @@ from trustbench.errors import ConfigError, Unsupported
 from trustbench.identity import arm_id, fit_id, in_order, pilot_id
 from trustbench.methods.privacy import ledger
 from trustbench.methods.privacy.guarantees import Guarantee
+from trustbench.schema import Pilot
 from trustbench.seeding import Streams
 from trustbench.training import engines, replicates
 from trustbench.training.choice import choose
@@ -90,6 +91,12 @@ class Plan:
         other = replace(self.schedule, lr=2 * self.schedule.lr)
         rules = [self.rule(schedule) for schedule in (self.schedule, other)]
         return any(r is None for r in rules) or len({r.schedule.lr for r in rules if r}) > 1
+
+    @property
+    def told_pilot(self) -> Pilot | None:
+        """What the record says of the pilot: its choice, and whether the arm trains at it."""
+        pilot = self.arm.pilot
+        return pilot and pilot.model_copy(update={"unused": not self.piloted})
 
     @cached_property
     def entries(self) -> list[ledger.Entry]:

@@ -148,6 +148,8 @@ class Pilot(Strict):
     """Every rate of the grid, in ascending order."""
     replicates: int
     epochs: int
+    unused: bool = False
+    """Whether the arm trains at a rate that its method brings, and not at this one."""
 
     @property
     def effort(self) -> str:
@@ -155,9 +157,11 @@ class Pilot(Strict):
         return f"{self.replicates} replicates, {self.epochs} epoch{'s' if self.epochs > 1 else ''}"
 
     def line(self) -> str:
-        """The choice in one line, with every rate's loss."""
+        """The choice in one line, with every rate's loss; that it is not used, where it is not."""
+        if self.unused:
+            return f"the method's own; the {self.rate:zg} that a pilot chose is for other arms"
         losses = ", ".join(
-            f"{t.rate:zg} {'diverged' if t.loss is None else f'{t.loss:z.3f}'}" for t in self.tried
+            f"{t.rate:zg} {'diverged' if t.loss is None else f'{t.loss:z.4g}'}" for t in self.tried
         )
         edges = {self.tried[0].rate: "smallest", self.tried[-1].rate: "largest"}
         edge = edges.get(self.rate) if len(self.tried) > 1 else None

@@ -44,7 +44,7 @@ def params(record: Record) -> dict[str, str]:
         flat.update(_flat(f"evaluator.{group}", evaluation.evaluator.params))
     flat.update(_flat("training", arm.training))
     if record.pilot is not None:
-        flat["training.lr_chosen"] = record.pilot.rate
+        flat["training.lr_chosen"] = None if record.pilot.unused else record.pilot.rate
         flat["training.pilot"] = record.pilot.line()
     flat.update(_flat("protocol", arm.protocol))
     flat.update(control=arm.control, seed=arm.seed, engine=arm.engine)

@@ -85,7 +85,7 @@ def audit_notes(group: Group, cells: Sequence[CellResult]) -> Iterator[str]:
                 found.append((contrast.effect, shadows_of(evaluation)))
         said = power_text(found)
         if said is not None:
-            yield f"{metric} ({regime}), in every arm: {said}."
+            yield f"{metric} ({regime}), in the weakest arm: {said}."
 
 
 def shadows_of(evaluation: Evaluation) -> int | None:

@@ -61,7 +61,7 @@ def chosen(tried: Iterable[Tried], epochs: int) -> Pilot:
         rates = ", ".join(f"{t.rate:zg}" for t in ordered)
         raise ConfigError(
             f"training.lr=auto: at every rate of training.lr_grid ({rates}) replicates of the "
-            f"pilot diverged within {epochs} epochs; give smaller rates."
+            f"pilot diverged within {epochs} epoch{'s' if epochs > 1 else ''}; give smaller rates."
         )
     return Pilot(rate=min(usable)[1], tried=ordered, replicates=REPLICATES, epochs=epochs)
 

@@ -63,7 +63,9 @@ def test_single_arm_card_and_table_print_the_power_of_the_privacy_audit():
     assert said in markdown(card(arm, {}, records, CRESSWELL), CRESSWELL).replace("\\", "")
     [result] = summarize(records, CRESSWELL)
     [note] = [n for n in result.notes if "would detect" in n]
-    assert note.startswith("privacy/lira_auc (memorising), in every arm: this audit would detect")
+    assert note.startswith(
+        "privacy/lira_auc (memorising), in the weakest arm: this audit would detect"
+    )
 
 
 def test_a_record_without_an_audit_says_nothing_of_power():

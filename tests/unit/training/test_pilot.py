@@ -32,7 +32,7 @@ def test_the_choice_in_one_line():
     line = chosen([WORSE, GOOD, DIVERGED], epochs=10).line()
     assert line == (
         "0.1, chosen by a pilot (4 replicates, 10 epochs) for the lowest validation loss: "
-        "0.01 1.500, 0.1 0.250, 1 diverged"
+        "0.01 1.5, 0.1 0.25, 1 diverged"
     )
     assert "it is the largest of the grid" in chosen([WORSE, GOOD], epochs=10).line()
     assert "it is the smallest of the grid" in chosen([GOOD, DIVERGED], epochs=10).line()
