@@ -132,6 +132,10 @@ Part = Literal["replicates", "shadows"]
 """Of the models that a protocol draws: those that are measured, and those that only attack."""
 
 
+MOST_MODELS = 100_000
+"""Of one arm: more cannot be meant, and sizes stay within what arrays can hold."""
+
+
 @dataclass(frozen=True)
 class Protocol:
     """How replicates are drawn.
@@ -145,11 +149,11 @@ class Protocol:
     measured on: membership attacks learn from them what members look like.
     """
 
-    replicates: Annotated[int, Field(ge=2)] = 16
+    replicates: Annotated[int, Field(ge=2, le=MOST_MODELS)] = 16
     inclusion: Literal["half", "all"] = "half"
-    pools: Annotated[int, Field(ge=1)] = 1
+    pools: Annotated[int, Field(ge=1, le=MOST_MODELS)] = 1
     calibration: Annotated[int, Field(ge=20)] | None = None
-    shadows: Annotated[int, Field(ge=0, multiple_of=2)] = 0
+    shadows: Annotated[int, Field(ge=0, le=MOST_MODELS, multiple_of=2)] = 0
 
     def __post_init__(self) -> None:
         """Shadow models of a row must differ in whether they were trained on it."""
@@ -202,7 +206,7 @@ class Arm:
     pilot: Pilot | None = None  # what training.lr=auto has chosen, once it has
     engine: Literal["auto", "stacked", "opacus"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: Annotated[int, Field(ge=1)] = 1
+    threads: Annotated[int, Field(ge=1, le=1024)] = 1
     checkpoint_s: Annotated[float, Field(ge=0)] = 30.0
     output_dir: Path = Path("outputs")
     data_dir: Path = Path("data")
