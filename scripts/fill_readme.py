@@ -2,7 +2,7 @@
 
 run: trustbench run +experiment=dp_vs_fairness
      trustbench run +experiment=full_table dataset=adult data_dir=../shared/data
-     python scripts/fill_readme.py [--outputs outputs]
+     python scripts/fill_readme.py [--outputs outputs] [--table dp_vs_fairness]
 """
 
 import argparse
@@ -22,10 +22,12 @@ TABLES = {
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
-    store = Store(parser.parse_args().outputs)
+    parser.add_argument("--table", nargs="*", choices=list(TABLES), default=list(TABLES))
+    asked = parser.parse_args()
+    store = Store(asked.outputs)
     text = README.read_text()
-    for anchor, name in TABLES.items():
-        table = store.table_file(name, "md").read_text()
+    for anchor in asked.table:
+        table = store.table_file(TABLES[anchor], "md").read_text()
         # The registered table and what its methods guarantee; the command prints the rest.
         lines = re.split(r"\n#+ ", table.split("\n", 1)[1])[0].strip().splitlines()
         # A row without any number belongs to a method that the experiment does not run.
