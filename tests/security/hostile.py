@@ -195,7 +195,7 @@ EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 # Modules of summary/render that write nothing by themselves: others' words, or a picture.
 PARTS = {
     "wording", "gate_wording", "front_matter", "data_front_matter", "known", "png", "sheets",
-    "visible", "mitigation_wording", "secondary_wording", "marks",
+    "visible", "mitigation_wording", "factorial_wording", "secondary_wording", "marks",
 }  # fmt: skip
 
 WRITERS = {

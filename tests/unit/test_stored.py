@@ -4,6 +4,7 @@ import pytest
 
 from tests.unit.summary.builder import method, record
 from tests.unit.summary.report_data import rows_kept, with_examples
+from tests.unit.summary.test_select_output import with_strongest
 from tests.unit.test_gate_command import write_store
 from trustbench import cli
 from trustbench.records import Store
@@ -18,7 +19,7 @@ def places(tmp_path_factory):
     """(the folder of a store, the address of a server that has its records, an empty folder)."""
     folder = tmp_path_factory.mktemp("stored")
     records = [
-        with_examples(r)
+        with_examples(with_strongest(r))
         for regime in ("tuned", "memorising")
         for r in (record(regime=regime), record(DP, regime=regime, noise=NOISE))
     ]
