@@ -53,14 +53,7 @@ class ClusterLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """The outcome of each of the sweep's arms that these jobs are."""
-        from trustbench.errors import ConfigError
-
-        assert self.task is not None
-        if self.task.asked is None:
-            raise ConfigError(
-                f"hydra/launcher={self.name} runs what the arms sweeper has checked; "
-                "drop hydra/sweeper=..., or choose hydra/launcher=basic."
-            )
+        assert self.task is not None and self.task.asked is not None
         arms = list(self.task.asked.arms.values())[initial_job_idx:][: len(job_overrides)]
         returns = []
         for overrides, outcome in zip(job_overrides, self.run(arms), strict=True):

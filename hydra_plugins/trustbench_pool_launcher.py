@@ -71,14 +71,7 @@ class PoolLauncher(Launcher):
         self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
     ) -> Sequence[JobReturn]:
         """The outcome of each of the sweep's arms that these jobs are."""
-        from trustbench.errors import ConfigError
-
-        assert self.task is not None and self.pool is not None
-        if self.task.asked is None:
-            raise ConfigError(
-                "hydra/launcher=pool runs what the arms sweeper has checked; drop "
-                "hydra/sweeper=..., or choose hydra/launcher=basic."
-            )
+        assert self.task is not None and self.pool is not None and self.task.asked is not None
         every = list(self.task.asked.arms.items())
         arms: Mapping[str, Arm] = dict(every[initial_job_idx:][: len(job_overrides)])
         outcomes = self.pool.run(arms, self.task.work)

@@ -143,12 +143,17 @@ def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
     return f"{key} is {shown(value)}; it should be {wanted}."
 
 
+def complaint(error: ErrorDetails) -> str:
+    """What pydantic says of one value, in our words: what it should be, or a check's own text."""
+    own = error["type"] in ("value_error", "assertion_error")
+    return _wanted(error) if own else f"it should be {_wanted(error)}"
+
+
 def _wanted(error: ErrorDetails) -> str:
-    """What a value should be, in our words."""
     words = _WANTED.get(error["type"])
     if words is not None:
         return words.format(**error.get("ctx", {}))
-    return error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return error["msg"].removeprefix("Input should be ").split(", unable to parse")[0]
 
 
 def shown(value: Any) -> str:

@@ -256,9 +256,7 @@ def read_record(path: Path) -> Record:
             )
         return Record.model_validate(data)
     except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise UnreadableRecord(
-            f"{path} is not a complete record ({type(error).__name__}).", "damaged"
-        ) from error
+        raise UnreadableRecord(f"{path} is not a complete record.", "damaged") from error
 
 
 def read_sweep(path: Path) -> Sweep:

@@ -13,11 +13,13 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, ValidationError, mode
 from pydantic_core import ErrorDetails
 
 from trustbench.aspects import Aspect
+from trustbench.binding import complaint, shown
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.records import Strict
 from trustbench.summary.effects import Kind
 from trustbench.summary.risk import AMBER, GREEN
 from trustbench.summary.table_file import Metric, Regime
+from trustbench.unreadable import unreadable
 
 Target = Literal["fairness", "privacy", "robustness", "explainability", "uncertainty", "utility"]
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -184,7 +186,7 @@ def load_policy(path: Path) -> Policy:
         twice = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader), ""))
         data = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"policy {path} cannot be read: {error}. Give a YAML file.") from error
+        raise ConfigError(unreadable(f"policy {path}", error)) from error
     if twice:
         raise ConfigError([f"policy {path}: {key} is given twice; keep one." for key in twice])
     return parse_policy(data, str(path))
@@ -197,7 +199,7 @@ def parse_policy(data: Any, origin: str) -> Policy:
         ConfigError: every problem in it, each one sentence that begins with `origin`.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"policy {origin}: expected keys and values, got {data!r}.")
+        raise ConfigError(f"policy {origin}: expected keys and values, got {shown(data)}.")
     try:
         return Policy.model_validate(data)
     except ValidationError as error:
@@ -249,7 +251,7 @@ def _sentence(error: ErrorDetails) -> str:
         return f"{where} is empty; give it."
     if error["type"] in ("literal_error", "enum"):
         return f"{where} is {given!r}; {did_you_mean(str(given), _allowed(path))}"
-    message = error["msg"].removeprefix("Value error, ")
+    message = complaint(error)
     if isinstance(given, Mapping):
         return f"{where}: {message}." if where else f"{message}."
     return f"{where} is {given!r}; {message}."

@@ -26,6 +26,7 @@ from trustbench.summary.table_file import (
     TableFile,
     parse_file,
 )
+from trustbench.unreadable import unreadable
 
 __all__ = [
     "Beside",
@@ -104,7 +105,7 @@ def load_table(path: Path) -> Table:
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"table {path} cannot be read: {error}. Give a YAML file.") from error
+        raise ConfigError(unreadable(f"table {path}", error)) from error
     return parse_table(data, str(path))
 
 

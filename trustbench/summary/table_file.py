@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
 from trustbench.aspects import Aspect
+from trustbench.binding import complaint, shown
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.records import Scalar, Strict
 
@@ -173,7 +174,7 @@ def parse_file(data: Any, origin: str) -> TableFile:
         ConfigError: every problem in it, each one sentence that begins with `origin`.
     """
     if not isinstance(data, Mapping):
-        raise ConfigError(f"table {origin}: expected keys and values, got {data!r}.")
+        raise ConfigError(f"table {origin}: expected keys and values, got {shown(data)}.")
     try:
         file = TableFile.model_validate(data)
     except ValidationError as error:
@@ -228,7 +229,7 @@ def _sentence(error: ErrorDetails) -> str:
         return f"{where} is missing; give it."
     if error["type"] == "enum":
         return f"unknown aspect {where}; {did_you_mean(str(path[-1]), [a.value for a in Aspect])}"
-    message = error["msg"].removeprefix("Value error, ")
+    message = complaint(error)
     return (
         f"{where}: {message}." if isinstance(given, dict) else f"{where} is {given!r}; {message}."
     )

@@ -166,9 +166,9 @@ IGNORED = {
 
 # an experiment file -> what the sentence says
 FILES = {
-    "seed: [1\n": "experiment/mine.yaml, line 3: expected ',' or ']', but got",
-    "seed: 1\nseed: 2\n": "mine.yaml, line 3: found duplicate key seed; correct the file.",
-    "3\n": "experiment/mine.yaml holds no keys; write one `key: value` on each line.",
+    "seed: [1\n": "experiment/mine.yaml cannot be read: line 3: expected ',' or ']', but got",
+    "seed: 1\nseed: 2\n": "mine.yaml cannot be read: line 3: found duplicate key seed; correct",
+    "3\n": "experiment/mine.yaml cannot be read: it holds no keys; give a YAML file that can be.",
     "- a\n- b\n": "experiment/mine.yaml: one of the values does not fit; its place takes keys",
     "seed: ${sead}\n": "seed refers to ${sead}: unknown key sead; did you mean 'seed'?",
     "seed: ${oc.env:\n": "mine.yaml",
@@ -238,7 +238,7 @@ def test_a_file_that_is_not_text_is_told_in_our_words(refused, tmp_path):
     path.parent.mkdir()
     path.write_bytes(b"# @package _global_\nseed: \xff\xfe\n")
     told = refused(["--config-dir", str(tmp_path), "+experiment=mine"])
-    assert f"{path} is not UTF-8 text; save it as UTF-8." in told
+    assert f"{path} cannot be read: it is not UTF-8 text; save it as UTF-8." in told
 
 
 def keys(cls, prefix="hydra"):

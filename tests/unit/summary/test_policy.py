@@ -73,7 +73,10 @@ def test_every_problem_is_told_at_once_and_names_its_place():
         ],
         block=[{"verdicts": ["benefit"]}, {"verdicts": ["harm"], "targets": ["utilty"]}],
         inconclusive="maybe",
+        description=3,
     )
+    assert not any("Input should" in s for s in said)
+    assert "policy mine.yaml: description is 3; it should be a valid string." in said
     assert all(s.startswith("policy mine.yaml: ") and s.endswith(".") for s in said)
     said = [s.removeprefix("policy mine.yaml: ") for s in said]
     assert "unknown key limitz; did you mean 'limits'? Available: block, " in " ".join(said)
@@ -84,7 +87,7 @@ def test_every_problem_is_told_at_once_and_names_its_place():
     assert any("block.0.verdicts.0 is 'benefit'" in s for s in said)
     assert any("block.1.targets.0" in s and "did you mean 'utility'?" in s for s in said)
     assert any("inconclusive is 'maybe'; Available: fail, inconclusive, pass." in s for s in said)
-    assert len(said) == 8
+    assert len(said) == 9
 
 
 @pytest.mark.parametrize(

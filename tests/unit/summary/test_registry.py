@@ -118,7 +118,9 @@ def test_files_that_are_no_table(tmp_path):
         load_table(tmp_path / "absent.yaml")
     bad = tmp_path / "bad.yaml"
     bad.write_text("a: [1")
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(
+        ConfigError, match=r"cannot be read: line 1: expected .*; correct the file\."
+    ):
         load_table(bad)
     bad.write_text("- 1\n")
     with pytest.raises(ConfigError, match="expected keys and values"):
