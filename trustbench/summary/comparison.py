@@ -63,6 +63,8 @@ class Option:
     decisions: tuple[Decision, ...]
     """Every demand of the policy on the arm, as the gate decides it."""
     outcome: Outcome
+    below_floor: str | None = None
+    """By how much the arm misses the utility floor; None where it does not."""
     score: Effect | None = None
     unscored: str | None = None
     """Why there is no score."""

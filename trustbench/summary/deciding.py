@@ -106,7 +106,8 @@ def _limit(
 
 def _own_mean(subject: Subject, arm: ArmRecords, metric: str, limit: Limit) -> Estimate:
     """The mean of a metric over an arm's replicates, in its own unit, with its t interval."""
-    blank = Estimate(subject.label, arm.dose, arm.regime, metric)
+    below = subject.of.floor.mark(arm)
+    blank = Estimate(subject.label, arm.dose, arm.regime, metric, below_floor=below)
     found = subject.floored(metric, arm) or side(
         arm, sorted(arm.records), metric, subject.of.group.evaluations, arm.label
     )

@@ -6,7 +6,7 @@ less. A treated arm below the regression keeps its effects, as lost utility is w
 cost; it is marked wherever they are shown.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -84,6 +84,10 @@ class UtilityFloor:
             f"{s.name} {s.mean:z.3f} < logistic regression {s.regression:z.3f} {margin}"
             for s in short
         )
+
+    def below_in(self, arms: Iterable[ArmRecords]) -> str | None:
+        """By how much an arm misses the floor in each regime where it does; None where in none."""
+        return "; ".join(f"{a.regime}: {b}" for a in arms if (b := self.below(a))) or None
 
     def _short(self, arm: ArmRecords) -> list[_Short]:
         if not self._regression_learns(arm):

@@ -104,7 +104,8 @@ def _selection(subjects: Sequence[Subject], result: TableResult, policy: Policy)
         chosen=best.label if best else None,
     )
     settings = [n for some in result.settings.values() for n in some]
-    return replace(found, notes=(*_notes(found), *settings))
+    floor = subjects[0].of.floor.notes() if subjects else ()
+    return replace(found, notes=(*_notes(found), *settings, *floor))
 
 
 def _subjects(
@@ -152,6 +153,7 @@ def _option(subject: Subject) -> Option:
         harms={t: _harm(subject, t) for t in TARGETS},
         decisions=found,
         outcome=worst(d.counts_as for d in found),
+        below_floor=subject.of.floor.below_in(subject.arms.values()),
     )
 
 

@@ -191,10 +191,7 @@ class _Summary:
             privacy=tuple(tuned.first.privacy or ()),
             claims=tuned.first.claims(),
             printed=any(a.label in printed for a in arms),
-            below_floor="; ".join(
-                f"{a.regime}: {below}" for a in arms if (below := self.of.floor.below(a))
-            )
-            or None,
+            below_floor=self.of.floor.below_in(arms),
         )
 
     def _notes(self, cells: Sequence[CellResult], reseed: Sequence[CellResult]) -> list[str]:

@@ -1,6 +1,7 @@
 """The utility floor against a plain logistic regression: what it voids, what it marks."""
 
 import json
+import re
 
 import pytest
 
@@ -12,14 +13,27 @@ from trustbench.summary.card import card
 from trustbench.summary.decisions import Outcome
 from trustbench.summary.effects import Kind
 from trustbench.summary.floor import of_record
-from trustbench.summary.render import cell, csv_, json_, latex, markdown, terminal
+from trustbench.summary.render import (
+    cell,
+    csv_,
+    gate_terminal,
+    json_,
+    latex,
+    markdown,
+    marks,
+    select,
+    select_json,
+    terminal,
+)
 from trustbench.summary.report.page import document
 from trustbench.summary.results import UTILITY
+from trustbench.summary.select import select as choose
 
 # a mean accuracy of .80, where the regression has .93
 LOST = {"utility/accuracy": -0.15, "utility/balanced_accuracy": -0.15}
 OVERFITTED = {**LOST, "utility/member_accuracy": 0.01}
 UNDERTRAINED = {**LOST, "utility/member_accuracy": -0.15}
+LIMIT = {"metric": GAP, "at_most": 0.9}
 BELOW = "baseline undertrained: accuracy 0.80"
 
 
@@ -151,8 +165,29 @@ def test_a_gate_decides_nothing_against_an_undertrained_baseline():
 
 
 def test_a_gate_says_that_the_candidate_is_below():
-    gate = pair(policy({"metric": GAP, "at_most": 0.9}), record(DP3, shift=LOST))
+    gate = pair(policy(LIMIT), record(DP3, shift=LOST))
     assert any("dpsgd epsilon=3 (tuned) is below the utility floor" in n for n in gate.notes)
+
+
+def test_the_line_that_decides_is_marked():
+    gate = pair(policy(LIMIT), record(DP3, shift=LOST))
+    assert marks.BELOW_FLOOR in gate_terminal.text(gate)
+    assert marks.BELOW_FLOOR not in gate_terminal.text(pair(policy(LIMIT), record(DP3)))
+
+
+def test_a_choice_marks_an_arm_below_the_floor():
+    arms = [record(), record(DP3, shift=LOST), record(PGD, noise=WITHIN)]
+    [found] = choose(arms, CRESSWELL, policy(LIMIT))
+    for text in (select.terminal([found], []), select.markdown([found], [])):
+        assert re.search(r"dpsgd epsilon=3 ! below floor", text)
+        assert "pgd_at epsilon=0.1 !" not in text.replace("\\", "")
+        assert "dpsgd epsilon=3 (tuned) is below the utility floor" in text
+    told = {
+        a["arm"]: a["below_floor"]
+        for a in select_json.document([found], [])["selections"][0]["arms"]
+    }
+    assert told["dpsgd epsilon=3"].startswith("tuned: accuracy 0.80")
+    assert told["none"] is None
 
 
 def test_the_card_of_a_model_below_the_floor_says_so():

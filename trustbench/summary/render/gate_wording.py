@@ -4,6 +4,7 @@ from trustbench.summary.decisions import Decision, Outcome, digits
 from trustbench.summary.effects import Kind
 from trustbench.summary.gate import Candidate, Gate
 from trustbench.summary.policy import Block, Limit
+from trustbench.summary.render.marks import mark
 from trustbench.summary.render.wording import beside_chance, contrast_name, less_chance, sample
 
 SYMBOLS = {
@@ -51,7 +52,7 @@ def number(value: float, decimals: int, signed: bool) -> str:
 
 
 def measured(d: Decision) -> str:
-    """The effect with its interval and n; empty where there is none."""
+    """The effect with its interval, n and what marks it; empty where there is none."""
     effect = d.estimate.effect
     if effect is None:
         return ""
@@ -64,9 +65,10 @@ def measured(d: Decision) -> str:
     )
     text = f"{mean} [{low}, {high}] {sample(effect)}"
     if own and not less:
-        return text + beside_chance(d.estimate.treated_chance)
-    beyond = less_chance(d.estimate)
-    return f"{text}, {beyond}" if beyond else text
+        text += beside_chance(d.estimate.treated_chance)
+    elif beyond := less_chance(d.estimate):
+        text += f", {beyond}"
+    return text + mark(d.estimate)
 
 
 def outcome(d: Decision) -> str:

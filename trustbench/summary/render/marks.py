@@ -1,5 +1,6 @@
 """What marks an effect that needs care, in short; the notes of a table say why."""
 
+from trustbench.summary.comparison import Option
 from trustbench.summary.results import ArmRow, CellResult, Estimate
 
 UNRELIABLE = "! unreliable"
@@ -12,7 +13,7 @@ def mark(estimate: Estimate) -> str:
     return f"  {BELOW_FLOOR}" if estimate.below_floor else ""
 
 
-def marked(arm: ArmRow) -> str:
+def marked(arm: ArmRow | Option) -> str:
     """The label of an arm, marked where it is below the utility floor."""
     return f"{arm.label} {BELOW_FLOOR}" if arm.below_floor else arm.label
 

@@ -11,6 +11,7 @@ from trustbench.summary.render import wording as w
 from trustbench.summary.render.gate_terminal import ranked
 from trustbench.summary.render.gate_wording import asked, measured, sentence, what
 from trustbench.summary.render.known import cell, safe
+from trustbench.summary.render.marks import marked
 from trustbench.summary.render.plain import aligned
 from trustbench.summary.render.visible import visible
 from trustbench.summary.select import Selection
@@ -107,7 +108,7 @@ def _arm(s: Selection, o: Option) -> list[str]:
     if o.dominated_by:
         front = f"dominated by {', '.join(o.dominated_by)}"
     return [
-        o.label,
+        marked(o),
         str(o.outcome),
         share(o.score) if o.score else "not scored",
         beyond,

@@ -53,6 +53,7 @@ def _option(o: Option) -> dict[str, Any]:
         "interventions": list(o.interventions),
         "records": list(o.records),
         "outcome": str(o.outcome),
+        "below_floor": o.below_floor,
         "score": numbers(o.score),
         "unscored": o.unscored,
         "on_front": o.on_front,
