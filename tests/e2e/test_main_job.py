@@ -102,6 +102,14 @@ def test_an_arm_refused_for_its_input_is_exit_2_and_the_others_run(outside, tb):
     assert "ok" in _statuses(outside)
 
 
+def test_a_sweep_whose_arms_are_all_refused_leaves_the_sweep_before_it(outside, tb):
+    assert tb("run", "-m", *outside.args, "seed=0,1").code == 0
+    manifest = Store(outside.outputs).sweep("default")
+    assert len(manifest.arms) == 2
+    assert tb("run", "-m", *outside.args, "seed=0,1", "control=matched").code == 2
+    assert Store(outside.outputs).sweep("default") == manifest
+
+
 def test_an_impossible_combination_is_a_reason_and_no_failure(outside, tb):
     outside.write(
         "intervention/dp_again",

@@ -103,7 +103,8 @@ def exit_code(outcomes: Sequence[Outcome]) -> int:
 
 def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
     arm, store = asked.first, Store(asked.first.output_dir)
-    if any(o.status in ("skipped", "interrupted") for o in outcomes):
+    cut = any(o.status in ("skipped", "interrupted") for o in outcomes)
+    if cut or not any(o.arm_id for o in outcomes):
         _show_status(asked, outcomes)
         return  # the manifest and tables of an earlier, whole sweep stay as they are
     table = load_table(asked.table)
