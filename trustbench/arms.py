@@ -91,12 +91,21 @@ class Training:
     lr_pilot_share: Annotated[float, Field(gt=0, le=1)] = 0.25
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an empty grid, or one that names a rate twice."""
+        """Raises ValueError for a grid that is empty, repeats a rate, or is never read."""
         if not self.lr_grid:
             raise ValueError("lr_grid is empty; give at least one learning rate.")
         twice = [r for r, count in Counter(self.lr_grid).items() if count > 1]
         if twice:
             raise ValueError(f"lr_grid names {twice[0]:g} more than once; give each rate once.")
+        if self.lr != "auto":
+            self._refuse_idle_pilot()
+
+    def _refuse_idle_pilot(self) -> None:
+        for key in ("lr_grid", "lr_pilot_share"):
+            if getattr(self, key) != getattr(type(self), key):
+                raise ValueError(
+                    f"{key} is read with lr=auto only; add training.lr=auto, or drop it."
+                )
 
     @property
     def pilot_epochs(self) -> int:

@@ -36,6 +36,11 @@ RUN = {
         ["training.lr_grid=[0.1,-1]"],
         "[0.1, -1]; its item -1 should be greater than 0.",
     ),
+    "grid without a pilot": (["training.lr_grid=[0.3]"], "lr_grid is read with lr=auto only; add"),
+    "share without a pilot": (
+        ["training.lr_pilot_share=0.5"],
+        "lr_pilot_share is read with lr=auto",
+    ),
     "grid with nan": (["training.lr_grid=[nan]"], "give finite numbers only, not nan."),
     "pilot of nothing": (["training.lr_pilot_share=0"], "is 0; it should be greater than 0."),
     "unknown choice": (["protocol.inclusion=hal"], "it should be 'half' or 'all'."),

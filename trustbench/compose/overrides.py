@@ -1,5 +1,6 @@
 """Overrides that cannot mean anything are refused before Hydra composes them."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,11 @@ def _unchosen(o: Override, options: Options) -> Iterator[str]:
             sweep = f", or -m {key}={each} to run each" if key in SWEPT and "," in each else ""
             yield f"{given} is a list, but a run has one {key}; write {key}=NAME{sweep}."
         names = value if isinstance(value, list) else [value]
+        yield from (
+            f"{given} names {name} more than once; give it once."
+            for name, count in Counter(str(getattr(n, "text", n)) for n in names).items()
+            if count > 1
+        )
         if not all(map(_is_name, names)):
             near = "" if o.is_hydra_override() else f" {did_you_mean('', options(key))}"
             yield f"{given} does not name an option; write {key}=NAME.{near}"

@@ -103,6 +103,8 @@ WRONG = {
     "protocol.replicates=100000000000000000000": "it should be less than or equal to 100000.",
     "protocol.shadows=100000000000000000000": "it should be less than or equal to 100000.",
     "threads=100000000000000000000": "it should be less than or equal to 1024.",
+    "intervention=[dpsgd,lime,dpsgd]": "names dpsgd more than once; give it once.",
+    "-m evaluator=[utility,utility]": "names utility more than once; give it once.",
     "protocol=[1]": "protocol takes keys with values: {key: value}.",
     "protocol=null": "protocol is null; give its keys one by one: protocol.KEY=VALUE.",
     "seed=${seed}": "seed refers to itself; give it a value.",
