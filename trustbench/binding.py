@@ -137,7 +137,8 @@ def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
     """One sentence for everything that is wrong with one value, or with one of its items."""
     wanted = " or ".join(dict.fromkeys(map(_wanted, errors)))
     place = errors[0]["loc"][:1]
-    if place and isinstance(place[0], int) and all(e["loc"][:1] == place for e in errors):
+    item_is_there = place and isinstance(place[0], int) and place[0] < len(value)
+    if item_is_there and all(e["loc"][:1] == place for e in errors):
         item = shown(value[place[0]])
         return f"{key} is {shown(value)}; its item {item} should be {wanted}."
     return f"{key} is {shown(value)}; it should be {wanted}."
@@ -150,7 +151,11 @@ def complaint(error: ErrorDetails) -> str:
 
 
 def _wanted(error: ErrorDetails) -> str:
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        return f"a list of {error['loc'][-1] + 1} or more items"
     words = _WANTED.get(error["type"])
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        return f"a list of {error['loc'][-1] + 1} items or more"
     if words is not None:
         return words.format(**error.get("ctx", {}))
     return error["msg"].removeprefix("Input should be ").split(", unable to parse")[0]

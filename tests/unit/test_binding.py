@@ -20,6 +20,7 @@ class Method:
     names: tuple[str, ...] = ()
     steps: Annotated[int, Field(ge=1)] | Literal["auto"] = 3
     where: Path = Path()
+    window: tuple[int, int] = (8, 8)
     version: ClassVar[int] = 1
 
 
@@ -50,6 +51,8 @@ def test_values_arrive_with_the_types_that_the_fields_ask_for():
         ({"mode": "hal"}, "m.mode is 'hal'; it should be 'half' or 'all'."),
         ({"steps": 1.5}, "m.steps is 1.5; it should be a valid integer"),
         ({"names": ["a", 3]}, r"m.names is \['a', 3\]; its item 3 should be a valid string."),
+        ({"window": [8]}, r"m.window is \[8\]; it should be a list of 2 or more items."),
+        ({"window": [8, 8, 8]}, r"m.window is \[8, 8, 8\]; it should be a list of 2 or fewer"),
         ({"epsilom": 3}, "unknown key m.epsilom; did you mean 'epsilon'?"),
         ({"version": 2}, "unknown key m.version"),
     ],
@@ -79,7 +82,7 @@ def test_nested_non_finite_numbers_are_refused():
 
 
 def test_class_variables_are_no_fields():
-    assert set(schema(Method)) == {"epsilon", "mode", "names", "steps", "where"}
+    assert set(schema(Method)) == {"epsilon", "mode", "names", "steps", "where", "window"}
 
 
 def test_training_and_protocol_bind():
