@@ -1,4 +1,4 @@
-"""What each of a policy's rules reads of a candidate, and what it comes to."""
+"""What each rule of a policy reads of a candidate, and the decision that follows."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -89,18 +89,8 @@ def _limit(
         elif (verdict := within_chance(outcome, estimate, bound)) is not None:
             outcome, needs = Outcome.INCONCLUSIVE, verdict.needs
             estimate = replace(estimate, verdict=verdict)
-    warning = _warned(subject, estimate)
-    outcome = trusted(outcome, warning)
-    return Decision(
-        rule=limit,
-        estimate=estimate,
-        outcome=outcome,
-        counts_as=_counts_as(subject.policy, outcome),
-        cell=subject.cell(target),
-        bound=bound,
-        against=against,
-        needs=needs,
-        unreliable=warning,
+    return _decision(
+        subject, limit, estimate, outcome, target=target, against=against, needs=needs, bound=bound
     )
 
 
@@ -184,20 +174,38 @@ def _stored(subject: Subject, name: str, arm: ArmRecords, metric: str) -> ArmRec
 
 def _block(subject: Subject, rule: Block, target: str) -> Decision:
     estimate = subject.verdicts.get(target) or _absent(subject, target)
-    verdict = estimate.verdict
+    verdict, against = estimate.verdict, estimate.against
     assert verdict is not None  # the table judges every effect that it registers
     same = [m.delta for t, m in _places(subject) if (t, m.metric) == (target, estimate.metric)]
+    outcome = decide_verdict(verdict, estimate.effect, rule, min(same, default=0.0))
+    needs = verdict.needs if outcome is Outcome.INCONCLUSIVE else None
+    compared = str(against) if against is not None else estimate.reference or subject.against
+    return _decision(subject, rule, estimate, outcome, target=target, against=compared, needs=needs)
+
+
+def _decision(
+    subject: Subject,
+    rule: Limit | Block,
+    estimate: Estimate,
+    outcome: Outcome,
+    *,
+    target: str | None,
+    against: str | None,
+    needs: str | None,
+    bound: Bound | None = None,
+) -> Decision:
+    """The decision on an outcome, which is unreliable where the metric may mislead."""
     warning = _warned(subject, estimate)
-    decided = decide_verdict(verdict, estimate.effect, rule, min(same, default=0.0))
-    outcome, against = trusted(decided, warning), estimate.against
+    outcome = trusted(outcome, warning)
     return Decision(
         rule=rule,
         estimate=estimate,
         outcome=outcome,
         counts_as=_counts_as(subject.policy, outcome),
         cell=subject.cell(target),
-        against=str(against) if against is not None else estimate.reference or subject.against,
-        needs=verdict.needs if outcome is Outcome.INCONCLUSIVE else None,
+        bound=bound,
+        against=against,
+        needs=needs,
         unreliable=warning,
     )
 
