@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.unit.summary.builder import record
+from tests.unit.summary.table_data import with_measurements, with_strongest
 from tests.unit.test_gate_command import DP, GAP, ROOT, SMALL, write_store
 from trustbench.records import Evaluation, PluginSpec
 
@@ -30,21 +31,16 @@ def gate_lines():
 def whole_row(records):
     """The records with what row P of the shipped table reads beyond the hand-made metrics."""
     out = []
-    for r in records:
-        found = dict(r.evaluations)
-        robustness = found["robustness-s1"]
-        same = robustness.measurements["racc"]
-        both = {**robustness.measurements, "racc_cond": same}
-        found["robustness-s1"] = robustness.model_copy(update={"measurements": both})
-        privacy = found["privacy-s1"]
-        strongest = {**privacy.measurements, "strongest_auc": privacy.measurements["lira_auc"]}
-        found["privacy-s1"] = privacy.model_copy(update={"measurements": strongest})
-        found["explanation_agreement-s1"] = Evaluation(
+    for r in map(with_strongest, records):
+        same = r.evaluations["robustness-s1"].measurements["racc"]
+        agreement = Evaluation(
             evaluator=PluginSpec(name="explanation_agreement"),
             status="ok",
             measurements={"spearman": same},
         )
-        out.append(r.model_copy(update={"evaluations": found}))
+        found = with_measurements(r, "robustness", racc_cond=same).evaluations
+        more = {**found, "explanation_agreement-s1": agreement}
+        out.append(r.model_copy(update={"evaluations": more}))
     return out
 
 

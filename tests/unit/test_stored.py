@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.summary.builder import method, record
 from tests.unit.summary.report_data import rows_kept, with_examples
-from tests.unit.summary.test_select_output import with_strongest
+from tests.unit.summary.table_data import with_strongest
 from tests.unit.test_gate_command import write_store
 from trustbench import cli
 from trustbench.records import Store

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tests.unit.summary.builder import record
+from tests.unit.summary.table_data import with_measurements
 from trustbench.records import MeasurementRecord
 
 GAP = "fairness/acc_gap"
@@ -14,9 +15,7 @@ def with_null(made, level, spread=0.01, metric=GAP):
     The draws are those of `spread` times a fixed pattern, so that records share them up to scale.
     """
     evaluator, name = metric.split("/")
-    key = f"{evaluator}-s1"
-    evaluation = made.evaluations[key]
-    own = evaluation.measurements[name]
+    own = made.evaluations[f"{evaluator}-s1"].measurements[name]
     pattern = np.random.default_rng(3).normal(size=50)
     permuted = level + spread * (pattern - pattern.mean()) / pattern.std(ddof=1)
     jitter = 0.002 * np.random.default_rng(4).normal(size=len(own.values))
@@ -29,19 +28,13 @@ def with_null(made, level, spread=0.01, metric=GAP):
         common_sd=float(permuted.std(ddof=1)),
         permuted=permuted.tolist(),
     )
-    found = {
-        **evaluation.measurements,
-        name: own.model_copy(update={"null": f"{name}_permuted"}),
-        f"{name}_permuted": null,
-    }
-    changed = evaluation.model_copy(update={"measurements": found})
-    return made.model_copy(update={"evaluations": {**made.evaluations, key: changed}})
+    named = own.model_copy(update={"null": f"{name}_permuted"})
+    return with_measurements(made, evaluator, **{name: named, f"{name}_permuted": null})
 
 
-def treated(method, rise, null_rise, spread=0.01, noise=0.01, **kw):
+def treated(method, rise, null_rise, spread=0.01, noise=0.01):
     """A treated record: how far its gap is above the baseline's, and how far its null is."""
-    shift = {GAP: rise, **kw.pop("shift", {})}
-    made = record(method, shift=shift, noise={GAP: noise}, **kw)
+    made = record(method, shift={GAP: rise}, noise={GAP: noise})
     return with_null(made, BASE + null_rise, spread)
 
 
@@ -49,6 +42,6 @@ BASE = 0.18
 """The null of the baseline's gap, which is METRICS[GAP][0] on average."""
 
 
-def baseline(**kw):
-    """The baseline with its null; a treated record with the same spread shares its luck."""
-    return with_null(record(**kw), BASE, kw.pop("spread", 0.0) or 0.01)
+def baseline():
+    """The baseline with its null."""
+    return with_null(record(), BASE)

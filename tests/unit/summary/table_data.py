@@ -1,11 +1,8 @@
-"""Tables of fake records, and records with something taken out."""
+"""Tables of fake records, and records with something taken out or put in."""
 
 import numpy as np
 
-from tests.unit.summary.builder import (
-    CRESSWELL,
-    method,
-)
+from tests.unit.summary.builder import CRESSWELL, method
 from trustbench.aspects import Aspect
 from trustbench.summary.table import summarize
 
@@ -39,3 +36,15 @@ def with_evaluation(rec, evaluator, **update):
     key = f"{evaluator}-s1"
     new = rec.evaluations[key].model_copy(update=update)
     return rec.model_copy(update={"evaluations": {**rec.evaluations, key: new}})
+
+
+def with_measurements(rec, evaluator, **measurements):
+    """The record with these measurements of an evaluator, beside or in place of its own."""
+    own = rec.evaluations[f"{evaluator}-s1"].measurements
+    return with_evaluation(rec, evaluator, measurements={**own, **measurements})
+
+
+def with_strongest(rec):
+    """The record with the attack that the shipped table reads; its values are those of LiRA."""
+    lira = rec.evaluations["privacy-s1"].measurements["lira_auc"]
+    return with_measurements(rec, "privacy", strongest_auc=lira)

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, method, record
 from tests.unit.summary.gating import only_decision, pair, policy
-from tests.unit.summary.table_data import DP3, E, P, U, one
+from tests.unit.summary.table_data import DP3, E, P, U, one, with_measurements
 from trustbench.summary.decisions import Outcome
 from trustbench.summary.effects import Kind, paired_effect, tost_p
 from trustbench.summary.gate import gate_sweep
@@ -19,15 +19,12 @@ HARM = {GAP: 0.1, "uncertainty/ece": 0.02, "utility/accuracy": -0.02}
 
 def constant(rec, **values):
     """The record with metrics that have one value on every replicate."""
-    evaluations = dict(rec.evaluations)
     for metric, value in values.items():
-        key, name = f"{metric.split('__')[0]}-s1", metric.split("__")[1]
-        old = evaluations[key]
-        m = old.measurements[name]
+        evaluator, name = metric.split("__")
+        m = rec.evaluations[f"{evaluator}-s1"].measurements[name]
         same = m.model_copy(update={"values": [value] * len(m.values)})
-        new = old.model_copy(update={"measurements": {**old.measurements, name: same}})
-        evaluations[key] = new
-    return rec.model_copy(update={"evaluations": evaluations})
+        rec = with_measurements(rec, evaluator, **{name: same})
+    return rec
 
 
 def test_a_metric_at_its_bound_on_both_sides_is_not_applicable():
@@ -61,13 +58,11 @@ def test_sets_that_hold_every_label_show_nothing():
 def test_sizes_of_sets_that_hold_every_label_say_how_many_rows_are_needed():
     needed = "alpha=0.001 needs at least 999 calibration rows, there are 126: every set holds ..."
 
-    def full(rec, metric="utility/balanced_accuracy"):
-        rec = constant(rec, **{metric.replace("/", "__"): 1.0})
-        key, name = f"{metric.split('/')[0]}-s1", metric.split("/")[1]
-        old = rec.evaluations[key]
-        m = old.measurements[name].model_copy(update={"trivial": needed})
-        new = old.model_copy(update={"measurements": {**old.measurements, name: m}})
-        return rec.model_copy(update={"evaluations": {**rec.evaluations, key: new}})
+    def full(rec):
+        rec = constant(rec, utility__balanced_accuracy=1.0)
+        m = rec.evaluations["utility-s1"].measurements["balanced_accuracy"]
+        trivial = m.model_copy(update={"trivial": needed})
+        return with_measurements(rec, "utility", balanced_accuracy=trivial)
 
     result = one([full(record()), full(record(DP3, shift=HARM))])
     [cell] = [c for c in result.utility if c.source is P]

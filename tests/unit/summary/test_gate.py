@@ -8,6 +8,7 @@ from scipy import stats
 
 from tests.unit.summary.builder import record
 from tests.unit.summary.gating import AUC, DP, GAP, SMALL, only_decision, pair, policy, refused
+from tests.unit.summary.table_data import with_measurements
 from trustbench.summary.decisions import Outcome
 from trustbench.summary.effects import paired_effect
 from trustbench.summary.render.gate_wording import measured, sentence
@@ -134,13 +135,11 @@ def test_10_intervals_rest_on_pseudo_values_where_there_are_any():
 def with_pseudo(rec, metric, sd, seed):
     """The record with pseudo-values of the same mean and a larger spread."""
     evaluator, name = metric.split("/")
-    e = rec.evaluations[f"{evaluator}-s1"]
-    m = e.measurements[name]
+    m = rec.evaluations[f"{evaluator}-s1"].measurements[name]
     noise = np.random.default_rng(seed).normal(size=len(m.values))
     pseudo = np.mean(m.values) + sd * (noise - noise.mean())
-    m = m.model_copy(update={"pseudo": pseudo.tolist()})
-    e = e.model_copy(update={"measurements": {**e.measurements, name: m}})
-    return rec.model_copy(update={"evaluations": {**rec.evaluations, f"{evaluator}-s1": e}})
+    spread = m.model_copy(update={"pseudo": pseudo.tolist()})
+    return with_measurements(rec, evaluator, **{name: spread})
 
 
 def test_11_a_drop_of_utility_is_violated_by_its_target():

@@ -9,6 +9,7 @@ import torch
 
 from tests.conftest import make_problem, make_system
 from tests.unit.summary.builder import record
+from tests.unit.summary.table_data import with_evaluation
 from trustbench.errors import UserError
 from trustbench.evaluators.fairness import Fairness
 from trustbench.records import MeasurementRecord
@@ -43,9 +44,7 @@ def arm(system, group, ident, logits=None):
 def stored(measurements, ident, seed=0):
     """An arm of one record with these measurements of fairness."""
     made = record(ident=ident, seed=seed, replicates=R)
-    fairness = made.evaluations["fairness-s1"].model_copy(update={"measurements": measurements})
-    evaluations = {**made.evaluations, "fairness-s1": fairness}
-    return of_record(made.model_copy(update={"evaluations": evaluations}))
+    return of_record(with_evaluation(made, "fairness", measurements=measurements))
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,10 @@ from tests.unit.summary.builder import CRESSWELL, R, method, record
 from tests.unit.summary.gating import only_decision, pair, policy
 from tests.unit.summary.grouped import BASE, GAP, baseline, treated, with_null
 from tests.unit.summary.report_data import page, parse
+from tests.unit.summary.table_data import with_evaluation
 from trustbench.aspects import Aspect
 from trustbench.errors import UserError
 from trustbench.evaluators.privacy import Privacy
-from trustbench.records import Evaluation, PluginSpec
 from trustbench.runner import _measurement
 from trustbench.summary.card import card
 from trustbench.summary.decisions import Outcome
@@ -185,12 +185,7 @@ def test_an_untrained_model_leaks_nothing_from_its_worst_group():
     system = make_system(make_problem(n=900, groups=10), replicates=8, steps=0)
     found = {m.name: _measurement(m, system) for m in Privacy().measure(system).measurements}
     made = record(regime="memorising", replicates=8)
-    evaluation = Evaluation(
-        evaluator=PluginSpec(name="privacy", params={"setting": "s1"}),
-        status="ok",
-        measurements=found,
-    )
-    made = made.model_copy(update={"evaluations": {**made.evaluations, "privacy-s1": evaluation}})
+    made = with_evaluation(made, "privacy", measurements=found)
     limit = {"metric": "privacy/lira_auc_worst_group", "regime": "memorising"}
     plain = only_decision(pair(policy({**limit, "at_most": 0.55}), made, made))
     assert plain.outcome is Outcome.VIOLATED

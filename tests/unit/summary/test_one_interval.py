@@ -14,6 +14,7 @@ from scipy import stats
 from tests.unit.summary.builder import CRESSWELL, DIGITS, R, record
 from tests.unit.summary.gating import DP, only_decision, pair, policy
 from tests.unit.summary.report_data import arrays, page, parse
+from tests.unit.summary.table_data import with_measurements
 from trustbench import tracked
 from trustbench.aspects import Aspect
 from trustbench.records import MeasurementRecord
@@ -40,14 +41,10 @@ def with_shadows(*methods, seed=0, **kw):
     rng = np.random.default_rng(seed)
     values = 0.6 + 0.02 * rng.standard_normal(16)
     moved = 0.9 * (values - values.mean())
-    [key] = [k for k, e in made.evaluations.items() if e.evaluator.name == "privacy"]
-    evaluation = made.evaluations[key]
     lira = MeasurementRecord(
         values=values.tolist(), shadowing=moved.tolist(), higher_is_better=False, unit="AUC", n=9
     )
-    changed = {**evaluation.measurements, "lira_auc": lira}
-    new = evaluation.model_copy(update={"measurements": changed})
-    return made.model_copy(update={"evaluations": {**made.evaluations, key: new}}), lira
+    return with_measurements(made, "privacy", lira_auc=lira), lira
 
 
 def test_tracking_card_terminal_gate_and_report_carry_the_interval_that_counts_dependence():
@@ -77,16 +74,12 @@ def bench_of(records, load=arrays):
 
 
 def test_a_group_has_the_same_interval_on_the_card_and_in_the_report():
-    made = record()
-    evaluation = made.evaluations["fairness-s1"]
     whole = MeasurementRecord(
         values=np.linspace(0.8, 0.9, R).tolist(),
         pseudo=np.linspace(0.7, 1.0, R).tolist(),
         higher_is_better=True, unit="fraction", n=9,
     )  # fmt: skip
-    wide = {**evaluation.measurements, "accuracy": whole}
-    evaluation = evaluation.model_copy(update={"measurements": wide})
-    made = made.model_copy(update={"evaluations": {**made.evaluations, "fairness-s1": evaluation}})
+    made = with_measurements(record(), "fairness", accuracy=whole)
     stored = arrays(made.id)
     (column,) = [c for c in by_group(made, stored) if c.metric == "fairness/accuracy"]
     found = bench_of([made]).intervals(of_record(made), "fairness", "group_accuracy")

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from tests.unit.summary.builder import METRICS, method, record
+from tests.unit.summary.table_data import with_strongest
 from tests.unit.summary.test_select import LIMIT, A, arms, choose, policy
 from trustbench import cli
 from trustbench.records import Store
@@ -57,14 +58,6 @@ def test_hostile_names_stay_text():
     terminal = people.terminal(found, [])
     assert "\x1b" not in terminal
     assert json.loads(select_json.text(found, []))["selections"][0]["dataset"] == HOSTILE
-
-
-def with_strongest(made):
-    """The record, with the attack that the shipped table reads: here it is that of LiRA."""
-    privacy = made.evaluations["privacy-s1"]
-    strongest = {**privacy.measurements, "strongest_auc": privacy.measurements["lira_auc"]}
-    privacy = privacy.model_copy(update={"measurements": strongest})
-    return made.model_copy(update={"evaluations": {**made.evaluations, "privacy-s1": privacy}})
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, full_table, record
 from tests.unit.summary.gating import DP, GAP, SMALL, only_decision, pair, policy
+from tests.unit.summary.table_data import with_measurements
 from trustbench.errors import ConfigError
 from trustbench.records import MeasurementRecord
 from trustbench.summary.decisions import Outcome
@@ -22,15 +23,13 @@ BLOCK = [{"verdicts": ["harm"], "targets": ["robustness"]}]
 
 
 def masked(rec, raised=3):
-    """The record, of whose replicates so many hide their gradients."""
+    """The record, with `raised` replicates that hide their gradients."""
     values = [1.0] * raised + [0.0] * (rec.replicates - raised)
     flags = MeasurementRecord(
         values=values, higher_is_better=False, unit="flag", n=300, diagnostic=True
     )
-    old = rec.evaluations["robustness-s1"]
-    measured_too = {"masking": flags, "racc_cond": old.measurements["racc"]}
-    new = old.model_copy(update={"measurements": {**old.measurements, **measured_too}})
-    return rec.model_copy(update={"evaluations": {**rec.evaluations, "robustness-s1": new}})
+    racc = rec.evaluations["robustness-s1"].measurements["racc"]
+    return with_measurements(rec, "robustness", masking=flags, racc_cond=racc)
 
 
 def arm(shift=0.0):
