@@ -19,7 +19,7 @@ class TrustbenchError(Exception):
 
 
 class UserError(TrustbenchError):
-    """The input is wrong. The message says what was given, what is allowed, what to do."""
+    """The input is wrong. The message says what was given, what is available, what to do."""
 
 
 class ConfigError(UserError):
@@ -54,13 +54,13 @@ class TrainingDiverged(TrustbenchError):
         )
 
 
-def did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    """The end of an error sentence: the near names, then everything there is.
+def did_you_mean(given: str, available: Iterable[str]) -> str:
+    """The end of an error sentence: the nearest name if one is near, then all that are available.
 
     >>> did_you_mean("epsilom", ["epsilon", "delta"])
     "did you mean 'epsilon'? Available: delta, epsilon."
     """
-    names = sorted(allowed)
+    names = sorted(available)
     near = get_close_matches(given, names, n=1, cutoff=0.6)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{hint}Available: {', '.join(names) or 'none'}."

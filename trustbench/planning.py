@@ -86,15 +86,17 @@ class Plan:
     @property
     def piloted(self) -> bool:
         """Whether the replicates train at the rate of a pilot: a rule may bring its own."""
-        if self.arm.pilot is None or self.arm.control == "matched":  # the latter: the baseline's
-            return self.arm.pilot is not None
-        other = replace(self.schedule, lr=2 * self.schedule.lr)
-        rules = [self.rule(schedule) for schedule in (self.schedule, other)]
-        return any(r is None for r in rules) or len({r.schedule.lr for r in rules if r}) > 1
+        if self.arm.pilot is None:
+            return False
+        if self.arm.control == "matched":  # it deploys models of the baseline
+            return True
+        doubled = replace(self.schedule, lr=2 * self.schedule.lr)
+        rule, other = self.rule(), self.rule(doubled)
+        return rule is None or other is None or rule.schedule.lr != other.schedule.lr
 
     @property
-    def told_pilot(self) -> Pilot | None:
-        """What the record says of the pilot: its choice, and whether the arm trains at it."""
+    def recorded_pilot(self) -> Pilot | None:
+        """What the record keeps of the pilot: its choice, and whether the arm trains at it."""
         pilot = self.arm.pilot
         return pilot and pilot.model_copy(update={"unused": not self.piloted})
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from trustbench.problem import Array, Problem, SplitName
 
 SPLITS: tuple["SplitName", ...] = ("train", "validation", "calibration", "test")
-"""How many of several faulty names a sentence lists."""
 
 
 def refuse_faults(problem: "Problem") -> None:

@@ -174,7 +174,7 @@ def describe(
         problem=_problem_spec(plan),
         evaluations=evaluations or {},
         environment=environment(plan),
-        pilot=plan.told_pilot,
+        pilot=plan.recorded_pilot,
     )
 
 

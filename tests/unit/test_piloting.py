@@ -159,10 +159,10 @@ def test_a_method_with_a_rate_of_its_own_keeps_it(auto, store):
     made = settle(plan(replace(auto, interventions=(DP,))), store, ignore)
     assert made.rule().schedule.lr == DP.plugin.lr == 1.0
     assert fit(made, store, ignore).facts["lr"] == 1.0
-    said = made.told_pilot.line()
+    said = made.recorded_pilot.line()
     assert said == "the method's own; the 0.1 that a pilot chose is for other arms"
     inheriting = settle(plan(replace(auto, interventions=(INHERITS,))), store, ignore)
-    assert inheriting.told_pilot.line().startswith("0.1, chosen by a pilot")
+    assert inheriting.recorded_pilot.line().startswith("0.1, chosen by a pilot")
 
 
 def test_the_id_of_an_arm_depends_on_the_grid_and_on_the_rate_chosen(auto, store):

@@ -1,4 +1,4 @@
-"""Columns of a raw table: what each may hold. A value that is not known is refused, and named."""
+"""Columns of a raw table: what each may hold. An unknown value is refused and named."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array
-from trustbench.datasets._sources import Source, some
+from trustbench.datasets._sources import Source
+from trustbench.shortening import listed
 
 Levels = dict[str, str]
 """The codes that a file may hold, each with the name of its level."""
@@ -61,7 +62,7 @@ class Numeric:
 
     def _refuse(self, source: Source, fields: Fields, bad: Array, why: str) -> None:
         if bad.any():
-            raise source.fault(f"column {self.name}", f"{_told(fields[bad])}, {why}")
+            raise source.fault(f"column {self.name}", f"{_counted(fields[bad])}, {why}")
 
     def _range(self) -> str:
         if np.isinf(self.high):
@@ -94,7 +95,7 @@ class Categorical:
         if unknown.any():
             raise source.fault(
                 f"column {self.name}",
-                f"unknown codes: {_told(fields[unknown])}; known: {self.described()}",
+                f"unknown codes: {_counted(fields[unknown])}; known: {self.described()}",
             )
         return np.asarray(levels[position])
 
@@ -141,15 +142,15 @@ def _code(value: object) -> str:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _told(fields: Fields) -> str:
+def _counted(fields: Fields) -> str:
     """Values, each with how many rows hold it and where the first one is."""
     position, values = pd.factorize(fields, use_na_sentinel=False)
-    told = []
+    found = []
     for k, value in enumerate(values):
         places = fields.index[position == k]
         rows = "1 row" if len(places) == 1 else f"{len(places):,} rows"
-        told.append(f"{_shown(value)} in {rows} (first on {fields.index.name} {places[0]})")
-    return some(told)
+        found.append(f"{_shown(value)} in {rows} (first on {fields.index.name} {places[0]})")
+    return listed(found)
 
 
 def _shown(value: object) -> str:

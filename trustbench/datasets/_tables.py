@@ -108,12 +108,10 @@ def chosen(source: Source, table: pd.DataFrame, needed: Sequence[str]) -> pd.Dat
     return table.loc[:, ~table.columns.duplicated()][list(needed)]
 
 
-def choose(name: str, field: str, given: str, allowed: Mapping[str, object]) -> None:
-    """Raises DataError when the dataset's field has a value that is not allowed."""
-    if given not in allowed:
-        raise DataError(
-            f"dataset {name}: {field}={given} is unknown; {did_you_mean(given, allowed)}"
-        )
+def refuse_unknown(name: str, field: str, given: str, known: Mapping[str, object]) -> None:
+    """Raises DataError when the dataset's field has a value that is not among the known ones."""
+    if given not in known:
+        raise DataError(f"dataset {name}: {field}={given} is unknown; {did_you_mean(given, known)}")
 
 
 def positions(levels: Iterable[object], names: Sequence[str]) -> Array:

@@ -21,7 +21,15 @@ from trustbench.errors import DataError
 from trustbench.seeding import Streams
 
 # What torchvision raises on files that are cut off, of another kind or with another checksum.
-BROKEN = (*(RuntimeError, ValueError, TypeError, OSError, EOFError, AssertionError, LookupError),)
+BROKEN = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    OSError,
+    EOFError,
+    AssertionError,
+    LookupError,
+)
 TEST_ROWS = 2000
 """Test images used: attacks and explanations visit every one of them for every replicate."""
 

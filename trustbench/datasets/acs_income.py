@@ -17,7 +17,7 @@ from trustbench.datasets._columns import (
 )
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of, subsample
-from trustbench.datasets._tables import choose, positions, read_parquet
+from trustbench.datasets._tables import positions, read_parquet, refuse_unknown
 from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_problem
 from trustbench.seeding import Streams
 
@@ -116,7 +116,7 @@ class ACSIncome(FileDataset):
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from the parquet file; DataError when it cannot be read."""
-        choose("acs_income", "sensitive", self.sensitive, GROUPS)
+        refuse_unknown("acs_income", "sensitive", self.sensitive, GROUPS)
         source = self.source(data_dir, FILE)
         raw = read_parquet(source, [c.name for c in self.columns])
         frame = read_columns(source, raw, self.columns)

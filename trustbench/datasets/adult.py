@@ -11,7 +11,7 @@ from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, strata_of, stratified_order, subsample
-from trustbench.datasets._tables import choose, positions, read_fields
+from trustbench.datasets._tables import positions, read_fields, refuse_unknown
 from trustbench.datasets._tabular import POOL_STATISTICS, Groups, table_problem
 from trustbench.seeding import Streams
 
@@ -43,32 +43,32 @@ INPUTS = (
         "workclass",
         levels=UNKNOWN
         | known(
-            *("Private", "Self-emp-not-inc", "Self-emp-inc", "Federal-gov", "Local-gov"),
-            *("State-gov", "Without-pay", "Never-worked"),
+            "Private", "Self-emp-not-inc", "Self-emp-inc", "Federal-gov", "Local-gov",
+            "State-gov", "Without-pay", "Never-worked",
         ),
     ),
     Numeric("education-num", low=1, high=16, whole=True),
     Categorical(
         "marital-status",
         levels=known(
-            *("Married-civ-spouse", "Divorced", "Never-married", "Separated", "Widowed"),
-            *("Married-spouse-absent", "Married-AF-spouse"),
+            "Married-civ-spouse", "Divorced", "Never-married", "Separated", "Widowed",
+            "Married-spouse-absent", "Married-AF-spouse",
         ),
     ),
     Categorical(
         "occupation",
         levels=UNKNOWN
         | known(
-            *("Tech-support", "Craft-repair", "Other-service", "Sales", "Exec-managerial"),
-            *("Prof-specialty", "Handlers-cleaners", "Machine-op-inspct", "Adm-clerical"),
-            *("Farming-fishing", "Transport-moving", "Priv-house-serv", "Protective-serv"),
+            "Tech-support", "Craft-repair", "Other-service", "Sales", "Exec-managerial",
+            "Prof-specialty", "Handlers-cleaners", "Machine-op-inspct", "Adm-clerical",
+            "Farming-fishing", "Transport-moving", "Priv-house-serv", "Protective-serv",
             "Armed-Forces",
         ),
     ),
     Categorical(
         "relationship",
         levels=known(
-            *("Wife", "Own-child", "Husband", "Not-in-family", "Other-relative", "Unmarried")
+            "Wife", "Own-child", "Husband", "Not-in-family", "Other-relative", "Unmarried",
         ),
     ),
     Categorical(
@@ -85,16 +85,16 @@ INPUTS = (
         mutable=False,
         levels=UNKNOWN
         | known(
-            *("United-States", "Cambodia", "England", "Puerto-Rico", "Canada", "Germany"),
-            *("Outlying-US(Guam-USVI-etc)", "India", "Japan", "Greece", "South", "China", "Cuba"),
-            *("Iran", "Honduras", "Philippines", "Italy", "Poland", "Jamaica", "Vietnam"),
-            *("Mexico", "Portugal", "Ireland", "France", "Dominican-Republic", "Laos", "Ecuador"),
-            *("Taiwan", "Haiti", "Columbia", "Hungary", "Guatemala", "Nicaragua", "Scotland"),
-            *("Thailand", "Yugoslavia", "El-Salvador", "Trinadad&Tobago", "Peru", "Hong"),
+            "United-States", "Cambodia", "England", "Puerto-Rico", "Canada", "Germany",
+            "Outlying-US(Guam-USVI-etc)", "India", "Japan", "Greece", "South", "China", "Cuba",
+            "Iran", "Honduras", "Philippines", "Italy", "Poland", "Jamaica", "Vietnam",
+            "Mexico", "Portugal", "Ireland", "France", "Dominican-Republic", "Laos", "Ecuador",
+            "Taiwan", "Haiti", "Columbia", "Hungary", "Guatemala", "Nicaragua", "Scotland",
+            "Thailand", "Yugoslavia", "El-Salvador", "Trinadad&Tobago", "Peru", "Hong",
             "Holand-Netherlands",
         ),
     ),
-)
+)  # fmt: skip
 CLASSES = ("<=50K", ">50K")
 # adult.test ends every line in a dot.
 INCOME = Categorical("income", levels=known(*CLASSES) | {f"{c}.": c for c in CLASSES})
@@ -154,7 +154,7 @@ class Adult(FileDataset):
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from adult.data and adult.test; DataError when they cannot be read."""
-        choose("adult", "sensitive", self.sensitive, GROUPS)
+        refuse_unknown("adult", "sensitive", self.sensitive, GROUPS)
         learn, test = (self._read(data_dir, name) for name in ("adult.data", "adult.test"))
         frame = pd.concat([learn, test], ignore_index=True)
         y = positions(frame["income"], CLASSES)

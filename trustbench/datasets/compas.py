@@ -10,7 +10,7 @@ from trustbench.contracts import DataCard, Problem
 from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tables import choose, positions, read_csv
+from trustbench.datasets._tables import positions, read_csv, refuse_unknown
 from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_problem
 from trustbench.seeding import Streams
 
@@ -24,7 +24,7 @@ INPUTS = (
         "race",
         mutable=False,
         levels=known(
-            *("African-American", "Asian", "Caucasian", "Hispanic", "Native American", "Other")
+            "African-American", "Asian", "Caucasian", "Hispanic", "Native American", "Other",
         ),
     ),
     Numeric("juv_fel_count", low=0, whole=True),
@@ -32,7 +32,7 @@ INPUTS = (
     Numeric("juv_other_count", low=0, whole=True),
     Numeric("priors_count", low=0, whole=True),
     Categorical("c_charge_degree", levels=known("F", "M", "O")),
-)
+)  # fmt: skip
 FILTER = (
     Numeric("days_b_screening_arrest", whole=True, missing=""),
     Categorical("is_recid", levels=known("-1", "0", "1")),
@@ -91,7 +91,7 @@ class Compas(FileDataset):
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from ProPublica's file; DataError when it cannot be read."""
-        choose("compas", "sensitive", self.sensitive, GROUPS)
+        refuse_unknown("compas", "sensitive", self.sensitive, GROUPS)
         source = self.source(data_dir, FILE)
         raw = read_csv(source, [c.name for c in self.columns])
         frame = _filtered(read_columns(source, raw, self.columns))

@@ -11,7 +11,7 @@ from trustbench.contracts import DataCard, Problem
 from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tables import choose, positions, read_fields
+from trustbench.datasets._tables import positions, read_fields, refuse_unknown
 from trustbench.datasets._tabular import POOL_STATISTICS, Groups, groups_by, table_problem
 from trustbench.seeding import Streams
 
@@ -32,7 +32,7 @@ INPUTS = (
     Categorical(
         "purpose",
         levels=known(
-            *("A40", "A41", "A42", "A43", "A44", "A45", "A46", "A47", "A48", "A49", "A410")
+            "A40", "A41", "A42", "A43", "A44", "A45", "A46", "A47", "A48", "A49", "A410",
         ),
     ),
     Numeric("credit_amount", low=1),
@@ -51,7 +51,7 @@ INPUTS = (
     Numeric("dependents", low=0, whole=True),
     Categorical("telephone", levels=known("A191", "A192")),
     Categorical("foreign_worker", mutable=False, levels=known("A201", "A202")),
-)
+)  # fmt: skip
 CLASSES = ("bad risk", "good risk")
 RISK = Categorical("risk", levels={"1": CLASSES[1], "2": CLASSES[0]})
 SENSITIVE = {"sex": "from the personal status", "age": "split at 25 years"}
@@ -102,7 +102,7 @@ class German(FileDataset):
 
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """The problem from german.data; DataError when it cannot be read."""
-        choose("german", "sensitive", self.sensitive, SENSITIVE)
+        refuse_unknown("german", "sensitive", self.sensitive, SENSITIVE)
         source = self.source(data_dir, FILE)
         raw = read_fields(source, [c.name for c in self.columns], separator=None)
         frame = read_columns(source, raw, self.columns)

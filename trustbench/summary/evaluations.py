@@ -49,18 +49,18 @@ def note(spec: PluginSpec) -> str | None:
     return f"{label(spec)} is not at its registered settings ({shown(spec.registered)})."
 
 
-def choose(records: Sequence[Record], allowed: Collection[str] | None = None) -> Choice:
+def choose(records: Sequence[Record], evaluations: Collection[str] | None = None) -> Choice:
     """The evaluation of each evaluator to read: the only one, or the one at registered settings.
 
-    Of those the one of the newest version. `allowed` are the ids that may be read (None: all).
+    Of those, the one of the newest version. `evaluations` are the ids to choose from (None: all).
 
     Raises:
-        UserError: several are left of one evaluator.
+        UserError: more than one evaluation of an evaluator remains.
     """
     found: dict[str, dict[str, PluginSpec]] = defaultdict(dict)
     for record in records:
         for key, evaluation in record.evaluations.items():
-            if allowed is None or key in allowed:
+            if evaluations is None or key in evaluations:
                 found[evaluation.evaluator.name][key] = evaluation.evaluator
     ids = {name: _only(name, specs, records[0]) for name, specs in found.items()}
     settings = {name: unregistered(found[name][key]) for name, key in ids.items()}

@@ -5,11 +5,11 @@ import pytest
 
 from trustbench.datasets._sources import Source
 from trustbench.datasets._tables import (
-    choose,
     positions,
     read_csv,
     read_fields,
     read_parquet,
+    refuse_unknown,
 )
 from trustbench.errors import DataError
 
@@ -111,4 +111,4 @@ def test_levels_are_placed_among_the_names():
 
 def test_an_unknown_choice_gets_the_near_name():
     with pytest.raises(DataError, match=r"sensitive=rase is unknown; did you mean 'race'\?"):
-        choose("toy", "sensitive", "rase", {"race": 1, "sex": 2})
+        refuse_unknown("toy", "sensitive", "rase", {"race": 1, "sex": 2})

@@ -67,10 +67,8 @@ def strongest(
     for r in range(count):
         keep = shadows_of(member, r)
         if keep.tobytes() not in choices:
-            others = int(keep.sum())
-            choices[keep.tobytes()] = (
-                _choose(attack(keep, others), member[keep]) if others else None
-            )
+            n = int(keep.sum())
+            choices[keep.tobytes()] = _choose(attack(keep, n), member[keep]) if n else None
         choice = choices[keep.tobytes()]
         if choice is None:
             return None

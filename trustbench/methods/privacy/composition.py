@@ -35,13 +35,12 @@ def spent(mechanisms: Sequence[Mechanism], delta: float) -> Spent:
     sampled = [m for m in mechanisms if isinstance(m, PoissonGaussian)]
     gaussian = [m for m in mechanisms if isinstance(m, Gaussian)]
     pure = [m for m in mechanisms if isinstance(m, Pure)]
+    share = delta / 2 if sampled and gaussian else delta
     parts = []
     if sampled:
-        own = delta / 2 if gaussian else delta
-        parts.append(_sampled(sampled, own))
+        parts.append(_sampled(sampled, share))
     if gaussian:
-        own = delta / 2 if sampled else delta
-        parts.append(Spent(gaussian_epsilon(separation(gaussian), own), own, "exact Gaussian"))
+        parts.append(Spent(gaussian_epsilon(separation(gaussian), share), share, "exact Gaussian"))
     if pure:
         parts.append(_pure(pure, 0.0 if parts else delta))
     names = " + ".join(p.accountant for p in parts)

@@ -193,8 +193,8 @@ def _public(rows: str, covers: Covers, others: Sequence[_Line]) -> list[str]:
         return []
     if rows != "members":
         return [f"the number of {_plural(rows)}"]
-    pool = [f"{x.read.what} of the training pool ({x.plugin})" for x in others]
-    read = [text for text, x in zip(pool, others, strict=True) if x.read.rows == "pool"]
+    of_pool = (x for x in others if x.read.rows == "pool")
+    read = [f"{x.read.what} of the training pool ({x.plugin})" for x in of_pool]
     return _once([MEMBERS_PUBLIC, *read])
 
 
@@ -221,7 +221,7 @@ def _open(
 
 
 def _described(line: _Line) -> str:
-    """One mechanism in a few words: `dpsgd: 5 x 300 Gaussian sums`."""
+    """One mechanism in a few words: `dpsgd (5 x 300 noisy sums)`."""
     times = f"{line.times} x " if line.times > 1 else ""
     match line.read.mechanism:
         case PoissonGaussian(steps=steps):

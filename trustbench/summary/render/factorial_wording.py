@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from trustbench.summary.effects import FDR, Kind
+from trustbench.summary.factorial import EXCESS
 from trustbench.summary.render.wording import bare, interval, number, sample
 from trustbench.summary.results import FactorialResult
 
@@ -30,7 +31,7 @@ def without_contrasts(design: FactorialResult) -> Iterator[str]:
 def worse_than_the_sum(design: FactorialResult) -> Iterator[str]:
     """A sentence for each metric on which the whole combination is worse than its parts."""
     for c in design.contrasts:
-        if c.kind == "more than the sum" and c.verdict and c.verdict.kind is Kind.HARM:
+        if c.kind == EXCESS and c.verdict and c.verdict.kind is Kind.HARM:
             yield (
                 f"{c.target}: {' + '.join(c.factors)} together cost {number(c.effect.effect)} "
                 f"{interval(c.effect)} {bare(c.metric)} more than the sum of their effects."

@@ -25,5 +25,5 @@ def starred(arm: ArmRow) -> str:
 
 def warnings(cell: CellResult) -> list[str]:
     """What a reader of the cell's effect is warned of, in short."""
-    below = cell.estimate.below_floor
-    return [*[UNRELIABLE] * bool(cell.unreliable), *[BELOW_FLOOR] * bool(below)]
+    found = {UNRELIABLE: cell.unreliable, BELOW_FLOOR: cell.estimate.below_floor}
+    return [warning for warning, reason in found.items() if reason]

@@ -27,7 +27,6 @@ def _costs(m: MitigationResult) -> str:
         for t, e in m.costs.items()
         if e.effect and e.verdict and e.verdict.kind in (Kind.HARM, Kind.BENEFIT)
     ]
-    if not material and m.costs:
-        material = ["none material"]
-    unpriced = [f"not known for {', '.join(m.unpriced)}"] if m.unpriced else []
-    return "; ".join([*[", ".join(material)] * bool(material), *unpriced])
+    known = ", ".join(material) or ("none material" if m.costs else "")
+    unknown = f"not known for {', '.join(m.unpriced)}" if m.unpriced else ""
+    return "; ".join(filter(None, [known, unknown]))
