@@ -43,10 +43,8 @@ def try_rate(trainer: Trainer, params: Params, progress: Callable[[int, int], No
         state = loop.train(trainer, params, progress)
     except TrainingDiverged as error:
         return Tried(rate=rate, loss=None, diverged=len(error.failed))
-    losses = np.array(state.loss)
-    lowest = np.where(np.isfinite(losses), losses, np.inf).min(axis=0)
-    lost = int(np.isinf(lowest).sum())
-    return Tried(rate=rate, loss=None if lost else float(lowest.mean()), diverged=lost)
+    lowest = np.min(state.loss, axis=0)  # over epochs, for each replicate
+    return Tried(rate=rate, loss=float(lowest.mean()))
 
 
 def chosen(tried: Iterable[Tried], epochs: int) -> Pilot:

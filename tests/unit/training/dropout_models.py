@@ -5,17 +5,12 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from tests.unit.training.test_engines import C
-from tests.unit.training.test_loop import CPU, SCHEDULE, ignore
-from trustbench.arms import Protocol
+from tests.unit.training.test_loop import ignore, trainer
 from trustbench.contracts import Model
-from trustbench.seeding import Streams
 from trustbench.training import loop
-from trustbench.training.choice import choose
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LinearChainEngine
 from trustbench.training.opacus_engine import OpacusEngine
-from trustbench.training.replicates import initial_parameters, membership
-from trustbench.training.state import Trainer
 
 ENGINES = {"chain": LinearChainEngine, "functional": FunctionalEngine, "opacus": OpacusEngine}
 
@@ -61,27 +56,9 @@ MODULES = {"chain": chain, "twice": Twice, "channels": channels}
 
 
 def trained(problem, model, engine, interventions=(), replicates=4, **kwargs):
-    streams = Streams(0)
-    inside = membership(problem, Protocol(replicates=replicates), streams)
-    rule = None
-    for i in interventions:
-        rule = rule or i.gradient(SCHEDULE, int(inside.sum(1).min()))
-    module = model.build(problem)
-    made = (
-        choose("auto", module, problem, CPU)
-        if engine == "auto"
-        else ENGINES[engine](module, problem.shape, "test")
-    )
-    trainer = Trainer(
-        problem=problem,
-        engine=made,
-        interventions=list(interventions),
-        schedule=replace(rule.schedule if rule else SCHEDULE, epochs=3),
-        rule=rule,
-        membership=inside,
-        streams=streams,
-        device=CPU,
-        patience=10,
-    )
-    params = initial_parameters(model, problem, replicates, streams, CPU)
-    return loop.train(trainer, params, progress=ignore, **kwargs)
+    made, params = trainer(problem, interventions, replicates=replicates, model=model)
+    if engine != "auto":
+        chosen = ENGINES[engine](model.build(problem), problem.shape, "test")
+        made = replace(made, engine=chosen)
+    made = replace(made, schedule=replace(made.schedule, epochs=3))
+    return loop.train(made, params, progress=ignore, **kwargs)

@@ -1,26 +1,20 @@
-"""Training that diverges is one sentence, in every engine, whatever is not finite."""
+"""Diverged training is refused under every engine: parameters, losses or outputs not finite."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from torch import nn
 
-from trustbench.arms import Protocol
+from tests.unit.training.test_loop import ignore, trainer
 from trustbench.contracts import Model, Schedule
 from trustbench.errors import TrainingDiverged
 from trustbench.interventions.dpsgd import DPSGD
-from trustbench.seeding import Streams
 from trustbench.training import loop
-from trustbench.training.choice import choose
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LinearChainEngine
 from trustbench.training.opacus_engine import OpacusEngine
-from trustbench.training.replicates import initial_parameters, membership
-from trustbench.training.state import Trainer
 
-CPU = torch.device("cpu")
 SCHEDULE = Schedule("tuned", epochs=2, batch_size=32, lr=0.01, momentum=0.9)
 
 
@@ -53,28 +47,14 @@ ENGINES = {
 
 
 def trained(problem, engine, schedule=SCHEDULE, scale=1.0, huge=(), method=None):
-    model, asked, cls = ENGINES[engine]
-    streams = Streams(0)
-    made = choose(asked, model.build(problem), problem, CPU)
-    assert type(made) is cls
-    inside = membership(problem, Protocol(replicates=4), streams)
-    rule = method.gradient(schedule, int(inside.sum(1).min())) if method else None
-    trainer = Trainer(
-        problem=problem,
-        engine=made,
-        interventions=[method] if method else [],
-        schedule=rule.schedule if rule else schedule,
-        rule=rule,
-        membership=inside,
-        streams=streams,
-        device=CPU,
-        patience=10,
-    )
-    params = initial_parameters(model, problem, 4, streams, CPU)
+    model, name, cls = ENGINES[engine]
+    methods = [method] if method else []
+    made, params = trainer(problem, methods, schedule, engine=name, model=model)
+    assert type(made.engine) is cls
     for p in params.values():
         p *= scale
         p[list(huge)] = 3e38
-    return loop.train(trainer, params, lambda *_: None)
+    return loop.train(made, params, ignore)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -88,7 +68,7 @@ def test_parameters_that_are_not_finite_name_the_epoch_and_the_learning_rate(pro
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_loss_that_is_not_finite_is_told_though_parameters_are(problem, engine):
+def test_an_infinite_loss_of_finite_parameters_is_refused(problem, engine):
     """An infinite loss is not below any other: the untrained replicate would be deployed."""
     X = problem.X.copy()
     X[problem.splits["validation"]] *= np.float32(1e37)
@@ -98,14 +78,14 @@ def test_a_loss_that_is_not_finite_is_told_though_parameters_are(problem, engine
 
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("split", ["calibration", "test"])
-def test_outputs_that_are_not_finite_on_other_rows_are_told(problem, engine, split):
+def test_outputs_that_are_not_finite_on_other_rows_are_refused(problem, engine, split):
     X = problem.X.copy()
     X[problem.splits[split][:1]] = np.float32(3e38)
     with pytest.raises(TrainingDiverged, match=f"outputs that are not finite on {split} rows"):
         trained(replace(problem, X=X), engine, scale=1e3)
 
 
-def test_a_method_with_a_learning_rate_of_its_own_is_named_as_its_place(problem):
+def test_the_advice_names_the_learning_rate_of_the_method(problem):
     method = DPSGD(epsilon=50.0, epochs=1, batch_size=32, lr=3e38)
     with pytest.raises(
         TrainingDiverged, match=r"give the method an lr below 3e\+38 \(training\.lr"

@@ -49,15 +49,18 @@ class Recorder(Intervention):
         return loss * 0.5
 
 
-def trainer(problem, interventions=(), schedule=SCHEDULE, replicates=4, engine="auto", **kwargs):
-    streams = Streams(0)
+def trainer(
+    problem, interventions=(), schedule=SCHEDULE, replicates=4, engine="auto", model=None, **kwargs
+):
+    """A trainer of a model (None: a small MLP), and the parameters that it starts from."""
+    model, streams = model or TinyMLP(), Streams(0)
     inside = membership(problem, Protocol(replicates=replicates), streams)
     rule = None
     for i in interventions:
         rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
     made = Trainer(
         problem=problem,
-        engine=choose(engine, TinyMLP().build(problem), problem, CPU),
+        engine=choose(engine, model.build(problem), problem, CPU),
         interventions=list(interventions),
         schedule=rule.schedule if rule else schedule,
         rule=rule,
@@ -67,7 +70,7 @@ def trainer(problem, interventions=(), schedule=SCHEDULE, replicates=4, engine="
         patience=kwargs.pop("patience", 10),
         **kwargs,
     )
-    return made, initial_parameters(TinyMLP(), problem, replicates, streams, CPU)
+    return made, initial_parameters(model, problem, replicates, streams, CPU)
 
 
 def ignore(*_):
