@@ -17,7 +17,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from trustbench.compose.task import Task
+    from trustbench.config.compose.task import Task
 
 
 @dataclass
@@ -57,7 +57,7 @@ class ArmsSweeper(BasicSweeper):
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
         """Keeps the task, which takes the results: hydra.main throws them away."""
-        from trustbench.compose.jobs import ComposedOnce
+        from trustbench.config.compose.jobs import ComposedOnce
         from trustbench.errors import ConfigError
 
         self.loader = ComposedOnce(hydra_context.config_loader)
@@ -91,11 +91,11 @@ class ArmsSweeper(BasicSweeper):
         Raises:
             ConfigError: the list of arms is malformed or contradicts what is swept.
         """
-        from trustbench.compose.jobs import Applying
-        from trustbench.compose.overrides import refuse_impossible
-        from trustbench.compose.task import options
+        from trustbench.config.compose.jobs import Applying
+        from trustbench.config.compose.overrides import refuse_impossible
+        from trustbench.config.compose.task import options
+        from trustbench.config.sweeping import named_arms, refuse_contradictions, subsets
         from trustbench.errors import ConfigError
-        from trustbench.sweeping import named_arms, refuse_contradictions, subsets
 
         parser = OverridesParser.create(config_loader=self.loader.loader)
         common = parser.parse_overrides(list(swept))
@@ -118,7 +118,7 @@ class ArmsSweeper(BasicSweeper):
 
     def pools(self, jobs: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
         """The jobs, once for each of `protocol.pools` draws of the data."""
-        from trustbench.sweeping import redrawn
+        from trustbench.config.sweeping import redrawn
 
         assert self.config is not None
         seed, pools = self.config.seed, self.config.protocol.get("pools", 1)

@@ -16,8 +16,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from trustbench.compose.task import Task
-    from trustbench.job import Outcome
+    from trustbench.config.compose.task import Task
+    from trustbench.execution.job import Outcome
 
 
 class ClusterLauncher(Launcher):
@@ -78,7 +78,7 @@ class RayLauncher(ClusterLauncher):
 
     def check(self) -> None:
         """Raises ConfigError for settings that are wrong."""
-        from trustbench.binding import bind
+        from trustbench.config.binding import bind
         from trustbench.launching.ray_cluster import RaySettings
 
         self.bound = bind(RaySettings, self.settings, "hydra.launcher")
@@ -98,7 +98,7 @@ class SlurmLauncher(ClusterLauncher):
 
     def check(self) -> None:
         """Raises ConfigError for settings that are wrong."""
-        from trustbench.binding import bind
+        from trustbench.config.binding import bind
         from trustbench.launching.slurm import SlurmSettings
 
         self.bound = bind(SlurmSettings, self.settings, "hydra.launcher")

@@ -15,8 +15,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from trustbench.arms import Arm
-    from trustbench.compose.task import Task
+    from trustbench.config.arms import Arm
+    from trustbench.config.compose.task import Task
     from trustbench.launching.pool import Pool
 
 

@@ -24,18 +24,18 @@ from pathlib import Path
 import yaml
 from aa_report import REGIMES, lines_file, read, registered_table, report
 
-from trustbench import runner
-from trustbench.arms import Arm, Chosen
-from trustbench.aspects import Aspect
-from trustbench.compose.arguments import conf_dir
-from trustbench.compose.running import compose, composed_arm
+from trustbench.config.arms import Arm, Chosen
+from trustbench.config.compose.arguments import conf_dir
+from trustbench.config.compose.running import compose, composed_arm
+from trustbench.config.identity import evaluation_id
+from trustbench.config.plugins import discover
 from trustbench.contracts import Dataset, Evaluator, Measurement, Problem, System
-from trustbench.deployment import deploy
-from trustbench.identity import evaluation_id
-from trustbench.job import prepare_torch
-from trustbench.planning import Plan, plan
-from trustbench.plugins import discover
-from trustbench.records import Evaluation, MeasurementRecord, Record, Store
+from trustbench.contracts.aspects import Aspect
+from trustbench.execution import measure as runner
+from trustbench.execution.deploy import deploy
+from trustbench.execution.job import prepare_torch
+from trustbench.execution.plan import Plan, plan
+from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["model.hidden=[24]", "protocol.replicates=16", "training.snapshots=2"]

@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import beta, binom
 
-from trustbench.aspects import Aspect
-from trustbench.compose.arguments import conf_dir
-from trustbench.records import Record
-from trustbench.summary.contrasts import Contrast, between, metrics_of, within
-from trustbench.summary.effects import Kind
-from trustbench.summary.grouping import ArmRecords, group_records
-from trustbench.summary.registry import Table, load_table
-from trustbench.summary.results import CellResult
-from trustbench.summary.table import summarize
+from trustbench.config.compose.arguments import conf_dir
+from trustbench.contracts.aspects import Aspect
+from trustbench.store.records import Record
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.contrasts import Contrast, between, metrics_of, within
+from trustbench.summary.table.grouping import ArmRecords, group_records
+from trustbench.summary.table.registry import Table, load_table
+from trustbench.summary.table.results import CellResult
+from trustbench.summary.table.table import summarize
 
 REGIMES = ("tuned", "memorising")
 TABLE = "cresswell"

@@ -16,7 +16,7 @@ from opacus.optimizers import DPOptimizer
 from torch import nn
 
 from trustbench.contracts import Schedule
-from trustbench.interventions.dpsgd import DPSGD
+from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.training.engines import stack
 from trustbench.training.linear_chain import LinearChainEngine
 

@@ -23,7 +23,7 @@ from bench_pool import server_seconds, start_seconds
 
 from trustbench import tracking
 from trustbench.launching.server import Server
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 ARMS, PLANNED, WRITERS, EACH = 100, 1000, 8, 5
 SMALL = ("dataset=digits", "model=logistic", "training.epochs=1", "protocol.replicates=2",

@@ -15,9 +15,9 @@ import time
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from trustbench.arms import Arm
-from trustbench.compose import compose, composed_arm
-from trustbench.job import Outcome
+from trustbench.config.arms import Arm
+from trustbench.config.compose import compose, composed_arm
+from trustbench.execution.job import Outcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Ended
 from trustbench.launching.server import Server

@@ -9,14 +9,14 @@ import time
 import numpy as np
 import torch
 
-from trustbench.arms import Protocol
+from trustbench.config.arms import Protocol
 from trustbench.contracts import DataCard, Feature, Problem, Schedule
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
+from trustbench.contracts.seeding import Streams
+from trustbench.execution.plan import resolve_device
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
 from trustbench.models.cnn import CNN
 from trustbench.models.mlp import MLP
-from trustbench.planning import resolve_device
-from trustbench.seeding import Streams
 from trustbench.training import loop, replicates
 from trustbench.training.choice import choose
 from trustbench.training.state import Trainer

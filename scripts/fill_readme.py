@@ -9,7 +9,7 @@ import argparse
 import re
 from pathlib import Path
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 # anchor -> (experiment, dataset, model): the file that the sweep wrote

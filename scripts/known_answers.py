@@ -20,8 +20,8 @@ import yaml
 from known_computed import COMPUTED, song
 from known_source import Quantity, Source
 
-from trustbench.records import Store
-from trustbench.summary.effects import Effect, paired_effect
+from trustbench.store.records import Store
+from trustbench.summary.stats.effects import Effect, paired_effect
 
 ROOT = Path(__file__).resolve().parents[1]
 REGISTRY = ROOT / "scripts" / "known_answers.yaml"

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from known_source import Source, Values
 
-from trustbench.attacks.membership import oracle_balanced_accuracy
-from trustbench.conformal.private import level
 from trustbench.contracts import System
-from trustbench.explanations.kernel_shap import KernelShap
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.explanations.neighbourhoods import neighbourhood
-from trustbench.explanations.surrogate_values import surrogate_values
-from trustbench.explanations.targets import target_values
-from trustbench.groups import means
+from trustbench.methods.attacks.membership import oracle_balanced_accuracy
+from trustbench.methods.conformal.private import level
+from trustbench.methods.explanations.kernel_shap import KernelShap
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.surrogate_values import surrogate_values
+from trustbench.methods.explanations.targets import target_values
+from trustbench.methods.groups import means
 
 FIDELITY_POINTS = 1000  # test rows whose surrogate decides, for the published fidelity
 

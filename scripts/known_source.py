@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from trustbench.arms import Arm
-from trustbench.compose import compose, composed_arm, conf_dir
+from trustbench.config.arms import Arm
+from trustbench.config.compose import compose, composed_arm, conf_dir
+from trustbench.config.sweeping import named_arms
 from trustbench.contracts import System
-from trustbench.deployment import deploy
-from trustbench.planning import plan
-from trustbench.records import MeasurementRecord, Record, Store
-from trustbench.summary.effects import Effect, paired_effect
-from trustbench.summary.series import Series, Values
-from trustbench.sweeping import named_arms
+from trustbench.execution.deploy import deploy
+from trustbench.execution.plan import plan
+from trustbench.store.records import MeasurementRecord, Record, Store
+from trustbench.summary.stats.effects import Effect, paired_effect
+from trustbench.summary.stats.series import Series, Values
 
 
 def arms_of(experiment: str) -> dict[str, list[str]]:

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trustbench import cli
-from trustbench.compose.running import compose, composed_arm
-from trustbench.records import Record, Store
-from trustbench.seeding import Streams
-from trustbench.summary.effects import paired_effect
+from trustbench.config.compose.running import compose, composed_arm
+from trustbench.contracts.seeding import Streams
+from trustbench.store.records import Record, Store
+from trustbench.summary.stats.effects import paired_effect
 
 ROOT = Path(__file__).resolve().parents[1]
 SILOS = ("fairness", "robustness", "explainability", "uncertainty")

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 from trustbench.commands.parsing import existing_store
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Record, Store, Sweep
-from trustbench.summary.labels import label_of
+from trustbench.store.records import Record, Store, Sweep
+from trustbench.summary.table.labels import label_of
 
 SLOWEST = 10
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from trustbench.contracts import DataCard, Feature, Problem, System
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
 
 CARD = DataCard("two Gaussians", "none", "none", "none", synthetic=True, rows_public=True)
 

@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _shown(text: str) -> str:
     """What went wrong, without the credentials of an address in it."""
-    from trustbench.redaction import redact
+    from trustbench.store.redaction import redact
 
     return redact(text)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import free_port, tables
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 pytest.importorskip("ray", reason="needs trustbench[ray]")
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]

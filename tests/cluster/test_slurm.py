@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import ROOT, environment, free_port, tables, wait_for
-from trustbench.digests import values_digest
-from trustbench.records import Store
+from trustbench.store.digests import values_digest
+from trustbench.store.records import Store
 
 pytest.importorskip("submitit", reason="needs trustbench[slurm]")
 pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]

@@ -10,9 +10,9 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from trustbench.compose import conf_dir
+from trustbench.config.compose import conf_dir
+from trustbench.config.plugins import CONTRACTS, build, discover
 from trustbench.contracts import Plugin, Schedule
-from trustbench.plugins import CONTRACTS, build, discover
 
 FOLDERS = {
     "dataset": "trustbench.datasets",

@@ -6,11 +6,11 @@ import shlex
 import pytest
 import yaml
 
-from trustbench.arms import Training
-from trustbench.binding import schema
-from trustbench.compose import compose, composed_arm, conf_dir
-from trustbench.plugins import describe, discover
-from trustbench.sweeping import named_arms, subsets
+from trustbench.config.arms import Training
+from trustbench.config.binding import schema
+from trustbench.config.compose import compose, composed_arm, conf_dir
+from trustbench.config.plugins import describe, discover
+from trustbench.config.sweeping import named_arms, subsets
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
 EXPERIMENTS = discover("experiment", [conf_dir()])

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from tests.contract.conftest import OPTIONS
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._columns import Categorical, Numeric
 from trustbench.datasets._files import FileDataset
 from trustbench.errors import DataError
-from trustbench.seeding import Streams
 
 READERS = [o for o in OPTIONS if isinstance(o.plugin, FileDataset)]
 COLUMNS = [(o, c) for o in READERS for c in o.plugin.columns]

@@ -18,8 +18,8 @@ from tests.contract.watched import (
 )
 from tests.tables import make_table
 from trustbench.contracts import Intervention, Read
-from trustbench.methods.privacy.guarantees import is_claim
-from trustbench.seeding import Streams
+from trustbench.contracts.guarantees import is_claim
+from trustbench.contracts.seeding import Streams
 
 METHODS = of("intervention")
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.contract.conftest import options
-from trustbench import planning
-from trustbench.compose import compose, composed_arm
+from trustbench.config.compose import compose, composed_arm
+from trustbench.execution import plan as planning
 from trustbench.methods.privacy.ledger import TUNING
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "dp-defaults.md").read_text(encoding="utf-8")

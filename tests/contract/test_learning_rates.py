@@ -9,10 +9,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tests.contract.conftest import options
-from trustbench import fitting, piloting, planning
-from trustbench.arms import Training
-from trustbench.compose import compose, composed_arm
-from trustbench.records import Store
+from trustbench.config.arms import Training
+from trustbench.config.compose import compose, composed_arm
+from trustbench.execution import fit as fitting
+from trustbench.execution import pilot as piloting
+from trustbench.execution import plan as planning
+from trustbench.store.records import Store
 from trustbench.training.loop import accuracy_on
 from trustbench.training.state import Trainer
 

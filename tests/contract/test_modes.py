@@ -9,12 +9,12 @@ import torch
 from tests.contract.conftest import of
 from tests.unit.arm_toys import ACCURACY, ignore
 from tests.unit.models.test_models import images
-from trustbench.arms import Arm, Chosen, Protocol, Training
+from trustbench.config.arms import Arm, Chosen, Protocol, Training
 from trustbench.contracts import Dataset, Model
-from trustbench.deployment import deploy
-from trustbench.interventions.mc_dropout import MCDropout
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.execution.deploy import deploy
+from trustbench.execution.plan import plan
+from trustbench.interventions.uncertainty.mc_dropout import MCDropout
+from trustbench.store.records import Store
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from tests.contract.conftest import (
     plugin_modules,
 )
 from tests.tables import make_table
-from trustbench.arms import Chosen
-from trustbench.aspects import Aspect
+from trustbench.commands.dataset_files import EMBEDDED, list_data
+from trustbench.config.arms import Chosen
+from trustbench.config.plugins import describe
 from trustbench.contracts import (
     CHANNELS,
     TRAINING_HOOKS,
@@ -30,10 +31,9 @@ from trustbench.contracts import (
     Intervention,
     Model,
 )
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import Streams
 from trustbench.errors import DataError
-from trustbench.plugins import describe
-from trustbench.seeding import Streams
-from trustbench.sources import EMBEDDED, list_data
 
 IDS = [f"{o.kind}/{o.name}" for o in OPTIONS]
 HOOKS = {*TRAINING_HOOKS, "deploy"}

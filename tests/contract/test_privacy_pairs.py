@@ -19,11 +19,11 @@ from tests.contract.watched import batch_of, read_in_training, read_when_deploye
 from tests.tables import make_table
 from tests.unit.arm_toys import Net, toy_arm
 from tests.unit.training.test_loop import trainer
-from trustbench.arms import Chosen, Protocol
+from trustbench.config.arms import Chosen, Protocol
 from trustbench.contracts import Dataset, PoissonGaussian
 from trustbench.errors import Unsupported
-from trustbench.interventions.clip_only import ClipOnly
-from trustbench.planning import plan, refuse_impossible
+from trustbench.execution.plan import plan, refuse_impossible
+from trustbench.interventions.privacy.clip_only import ClipOnly
 from trustbench.training import hooks
 from trustbench.training.loop import batch_gradient
 

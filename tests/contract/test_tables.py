@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import options
-from trustbench.aspects import Aspect
-from trustbench.summary.registry import load_table
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.table.registry import load_table
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 TABLES = sorted((CONF / "table").glob("*.yaml"))

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests.contract.conftest import OPTIONS, SCHEDULE, cheap
-from trustbench.conformal import rows_needed
+from trustbench.methods.conformal import rows_needed
 
 ALPHA = 0.001
 

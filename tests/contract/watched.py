@@ -9,7 +9,7 @@ import torch
 
 from tests.contract.conftest import SCHEDULE, cheap, opened_by
 from trustbench.contracts import SPLITS, Batch, Problem, System
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
 
 POOL = {"train": "pool"}
 

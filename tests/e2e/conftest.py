@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from trustbench import cli, tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 

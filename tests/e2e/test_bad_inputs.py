@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 # kind -> (arguments after `run`, what the sentence says)
 RUN = {

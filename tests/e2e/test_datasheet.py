@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 def test_the_datasheet_of_a_sweep_says_what_its_records_do(outside, tb):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.digests import values_digest
-from trustbench.records import Store
+from trustbench.store.digests import values_digest
+from trustbench.store.records import Store
 
 ARMS = {
     "baseline": [],

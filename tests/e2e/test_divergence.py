@@ -1,6 +1,6 @@
 """A training that diverges is one sentence and a failed arm; the other arms go on."""
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 RUN = (
     *("run", "-m", "hydra/launcher=basic", "training.epochs=2", "protocol.replicates=2"),

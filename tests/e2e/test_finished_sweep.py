@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 EXPERIMENT = """# @package _global_
 hydra:

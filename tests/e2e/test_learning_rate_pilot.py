@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 ARMS = ["-m", "intervention=none,balanced_weights,dpsgd", "training.lr=auto"]
 GRID = "training.lr_grid=[0.01,0.1]"

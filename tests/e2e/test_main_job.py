@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from trustbench import tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking import runs
 from trustbench.tracking.server import Server
 
@@ -113,7 +113,8 @@ def test_a_sweep_whose_arms_are_all_refused_leaves_the_sweep_before_it(outside, 
 def test_an_impossible_combination_is_a_reason_and_no_failure(outside, tb):
     outside.write(
         "intervention/dp_again",
-        "# dp\ndp_again:\n  _target_: trustbench.interventions.dpsgd.DPSGD\n  epsilon: 3.0\n",
+        "# dp\ndp_again:\n  _target_: trustbench.interventions.privacy.dpsgd.DPSGD\n"
+        "  epsilon: 3.0\n",
     )
     done = tb("run", *outside.args, "intervention=[dpsgd,dp_again]")
     assert done.code == 0, done.err

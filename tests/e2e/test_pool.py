@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

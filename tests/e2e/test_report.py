@@ -1,7 +1,7 @@
 """A sweep leaves its report on disk and on the tracking server."""
 
 from trustbench import tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking.server import Server
 
 

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 PRETRAINED = """
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from trustbench import tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking import runs
 from trustbench.tracking.server import Server
 
@@ -115,7 +115,7 @@ import numpy as np
 from mlflow import MlflowClient
 from tests.unit.test_tracking import make_record
 from trustbench import tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking import upload
 
 uris, folder, writers, each, sleep = json.loads(sys.argv[1])

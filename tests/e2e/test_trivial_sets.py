@@ -2,7 +2,7 @@
 
 import json
 
-from trustbench.conformal import rows_needed
+from trustbench.methods.conformal import rows_needed
 
 RUN = (
     *("run", "-m", "hydra/launcher=basic", "intervention=none,conformal,mondrian"),

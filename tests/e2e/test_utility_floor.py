@@ -2,12 +2,13 @@
 
 import pytest
 
-from trustbench import planning, runner
-from trustbench.compose import compose, composed_arm, conf_dir
-from trustbench.records import Store
-from trustbench.summary.effects import Kind
-from trustbench.summary.registry import load_table
-from trustbench.summary.table import summarize
+from trustbench.config.compose import compose, composed_arm, conf_dir
+from trustbench.execution import measure as runner
+from trustbench.execution import plan as planning
+from trustbench.store.records import Store
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.registry import load_table
+from trustbench.summary.table.table import summarize
 
 TABLE = load_table(conf_dir() / "table" / "cresswell.yaml")
 

@@ -14,10 +14,10 @@ import yaml
 
 from tests.faults.processes import ROOT, Run
 from trustbench import tracking
-from trustbench.arms import Training
-from trustbench.digests import values_digest
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.records import Store
+from trustbench.config.arms import Training
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.store.digests import values_digest
+from trustbench.store.records import Store
 
 EXPERIMENT = "faults"
 EVALUATORS = ("utility", "fairness", "privacy", "uncertainty", "explainability")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trustbench.attacks.membership import oracle_balanced_accuracy
+from trustbench.methods.attacks.membership import oracle_balanced_accuracy
 
 
 def accuracy(shared_data, model, inputs):

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import binom
 
 from tests.conftest import make_problem, make_system
-from trustbench.evaluators.fairness import Fairness
-from trustbench.evaluators.uncertainty import Uncertainty
+from trustbench.evaluators.fairness.fairness import Fairness
+from trustbench.evaluators.uncertainty.uncertainty import Uncertainty
 from trustbench.evaluators.utility import Utility
-from trustbench.summary.effects import ALPHA, paired_effect
+from trustbench.summary.stats.effects import ALPHA, paired_effect
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,17 @@ import pytest
 from scipy import stats
 from scipy.integrate import quad
 
-from trustbench.summary import effects
-from trustbench.summary.effects import Aim, Kind, paired_effect, required_n, smallest_n, tost_p
-from trustbench.summary.judging import judge
-from trustbench.summary.multiplicity import benjamini_hochberg, holm
+from trustbench.summary.stats import effects
+from trustbench.summary.stats.effects import (
+    Aim,
+    Kind,
+    paired_effect,
+    required_n,
+    smallest_n,
+    tost_p,
+)
+from trustbench.summary.stats.multiplicity import benjamini_hochberg, holm
+from trustbench.summary.stats.verdicts import judge
 
 
 @dataclass(frozen=True)

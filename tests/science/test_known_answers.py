@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from trustbench import runner
-from trustbench.job import prepare_torch
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.execution import measure as runner
+from trustbench.execution.job import prepare_torch
+from trustbench.execution.plan import plan
+from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))

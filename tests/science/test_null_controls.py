@@ -11,18 +11,18 @@ import torch
 
 from tests.conftest import make_problem, make_system
 from tests.unit.summary.builder import CRESSWELL, record
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.saliency import overlap, top
-from trustbench.evaluators.privacy import Privacy
-from trustbench.evaluators.set_attack import SetAttack
-from trustbench.evaluators.set_size_gap import SetSizeGap
-from trustbench.evaluators.uncertainty import Uncertainty
+from trustbench.evaluators.fairness.set_size_gap import SetSizeGap
+from trustbench.evaluators.privacy.privacy import Privacy
+from trustbench.evaluators.robustness.set_attack import SetAttack
+from trustbench.evaluators.uncertainty.uncertainty import Uncertainty
 from trustbench.evaluators.utility import Utility
-from trustbench.explanations.deletion import deletion
-from trustbench.explanations.lime_surrogate import Lime, Stream, flatten
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.summary.estimates import Estimator
-from trustbench.summary.grouping import group_records
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.saliency import overlap, top
+from trustbench.methods.explanations.deletion import deletion
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
+from trustbench.summary.table.estimates import Estimator
+from trustbench.summary.table.grouping import group_records
 
 SIGMAS = 4.0  # a true null leaves a band this wide once in 16,000 times
 

@@ -11,29 +11,24 @@ from tests.unit.summary.gating import GAP, pair
 from tests.unit.summary.gating import policy as gate_policy
 from tests.unit.summary.report_data import arrays, page, whole
 from tests.unit.summary.test_select import choose, policy
-from trustbench.aspects import Aspect
-from trustbench.records import PluginSpec, ProblemSpec
-from trustbench.summary.card import card
-from trustbench.summary.datasheet import datasheet
-from trustbench.summary.render import card as card_page
-from trustbench.summary.render import cell as cell_page
-from trustbench.summary.render import (
-    csv_,
+from trustbench.contracts.aspects import Aspect
+from trustbench.store.records import PluginSpec, ProblemSpec
+from trustbench.summary.cards import card_text as card_page
+from trustbench.summary.cards import datasheet_text as datasheet_page
+from trustbench.summary.cards.card import card
+from trustbench.summary.cards.datasheet import datasheet
+from trustbench.summary.decide import (
     gate_json,
     gate_junit,
     gate_markdown,
     gate_terminal,
-    json_,
-    latex,
-    markdown,
-    plain,
-    select,
     select_json,
-    terminal,
 )
-from trustbench.summary.render import datasheet as datasheet_page
+from trustbench.summary.decide import select_text as select
+from trustbench.summary.render import cell as cell_page
+from trustbench.summary.render import csv_, json_, latex, markdown, plain, terminal
 from trustbench.summary.render.single_arm import single_arm
-from trustbench.summary.table import summarize
+from trustbench.summary.table.table import summarize
 
 SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
 MARKUP = "\n## x\n| a | b |\n[z](http://evil) `c` ***@all*** "

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from trustbench.compose import compose
+from trustbench.config.compose import compose
 
 CANARY = """
 import pathlib, logging
@@ -95,8 +95,8 @@ VALUES = {
     "python name": ("seed: !!python/name:canary.write ''\n", "python/name"),
     "foreign class": ("dataset: {_target_: canary.write}\n", "outside of the modules that may be"),
     "function of ours": (
-        "dataset: {_target_: trustbench.plugins.build}\n",
-        "which is no Dataset class of trustbench.plugins",
+        "dataset: {_target_: trustbench.config.plugins.build}\n",
+        "which is no Dataset class of trustbench.config.plugins",
     ),
     "nested class": (
         "dataset: {rare: {_target_: canary.write}}\n",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import trustbench
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 PACKAGE = Path(trustbench.__file__).parent
 SOURCES = sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "hydra_plugins").rglob("*.py")])

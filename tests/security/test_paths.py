@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.summary.builder import record
 from trustbench.errors import UserError
-from trustbench.records import Store, Sweep
+from trustbench.store.records import Store, Sweep
 
 OUTSIDE = ["../x", "a/../../x", "/tmp/x", "..", "x\n", "x\x1b[31m"]
 

@@ -7,9 +7,8 @@ from typing import ClassVar
 from torch import nn
 
 from tests.conftest import make_problem
-from trustbench import runner, tracking
-from trustbench.arms import Arm, Chosen, Protocol, Training
-from trustbench.aspects import Aspect
+from trustbench import tracking
+from trustbench.config.arms import Arm, Chosen, Protocol, Training
 from trustbench.contracts import (
     Dataset,
     Evaluator,
@@ -19,10 +18,12 @@ from trustbench.contracts import (
     Model,
     Read,
 )
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import DataError
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.execution import measure as runner
+from trustbench.execution.plan import plan
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.store.records import Store
 
 
 @dataclass(frozen=True)

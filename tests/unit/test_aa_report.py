@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.summary.builder import CRESSWELL, record
-from trustbench.records import Evaluation, MeasurementRecord, PluginSpec
+from trustbench.store.records import Evaluation, MeasurementRecord, PluginSpec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 aa, script = map(importlib.import_module, ("aa", "aa_report"))

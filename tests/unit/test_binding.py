@@ -8,8 +8,8 @@ from typing import Annotated, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from trustbench.arms import Protocol, Training
-from trustbench.binding import Problems, bind, check, schema
+from trustbench.config.arms import Protocol, Training
+from trustbench.config.binding import Problems, bind, check, schema
 from trustbench.errors import ConfigError
 
 

@@ -8,7 +8,7 @@ import torch
 from sklearn.metrics import brier_score_loss, log_loss
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from trustbench import calibration
+from trustbench.methods import calibration
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import pytest
 
 from tests.unit.summary.builder import DIGITS, method, record
 from trustbench import cli
-from trustbench.compose import conf_dir
-from trustbench.records import Store, Sweep
+from trustbench.config.compose import conf_dir
+from trustbench.store.records import Store, Sweep
 
 GAP = "fairness/acc_gap"
 DP3, DP8 = method("dpsgd", epsilon=3.0), method("dpsgd", epsilon=8.0)

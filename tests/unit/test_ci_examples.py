@@ -12,7 +12,7 @@ import yaml
 from tests.unit.summary.builder import record
 from tests.unit.summary.table_data import with_measurements, with_strongest
 from tests.unit.test_gate_command import DP, GAP, ROOT, SMALL, write_store
-from trustbench.records import Evaluation, PluginSpec
+from trustbench.store.records import Evaluation, PluginSpec
 
 
 def gate_lines():

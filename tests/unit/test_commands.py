@@ -9,11 +9,11 @@ import pytest
 from tests.unit.test_tracking import make_record
 from trustbench import cli, tracking
 from trustbench.commands.run import begin, exit_code
-from trustbench.compose import Asked, compose, composed_arm, conf_dir
-from trustbench.compose.task import Task
+from trustbench.config.compose import Asked, compose, composed_arm, conf_dir
+from trustbench.config.compose.task import Task
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.job import Outcome
-from trustbench.records import Store, Sweep
+from trustbench.execution.job import Outcome
+from trustbench.store.records import Store, Sweep
 
 
 @pytest.fixture

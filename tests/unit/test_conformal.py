@@ -15,9 +15,9 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import StratifiedShuffleSplit
 
 from tests.conftest import make_problem, make_system
-from trustbench import conformal
-from trustbench.conformal import quantiles, split
 from trustbench.errors import ConfigError
+from trustbench.methods import conformal
+from trustbench.methods.conformal import quantiles, split
 
 
 class Wrapped(ClassifierMixin, BaseEstimator):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.unit.summary.builder import record
-from trustbench.digests import values_digest
+from trustbench.store.digests import values_digest
 
 ARRAYS = {"logits": np.arange(6.0).reshape(2, 3), "privacy-1/scores": np.ones(4, dtype=np.float32)}
 RECORD = record()

@@ -15,10 +15,10 @@ import yaml
 from tests.conftest import make_problem, make_system
 from trustbench import cli
 from trustbench.commands.parsing import Parser
-from trustbench.compose import hydra_run
+from trustbench.config.compose import hydra_run
+from trustbench.config.plugins import build, discover
 from trustbench.contracts import Batch, Evaluator, Intervention
 from trustbench.errors import ConfigError
-from trustbench.plugins import build, discover
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "outputs/README.md", "scripts/README.md")

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.test_tracking import make_record
 from trustbench import cli, tracking
 from trustbench.commands import doctor, health
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking import owner, upload
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from trustbench.errors import StorageError, TrustbenchError
-from trustbench.files import append_line, exclusive, remove_leftovers, write_atomically
+from trustbench.store.files import append_line, exclusive, remove_leftovers, write_atomically
 
 
 def names(folder):

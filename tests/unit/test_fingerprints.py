@@ -8,13 +8,13 @@ from typing import ClassVar
 
 import pytest
 
-from trustbench import fingerprints
-from trustbench.arms import Chosen
+from trustbench.config import fingerprints
+from trustbench.config.arms import Chosen
+from trustbench.config.identity import evaluation_id
 from trustbench.contracts import Dataset, Model
 from trustbench.errors import ConfigError
-from trustbench.identity import evaluation_id
 from trustbench.models.mlp import MLP
-from trustbench.records import PluginSpec
+from trustbench.store.records import PluginSpec
 
 PLUGIN = """
 from dataclasses import dataclass

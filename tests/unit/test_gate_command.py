@@ -11,8 +11,8 @@ import yaml
 
 from tests.unit.summary.builder import METRICS, full_table, method, record
 from trustbench import cli
-from trustbench.compose import conf_dir
-from trustbench.records import Store, Sweep
+from trustbench.config.compose import conf_dir
+from trustbench.store.records import Store, Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
 DP = method("dpsgd", epsilon=3.0)

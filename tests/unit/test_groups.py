@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trustbench.groups import means, means_by
+from trustbench.methods.groups import means, means_by
 
 
 def test_means_are_plain_means_and_nan_for_nobody():

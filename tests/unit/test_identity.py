@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from torch import nn
 
-from trustbench.arms import IDENTITY, RUNTIME, Arm, Chosen, Protocol, Training
-from trustbench.aspects import Aspect
+from trustbench.config.arms import IDENTITY, RUNTIME, Arm, Chosen, Protocol, Training
+from trustbench.config.identity import arm_id, evaluation_id, fit_id
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model
-from trustbench.identity import arm_id, evaluation_id, fit_id
+from trustbench.contracts.aspects import Aspect
 
 
 @dataclass(frozen=True)

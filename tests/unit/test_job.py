@@ -7,12 +7,13 @@ import pytest
 
 from tests.unit.arm_toys import Toy
 from tests.unit.test_tracking import make_record
-from trustbench import job, tracking
-from trustbench.arms import Chosen
-from trustbench.files import exclusive
-from trustbench.job import Outcome
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench import tracking
+from trustbench.config.arms import Chosen
+from trustbench.execution import job
+from trustbench.execution.job import Outcome
+from trustbench.execution.plan import plan
+from trustbench.store.files import exclusive
+from trustbench.store.records import Store
 
 ID = "a" * 16
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trustbench.records import MeasurementRecord
-from trustbench.summary.effects import paired_effect
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.stats.effects import paired_effect
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Release, run
-from trustbench import runner
-from trustbench.arms import Chosen
-from trustbench.identity import evaluation_id
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.config.arms import Chosen
+from trustbench.config.identity import evaluation_id
+from trustbench.execution import measure as runner
+from trustbench.execution.plan import plan
+from trustbench.store.records import Store
 
 CLAIMS = ("epsilon", "delta", "accountant")
 

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from tests.unit.arm_toys import DP, Release, ignore
-from trustbench import job, piloting
-from trustbench.arms import Chosen, Protocol
-from trustbench.fitting import fit
-from trustbench.interventions.dpsgd import DPSGD
+from trustbench.config.arms import Chosen, Protocol
+from trustbench.execution import job
+from trustbench.execution import pilot as piloting
+from trustbench.execution.fit import fit
+from trustbench.execution.pilot import assumed, settle, settled
+from trustbench.execution.plan import plan
+from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.launching.driving import _arm_id
 from trustbench.launching.order import first_equal
-from trustbench.piloting import assumed, settle, settled
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.training import loop
 
 GRID = (0.1, 3e38, 0.001)

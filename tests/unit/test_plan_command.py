@@ -8,11 +8,11 @@ import pytest
 from trustbench import cli
 from trustbench.commands.past import Past
 from trustbench.commands.plan import planned
-from trustbench.compose import compose, composed_arm
-from trustbench.identity import evaluation_id
-from trustbench.planning import plan
-from trustbench.records import Evaluation, Store
-from trustbench.runner import describe
+from trustbench.config.compose import compose, composed_arm
+from trustbench.config.identity import evaluation_id
+from trustbench.execution.measure import describe
+from trustbench.execution.plan import plan
+from trustbench.store.records import Evaluation, Store
 
 BASE = ["evaluator=[utility,fairness]", "protocol.replicates=4", "training.epochs=3"]
 

@@ -4,12 +4,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from trustbench import plugins
+from trustbench.config import plugins
+from trustbench.config.plugins import build, describe, discover
 from trustbench.errors import ConfigError
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.plugins import build, describe, discover
+from trustbench.interventions.privacy.dpsgd import DPSGD
 
-DPSGD_TARGET = "trustbench.interventions.dpsgd.DPSGD"
+DPSGD_TARGET = "trustbench.interventions.privacy.dpsgd.DPSGD"
 
 
 def _write(folder, name, text="# what it is\n"):
@@ -48,13 +48,16 @@ def test_build_binds_parameters_and_ignores_the_name():
         ({"_target_": "trustbenchmark.x.Y"}, "outside of the modules that may be imported"),
         ({"_target_": "trustbench.nothing.Y"}, "No module named 'trustbench.nothing'"),
         (
-            {"_target_": "trustbench.interventions.dpsgd.DPSDG"},
+            {"_target_": "trustbench.interventions.privacy.dpsgd.DPSDG"},
             "no Intervention class of .*; did you mean 'DPSGD'",
         ),
-        ({"_target_": "trustbench.interventions.dpsgd.ClipAndNoise"}, "no Intervention class"),
+        (
+            {"_target_": "trustbench.interventions.privacy.dpsgd.ClipAndNoise"},
+            "no Intervention class",
+        ),
         ({"_target_": "trustbench.contracts.Intervention"}, "no Intervention class"),
         (
-            {"_target_": "trustbench.conformal.release.ReleasedSets"},
+            {"_target_": "trustbench.methods.conformal.release.ReleasedSets"},
             r"lacks `functions` and `thresholds`, .* write what is missing in .*release\.py\.",
         ),
         ({"_target_": DPSGD_TARGET, "epsilon": -1}, "k.epsilon is -1"),

@@ -9,9 +9,9 @@ from torch import nn
 
 from tests.conftest import make_problem
 from tests.unit.arm_toys import Net, Toy, ignore
-from trustbench import job
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
 from trustbench.errors import DataError
+from trustbench.execution import job
 
 GOOD = make_problem()
 N = len(GOOD.X)

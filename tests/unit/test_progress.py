@@ -3,7 +3,7 @@
 import io
 import multiprocessing
 
-from trustbench.progress import REPORTS, Lines, Live, arm_progress
+from trustbench.execution.progress import REPORTS, Lines, Live, arm_progress
 
 
 class Terminal(io.StringIO):

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from trustbench import provenance
+from trustbench.store import provenance
 
 
 @pytest.fixture

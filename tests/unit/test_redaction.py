@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustbench.redaction import redact
+from trustbench.store.redaction import redact
 
 
 @pytest.mark.parametrize(

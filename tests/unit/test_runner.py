@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Transfer, ignore, run
-from trustbench.arms import Chosen
-from trustbench.fitting import fit
-from trustbench.identity import evaluation_id
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.config.arms import Chosen
+from trustbench.config.identity import evaluation_id
+from trustbench.execution.fit import fit
+from trustbench.execution.plan import plan
+from trustbench.store.records import Store
 from trustbench.training import fits
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Release, ignore, run
-from trustbench import job
-from trustbench.arms import Chosen
-from trustbench.aspects import Aspect
+from trustbench.config.arms import Chosen
+from trustbench.config.identity import evaluation_id
 from trustbench.contracts import Evaluator, Intervention, Measured, Measurement
-from trustbench.identity import evaluation_id
-from trustbench.records import Store
+from trustbench.contracts.aspects import Aspect
+from trustbench.execution import job
+from trustbench.store.records import Store
 
 
 def test_a_deployed_channel_shares_the_trained_replicates(arm):

@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 import pytest
 
 from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Coupled, Crash, Toy, ignore
-from trustbench import job, tracking
-from trustbench.arms import Chosen
+from trustbench import tracking
+from trustbench.config.arms import Chosen
+from trustbench.config.identity import evaluation_id
 from trustbench.errors import DataError, TrainingDiverged
-from trustbench.identity import evaluation_id
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.execution import job
+from trustbench.execution.plan import plan
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.store.records import Store
 from trustbench.training import divergence
 
 

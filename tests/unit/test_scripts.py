@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.test_tracking import make_record
-from trustbench.records import Evaluation, PluginSpec, Store, Sweep
+from trustbench.store.records import Evaluation, PluginSpec, Store, Sweep
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

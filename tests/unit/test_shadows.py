@@ -8,18 +8,18 @@ import pytest
 import torch
 
 from tests.unit.arm_toys import ACCURACY, DP, ignore, run
-from trustbench.arms import Chosen
-from trustbench.attacks.membership import Observed, auc, each
-from trustbench.compose import compose, composed_arm
-from trustbench.deployment import deploy
+from trustbench.config.arms import Chosen
+from trustbench.config.compose import compose, composed_arm
+from trustbench.config.identity import evaluation_id
 from trustbench.errors import ConfigError
-from trustbench.evaluators.adversarial_membership import AdversarialMembership
-from trustbench.evaluators.privacy import Privacy
-from trustbench.fitting import fit
-from trustbench.identity import evaluation_id
-from trustbench.planning import plan
-from trustbench.records import Store
-from trustbench.summary.power import audits
+from trustbench.evaluators.privacy.adversarial_membership import AdversarialMembership
+from trustbench.evaluators.privacy.privacy import Privacy
+from trustbench.execution.deploy import deploy
+from trustbench.execution.fit import fit
+from trustbench.execution.plan import plan
+from trustbench.methods.attacks.membership import Observed, auc, each
+from trustbench.store.records import Store
+from trustbench.summary.table.power import audits
 
 PRIVACY = Chosen("privacy", Privacy())
 

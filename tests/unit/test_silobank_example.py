@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from trustbench.aspects import Aspect
-from trustbench.summary.policy import load_policy
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.decide.policy import load_policy
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "silobank"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.download_server import BODY, left, plain, sha, toy
-from trustbench import sources
+from trustbench.commands import dataset_files as sources
 from trustbench.datasets import _download
 from trustbench.datasets._files import RemoteFile
 from trustbench.errors import DataError

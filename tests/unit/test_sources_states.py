@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.download_server import ROOT, plain, sha, toy
-from trustbench import sources
+from trustbench.commands import dataset_files as sources
 from trustbench.datasets._files import RemoteFile
 from trustbench.datasets.german import German
 from trustbench.datasets.mnist import Mnist
@@ -93,7 +93,7 @@ def test_every_yaml_spells_the_defaults_of_its_class(kind):
 
     import yaml
 
-    from trustbench.plugins import build
+    from trustbench.config.plugins import build
 
     paths = sorted((ROOT / "conf" / kind).glob("*.yaml"))
     assert len(paths) >= 4

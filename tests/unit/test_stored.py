@@ -7,7 +7,7 @@ from tests.unit.summary.report_data import rows_kept, with_examples
 from tests.unit.summary.table_data import with_strongest
 from tests.unit.test_gate_command import write_store
 from trustbench import cli
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 DP = method("dpsgd", epsilon=3.0)
 # Without any spread a cell is not applicable.

@@ -2,14 +2,14 @@
 
 import pytest
 
-from trustbench.errors import ConfigError
-from trustbench.sweeping import (
+from trustbench.config.sweeping import (
     named_arms,
     redrawn,
     refuse_contradictions,
     subsets,
     together,
 )
+from trustbench.errors import ConfigError
 
 
 def test_subsets_are_sorted_and_each_once():

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.unit.arm_toys import DP, run
-from trustbench.arms import Chosen
-from trustbench.aspects import Aspect
+from trustbench.config.arms import Chosen
 from trustbench.contracts import Intervention
+from trustbench.contracts.aspects import Aspect
+from trustbench.execution.plan import plan
 from trustbench.methods.privacy.accounting import spent
-from trustbench.planning import plan
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ import sqlite3
 import numpy as np
 import pytest
 
-from trustbench import tracked, tracking
-from trustbench.methods.privacy.guarantees import Guarantee
-from trustbench.records import (
+from trustbench import tracking
+from trustbench.contracts.guarantees import Guarantee
+from trustbench.store.records import (
     ArmSpec,
     Evaluation,
     MeasurementRecord,
@@ -18,6 +18,7 @@ from trustbench.records import (
     Store,
     Sweep,
 )
+from trustbench.tracking import run_content as tracked
 from trustbench.tracking import server
 
 

@@ -7,8 +7,8 @@ from trustbench.commands.parsing import add_config_dir, add_evaluation, add_stor
 from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import put
-from trustbench.summary.card import card, find
-from trustbench.summary.render.card import markdown
+from trustbench.summary.cards.card import card, find
+from trustbench.summary.cards.card_text import markdown
 
 
 def main(args: Sequence[str]) -> int:

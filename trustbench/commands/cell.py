@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trustbench import tracking
-from trustbench.aspects import Aspect
 from trustbench.commands.parsing import add_config_dir, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_table
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Record, Store, Sweep
-from trustbench.summary.grouping import group_records
-from trustbench.summary.registry import Table
+from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render.cell import cell_text
-from trustbench.summary.results import TableResult
-from trustbench.summary.table import summarize
+from trustbench.summary.table.grouping import group_records
+from trustbench.summary.table.registry import Table
+from trustbench.summary.table.results import TableResult
+from trustbench.summary.table.table import summarize
 
 
 def main(args: Sequence[str]) -> int:

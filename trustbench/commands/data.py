@@ -4,12 +4,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from trustbench import sources
+from trustbench.commands import dataset_files as sources
+from trustbench.commands.dataset_files import DataState
 from trustbench.commands.parsing import add_config_dir, parser
-from trustbench.compose import conf_dirs
+from trustbench.config.compose import conf_dirs
+from trustbench.config.plugins import describe, discover
 from trustbench.errors import UserError
-from trustbench.plugins import describe, discover
-from trustbench.sources import DataState
 
 ACTIONS = ("list", "fetch", "check")
 GOOD = ("present", sources.EMBEDDED)

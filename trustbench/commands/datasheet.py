@@ -7,8 +7,8 @@ from trustbench.commands.parsing import add_config_dir, add_store, parser
 from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import put
-from trustbench.summary.datasheet import datasheet
-from trustbench.summary.render.datasheet import markdown
+from trustbench.summary.cards.datasheet import datasheet
+from trustbench.summary.cards.datasheet_text import markdown
 
 
 def main(args: Sequence[str]) -> int:

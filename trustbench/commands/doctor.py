@@ -7,7 +7,7 @@ from trustbench import tracking
 from trustbench.commands.health import Finding, installation, store_lines
 from trustbench.commands.parsing import Parser, add_store, parser
 from trustbench.errors import UserError
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 def main(args: Sequence[str]) -> int:

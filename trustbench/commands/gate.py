@@ -9,11 +9,11 @@ from trustbench.commands.parsing import add_config_dir, add_evaluation, add_stor
 from trustbench.commands.registered import find_policy, find_table
 from trustbench.commands.stored import every_record, read
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Record, read_record
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.gate import Gate, gate_pair, gate_sweep, only
-from trustbench.summary.policy import Policy
-from trustbench.summary.render import gate_json, gate_junit, gate_markdown, gate_terminal
+from trustbench.store.records import Record, read_record
+from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.gate import Gate, gate_pair, gate_sweep, only
+from trustbench.summary.decide.policy import Policy
 
 FORMATS: Mapping[str, Callable[[Gate], str]] = {
     "terminal": gate_terminal.text,

@@ -10,7 +10,7 @@ from importlib.metadata import requires, version
 from importlib.util import find_spec
 
 from trustbench import __version__
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 ROOM = 2**30
 """Free bytes below which a run may end with a full disk: one large arm takes some 100 MB."""

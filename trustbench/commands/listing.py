@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from trustbench.commands.parsing import add_config_dir, parser
-from trustbench.compose import conf_dirs
-from trustbench.plugins import describe, discover
-from trustbench.summary.registry import Measure, Table, load_table
+from trustbench.config.compose import conf_dirs
+from trustbench.config.plugins import describe, discover
+from trustbench.summary.table.registry import Measure, Table, load_table
 
 KINDS = {
     "datasets": "dataset",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from trustbench.errors import UserError
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 class Parser(argparse.ArgumentParser):

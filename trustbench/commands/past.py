@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from statistics import median
 
-from trustbench.arms import Arm
-from trustbench.records import Record
+from trustbench.config.arms import Arm
+from trustbench.store.records import Record
 
 Key = tuple[str, str, str, str, int, tuple[str, ...]]
 

@@ -4,19 +4,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from trustbench import job
-from trustbench.arms import Arm
 from trustbench.commands.past import Past, seconds_text
-from trustbench.compose import Asked, hydra_run
+from trustbench.config.arms import Arm
+from trustbench.config.compose import Asked, hydra_run
+from trustbench.config.identity import evaluation_id
 from trustbench.errors import Unsupported, UserError
-from trustbench.identity import evaluation_id
-from trustbench.piloting import assumed, settled
-from trustbench.planning import Plan, plan, refuse_impossible
-from trustbench.records import PluginSpec, Record, Store
-from trustbench.summary.registry import Table, load_table
+from trustbench.execution import job
+from trustbench.execution.pilot import assumed, settled
+from trustbench.execution.plan import Plan, plan, refuse_impossible
+from trustbench.store.records import PluginSpec, Record, Store
 from trustbench.summary.render.known import lines
 from trustbench.summary.render.plain import aligned
 from trustbench.summary.render.visible import visible
+from trustbench.summary.table.registry import Table, load_table
 
 USAGE = """usage: trustbench plan [+experiment=NAME] [key=value ...] [-m] [FLAGS]
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from trustbench.compose import conf_dirs
+from trustbench.config.compose import conf_dirs
+from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError, UserError, did_you_mean
-from trustbench.plugins import discover
-from trustbench.summary.policy import Policy, load_policy
-from trustbench.summary.registry import Table, load_table
+from trustbench.summary.decide.policy import Policy, load_policy
+from trustbench.summary.table.registry import Table, load_table
 
 DEFAULT_TABLE = "cresswell"
 

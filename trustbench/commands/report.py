@@ -8,11 +8,11 @@ from trustbench.commands.parsing import add_config_dir, add_evaluation, add_stor
 from trustbench.commands.registered import DEFAULT_TABLE, find_policy, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import write_file
-from trustbench.files import write_atomically
-from trustbench.records import Record, Store, Sweep
+from trustbench.store.files import write_atomically
+from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.report import document
-from trustbench.summary.results import TableResult
-from trustbench.summary.table import summarize
+from trustbench.summary.table.results import TableResult
+from trustbench.summary.table.table import summarize
 
 LARGEST = 5_000_000
 """Bytes beyond which a report is kept on disk only."""

@@ -9,21 +9,22 @@ from rich.console import Console
 from rich.table import Table as Grid
 from rich.text import Text
 
-from trustbench import job, tracking
-from trustbench.arms import Arm
+from trustbench import tracking
 from trustbench.commands.report import write_report
-from trustbench.compose import Asked, Begun, hydra_run
+from trustbench.config.arms import Arm
+from trustbench.config.compose import Asked, Begun, hydra_run
 from trustbench.errors import ConfigError, UserError
-from trustbench.job import Outcome
+from trustbench.execution import job
+from trustbench.execution.job import Outcome
+from trustbench.execution.progress import arm_progress
 from trustbench.launching.fetching import with_records
-from trustbench.progress import arm_progress
-from trustbench.records import Record, Store, Sweep
-from trustbench.summary.floor import of_record
-from trustbench.summary.registry import load_table
+from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import write_all
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.render.terminal import show_tables
-from trustbench.summary.table import summarize
+from trustbench.summary.table.floor import of_record
+from trustbench.summary.table.registry import load_table
+from trustbench.summary.table.table import summarize
 
 STYLES = {"ok": "green", "unsupported": "yellow"}
 

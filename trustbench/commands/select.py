@@ -7,12 +7,12 @@ from trustbench.commands.registered import find_policy, find_table
 from trustbench.commands.stored import read
 from trustbench.commands.writing import put
 from trustbench.errors import UserError, did_you_mean
-from trustbench.summary.decisions import Outcome, worst
-from trustbench.summary.policy_risk import PolicyRisk, policy_risks
-from trustbench.summary.render import select as people
-from trustbench.summary.render import select_json
-from trustbench.summary.select import Selection, select
-from trustbench.summary.table import summarize
+from trustbench.summary.decide import select_json
+from trustbench.summary.decide import select_text as people
+from trustbench.summary.decide.decisions import Outcome, worst
+from trustbench.summary.decide.policy_risk import PolicyRisk, policy_risks
+from trustbench.summary.decide.select import Selection, select
+from trustbench.summary.table.table import summarize
 
 FORMATS: Mapping[str, Callable[[Sequence[Selection], Sequence[PolicyRisk]], str]] = {
     "terminal": people.terminal,

@@ -11,7 +11,7 @@ import numpy as np
 from trustbench import tracking
 from trustbench.commands.parsing import existing_store
 from trustbench.errors import UserError, did_you_mean
-from trustbench.records import Record, Store, Sweep
+from trustbench.store.records import Record, Store, Sweep
 
 
 @dataclass(frozen=True)

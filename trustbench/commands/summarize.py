@@ -8,7 +8,7 @@ from trustbench.commands.stored import read
 from trustbench.commands.writing import put
 from trustbench.errors import UserError, did_you_mean
 from trustbench.summary.render import FORMATS, render
-from trustbench.summary.table import summarize
+from trustbench.summary.table.table import summarize
 
 
 def main(args: Sequence[str]) -> int:

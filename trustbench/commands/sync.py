@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from trustbench import tracking
 from trustbench.commands.parsing import add_store, existing_store, experiments, parser
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 def main(args: Sequence[str]) -> int:

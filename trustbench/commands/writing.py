@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from trustbench.errors import StorageError, UserError
-from trustbench.files import write_atomically
+from trustbench.store.files import write_atomically
 
 
 def put(content: str | bytes, output: str | None, format: str = "text") -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array
+from trustbench.contracts.shortening import listed
 from trustbench.datasets._sources import Source
-from trustbench.shortening import listed
 
 Levels = dict[str, str]
 """The codes that a file may hold, each with the name of its level."""

@@ -12,13 +12,13 @@ import pandas as pd
 from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Dataset, Problem, SplitName
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._columns import Categorical, known
 from trustbench.datasets._files import FileState
 from trustbench.datasets._pixels import class_problem
 from trustbench.datasets._sources import Source
 from trustbench.datasets._splits import draw, stratified_order, subsample
 from trustbench.errors import DataError
-from trustbench.seeding import Streams
 
 # What torchvision raises on files that are cut off, of another kind or with another checksum.
 BROKEN = (

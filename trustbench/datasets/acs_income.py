@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from trustbench.contracts import DataCard, Problem
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._columns import (
     Categorical,
     Column,
@@ -19,7 +20,6 @@ from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets._splits import draw, shares, strata_of, subsample
 from trustbench.datasets._tables import positions, read_parquet, refuse_unknown
 from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_problem
-from trustbench.seeding import Streams
 
 FILE = "ACSIncome.test.parquet"
 # RAC1P counts from 0 in this file: a code is one less than in the survey's dictionary.

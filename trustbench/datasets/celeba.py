@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Problem, SplitName
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._pixels import pixel_features
 from trustbench.datasets._splits import pack, strata_of, stratified_order, subsample
 from trustbench.datasets._torchvision import TEST_ROWS, TorchvisionDataset
 from trustbench.errors import DataError, did_you_mean
-from trustbench.seeding import Streams
 
 IMAGES = "img_align_celeba"
 

@@ -9,6 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from trustbench.contracts import DataCard, Dataset, Problem
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._columns import Categorical, Numeric
 from trustbench.datasets._credit_model import (
     MECHANISMS,
@@ -20,7 +21,6 @@ from trustbench.datasets._credit_model import (
 )
 from trustbench.datasets._splits import draw, shares, strata_of
 from trustbench.datasets._tabular import POOL_STATISTICS, Groups, standardise, table_problem
-from trustbench.seeding import Streams
 
 NAMES = ("majority", "minority")
 # Nobody can change an age, a group, or when a first account was opened.

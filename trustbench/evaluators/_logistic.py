@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trustbench.contracts import Array, System
-from trustbench.groups import means
+from trustbench.methods.groups import means
 
 ROWS = 1000
 """Rows of a fit at most: as many as a replicate of the memorising regime has, and few seconds."""

@@ -6,10 +6,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from trustbench.aspects import Aspect
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, SplitName, System
+from trustbench.contracts.aspects import Aspect
 from trustbench.evaluators._logistic import ROWS, reference
-from trustbench.groups import means
+from trustbench.methods.groups import means
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 
-from trustbench.arms import Arm
-from trustbench.job import Outcome, label
+from trustbench.config.arms import Arm
+from trustbench.execution.job import Outcome, label
 from trustbench.launching import child
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_tree, resident_gb
 from trustbench.launching.server import Server
 from trustbench.launching.slots import Slot
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 Work = Callable[[Arm], Outcome]
 END_S = 10.0  # how long a process that has said its last word may take to end

@@ -14,11 +14,11 @@ from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from trustbench.execution.progress import REPORTS
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_descendants
-from trustbench.progress import REPORTS
-from trustbench.records import Store
-from trustbench.redaction import redact
+from trustbench.store.records import Store
+from trustbench.store.redaction import redact
 
 EVERY_S = 0.1  # the parent is told no more often how far a stage is
 

@@ -3,14 +3,14 @@
 import sys
 from collections.abc import Sequence
 
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching.driving import Drive, Rules
 from trustbench.launching.ray_cluster import RayMachines, RaySettings
 from trustbench.launching.slurm import SlurmMachines, SlurmSettings
 from trustbench.launching.worker import Work
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[Outcome]:

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from trustbench import job as jobs
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
-from trustbench.job import Outcome
+from trustbench.execution import job as jobs
+from trustbench.execution.job import Outcome
+from trustbench.execution.pilot import settled
+from trustbench.execution.plan import plan
 from trustbench.launching.interrupts import Interrupts
 from trustbench.launching.order import first_equal, starting_order
-from trustbench.piloting import settled
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 POLL_S = 1.0
 

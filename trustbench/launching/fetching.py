@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from trustbench import tracking
-from trustbench.job import Outcome
-from trustbench.records import Store
+from trustbench.execution.job import Outcome
+from trustbench.store.records import Store
 
 
 def with_records(

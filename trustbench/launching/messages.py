@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 
 
 @dataclass(frozen=True)

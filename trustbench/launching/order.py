@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from trustbench.arms import Arm
-from trustbench.identity import arm_content, digest, evaluation_id
+from trustbench.config.arms import Arm
+from trustbench.config.identity import arm_content, digest, evaluation_id
 
 
 def starting_order(arms: Sequence[Arm]) -> list[int]:

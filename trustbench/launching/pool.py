@@ -10,10 +10,10 @@ from dataclasses import replace
 from multiprocessing import connection
 from typing import Any, Literal
 
-from trustbench import job as jobs
-from trustbench.arms import Arm
-from trustbench.binding import bind
-from trustbench.job import Outcome
+from trustbench.config.arms import Arm
+from trustbench.config.binding import bind
+from trustbench.execution import job as jobs
+from trustbench.execution.job import Outcome
 from trustbench.launching.attempt import Attempt, Job, Work
 from trustbench.launching.interrupts import Interrupts
 from trustbench.launching.messages import Crashed, Ended
@@ -22,7 +22,7 @@ from trustbench.launching.order import first_equal, starting_order
 from trustbench.launching.server import Server
 from trustbench.launching.slots import Slots
 from trustbench.launching.view import View, shown
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 TICK_S = 0.2
 LOOK_S = 5.0  # how long is spent on arms that turn out to be unfinished

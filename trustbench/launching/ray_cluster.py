@@ -17,9 +17,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from trustbench import __version__
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching.driving import Death
 from trustbench.launching.worker import Work, run_arm
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.launching.options import Options
 
 NO_GPU = ""

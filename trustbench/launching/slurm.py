@@ -13,9 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching.driving import Death
 from trustbench.launching.slurm_job import ArmJob
 from trustbench.launching.slurm_queue import Queue

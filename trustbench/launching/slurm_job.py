@@ -7,9 +7,9 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from trustbench import __version__
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching.worker import Work, run_arm
 
 

@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message
 from trustbench.summary.render.visible import visible

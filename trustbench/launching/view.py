@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
+from trustbench.execution.progress import Lines
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message, Stage
 from trustbench.launching.table import Table
-from trustbench.progress import Lines
 from trustbench.summary.render.visible import visible
 
 

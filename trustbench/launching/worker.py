@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 
 from trustbench import __version__
-from trustbench.arms import Arm
+from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
-from trustbench.job import Outcome, label
+from trustbench.execution.job import Outcome, label
+from trustbench.execution.progress import REPORTS, Lines
 from trustbench.launching.child import Log
-from trustbench.progress import REPORTS, Lines
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 Work = Callable[[Arm], Outcome]
 

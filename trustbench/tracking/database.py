@@ -5,8 +5,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from trustbench.errors import StorageError
-from trustbench.files import locked
-from trustbench.records import Store
+from trustbench.store.files import locked
+from trustbench.store.records import Store
 from trustbench.tracking.server import Server, TrackingError
 
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trustbench import tracked
 from trustbench.contracts import Array
 from trustbench.errors import UserError
-from trustbench.files import write_atomically
-from trustbench.records import Record, Store, Sweep
-from trustbench.schema import read_record, read_sweep
+from trustbench.store.files import write_atomically
+from trustbench.store.records import Record, Store, Sweep
+from trustbench.store.schema import read_record, read_sweep
+from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs
 from trustbench.tracking.server import Server, TrackingError, is_own_database
 from trustbench.tracking.upload import remember

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking import owner, runs
 from trustbench.tracking.server import Server
 

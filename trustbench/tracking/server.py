@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from trustbench.contracts.shortening import shorten
 from trustbench.errors import StorageError, TrustbenchError
-from trustbench.files import write_atomically
-from trustbench.records import Store
-from trustbench.redaction import redact
-from trustbench.shortening import shorten
+from trustbench.store.files import write_atomically
+from trustbench.store.records import Store
+from trustbench.store.redaction import redact
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

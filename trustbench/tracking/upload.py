@@ -8,11 +8,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trustbench import __version__, tracked
-from trustbench.files import write_atomically
-from trustbench.provenance import git_tags, project
-from trustbench.records import Record, Store, Sweep
+from trustbench import __version__
+from trustbench.store.files import write_atomically
+from trustbench.store.provenance import git_tags, project
+from trustbench.store.records import Record, Store, Sweep
 from trustbench.tracking import owner, runs
+from trustbench.tracking import run_content as tracked
 from trustbench.tracking.database import make_database
 from trustbench.tracking.server import Server, TrackingError, shown
 

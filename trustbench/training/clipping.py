@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, PoissonGaussian, Read, Schedule
+from trustbench.contracts.seeding import NoiseSource, system_normals
 from trustbench.errors import ConfigError
 from trustbench.methods.privacy import accounting
-from trustbench.seeding import NoiseSource, system_normals
 from trustbench.training.sampling import sample_rate, steps_per_epoch
 
 

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 
 from trustbench import errors
 from trustbench.contracts import Array, Fact
-from trustbench.files import write_atomically
+from trustbench.store.files import write_atomically
 from trustbench.training.engines import Params
 from trustbench.training.state import TrainingState
 

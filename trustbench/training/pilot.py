@@ -16,8 +16,8 @@ from pydantic import ValidationError
 
 from trustbench import errors
 from trustbench.errors import ConfigError, TrainingDiverged
-from trustbench.files import write_atomically
-from trustbench.records import Pilot, Strict, Tried
+from trustbench.store.files import write_atomically
+from trustbench.store.records import Pilot, Strict, Tried
 from trustbench.training import loop
 from trustbench.training.engines import Params
 from trustbench.training.state import Trainer

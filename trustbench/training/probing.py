@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from trustbench.contracts import Problem
+from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError
-from trustbench.seeding import Streams
 from trustbench.training import dropout
 from trustbench.training.copies import shared_copy
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 import torch
 
-from trustbench.arms import Protocol
+from trustbench.config.arms import Protocol
 from trustbench.contracts import Array, Model, Problem
+from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError
-from trustbench.seeding import Streams
 from trustbench.training.engines import Params, stack
 
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trustbench.contracts import Array, Schedule
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
 
 
 class EpochBatches(NamedTuple):

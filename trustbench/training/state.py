@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Array, GradientRule, Intervention, Problem, Schedule, SplitName
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
 from trustbench.training.engines import Engine, Params
 
 

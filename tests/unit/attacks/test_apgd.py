@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from trustbench.attacks.evasion import apgd as module
-from trustbench.attacks.evasion.apgd import apgd, checkpoints
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.pgd import difference_of_logits_ratio, entropy, margin, tie
+from trustbench.methods.attacks.evasion import apgd as module
+from trustbench.methods.attacks.evasion.apgd import apgd, checkpoints
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import difference_of_logits_ratio, entropy, margin, tie
 
 R, N, D, C = 2, 60, 6, 3
 

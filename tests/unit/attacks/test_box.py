@@ -5,11 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.conftest import make_problem
-from trustbench.attacks.evasion.box import ThreatModel, unattackable
-from trustbench.attacks.evasion.pgd import pgd
-from trustbench.attacks.evasion.saliency import equal_norm_control, explanation_attack, top
-from trustbench.attacks.evasion.square import square
 from trustbench.contracts import Feature
+from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.pgd import pgd
+from trustbench.methods.attacks.evasion.saliency import equal_norm_control, explanation_attack, top
+from trustbench.methods.attacks.evasion.square import square
 
 R, N = 3, 5
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks.evasion.box import ThreatModel
 from trustbench.contracts import Batch
-from trustbench.evaluators.explanation_attack import ExplanationAttack
-from trustbench.evaluators.privacy import Privacy
-from trustbench.evaluators.robustness import Robustness
-from trustbench.evaluators.set_attack import SetAttack
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
+from trustbench.evaluators.privacy.privacy import Privacy
+from trustbench.evaluators.robustness.explanation_attack import ExplanationAttack
+from trustbench.evaluators.robustness.robustness import Robustness
+from trustbench.evaluators.robustness.set_attack import SetAttack
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
+from trustbench.methods.attacks.evasion.box import ThreatModel
 
 pytestmark = [
     pytest.mark.gpu,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trustbench.attacks import membership as mia
-from trustbench.records import MeasurementRecord
-from trustbench.summary.series import Series
+from trustbench.methods.attacks import membership as mia
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.stats.series import Series
 
 
 def test_the_mean_stays_and_the_error_grows():

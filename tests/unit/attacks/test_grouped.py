@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from trustbench.attacks import membership as mia
+from trustbench.methods.attacks import membership as mia
 
 
 def test_every_group_of_every_grouping_is_scikit_learn_s():

@@ -5,9 +5,9 @@ import itertools
 import pytest
 import torch
 
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.pgd import cross_entropy, input_gradient, margin, pgd
-from trustbench.attacks.evasion.square import square
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import cross_entropy, input_gradient, margin, pgd
+from trustbench.methods.attacks.evasion.square import square
 
 R, N, D, C = 2, 40, 6, 3
 
@@ -96,7 +96,7 @@ def test_square_on_the_sphere_comes_close_to_the_exact_l2_worst_case(linear):
 
 
 def test_leaving_fooled_points_out_of_the_search_changes_nothing(linear, monkeypatch):
-    from trustbench.attacks.evasion import square as module
+    from trustbench.methods.attacks.evasion import square as module
 
     W, b, X, y, weight = linear
     threat = threat_of(weight, "linf", 99.0)

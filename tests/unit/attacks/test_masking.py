@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from trustbench.attacks.evasion.masking import Signs, zero_gradient_share
+from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient_share
 
 CLEAN = Signs(
     zero_gradient=torch.tensor([0.05]),

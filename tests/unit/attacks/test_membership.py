@@ -8,8 +8,8 @@ from scipy.special import expit, log_softmax
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from trustbench.attacks import membership as mia
-from trustbench.attacks.membership import likelihood
+from trustbench.methods.attacks import membership as mia
+from trustbench.methods.attacks.membership import likelihood
 
 
 def halves(R, n, rng):

@@ -6,8 +6,8 @@ from scipy.special import expit
 from scipy.stats import binomtest, multivariate_normal
 from sklearn.metrics import balanced_accuracy_score, roc_curve
 
-from trustbench.attacks import membership as mia
-from trustbench.attacks.membership import auditing, relative
+from trustbench.methods.attacks import membership as mia
+from trustbench.methods.attacks.membership import auditing, relative
 
 
 def halves(R, n, rng):

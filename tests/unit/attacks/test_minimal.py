@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.minimal import at_radii, minimal_radius
-from trustbench.attacks.evasion.pgd import margin, pgd
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.minimal import at_radii, minimal_radius
+from trustbench.methods.attacks.evasion.pgd import margin, pgd
 
 R, N, D = 2, 50, 5
 GRID = (0.05, 0.1, 0.2, 0.4, 0.8)

@@ -3,9 +3,14 @@
 import pytest
 import torch
 
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.pgd import margin
-from trustbench.attacks.evasion.saliency import equal_norm_control, explanation_attack, overlap, top
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import margin
+from trustbench.methods.attacks.evasion.saliency import (
+    equal_norm_control,
+    explanation_attack,
+    overlap,
+    top,
+)
 
 R, N, D, C, H = 2, 30, 8, 3, 32
 WIDE = torch.full((D,), 9.0)

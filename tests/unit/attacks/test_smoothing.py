@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import binomtest, norm
 
-from trustbench.attacks.smoothing import (
+from trustbench.methods.attacks.smoothing import (
     Smoothed,
     certified_radius,
     draws,

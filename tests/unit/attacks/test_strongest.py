@@ -5,7 +5,7 @@ import pytest
 from scipy.special import expit
 
 from tests.unit.attacks.test_membership_oracles import aucs, halves
-from trustbench.attacks import membership as mia
+from trustbench.methods.attacks import membership as mia
 
 R, N = 16, 400
 

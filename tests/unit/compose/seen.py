@@ -1,6 +1,6 @@
 """What Hydra's runs were called with, and experiments for them."""
 
-from trustbench.compose import Begun, hydra_run
+from trustbench.config.compose import Begun, hydra_run
 
 
 class Seen:

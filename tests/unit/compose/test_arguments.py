@@ -2,8 +2,8 @@
 
 import pytest
 
-from trustbench.compose import compose, conf_dir
-from trustbench.compose.arguments import read
+from trustbench.config.compose import compose, conf_dir
+from trustbench.config.compose.arguments import read
 from trustbench.errors import ConfigError, TrustbenchError
 
 
@@ -38,13 +38,15 @@ def test_plugin_packages_bring_their_conf_folder(tmp_path, monkeypatch, seen):
     (tmp_path / "brought_5" / "conf" / "training" / "longer.yaml").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     entry = type("Entry", (), {"module": "brought_5"})()
-    monkeypatch.setattr("trustbench.compose.arguments.registered", lambda: (entry,))
+    monkeypatch.setattr("trustbench.config.compose.arguments.registered", lambda: (entry,))
     _, (arm,) = seen.run("training=longer")
     assert str(arm.training.epochs).startswith("7")
 
 
 def test_a_missing_configuration_folder_is_one_clear_line(monkeypatch, tmp_path):
-    monkeypatch.setattr("trustbench.compose.arguments.__file__", str(tmp_path / "a" / "b" / "c.py"))
+    monkeypatch.setattr(
+        "trustbench.config.compose.arguments.__file__", str(tmp_path / "a" / "b" / "c.py")
+    )
     with pytest.raises(TrustbenchError, match="configuration folder is missing: neither"):
         conf_dir()
 
@@ -54,6 +56,6 @@ def test_the_configuration_folder_of_a_wheel_comes_first(monkeypatch, tmp_path):
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("")
     monkeypatch.setattr(
-        "trustbench.compose.arguments.__file__", str(tmp_path / "pkg" / "c" / "a.py")
+        "trustbench.config.compose.arguments.__file__", str(tmp_path / "pkg" / "c" / "a.py")
     )
     assert conf_dir() == tmp_path / "pkg" / "_conf"

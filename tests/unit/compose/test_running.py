@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from trustbench.assembly import KEYS, assemble
-from trustbench.compose import Begun, compose, composed_arm, conf_dirs, hydra_run
-from trustbench.compose.messages import sentence
+from trustbench.config.assembly import KEYS, assemble
+from trustbench.config.compose import Begun, compose, composed_arm, conf_dirs, hydra_run
+from trustbench.config.compose.messages import sentence
+from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError
-from trustbench.plugins import discover
 
 
 def test_a_plain_run_composes_the_default_arm(seen):

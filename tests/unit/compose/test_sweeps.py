@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.compose.seen import experiment, who
-from trustbench.compose import Begun
+from trustbench.config.compose import Begun
 from trustbench.errors import ConfigError
 
 

@@ -11,8 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from tests.unit.compose.seen import experiment
 from trustbench import cli
 from trustbench.commands import run
-from trustbench.compose.flags import UNUSED
-from trustbench.compose.obeyed import OBEYED, refuse_given
+from trustbench.config.compose.flags import UNUSED
+from trustbench.config.compose.obeyed import OBEYED, refuse_given
 from trustbench.errors import ConfigError
 
 # Words that only Hydra, OmegaConf, pydantic, PyYAML and Python itself use.

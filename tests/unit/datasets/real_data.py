@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets.acs_income import ACSIncome
 from trustbench.datasets.adult import Adult
 from trustbench.datasets.compas import Compas
@@ -9,7 +10,6 @@ from trustbench.datasets.digits import Digits
 from trustbench.datasets.german import German
 from trustbench.datasets.mnist import Mnist
 from trustbench.datasets.silobank import SiloBank
-from trustbench.seeding import Streams
 
 DATASETS = {
     "adult": Adult(),

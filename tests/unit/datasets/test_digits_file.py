@@ -43,7 +43,7 @@ def test_an_embedded_file_that_was_changed_is_refused(tmp_path, place, value, sa
 def test_scikit_learn_is_not_imported():
     code = (
         "import sys; from pathlib import Path; from trustbench.datasets.digits import Digits; "
-        "from trustbench.seeding import Streams; Digits().load(Path(), Streams(0)); "
+        "from trustbench.contracts.seeding import Streams; Digits().load(Path(), Streams(0)); "
         "assert 'sklearn' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

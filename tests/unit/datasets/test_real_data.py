@@ -13,13 +13,13 @@ from tests.unit.datasets.real_data import (
     loader,
 )
 from trustbench.contracts import SPLITS
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets.acs_income import ACSIncome
 from trustbench.datasets.adult import Adult
 from trustbench.datasets.compas import Compas
 from trustbench.datasets.digits import Digits
 from trustbench.datasets.german import German
 from trustbench.datasets.mnist import Mnist
-from trustbench.seeding import Streams
 
 # --- every dataset ----------------------------------------------------------------------------
 

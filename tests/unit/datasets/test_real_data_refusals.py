@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.unit.datasets.real_data import loader
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets.acs_income import ACSIncome
 from trustbench.datasets.adult import Adult
 from trustbench.datasets.compas import Compas
@@ -14,7 +15,6 @@ from trustbench.datasets.digits import Digits
 from trustbench.datasets.german import German
 from trustbench.datasets.mnist import Mnist
 from trustbench.errors import DataError
-from trustbench.seeding import Streams
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._credit_model import (
     MECHANISMS,
     NUMBERS,
@@ -15,7 +16,6 @@ from trustbench.datasets._credit_model import (
 )
 from trustbench.datasets.silobank import SiloBank
 from trustbench.errors import DataError
-from trustbench.seeding import Streams
 
 
 @pytest.fixture(scope="module")

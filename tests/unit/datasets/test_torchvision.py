@@ -9,12 +9,12 @@ import torchvision.datasets
 from PIL import Image
 
 from trustbench.contracts import SPLITS
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets.celeba import CelebA
 from trustbench.datasets.cifar10 import Cifar10
 from trustbench.datasets.fashion_mnist import FashionMnist
 from trustbench.datasets.mnist import Mnist
 from trustbench.errors import DataError
-from trustbench.seeding import Streams
 
 ATTRIBUTES = ("Bald", "Male", "Smiling", "Young")
 

@@ -8,11 +8,11 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks import membership as mia
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.pgd import pgd
-from trustbench.attacks.evasion.targets import generators
-from trustbench.evaluators.adversarial_membership import AdversarialMembership
+from trustbench.evaluators.privacy.adversarial_membership import AdversarialMembership
+from trustbench.methods.attacks import membership as mia
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import pgd
+from trustbench.methods.attacks.evasion.targets import generators
 
 
 @pytest.fixture(scope="module")

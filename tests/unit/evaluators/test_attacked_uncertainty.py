@@ -8,10 +8,10 @@ import torch
 
 from tests.conftest import make_problem, make_system
 from tests.unit.evaluators.test_robustness import named
-from trustbench.conformal import SCORES, calibrate, covered, set_sizes
-from trustbench.conformal import predictor as set_predictor
-from trustbench.evaluators.attacked_uncertainty import AttackedUncertainty
-from trustbench.evaluators.uncertainty import Uncertainty
+from trustbench.evaluators.uncertainty.attacked_uncertainty import AttackedUncertainty
+from trustbench.evaluators.uncertainty.uncertainty import Uncertainty
+from trustbench.methods.conformal import SCORES, calibrate, covered, set_sizes
+from trustbench.methods.conformal import predictor as set_predictor
 
 QUICK = AttackedUncertainty(epsilon=0.2, steps=10)
 
@@ -35,7 +35,7 @@ def test_the_attack_breaks_clean_thresholds_and_attacked_ones_cost_size(overlapp
 
 
 def test_without_an_attack_it_is_split_conformal(overlapping):
-    """An attack of radius 1e-9, against the sets of trustbench.conformal on the same rows."""
+    """An attack of radius 1e-9, against the sets of `methods.conformal` on the same rows."""
     v = named(dataclasses.replace(QUICK, epsilon=1e-9, points=10**4).measure(overlapping))
     X, y, _ = overlapping.problem.rows("test")
     order = overlapping.streams.numpy("attacks").permutation(len(y))

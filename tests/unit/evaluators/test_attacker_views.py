@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.evaluators.attacker_views import (
+from trustbench.evaluators.privacy.attacker_views import (
     AttackerViews,
     _parts,
     _shuffled,

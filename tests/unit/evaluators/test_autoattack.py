@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from tests.unit.evaluators.test_robustness import named
-from trustbench.attacks.evasion.targets import targets
-from trustbench.evaluators.autoattack import AutoAttack
-from trustbench.evaluators.robustness import Robustness
+from trustbench.evaluators.robustness.autoattack import AutoAttack
+from trustbench.evaluators.robustness.robustness import Robustness
+from trustbench.methods.attacks.evasion.targets import targets
 
 QUICK = AutoAttack(steps=20, queries=40, points=100, epsilon=0.3)
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.unit.evaluators.test_robustness import named
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.pgd import pgd
-from trustbench.attacks.evasion.targets import targets
-from trustbench.attacks.smoothing import Smoothed
-from trustbench.evaluators.certified import CertifiedAccuracy
+from trustbench.evaluators.robustness.certified import CertifiedAccuracy
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import pgd
+from trustbench.methods.attacks.evasion.targets import targets
+from trustbench.methods.attacks.smoothing import Smoothed
 
 QUICK = CertifiedAccuracy(sigma=0.5, radii=(0.2, 0.6), samples=4000, points=80)
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks import membership as mia
-from trustbench.evaluators.discrepancy_attack import DiscrepancyAttack
+from trustbench.evaluators.privacy.discrepancy_attack import DiscrepancyAttack
+from trustbench.methods.attacks import membership as mia
 
 
 def named(measured):

@@ -2,11 +2,11 @@
 
 import pytest
 
-from trustbench.compose import compose, composed_arm
-from trustbench.deployment import deploy
-from trustbench.evaluators.membership_attacks import MembershipAttacks
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.config.compose import compose, composed_arm
+from trustbench.evaluators.privacy.membership_attacks import MembershipAttacks
+from trustbench.execution.deploy import deploy
+from trustbench.execution.plan import plan
+from trustbench.store.records import Store
 
 SMALL = ["training=memorising", "training.epochs=30", "training.max_members=60"]
 DATA = {

@@ -10,10 +10,10 @@ from tests.conftest import make_problem, make_system
 from tests.tables import make_table
 from trustbench.contracts import Feature
 from trustbench.datasets import adult, celeba, compas, digits, silobank
-from trustbench.evaluators.examples import Examples
-from trustbench.explanations import shown
-from trustbench.explanations.released import explained_points
-from trustbench.interventions.lime import LimeRelease
+from trustbench.evaluators.explainability.examples import Examples
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.methods.explanations import shown
+from trustbench.methods.explanations.released import explained_points
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.evaluators.explainability import Explainability
-from trustbench.explanations.lime_surrogate import Lime, Stream
+from trustbench.evaluators.explainability.explainability import Explainability
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 FEW = {"points": 12, "samples": 200}
 

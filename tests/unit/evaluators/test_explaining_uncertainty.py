@@ -9,10 +9,13 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 
 from tests.unit.explanations.test_lime_surrogate import with_categories
-from trustbench.conformal import calibrate
-from trustbench.evaluators.explaining_uncertainty import ExplainingUncertainty, deterministic
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.interventions.conformal import SplitConformalSets
+from trustbench.evaluators.explainability.explaining_uncertainty import (
+    ExplainingUncertainty,
+    deterministic,
+)
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.conformal import calibrate
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 FEW = {"points": 30, "samples": 200, "min_points": 1}
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from trustbench.evaluators.explanation_agreement import ExplanationAgreement
+from trustbench.evaluators.explainability.explanation_agreement import ExplanationAgreement
 
 D = 6
 

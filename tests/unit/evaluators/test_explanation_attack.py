@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.attacks.evasion.pgd import margin
-from trustbench.evaluators.explanation_attack import ExplanationAttack
+from trustbench.evaluators.robustness.explanation_attack import ExplanationAttack
+from trustbench.methods.attacks.evasion.pgd import margin
 
 QUICK = ExplanationAttack(top_k=2, points=30, epsilon=0.3, steps=8)
 

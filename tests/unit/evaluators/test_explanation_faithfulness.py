@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trustbench.evaluators.explanation_faithfulness import ExplanationFaithfulness
-from trustbench.interventions.dp_explanations import PrivateExplanations
-from trustbench.interventions.gradient_x_input import GradientInputRelease
-from trustbench.interventions.kernel_shap import KernelShapRelease
-from trustbench.interventions.lime import LimeRelease
-from trustbench.interventions.saliency import SaliencyRelease
+from trustbench.evaluators.explainability.explanation_faithfulness import ExplanationFaithfulness
+from trustbench.interventions.explainability.gradient_x_input import GradientInputRelease
+from trustbench.interventions.explainability.kernel_shap import KernelShapRelease
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.interventions.explainability.saliency import SaliencyRelease
+from trustbench.interventions.privacy.dp_explanations import PrivateExplanations
 
 METHODS = {
     "lime": LimeRelease(samples=200),

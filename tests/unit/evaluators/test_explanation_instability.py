@@ -7,14 +7,14 @@ import pytest
 import torch
 from scipy.stats import entropy
 
-from trustbench.evaluators.explanation_instability import (
+from trustbench.evaluators.uncertainty.explanation_instability import (
     ExplanationInstability,
     instability,
     sharpness,
     sign_flips,
 )
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.interventions.lime import LimeRelease
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 FEW = {"points": 40, "top_k": 2, "lime_samples": (50, 400)}
 

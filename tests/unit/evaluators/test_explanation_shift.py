@@ -13,8 +13,8 @@ from tests.unit.evaluators.test_explanation_agreement import (
     weights,
     with_twin,
 )
-from trustbench.evaluators.explanation_shift import ExplanationShift
-from trustbench.explanations.agreement import by_gradient
+from trustbench.evaluators.explainability.explanation_shift import ExplanationShift
+from trustbench.methods.explanations.agreement import by_gradient
 
 FEW = {"lime_points": 20, "samples": 100}
 

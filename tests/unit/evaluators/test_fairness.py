@@ -14,7 +14,7 @@ from fairlearn.metrics import (
 from sklearn.metrics import accuracy_score, recall_score
 
 from tests.conftest import make_problem, make_system
-from trustbench.evaluators.fairness import Fairness
+from trustbench.evaluators.fairness.fairness import Fairness
 
 
 @pytest.fixture(scope="module")

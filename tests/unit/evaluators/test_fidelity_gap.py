@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.evaluators.fidelity_gap import FidelityGap
-from trustbench.interventions.lime import LimeRelease
+from trustbench.evaluators.fairness.fidelity_gap import FidelityGap
+from trustbench.interventions.explainability.lime import LimeRelease
 
 FEW = {"points": 40, "samples": 100, "permutations": 50}
 

@@ -9,8 +9,8 @@ from art.attacks.evasion import ProjectedGradientDescent
 from art.estimators.classification import PyTorchClassifier
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks.evasion.targets import targets
-from trustbench.evaluators.group_robustness import GroupRobustness
+from trustbench.evaluators.fairness.group_robustness import GroupRobustness
+from trustbench.methods.attacks.evasion.targets import targets
 
 QUICK = GroupRobustness(epsilon=0.3, points=150, steps=10, min_group=10, permutations=200)
 

@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Feature
-from trustbench.evaluators.individual_fairness import IndividualFairness
+from trustbench.evaluators.fairness.individual_fairness import IndividualFairness
 
 
 def with_attribute(groups=3, values=None, n=900):

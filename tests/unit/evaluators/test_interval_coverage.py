@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from trustbench.evaluators.interval_coverage import TRUTH, IntervalCoverage
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.interventions.bayes_lime import BayesLimeRelease
+from trustbench.evaluators.uncertainty.interval_coverage import TRUTH, IntervalCoverage
+from trustbench.interventions.explainability.bayes_lime import BayesLimeRelease
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 SLOPES = torch.tensor([4.0, -2.0, 1.0, 0.5, -0.5, 1.0])
 MANY = {"points": 100, "samples": 2000, "draws": 10}

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.unit.evaluators.test_robustness import named
-from trustbench.attacks.evasion.targets import targets
-from trustbench.evaluators.margin import Margin
+from trustbench.evaluators.robustness.margin import Margin
+from trustbench.methods.attacks.evasion.targets import targets
 
 GRID = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
 QUICK = Margin(grid=GRID, steps=20, points=100, bisections=5)

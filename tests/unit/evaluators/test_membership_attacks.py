@@ -10,8 +10,8 @@ from sklearn.metrics import roc_auc_score
 
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Schedule
-from trustbench.evaluators.membership_attacks import MembershipAttacks
-from trustbench.interventions.dpsgd import DPSGD
+from trustbench.evaluators.privacy.membership_attacks import MembershipAttacks
+from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.methods.privacy.accounting import PoissonGaussian, rdp
 
 

@@ -9,9 +9,9 @@ from sklearn.linear_model import Ridge
 
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Feature
-from trustbench.evaluators.postprocessing_disconnect import PostprocessingDisconnect
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.explanations.surrogate_values import surrogate_values
+from trustbench.evaluators.explainability.postprocessing_disconnect import PostprocessingDisconnect
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.surrogate_values import surrogate_values
 
 QUICK = PostprocessingDisconnect(points=60, samples=150)
 

@@ -8,8 +8,8 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks import membership as mia
-from trustbench.evaluators.privacy import Privacy
+from trustbench.evaluators.privacy.privacy import Privacy
+from trustbench.methods.attacks import membership as mia
 
 
 @pytest.fixture(scope="module")

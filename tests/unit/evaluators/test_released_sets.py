@@ -11,10 +11,10 @@ from mapie.metrics.classification import (
 )
 
 from tests.conftest import make_problem, make_system
-from trustbench import conformal
-from trustbench.evaluators.released_sets import LEVEL_UNKNOWN, ReleasedSets, believed
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.raps import RegularisedSets
+from trustbench.evaluators.uncertainty.released_sets import LEVEL_UNKNOWN, ReleasedSets, believed
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.interventions.uncertainty.raps import RegularisedSets
+from trustbench.methods import conformal
 
 
 def named(measured):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks.evasion.targets import targets
-from trustbench.evaluators.robustness import Robustness
+from trustbench.evaluators.robustness.robustness import Robustness
+from trustbench.methods.attacks.evasion.targets import targets
 
 QUICK = Robustness(steps=10, queries=60, points=100, min_group=10, epsilon=0.3)
 

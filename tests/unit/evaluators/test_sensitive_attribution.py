@@ -8,10 +8,10 @@ import torch
 
 from tests.conftest import make_system
 from tests.tables import make_table
-from trustbench.evaluators.sensitive_attribution import SensitiveAttribution
-from trustbench.explanations.released import release
-from trustbench.interventions.lime import LimeRelease
-from trustbench.interventions.scaffold import Scaffold
+from trustbench.evaluators.fairness.sensitive_attribution import SensitiveAttribution
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.interventions.explainability.scaffold import Scaffold
+from trustbench.methods.explanations.released import release
 
 NAMES = ["hidden_bias", "top1_sensitive_rate", "top3_sensitive_rate", "reliance"]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks.evasion.targets import targets
-from trustbench.evaluators import set_attack
-from trustbench.evaluators.set_attack import SetAttack
-from trustbench.interventions.conformal import SplitConformalSets
+from trustbench.evaluators.robustness import set_attack
+from trustbench.evaluators.robustness.set_attack import SetAttack
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.attacks.evasion.targets import targets
 
 QUICK = SetAttack(points=120, steps=10, epsilon=0.4)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.evaluators.set_size_gap import SetSizeGap
+from trustbench.evaluators.fairness.set_size_gap import SetSizeGap
 
 
 def named(measured):

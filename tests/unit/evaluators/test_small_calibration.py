@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench import conformal
-from trustbench.conformal import redraws
-from trustbench.evaluators.small_calibration import SmallCalibration
+from trustbench.evaluators.uncertainty.small_calibration import SmallCalibration
+from trustbench.methods import conformal
+from trustbench.methods.conformal import redraws
 
 
 def named(measured):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench import conformal
-from trustbench.evaluators.uncertainty import Uncertainty
+from trustbench.evaluators.uncertainty.uncertainty import Uncertainty
+from trustbench.methods import conformal
 
 
 def named(measured):

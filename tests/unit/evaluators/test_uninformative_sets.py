@@ -5,26 +5,26 @@ import dataclasses
 import pytest
 import torch
 
-from trustbench.conformal import rows_needed, thresholds, too_few_rows
 from trustbench.errors import ConfigError
-from trustbench.evaluators.attacked_uncertainty import AttackedUncertainty
-from trustbench.evaluators.attacker_views import AttackerViews
-from trustbench.evaluators.explaining_uncertainty import ExplainingUncertainty
-from trustbench.evaluators.released_sets import ReleasedSets
-from trustbench.evaluators.set_attack import SetAttack
-from trustbench.evaluators.set_size_gap import SetSizeGap
-from trustbench.evaluators.small_calibration import SmallCalibration
-from trustbench.evaluators.uncertainty import Uncertainty
-from trustbench.interventions.attacked_calibration import AttackedCalibration
-from trustbench.interventions.class_conditional import ClassConditionalSets
-from trustbench.interventions.clustered_conformal import ClusteredSets
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.mondrian import MondrianSets
-from trustbench.interventions.private_conformal import PrivateSets
-from trustbench.interventions.raps import RegularisedSets
-from trustbench.interventions.rscp import RSCP
-from trustbench.interventions.saps import SortedSets
-from trustbench.interventions.size_equalised import SizeEqualisedSets
+from trustbench.evaluators.explainability.explaining_uncertainty import ExplainingUncertainty
+from trustbench.evaluators.fairness.set_size_gap import SetSizeGap
+from trustbench.evaluators.privacy.attacker_views import AttackerViews
+from trustbench.evaluators.robustness.set_attack import SetAttack
+from trustbench.evaluators.uncertainty.attacked_uncertainty import AttackedUncertainty
+from trustbench.evaluators.uncertainty.released_sets import ReleasedSets
+from trustbench.evaluators.uncertainty.small_calibration import SmallCalibration
+from trustbench.evaluators.uncertainty.uncertainty import Uncertainty
+from trustbench.interventions.fairness.mondrian import MondrianSets
+from trustbench.interventions.fairness.size_equalised import SizeEqualisedSets
+from trustbench.interventions.privacy.private_conformal import PrivateSets
+from trustbench.interventions.uncertainty.attacked_calibration import AttackedCalibration
+from trustbench.interventions.uncertainty.class_conditional import ClassConditionalSets
+from trustbench.interventions.uncertainty.clustered_conformal import ClusteredSets
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.interventions.uncertainty.raps import RegularisedSets
+from trustbench.interventions.uncertainty.rscp import RSCP
+from trustbench.interventions.uncertainty.saps import SortedSets
+from trustbench.methods.conformal import rows_needed, thresholds, too_few_rows
 
 ATTACK = SetAttack(steps=1, points=10)
 READERS = {

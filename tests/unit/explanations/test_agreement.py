@@ -8,9 +8,14 @@ import torch
 from scipy import stats
 
 from tests.unit.explanations.test_lime_surrogate import with_categories
-from trustbench.explanations import agreement
-from trustbench.explanations.agreement import Explained, by_gradient, by_lime, mean_over_points
-from trustbench.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations import agreement
+from trustbench.methods.explanations.agreement import (
+    Explained,
+    by_gradient,
+    by_lime,
+    mean_over_points,
+)
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 
 def with_ties(seed, shape=(3, 7, 12)):

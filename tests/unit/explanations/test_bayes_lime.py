@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy.stats import invgamma
 
-from trustbench.explanations.bayes_lime import intervals, posterior
-from trustbench.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.bayes_lime import intervals, posterior
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 B, K, S, P = 2, 3, 40, 4
 

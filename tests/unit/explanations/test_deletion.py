@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.explanations.deletion import deletion
-from trustbench.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.deletion import deletion
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
 
 WEIGHTS = np.array([1.0, -2.0, 0.5, 0.25, 0.0, 3.0], dtype=np.float32)
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from trustbench.explanations import gradients
-from trustbench.explanations.targets import target_values
+from trustbench.methods.explanations import gradients
+from trustbench.methods.explanations.targets import target_values
 
 
 @pytest.fixture(scope="module")

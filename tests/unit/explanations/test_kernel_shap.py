@@ -13,11 +13,11 @@ from tests.conftest import make_problem, make_system
 from tests.tables import make_table
 from trustbench.contracts import Feature
 from trustbench.errors import ConfigError
-from trustbench.explanations import kernel_shap
-from trustbench.explanations.kernel_shap import Coalitions, KernelShap, coalitions
-from trustbench.explanations.neighbourhoods import neighbourhood
-from trustbench.explanations.released import explained_points, part_effects, release
-from trustbench.explanations.targets import target_values
+from trustbench.methods.explanations import kernel_shap
+from trustbench.methods.explanations.kernel_shap import Coalitions, KernelShap, coalitions
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.released import explained_points, part_effects, release
+from trustbench.methods.explanations.targets import target_values
 
 with warnings.catch_warnings():  # shap's colour maps, at import, with matplotlib 3.11
     warnings.simplefilter("ignore", PendingDeprecationWarning)

@@ -12,8 +12,8 @@ from sklearn.metrics import pairwise_distances
 
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Feature
-from trustbench.explanations import lime_surrogate
-from trustbench.explanations.lime_surrogate import Lime, Stream, released_score
+from trustbench.methods.explanations import lime_surrogate
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream, released_score
 
 
 def with_categories(problem):

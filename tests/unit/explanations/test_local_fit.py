@@ -8,8 +8,8 @@ from sklearn.metrics import r2_score
 
 from tests.conftest import make_problem, make_system
 from tests.unit.explanations.test_lime_surrogate import in_double, rows, with_categories
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.explanations.local_fit import held_out_r2
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.local_fit import held_out_r2
 
 CASES = {"one design for all rows": lambda p: p, "a design per row": with_categories}
 

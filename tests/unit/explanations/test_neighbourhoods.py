@@ -8,7 +8,7 @@ import torch
 
 from tests.conftest import make_problem
 from trustbench.contracts import Feature
-from trustbench.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from opacus.accountants.analysis.gdp import delta_eps_mu
 from scipy.stats import kstest, norm
 
-from trustbench.explanations.private_release import Mechanism
+from trustbench.contracts.mechanisms import PoissonGaussian
+from trustbench.methods.explanations.private_release import Mechanism
 from trustbench.methods.privacy import accounting
 from trustbench.methods.privacy.composition import spent
-from trustbench.methods.privacy.mechanisms import PoissonGaussian
 
 GAUSSIAN = Mechanism("gaussian", epsilon=1.0, delta=1e-5, bound=0.7)
 LAPLACE = Mechanism("laplace", epsilon=0.1, delta=1e-5, bound=0.7)

@@ -7,11 +7,16 @@ import torch
 
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Feature
-from trustbench.explanations.lime_surrogate import Lime, Stream, flatten
-from trustbench.explanations.neighbourhoods import neighbourhood
-from trustbench.explanations.released import clipped, explained_points, part_effects, release
-from trustbench.interventions.gradient_x_input import GradientInputRelease
-from trustbench.interventions.saliency import SaliencyRelease
+from trustbench.interventions.explainability.gradient_x_input import GradientInputRelease
+from trustbench.interventions.explainability.saliency import SaliencyRelease
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.released import (
+    clipped,
+    explained_points,
+    part_effects,
+    release,
+)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,10 @@ import torch
 from tests.conftest import make_problem, make_system
 from tests.tables import make_table
 from trustbench.contracts import Feature
-from trustbench.explanations import shown
-from trustbench.interventions.kernel_shap import KernelShapRelease
-from trustbench.interventions.lime import LimeRelease
-from trustbench.interventions.saliency import SaliencyRelease
+from trustbench.interventions.explainability.kernel_shap import KernelShapRelease
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.interventions.explainability.saliency import SaliencyRelease
+from trustbench.methods.explanations import shown
 
 
 def pixels(problem, shape, high=2.0):

@@ -2,7 +2,7 @@
 
 import torch
 
-from trustbench.explanations.targets import target_values
+from trustbench.methods.explanations.targets import target_values
 
 
 def test_targets_are_log_odds_and_probabilities_of_each_rows_own_class():

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.conformal import covered, set_sizes
-from trustbench.evaluators.set_attack import SetAttack
-from trustbench.interventions.attacked_calibration import AttackedCalibration
-from trustbench.interventions.conformal import SplitConformalSets
+from trustbench.evaluators.robustness.set_attack import SetAttack
+from trustbench.interventions.uncertainty.attacked_calibration import AttackedCalibration
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.conformal import covered, set_sizes
 
 GROUP = np.zeros(0, dtype=np.int64)
 METHOD = AttackedCalibration(epsilon=0.2, steps=10)

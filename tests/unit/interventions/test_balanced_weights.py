@@ -5,7 +5,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from tests.conftest import make_problem
-from trustbench.interventions.balanced_weights import BalancedWeights, bounded
+from trustbench.interventions.fairness.balanced_weights import BalancedWeights, bounded
 
 
 def test_every_cell_of_group_and_label_has_the_same_say(problem):

@@ -2,8 +2,8 @@
 
 import torch
 
-from trustbench.interventions.bayes_lime import BayesLimeRelease
-from trustbench.interventions.lime import LimeRelease
+from trustbench.interventions.explainability.bayes_lime import BayesLimeRelease
+from trustbench.interventions.explainability.lime import LimeRelease
 
 
 def test_attributions_are_limes_and_intervals_contain_them(system):

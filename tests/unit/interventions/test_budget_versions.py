@@ -5,17 +5,17 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.arm_toys import run
-from trustbench.arms import Chosen
-from trustbench.compose import compose, composed_arm
+from trustbench.config.arms import Chosen
+from trustbench.config.compose import compose, composed_arm
 from trustbench.contracts import Intervention
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.dpsgd_global import DPSGDGlobal
-from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
-from trustbench.interventions.noise_only import NoiseOnly
+from trustbench.execution.plan import plan
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.privacy.dpsgd_global import DPSGDGlobal
+from trustbench.interventions.privacy.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.interventions.privacy.noise_only import NoiseOnly
 from trustbench.methods.privacy.accounting import calibration_version, default_delta, noise_for
-from trustbench.planning import plan
-from trustbench.records import Store
-from trustbench.summary.grouping import group_records
+from trustbench.store.records import Store
+from trustbench.summary.table.grouping import group_records
 
 METHODS = [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt, NoiseOnly]
 # (epsilon, delta) -> (version, noise multiplier, that of version 1) for 400 members, 256 in a

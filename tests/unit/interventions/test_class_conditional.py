@@ -10,9 +10,9 @@ from mapie.conformity_scores import LACConformityScore
 
 from tests.conftest import make_problem, make_system
 from tests.unit.test_conformal import Wrapped
-from trustbench.conformal import by_category
-from trustbench.interventions import class_conditional
-from trustbench.interventions.class_conditional import ClassConditionalSets
+from trustbench.interventions.uncertainty import class_conditional
+from trustbench.interventions.uncertainty.class_conditional import ClassConditionalSets
+from trustbench.methods.conformal import by_category
 
 # MAPIE is given one class at a time on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore:WARNING. your conformalization:UserWarning")

@@ -5,9 +5,9 @@ import torch
 
 from tests.unit.training.test_loop import ignore, trainer
 from trustbench.contracts import Schedule
-from trustbench.interventions.clip_only import ClipOnly
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.noise_only import NoiseOnly
+from trustbench.interventions.privacy.clip_only import ClipOnly
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.privacy.noise_only import NoiseOnly
 from trustbench.training import loop
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9)

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.conformal import CalibrationScores
-from trustbench.conformal.clusters import NULL, Plan, clustered, clusters_of, heuristic
 from trustbench.contracts import Schedule
-from trustbench.interventions.clustered_conformal import ClusteredSets
+from trustbench.interventions.uncertainty.clustered_conformal import ClusteredSets
+from trustbench.methods.conformal import CalibrationScores
+from trustbench.methods.conformal.clusters import NULL, Plan, clustered, clusters_of, heuristic
 
 SCHEDULE = Schedule(regime="tuned", epochs=1, batch_size=32, lr=0.1)
 LEVELS = [0.5, 0.6, 0.7, 0.8, 0.9]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from pydantic import TypeAdapter, ValidationError
 
-from trustbench.conformal import covered, set_sizes
-from trustbench.interventions.conformal import SplitConformalSets
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.conformal import covered, set_sizes
 
 GROUP = np.zeros(0, dtype=np.int64)  # marginal sets do not read it
 

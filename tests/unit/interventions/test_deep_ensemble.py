@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trustbench.errors import Unsupported
-from trustbench.interventions.deep_ensemble import STRIDE, DeepEnsemble
+from trustbench.interventions.uncertainty.deep_ensemble import STRIDE, DeepEnsemble
 
 
 def test_it_is_the_mean_softmax_of_the_arm_and_its_twins(multiclass_system):

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench.aspects import Aspect
 from trustbench.contracts import Schedule
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.guarantees import is_claim
 from trustbench.errors import ConfigError
-from trustbench.interventions.bayes_lime import BayesLimeRelease
-from trustbench.interventions.dp_explanations import PrivateExplanations
-from trustbench.interventions.saliency import SaliencyRelease
+from trustbench.interventions.explainability.bayes_lime import BayesLimeRelease
+from trustbench.interventions.explainability.saliency import SaliencyRelease
+from trustbench.interventions.privacy.dp_explanations import PrivateExplanations
 from trustbench.methods.privacy.composition import spent
-from trustbench.methods.privacy.guarantees import is_claim
 
 SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 

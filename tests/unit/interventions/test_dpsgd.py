@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from trustbench.contracts import PoissonGaussian, Schedule
+from trustbench.contracts.guarantees import is_claim
 from trustbench.errors import ConfigError
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.dpsgd_global import DPSGDGlobal
-from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
-from trustbench.interventions.noise_only import NoiseOnly
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.privacy.dpsgd_global import DPSGDGlobal
+from trustbench.interventions.privacy.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.interventions.privacy.noise_only import NoiseOnly
 from trustbench.methods.privacy.composition import spent
-from trustbench.methods.privacy.guarantees import is_claim
 
 SCHEDULE = Schedule("tuned", epochs=40, batch_size=64, lr=0.1, momentum=0.9, weight_decay=0.01)
 

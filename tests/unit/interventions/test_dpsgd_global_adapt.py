@@ -10,9 +10,9 @@ from opacus.optimizers import AdaClipDPOptimizer
 from tests.unit.training.test_loop import CPU, assert_same, ignore, trainer
 from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.dpsgd_global import DPSGDGlobal
-from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.privacy.dpsgd_global import DPSGDGlobal
+from trustbench.interventions.privacy.dpsgd_global_adapt import DPSGDGlobalAdapt
 from trustbench.methods.privacy.accounting import PoissonGaussian, rdp
 from trustbench.methods.privacy.composition import spent
 from trustbench.training import fits, loop

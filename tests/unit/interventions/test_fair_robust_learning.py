@@ -9,14 +9,14 @@ import torch.nn.functional as F
 
 from tests.unit.interventions.test_pgd_at import batch_of
 from tests.unit.training.test_loop import CPU, assert_same, ignore, trainer
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.interventions.fair_robust_learning import (
+from trustbench.interventions.robustness.fair_robust_learning import (
     FairRobustLearning,
     excess,
     onto_simplex,
     weights,
 )
-from trustbench.interventions.trades import TRADES
+from trustbench.interventions.robustness.trades import TRADES
+from trustbench.methods.attacks.evasion.box import ThreatModel
 from trustbench.training import fits, loop
 
 FRL = FairRobustLearning(epsilon=0.3, steps=3)

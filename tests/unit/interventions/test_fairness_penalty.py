@@ -11,7 +11,7 @@ from fairlearn.metrics import demographic_parity_difference, equalized_odds_diff
 from tests.conftest import make_problem
 from tests.unit.training.test_loop import ignore, trainer
 from trustbench.contracts import Batch, Schedule
-from trustbench.interventions.fairness_penalty import FairnessPenalty
+from trustbench.interventions.fairness.fairness_penalty import FairnessPenalty
 from trustbench.training import loop
 
 SCHEDULE = Schedule("memorising", epochs=60, batch_size=300, lr=0.2)

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.unit.interventions.test_pgd_at import batch_of
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.interventions.fgsm_rs import FGSMRandomStart
+from trustbench.interventions.robustness.fgsm_rs import FGSMRandomStart
+from trustbench.methods.attacks.evasion.box import ThreatModel
 
 
 def fast(forward, X, y, epsilon, alpha, uniform, planted):

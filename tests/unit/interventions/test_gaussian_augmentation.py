@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from tests.unit.interventions.test_pgd_at import batch_of
 from tests.unit.training.test_loop import TinyMLP, ignore, trainer
 from trustbench.contracts import Batch
-from trustbench.interventions.clip_only import ClipOnly
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.gaussian_augmentation import GaussianAugmentation
+from trustbench.interventions.privacy.clip_only import ClipOnly
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.robustness.gaussian_augmentation import GaussianAugmentation
 from trustbench.training import loop
 
 BOUND = 0.4

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from trustbench.aspects import Aspect
-from trustbench.explanations import gradients
-from trustbench.interventions.gradient_x_input import GradientInputRelease
-from trustbench.interventions.integrated_gradients import IntegratedGradientsRelease
-from trustbench.interventions.lime import LimeRelease
-from trustbench.interventions.saliency import SaliencyRelease
-from trustbench.interventions.smoothgrad import SmoothGradRelease
+from trustbench.contracts.aspects import Aspect
+from trustbench.interventions.explainability.gradient_x_input import GradientInputRelease
+from trustbench.interventions.explainability.integrated_gradients import IntegratedGradientsRelease
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.interventions.explainability.saliency import SaliencyRelease
+from trustbench.interventions.explainability.smoothgrad import SmoothGradRelease
+from trustbench.methods.explanations import gradients
 
 METHODS = {
     "saliency": (SaliencyRelease(), {}),

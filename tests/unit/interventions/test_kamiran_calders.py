@@ -8,7 +8,7 @@ from sklearn.utils.class_weight import compute_sample_weight
 
 from tests.conftest import make_problem
 from trustbench.contracts import Schedule
-from trustbench.interventions.kamiran_calders import KamiranCalders
+from trustbench.interventions.fairness.kamiran_calders import KamiranCalders
 
 SCHEDULE = Schedule("tuned", epochs=1, batch_size=8, lr=0.1)
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from trustbench.errors import ConfigError
-from trustbench.explanations.kernel_shap import KernelShap
-from trustbench.interventions.kernel_shap import KernelShapRelease
+from trustbench.interventions.explainability.kernel_shap import KernelShapRelease
+from trustbench.methods.explanations.kernel_shap import KernelShap
 
 
 def test_deploy_opens_the_channel_of_a_copy(system):

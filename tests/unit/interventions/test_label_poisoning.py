@@ -9,8 +9,8 @@ import torch
 from tests.conftest import make_problem
 from tests.unit.training.test_loop import DP, assert_same, ignore, trainer
 from trustbench.contracts import Schedule
-from trustbench.interventions.fairness_penalty import FairnessPenalty
-from trustbench.interventions.label_poisoning import LabelPoisoning
+from trustbench.interventions.fairness.fairness_penalty import FairnessPenalty
+from trustbench.interventions.robustness.label_poisoning import LabelPoisoning
 from trustbench.training import hooks, loop
 
 SCHEDULE = Schedule("memorising", epochs=3, batch_size=32, lr=0.2)

@@ -2,9 +2,9 @@
 
 import torch
 
-from trustbench.aspects import Aspect
-from trustbench.explanations.lime_surrogate import Lime, Stream
-from trustbench.interventions.lime import LimeRelease
+from trustbench.contracts.aspects import Aspect
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 
 
 def test_deploy_opens_the_channel_of_a_copy(system):

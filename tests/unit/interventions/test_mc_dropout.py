@@ -11,18 +11,18 @@ from torch import nn
 from tests.unit.arm_toys import DP as BUDGET
 from tests.unit.arm_toys import Net, ignore
 from tests.unit.training.test_loop import DP, SCHEDULE, assert_engines_agree, assert_same, trainer
-from trustbench import job
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
 from trustbench.contracts import Batch
-from trustbench.deployment import deploy
-from trustbench.interventions.deep_ensemble import STRIDE, DeepEnsemble
-from trustbench.interventions.mc_dropout import MCDropout
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
-from trustbench.interventions.temperature import TemperatureScaling
-from trustbench.interventions.trades import TRADES
+from trustbench.execution import job
+from trustbench.execution.deploy import deploy
+from trustbench.execution.plan import plan
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
+from trustbench.interventions.robustness.trades import TRADES
+from trustbench.interventions.uncertainty.deep_ensemble import STRIDE, DeepEnsemble
+from trustbench.interventions.uncertainty.mc_dropout import MCDropout
+from trustbench.interventions.uncertainty.temperature import TemperatureScaling
 from trustbench.models.logistic import Logistic
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.training import fits, hooks, loop
 from trustbench.training.averaging import Averaged
 

@@ -9,11 +9,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from tests.conftest import make_problem, make_system
 from tests.unit.test_conformal import Wrapped
-from trustbench.conformal import SCORES, by_category, calibration_scores, covered, quantiles
 from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.mondrian import MondrianSets
+from trustbench.interventions.fairness.mondrian import MondrianSets
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.conformal import SCORES, by_category, calibration_scores, covered, quantiles
 
 SCHEDULE = Schedule(regime="tuned", epochs=1, batch_size=32, lr=0.1)
 

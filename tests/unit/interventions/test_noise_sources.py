@@ -7,17 +7,17 @@ import pytest
 import torch
 from scipy import stats
 
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
 from trustbench.contracts import Schedule
-from trustbench.explanations.private_release import Mechanism
-from trustbench.interventions.dp_explanations import PrivateExplanations
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.dpsgd_global import DPSGDGlobal
-from trustbench.interventions.dpsgd_global_adapt import DPSGDGlobalAdapt
-from trustbench.interventions.noise_only import NoiseOnly
-from trustbench.interventions.private_conformal import PrivateSets
-from trustbench.interventions.saliency import SaliencyRelease
-from trustbench.seeding import Streams, system_normals, uniforms
+from trustbench.contracts.seeding import Streams, system_normals, uniforms
+from trustbench.interventions.explainability.saliency import SaliencyRelease
+from trustbench.interventions.privacy.dp_explanations import PrivateExplanations
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.privacy.dpsgd_global import DPSGDGlobal
+from trustbench.interventions.privacy.dpsgd_global_adapt import DPSGDGlobalAdapt
+from trustbench.interventions.privacy.noise_only import NoiseOnly
+from trustbench.interventions.privacy.private_conformal import PrivateSets
+from trustbench.methods.explanations.private_release import Mechanism
 
 SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 RULES = [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt, NoiseOnly]

@@ -7,10 +7,10 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from tests.conftest import make_problem
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.pgd import cross_entropy
 from trustbench.contracts import Batch, Schedule
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import cross_entropy
 
 SCHEDULE = Schedule("tuned", epochs=1, batch_size=8, lr=0.1)
 
@@ -85,7 +85,7 @@ def test_without_random_start_no_number_is_drawn(system):
 
 def test_training_on_the_inputs_buys_robust_accuracy():
     """The hook in a plain loop: adversarially trained replicates resist PGD better."""
-    from trustbench.attacks.evasion.pgd import pgd
+    from trustbench.methods.attacks.evasion.pgd import pgd
 
     problem = make_problem(n=600, d=12, shift=0.4)
     X, y, _ = problem.rows("train")

@@ -6,12 +6,12 @@ import torch
 from scipy import stats
 
 from tests.conftest import make_problem, make_system
-from trustbench.conformal import covered, private, set_sizes
 from trustbench.contracts import Schedule
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.private_conformal import PrivateSets
+from trustbench.contracts.guarantees import is_claim
+from trustbench.interventions.privacy.private_conformal import PrivateSets
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.conformal import covered, private, set_sizes
 from trustbench.methods.privacy.composition import spent
-from trustbench.methods.privacy.guarantees import is_claim
 
 SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 

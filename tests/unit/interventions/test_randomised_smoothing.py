@@ -4,8 +4,8 @@ import dataclasses
 
 import torch
 
-from trustbench.attacks.smoothing import Smoothed
-from trustbench.interventions.randomised_smoothing import RandomisedSmoothing
+from trustbench.interventions.robustness.randomised_smoothing import RandomisedSmoothing
+from trustbench.methods.attacks.smoothing import Smoothed
 
 
 def test_the_forward_is_replaced_by_its_average_over_noise(system):

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.conformal import covered, set_sizes
 from trustbench.contracts import Schedule
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.raps import RegularisedSets
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.interventions.uncertainty.raps import RegularisedSets
+from trustbench.methods.conformal import covered, set_sizes
 
 SCHEDULE = Schedule(regime="tuned", epochs=1, batch_size=32, lr=0.1)
 

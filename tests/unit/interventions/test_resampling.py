@@ -5,8 +5,8 @@ import pytest
 
 from tests.conftest import make_problem
 from trustbench.contracts import Schedule
-from trustbench.interventions.resampling import Resampling
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
+from trustbench.interventions.fairness.resampling import Resampling
 from trustbench.training.sampling import epoch_batches
 
 

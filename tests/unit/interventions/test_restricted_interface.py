@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.special import softmax
 
-from trustbench.attacks import membership as mia
 from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
-from trustbench.evaluators.privacy import Privacy
-from trustbench.interventions.restricted_interface import RestrictedInterface
+from trustbench.evaluators.privacy.privacy import Privacy
+from trustbench.interventions.privacy.restricted_interface import RestrictedInterface
+from trustbench.methods.attacks import membership as mia
 
 SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 LOGITS = torch.tensor([[2.0, 1.0, 0.5, -1.0], [0.0, -3.0, 4.0, 1.0]])

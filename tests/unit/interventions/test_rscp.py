@@ -9,12 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 from scipy.stats import norm
 
 from tests.conftest import make_problem, make_system
-from trustbench.attacks.smoothing import draws
-from trustbench.conformal import covered, set_sizes
-from trustbench.evaluators.set_attack import SetAttack
-from trustbench.interventions import rscp
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.rscp import RSCP
+from trustbench.evaluators.robustness.set_attack import SetAttack
+from trustbench.interventions.uncertainty import rscp
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.interventions.uncertainty.rscp import RSCP
+from trustbench.methods.attacks.smoothing import draws
+from trustbench.methods.conformal import covered, set_sizes
 
 GROUP = np.zeros(0, dtype=np.int64)  # marginal sets do not read it
 ALPHA, BETA, SIGMA, DELTA, SAMPLES = 0.4, 0.001, 0.5, 0.1, 300

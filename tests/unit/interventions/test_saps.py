@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.conformal import covered, set_sizes
-from trustbench.interventions.saps import SortedSets
+from trustbench.interventions.uncertainty.saps import SortedSets
+from trustbench.methods.conformal import covered, set_sizes
 
 
 def test_sets_cover_and_the_weight_reaches_them():

@@ -9,11 +9,11 @@ import torch
 from tests.conftest import make_system
 from tests.tables import make_table
 from trustbench.contracts import CHANNELS, Schedule
-from trustbench.explanations.gradients import saliency
-from trustbench.explanations.released import explained_points
-from trustbench.explanations.scaffold import Detector
-from trustbench.interventions.lime import LimeRelease
-from trustbench.interventions.scaffold import Scaffold
+from trustbench.interventions.explainability.lime import LimeRelease
+from trustbench.interventions.explainability.scaffold import Scaffold
+from trustbench.methods.explanations.gradients import saliency
+from trustbench.methods.explanations.released import explained_points
+from trustbench.methods.explanations.scaffold import Detector
 
 SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
 X1, G = 1, slice(5, 7)

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from trustbench.conformal import CalibrationScores, covered, quantiles, set_sizes
-from trustbench.conformal.equal_size import SizeCurve, equal_size
-from trustbench.interventions.conformal import SplitConformalSets
-from trustbench.interventions.mondrian import MondrianSets
-from trustbench.interventions.size_equalised import SizeEqualisedSets
+from trustbench.interventions.fairness.mondrian import MondrianSets
+from trustbench.interventions.fairness.size_equalised import SizeEqualisedSets
+from trustbench.interventions.uncertainty.conformal import SplitConformalSets
+from trustbench.methods.conformal import CalibrationScores, covered, quantiles, set_sizes
+from trustbench.methods.conformal.equal_size import SizeCurve, equal_size
 
 
 def drawn(rng, n, classes=4):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import minimize_scalar
 
-from trustbench.interventions.temperature import TemperatureScaling, temperatures
+from trustbench.interventions.uncertainty.temperature import TemperatureScaling, temperatures
 
 
 def nll(log_t, z, y):

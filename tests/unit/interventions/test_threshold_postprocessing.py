@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from tests.conftest import make_problem, make_system
 from trustbench.contracts import Schedule
 from trustbench.errors import Unsupported
-from trustbench.interventions.threshold_postprocessing import COIN, ThresholdPostprocessing
+from trustbench.interventions.fairness.threshold_postprocessing import COIN, ThresholdPostprocessing
 
 SCHEDULE = Schedule("tuned", epochs=1, batch_size=8, lr=0.1)
 

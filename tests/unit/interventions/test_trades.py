@@ -9,15 +9,15 @@ from torch import nn
 
 from tests.unit.interventions.test_pgd_at import batch_of
 from tests.unit.training.test_loop import ignore, trainer
-from trustbench.arms import Chosen
-from trustbench.attacks.evasion.box import ThreatModel
-from trustbench.attacks.evasion.divergence import START, divergence
+from trustbench.config.arms import Chosen
 from trustbench.errors import Unsupported
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
-from trustbench.interventions.trades import TRADES
+from trustbench.execution.plan import refuse_impossible
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
+from trustbench.interventions.robustness.trades import TRADES
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.divergence import START, divergence
 from trustbench.methods.privacy.ledger import Setting
-from trustbench.planning import refuse_impossible
 from trustbench.training import loop
 
 R, B, C = 3, 6, 4

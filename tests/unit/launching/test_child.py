@@ -7,7 +7,7 @@ import pytest
 
 from trustbench.launching import child
 from trustbench.launching.messages import Identified, Stage
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from trustbench import cli
-from trustbench.binding import bind
-from trustbench.compose import compose, composed_arm
+from trustbench.config.binding import bind
+from trustbench.config.compose import compose, composed_arm
 from trustbench.errors import ConfigError
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching import fetching
 from trustbench.launching.clusters import on_ray
 from trustbench.launching.fetching import with_records

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from trustbench.compose import compose, composed_arm
-from trustbench.job import Outcome, label, unfinished
+from trustbench.config.compose import compose, composed_arm
+from trustbench.execution.job import Outcome, label, unfinished
 from trustbench.launching import driving
 from trustbench.launching.driving import Death, Drive, Rules
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tests.unit.arm_toys import DP, Release
 from tests.unit.launching.toys import arm
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
 from trustbench.launching.order import first_equal, starting_order
 
 HERE = Path("/nowhere")

@@ -15,7 +15,7 @@ from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.launching import attempt, pool
 from trustbench.launching.options import Options
 from trustbench.launching.pool import SERVER, Pool, opened
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # imports take seconds, once
 

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching import ray_cluster
 from trustbench.launching.driving import Death
 from trustbench.launching.ray_cluster import RayMachines, RaySettings

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from tests.unit.launching.toys import arm
-from trustbench.job import Outcome
+from trustbench.execution.job import Outcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Identified, Stage
 from trustbench.launching.table import Table

@@ -8,10 +8,10 @@ import time
 from dataclasses import replace
 
 from tests.unit.arm_toys import Accuracy, Net, Toy
-from trustbench.arms import Arm, Chosen, Protocol, Training
-from trustbench.job import Outcome, label
-from trustbench.progress import arm_progress
-from trustbench.records import ArmSpec, Evaluation, PluginSpec, Record, Store
+from trustbench.config.arms import Arm, Chosen, Protocol, Training
+from trustbench.execution.job import Outcome, label
+from trustbench.execution.progress import arm_progress
+from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, Record, Store
 
 
 def arm(folder, does="ok", seed=0, **changes):

@@ -7,15 +7,15 @@ import torch
 from torch import nn
 
 from tests.conftest import make_problem
-from trustbench.binding import bind
+from trustbench.config.binding import bind
 from trustbench.contracts import Feature, Problem
+from trustbench.contracts.seeding import Streams
 from trustbench.datasets._pixels import pixel_features
 from trustbench.errors import ConfigError
 from trustbench.models.cnn import CNN
 from trustbench.models.logistic import Logistic
 from trustbench.models.mlp import MLP
 from trustbench.models.resnet18 import ResNet18
-from trustbench.seeding import Streams
 from trustbench.training.choice import is_linear_chain
 from trustbench.training.engines import stack
 from trustbench.training.functional import FunctionalEngine

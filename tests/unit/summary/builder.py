@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from trustbench.methods.privacy.guarantees import Guarantee
-from trustbench.records import (
+from trustbench.contracts.guarantees import Guarantee
+from trustbench.store.records import (
     ArmSpec,
     Evaluation,
     MeasurementRecord,
@@ -13,7 +13,7 @@ from trustbench.records import (
     ProblemSpec,
     Record,
 )
-from trustbench.summary.registry import load_table
+from trustbench.summary.table.registry import load_table
 
 TABLE_FILE = Path(__file__).with_name("cresswell.yaml")
 CRESSWELL = load_table(TABLE_FILE)

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.summary.builder import CRESSWELL, full_table
 from tests.unit.summary.report_data import page, parse
 from trustbench.summary.render import render
-from trustbench.summary.table import summarize
+from trustbench.summary.table.table import summarize
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ import re
 
 from tests.unit.summary.builder import CRESSWELL, TRAINING, method, record
 from tests.unit.summary.test_card import described
-from trustbench.summary.datasheet import datasheet
-from trustbench.summary.render.datasheet import markdown
+from trustbench.summary.cards.datasheet import datasheet
+from trustbench.summary.cards.datasheet_text import markdown
 
 DP = method("dpsgd", epsilon=3.0)
 SETTINGS = {"rare": 8, "keep": 0.3, "folder": "here"}

@@ -4,10 +4,10 @@ import pytest
 import yaml
 
 from tests.unit.summary.builder import CRESSWELL, METRICS, method, record
-from trustbench.compose import conf_dir
+from trustbench.config.compose import conf_dir
 from trustbench.errors import UserError
-from trustbench.summary.gate import gate_pair
-from trustbench.summary.policy import parse_policy
+from trustbench.summary.decide.gate import gate_pair
+from trustbench.summary.decide.policy import parse_policy
 
 RESEARCH = yaml.safe_load((conf_dir() / "policy" / "research.yaml").read_text())
 DP = method("dpsgd", epsilon=3.0)

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.unit.summary.builder import record
 from tests.unit.summary.table_data import with_measurements
-from trustbench.records import MeasurementRecord
+from trustbench.store.records import MeasurementRecord
 
 GAP = "fairness/acc_gap"
 

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import numpy as np
 
 from tests.unit.summary.builder import CRESSWELL, DIGITS, R, full_table, method, record
-from trustbench.records import Evaluation, MeasurementRecord, PluginSpec
+from trustbench.store.records import Evaluation, MeasurementRecord, PluginSpec
 from trustbench.summary.report import document
-from trustbench.summary.table import summarize
+from trustbench.summary.table.table import summarize
 
 VOID = {"meta", "br", "hr", "col", "wbr"}
 CURVE = {"acc": 0.95, "racc_half": 0.8, "racc_double": 0.2, "racc_box": 0.0}

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tests.unit.summary.builder import CRESSWELL, method
-from trustbench.aspects import Aspect
-from trustbench.summary.table import summarize
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.table.table import summarize
 
 F, P, R, E, U = Aspect
 DP3, DP8 = method("dpsgd", epsilon=3.0), method("dpsgd", epsilon=8.0)

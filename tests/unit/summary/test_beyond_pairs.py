@@ -8,11 +8,11 @@ import yaml
 
 from tests.unit.summary.builder import CRESSWELL, TABLE_FILE, method, record
 from tests.unit.summary.table_data import without
-from trustbench.aspects import Aspect
-from trustbench.summary.effects import Kind
-from trustbench.summary.registry import parse_table
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import render
-from trustbench.summary.table import summarize
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.registry import parse_table
+from trustbench.summary.table.table import summarize
 
 GAP, ECE = "fairness/acc_gap", "uncertainty/ece"
 DP, AT, BW = method("dpsgd", epsilon=3.0), method("pgd_at", epsilon=0.1), method("balanced_weights")

@@ -8,11 +8,11 @@ import yaml
 
 from tests.unit.summary.builder import CRESSWELL, DIGITS, DP_FACTS, METRICS, R, method, record
 from trustbench.errors import UserError
-from trustbench.records import ProblemSpec
-from trustbench.summary.card import card, find
-from trustbench.summary.render.card import markdown
-from trustbench.summary.render.sheets import level
-from trustbench.summary.series import mean_of
+from trustbench.store.records import ProblemSpec
+from trustbench.summary.cards.card import card, find
+from trustbench.summary.cards.card_text import markdown
+from trustbench.summary.cards.sheets import level
+from trustbench.summary.stats.series import mean_of
 
 DP = method("dpsgd", epsilon=3.0)
 HARM = {"fairness/acc_gap": 0.10, "utility/accuracy": -0.05}

@@ -7,9 +7,9 @@ import numpy as np
 from tests.unit.summary.builder import R, record
 from tests.unit.summary.test_card import front, records, section
 from trustbench import cli
-from trustbench.compose import compose, composed_arm
-from trustbench.records import Store
-from trustbench.summary.reproduce import command, evaluators, overrides
+from trustbench.config.compose import compose, composed_arm
+from trustbench.store.records import Store
+from trustbench.summary.table.reproduce import command, evaluators, overrides
 
 
 def test_the_command_composes_the_very_arm():

@@ -7,7 +7,7 @@ from tests.unit.summary.builder import R, method, record
 from tests.unit.summary.test_card import front, section
 from tests.unit.test_gate_command import write_store
 from trustbench import cli
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 DP = method("dpsgd", epsilon=3.0)
 

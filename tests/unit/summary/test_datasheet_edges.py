@@ -10,8 +10,8 @@ from tests.unit.summary.builder import DIGITS, R
 from tests.unit.summary.datasheets import DP, SECTIONS, made, page, records
 from tests.unit.summary.test_card import CARD, HOSTILE, front
 from trustbench.errors import UserError
-from trustbench.records import Evaluation, PluginSpec
-from trustbench.summary.render.data_front_matter import LICENCES
+from trustbench.store.records import Evaluation, PluginSpec
+from trustbench.summary.cards.data_front_matter import LICENCES
 
 # --- front matter ------------------------------------------------------------------------------
 

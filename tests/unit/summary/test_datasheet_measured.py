@@ -5,9 +5,9 @@ import numpy as np
 from tests.unit.summary.builder import R, method
 from tests.unit.summary.datasheets import DP, made, page, records, rows
 from tests.unit.summary.test_card import section
-from trustbench.records import Evaluation, PluginSpec
-from trustbench.summary.render.sheets import interval
-from trustbench.summary.series import mean_of
+from trustbench.store.records import Evaluation, PluginSpec
+from trustbench.summary.cards.sheets import interval
+from trustbench.summary.stats.series import mean_of
 
 
 def test_the_baselines_primary_metrics_are_those_of_the_records():

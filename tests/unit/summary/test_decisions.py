@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from trustbench.summary.decisions import Outcome, decide, digits, needed, worst
-from trustbench.summary.effects import LARGEST_N, paired_effect
-from trustbench.summary.policy import Bound
+from trustbench.summary.decide.decisions import Outcome, decide, digits, needed, worst
+from trustbench.summary.decide.policy import Bound
+from trustbench.summary.stats.effects import LARGEST_N, paired_effect
 
 
 def effect(low, high):

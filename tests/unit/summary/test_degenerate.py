@@ -6,11 +6,11 @@ import pytest
 from tests.unit.summary.builder import CRESSWELL, method, record
 from tests.unit.summary.gating import only_decision, pair, policy
 from tests.unit.summary.table_data import DP3, E, P, U, one, with_measurements
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.effects import Kind, paired_effect, tost_p
-from trustbench.summary.gate import gate_sweep
-from trustbench.summary.judging import judge
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.gate import gate_sweep
 from trustbench.summary.render import markdown, terminal
+from trustbench.summary.stats.effects import Kind, paired_effect, tost_p
+from trustbench.summary.stats.verdicts import judge
 
 RACC, GAP = "robustness/racc", "fairness/acc_gap"
 LIME, SETS = method("lime"), method("conformal", alpha=0.001)

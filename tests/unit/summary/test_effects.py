@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from trustbench.summary.effects import (
+from trustbench.summary.stats.effects import (
     LARGEST_N,
     Aim,
     Kind,
@@ -15,7 +15,7 @@ from trustbench.summary.effects import (
     tost_p,
     what_settles,
 )
-from trustbench.summary.judging import judge
+from trustbench.summary.stats.verdicts import judge
 
 
 def effect_of(mean, sd, n=16):

@@ -8,14 +8,15 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, method, record
 from tests.unit.test_gate_command import write_store
-from trustbench import cli, tracked
+from trustbench import cli
 from trustbench.errors import UserError
-from trustbench.records import PluginSpec
-from trustbench.summary.comparable import shared_evaluations
-from trustbench.summary.evaluations import choose, label, preferred
+from trustbench.store.records import PluginSpec
+from trustbench.summary.decide.select import select
 from trustbench.summary.render import FORMATS, render
-from trustbench.summary.select import select
-from trustbench.summary.table import summarize
+from trustbench.summary.table.comparable import shared_evaluations
+from trustbench.summary.table.evaluations import choose, label, preferred
+from trustbench.summary.table.table import summarize
+from trustbench.tracking import run_content as tracked
 
 GAP = "fairness/acc_gap"
 DP = method("dpsgd", epsilon=3.0)

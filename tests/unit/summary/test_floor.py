@@ -8,26 +8,17 @@ import pytest
 from tests.unit.summary.builder import CRESSWELL, WITHIN, method, record
 from tests.unit.summary.gating import GAP, only_decision, pair, policy
 from tests.unit.summary.table_data import DP3, PGD, P, R, one, without
-from trustbench.aspects import Aspect
-from trustbench.summary.card import card
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.effects import Kind
-from trustbench.summary.floor import of_record
-from trustbench.summary.render import (
-    cell,
-    csv_,
-    gate_terminal,
-    json_,
-    latex,
-    markdown,
-    marks,
-    select,
-    select_json,
-    terminal,
-)
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.cards.card import card
+from trustbench.summary.decide import gate_terminal, select_json
+from trustbench.summary.decide import select_text as select
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.select import select as choose
+from trustbench.summary.render import cell, csv_, json_, latex, markdown, marks, terminal
 from trustbench.summary.report.page import document
-from trustbench.summary.results import UTILITY
-from trustbench.summary.select import select as choose
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.floor import of_record
+from trustbench.summary.table.results import UTILITY
 
 # a mean accuracy of .80, where the regression has .93
 LOST = {"utility/accuracy": -0.15, "utility/balanced_accuracy": -0.15}

@@ -9,9 +9,9 @@ from scipy import stats
 from tests.unit.summary.builder import record
 from tests.unit.summary.gating import AUC, DP, GAP, SMALL, only_decision, pair, policy, refused
 from tests.unit.summary.table_data import with_measurements
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.effects import paired_effect
-from trustbench.summary.render.gate_wording import measured, sentence
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.gate_wording import measured, sentence
+from trustbench.summary.stats.effects import paired_effect
 
 
 def test_1_a_clear_pass():

@@ -6,14 +6,14 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, full_table, method, record
 from tests.unit.summary.gating import DP, GAP, SMALL, only_decision, pair, policy
-from trustbench.compose import conf_dir
+from trustbench.config.compose import conf_dir
 from trustbench.errors import UserError
-from trustbench.summary.decisions import Outcome, decide_verdict
-from trustbench.summary.effects import Kind, Verdict
-from trustbench.summary.gate import gate_sweep, only
-from trustbench.summary.policy import Block, load_policy
-from trustbench.summary.render.gate_wording import sentence
-from trustbench.summary.table import summarize
+from trustbench.summary.decide.decisions import Outcome, decide_verdict
+from trustbench.summary.decide.gate import gate_sweep, only
+from trustbench.summary.decide.gate_wording import sentence
+from trustbench.summary.decide.policy import Block, load_policy
+from trustbench.summary.stats.effects import Kind, Verdict
+from trustbench.summary.table.table import summarize
 
 SHIPPED = {n: load_policy(conf_dir() / "policy" / f"{n}.yaml") for n in ("default", "bank")}
 

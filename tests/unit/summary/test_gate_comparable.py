@@ -5,7 +5,7 @@ import pytest
 from tests.unit.summary.builder import method, record
 from tests.unit.summary.gating import DP, GAP, only_decision, pair, policy, refused
 from trustbench.errors import UserError
-from trustbench.summary.decisions import Outcome
+from trustbench.summary.decide.decisions import Outcome
 
 
 def test_other_regimes_seeds_protocols_and_settings_are_refused():

@@ -12,8 +12,8 @@ from tests.unit.summary.gating import (
     pair,
     policy,
 )
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.render import gate_json, gate_junit, gate_markdown, gate_terminal
+from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal
+from trustbench.summary.decide.decisions import Outcome
 
 HOSTILE = "<b>\"'&]]>|`x` @you #1 \x1b[31m\x00\u202e\n## [l](u)"
 

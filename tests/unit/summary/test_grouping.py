@@ -2,7 +2,7 @@ import pytest
 
 from tests.unit.summary.builder import full_table, method, record
 from trustbench.errors import UserError
-from trustbench.summary.grouping import group_records
+from trustbench.summary.table.grouping import group_records
 
 DP3, DP8 = method("dpsgd", epsilon=3.0), method("dpsgd", epsilon=8.0)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trustbench.summary.effects import Aim, Kind, paired_effect, required_n, smallest_n
-from trustbench.summary.judging import BY_CHANCE, claim_p, judge, side_of_zero
+from trustbench.summary.stats.effects import Aim, Kind, paired_effect, required_n, smallest_n
+from trustbench.summary.stats.verdicts import BY_CHANCE, claim_p, judge, side_of_zero
 
 
 def effect(mean, sd=0.02, common=0.0, n=16):

@@ -9,10 +9,10 @@ import yaml
 from tests.unit.summary.builder import TABLE_FILE, method, record
 from tests.unit.summary.grouped import BASE, GAP, baseline, treated, with_null
 from tests.unit.summary.table_data import with_measurements
-from trustbench.aspects import Aspect
-from trustbench.summary.registry import parse_table
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import mitigation_wording, render
-from trustbench.summary.table import summarize
+from trustbench.summary.table.registry import parse_table
+from trustbench.summary.table.table import summarize
 
 ECE, ACC = "uncertainty/ece", "utility/accuracy"
 DP, AT = method("dpsgd", epsilon=3.0), method("pgd_at", epsilon=0.1)

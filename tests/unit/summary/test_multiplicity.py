@@ -3,7 +3,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from trustbench.summary.multiplicity import benjamini_hochberg, holm
+from trustbench.summary.stats.multiplicity import benjamini_hochberg, holm
 
 
 def closed_bonferroni(p):

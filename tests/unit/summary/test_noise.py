@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.summary.builder import CRESSWELL, method, record
-from trustbench.summary.noise import noise_notes
 from trustbench.summary.render import json_, latex, markdown, terminal
-from trustbench.summary.table import summarize
+from trustbench.summary.table.noise import noise_notes
+from trustbench.summary.table.table import summarize
 
 
 def results(source):

@@ -11,13 +11,13 @@ from tests.conftest import make_problem, make_system
 from tests.unit.summary.builder import record
 from tests.unit.summary.table_data import with_evaluation
 from trustbench.errors import UserError
-from trustbench.evaluators.fairness import Fairness
-from trustbench.records import MeasurementRecord
-from trustbench.runner import _measurement
-from trustbench.summary.contrasts import between, within
-from trustbench.summary.effects import Kind
-from trustbench.summary.judging import claim_p, judge, side_of_zero
-from trustbench.summary.misleading import of_record
+from trustbench.evaluators.fairness.fairness import Fairness
+from trustbench.execution.measure import _measurement
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.decide.misleading import of_record
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.stats.verdicts import claim_p, judge, side_of_zero
+from trustbench.summary.table.contrasts import between, within
 
 GAP, WORST = "fairness/acc_gap", "fairness/worst_group_acc"
 IDS = {"fairness": "fairness-s1"}

@@ -13,22 +13,22 @@ from tests.unit.summary.gating import only_decision, pair, policy
 from tests.unit.summary.grouped import BASE, GAP, baseline, treated, with_null
 from tests.unit.summary.report_data import page, parse
 from tests.unit.summary.table_data import with_evaluation
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError
-from trustbench.evaluators.privacy import Privacy
-from trustbench.runner import _measurement
-from trustbench.summary.card import card
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.effects import Kind
-from trustbench.summary.gate import gate_sweep
-from trustbench.summary.render import card as card_text
+from trustbench.evaluators.privacy.privacy import Privacy
+from trustbench.execution.measure import _measurement
+from trustbench.summary.cards import card_text as card_text
+from trustbench.summary.cards.card import card
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.gate import gate_sweep
+from trustbench.summary.decide.gate_json import document
+from trustbench.summary.decide.gate_wording import sentence
 from trustbench.summary.render import render
 from trustbench.summary.render.cell import cell_text
-from trustbench.summary.render.gate_json import document
-from trustbench.summary.render.gate_wording import sentence
 from trustbench.summary.render.single_arm import single_arm
-from trustbench.summary.risk import risks
-from trustbench.summary.table import summarize
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.risk import risks
+from trustbench.summary.table.table import summarize
 
 DP, AT = method("dpsgd", epsilon=3.0), method("pgd_at", epsilon=0.1)
 BY_CHANCE = "random groups of the same sizes show as much"

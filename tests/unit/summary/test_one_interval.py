@@ -15,21 +15,21 @@ from tests.unit.summary.builder import CRESSWELL, DIGITS, R, record
 from tests.unit.summary.gating import DP, only_decision, pair, policy
 from tests.unit.summary.report_data import arrays, page, parse
 from tests.unit.summary.table_data import with_measurements
-from trustbench import tracked
-from trustbench.aspects import Aspect
-from trustbench.records import MeasurementRecord
-from trustbench.summary.card import card
-from trustbench.summary.contrasts import overlap_of
-from trustbench.summary.effects import paired_effect
-from trustbench.summary.figures import by_group, figures
-from trustbench.summary.misleading import of_record
+from trustbench.contracts.aspects import Aspect
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.cards.card import card
+from trustbench.summary.cards.figures import by_group, figures
+from trustbench.summary.decide.misleading import of_record
 from trustbench.summary.render import render
 from trustbench.summary.render.cell import cell_text
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.render.wording import interval, level, number
 from trustbench.summary.report.bench import benches
-from trustbench.summary.series import Series, mean_of
-from trustbench.summary.table import summarize
+from trustbench.summary.stats.effects import paired_effect
+from trustbench.summary.stats.series import Series, mean_of
+from trustbench.summary.table.contrasts import overlap_of
+from trustbench.summary.table.table import summarize
+from trustbench.tracking import run_content as tracked
 
 ROOT = Path(__file__).parents[3]
 METRIC, LOOSE = "privacy/lira_auc", "memorising"
@@ -138,8 +138,8 @@ def callers(name):
 
 def test_intervals_are_made_in_one_place():
     assert set(callers("paired_effect")) == {
-        "trustbench/summary/effects.py",
-        "trustbench/summary/series.py",
+        "trustbench/summary/stats/effects.py",
+        "trustbench/summary/stats/series.py",
     }
 
 

@@ -4,11 +4,11 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, method, record
 from trustbench.errors import UserError
-from trustbench.records import Pilot, Tried
-from trustbench.summary.card import card
-from trustbench.summary.grouping import group_records
-from trustbench.summary.render.card import markdown
-from trustbench.tracked import params
+from trustbench.store.records import Pilot, Tried
+from trustbench.summary.cards.card import card
+from trustbench.summary.cards.card_text import markdown
+from trustbench.summary.table.grouping import group_records
+from trustbench.tracking.run_content import params
 
 DP = method("dpsgd", epsilon=3.0)
 AUTO = {"regime": "tuned", "epochs": 40, "lr": "auto", "lr_grid": [0.01, 0.1]}

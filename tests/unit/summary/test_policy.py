@@ -7,13 +7,13 @@ import pytest
 import yaml
 
 from trustbench import cli
-from trustbench.aspects import Aspect
 from trustbench.commands.listing import _metrics
-from trustbench.compose import conf_dir, conf_dirs
+from trustbench.config.compose import conf_dir, conf_dirs
+from trustbench.config.plugins import discover
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError
-from trustbench.plugins import discover
-from trustbench.summary.policy import TARGETS, Limit, load_policy, parse_policy
-from trustbench.summary.results import UTILITY
+from trustbench.summary.decide.policy import TARGETS, Limit, load_policy, parse_policy
+from trustbench.summary.table.results import UTILITY
 
 SHIPPED = discover("policy", [conf_dir()])
 RESEARCH = yaml.safe_load(SHIPPED["research"].read_text())

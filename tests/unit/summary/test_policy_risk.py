@@ -4,11 +4,11 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL
 from tests.unit.summary.test_select import A, arms, choose, policy
-from trustbench.summary.policy import Bands
-from trustbench.summary.policy_risk import band, policy_risks
-from trustbench.summary.render import select as people
-from trustbench.summary.risk import Band, risks
-from trustbench.summary.table import summarize
+from trustbench.summary.decide import select_text as people
+from trustbench.summary.decide.policy import Bands
+from trustbench.summary.decide.policy_risk import band, policy_risks
+from trustbench.summary.table.risk import Band, risks
+from trustbench.summary.table.table import summarize
 
 
 def test_risk_counts_as_much_as_its_target_weighs():

@@ -5,12 +5,12 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, full_table, method, record
 from tests.unit.summary.test_single_arm import printed
-from trustbench.summary.card import card
-from trustbench.summary.effects import paired_effect
-from trustbench.summary.power import audits, detectable, power_text
-from trustbench.summary.render.card import markdown
+from trustbench.summary.cards.card import card
+from trustbench.summary.cards.card_text import markdown
 from trustbench.summary.render.single_arm import single_arm
-from trustbench.summary.table import summarize
+from trustbench.summary.stats.effects import paired_effect
+from trustbench.summary.table.power import audits, detectable, power_text
+from trustbench.summary.table.table import summarize
 
 STUDIES = 2000
 

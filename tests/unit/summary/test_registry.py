@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from tests.unit.summary.builder import CRESSWELL, TABLE_FILE
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError
-from trustbench.summary.registry import load_table, parse_table
+from trustbench.summary.table.registry import load_table, parse_table
 
 F, P, R, E, U = Aspect
 

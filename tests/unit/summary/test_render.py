@@ -12,12 +12,12 @@ import pytest
 from rich.console import Console
 
 from tests.unit.summary.builder import CRESSWELL, WITHIN, method, record
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError
-from trustbench.summary.effects import Kind
 from trustbench.summary.render import latex, markdown, render, terminal
 from trustbench.summary.render import wording as w
-from trustbench.summary.table import summarize
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.table import summarize
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "summary"
 

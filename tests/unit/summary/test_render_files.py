@@ -3,10 +3,10 @@
 import pytest
 
 from tests.unit.summary.builder import CRESSWELL, record
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.summary import render as package
 from trustbench.summary.render import FILES, render, write_all
-from trustbench.summary.table import summarize
+from trustbench.summary.table.table import summarize
 
 
 def test_write_all_names_files_after_experiment_dataset_and_model(results, tmp_path):

@@ -7,11 +7,11 @@ import pytest
 
 from tests.unit.summary.builder import WITHIN, method, record
 from tests.unit.summary.report_data import by_id, page, parse, whole
-from trustbench.summary.effects import Kind
 from trustbench.summary.render import render
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.grid import NAMES
 from trustbench.summary.report.page import _source
+from trustbench.summary.stats.effects import Kind
 
 SIGNED = re.compile(r"(?<![\w.])[+-]\d+\.\d{1,3}(?![\w.])")
 HOSTILE = (

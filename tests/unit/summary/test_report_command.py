@@ -7,9 +7,9 @@ from trustbench import cli
 from trustbench.commands import report as command
 from trustbench.commands.registered import find_table
 from trustbench.errors import UserError
-from trustbench.records import Store, Sweep
+from trustbench.store.records import Store, Sweep
 from trustbench.summary.report import document
-from trustbench.summary.table import summarize
+from trustbench.summary.table.table import summarize
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.unit.summary.builder import full_table, method, record
 from tests.unit.summary.report_data import arrays, by_id, page, parse, whole
 from tests.unit.summary.test_beyond_pairs import EFFECTS, cube
 from tests.unit.summary.test_report import cells_of
-from trustbench.compose import compose
+from trustbench.config.compose import compose
 from trustbench.summary.render import factorial_wording
 from trustbench.summary.report.commands import experiment_command
 from trustbench.summary.report.scales import linear, log

@@ -6,10 +6,10 @@ import pytest
 
 from tests.unit.summary.report_data import by_id, page, parse, whole
 from trustbench.commands.registered import find_policy
-from trustbench.summary.policy_risk import policy_risks
-from trustbench.summary.render import select as people
+from trustbench.summary.decide import select_text as people
+from trustbench.summary.decide.policy_risk import policy_risks
 from trustbench.summary.report.risk_chart import Place, matrix
-from trustbench.summary.risk import Interval
+from trustbench.summary.table.risk import Interval
 
 
 @pytest.fixture(scope="module")

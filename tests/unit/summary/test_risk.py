@@ -5,10 +5,10 @@ import pytest
 from scipy.stats import beta
 
 from tests.unit.summary.builder import CRESSWELL, method, record
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import render
-from trustbench.summary.risk import Band, jeffreys, risks
-from trustbench.summary.table import summarize
+from trustbench.summary.table.risk import Band, jeffreys, risks
+from trustbench.summary.table.table import summarize
 
 GAP = "fairness/acc_gap"
 

@@ -3,11 +3,11 @@
 import pytest
 
 from tests.unit.summary.builder import CRESSWELL, METRICS, R, method, record
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.policy import TARGETS, parse_policy
-from trustbench.summary.render import select as people
-from trustbench.summary.render import select_json
-from trustbench.summary.select import select
+from trustbench.summary.decide import select_json
+from trustbench.summary.decide import select_text as people
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.policy import TARGETS, parse_policy
+from trustbench.summary.decide.select import select
 
 A, B, C = (method("pgd_at", epsilon=e) for e in (0.1, 0.2, 0.3))
 EQUAL = dict.fromkeys(TARGETS, 1.0)

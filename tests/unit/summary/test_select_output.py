@@ -9,9 +9,9 @@ from tests.unit.summary.builder import METRICS, method, record
 from tests.unit.summary.table_data import with_strongest
 from tests.unit.summary.test_select import LIMIT, A, arms, choose, policy
 from trustbench import cli
-from trustbench.records import Store
-from trustbench.summary.render import select as people
-from trustbench.summary.render import select_json
+from trustbench.store.records import Store
+from trustbench.summary.decide import select_json
+from trustbench.summary.decide import select_text as people
 
 HOSTILE = "x|y<script>alert(1)</script>\n## [z](http://evil) @all `c`\x1b[31m"
 

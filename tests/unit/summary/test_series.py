@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from trustbench.records import MeasurementRecord
-from trustbench.summary.series import LARGEST_VARIANCE, Series, as_dependent_as
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.stats.series import LARGEST_VARIANCE, Series, as_dependent_as
 
 R = 16
 

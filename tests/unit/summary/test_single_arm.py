@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from tests.unit.summary.builder import method, record
-from trustbench.records import PluginSpec
+from trustbench.store.records import PluginSpec
 from trustbench.summary.render.single_arm import single_arm
 
 

@@ -23,12 +23,12 @@ from tests.unit.summary.table_data import (
     values,
     with_evaluation,
 )
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError
-from trustbench.records import MeasurementRecord
-from trustbench.summary.effects import Kind
-from trustbench.summary.multiplicity import holm
-from trustbench.summary.table import summarize
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.stats.multiplicity import holm
+from trustbench.summary.table.table import summarize
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +221,7 @@ def test_adding_an_arm_moves_no_other_effect(full):
 
 def test_summary_imports_neither_torch_nor_hydra_nor_mlflow_nor_contracts():
     code = (
-        "import sys, trustbench.summary.table, trustbench.summary.render, "
+        "import sys, trustbench.summary.table.table, trustbench.summary.render, "
         "trustbench.summary.render.single_arm\n"
         "heavy = {'torch', 'hydra', 'mlflow', 'pandas', 'matplotlib', 'trustbench.contracts'}\n"
         "print(sorted(heavy & set(sys.modules)))"

@@ -21,8 +21,8 @@ from tests.unit.summary.table_data import (
     without,
 )
 from trustbench.errors import UserError
-from trustbench.summary.effects import Kind
-from trustbench.summary.table import summarize
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.table import summarize
 
 
 @pytest.fixture(scope="module")

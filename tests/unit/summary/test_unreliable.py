@@ -9,12 +9,12 @@ from tests.unit.summary.builder import CRESSWELL, full_table, record
 from tests.unit.summary.gating import DP, GAP, SMALL, only_decision, pair, policy
 from tests.unit.summary.table_data import with_measurements
 from trustbench.errors import ConfigError
-from trustbench.records import MeasurementRecord
-from trustbench.summary.decisions import Outcome
-from trustbench.summary.gate import gate_pair, gate_sweep, only
-from trustbench.summary.policy import parse_policy
-from trustbench.summary.render import gate_json, gate_junit, gate_markdown, gate_terminal
-from trustbench.summary.render.gate_wording import measured, sentence
+from trustbench.store.records import MeasurementRecord
+from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal
+from trustbench.summary.decide.decisions import Outcome
+from trustbench.summary.decide.gate import gate_pair, gate_sweep, only
+from trustbench.summary.decide.gate_wording import measured, sentence
+from trustbench.summary.decide.policy import parse_policy
 
 RACC = "robustness/racc"
 OWN = {"metric": RACC, "at_least": 0.3}

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.arm_toys import Toy
 from tests.unit.survival.damage import PLAIN, RIGHT
-from trustbench.arms import Chosen, Protocol
+from trustbench.config.arms import Chosen, Protocol
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tests.unit.arm_toys import hits, ignore
-from trustbench import runner
-from trustbench.arms import Chosen
-from trustbench.aspects import Aspect
+from trustbench.config.arms import Chosen
 from trustbench.contracts import Evaluator, Intervention, Measured
-from trustbench.digests import values_digest
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.contracts.aspects import Aspect
+from trustbench.execution import measure as runner
+from trustbench.execution.plan import plan
+from trustbench.store.digests import values_digest
+from trustbench.store.records import Store
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.survival.damage import computed, digest, flip, folder, run, truncate
-from trustbench import runner
-from trustbench.arms import Chosen
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.config.arms import Chosen
+from trustbench.execution import measure as runner
+from trustbench.execution.plan import plan
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.store.records import Store
 
 DP = Chosen("dpsgd", DPSGD(epsilon=4.0, epochs=2, batch_size=32))
 

@@ -6,10 +6,12 @@ from dataclasses import replace
 
 from tests.unit.arm_toys import ignore
 from tests.unit.survival.damage import digest, run
-from trustbench import files, job, runner
-from trustbench.digests import values_digest
-from trustbench.planning import plan
-from trustbench.records import Store
+from trustbench.execution import job
+from trustbench.execution import measure as runner
+from trustbench.execution.plan import plan
+from trustbench.store import files
+from trustbench.store.digests import values_digest
+from trustbench.store.records import Store
 
 
 def test_leftovers_of_dead_writers_are_swept_away(arm):

@@ -19,12 +19,12 @@ from tests.unit.survival.damage import (
     run,
     truncate,
 )
-from trustbench import runner
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
+from trustbench.config.identity import evaluation_id
 from trustbench.errors import UserError
-from trustbench.identity import evaluation_id
-from trustbench.planning import plan
-from trustbench.records import Store, Sweep
+from trustbench.execution import measure as runner
+from trustbench.execution.plan import plan
+from trustbench.store.records import Store, Sweep
 
 
 @pytest.mark.parametrize(

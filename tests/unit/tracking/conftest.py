@@ -3,7 +3,7 @@
 import pytest
 
 from trustbench import tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,8 @@ import pytest
 
 from tests.unit.test_tracking import make_record
 from tests.unit.tracking.machines import FAIRNESS, evaluations, finished, upload_of
-from trustbench import tracked, tracking
+from trustbench import tracking
+from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs, server
 
 

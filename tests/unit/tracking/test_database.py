@@ -5,7 +5,7 @@ import multiprocessing
 import pytest
 
 from trustbench import tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 
 
 def _prepare(folder, say):

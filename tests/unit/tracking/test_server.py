@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.unit.test_tracking import make_record
 from trustbench import cli, tracking
-from trustbench.records import Store
+from trustbench.store.records import Store
 from trustbench.tracking import server, upload
 
 UNSAID = "s3cr3t/p@ss"

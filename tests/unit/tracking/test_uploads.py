@@ -3,8 +3,9 @@
 import pytest
 
 from tests.unit.tracking.machines import FAIRNESS, finished, the_runs, upload_of
-from trustbench import tracked, tracking
+from trustbench import tracking
 from trustbench.tracking import owner, upload
+from trustbench.tracking import run_content as tracked
 
 
 def test_the_same_record_is_uploaded_once(machine, uri, arm):
@@ -87,7 +88,7 @@ def test_only_the_dead_are_reaped(machine, uri, arm, monkeypatch):
 
 def test_arms_that_experiments_share_are_in_the_table_of_each(machine, uri, arm):
     """The second experiment found the arm finished, so only the first one's upload is there."""
-    from trustbench.records import Sweep
+    from trustbench.store.records import Sweep
 
     store = machine("one")
     record = finished(store, arm, "fairness")

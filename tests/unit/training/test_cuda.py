@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from trustbench.arms import Protocol
+from trustbench.config.arms import Protocol
 from trustbench.contracts import Model, Schedule
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.mc_dropout import MCDropout
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
+from trustbench.interventions.uncertainty.mc_dropout import MCDropout
 from trustbench.training import loop
 from trustbench.training.choice import choose
 from trustbench.training.replicates import initial_parameters, membership

@@ -9,7 +9,7 @@ from torch import nn
 from tests.unit.training.test_loop import ignore, trainer
 from trustbench.contracts import Model, Schedule
 from trustbench.errors import TrainingDiverged
-from trustbench.interventions.dpsgd import DPSGD
+from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.training import loop
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LinearChainEngine

@@ -12,13 +12,13 @@ from tests.unit.arm_toys import run, toy_arm
 from tests.unit.training.dropout_models import ENGINES, MODULES, Thinned, trained
 from tests.unit.training.test_engines import B, C, R, clip, clipped_sum, make
 from tests.unit.training.test_loop import CPU
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
 from trustbench.contracts import Model
-from trustbench.digests import values_digest
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.mc_dropout import MCDropout
-from trustbench.interventions.pgd_at import PGDAdversarialTraining
-from trustbench.records import Store
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
+from trustbench.interventions.uncertainty.mc_dropout import MCDropout
+from trustbench.store.digests import values_digest
+from trustbench.store.records import Store
 from trustbench.training import dropout, fits
 from trustbench.training.engines import stack
 from trustbench.training.linear_chain import LinearChainEngine

@@ -9,12 +9,12 @@ from torch import nn
 from tests.unit.arm_toys import run, toy_arm
 from tests.unit.training.dropout_models import ENGINES, trained
 from tests.unit.training.test_engines import CASES, clip, engines_for, make, per_example_reference
-from trustbench.arms import Chosen
+from trustbench.config.arms import Chosen
 from trustbench.contracts import Model
+from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.interventions.fgsm_rs import FGSMRandomStart
-from trustbench.seeding import Streams
+from trustbench.interventions.privacy.dpsgd import DPSGD
+from trustbench.interventions.robustness.fgsm_rs import FGSMRandomStart
 from trustbench.training.engines import stack
 from trustbench.training.replicates import initial_parameters
 

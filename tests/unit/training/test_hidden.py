@@ -6,8 +6,8 @@ from torch import nn
 
 from tests.unit.models.test_models import MODELS, built, images
 from tests.unit.training.test_engines import CASES, B, C, R, clip, clipped_sum, engines_for, make
+from trustbench.contracts.seeding import Streams
 from trustbench.errors import Unsupported
-from trustbench.seeding import Streams
 from trustbench.training import averaging, hidden
 from trustbench.training.averaging import Averaged
 from trustbench.training.engines import stack

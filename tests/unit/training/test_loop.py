@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from trustbench.arms import Protocol
-from trustbench.aspects import Aspect
+from trustbench.config.arms import Protocol
 from trustbench.contracts import Batch, Intervention, Model, Schedule
-from trustbench.interventions.dpsgd import DPSGD
-from trustbench.seeding import Streams
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import Streams
+from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.training import fits, hooks, loop
 from trustbench.training.choice import choose
 from trustbench.training.replicates import initial_parameters, membership

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from trustbench.errors import ConfigError
-from trustbench.records import Tried
+from trustbench.store.records import Tried
 from trustbench.training.pilot import chosen, read_tried, write_tried
 
 GOOD = Tried(rate=0.1, loss=0.25)

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trustbench.arms import Protocol
+from trustbench.config.arms import Protocol
 from trustbench.contracts import Schedule
-from trustbench.seeding import Streams
+from trustbench.contracts.seeding import Streams
 from trustbench.training.replicates import calibration_rows, membership, restrict
 from trustbench.training.sampling import epoch_batches, sample_rate, steps_per_epoch
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from trustbench.contracts.mechanisms import PoissonGaussian
 from trustbench.errors import ConfigError
 from trustbench.methods.privacy import renyi
-from trustbench.methods.privacy.mechanisms import PoissonGaussian
 
 __all__ = [
     "Bound",

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from scipy.special import log_ndtr, ndtr
 
+from trustbench.contracts.mechanisms import Gaussian, Mechanism, PoissonGaussian, Pure
 from trustbench.methods.privacy import accounting
-from trustbench.methods.privacy.mechanisms import Gaussian, Mechanism, PoissonGaussian, Pure
 
 
 class Spent(NamedTuple):

@@ -10,10 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple, TypeVar
 
-from trustbench.errors import ConfigError
-from trustbench.methods.privacy.composition import spent
-from trustbench.methods.privacy.guarantees import Guarantee
-from trustbench.methods.privacy.mechanisms import (
+from trustbench.contracts.guarantees import Guarantee
+from trustbench.contracts.mechanisms import (
     Covers,
     Gaussian,
     Mechanism,
@@ -21,6 +19,8 @@ from trustbench.methods.privacy.mechanisms import (
     Pure,
     Read,
 )
+from trustbench.errors import ConfigError
+from trustbench.methods.privacy.composition import spent
 
 V = TypeVar("V")
 

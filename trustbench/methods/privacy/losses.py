@@ -21,8 +21,8 @@ from opacus.accountants.analysis.prv import (
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import log_ndtr
 
+from trustbench.contracts.mechanisms import PoissonGaussian
 from trustbench.methods.privacy import renyi
-from trustbench.methods.privacy.mechanisms import PoissonGaussian
 
 # Beyond these a composition takes seconds and gigabytes, or exp(loss) overflows.
 LARGEST_MESH = 1 << 21

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trustbench.errors import UserError, did_you_mean
-from trustbench.files import write_atomically
-from trustbench.records import Store
+from trustbench.store.files import write_atomically
+from trustbench.store.records import Store
 from trustbench.summary.render import csv_, json_, latex, markdown, png, terminal
-from trustbench.summary.results import TableResult
+from trustbench.summary.table.results import TableResult
 
 FORMATS: dict[str, Callable[[Sequence[TableResult]], str | bytes]] = {
     "md": markdown.text,

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from trustbench.aspects import Aspect
-from trustbench.summary.effects import Verdict
-from trustbench.summary.labels import show
-from trustbench.summary.registry import Beside, Cell, Measure, Table
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks, secondary_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.results import CellResult, Estimate, TableResult
-from trustbench.summary.risk import Risk, risks
+from trustbench.summary.stats.effects import Verdict
+from trustbench.summary.table.labels import show
+from trustbench.summary.table.registry import Beside, Cell, Measure, Table
+from trustbench.summary.table.results import CellResult, Estimate, TableResult
+from trustbench.summary.table.risk import Risk, risks
 
 
 def cell_text(table: Table, source: Aspect, target: Aspect, results: Sequence[TableResult]) -> str:

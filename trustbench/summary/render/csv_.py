@@ -7,7 +7,7 @@ from typing import Any
 
 from trustbench.summary.render.json_ import document
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.results import TableResult
+from trustbench.summary.table.results import TableResult
 
 FIELDS = (
     "kind",

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from trustbench.summary.effects import FDR, Kind
-from trustbench.summary.factorial import EXCESS
 from trustbench.summary.render.wording import bare, interval, number, sample
-from trustbench.summary.results import FactorialResult
+from trustbench.summary.stats.effects import FDR, Kind
+from trustbench.summary.table.factorial import EXCESS
+from trustbench.summary.table.results import FactorialResult
 
 NOTE = (
     "Effects in units of harm, paired by replicate. An interaction above zero: together the "

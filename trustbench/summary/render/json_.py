@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from trustbench.summary.effects import Effect
 from trustbench.summary.render.visible import json_text
 from trustbench.summary.render.wording import bare
-from trustbench.summary.results import (
+from trustbench.summary.stats.effects import Effect
+from trustbench.summary.table.results import (
     ArmRow,
     CellResult,
     Estimate,
@@ -14,7 +14,7 @@ from trustbench.summary.results import (
     MitigationResult,
     TableResult,
 )
-from trustbench.summary.risk import Risk, risks
+from trustbench.summary.table.risk import Risk, risks
 
 SCHEMA = 1
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from trustbench.aspects import Aspect
-from trustbench.records import PluginSpec
-from trustbench.summary.registry import Table
+from trustbench.contracts.aspects import Aspect
+from trustbench.store.records import PluginSpec
 from trustbench.summary.render.markdown import escape
 from trustbench.summary.render.visible import visible
+from trustbench.summary.table.registry import Table
 
 
 @dataclass(frozen=True)

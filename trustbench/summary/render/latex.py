@@ -2,12 +2,12 @@ r"""The table for a paper: a booktabs `tabular`; needs \usepackage{booktabs}."""
 
 from collections.abc import Iterator, Sequence
 
-from trustbench.aspects import Aspect
-from trustbench.summary.effects import Kind
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
-from trustbench.summary.results import CellResult, TableResult
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.results import CellResult, TableResult
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import (
     factorial_wording,
     marks,
@@ -12,8 +12,8 @@ from trustbench.summary.render import (
 )
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import one_line
-from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
-from trustbench.summary.risk import risks
+from trustbench.summary.table.results import UTILITY, CellResult, Estimate, TableResult
+from trustbench.summary.table.risk import risks
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~$])")
 _AT_START = re.compile(r"^(#|>|\+|-|\d+(?=[.)]))")

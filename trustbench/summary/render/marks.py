@@ -1,11 +1,24 @@
 """What marks an effect that needs care, in short; the notes of a table say why."""
 
-from trustbench.summary.comparison import Option
-from trustbench.summary.results import ArmRow, CellResult, Estimate
+from typing import Protocol
+
+from trustbench.summary.table.results import ArmRow, CellResult, Estimate
 
 UNRELIABLE = "! unreliable"
 BELOW_FLOOR = "! below floor"
 """Of an arm below the utility floor."""
+
+
+class Labelled(Protocol):
+    """An arm in a table or in a choice."""
+
+    @property
+    def label(self) -> str:
+        """What the arm is called."""
+
+    @property
+    def below_floor(self) -> str | None:
+        """By how much it misses the utility floor; None where it does not."""
 
 
 def mark(estimate: Estimate) -> str:
@@ -13,7 +26,7 @@ def mark(estimate: Estimate) -> str:
     return f"  {BELOW_FLOOR}" if estimate.below_floor else ""
 
 
-def marked(arm: ArmRow | Option) -> str:
+def marked(arm: Labelled) -> str:
     """The label of an arm, marked where it is below the utility floor."""
     return f"{arm.label} {BELOW_FLOOR}" if arm.below_floor else arm.label
 

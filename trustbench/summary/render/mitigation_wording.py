@@ -1,8 +1,8 @@
 """How renderings say which method removes which harm, and at what cost."""
 
-from trustbench.summary.effects import Kind
 from trustbench.summary.render.wording import bare, interval, number
-from trustbench.summary.results import MitigationResult
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.results import MitigationResult
 
 NOTE = (
     "Harm before and after, both against what the cell is compared with; the change is paired by "

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.results import UTILITY, CellResult, TableResult
+from trustbench.summary.table.results import UTILITY, CellResult, TableResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from trustbench.summary.effects import Kind, Verdict
 from trustbench.summary.render.wording import measured_as
-from trustbench.summary.results import CellResult, Estimate, TableResult
+from trustbench.summary.stats.effects import Kind, Verdict
+from trustbench.summary.table.results import CellResult, Estimate, TableResult
 
 SAID = (Kind.NOT_APPLICABLE, Kind.FAILED)
 """What is told of a metric without an effect. One that nothing here measures is left out."""

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table as Grid
 from rich.text import Text
 
-from trustbench.aspects import Aspect
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import (
     factorial_wording,
     marks,
@@ -18,7 +18,7 @@ from trustbench.summary.render import (
 )
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.results import UTILITY, CellResult, Estimate, TableResult
+from trustbench.summary.table.results import UTILITY, CellResult, Estimate, TableResult
 
 GRID_WIDTH = 116
 """Narrower terminals get a list."""

@@ -3,18 +3,18 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from trustbench.aspects import Aspect
-from trustbench.methods.privacy.guarantees import without_claims
-from trustbench.records import Scalar
-from trustbench.summary.effects import ALPHA, FDR, Effect, Kind, Verdict
-from trustbench.summary.labels import show, shown
-from trustbench.summary.results import (
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.guarantees import without_claims
+from trustbench.store.records import Scalar
+from trustbench.summary.stats.effects import ALPHA, FDR, Effect, Kind, Verdict
+from trustbench.summary.table.labels import show, shown
+from trustbench.summary.table.results import (
     UTILITY,
     CellResult,
     Estimate,
     TableResult,
 )
-from trustbench.summary.risk import Interval, Risk
+from trustbench.summary.table.risk import Interval, Risk
 
 TARGETS = (*(a.value for a in Aspect), UTILITY)
 
@@ -68,7 +68,7 @@ def level(value: float) -> str:
 def interval(effect: Effect) -> str:
     """The 95 % interval.
 
-    >>> from trustbench.summary.effects import Effect
+    >>> from trustbench.summary.stats.effects import Effect
     >>> interval(Effect(0.5, 0.25, 0.75, 16, 0.1, 1.0, 0.0, 0.3, 0.7))
     '[+0.250, +0.750]'
     """
@@ -102,7 +102,7 @@ def less_chance(estimate: Estimate) -> str | None:
 def sample(effect: Effect) -> str:
     """How many replicates an effect rests on, and pools where there are several.
 
-    >>> from trustbench.summary.effects import Effect
+    >>> from trustbench.summary.stats.effects import Effect
     >>> sample(Effect(0.5, 0.25, 0.75, 80, 0.1, 1.0, 0.0, 0.3, 0.7, pools=5))
     'n=80 in 5 pools'
     """

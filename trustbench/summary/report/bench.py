@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trustbench.aspects import Aspect
-from trustbench.records import Record
-from trustbench.summary.contrasts import measurement, overlap_of, side
-from trustbench.summary.effects import Effect, Verdict
-from trustbench.summary.grouping import ArmRecords, Group, group_records
-from trustbench.summary.results import CellResult, Estimate, TableResult
-from trustbench.summary.series import mean_of, mean_of_part
+from trustbench.contracts.aspects import Aspect
+from trustbench.store.records import Record
+from trustbench.summary.stats.effects import Effect, Verdict
+from trustbench.summary.stats.series import mean_of, mean_of_part
+from trustbench.summary.table.contrasts import measurement, overlap_of, side
+from trustbench.summary.table.grouping import ArmRecords, Group, group_records
+from trustbench.summary.table.results import CellResult, Estimate, TableResult
 
 Arrays = Mapping[str, NDArray[Any]]
 Loader = Callable[[str], Arrays]

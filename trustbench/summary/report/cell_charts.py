@@ -3,12 +3,12 @@
 import math
 from collections.abc import Sequence
 
-from trustbench.summary.effects import Effect
 from trustbench.summary.report.bench import Values
 from trustbench.summary.report.markup import Html
 from trustbench.summary.report.scales import Scale, linear, log
 from trustbench.summary.report.svg import Box, Plot, chart
-from trustbench.summary.results import Estimate
+from trustbench.summary.stats.effects import Effect
+from trustbench.summary.table.results import Estimate
 
 LEFT = Box(left=46, right=196)
 RIGHT = Box(left=246, right=332)

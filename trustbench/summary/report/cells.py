@@ -2,10 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from trustbench.aspects import Aspect
-from trustbench.records import Scalar
-from trustbench.summary.labels import show, shown
-from trustbench.summary.registry import Cell, Measure
+from trustbench.contracts.aspects import Aspect
+from trustbench.store.records import Scalar
 from trustbench.summary.render import wording as w
 from trustbench.summary.report import cell_charts
 from trustbench.summary.report.bench import Bench
@@ -15,7 +13,9 @@ from trustbench.summary.report.markup import Child, Html, join, listing, sentenc
 from trustbench.summary.report.numbers import estimate, level, number, p_value, signed
 from trustbench.summary.report.risks import Lines
 from trustbench.summary.report.svg import figure, short
-from trustbench.summary.results import CellResult, Estimate
+from trustbench.summary.table.labels import show, shown
+from trustbench.summary.table.registry import Cell, Measure
+from trustbench.summary.table.results import CellResult, Estimate
 
 
 def details(bench: Bench, risks: Lines, experiment: str | None) -> Html:

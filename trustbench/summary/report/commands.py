@@ -3,8 +3,8 @@
 import shlex
 from collections.abc import Collection, Sequence
 
-from trustbench.records import Record
-from trustbench.summary import reproduce
+from trustbench.store.records import Record
+from trustbench.summary.table import reproduce
 
 UNNAMED = "default"
 """The experiment of a sweep that was given by overrides and has no file."""

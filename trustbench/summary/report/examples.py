@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trustbench.aspects import Aspect
-from trustbench.summary.grouping import ArmRecords
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.report import example_charts as charts
 from trustbench.summary.report.bench import EXAMPLES, Bench
 from trustbench.summary.report.markup import Child, Html, join, sentence, tag
 from trustbench.summary.report.numbers import estimate
 from trustbench.summary.report.svg import figure
-from trustbench.summary.results import UTILITY
+from trustbench.summary.table.grouping import ArmRecords
+from trustbench.summary.table.results import UTILITY
 
 OFF = "evaluator.examples.rows=never"
 

@@ -1,13 +1,13 @@
 """The 5x5 table of the report: every cell is a link to its evidence."""
 
-from trustbench.aspects import Aspect
-from trustbench.summary.effects import Kind, Verdict
+from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.markup import Html, breakable, join, scrolling, sentence, tag
 from trustbench.summary.report.numbers import estimate, interval, number, signed
-from trustbench.summary.results import UTILITY, CellResult
+from trustbench.summary.stats.effects import Kind, Verdict
+from trustbench.summary.table.results import UTILITY, CellResult
 
 NAMES = {
     Kind.HARM: "harm",

@@ -1,10 +1,10 @@
 """Numbers as every rendering spells them; `<data>` carries the exact value beside its text."""
 
-from trustbench.summary.effects import Effect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.markup import Html, join, tag
-from trustbench.summary.results import Estimate
+from trustbench.summary.stats.effects import Effect
+from trustbench.summary.table.results import Estimate
 
 
 def signed(value: float, of: str) -> Html:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from importlib.resources import files
 
 from trustbench.errors import UserError
-from trustbench.records import Record
-from trustbench.summary.policy import Policy
+from trustbench.store.records import Record
+from trustbench.summary.decide.policy import Policy
 from trustbench.summary.report import tables
 from trustbench.summary.report.bench import Bench, Loader, benches
 from trustbench.summary.report.cells import details
@@ -17,7 +17,7 @@ from trustbench.summary.report.markup import Child, Html, join, listing, tag
 from trustbench.summary.report.panels import panels
 from trustbench.summary.report.provenance import provenance
 from trustbench.summary.report.risks import Lines, risk_section
-from trustbench.summary.results import TableResult
+from trustbench.summary.table.results import TableResult
 
 CHARSET = '<meta charset="utf-8">'
 

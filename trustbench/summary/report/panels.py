@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trustbench.summary.grouping import ArmRecords
 from trustbench.summary.report import panel_charts as charts
 from trustbench.summary.report.bench import Bench, as_arrays
 from trustbench.summary.report.examples import examples
 from trustbench.summary.report.markup import Html, join, tag
 from trustbench.summary.report.svg import figure
+from trustbench.summary.table.grouping import ArmRecords
 
 Data = tuple[NDArray[Any], ...]
 Read = Callable[[ArmRecords], Data | None]

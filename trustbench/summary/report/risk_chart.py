@@ -6,7 +6,7 @@ from typing import NamedTuple
 from trustbench.summary.report.markup import Html
 from trustbench.summary.report.scales import linear
 from trustbench.summary.report.svg import Box, Plot, Point, chart, label
-from trustbench.summary.risk import Interval
+from trustbench.summary.table.risk import Interval
 
 SIDE = 430.0
 NEAR = 6.0

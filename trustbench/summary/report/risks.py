@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from trustbench.aspects import Aspect
-from trustbench.summary.policy import Policy
-from trustbench.summary.policy_risk import PolicyRisk, policy_risks
-from trustbench.summary.render import select as by_policy
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.decide import select_text as by_policy
+from trustbench.summary.decide.policy import Policy
+from trustbench.summary.decide.policy_risk import PolicyRisk, policy_risks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.markup import Child, Html, join, sentence, table, tag
 from trustbench.summary.report.risk_chart import Place, matrix
 from trustbench.summary.report.svg import figure
-from trustbench.summary.results import TableResult
-from trustbench.summary.risk import AMBER, GREEN, Interval, Risk, risks
+from trustbench.summary.table.results import TableResult
+from trustbench.summary.table.risk import AMBER, GREEN, Interval, Risk, risks
 
 HOW = "trustbench report --policy NAME"
 Lines = Mapping[tuple[Aspect | None, str], Html]

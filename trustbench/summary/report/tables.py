@@ -10,7 +10,7 @@ from trustbench.summary.report.markup import Child, Html, join, listing, sentenc
 from trustbench.summary.report.numbers import estimate, interval, level, signed
 from trustbench.summary.report.scales import Scale, linear
 from trustbench.summary.report.svg import Box, Plot, picture
-from trustbench.summary.results import UTILITY, Estimate, TableResult
+from trustbench.summary.table.results import UTILITY, Estimate, TableResult
 
 STRIP = (150.0, 18.0)
 """Size of the small picture of an interval in a table row."""

@@ -6,9 +6,9 @@ import pytest
 from opacus.accountants import PRVAccountant
 
 from trustbench.contracts import Gaussian, PoissonGaussian, Pure, Read
+from trustbench.contracts.guarantees import facts, refuse_claims
 from trustbench.errors import ConfigError
 from trustbench.methods.privacy.composition import spent
-from trustbench.methods.privacy.guarantees import facts, refuse_claims
 from trustbench.methods.privacy.ledger import (
     PLAIN,
     Entry,

@@ -1,0 +1,1 @@
+"""Hydra in, Arm out: everything that reads, checks and names a configuration."""

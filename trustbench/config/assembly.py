@@ -1,0 +1,119 @@
+"""A composed configuration, as plain values, made into an Arm; every problem found at once."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from trustbench.config import fingerprints
+from trustbench.config.arms import Arm, Chosen, Protocol, Training
+from trustbench.config.binding import Problems, bind, check, schema, shown
+from trustbench.config.plugins import build
+from trustbench.errors import ConfigError, did_you_mean
+
+SCHEMES = ("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://", "databricks")
+RUN_KEYS = ("control", "seed", "device", "engine", "threads", "checkpoint_s")
+FOLDERS = ("output_dir", "data_dir")
+GROUPS = ("dataset", "model", "training", "intervention", "evaluator", "table")
+KEYS = (*GROUPS, "protocol", *RUN_KEYS, *FOLDERS, "tracking_uri", "plugins")
+
+
+def assemble(config: Mapping[str, Any], experiment: str = "default") -> Arm:
+    """The arm that a composed configuration describes; imports its plugins.
+
+    Raises:
+        ConfigError: every problem of the configuration, each one sentence with its full key.
+    """
+    problems, hints = Problems(), schema(Arm)
+    for key in config:
+        if key not in KEYS:
+            problems.add(f"unknown key {key}; {did_you_mean(key, KEYS)}")
+    for key in KEYS:
+        if key not in config and key not in ("intervention", "evaluator"):
+            problems.add(f"{key} is missing from the configuration; give it back its value.")
+    problems.sentences += [s for kind in GROUPS[:5] for s in _unprintable(config.get(kind), kind)]
+    problems.raise_any()
+    allowed = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
+    parts: dict[str, Any] = {
+        "dataset": problems.of(_one, "dataset", config, allowed),
+        "model": problems.of(_one, "model", config, allowed),
+        "interventions": _many("intervention", config, allowed, problems),
+        "evaluators": _many("evaluator", config, allowed, problems),
+        "training": problems.of(_section, Training, config, "training"),
+        "protocol": problems.of(_section, Protocol, config, "protocol"),
+    }
+    for name in RUN_KEYS:
+        parts[name] = problems.of(check, hints[name], config[name], name)
+    for name in FOLDERS:
+        parts[name] = problems.of(_folder, config[name], name)
+    parts["tracking_uri"] = problems.of(_tracking_uri, config["tracking_uri"])
+    if not config.get("evaluator"):
+        problems.add("no evaluator was chosen; give evaluator=all or evaluator=[name, ...].")
+    problems.raise_any()
+    return Arm(**parts, experiment=experiment)
+
+
+def _unprintable(value: Any, key: str) -> Iterator[str]:
+    """A sentence for each text with a control character, which could forge a line of a report."""
+    if isinstance(value, Mapping):
+        for k, inner in value.items():
+            yield from _unprintable(str(k), key)
+            yield from _unprintable(inner, f"{key}.{k}")
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _unprintable(inner, key)
+    elif isinstance(value, str) and not value.isprintable():
+        yield f"{key} is {value!r}; give text without line feeds and control characters."
+
+
+def _one(kind: str, config: Mapping[str, Any], allowed: tuple[str, ...]) -> Chosen[Any]:
+    node = config.get(kind)
+    name = node.get("name") if isinstance(node, Mapping) else None
+    if not isinstance(name, str):
+        raise ConfigError(f"{kind}.name is {name!r}; give the {kind}'s name, that of its file.")
+    return _chosen(kind, name, node, kind, allowed)
+
+
+def _many(
+    kind: str, config: Mapping[str, Any], allowed: tuple[str, ...], problems: Problems
+) -> tuple[Chosen[Any], ...]:
+    chosen = []
+    for name, node in (config.get(kind) or {}).items():
+        one = problems.of(_chosen, kind, name, node, f"{kind}.{name}", allowed)
+        if one is not None:
+            chosen.append(one)
+    return tuple(chosen)
+
+
+def _chosen(kind: str, name: str, node: Any, key: str, allowed: tuple[str, ...]) -> Chosen[Any]:
+    """The plugin at `key` of the configuration, with the fingerprints of what it rests on."""
+    plugin = build(kind, name, node, key, allowed)
+    return Chosen(name, plugin, fingerprints.of(plugin, key))
+
+
+def _section(cls: type, config: Mapping[str, Any], key: str) -> Any:
+    node = config.get(key)
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key} is {shown(node)}; give its keys one by one: {key}.KEY=VALUE.")
+    return bind(cls, node, key)
+
+
+def _folder(value: Any, key: str) -> Path:
+    given = check(str, value, key)
+    if not given.strip():
+        raise ConfigError(f"{key} is empty; give a folder.")
+    path = Path(given).expanduser().absolute()
+    blocker = next((p for p in (path, *path.parents) if p.exists()), path)
+    if not blocker.is_dir():
+        raise ConfigError(f"{key} is {given!r}, but {blocker} is a file; give a folder.")
+    return path
+
+
+def _tracking_uri(value: Any) -> str | None:
+    uri: str | None = check(str | None, value, "tracking_uri")
+    if uri is not None and not uri.startswith(SCHEMES):
+        shown = uri.rpartition("@")[2]  # what stands before it may be a password
+        raise ConfigError(
+            f"tracking_uri is {shown!r}; give null (a database in output_dir), sqlite:///FILE, "
+            "or the address of an MLflow server: http://HOST:PORT."
+        )
+    return uri

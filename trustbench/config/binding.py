@@ -1,0 +1,166 @@
+"""Values of a configuration bound to the fields of a frozen dataclass, which is their schema."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from trustbench.errors import ConfigError, did_you_mean
+
+T = TypeVar("T")
+
+_LIST = "a list, [a,b]"
+_KEYS = "keys with values, {{key: value}}"
+_WANTED = {
+    "tuple_type": _LIST,
+    "list_type": _LIST,
+    "set_type": _LIST,
+    "dict_type": _KEYS,
+    "mapping_type": _KEYS,
+    "dataclass_type": _KEYS,
+    "too_short": "a list of {min_length} or more items",
+    "too_long": "a list of {max_length} or fewer items",
+    "missing_argument": "a list with one more item",
+    "unexpected_positional_argument": "a shorter list",
+    "string_too_short": "text of {min_length} or more characters",
+    "string_too_long": "text of {max_length} or fewer characters",
+    "string_pattern_mismatch": "text of the form {pattern}",
+    "none_required": "null",
+    "missing": "given with all of its keys",
+    "value_error": "{error}",
+    "assertion_error": "{error}",
+}
+"""Kinds of pydantic's errors whose words are not those of a command line."""
+
+
+def bind(cls: type[T], params: Mapping[str, Any], key: str) -> T:
+    """An instance of dataclass `cls`; `key` is where `params` stand in the configuration.
+
+    Raises:
+        ConfigError: one sentence for each unknown key, missing value, wrong type or range.
+    """
+    hints, problems = schema(cls), Problems()
+    for name in params:
+        if name not in hints:
+            problems.add(f"unknown key {key}.{name}; {did_you_mean(name, hints)}")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name in params:
+            where, given = f"{key}.{field.name}".lstrip("."), params[field.name]
+            values[field.name] = problems.of(check, hints[field.name], given, where)
+        elif field.default is field.default_factory is dataclasses.MISSING:
+            problems.add(f"{key}.{field.name} is missing; give it a value.")
+    problems.raise_any()
+    try:
+        return cls(**values)
+    except ValueError as error:  # a dataclass's own check across its fields
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def check(hint: Any, value: Any, key: str) -> Any:
+    """`value` as type `hint` wants it; a list from YAML becomes a tuple where one is asked for.
+
+    Raises:
+        ConfigError: what was given at `key`, and what is allowed.
+    """
+    odd = next(_not_finite(value), None)
+    if odd is not None:
+        raise ConfigError(f"{key} is {shown(value)}; give finite numbers only, not {odd!r}.")
+    # JSON is as strict as YAML reads: "3" is not a number and true is not an integer, but a list is
+    # a tuple and a string is a path.
+    try:
+        return _adapter(hint).validate_json(json.dumps(value), strict=True)
+    except TypeError as error:
+        raise ConfigError(f"{key} is {value!r}; give plain YAML values: {error}.") from error
+    except ValidationError as error:
+        raise ConfigError(_sentence(key, value, error.errors())) from error
+
+
+def schema(cls: type) -> dict[str, Any]:
+    """The type of each field, ranges included.
+
+    >>> from trustbench.config.arms import Protocol
+    >>> sorted(schema(Protocol))
+    ['calibration', 'inclusion', 'pools', 'replicates', 'shadows']
+    """
+    hints = get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+class Problems:
+    """Collects the sentences of many checks, so that all are reported at once."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def add(self, sentence: str) -> None:
+        """Notes one problem."""
+        self.sentences.append(sentence)
+
+    def of(self, make: Callable[..., T], *args: Any) -> T | None:
+        """What `make(*args)` returns, or None when it raised ConfigError, which is kept."""
+        try:
+            return make(*args)
+        except ConfigError as error:
+            self.sentences.extend(error.problems)
+            return None
+
+    def raise_any(self) -> None:
+        """Raises ConfigError with every problem, each once, if there is any."""
+        if self.sentences:
+            raise ConfigError(tuple(dict.fromkeys(self.sentences)))
+
+
+@cache
+def _adapter(hint: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(hint)
+
+
+def _not_finite(value: Any) -> Iterator[float]:
+    """Every NaN or infinity in nested lists and mappings."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _not_finite(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _not_finite(inner)
+
+
+def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
+    """One sentence for everything that is wrong with one value, or with one of its items."""
+    wanted = " or ".join(dict.fromkeys(map(_wanted, errors)))
+    place = errors[0]["loc"][:1]
+    item_is_there = place and isinstance(place[0], int) and place[0] < len(value)
+    if item_is_there and all(e["loc"][:1] == place for e in errors):
+        item = shown(value[place[0]])
+        return f"{key} is {shown(value)}; its item {item} should be {wanted}."
+    return f"{key} is {shown(value)}; it should be {wanted}."
+
+
+def complaint(error: ErrorDetails) -> str:
+    """What pydantic says of one value, in our words: what it should be, or a check's own text."""
+    own = error["type"] in ("value_error", "assertion_error")
+    return _wanted(error) if own else f"it should be {_wanted(error)}"
+
+
+def _wanted(error: ErrorDetails) -> str:
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        return f"a list of {error['loc'][-1] + 1} or more items"
+    words = _WANTED.get(error["type"])
+    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
+        return f"a list of {error['loc'][-1] + 1} items or more"
+    if words is not None:
+        return words.format(**error.get("ctx", {}))
+    return error["msg"].removeprefix("Input should be ").split(", unable to parse")[0]
+
+
+def shown(value: Any) -> str:
+    """A value as YAML writes it, where Python would write it in another way."""
+    return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)

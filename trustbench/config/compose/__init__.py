@@ -1,0 +1,7 @@
+"""Hydra in, Arm out; the only importer of Hydra, beside the plugins that Hydra itself finds."""
+
+from trustbench.config.compose.arguments import conf_dir, conf_dirs
+from trustbench.config.compose.running import compose, composed_arm, hydra_run
+from trustbench.config.compose.task import Asked, Begun
+
+__all__ = ["Asked", "Begun", "compose", "composed_arm", "conf_dir", "conf_dirs", "hydra_run"]

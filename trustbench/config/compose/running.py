@@ -1,0 +1,156 @@
+"""hydra.main with an error policy, and the Compose API for everything that runs nothing."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from trustbench.config.arms import Arm
+from trustbench.config.compose.arguments import Command, conf_dir, conf_dirs, read
+from trustbench.config.compose.messages import complained_keys, sentence
+from trustbench.config.compose.overrides import listing
+from trustbench.config.compose.task import Asked, Begun, Task, arm_of
+from trustbench.config.compose.trusted import guarded
+from trustbench.config.plugins import discover
+from trustbench.errors import ConfigError, TrustbenchError
+from trustbench.store.redaction import redact
+
+R = TypeVar("R")
+
+
+def hydra_run(
+    args: Sequence[str], begin: Callable[[Asked], Begun], work: Callable[[Arm], R]
+) -> tuple[Asked, list[R]] | None:
+    """What was asked and what each arm returned; None when Hydra only printed something.
+
+    Raises:
+        ConfigError: the command line or the configuration is wrong.
+        TrustbenchError: a worker process died.
+    """
+    task, command = Task(begin, work), Command((), (), (conf_dir(),))
+    with _full_errors() as wanted, guarded():
+        try:
+            command = read(args)
+            _generate(command.dirs)
+            with _as_argv([*command.flags, "--", *command.overrides]), _redacted(command.flags):
+                conf = str(conf_dir())
+                hydra.main(version_base="1.3", config_path=conf, config_name="config")(task)()
+            if task.error is not None:
+                raise task.error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            if wanted or not _from_hydra(error):
+                raise
+            raise ConfigError(_explained(error, command)) from None
+        except YAMLError as error:
+            raise ConfigError(f"{' '.join(str(error).split())}; correct the file.") from None
+        except SystemExit as stop:  # after --help (0) or a --package that does not exist (1)
+            if stop.code:
+                raise ConfigError(
+                    "--package names nothing of the configuration; `trustbench run --cfg job` "
+                    "without it shows what there is."
+                ) from None
+    return (task.asked, task.results) if task.asked is not None else None
+
+
+def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -> DictConfig:
+    """The configuration of `trustbench run OVERRIDES`, with Hydra's own part under `hydra`."""
+    dirs = dirs or conf_dirs()
+    _generate(dirs)
+    extra = [f"hydra.searchpath=[{','.join(f'file://{d}' for d in dirs[1:])}]"] if dirs[1:] else []
+    with guarded(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(dirs[0])):
+        return hydra.compose("config", [*overrides, *extra], return_hydra_config=True)
+
+
+def composed_arm(config: DictConfig) -> Arm:
+    """The arm of what `compose` returns."""
+    return arm_of(config, config.hydra)
+
+
+def _generate(dirs: Sequence[Path]) -> None:
+    """`evaluator=all`: every evaluator there is, the user's own among them."""
+    store = ConfigStore.instance()
+    everyone = list(discover("evaluator", dirs))
+    store.store(group="evaluator", name="all", node={"defaults": everyone}, provider="trustbench")
+
+
+def _from_hydra(error: BaseException) -> bool:
+    """Whether Hydra raised it; it raises ValueError for some wrong files and overrides."""
+    if not isinstance(error, ValueError) or isinstance(error, OmegaConfBaseException):
+        return True
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    homes = ("hydra.", "logging.config")
+    return trace is not None and trace.tb_frame.f_globals["__name__"].startswith(homes)
+
+
+def _explained(error: BaseException, command: Command) -> str:
+    return sentence(error, _known(error, command), listing(command.dirs))
+
+
+def _known(error: BaseException, command: Command) -> Any:
+    """The configuration without the overrides that `error` complains about, for near names."""
+    wrong = complained_keys(error)
+    parser = OverridesParser.create()
+    kept = [
+        o
+        for o in command.overrides
+        if o.split("=", 1)[0].lstrip("+~") not in wrong
+        and not o.startswith("hydra.")
+        and not parser.parse_override(o).is_sweep_override()
+    ]
+    try:
+        return OmegaConf.to_container(compose(kept, command.dirs))
+    except (HydraException, OmegaConfBaseException, TrustbenchError, ValueError):
+        return {}  # more is wrong than one key: the error must do without a near name
+
+
+@contextlib.contextmanager
+def _as_argv(args: Sequence[str]) -> Iterator[None]:
+    old, sys.argv = sys.argv, ["trustbench run", *args]
+    try:
+        yield
+    finally:
+        sys.argv = old
+
+
+@contextlib.contextmanager
+def _redacted(flags: Sequence[str]) -> Iterator[None]:
+    """What Hydra prints of a configuration (--cfg, --info), without the credentials in it.
+
+    What it complains about is raised too, and told in our words.
+    """
+    if not any(f.startswith(("-c", "-i", "--cfg", "--info")) for f in flags):
+        yield
+        return
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        sys.stdout.write(redact(printed.getvalue()))
+
+
+@contextlib.contextmanager
+def _full_errors() -> Iterator[bool]:
+    """Lets Hydra raise instead of print-and-exit; yields whether the user wants tracebacks."""
+    old = os.environ.get("HYDRA_FULL_ERROR")
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        yield old == "1"
+    finally:
+        if old is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = old

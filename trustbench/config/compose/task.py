@@ -1,0 +1,209 @@
+"""The function that Hydra calls for each job, and what comes back past hydra.main."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.plugins.launcher import Launcher
+from hydra.types import RunMode
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from trustbench.config.arms import Arm
+from trustbench.config.assembly import assemble
+from trustbench.config.compose.messages import sentence
+from trustbench.config.compose.overrides import Options, listing
+from trustbench.config.compose.trusted import refuse_path
+from trustbench.config.plugins import discover
+from trustbench.config.sweeping import together
+from trustbench.errors import ConfigError, TrustbenchError
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a run was asked to do, once all of it has been composed and checked."""
+
+    arms: Mapping[str, Arm]
+    experiment: str
+    table: Path
+    sweep: bool
+    warm_up: Callable[[], object] = bool
+    """What the launcher can do while the run is prepared."""
+
+    @property
+    def first(self) -> Arm:
+        """The first arm; folders and tracking are the same for all."""
+        return next(iter(self.arms.values()))
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What was made or found before the first arm starts."""
+
+    sweep_run: str | None = None
+    """The sweep's run on the tracking server, if there is one."""
+    finished: tuple[Any, ...] = ()
+    """What an earlier run of this very sweep has left of each arm, if all are finished."""
+
+
+class Job(NamedTuple):
+    """One arm of a sweep before it is composed."""
+
+    name: str
+    compose: Callable[[], tuple[DictConfig, Any]]
+    """Its configuration, and Hydra's part of it."""
+    known: Callable[[], Any]
+    """The configuration without its own values, which shows which keys exist."""
+
+
+class Task(Generic[R]):
+    """Two functions that Hydra knows as one.
+
+    `begin` runs once in the parent process before any job; `work` runs an arm, in whatever
+    process the launcher chose. Launchers pickle the task, so both are module-level functions.
+    """
+
+    def __init__(self, begin: Callable[[Asked], Begun], work: Callable[[Arm], R]) -> None:
+        self.begin, self.work = begin, work
+        self.asked: Asked | None = None
+        self.begun = Begun()
+        self.warm_up: Callable[[], object] = bool  # a launcher's own, see Asked
+        self.results: list[R] = []
+        self.error: Exception | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker process needs the functions and the sweep's run only."""
+        light = replace(self.begun, finished=())
+        return {**self.__dict__, "asked": None, "begun": light, "results": [], "warm_up": bool}
+
+    def __call__(self, config: DictConfig) -> R | None:
+        """One job. Hydra prints its own report of what a job raises, so a single run keeps it."""
+        hydra = HydraConfig.get()
+        if hydra.mode == RunMode.MULTIRUN:
+            return self.work(replace(arm_of(config, hydra), sweep_run=self.begun.sweep_run))
+        try:
+            arm = arm_of(config, hydra)
+            if arm.protocol.pools > 1:
+                raise ConfigError(
+                    f"protocol.pools={arm.protocol.pools} redraws the data for every arm of a "
+                    "sweep; add -m, or drop it to run one arm on one pool."
+                )
+            self._start({"arm": arm}, config, hydra, sweep=False)
+            self.results.append(self.work(arm))
+        except Exception as error:  # noqa: BLE001  # hydra_run raises it, without Hydra's report
+            self.error = error
+        return None
+
+    def check(self, jobs: Sequence[Job], master: Any) -> None:
+        """Composes and assembles every job of a sweep before the first one starts.
+
+        Raises:
+            ConfigError: every problem of every arm, each once.
+        """
+        arms: dict[str, Arm] = {}
+        problems: dict[str, tuple[str, ...]] = {}
+        for job in jobs:
+            try:
+                arms[job.name] = arm_of(*job.compose())
+            except (HydraException, OmegaConfBaseException) as error:
+                known = OmegaConf.to_container(job.known())
+                problems[job.name] = (sentence(error, known, options(master)),)
+            except ConfigError as error:
+                problems[job.name] = error.problems
+        if problems:
+            raise ConfigError(together(problems, len(jobs)))
+        self._start(arms, master, master.hydra, sweep=True)
+
+    def launch(self, launcher: Launcher, jobs: Sequence[Sequence[str]], first: int) -> Any:
+        """Runs jobs through Hydra's launcher and keeps what they return.
+
+        Where every arm is finished, no launcher starts anything, say a cluster.
+        """
+        assert self.asked is not None
+        if self.begun.finished:
+            self.results.extend(self.begun.finished[first : first + len(jobs)])
+            return []
+        try:
+            returns = launcher.launch(jobs, initial_job_idx=first)
+        except BrokenProcessPool as error:
+            raise TrustbenchError(
+                "a worker process died (killed, or out of memory); what had finished is kept: "
+                "run the same command again, with fewer jobs at once."
+            ) from error
+        except ValueError as error:
+            if type(launcher).__module__.startswith("hydra_plugins.trustbench_"):
+                raise
+            raise ConfigError(
+                f"the launcher refuses its settings: {error}; `trustbench run --cfg hydra -p "
+                "hydra.launcher` shows them."
+            ) from error
+        self.results.extend(r.return_value for r in returns)
+        return returns
+
+    def _start(
+        self, arms: Mapping[str, Arm], config: DictConfig, hydra: Any, *, sweep: bool
+    ) -> None:
+        experiment = next(iter(arms.values())).experiment
+        self.asked = Asked(arms, experiment, _table(config, hydra), sweep, self.warm_up)
+        self.begun = self.begin(self.asked)
+        run = self.begun.sweep_run
+        belonging = {name: replace(arm, sweep_run=run) for name, arm in arms.items()}
+        self.asked = replace(self.asked, arms=belonging)
+
+
+def options(master: Any) -> Options:
+    """What lists the options of a config group, in the folders of a configuration."""
+    return listing(_sources(master.hydra))
+
+
+def arm_of(config: DictConfig, hydra: Any) -> Arm:
+    """The arm of a composed configuration and Hydra's own part of it.
+
+    Raises:
+        ConfigError: every problem of the configuration.
+    """
+    plain = {str(k): _plain(config, k) for k in config if k != "hydra"}
+    missing = sorted(_missing(plain))
+    if missing:
+        raise ConfigError([f"{key} has no value yet; give {key}=VALUE." for key in missing])
+    experiment = str(hydra.runtime.choices.get("experiment") or "default")
+    refuse_path(experiment)
+    return assemble(plain, experiment)
+
+
+def _plain(config: DictConfig, key: Any) -> Any:
+    """The value of a key, interpolations resolved; `???` where it has none."""
+    if OmegaConf.is_missing(config, key):
+        return MISSING
+    value = config[key]
+    return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+
+
+def _missing(value: Any, key: str = "") -> Iterator[str]:
+    if value == MISSING:
+        yield key
+    elif isinstance(value, Mapping):
+        for k, inner in value.items():
+            yield from _missing(inner, f"{key}.{k}".lstrip("."))
+
+
+def _table(config: DictConfig, hydra: Any) -> Path:
+    """The file of the registered table, which a run may choose but not change."""
+    name = str(hydra.runtime.choices.get("table"))
+    path = discover("table", _sources(hydra)).get(name)
+    if path is None or OmegaConf.load(path) != config.table:
+        raise ConfigError(
+            f"table is not the registered table {name!r}; a table is fixed before anything "
+            "runs: copy its file, edit the copy, and choose that with table=NAME."
+        )
+    return path
+
+
+def _sources(hydra: Any) -> list[Path]:
+    return [Path(s.path) for s in hydra.runtime.config_sources if s.schema == "file"]

@@ -1,0 +1,107 @@
+"""Plugins: found by their YAML files, built from their configuration, imported only if allowed."""
+
+import importlib
+import inspect
+from collections.abc import Collection, Iterable, Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from trustbench.config.binding import bind, shown
+from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
+from trustbench.errors import ConfigError, did_you_mean
+
+GROUP = "trustbench.config.plugins"
+"""The entry-point group of packages that bring plugins: a module, and its `conf` folder."""
+
+CONTRACTS: Mapping[str, type[Plugin]] = {
+    "dataset": Dataset,
+    "model": Model,
+    "intervention": Intervention,
+    "evaluator": Evaluator,
+}
+
+
+def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
+    """Every option of a config group, {name: YAML file}, sorted; an earlier folder wins."""
+    found: dict[str, Path] = {}
+    for folder in conf_dirs:
+        for path in sorted((folder / kind).glob("*.yaml")):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
+
+
+def describe(path: Path) -> str:
+    """The first comment line of a YAML file that is no run line or package, without its mark."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("#"):
+            break
+        text = line.lstrip("# ").strip()
+        if text and not text.startswith(("run:", "@package")):
+            return text
+    return ""
+
+
+def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = ()) -> Plugin:
+    """The plugin that `node`, found at `key` of the configuration, describes.
+
+    `allowed` are modules beside trustbench's and the entry points' below which a class may be
+    imported (the config key `plugins`).
+
+    Raises:
+        ConfigError: every problem of the node, each one sentence.
+    """
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{key} is {shown(node)}; give its settings one by one: {key}.KEY=VALUE.")
+    if not isinstance(node.get("_target_"), str):
+        raise ConfigError(
+            f"{key} is {node!r}, without the `_target_` of a plugin: {name} is given settings but "
+            f"not chosen; add it to {kind}=[...], or drop its settings."
+        )
+    cls = _class(kind, node["_target_"], f"{key}._target_", allowed)
+    params = {k: v for k, v in node.items() if k not in ("_target_", "name")}
+    return bind(cls, params, key)
+
+
+@cache
+def registered() -> tuple[EntryPoint, ...]:
+    """The entry points of installed packages that bring plugins; looked up once per process."""
+    return tuple(entry_points(group=GROUP))
+
+
+def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[Plugin]:
+    module_name, _, class_name = target.rpartition(".")
+    homes = ("trustbench", *(e.module for e in registered()), *allowed)
+    if not any(module_name == h or module_name.startswith(f"{h}.") for h in homes):
+        raise ConfigError(
+            f"{key} is {target!r}, outside of the modules that may be imported "
+            f"({', '.join(homes)}); add its module to the list: 'plugins=[{module_name}]'."
+        )
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(
+            f"{key} is {target!r}, but {error}; "
+            "put the folder of the module on PYTHONPATH or install it."
+        ) from error
+    contract = CONTRACTS[kind]
+    cls = getattr(module, class_name, None)
+    if not isinstance(cls, type) or not issubclass(cls, contract) or cls is contract:
+        names = [
+            n
+            for n, c in vars(module).items()
+            if isinstance(c, type) and issubclass(c, contract) and not inspect.isabstract(c)
+            if c is not contract
+        ]
+        raise ConfigError(
+            f"{key} is {target!r}, which is no {contract.__name__} class of {module_name}; "
+            + did_you_mean(class_name, names)
+        )
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise ConfigError(
+            f"{key} is {target!r}, but that class lacks {' and '.join(f'`{m}`' for m in missing)}, "
+            f"which its contract asks for; write what is missing in {inspect.getfile(cls)}."
+        )
+    return cls

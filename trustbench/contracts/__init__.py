@@ -1,0 +1,75 @@
+"""The words that every part of trustbench shares, and the four plugin contracts. Read this first.
+
+Data flows one way: Dataset -> Problem -> (Model, Interventions, the training loop) -> System
+-> Evaluators -> Measurements. A plugin is a frozen dataclass in one file plus one YAML of the
+same stem; its fields are its hyper-parameters and their schema.
+
+Shapes used everywhere: R replicates, n rows, B padded batch rows, V views of one example,
+C classes, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, w)`` image).
+"""
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.measurement import Measured, Measurement
+from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
+from trustbench.contracts.plugins import (
+    TRAINING_HOOKS,
+    Dataset,
+    Evaluator,
+    Intervention,
+    Model,
+    Plugin,
+)
+from trustbench.contracts.problem import (
+    SPLITS,
+    Array,
+    DataCard,
+    Feature,
+    Problem,
+    SplitName,
+    StructuralCausalModel,
+)
+from trustbench.contracts.seeding import Streams
+from trustbench.contracts.steps import Batch, GradientRule, Schedule
+from trustbench.contracts.system import (
+    CHANNELS,
+    Explainer,
+    Fact,
+    Forward,
+    Intervals,
+    SetPredictor,
+    System,
+)
+
+__all__ = [
+    "CHANNELS",
+    "SPLITS",
+    "TRAINING_HOOKS",
+    "Array",
+    "Aspect",
+    "Batch",
+    "DataCard",
+    "Dataset",
+    "Evaluator",
+    "Explainer",
+    "Fact",
+    "Feature",
+    "Forward",
+    "Gaussian",
+    "GradientRule",
+    "Intervals",
+    "Intervention",
+    "Measured",
+    "Measurement",
+    "Model",
+    "Plugin",
+    "PoissonGaussian",
+    "Problem",
+    "Pure",
+    "Read",
+    "Schedule",
+    "SetPredictor",
+    "SplitName",
+    "Streams",
+    "StructuralCausalModel",
+    "System",
+]

@@ -1,0 +1,123 @@
+"""A problem: arrays, splits, groups and feature descriptions; what every later stage reads.
+
+Shapes: n rows, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, w)`` image).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from trustbench.contracts.problem_checks import refuse_faults
+
+Array = np.ndarray[Any, Any]
+SplitName = Literal["train", "validation", "calibration", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named input, in the model's scaled space.
+
+    `columns` are the positions in the flattened input: one for a number, several for a one-hot
+    block. `lower` and `upper` bound every value that a perturbed input may take. `scale`
+    multiplies the radius of an attack (0: never perturbed). An immutable feature is one that
+    its bearer cannot change.
+    """
+
+    name: str
+    kind: Literal["numeric", "categorical", "pixel"]
+    columns: tuple[int, ...]
+    lower: float
+    upper: float
+    mutable: bool = True
+    scale: float = 1.0
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class DataCard:
+    """What a reader must know before trusting a number measured on these data.
+
+    `rows_public`: single rows may be shown to anybody, in reports too. They are published for
+    that, or made up, and nobody can be recognised in them.
+    """
+
+    description: str
+    known_harms: str
+    licence: str
+    reference: str
+    synthetic: bool = False
+    rows_public: bool = False
+
+
+class StructuralCausalModel(Protocol):
+    """A known causal model of the data: exact counterfactuals, in the model's scaled space."""
+
+    def counterfactual(self, X: Array, group: int) -> Array:
+        """X [n, d] -> the same people [n, d], had they belonged to `group`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Arrays, splits, groups and feature descriptions; everything later stages may read.
+
+    Raises DataError with one sentence when the parts do not fit together: lengths, dtypes, labels
+    and groups out of range, splits that overlap or hold one class, features that do not describe
+    every column once, reversed bounds, values that are not finite. See `problem_checks`.
+    """
+
+    name: str
+    X: Array  # float32 [n, *shape], scaled with statistics of the training pool only
+    y: Array  # int64 [n]
+    group: Array  # int64 [n]
+    classes: tuple[str, ...]
+    groups: tuple[str, ...]
+    group_name: str  # what the groups are: "sex", "race", "class"
+    features: tuple[Feature, ...]
+    splits: Mapping[SplitName, Array]  # row indices; "train" is the pool of the replicates' halves
+    card: DataCard
+    scm: StructuralCausalModel | None = None
+
+    def __post_init__(self) -> None:
+        refuse_faults(self)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one input."""
+        return tuple(self.X.shape[1:])
+
+    @property
+    def n_features(self) -> int:
+        """d, the number of columns of the flattened input."""
+        return int(np.prod(self.shape))
+
+    @property
+    def binary(self) -> bool:
+        """Whether the task has two classes; class 1 is then the favourable decision."""
+        return len(self.classes) == 2
+
+    def rows(self, split: SplitName) -> tuple[Array, Array, Array]:
+        """(X [m, *shape], y [m], group [m]) of a split."""
+        i = self.splits[split]
+        return self.X[i], self.y[i], self.group[i]
+
+    def per_column(self, attribute: Literal["lower", "upper", "scale", "mutable"]) -> Array:
+        """A feature attribute for each flattened column: float32 [d] (`mutable`: 0 or 1)."""
+        out = np.zeros(self.n_features, dtype=np.float32)
+        for feature in self.features:
+            out[list(feature.columns)] = float(getattr(feature, attribute))
+        return out
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of every array and name that changes a number (32 hex digits)."""
+        h = hashlib.sha256()
+        for array in (self.X, self.y, self.group, *(self.splits[s] for s in SPLITS)):
+            h.update(str((array.dtype.str, array.shape)).encode())
+            h.update(np.ascontiguousarray(array).tobytes())
+        h.update(repr((self.classes, self.groups, self.group_name, self.features)).encode())
+        return h.hexdigest()[:32]

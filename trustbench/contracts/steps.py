@@ -1,0 +1,73 @@
+"""The words of training: one batch, a schedule, and the rule that makes gradients an update."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from trustbench.contracts.system import Fact
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@dataclass
+class Batch:
+    """One padded batch of every replicate, as the hooks see it."""
+
+    X: "Tensor"  # [R, B, V, *shape]; V = 1 unless an intervention adds views
+    y: "Tensor"  # int64 [R, B]
+    group: "Tensor"  # int64 [R, B]
+    weight: "Tensor"  # float [R, B]; 0 marks padding
+    rows: "Tensor"  # int64 [R, B], positions in the training pool
+    generators: Sequence["torch.Generator"]  # one per replicate, for attack randomness
+    # What the intervention whose hook runs keeps between epochs, see Intervention.adapt.
+    memory: dict[str, "Tensor"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How a replicate is trained; the `training` config group, possibly changed by a gradient rule.
+
+    `tuned` keeps each replicate's state with the best validation objective; `memorising` keeps
+    the state after all epochs.
+    """
+
+    regime: Literal["tuned", "memorising"]
+    epochs: int
+    batch_size: int
+    lr: float
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    sampling: Literal["shuffle", "poisson"] = "shuffle"
+
+
+class GradientRule(Protocol):
+    """How per-example gradients become an update (the `gradient` hook). Made anew for each fit.
+
+    `state` holds what the rule carries from step to step; checkpoints keep it. Guarantees are
+    those of all planned steps: a replicate chosen at an earlier epoch keeps the same bound.
+    """
+
+    schedule: Schedule
+    state: dict[str, "Tensor"]
+
+    def coefficients(self, norms: "Tensor", part: slice) -> "Tensor":
+        """Gradient norms [R', B] of the replicates in `part` -> the factor [R', B] on each.
+
+        Called once a batch for each replicate, before `update`. Padding has norm 0.
+        """
+        ...
+
+    def update(
+        self, total: Mapping[str, "Tensor"], generators: Sequence["torch.Generator"]
+    ) -> dict[str, "Tensor"]:
+        """The sum of scaled gradients, {name: [R, *p]} -> the gradient that the optimiser sees."""
+        ...
+
+    def facts(self) -> Mapping[str, Fact]:
+        """How the rule was run (noise multiplier, sample rate, steps, ...); no epsilon.
+
+        What it guarantees is the ledger's to say, from what `Intervention.declares` gives it.
+        """
+        ...

@@ -1,0 +1,103 @@
+"""What is deployed, and all that an evaluator sees of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from trustbench.contracts.guarantees import Guarantee
+from trustbench.contracts.problem import Array, Problem, SplitName
+from trustbench.contracts.seeding import Streams
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Fact = float | int | str | bool | None
+# X [n, *shape] shared by all replicates, or [R, n, *shape]; returns logits [R, n, C],
+# differentiable in X, with the replicates' parameters held fixed.
+Forward = Callable[["Tensor"], "Tensor"]
+# (X, k) -> attributions [R, n, d]. k = 0 is the released answer; k > 0 the same method asked
+# again with other random numbers (a method without any answers the same).
+Explainer = Callable[["Tensor", int], "Tensor"]
+# (X, k) -> lower and upper ends [R, n, d] of intervals around the released attributions.
+Intervals = Callable[["Tensor", int], tuple["Tensor", "Tensor"]]
+# (X, group [n]) -> sets, bool [R, n, C].
+SetPredictor = Callable[["Tensor", Array], "Tensor"]
+
+CHANNELS = ("forward", "decider", "interface", "explainer", "intervals", "set_predictors")
+"""The fields of a System that interventions fill; an evaluator declares which it reads."""
+
+
+@dataclass(frozen=True)
+class System:
+    """What is deployed: the trained replicates plus their output channels.
+
+    Evaluators read it and never change it. A channel is None (or empty) until an intervention's
+    `deploy` hook opens it. `baseline` and `reseeded` give other whole systems, trained when first
+    asked for: the baseline arm (None for the baseline itself), and this very arm on the same
+    halves with its k-th other initialisation and batch order (k = 1 is the `reseed` control).
+    `draw` says which of these draws the arm itself is: 0 unless it is a control. `shadows` gives
+    the protocol's models that only attack, as a system; None where it has none.
+    """
+
+    problem: Problem
+    forward: Forward
+    replicates: int
+    device: "torch.device"
+    streams: Streams
+    membership: Array  # bool [R, n_pool]: which rows of the training pool each replicate saw
+    calibration: Array  # int64 [R, n_cal]: rows of the problem that each replicate calibrates on
+    facts: Mapping[str, Fact]
+    baseline: "Callable[[], System] | None" = None
+    reseeded: "Callable[[int], System] | None" = None
+    draw: int = 0
+    shadows: "Callable[[], System] | None" = None
+    decider: Callable[["Tensor", Array], "Tensor"] | None = None
+    interface: Callable[["Tensor"], "Tensor"] | None = None
+    explainer: Explainer | None = None
+    intervals: Intervals | None = None
+    set_predictors: Mapping[str, SetPredictor] = field(default_factory=dict)
+    # What the privacy ledger claims of it; `facts` has the numbers.
+    guarantees: tuple[Guarantee, ...] = ()
+    _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
+
+    def tensor(self, X: Array) -> "Tensor":
+        """A numpy array on the system's device (float arrays keep the replicates' precision)."""
+        import torch
+
+        return torch.as_tensor(X, device=self.device)
+
+    def logits(self, X: "Tensor", rows_at_once: int = 4096) -> "Tensor":
+        """Logits [R, n, C] of X [n, *shape] or [R, n, *shape], without gradients, in chunks."""
+        import torch
+
+        axis = X.ndim - 1 - len(self.problem.shape)
+        with torch.no_grad():
+            parts = [self.forward(x) for x in X.split(rows_at_once, dim=axis)]
+            return torch.cat(parts, dim=1)
+
+    def split_logits(self, split: SplitName) -> "Tensor":
+        """Logits [R, n_split, C] of a whole split; computed once."""
+        if split not in self._cache:
+            self._cache[split] = self.logits(self.tensor(self.problem.rows(split)[0]))
+        return self._cache[split]
+
+    def decide(self, X: "Tensor", group: Array) -> "Tensor":
+        """Deployed decisions, int64 [R, n]; the largest logit unless an intervention decides."""
+        if self.decider is not None:
+            return self.decider(X, group)
+        return self.logits(X).argmax(-1)
+
+    def observed(self, logits: "Tensor") -> "Tensor":
+        """What a user is shown of logits [..., C]: probabilities, coarser behind an interface."""
+        return logits.softmax(-1) if self.interface is None else self.interface(logits)
+
+    def explain(self, X: "Tensor", repeat: int = 0) -> "Tensor":
+        """Released attributions [R, n, d]. Only where `explainer` is set."""
+        if self.explainer is None:
+            raise ValueError("no explanations are released; check `explainer` first")
+        return self.explainer(X, repeat)
+
+    def sets(self, X: "Tensor", score: str, group: Array) -> "Tensor":
+        """Released prediction sets, bool [R, n, C], of the score named, for rows of `group` [n]."""
+        return self.set_predictors[score](X, group)

@@ -1,0 +1,1 @@
+"""Measurements of explainability; one file each."""

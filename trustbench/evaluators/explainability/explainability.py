@@ -1,0 +1,95 @@
+"""Whether local explanations describe the replicates: surrogate fidelity and faithfulness."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.explanations.deletion import deletion
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
+from trustbench.methods.explanations.targets import Target
+
+
+@dataclass(frozen=True)
+class Explainability(Evaluator):
+    """How well LIME surrogates hold on unseen perturbations, and whether predictions obey them.
+
+    Primary is `lime_r2`: the R2 on held-out perturbations of a local linear surrogate of the
+    logit margin of the predicted class, fitted on as many others, averaged over `points` test
+    rows (the same rows and perturbations for every replicate and arm); `lime_r2_median` and
+    `lime_r2_p10` beside it. `deletion` is the fall of the predicted probability when the
+    `deleted` share of parts with the largest effect is set to the pool's mean, less the fall
+    under random choices, relative to the probability. Rows whose target does not vary have no
+    R2; they are dropped and counted. See `Lime` for the other fields.
+
+    Reference: Ribeiro et al. 2016, arXiv 1602.04938; Samek et al. 2017, arXiv 1509.06321.
+    """
+
+    points: Annotated[int, Field(ge=2)] = 60
+    samples: Annotated[int, Field(ge=20)] = 1000
+    patch_samples: Annotated[int, Field(ge=20)] = 400
+    sigma: Annotated[float, Field(ge=0)] = 0.0
+    target: Target = "margin"
+    deleted: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    random_draws: Annotated[int, Field(ge=1)] = 5
+
+    aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
+
+    def measure(self, system: System) -> Measured:
+        """`lime_r2` first, then its quantiles and `deletion`."""
+        lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
+        area = lime.neighbourhood(system)
+        streams = system.streams
+        n_test = len(system.problem.splits["test"])
+        rows = streams.numpy("explanations", Stream.POINTS).permutation(n_test)[: self.points]
+        X = system.tensor(system.problem.rows("test")[0][rows])
+        fits = lime.fits(system, area, X, Stream.PROBE)
+        r2 = fits.r2.cpu().numpy()
+        faith = deletion(
+            system,
+            area,
+            X,
+            area.effects(fits.coefficients, flatten(system, X)),
+            share=self.deleted,
+            draws=self.random_draws,
+            rng=streams.numpy("explanations", Stream.DELETION),
+        )
+        found, missing = _fidelity(r2)
+        found.append(_measurement("deletion", faith.mean(1).cpu().numpy(), len(rows), None))
+        return Measured(
+            tuple(found),
+            arrays={"r2": r2, "rows": rows},
+            facts={
+                **lime.facts(area),
+                "points": len(rows),
+                "dropped": int(np.isnan(r2).sum()),
+                "deleted": self.deleted,
+            },
+            missing=missing,
+        )
+
+
+def _fidelity(r2: Array) -> tuple[list[Measurement], dict[str, str]]:
+    """Statistics of R2 [R, n] over rows, or why there are none."""
+    names = ("lime_r2", "lime_r2_median", "lime_r2_p10")
+    dead = np.flatnonzero(np.isnan(r2).all(axis=1))
+    if len(dead):
+        reason = (
+            "the explained output is constant around every point of replicates "
+            f"{', '.join(map(str, dead))}, so R2 is undefined"
+        )
+        return [], dict.fromkeys(names, reason)
+    values = np.nanmean(r2, axis=1), np.nanmedian(r2, axis=1), np.nanpercentile(r2, 10, axis=1)
+    n = r2.shape[1]
+    return [_measurement(k, v, n, 1.0) for k, v in zip(names, values, strict=True)], {}
+
+
+def _measurement(name: str, values: Array, n: int, upper: float | None) -> Measurement:
+    return Measurement(
+        name, values, higher_is_better=True, unit="R2" if upper else "fraction", n=n, upper=upper
+    )

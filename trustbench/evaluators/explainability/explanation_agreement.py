@@ -1,0 +1,111 @@
+"""Whether explanations survive retraining and small changes of the input (P -> E, R -> E)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
+from trustbench.methods.explanations.agreement import (
+    Explained,
+    GradientMethod,
+    by_gradient,
+    mean_over_points,
+)
+from trustbench.methods.explanations.released import explained_points
+
+# First index of this evaluator's `explanations` stream.
+NOISE_STREAM = 40
+# What a name is measured in, and its least value.
+RANKS, SHARE = ("rank correlation", -1.0), ("fraction", 0.0)
+SCALES = {"spearman": RANKS, "top_k_overlap": SHARE, "stability": RANKS}
+
+
+@dataclass(frozen=True)
+class ExplanationAgreement(Evaluator):
+    """Agreement of gradient attributions with those of a reseeded twin, and under noise.
+
+    `spearman` is the mean rank correlation over features between this arm and the same arm with
+    another initialisation and batch order on the same halves: what two equally good models say
+    of the same prediction. `top_k_overlap` is the share of the `top_k` largest that both name.
+    `stability` is the rank correlation between E(x) and E(x + noise): Gaussian noise of `noise`
+    times each feature's scale, kept within its bounds; immutable and categorical columns stay.
+
+    Attributions are of the logit margin of the predicted class, `method` gradient x input or
+    saliency, one number per feature. Points whose two predictions differ explain different
+    classes: they are dropped, and `same_prediction` is the share that remains. So are points
+    with a constant attribution, which ranks nothing.
+
+    Reference: Black et al. 2022, arXiv 2111.08230 (twins); Alvarez-Melis and Jaakkola 2018,
+    arXiv 1806.08049 (stability).
+    """
+
+    points: Annotated[int, Field(ge=10)] = 400
+    method: GradientMethod = "gradient_x_input"
+    top_k: Annotated[int, Field(ge=1)] = 5
+    noise: Annotated[float, Field(gt=0)] = 0.1
+
+    aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
+
+    def measure(self, system: System) -> Measured:
+        """The three metrics, each where it can be measured, and `same_prediction`."""
+        X = explained_points(system, self.points)[0]
+        own = by_gradient(system, X, self.method)
+        twin = by_gradient(system.reseeded(1), X, self.method) if system.reseeded else None
+        values = {
+            **self._with_twin(system, own, twin),
+            "stability": self._stability(system, X, own),
+        }
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        facts: dict[str, int] = {}
+        for name, each in values.items():
+            mean = each if isinstance(each, str) else mean_over_points(each)
+            if isinstance(mean, str):
+                missing[name] = mean
+            else:
+                unit, least = SCALES[name]
+                found.append(Measurement(name, mean, True, unit, len(X), least, 1.0))
+            if not isinstance(each, str):
+                facts[f"dropped_{name}"] = int(each.isnan().sum())
+        if twin is not None:
+            found.append(_same_prediction(own, twin))
+        settings = {"method": self.method, "top_k": self.top_k, "noise": self.noise}
+        return Measured(tuple(found), facts={**settings, **facts}, missing=missing)
+
+    def _with_twin(
+        self, system: System, own: Explained, twin: Explained | None
+    ) -> dict[str, Tensor | str]:
+        """Agreement [R, n] with the twin, or why there is none."""
+        if twin is None:
+            reason = "this arm has no reseeded twin to agree with"
+            return {"spearman": reason, "top_k_overlap": reason}
+        features = len(system.problem.features)
+        if self.top_k >= features:
+            overlap: Tensor | str = f"top_k={self.top_k} covers all {features} features"
+        else:
+            overlap = own.top_overlap(twin, self.top_k)
+        return {"spearman": own.spearman(twin), "top_k_overlap": overlap}
+
+    def _stability(self, system: System, X: Tensor, own: Explained) -> Tensor | str:
+        fixed = unattackable(system.problem)
+        return fixed or own.spearman(by_gradient(system, self._moved(system, X), self.method))
+
+    def _moved(self, system: System, X: Tensor) -> Tensor:
+        """X with noise, the same for every arm and replicate."""
+        rng = system.streams.numpy("explanations", NOISE_STREAM)
+        threat = ThreatModel.of(system.problem, "linf", self.noise, X)
+        step = system.tensor(rng.standard_normal(X.shape)).to(X.dtype)
+        low, high = threat.whole_box().bounds(X)
+        return (X + self.noise * threat.weight * step).clamp(low, high)
+
+
+def _same_prediction(own: Explained, twin: Explained) -> Measurement:
+    share = own.with_same_prediction(twin).double().mean(1).cpu().numpy()
+    n = own.classes.shape[1]
+    return Measurement("same_prediction", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)

@@ -1,0 +1,89 @@
+"""Whether predictions obey the explanations that are released with them (E -> E)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.explanations.deletion import deletion
+from trustbench.methods.explanations.forms import Neighbourhood
+from trustbench.methods.explanations.insertion import insertion
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.released import explained_points, part_effects
+
+# First index of the `explanations` streams, see lime_surrogate.Stream.
+PARTS, RANDOM = 28, 29
+
+
+@dataclass(frozen=True)
+class ExplanationFaithfulness(Evaluator):
+    """Deletion and insertion of the parts that the released explanation names first.
+
+    `deletion_released` is the fall of the predicted probability when the `share` of parts with
+    the largest supporting effect is set to the pool's mean, less the fall under random choices;
+    `insertion_released` the probability with those parts alone in place, less that with random
+    ones; both relative to the probability. The effect of a part is what the attributions say it
+    adds over the mean, see `part_effects`.
+
+    Two controls stand beside them. `deletion_random` and `insertion_random` are the same for
+    random effects; they are 0 up to noise. `deletion_noise` and `insertion_noise` are the same
+    for attributions of pure noise: where attributions are slopes, even those name the columns
+    in which a row is unusual, and score above 0 for that alone. Rows, and the random choices,
+    are the same for every replicate and arm.
+
+    Reference: Samek et al. 2017, arXiv 1509.06321, section 3; Petsiuk et al. 2018,
+    arXiv 1806.07421, section 4.1.
+    """
+
+    points: Annotated[int, Field(ge=1)] = 100
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    random_draws: Annotated[int, Field(ge=1)] = 5
+
+    aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    reference: ClassVar[str] = "Samek et al. 2017, arXiv 1509.06321"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no explanations are released, else None."""
+        if system.explainer is None:
+            return "needs released explanations (intervention=lime)"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`deletion_released` first, then `insertion_released` and the controls."""
+        area = neighbourhood(system.problem, 0.0, system.device)
+        X, rows = explained_points(system, self.points)
+        released = part_effects(system, area, system.explain(X), X)
+        rng = system.streams.numpy("explanations", RANDOM)
+        random = system.tensor(rng.standard_normal(released.shape))
+        columns = (*released.shape[:2], system.problem.n_features)
+        noise = system.tensor(rng.standard_normal(columns))
+        kinds = {
+            "released": released,
+            "random": random,
+            "noise": part_effects(system, area, noise, X),
+        }
+        found = [
+            _measurement(f"{name}_{kind}", self._faith(name, system, area, X, kinds[kind]), len(X))
+            for kind in kinds
+            for name in ("deletion", "insertion")
+        ]
+        facts = {"points": len(rows), "share": self.share, "parts": area.parts}
+        return Measured(tuple(found), arrays={"rows": rows}, facts=facts)
+
+    def _faith(
+        self, name: str, system: System, area: Neighbourhood, X: Tensor, effects: Tensor
+    ) -> Tensor:
+        """Means [R] over the points; every call draws the same random choices."""
+        score = deletion if name == "deletion" else insertion
+        rng = system.streams.numpy("explanations", PARTS)
+        faith = score(system, area, X, effects, share=self.share, draws=self.random_draws, rng=rng)
+        return faith.mean(1)
+
+
+def _measurement(name: str, values: Tensor, n: int) -> Measurement:
+    control = not name.endswith("released")
+    return Measurement(name, values.cpu().numpy(), True, "fraction", n, diagnostic=control)

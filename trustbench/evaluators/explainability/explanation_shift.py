@@ -1,0 +1,110 @@
+"""How far a method moves explanations, beyond what another seed moves them (F -> E)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.explanations.agreement import (
+    Explained,
+    GradientMethod,
+    by_gradient,
+    by_lime,
+    mean_over_points,
+)
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.released import explained_points
+
+
+@dataclass(frozen=True)
+class ExplanationShift(Evaluator):
+    """One less the rank agreement of explanations with the baseline's twin, against reseeding.
+
+    The twin is the baseline on the same halves with another initialisation and batch order, which
+    are neither this arm's nor the baseline's own. `shift` is 1 - mean Spearman over features
+    between this arm's attributions and the twin's; `shift_reseed` is the same between the baseline
+    and the twin, which is what every retraining brings; `shift_excess` is their difference. So
+    both sides differ from the twin by another seed, and the arm by its method besides. Compared
+    with the baseline itself, which has the arm's seed, an arm would look nearer than chance.
+
+    Both sides are read at the same points, where the three predictions agree (explanations of
+    different classes cannot be compared) and none of the three attributions is constant;
+    `same_prediction` is the share that the arm and the twin agree on. Attributions as in
+    explanation_agreement;
+    `shift_lime`, `shift_lime_reseed` and `shift_lime_excess` are those of LIME's effects at the
+    first `lime_points` points, with the same perturbations for all systems.
+
+    Reference: Black et al. 2022, arXiv 2111.08230 (what reseeding moves).
+    """
+
+    points: Annotated[int, Field(ge=10)] = 400
+    method: GradientMethod = "gradient_x_input"
+    lime_points: Annotated[int, Field(ge=10)] = 40
+    samples: Annotated[int, Field(ge=20)] = 500
+    patch_samples: Annotated[int, Field(ge=20)] = 200
+    sigma: Annotated[float, Field(ge=0)] = 0.0
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if this is the baseline itself, else None."""
+        return None if system.baseline else "the baseline has nothing to shift from"
+
+    def measure(self, system: System) -> Measured:
+        """`shift`, its null and their difference, by gradients and by LIME."""
+        assert system.baseline is not None
+        baseline = system.baseline()
+        assert baseline.reseeded is not None
+        X, _ = explained_points(system, max(self.points, self.lime_points))
+        lime = Lime(self.samples, self.patch_samples, self.sigma)
+        # a reseed control has the draw of the baseline's first twin: its reference is the second
+        three = (system, baseline, baseline.reseeded(system.draw + 1))
+        gradients = [by_gradient(s, X[: self.points], self.method) for s in three]
+        surrogates = [by_lime(s, X[: self.lime_points], lime, Stream.PROBE) for s in three]
+        parts = [_shifts("shift", *gradients), _shifts("shift_lime", *surrogates)]
+        return Measured(
+            (*parts[0].measurements, *parts[1].measurements, _same(gradients[0], gradients[2])),
+            facts={
+                "method": self.method,
+                "samples": self.samples,
+                **parts[0].facts,
+                **parts[1].facts,
+            },
+            missing={**parts[0].missing, **parts[1].missing},
+        )
+
+
+def _shifts(name: str, own: Explained, base: Explained, twin: Explained) -> Measured:
+    """The shift, its null and its excess, or why none of them is there."""
+    names = (name, f"{name}_reseed", f"{name}_excess")
+    sides = own.spearman(twin), base.spearman(twin)
+    together = (sides[0] + sides[1]).isnan() | ~own.with_same_prediction(base)
+    facts = {f"dropped_{name}": int(together.sum())}
+    means = [mean_over_points(side.masked_fill(together, torch.nan)) for side in sides]
+    shifts = [1 - m for m in means if not isinstance(m, str)]
+    if len(shifts) < len(means):
+        return Measured((), facts=facts, missing=dict.fromkeys(names, str(means[0])))
+    n, values = own.values.shape[1], (*shifts, shifts[0] - shifts[1])
+    least = (0.0, 0.0, -2.0)
+    found = [
+        _shift(k, v, n, low, diagnostic=k != name)
+        for k, v, low in zip(names, values, least, strict=True)
+    ]
+    return Measured(tuple(found), facts=facts)
+
+
+def _shift(name: str, values: Array, n: int, lower: float, *, diagnostic: bool) -> Measurement:
+    unit = "1 - rank correlation"
+    return Measurement(name, values, False, unit, n, lower, 2.0, diagnostic=diagnostic)
+
+
+def _same(own: Explained, base: Explained) -> Measurement:
+    share = own.with_same_prediction(base).double().mean(1).cpu().numpy()
+    n = own.classes.shape[1]
+    return Measurement("same_prediction", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)

@@ -1,0 +1,80 @@
+"""Whether explanations of the score still tell the decision, once a rule overrides the score."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.surrogate_values import surrogate_values
+
+
+@dataclass(frozen=True)
+class PostprocessingDisconnect(Evaluator):
+    """How often a local surrogate of the score contradicts the decision that is deployed.
+
+    A LIME surrogate is fitted around each row to the logit margin of the larger class; the sign
+    of its own prediction at the row is the decision that the explanation speaks for.
+    `disconnect` is how often that is not the deployed decision, `disconnect_raw` how often it
+    is not the larger logit either, which the surrogate's own error explains; the excess is what
+    deciding by another rule adds. `override_rate` is how often the deployed decision is not
+    the larger logit. Two classes only.
+
+    `points`: explained test rows. See `Lime` for `samples`, `patch_samples` and `sigma`.
+
+    Reference: Di Gennaro et al. 2024, arXiv 2408.15096 (post-processing that changes decisions
+    little); Ribeiro et al. 2016, arXiv 1602.04938 (the surrogate).
+    """
+
+    points: Annotated[int, Field(ge=1)] = 200
+    samples: Annotated[int, Field(ge=20)] = 500
+    patch_samples: Annotated[int, Field(ge=20)] = 200
+    sigma: Annotated[float, Field(ge=0)] = 0.0
+
+    aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    reference: ClassVar[str] = "Di Gennaro et al. 2024, arXiv 2408.15096; Ribeiro et al. 2016"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no rule of its own decides, or there are more than two classes; else None."""
+        if system.decider is None:
+            return (
+                "needs decisions by a rule of their own (intervention=threshold_postprocessing); "
+                "the largest logit decides here"
+            )
+        if not system.problem.binary:
+            return f"needs two classes; this task has {len(system.problem.classes)}"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`disconnect` first, its null `disconnect_raw`, and `override_rate`."""
+        X, _, group = system.problem.rows("test")
+        order = system.streams.numpy("explanations", Stream.POINTS).permutation(len(X))
+        rows = order[: self.points]
+        chosen = system.tensor(X[rows])
+        raw = system.logits(chosen).argmax(-1)
+        deployed = system.decide(chosen, group[rows])
+        lime = Lime(self.samples, self.patch_samples, self.sigma, "margin")
+        area = lime.neighbourhood(system)
+        value = surrogate_values(system, lime, area, chosen, Stream.FRESH)
+        spoken_for = raw.where(value > 0, 1 - raw)  # the margin is that of the larger logit
+        n = len(rows)
+        return Measured(
+            (
+                _share("disconnect", spoken_for != deployed, n),
+                _share("disconnect_raw", spoken_for != raw, n, diagnostic=True),
+                _share("override_rate", deployed != raw, n),
+            ),
+            arrays={"rows": rows},
+            facts={"points": n, **lime.facts(area)},
+        )
+
+
+def _share(name: str, where: Tensor, n: int, *, diagnostic: bool = False) -> Measurement:
+    values = where.double().mean(1).cpu().numpy()
+    return Measurement(
+        name, values, False, "fraction", n, lower=0.0, upper=1.0, diagnostic=diagnostic
+    )

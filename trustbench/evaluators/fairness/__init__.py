@@ -1,0 +1,1 @@
+"""Measurements of fairness; one file each."""

@@ -1,0 +1,159 @@
+"""Whether released explanations are equally true for all groups."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.chance import against_chance
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream, released_score
+from trustbench.methods.explanations.targets import Target
+from trustbench.methods.groups import means_by, sizes
+
+
+class Sample(NamedTuple):
+    """Test rows drawn for the comparison, and the share of the test set each group has."""
+
+    rows: Array  # int64 [n]
+    group: Array  # int64 [n], renumbered over the groups kept
+    share: Array  # [G]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class FidelityGap(Evaluator):
+    """How much less faithful explanations are for the worst-served group.
+
+    A released attribution is read as a local linear surrogate; its fidelity at a row is its R2
+    on fresh perturbations of the explained logit margin (the best intercept is granted). `gap`
+    is the fidelity of everybody less that of the worst group; `gap_permuted` is the same after
+    groups are reassigned at random (mean of `permutations`), which is what chance alone gives.
+
+    Up to `points` test rows are drawn, as many from each of the `max_groups` largest groups;
+    everybody's fidelity weighs groups by their share of the test set. See `Lime` for the fields
+    that describe the perturbations: they should be those of the released method.
+
+    Reference: Balagopalan et al. 2022, arXiv 2205.03295, section 3 (maximum fidelity gap).
+    """
+
+    points: Annotated[int, Field(ge=10)] = 120
+    max_groups: Annotated[int, Field(ge=2)] = 10
+    min_group: Annotated[int, Field(ge=5)] = 20
+    samples: Annotated[int, Field(ge=20)] = 300
+    patch_samples: Annotated[int, Field(ge=20)] = 200
+    sigma: Annotated[float, Field(ge=0)] = 0.0
+    target: Target = "margin"
+    permutations: Annotated[int, Field(ge=20)] = 100
+
+    version: ClassVar[int] = 3
+    aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if there are no explanations, or fewer than two large groups; else None."""
+        if system.explainer is None:
+            return "needs released explanations (intervention=lime)"
+        if len(self._kept(system)) < 2:
+            return f"needs 2 groups of {self.min_group} test rows"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`gap` and its null, and the mean fidelity as a diagnostic."""
+        sample = self._sample(system)
+        fidelity = self._fidelity(system, sample)
+        facts = {
+            "points": len(sample.rows),
+            "dropped": int(np.isnan(fidelity).sum()),
+            "left_out": ", ".join(sample.left_out) or None,
+            "samples": self.samples,
+            "permutations": self.permutations,
+        }
+        arrays = {"rows": sample.rows, "r2": fidelity}
+        found = self._gaps(system, sample, fidelity)
+        if found is None:
+            reason = "the explained output is constant around every row of some group"
+            missing = dict.fromkeys(("gap", "gap_permuted"), reason)
+            return Measured((), arrays=arrays, facts=facts, missing=missing)
+        return Measured(
+            (*found, _measurement("fidelity", everybody(sample, fidelity), len(sample.rows))),
+            arrays=arrays,
+            facts=facts,
+        )
+
+    def _gaps(
+        self, system: System, sample: Sample, fidelity: Array
+    ) -> tuple[Measurement, ...] | None:
+        """The gap and its null, over the rows that have an R2; None if a group has none."""
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            each = _by_group(fidelity, groups, len(sample.share))
+            # a random group may have no row with an R2: the others are then compared
+            share = np.where(np.isnan(each), 0.0, sample.share)
+            mean = np.nansum(each * share, axis=-1) / share.sum(axis=-1)
+            return {"gap": mean - np.nanmin(each, axis=-1)}
+
+        if np.isnan(_by_group(fidelity, sample.group[None], len(sample.share))).any():
+            return None
+        build = partial(_measurement, n=len(sample.rows))
+        return tuple(against_chance(build, statistics, sample.group, system, self.permutations))
+
+    def _kept(self, system: System) -> Array:
+        """The largest groups with enough test rows, in order of their number."""
+        count = sizes(system.problem.rows("test")[2], len(system.problem.groups))
+        largest = np.argsort(-count, kind="stable")[: self.max_groups]
+        return np.sort(largest[count[largest] >= self.min_group])
+
+    def _sample(self, system: System) -> Sample:
+        group = system.problem.rows("test")[2]
+        kept = self._kept(system)
+        order = system.streams.numpy("explanations", Stream.POINTS).permutation(len(group))
+        each = max(1, self.points // len(kept))
+        chosen = [order[group[order] == g][:each] for g in kept]
+        count = np.array([(group == g).sum() for g in kept], dtype=np.float64)
+        return Sample(
+            rows=np.concatenate(chosen),
+            group=np.repeat(np.arange(len(kept)), [len(c) for c in chosen]),
+            share=count / count.sum(),
+            left_out=tuple(g for i, g in enumerate(system.problem.groups) if i not in kept),
+        )
+
+    def _fidelity(self, system: System, sample: Sample) -> Array:
+        """R2 of each released attribution, [R, n]."""
+        lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
+        area = lime.neighbourhood(system)
+        X = system.tensor(system.problem.rows("test")[0][sample.rows])
+        coefficients = area.collect(system.explain(X)).double()
+        scores, start = [], 0
+        for draws, targets in lime.draws(system, area, X, Stream.FRESH):
+            stop = start + targets.shape[1]
+            scores.append(released_score(draws, targets, coefficients[:, start:stop]))
+            start = stop
+        return np.asarray(torch.cat(scores, dim=1).cpu().numpy())
+
+
+def _by_group(fidelity: Array, groups: Array, n_groups: int) -> Array:
+    """Mean R2 [K, R, G] of the rows that have one, [R, n] under groups [K, n]."""
+    known = ~np.isnan(fidelity)
+    total = means_by(np.where(known, fidelity, 0.0), groups, n_groups)
+    share = means_by(known, groups, n_groups)
+    out = np.full(total.shape, np.nan)
+    np.divide(total, share, out=out, where=share > 0)
+    return out
+
+
+def everybody(sample: Sample, fidelity: Array) -> Array:
+    """Mean fidelity [R], groups weighed by their share of the test set."""
+    each = _by_group(fidelity, sample.group[None], len(sample.share))[0]
+    return np.asarray(each @ sample.share)
+
+
+def _measurement(name: str, values: Array, n: int) -> Measurement:
+    control = name == "fidelity"
+    upper = 1.0 if control else None
+    return Measurement(name, values, control, "R2", n, upper=upper, diagnostic=control)

@@ -1,0 +1,164 @@
+"""Robust accuracy by group and by class: whom an attacker hurts most."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
+from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.methods.chance import against_chance
+from trustbench.methods.groups import gap, means_by, sizes
+
+# The random streams of the two attacks, see targets.generators.
+STREAM: dict[Loss, int] = {"ce": 40, "margin": 41}
+
+
+@dataclass(frozen=True)
+class GroupRobustness(Evaluator):
+    """How unequal robust accuracy is between groups, and where the inequality comes from.
+
+    A point is robust where its true logit stays strictly the largest under PGD on cross-entropy
+    and under PGD on the logit margin. `racc_gap` is the largest less the smallest robust
+    accuracy of a group, `racc_worst_group` the smallest, `robust_class_sd` the standard
+    deviation over true classes. A group's robust error is its natural error, whose gap is
+    `natural_error_gap`, plus its boundary error, whose gap is `boundary_error_gap`: points that
+    are classified correctly and lie so near to the boundary that the attack succeeds.
+    Each stands beside its null, `<name>_permuted`: the same after groups (or classes) of the same
+    sizes are drawn at random (mean of `permutations`), which is what chance alone gives.
+
+    `points`: the maximum number of test rows, the same for all arms. A group or class of
+    fewer than `min_group` of them is left out.
+
+    Reference: Xu et al. 2021, arXiv 2010.06121, section 2 (boundary and natural error); Nanda
+    et al. 2021, arXiv 2006.12621 (robustness bias between groups).
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+    restarts: Annotated[int, Field(ge=1)] = 1
+    points: Annotated[int, Field(ge=1)] = 400
+    min_group: Annotated[int, Field(ge=1)] = 20
+    permutations: Annotated[int, Field(ge=20)] = 100
+
+    version: ClassVar[int] = 3
+    aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no column may be perturbed, or too few groups are large enough; else None."""
+        fixed = unattackable(system.problem)
+        if fixed:
+            return fixed
+        at = targets(system, self.points)
+        if max(self._large(of, k).sum() for of, k in self._partitions(system, at).values()) < 2:
+            return f"needs 2 groups or 2 classes of at least {self.min_group} attacked points"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`racc_gap` first; what too few points are left for is missing with its reason."""
+        at = targets(system, self.points)
+        natural = margin(system.logits(at.X, ROWS), at.y) < 0
+        robust = (natural & self._survives(system, at)).cpu().numpy()
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        reason = f"needs 2 of at least {self.min_group} attacked points"
+        (group, n_groups), (label, n_classes) = self._partitions(system, at).values()
+        large, common = self._large(group, n_groups), self._large(label, n_classes)
+        right = natural.cpu().numpy()
+        if large.sum() > 1:
+            found += self._by_group(system, robust, right, group, large)
+        else:
+            missing |= {name: f"{name} {reason}, groups" for name in BY_GROUP}
+        if common.sum() > 1:
+            found += self._by_class(system, robust, label, common)
+        else:
+            missing["robust_class_sd"] = f"robust_class_sd {reason}, classes"
+        names = system.problem.groups
+        return Measured(
+            tuple(found),
+            arrays={"robust": robust, "natural": right, "group": group},
+            facts={
+                "norm": self.norm,
+                "epsilon": self.epsilon,
+                "left_out": ", ".join(g for g, k in zip(names, large, strict=True) if not k)
+                or None,
+            },
+            missing=missing,
+        )
+
+    def _partitions(self, system: System, at: Targets) -> Mapping[str, tuple[Array, int]]:
+        """The group and the class of each point [n], and how many there are."""
+        problem = system.problem
+        return {
+            "group": (at.group, len(problem.groups)),
+            "class": (at.y.cpu().numpy(), len(problem.classes)),
+        }
+
+    def _large(self, of: Array, count: int) -> Array:
+        return np.asarray(sizes(of, count) >= self.min_group)
+
+    def _survives(self, system: System, at: Targets) -> Tensor:
+        """Which points neither attack fools: bool [R, n]."""
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        survives = torch.ones(system.replicates, len(at.y), dtype=torch.bool, device=at.X.device)
+        for restart in range(self.restarts):
+            for loss, stream in STREAM.items():
+                attack = partial(
+                    pgd,
+                    system.forward,
+                    threat=threat,
+                    generators=generators(system, stream, restart),
+                    steps=self.steps,
+                    loss=loss,
+                )
+                survives &= ~in_chunks(attack, at.X, at.y).fooled
+        return survives
+
+    def _by_group(
+        self, system: System, robust: Array, natural: Array, group: Array, large: Array
+    ) -> Iterator[Measurement]:
+        """The gaps over the points of large groups; robust and natural are bool [R, n]."""
+        kept = large[group]
+        robust, natural, n = robust[:, kept], natural[:, kept], int(kept.sum())
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            kinds = (robust, natural & ~robust, ~natural)
+            survive, boundary, error = (
+                means_by(values, groups, len(large))[..., large] for values in kinds
+            )
+            found = (gap(survive), survive.min(axis=-1), gap(boundary), gap(error))
+            return dict(zip(BY_GROUP, found, strict=True))
+
+        build = partial(_fraction, n=n)
+        return against_chance(build, statistics, group[kept], system, self.permutations)
+
+    def _by_class(
+        self, system: System, robust: Array, label: Array, common: Array
+    ) -> Iterator[Measurement]:
+        kept = common[label]
+
+        def statistics(labels: Array) -> dict[str, Array]:
+            rates = means_by(robust[:, kept], labels, len(common))[..., common]
+            return {"robust_class_sd": rates.std(axis=-1)}
+
+        build = partial(_fraction, n=int(kept.sum()), upper=0.5)
+        return against_chance(build, statistics, label[kept], system, self.permutations)
+
+
+BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error_gap")
+
+
+def _fraction(name: str, values: Array, n: int, *, upper: float = 1.0) -> Measurement:
+    better = name == "racc_worst_group"
+    return Measurement(name, values, better, "fraction", n, lower=0.0, upper=upper)

@@ -1,0 +1,114 @@
+"""Whether a person would be decided about otherwise with another sensitive attribute."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from trustbench.contracts import (
+    Array,
+    Evaluator,
+    Fact,
+    Feature,
+    Measured,
+    Measurement,
+    Problem,
+    System,
+)
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.targets import targets
+
+
+@dataclass(frozen=True)
+class IndividualFairness(Evaluator):
+    """How often the deployed decision changes when only the sensitive attribute is changed.
+
+    `flip_rate`: the share of people for whom some other value of the sensitive input, all other
+    inputs as they are, changes the decision; a decider is told the group that goes with the new
+    value. It reads the direct use of the attribute: what acts through other inputs (and would
+    change with it in a causal model) stays, so 0 does not mean that the attribute has no effect.
+
+    The sensitive input is the categorical feature that bears the groups' name; its values may
+    be finer than the groups. Where there is none, a decider that is told the group may still
+    read it, and the group alone is changed. `points`: the maximum number of test rows.
+
+    Reference: Dwork et al. 2012, arXiv 1104.3913 (equal treatment of similar people); Galhotra
+    et al. 2017, arXiv 1709.03221, section 4.2 (causal discrimination: the attribute alone is
+    changed).
+    """
+
+    points: Annotated[int, Field(ge=1)] = 5000
+
+    aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    reference: ClassVar[str] = "Galhotra et al. 2017, arXiv 1709.03221"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if neither an input nor a decider holds the group, else None."""
+        problem = system.problem
+        feature = sensitive(problem)
+        if feature is None:
+            if system.decider is not None:
+                return None
+            return (
+                f"no categorical input of {problem.name} is named {problem.group_name}, so a row's "
+                "group cannot be changed"
+            )
+        if len(feature.columns) < 2:
+            return f"input {feature.name} has one value only"
+        block = _flat(problem)[:, list(feature.columns)]
+        if any(len(np.unique(problem.group[column > 0])) > 1 for column in block.T):
+            return f"a value of input {feature.name} stands for several groups of {problem.name}"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`flip_rate`."""
+        at = targets(system, self.points)
+        X = at.X[0]
+        decided = system.decide(X, at.group)
+        changed = torch.zeros_like(decided, dtype=torch.bool)
+        values = 0
+        for other, group in alternatives(system.problem, X.cpu().numpy()):
+            changed |= system.decide(system.tensor(other), group) != decided
+            values += 1
+        rate = changed.double().mean(1).cpu().numpy()
+        found = Measurement("flip_rate", rate, False, "fraction", len(at.y), lower=0.0, upper=1.0)
+        facts: dict[str, Fact] = {
+            "attribute": system.problem.group_name,
+            "among_inputs": sensitive(system.problem) is not None,
+            "values": values,
+        }
+        return Measured((found,), facts=facts)
+
+
+def sensitive(problem: Problem) -> Feature | None:
+    """The one-hot feature that says a row's group, if it is among the inputs."""
+    for feature in problem.features:
+        if feature.name == problem.group_name and feature.kind == "categorical":
+            return feature
+    return None
+
+
+def alternatives(problem: Problem, X: Array) -> Iterator[tuple[Array, Array]]:
+    """For each value of the sensitive input that occurs: X [n, *shape] and group [n] with it.
+
+    A row whose value it is already comes out as it was. Without such an input: each group.
+    """
+    feature, seen = sensitive(problem), _flat(problem)
+    if feature is None:
+        yield from ((X, np.full(len(X), g)) for g in range(len(problem.groups)))
+        return
+    for column in feature.columns:
+        bearers = problem.group[seen[:, column] > 0]
+        if len(bearers):
+            other = X.reshape(len(X), -1).copy()
+            other[:, list(feature.columns)] = 0.0
+            other[:, column] = 1.0
+            yield other.reshape(X.shape), np.full(len(X), bearers[0])
+
+
+def _flat(problem: Problem) -> Array:
+    return problem.X.reshape(len(problem.X), -1)

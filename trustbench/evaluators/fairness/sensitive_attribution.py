@@ -1,0 +1,105 @@
+"""Whether released explanations name the sensitive attribute where it decides (E -> F)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Evaluator, Feature, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.released import explained_points, part_effects
+from trustbench.methods.explanations.scaffold import sensitive_feature
+
+
+@dataclass(frozen=True)
+class SensitiveAttribution(Evaluator):
+    """How often the sensitive attribute tops the explanation, and how often it tips the decision.
+
+    `top1_sensitive_rate` is the share of `points` test rows at which the sensitive feature has
+    the largest released effect in size; `top3_sensitive_rate` allows two above it. The effect of
+    a feature is what its columns together add over the pool's mean, see `part_effects`: sizes
+    of slopes summed over one-hot columns would rank features by their number of levels.
+
+    `reliance` is the share of decisions on the test split that change when a row's attribute is
+    set to another level and nothing else is (mean over the other levels). `hidden_bias` is
+    max(0, reliance - top1_sensitive_rate): decisions that the attribute tips and the
+    explanations do not show.
+
+    At equal reliance, explanations that name the attribute more often are the more honest; the
+    difference of `top1_sensitive_rate` between an openly biased model and a scaffolded one is
+    the hidden bias of Slack et al. Noise names the attribute too, at one row in as many as
+    there are features, which lowers `hidden_bias`.
+
+    Reference: Slack et al. 2020, arXiv 1911.02508, section 4 (share of test rows by rank).
+    """
+
+    points: Annotated[int, Field(ge=1)] = 100
+
+    aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if there are no explanations, or the attribute is not an input; else None."""
+        problem = system.problem
+        if system.explainer is None:
+            return "needs released explanations (intervention=lime)"
+        if sensitive_feature(problem) is None:
+            return (
+                f"needs the attribute {problem.group_name!r} among the categorical inputs, which "
+                f"{problem.name} does not have"
+            )
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`hidden_bias` first, then the rates that it is made of."""
+        problem, sensitive = system.problem, sensitive_feature(system.problem)
+        assert sensitive is not None  # `supports` has been asked
+        X, rows = explained_points(system, self.points)
+        place = problem.features.index(sensitive)
+        area = neighbourhood(problem, 0.0, system.device)  # its parts are the features
+        above = features_above(part_effects(system, area, system.explain(X), X).abs(), place)
+        top1, top3 = ((above < k).double().mean(1) for k in (1, 3))
+        tips = reliance(system, sensitive)
+        n, n_test = len(rows), len(problem.splits["test"])
+        return Measured(
+            (
+                _rate("hidden_bias", (tips - top1).clamp(min=0), n),
+                _rate("top1_sensitive_rate", top1, n),
+                _rate("top3_sensitive_rate", top3, n),
+                _rate("reliance", tips, n_test),
+            ),
+            arrays={"rows": rows, "features_above": above.cpu().numpy()},
+            facts={"sensitive": sensitive.name, "points": n, "features": len(problem.features)},
+        )
+
+
+def features_above(sizes: Tensor, place: int) -> Tensor:
+    """How many features count more than the one in `place`, int64 [R, n]; all if it counts 0."""
+    own = sizes[..., place : place + 1]
+    above: Tensor = (sizes > own).sum(-1)
+    return torch.where(own[..., 0] > 0, above, sizes.shape[-1])
+
+
+def reliance(system: System, sensitive: Feature) -> Tensor:
+    """The share of test decisions that another level of the attribute changes, [R]."""
+    X, columns = system.problem.rows("test")[0], list(sensitive.columns)
+    decided = system.split_logits("test").argmax(-1)
+    own = X[:, columns].argmax(axis=1)
+    changed = torch.zeros(len(decided), dtype=torch.float64, device=system.device)
+    for step in range(1, len(columns)):
+        other = X.copy()
+        other[:, columns] = 0
+        other[np.arange(len(X)), np.array(columns)[(own + step) % len(columns)]] = 1
+        found = system.logits(system.tensor(other)).argmax(-1)
+        changed += (found != decided).double().mean(1)
+    return changed / (len(columns) - 1)
+
+
+def _rate(name: str, values: Tensor, n: int) -> Measurement:
+    better = name.startswith("top")
+    return Measurement(name, values.cpu().numpy(), better, "fraction", n, 0.0, 1.0)

@@ -1,0 +1,1 @@
+"""Measurements of privacy; one file each."""

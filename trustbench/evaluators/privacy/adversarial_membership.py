@@ -1,0 +1,103 @@
+"""Membership inference on inputs that were attacked first (R -> P)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks import membership as mia
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.pgd import pgd
+from trustbench.methods.attacks.evasion.targets import ROWS, generators, in_chunks
+
+# Random streams: the pool's permutation (evaluators of the test split draw theirs without an
+# index, training from replicates 0, 1, ...) and the attack's, see targets.generators.
+ROWS_STREAM, ATTACK_STREAM = -2, 50
+
+
+@dataclass(frozen=True)
+class AdversarialMembership(Evaluator):
+    """LiRA and the loss attack where every replicate answers on its own adversarial examples.
+
+    A robust model is fitted to the worst inputs around its members, so its answers there may
+    give away more than its answers on them. For each radius the same pool rows are moved by PGD
+    on cross-entropy against each replicate; shadow models answer on their own adversarial
+    examples of a row, by the same recipe as the target. `lira_auc_clean` and `loss_auc_clean`
+    are the attacks on the same rows unmoved, by the same shadows. The accuracies of members and
+    non-members say how far the robust fit generalises.
+
+    `points`: the maximum number of pool rows.
+
+    Reference: Song, Shokri & Mittal 2019, arXiv 1905.10291, section 3.3.
+    """
+
+    norm: Norm = "linf"
+    radii: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (0.1, 0.2)
+    steps: Annotated[int, Field(ge=1)] = 10
+    points: Annotated[int, Field(ge=2)] = 600
+
+    version: ClassVar[int] = 4
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no column may be perturbed, or a replicate has no non-members; else None."""
+        return unattackable(system.problem) or mia.no_non_members(system.membership)
+
+    def measure(self, system: System) -> Measured:
+        """`lira_auc_adv_<radius>` and `loss_auc_adv_<radius>` first."""
+        X, y, _ = system.problem.rows("train")
+        rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
+        systems = mia.models_of(system)
+        member = np.concatenate([s.membership[:, rows] for s in systems])
+        out = mia.Report(member[: system.replicates], shadows=member[system.replicates :])
+        for radius in self.radii:
+            moved = [self._moved(s, X[rows], y[rows], radius) for s in systems]
+            _measure(out, f"adv_{radius:g}", torch.cat(moved), y[rows])
+        clean = [s.logits(_for_each(s, X[rows]), ROWS) for s in systems]
+        _measure(out, "clean", torch.cat(clean), y[rows])
+        out.facts |= {"norm": self.norm, "steps": self.steps}
+        return out.measured()
+
+    def _moved(self, system: System, X: Array, y: Array, radius: float) -> Tensor:
+        """Logits [R, n, C] of every model on its own adversarial examples."""
+        clean, labels = _for_each(system, X), system.tensor(y)
+        threat = ThreatModel.of(system.problem, self.norm, radius, clean)
+        # the same random start at every radius, scaled
+        chance = generators(system, ATTACK_STREAM)
+        attack = partial(
+            pgd, system.forward, threat=threat, generators=chance, steps=self.steps,
+            loss="ce", worst_by="ce",
+        )  # fmt: skip
+        return system.logits(in_chunks(attack, clean, labels).X, ROWS)
+
+
+def _for_each(system: System, X: Array) -> Tensor:
+    """The same rows for every model, [R, n, *shape]."""
+    return system.tensor(X).expand(system.replicates, *X.shape)
+
+
+def _measure(out: mia.Report, name: str, outputs: Tensor, y: Array) -> None:
+    """Both attacks on logits [M, n, C], and the accuracies on members and the others."""
+    logits, member = outputs.cpu().numpy(), out.member
+    phi = mia.logit_confidence(logits, y)
+    clean, targets = name == "clean", len(member)
+    scores = mia.lira(phi, out.models, online=True, targets=targets)
+    out.auc(f"lira_auc_{name}", scores, diagnostic=clean)
+    out.facts["shadows"] = scores.shadows
+    loss = [mia.auc(p, m) for p, m in zip(phi[:targets], member, strict=True)]
+    out.add(f"loss_auc_{name}", loss, diagnostic=clean)
+    right = logits[:targets].argmax(-1) == y
+    for who, side in (("member", member), ("non_member", ~member)):
+        share = (right & side).sum(1) / np.maximum(side.sum(1), 1)
+        n = int(side.sum(1).min())
+        out.measurements.append(
+            Measurement(f"{who}_acc_{name}", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)
+        )

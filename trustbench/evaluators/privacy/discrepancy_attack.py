@@ -1,0 +1,95 @@
+"""What an attacker gains who sees both the model that was replaced and the one that replaced it."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks import membership as mia
+
+
+@dataclass(frozen=True)
+class DiscrepancyAttack(Evaluator):
+    """Membership inference with the outputs of the baseline and of this arm (F -> P).
+
+    Both were trained on the same rows, so what the method changed about a row may say whether
+    it was among them. The attack is LiRA on the pair of logit-scaled confidences, their joint
+    covariance learned from the other replicates' pairs: it weighs the difference as the data
+    tell, since members may differ more (Tian et al.) or less between the two models.
+    `fd_shuffled_auc` is the null: the same attack on the same number of outputs, where the
+    baseline's are those of other rows of the class. `fair_only_auc` is the attack with this arm's
+    outputs alone, which has fewer numbers to estimate; `base_only_auc` with the baseline's.
+    `_minority`: within the smallest group that has `min_group` members and
+    non-members in every replicate.
+
+    Of an arm that retrains nothing the two outputs are one, and so are the AUCs and the null.
+
+    Reference: Tian et al. 2024, IJCAI, FD-MIA; as a likelihood ratio after Carlini et al. 2022,
+    arXiv 2112.03570.
+    """
+
+    min_group: Annotated[int, Field(ge=2)] = 10
+
+    version: ClassVar[int] = 4
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Tian et al. 2024, IJCAI (FD-MIA)"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if this is the baseline, or a replicate has no non-members; else None."""
+        if system.baseline is None:
+            return "needs an arm with an intervention: the baseline differs from nothing"
+        return mia.no_non_members(system.membership)
+
+    def measure(self, system: System) -> Measured:
+        """`fd_auc` first, its null `fd_shuffled_auc` and the attacks on one output beside it."""
+        assert system.baseline is not None
+        _, y, group = system.problem.rows("train")
+        member = system.membership
+        fair, base = _confidence(system), _confidence(system.baseline())
+        scores = {
+            "fd_auc": mia.joint_lira(np.stack([fair, base], axis=2), member),
+            "fd_shuffled_auc": mia.joint_lira(_shuffled(system, fair, base, y), member),
+            "fair_only_auc": mia.joint_lira(fair[..., None], member),
+            "base_only_auc": mia.joint_lira(base[..., None], member),
+        }
+        out = mia.Report(member)
+        for name, found in scores.items():
+            out.auc(name, found, diagnostic=name != "fd_auc")
+        names = system.problem.groups
+        usable = scores["fd_auc"].usable
+        large = mia.large_groups(usable, member, group, len(names), self.min_group)
+        for name in ("fd_auc", "fd_shuffled_auc", "fair_only_auc"):
+            if len(large) < 2:
+                out.missing[f"{name}_minority"] = (
+                    f"needs two groups with {self.min_group} members and non-members each"
+                )
+                continue
+            alone = mia.within(scores[name], group == large[-1])
+            out.auc(f"{name}_minority", alone, diagnostic=name != "fd_auc")
+            out.facts["minority"] = names[large[-1]]
+        out.facts["shadows"] = scores["fd_auc"].shadows
+        return out.measured()
+
+
+def _shuffled(system: System, fair: Array, base: Array, y: Array) -> Array:
+    """This arm's outputs beside the baseline's on other rows of the class, [R, n, 2].
+
+    All replicates exchange the same rows. Two equal outputs are one: [R, n, 1].
+    """
+    if np.array_equal(fair, base):
+        return fair[..., None]
+    rng, other = system.streams.numpy("controls"), np.arange(len(y))
+    for label in np.unique(y):
+        rows = np.flatnonzero(y == label)
+        other[rows] = rng.permutation(rows)
+    return np.stack([fair, base[:, other]], axis=2)
+
+
+def _confidence(system: System) -> Array:
+    """Logit-scaled confidences of the pool, [R, n], behind no interface."""
+    y = system.problem.rows("train")[1]
+    return mia.logit_confidence(system.split_logits("train").cpu().numpy(), y)

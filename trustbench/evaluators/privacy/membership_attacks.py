@@ -1,0 +1,123 @@
+"""Membership attacks beside LiRA, from the floor upwards, and what they say about epsilon."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks import membership as mia
+
+# Sorted log-probabilities that the learned attack reads (Salem et al. 2019: three are enough).
+LARGEST = 3
+
+
+@dataclass(frozen=True)
+class MembershipAttacks(Evaluator):
+    """A second opinion on what the released confidences give away, one attacker at a time.
+
+    `rmia_auc` and `rmia_offline_auc`: RMIA with the replicates as references and the calibration
+    rows, which no model was trained on, as its population. `shadow_auc`: a classifier of outputs,
+    learned on half of the pairs of replicates. `label_only_auc`: only whether the label is
+    right, the floor of every attack. `loss_advantage`: balanced accuracy less one half of the
+    loss threshold that was best on the other replicates.
+
+    `epsilon_lower` is measured: the epsilon that the decisions of the strongest attack
+    contradict, attack and threshold chosen on other models (see `membership.strongest`).
+    `epsilon_accounted` is the arm's own claim, an upper bound and a fact; the two are never
+    subtracted.
+
+    `gamma`, `offline_a`: of RMIA. `iterations`: trees of the learned attack. `confidence`: of
+    `epsilon_lower`. `delta` null: the arm's own, or 0 if it claims none.
+
+    Reference: Zarifzadeh et al. 2024, arXiv 2312.03262 (RMIA); Shokri et al. 2017, arXiv
+    1610.05820; Yeom et al. 2018, arXiv 1709.01604 (label and loss); Nasr et al. 2021, arXiv
+    2101.04535 (bound).
+    """
+
+    gamma: Annotated[float, Field(ge=1)] = 1.0
+    offline_a: Annotated[float, Field(ge=0, le=1)] = 0.3
+    iterations: Annotated[int, Field(ge=1)] = 80
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    delta: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    version: ClassVar[int] = 5
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
+    reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if some replicate has no members or no non-members, else None."""
+        return mia.no_non_members(system.membership)
+
+    def measure(self, system: System) -> Measured:
+        """`rmia_auc` first, `epsilon_lower` last."""
+        y = system.problem.rows("train")[1]
+        logits = mia.released_logits(system, system.split_logits("train"))
+        seen = mia.Observed.of(system)
+        out, phi = seen.report(), seen.phi[: seen.targets]
+        self._rmia(out, seen)
+        self._learned(out, logits, phi, y)
+        self._thresholds(out, system, phi, y)
+        self._epsilon(out, seen, system)
+        return out.measured()
+
+    def _rmia(self, out: mia.Report, seen: mia.Observed) -> None:
+        for name, a in (("rmia_auc", None), ("rmia_offline_auc", self.offline_a)):
+            scores = seen.rmia(gamma=self.gamma, offline_a=a)
+            out.auc(name, scores)
+            out.facts["shadows"] = scores.shadows
+        out.facts |= {"rmia_gamma": self.gamma, "rmia_population": seen.population.shape[1]}
+
+    def _learned(self, out: mia.Report, logits: Array, phi: Array, y: Array) -> None:
+        reason = mia.learnable(out.member)
+        if reason is not None:
+            out.missing["shadow_auc"] = reason
+            return
+        total = np.logaddexp.reduce(logits.astype(np.float64), axis=2, keepdims=True)
+        largest = -np.sort(total - logits, axis=2)[..., :LARGEST]
+        label = np.broadcast_to(y, phi.shape)[..., None]
+        features = np.concatenate([phi[..., None], largest, label], axis=2)
+        scores = mia.learned_scores(features, out.member, self.iterations)
+        aucs = [mia.auc(s, m) for s, m in zip(scores, out.member, strict=True)]
+        out.add("shadow_auc", aucs, widening=mia.SHARED_ATTACKER)
+
+    def _thresholds(self, out: mia.Report, system: System, phi: Array, y: Array) -> None:
+        shown = system.observed(system.split_logits("train")).argmax(-1).cpu().numpy()
+        right = (shown == y).astype(np.float64)
+        aucs = [mia.auc(s, m) for s, m in zip(right, out.member, strict=True)]
+        out.add("label_only_auc", aucs)
+        if all(mia.shadows_of(out.member, r).any() for r in range(len(phi))):
+            found = mia.advantage(-mia.losses(phi), out.member)
+            unit = "balanced accuracy - 1/2"
+            out.add(
+                "loss_advantage", found, unit=unit, lower=-0.5, upper=0.5,
+                widening=mia.SHARED_PAIRS,
+            )  # fmt: skip
+        else:
+            out.missing["loss_advantage"] = mia.no_shadows(len(phi))
+
+    def _epsilon(self, out: mia.Report, seen: mia.Observed, system: System) -> None:
+        """The measured bound, and what the arm's own accountant claims, as a fact."""
+        claimed = system.facts.get("delta")
+        delta = self.delta if self.delta is not None else float(claimed or 0.0)
+        attack = seen.strongest
+        found = None
+        if attack is not None:
+            found = mia.audit(attack, out.member, delta=delta, confidence=self.confidence)
+        out.facts |= {
+            "epsilon_lower_confidence": self.confidence,
+            "epsilon_lower_delta": delta,
+            "epsilon_accounted": system.facts.get("epsilon"),
+            "epsilon_accounted_delta": claimed,
+            "epsilon_accountant": system.facts.get("accountant"),
+        }
+        if attack is None or found is None:
+            out.missing["epsilon_lower"] = mia.no_shadows(seen.targets, least=mia.LEAST)
+            return
+        out.facts["epsilon_lower_attack"] = attack.chosen
+        # A bound, and mostly 0: no effect is read from its differences.
+        out.add("epsilon_lower", found.values, unit="nats", upper=None, n=found.n, diagnostic=True)
+        out.facts["epsilon_lower_pooled"] = found.pooled

@@ -1,0 +1,192 @@
+"""Membership inference against the released confidences: LiRA with the replicates as shadows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks import membership as mia
+from trustbench.methods.chance import Chance, by_chance
+
+# TPR at these false-positive rates is measured, under this name.
+RATES = {"lira_tpr_1": 0.01, "lira_tpr_01": 0.001}
+ROC_GRID = np.logspace(-3, 0, 31)
+# Random groupings behind the nulls of the extremes over groups.
+PERMUTATIONS = 50
+GROUP_AUCS = ("lira_auc_worst_group", "lira_auc_gap")
+# Within the smallest group that is large enough, and within the largest.
+SIZED = ("lira_auc_minority", "lira_auc_majority", "lira_tpr_1_minority")
+
+
+@dataclass(frozen=True)
+class Privacy(Evaluator):
+    """How well an attacker tells members from non-members of the training pool.
+
+    Each replicate is the target once and the others are its shadow models, trained by the same
+    recipe; a partner trained on exactly the complementary half is left out (see
+    `membership.shadows_of`). Lower is better everywhere; one half is chance for an AUC. Epsilon
+    is a guarantee and stays a fact of the arm: it is never mixed with these numbers. Behind an
+    interface the attacker sees what is released, see `released_logits`.
+
+    `lira_auc_worst_group` and `lira_auc_gap` are extremes of few noisy AUCs, above one half and
+    above zero where nothing leaks; each stands beside its null, `<name>_permuted`, the mean over
+    random groups of the same sizes.
+
+    `strongest_auc`: every target is attacked by that of LiRA, LiRA offline, the loss, RMIA and
+    their combination which is best when the models besides the target and its partner attack
+    each other, so that two arms meet attacks of equal care (see `membership.strongest`).
+
+    `min_group`: members and non-members that a group needs, in every replicate, for its AUC.
+
+    Reference: Carlini et al. 2022, arXiv 2112.03570; Yeom et al. 2018, arXiv 1709.01604 (loss).
+    """
+
+    min_group: Annotated[int, Field(ge=2)] = 10
+
+    version: ClassVar[int] = 7
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
+    reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if some replicate has no members or no non-members, else None."""
+        return mia.no_non_members(system.membership)
+
+    def measure(self, system: System) -> Measured:
+        """`strongest_auc` first; what cannot be measured on this system has a reason instead."""
+        group, member = system.problem.rows("train")[2], system.membership
+        seen = mia.Observed.of(system)
+        loss = mia.losses(seen.phi[: seen.targets])
+        out = seen.report()
+        online = seen.lira(online=True)
+        strongest = _strongest(out, seen)
+        out.auc("lira_auc", online)
+        out.auc("lira_offline_auc", seen.lira(online=False))
+        out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
+        _rates(out, online)
+        self._groups(out, online, group, system)
+        self._strongest_minority(out, strongest, group, system.problem.groups)
+        _controls(out, online, loss, system)
+        out.facts["shadows"] = online.shadows
+        out.facts["lira_variance"] = online.variance
+        out.facts["rows_without_shadows"] = int((~online.usable).sum())
+        return out.measured()
+
+    def _strongest_minority(
+        self, out: mia.Report, found: mia.Strongest | None, group: Array, names: tuple[str, ...]
+    ) -> None:
+        """The same attacks within the smallest group that is large enough."""
+        name = "strongest_auc_minority"
+        if found is None:
+            out.missing[name] = out.missing["strongest_auc"]
+            return
+        usable = found.scores.usable
+        large = mia.large_groups(usable, out.member, group, len(names), self.min_group)
+        if len(large) < 2:
+            out.missing[name] = (
+                f"needs two groups with {self.min_group} members and non-members each"
+            )
+            return
+        out.auc(name, mia.within(found.scores, group == large[-1]))
+
+    def _groups(self, out: mia.Report, scores: mia.Scores, group: Array, system: System) -> None:
+        """The AUC within each group that is large enough in every replicate, and their spread."""
+        names = system.problem.groups
+        large = mia.large_groups(scores.usable, out.member, group, len(names), self.min_group)
+        for g, name in enumerate(names):
+            if g not in large:
+                out.facts[f"group_too_small_{g}"] = name
+        out.facts["groups_measured"] = len(large)
+        aucs = {g: mia.each(mia.auc, mia.within(scores, group == g), out.member) for g in large}
+        out.arrays |= {f"lira_auc_group_{g}": values for g, values in aucs.items()}
+        if len(large) < 2:
+            reason = f"needs two groups with {self.min_group} members and non-members each"
+            out.missing |= dict.fromkeys((*GROUP_AUCS, *SIZED), reason)
+            return
+        by_group = partial(_by_group, metric=out.each(mia.auc), masks=[group == g for g in large])
+        out.scored(GROUP_AUCS[0], scores, partial(by_group, spread=np.max), diagnostic=False)
+        out.scored(
+            GROUP_AUCS[1], scores, partial(by_group, spread=np.ptp), unit="AUC difference",
+            diagnostic=False,
+        )  # fmt: skip
+        for name, chance in _by_chance(scores, out.member, group, large, system).items():
+            out.beside(name, chance)
+        majority, minority = large[0], large[-1]
+        smallest = mia.within(scores, group == minority)
+        out.auc("lira_auc_minority", smallest)
+        out.auc("lira_auc_majority", mia.within(scores, group == majority))
+        out.tpr("lira_tpr_1_minority", smallest, 0.01)
+        out.facts |= {"minority": names[minority], "majority": names[majority]}
+
+
+def _strongest(out: mia.Report, seen: mia.Observed) -> mia.Strongest | None:
+    """The AUC of the attack that does best on the models besides a target and its partner."""
+    found = seen.strongest
+    if found is None:
+        out.missing["strongest_auc"] = mia.no_shadows(seen.targets, least=mia.LEAST)
+        return None
+    out.auc("strongest_auc", found.scores)
+    out.facts["strongest_attack"] = found.chosen
+    return found
+
+
+def _by_chance(
+    scores: mia.Scores, member: Array, group: Array, large: list[int], system: System
+) -> dict[str, Chance]:
+    """The spread over random groups of the sizes of the large ones, which are [n] of `group`."""
+    place = np.full(len(system.problem.groups), len(large))
+    place[large] = np.arange(len(large))
+    kept = np.isin(group, large)
+
+    def statistics(groups: Array) -> dict[str, Array]:
+        every = np.full((len(groups), len(group)), len(large))
+        every[:, kept] = groups
+        aucs = mia.group_aucs(scores, member, every, len(large))
+        worst, least = np.nanmax(aucs, axis=-1), np.nanmin(aucs, axis=-1)
+        return dict(zip(GROUP_AUCS, (worst, worst - least), strict=True))
+
+    rng = system.streams.numpy("controls")
+    return by_chance(statistics, place[group[kept]], rng, PERMUTATIONS)
+
+
+def _by_group(
+    scores: mia.Scores, *, metric: mia.Metric, masks: list[Array], spread: Callable[..., Array]
+) -> Array | None:
+    """The spread over groups (rows of bool [n]) of a metric within each, [R]."""
+    values = [metric(mia.within(scores, rows)) for rows in masks]
+    found = [v for v in values if v is not None]
+    return spread(np.stack(found), axis=0) if len(found) == len(masks) else None
+
+
+def _rates(out: mia.Report, scores: mia.Scores) -> None:
+    """TPR at the low false-positive rates that can be resolved, and the ROC's low end."""
+    for name, fpr in RATES.items():
+        out.tpr(name, scores, fpr)
+    if not mia.smallest_side(scores.usable, out.member):
+        return
+    outside = mia.fewest_outside(scores.usable, out.member)
+    grid = np.array([fpr for fpr in ROC_GRID if mia.resolves(fpr, outside)])
+    rates = [mia.each(partial(mia.tpr_at, fpr=fpr), scores, out.member) for fpr in grid]
+    out.arrays["roc_fpr"] = grid
+    out.arrays["roc_tpr"] = np.stack(rates, axis=1)
+
+
+def _controls(out: mia.Report, scores: mia.Scores, loss: Array, system: System) -> None:
+    """Shuffled membership must give one half; the loss gap says how overfit the replicates are."""
+    member = out.member
+    if mia.smallest_side(scores.usable, member):
+        shuffled = []
+        for r, usable in enumerate(scores.usable):
+            labels = system.streams.numpy("controls", r).permutation(member[r, usable])
+            shuffled.append(mia.auc(scores.values[r, usable], labels))
+        out.add("shuffled_auc", shuffled, diagnostic=True)
+    else:
+        out.missing["shuffled_auc"] = mia.no_shadows(len(member))
+    inside = (loss * member).sum(1) / member.sum(1)
+    outside = (loss * ~member).sum(1) / (~member).sum(1)
+    out.add("loss_gap", outside - inside, unit="nats", lower=None, upper=None, diagnostic=True)

@@ -1,0 +1,1 @@
+"""Measurements of robustness; one file each."""

@@ -1,0 +1,131 @@
+"""Accuracy under two Auto-PGD attacks and Square search: the worst case per point."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.apgd import apgd
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.pgd import Objective, margin
+from trustbench.methods.attacks.evasion.square import square
+from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.methods.chance import against_chance
+from trustbench.methods.groups import gap, means_by, sizes
+
+APGD_STREAM: dict[Objective, int] = {"ce": 31, "dlr": 32, "margin": 32}
+SQUARE_STREAM = 33
+
+
+@dataclass(frozen=True)
+class AutoAttack(Evaluator):
+    """`racc_autoattack`: points that stay correct under APGD-CE, APGD-DLR and Square.
+
+    With two classes the DLR loss is not defined and the logit margin takes its place. Against
+    the published ensemble, the targeted APGD and FAB are left out, and Square makes `queries`
+    instead of 5,000 queries. Group-wise over groups with at least `min_group` points,
+    each beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
+
+    `points`: the maximum number of test rows. `steps`, `restarts`: of each APGD attack.
+
+    Reference: Croce & Hein 2020, arXiv 2003.01690, sections 3 to 5.
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 100
+    restarts: Annotated[int, Field(ge=1)] = 1
+    queries: Annotated[int, Field(ge=1)] = 500
+    points: Annotated[int, Field(ge=1)] = 150
+    min_group: Annotated[int, Field(ge=1)] = 10
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no column may be perturbed, else None."""
+        return unattackable(system.problem)
+
+    def measure(self, system: System) -> Measured:
+        """`racc_autoattack` first; then each attack alone, and groups."""
+        at = targets(system, self.points)
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        second: Objective = "margin" if system.problem.binary else "dlr"
+        survives = {
+            "apgd_ce": self._apgd(system, at, threat, "ce"),
+            f"apgd_{second}": self._apgd(system, at, threat, second),
+            "square": self._square(system, at, threat),
+        }
+        robust = torch.stack(list(survives.values())).all(0).cpu().numpy()
+        correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
+        n = len(at.y)
+        groups, missing = self._groups(system, robust, at.group)
+        return Measured(
+            measurements=(
+                _share("racc_autoattack", robust.mean(1), n),
+                *groups,
+                *(
+                    _share(f"racc_{name}", kept.double().mean(1).cpu().numpy(), n, diagnostic=True)
+                    for name, kept in survives.items()
+                ),
+                _share("acc", correct.mean(1), n, diagnostic=True),
+            ),
+            arrays={"robust": robust},
+            facts={"norm": self.norm, "epsilon": self.epsilon, "second_loss": second},
+            missing=missing,
+        )
+
+    def _apgd(self, system: System, at: Targets, threat: ThreatModel, loss: Objective) -> Tensor:
+        """Which points survive every restart: bool [R, n]."""
+        survives = torch.ones_like(at.X.flatten(2)[:, :, 0], dtype=torch.bool)
+        for restart in range(self.restarts):
+            attack = partial(
+                apgd,
+                system.forward,
+                threat=threat,
+                generators=generators(system, APGD_STREAM[loss], restart),
+                steps=self.steps,
+                loss=loss,
+            )
+            survives = survives & ~in_chunks(attack, at.X, at.y).fooled
+        return survives
+
+    def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
+        """Which points survive the gradient-free search: bool [R, n]."""
+        attack = partial(
+            square,
+            system.forward,
+            threat=threat,
+            generators=generators(system, SQUARE_STREAM),
+            queries=self.queries,
+        )
+        return ~in_chunks(attack, at.X, at.y).fooled
+
+    def _groups(
+        self, system: System, robust: Array, group: Array
+    ) -> tuple[list[Measurement], dict[str, str]]:
+        """Robust accuracy of the worst group and the gap between groups."""
+        large = sizes(group, len(system.problem.groups)) >= self.min_group
+        names = ("worst_group_racc_autoattack", "racc_gap_autoattack")
+        if large.sum() < 2:
+            return [], dict.fromkeys(names, f"needs two groups with {self.min_group} points each")
+        kept = large[group]
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            rates = means_by(robust[:, kept], groups, len(large))[..., large]
+            return dict(zip(names, (rates.min(axis=-1), gap(rates)), strict=True))
+
+        build = partial(_share, n=len(group))
+        return list(against_chance(build, statistics, group[kept], system)), {}
+
+
+def _share(name: str, values: Array, n: int, *, diagnostic: bool = False) -> Measurement:
+    better = "gap" not in name
+    return Measurement(name, values, better, "fraction", n, 0.0, 1.0, diagnostic)

@@ -1,0 +1,120 @@
+"""How far an attacker can move a released explanation without changing the decision (E -> R)."""
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.saliency import (
+    equal_norm_control,
+    explanation_attack,
+    overlap,
+    top,
+)
+from trustbench.methods.attacks.evasion.targets import generators, targets
+
+# Random streams, see targets.generators; apart from those of the other attacks.
+ATTACK_STREAM, CONTROL_STREAM = 10, 11
+
+
+@dataclass(frozen=True)
+class ExplanationAttack(Evaluator):
+    """Overlap of the top-k columns of the released explanation, before and after an attack.
+
+    The attacker has the model's gradients and moves saliency off the columns that the released
+    explanation ranks highest, keeping the decision; the overlap is that of the *released*
+    explanations. The control moves each point as far in a random direction. Overlap is best at
+    1; the attack's effect is `overlap_random` minus `overlap_attack`, kept as `overlap_loss`.
+
+    On networks of ReLUs the second derivative that the attack climbs is zero; it then becomes
+    a random search over corners of the ball, and `zero_second_derivative` says on how many
+    points: the measured loss is a lower bound there.
+
+    `points`: explained rows of the test split, each three times. `top_k`: columns compared.
+
+    Reference: Ghorbani et al. 2019, arXiv 1710.10547, section 3.
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+    restarts: Annotated[int, Field(ge=1)] = 2
+    top_k: Annotated[int, Field(ge=1)] = 5
+    points: Annotated[int, Field(ge=1)] = 40
+
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if there are no explanations, or too few columns; else None."""
+        if system.explainer is None:
+            return "needs released explanations"
+        fixed = unattackable(system.problem)
+        if fixed:
+            return fixed
+        if self.top_k >= system.problem.n_features:
+            return (
+                f"top_k={self.top_k} covers all {system.problem.n_features} columns of "
+                f"{system.problem.name}, so any two explanations agree; give a smaller top_k"
+            )
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`overlap_attack` first, `overlap_random` beside it."""
+        at = targets(system, self.points)
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        clean = top(system.explain(at.X), self.top_k)
+        worst, blind = explanation_attack(
+            system.forward,
+            at.X,
+            clean,
+            threat,
+            generators(system, ATTACK_STREAM),
+            steps=self.steps,
+            restarts=self.restarts,
+        )
+        control = equal_norm_control(
+            system.forward, at.X, worst.X, threat, generators(system, CONTROL_STREAM)
+        )
+        attacked = overlap(clean, top(system.explain(worst.X), self.top_k)).double().mean(1)
+        random = overlap(clean, top(system.explain(control), self.top_k)).double().mean(1)
+        moved = threat.size(worst.X - at.X).double().mean(1) / self.epsilon
+        n = len(at.y)
+        return Measured(
+            measurements=(
+                _overlap("overlap_attack", attacked, n),
+                _overlap("overlap_random", random, n),
+                Measurement(
+                    "overlap_loss",
+                    (random - attacked).cpu().numpy(),
+                    False,
+                    "fraction",
+                    n,
+                    -1.0,
+                    1.0,
+                    diagnostic=True,
+                ),
+                _overlap("attack_radius", moved, n, diagnostic=True),
+                _overlap("zero_second_derivative", blind.double().mean(1), n, diagnostic=True),
+            ),
+            facts={"norm": self.norm, "epsilon": self.epsilon, "top_k": self.top_k},
+        )
+
+
+def _overlap(name: str, values: Tensor, n: int, *, diagnostic: bool = False) -> Measurement:
+    """A fraction of which more is better (an attack needing more radius is a good sign too)."""
+    return Measurement(
+        name=name,
+        values=values.cpu().numpy(),
+        higher_is_better=name != "zero_second_derivative",
+        unit="fraction",
+        n=n,
+        lower=0.0,
+        upper=1.0,
+        diagnostic=diagnostic,
+    )

@@ -1,0 +1,158 @@
+"""How far each point is from being misclassified: the smallest radius at which PGD flips it."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.minimal import at_radii, minimal_radius
+from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
+from trustbench.methods.attacks.evasion.targets import CHUNK, ROWS, generators, targets
+from trustbench.methods.chance import against_chance
+from trustbench.methods.groups import means, means_by
+
+STREAM = 30
+CENSORED = 1.25  # a point that no attack flips counts as this many times the largest radius
+
+
+@dataclass(frozen=True)
+class Margin(Evaluator):
+    """The smallest radius at which PGD flips each correctly classified point.
+
+    `mean_epsilon` and `median_epsilon` are over correctly classified rows, right-censored at 1.25
+    times the largest radius of `grid`; `mean_epsilon_all` counts misclassified rows as 0, so that
+    no arm gains by getting hard rows wrong. `epsilon_gap` and `epsilon_worst_group` compare the
+    mean over groups with at least `min_group` points, `epsilon_class_gap` over true classes; each
+    stands beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
+    Each radius is one at which the attack succeeded: an upper bound of the true distance.
+
+    `points`: the maximum number of test rows. `steps`, `loss`: of each PGD attack.
+    `bisections`: halvings of the interval between two radii of the grid.
+
+    Reference: Tran et al. 2024, arXiv 2211.11835 (distance to the decision boundary and
+    fairness); Nanda et al. 2021, arXiv 2006.12621, section 3 (its gap between groups).
+    """
+
+    norm: Norm = "linf"
+    grid: Annotated[tuple[float, ...], Field(min_length=2)] = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)
+    bisections: Annotated[int, Field(ge=0)] = 4
+    steps: Annotated[int, Field(ge=1)] = 20
+    loss: Loss = "margin"
+    points: Annotated[int, Field(ge=1)] = 200
+    min_group: Annotated[int, Field(ge=1)] = 10
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Tran et al. 2024, arXiv 2211.11835"
+
+    def __post_init__(self) -> None:
+        if list(self.grid) != sorted(set(self.grid)) or self.grid[0] <= 0:
+            raise ValueError(f"grid is {self.grid}; give increasing radii above 0")
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no column may be perturbed, else None."""
+        return unattackable(system.problem)
+
+    def measure(self, system: System) -> Measured:
+        """`mean_epsilon` first; then its other summaries, groups, and the censored share."""
+        at = targets(system, self.points)
+        correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
+        radius, found = (t.double().cpu().numpy() for t in self._search(system, at.X, at.y))
+        radius = np.where(found > 0, radius, CENSORED * self.grid[-1])
+        every = np.where(correct, radius, 0.0)
+        if not correct.any(axis=1).all():
+            reason = "a replicate has no correct point to measure a distance from"
+            return Measured(
+                (self._one("mean_epsilon_all", every.mean(1), len(at.y)),),
+                missing=dict.fromkeys(("mean_epsilon", "median_epsilon"), reason),
+            )
+        least = int(correct.sum(1).min())
+        censored = (correct & (found == 0)).sum(1) / correct.sum(1)
+        summaries = {
+            "mean_epsilon": _mean(every, correct),
+            "median_epsilon": np.array(
+                [np.median(r[c]) for r, c in zip(radius, correct, strict=True)]
+            ),
+        }
+        gaps, missing = self._gaps(system, every, correct, at.group, at.y.cpu().numpy())
+        return Measured(
+            measurements=(
+                *(self._one(name, v, least) for name, v in summaries.items()),
+                *gaps,
+                self._one("mean_epsilon_all", every.mean(1), len(at.y)),
+                Measurement("censored", censored, True, "fraction", least, 0.0, 1.0, True),
+            ),
+            arrays={"epsilon": every},
+            facts={"norm": self.norm, "largest": self.grid[-1], "loss": self.loss},
+            missing=missing,
+        )
+
+    def _search(self, system: System, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Radii and whether any was found, [R, n], a bounded number of rows at a time."""
+        threat = ThreatModel.of(system.problem, self.norm, self.grid[-1], X)
+        rows = max(32, CHUNK // X[0, 0].numel())
+        parts = []
+        for x, t in zip(torch.split(X, rows, dim=1), torch.split(y, rows), strict=True):
+            fooled = partial(self._fooled, system, x, t, threat)
+            like = x.flatten(2)[:, :, 0]
+            parts.append(minimal_radius(fooled, self.grid, like, self.bisections))
+        return torch.cat([p[0] for p in parts], 1), torch.cat([p[1] for p in parts], 1)
+
+    def _fooled(
+        self, system: System, X: Tensor, y: Tensor, threat: ThreatModel, radii: Tensor
+    ) -> Tensor:
+        """Which points [R, n] one PGD run fools, each within its own radius."""
+        chance = generators(system, STREAM)
+        ball = at_radii(threat, radii)
+        run = pgd(system.forward, X, y, ball, chance, steps=self.steps, loss=self.loss)
+        return run.fooled
+
+    def _gaps(
+        self, system: System, every: Array, correct: Array, group: Array, y: Array
+    ) -> tuple[list[Measurement], dict[str, str]]:
+        """Means compared over groups and over classes, and why a comparison is left out."""
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        build = partial(self._one, n=int(correct.sum(1).min()))
+        for names, of in ((("epsilon_gap", "epsilon_worst_group"), group), (_CLASSES, y)):
+            size, right = np.bincount(of), means(correct, of, of.max() + 1)
+            kept = (size >= self.min_group) & (np.nan_to_num(right).min(axis=0) > 0)
+            if kept.sum() < 2:
+                reason = f"needs two with {self.min_group} points and a correct one in each model"
+                missing |= dict.fromkeys(names, reason)
+                continue
+            rows = kept[of]
+            statistics = partial(_spread, every[:, rows], correct[:, rows], kept, names)
+            found += against_chance(build, statistics, of[rows], system)
+        return found, missing
+
+    def _one(self, name: str, values: Array, n: int) -> Measurement:
+        better = not name.endswith("gap")
+        return Measurement(name, values, better, "radius", n, 0.0, CENSORED * self.grid[-1])
+
+
+_CLASSES = ("epsilon_class_gap",)
+
+
+def _spread(
+    every: Array, correct: Array, kept: Array, names: tuple[str, ...], groups: Array
+) -> dict[str, Array]:
+    """Gap and smallest, [K, R], of the mean radius of correct points in each group."""
+    radius, right = (means_by(v, groups, len(kept))[..., kept] for v in (every, correct))
+    # a random group may have no correct point in some model: the others are then compared
+    mean = np.divide(radius, right, out=np.full(radius.shape, np.nan), where=right > 0)
+    least = np.nanmin(mean, axis=-1)
+    return dict(zip(names, (np.nanmax(mean, axis=-1) - least, least), strict=False))
+
+
+def _mean(values: Array, rows: Array) -> Array:
+    """Mean [R] of values [R, n] over rows [R, n], where values are 0 outside of them."""
+    return np.asarray(values.sum(1) / rows.sum(1))

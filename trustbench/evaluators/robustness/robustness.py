@@ -1,0 +1,222 @@
+"""Accuracy under evasion: the worst case per point over four attacks, with masking flags."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient_share
+from trustbench.methods.attacks.evasion.pgd import Loss, Worst, margin, pgd
+from trustbench.methods.attacks.evasion.square import square
+from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.methods.chance import against_chance
+from trustbench.methods.groups import gap, means_by, sizes
+
+# The random stream of each attack, see targets.generators.
+PGD_STREAM: dict[Loss, int] = {"ce": 0, "margin": 1}
+SQUARE_STREAM, TRANSFER_STREAM, CURVE_STREAM = 2, 3, 4
+CURVE_STEPS = 10  # of the sanity curve, which shows an order and is not a measurement
+
+
+@dataclass(frozen=True)
+class Robustness(Evaluator):
+    """Accuracy where an attacker may move each point within a ball and the box of its features.
+
+    A point counts as robust only where the true logit stays strictly the largest under PGD on
+    cross-entropy, PGD on the logit margin, a gradient-free Square search, and points crafted on
+    another replicate of the baseline (the one trained on the other half): the same four attacks
+    for the baseline itself, so that no arm meets an attack that its baseline is spared. All arms
+    and replicates are attacked on the same points.
+
+    `points`: the maximum number of test rows. `steps`, `restarts`: of each PGD attack.
+    `queries`: of the Square search. `min_group`: points that a group needs. `worst_group_racc` and
+    `racc_gap` stand beside their nulls, `<name>_permuted`: the mean over random groups.
+
+    Reference: Croce & Hein 2020, arXiv 2003.01690 (worst case of diverse attacks); Athalye et
+    al. 2018, arXiv 1802.00420, section 3.1 (signs of gradient masking).
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+    restarts: Annotated[int, Field(ge=1)] = 2
+    queries: Annotated[int, Field(ge=1)] = 200
+    points: Annotated[int, Field(ge=1)] = 300
+    min_group: Annotated[int, Field(ge=1)] = 20
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no column may be perturbed, else None."""
+        return unattackable(system.problem)
+
+    def measure(self, system: System) -> Measured:
+        """`racc` first; then its parts, groups, sanity curve and masking flags."""
+        at = targets(system, self.points)
+        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        clean = margin(system.logits(at.X, ROWS), at.y) < 0
+        first, every = self._pgd(system, at, threat)
+        survives = {
+            "pgd": every,
+            "square": self._square(system, at, threat),
+            "transfer": clean & self._transfer(system, at, threat),
+        }
+        missing = {}
+        robust = torch.stack(list(survives.values())).all(0)
+        shares = {"racc": _share(robust), "acc": _share(clean)}
+        if bool((shares["acc"] > 0).all()):
+            shares["racc_cond"] = shares["racc"] / shares["acc"]
+        else:
+            missing["racc_cond"] = "a replicate has no correct point to be robust on"
+        shares |= {f"racc_{name}": _share(kept) for name, kept in survives.items()}
+        groups, left_out = self._groups(system, robust, at.group)
+        if not groups:
+            missing |= dict.fromkeys(("worst_group_racc", "racc_gap"), left_out)
+        checks = self._checks(system, at, threat, survives, _share(first) - _share(every))
+        n = len(at.y)
+        return Measured(
+            measurements=(
+                *(_fraction(k, v, n, diagnostic=k == "acc") for k, v in shares.items()),
+                *groups,
+                *(_fraction(k, v, n, diagnostic=True) for k, v in checks.items()),
+            ),
+            arrays={"robust": robust.cpu().numpy()},
+            facts={"norm": self.norm, "epsilon": self.epsilon, "groups_left_out": left_out},
+            missing=missing,
+        )
+
+    def _pgd(self, system: System, at: Targets, threat: ThreatModel) -> tuple[Tensor, Tensor]:
+        """Which points survive the first restart, and which survive all: bool [R, n]."""
+        survives = torch.ones_like(at.X.flatten(2)[:, :, 0], dtype=torch.bool)
+        first = survives
+        for restart in range(self.restarts):
+            for loss, stream in PGD_STREAM.items():
+                chance = generators(system, stream, restart)
+                survives = survives & ~self._climb(system.forward, at, threat, chance, loss).fooled
+            first = survives if restart == 0 else first
+        return first, survives
+
+    def _climb(
+        self,
+        forward: Forward,
+        at: Targets,
+        threat: ThreatModel,
+        chance: list[torch.Generator],
+        loss: Loss,
+        steps: int | None = None,
+    ) -> Worst:
+        """One PGD run on all points."""
+        attack = partial(
+            pgd, forward, threat=threat, generators=chance, steps=steps or self.steps, loss=loss
+        )
+        return in_chunks(attack, at.X, at.y)
+
+    def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
+        """Which points survive the gradient-free search: bool [R, n]."""
+        chance = generators(system, SQUARE_STREAM)
+        attack = partial(
+            square, system.forward, threat=threat, generators=chance, queries=self.queries
+        )
+        return ~in_chunks(attack, at.X, at.y).fooled
+
+    def _transfer(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
+        """Which points each replicate gets right where its partner's baseline was attacked."""
+        chance = generators(system, TRANSFER_STREAM)
+        baseline = system.baseline().forward if system.baseline else system.forward
+        crafted = self._climb(baseline, at, threat, chance, "margin").X
+        return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
+
+    def _groups(
+        self, system: System, robust: Tensor, group: Array
+    ) -> tuple[list[Measurement], str]:
+        """Robust accuracy of the worst group and the gap between groups, and who was left out."""
+        count = sizes(group, len(system.problem.groups))
+        large = count >= self.min_group
+        left_out = ", ".join(map(str, np.flatnonzero(~large)))
+        if large.sum() < 2:
+            return [], f"needs two groups with {self.min_group} points each; largest: {count.max()}"
+        kept = large[group]
+        survives, n = robust.cpu().numpy()[:, kept], len(group)
+
+        def statistics(groups: Array) -> dict[str, Array]:
+            rates = means_by(survives, groups, len(large))[..., large]
+            return {"worst_group_racc": rates.min(axis=-1), "racc_gap": gap(rates)}
+
+        def build(name: str, values: Array) -> Measurement:
+            return _fraction(name, torch.as_tensor(values), n, diagnostic=False)
+
+        return list(against_chance(build, statistics, group[kept], system)), left_out
+
+    def _checks(
+        self,
+        system: System,
+        at: Targets,
+        threat: ThreatModel,
+        survives: Mapping[str, Tensor],
+        restart_gain: Tensor,
+    ) -> dict[str, Tensor]:
+        """The sanity curve (one margin PGD at other radii) and the signs of masking, each [R]."""
+        radii = {"half": threat.scaled(0.5), "double": threat.scaled(2), "box": threat.whole_box()}
+        out = {}
+        for name, other in radii.items():
+            chance = generators(system, CURVE_STREAM)
+            run = self._climb(system.forward, at, other, chance, "margin", CURVE_STEPS)
+            out[f"racc_{name}"] = _share(~run.fooled)
+        others = [kept for name, kept in survives.items() if name != "pgd"]
+        for name, kept in survives.items():
+            if name != "pgd":
+                out[f"{name}_only"] = _share(survives["pgd"] & ~kept)
+        signs = Signs(
+            zero_gradient=zero_gradient_share(system.forward, at.X, at.y),
+            gradient_free_gain=_share(survives["pgd"])
+            - torch.stack([_share(kept) for kept in others]).amin(0),
+            restart_gain=restart_gain,
+            robust_in_box=out["racc_box"],
+            chance=1 / len(system.problem.classes),
+        )
+        out |= {"zero_gradient": signs.zero_gradient, "restart_gain": restart_gain}
+        return out | {"masking": signs.flags()}
+
+
+# Measurements of which less is better; of the others more is.
+LESS_IS_BETTER = frozenset(
+    ("racc_gap", "square_only", "transfer_only", "zero_gradient", "restart_gain", "masking")
+)
+
+
+def partners(replicates: int) -> list[int]:
+    """The other replicate of each pair; an odd last one takes the one before it.
+
+    >>> partners(5)
+    [1, 0, 3, 2, 3]
+    """
+    return [r ^ 1 if r ^ 1 < replicates else r - 1 for r in range(replicates)]
+
+
+def _share(points: Tensor) -> Tensor:
+    """The fraction of points that are true: bool [R, n] -> float64 [R]."""
+    return points.double().mean(1)
+
+
+def _fraction(name: str, values: Tensor, n: int, *, diagnostic: bool) -> Measurement:
+    return Measurement(
+        name=name,
+        values=values.cpu().numpy(),
+        higher_is_better=name not in LESS_IS_BETTER,
+        unit="flag" if name == "masking" else "fraction",
+        n=n,
+        lower=0.0,
+        upper=1.0,
+        diagnostic=diagnostic,
+    )

@@ -1,0 +1,1 @@
+"""Measurements of uncertainty quantification; one file each."""

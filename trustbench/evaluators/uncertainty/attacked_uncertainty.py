@@ -1,0 +1,139 @@
+"""Conformal sets and calibration of the model under attack (R -> U)."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods import calibration
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.pgd import pgd
+from trustbench.methods.attacks.evasion.targets import generators, in_chunks, targets
+from trustbench.methods.conformal import (
+    CALIBRATING,
+    PREDICTING,
+    SCORES,
+    Score,
+    covered,
+    set_sizes,
+    thresholds,
+    too_few_rows,
+    uniforms,
+)
+
+CALIBRATION_STREAM, TEST_STREAM = 51, 52
+
+
+@dataclass(frozen=True)
+class AttackedUncertainty(Evaluator):
+    """What sets of 1 - `alpha` coverage cost where every input is attacked, and what ECE is there.
+
+    `*_size_attacked` and `*_coverage_attacked`: APS and LAC calibrated and tested under the same
+    cross-entropy PGD, so that coverage stays near 1 - alpha and the size is the price.
+    `*_coverage_clean_calibrated`: thresholds from the same rows unattacked, tested under attack.
+    `ece_attacked` is over `bins` bins of equal mass. Replicates calibrate on their own rows, the
+    first `calibration_points` of them.
+
+    `points`: the maximum number of test rows. `steps`: of PGD.
+
+    Reference: Liu et al. 2024, "The pitfalls and promise of conformal inference under
+    adversarial attacks", ICML, arXiv 2405.08886, section 3.
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    bins: Annotated[int, Field(ge=1)] = 15
+    points: Annotated[int, Field(ge=1)] = 400
+    calibration_points: Annotated[int, Field(ge=10)] = 400
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no column may be perturbed, else None."""
+        return unattackable(system.problem)
+
+    def measure(self, system: System) -> Measured:
+        """Sizes first, then coverages and the calibration error."""
+        at = targets(system, self.points)
+        rows = system.calibration[:, : self.calibration_points]
+        X = system.tensor(system.problem.X[rows])
+        y = system.tensor(system.problem.y[rows])
+        clean = system.logits(X).double().softmax(-1)
+        hard = self._attacked(system, X, y, CALIBRATION_STREAM)
+        test = self._attacked(system, at.X, at.y, TEST_STREAM)
+        labels, n = at.y.cpu().numpy(), len(at.y)
+        found: dict[str, list[Measurement]] = {"size": [], "coverage": []}
+        for score in SCORES:
+            for p, name in ((hard, "attacked"), (clean, "clean_calibrated")):
+                sets = self._sets(system, score, p, y, test)
+                size, cover = set_sizes(sets).mean(1), covered(sets, labels).mean(1)
+                diagnostic = name != "attacked"
+                classes = float(sets.shape[-1])
+                found["size"].append(
+                    Measurement(
+                        f"{score}_size_{name}", size, False, "labels", n, 0.0, classes, diagnostic
+                    )
+                )
+                found["coverage"].append(
+                    Measurement(f"{score}_coverage_{name}", cover, True, "fraction", n, 0.0, 1.0)
+                )
+        confidence, hit = calibration.top_label(test.cpu().numpy(), labels)
+        ece = calibration.ece(confidence, hit, self.bins)
+        sizes = sorted(found["size"], key=lambda m: m.diagnostic)
+        reason = too_few_rows(self.alpha, rows.shape[1])
+        missing = {m.name: reason for m in (*sizes, *found["coverage"]) if reason is not None}
+        return Measured(
+            measurements=(
+                *(m for m in (*sizes, *found["coverage"]) if m.name not in missing),
+                Measurement("ece_attacked", ece, False, "fraction", n, 0.0, 1.0),
+                _accuracy(hit, n),
+            ),
+            missing=missing,
+            facts={
+                "norm": self.norm,
+                "epsilon": self.epsilon,
+                "alpha": self.alpha,
+                "n_calibration": rows.shape[1],
+            },
+        )
+
+    def _attacked(self, system: System, X: Tensor, y: Tensor, stream: int) -> Tensor:
+        """Probabilities [R, n, C] of attacked X [R, n, *shape] with labels [n] or [R, n]."""
+        attack = partial(
+            pgd,
+            system.forward,
+            threat=ThreatModel.of(system.problem, self.norm, self.epsilon, X),
+            generators=generators(system, stream),
+            steps=self.steps,
+            loss="ce",
+            worst_by="ce",
+        )
+        return system.logits(in_chunks(attack, X, y).X).double().softmax(-1)
+
+    def _sets(
+        self, system: System, score: Score, calibrating: Tensor, y: Tensor, test: Tensor
+    ) -> Tensor:
+        """Sets, bool [R, n, C], of test probabilities, calibrated on others with labels y."""
+        u = uniforms(system, y.shape[1], CALIBRATING)
+        own = SCORES[score](calibrating, u).gather(-1, y.unsqueeze(-1)).squeeze(-1)
+        level = thresholds(own, self.alpha)
+        scores = SCORES[score](test, uniforms(system, test.shape[1], PREDICTING))
+        return torch.le(scores, level[:, None, None])
+
+
+def _accuracy(hit: Array, n: int) -> Measurement:
+    """Accuracy under the attack, without which no set size can be read."""
+    return Measurement(
+        "accuracy_attacked", np.asarray(hit.mean(1)), True, "fraction", n, 0.0, 1.0, True
+    )

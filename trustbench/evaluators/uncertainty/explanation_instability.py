@@ -1,0 +1,134 @@
+"""How much of a released explanation changes when the same question is asked twice (E -> U)."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.saliency import overlap, top
+from trustbench.methods.explanations.lime_surrogate import Lime, Stream
+from trustbench.methods.explanations.released import explained_points
+
+# `repeat` indices of the evaluator's own LIME, apart from those of everything else that draws.
+FIRST, SECOND = 101, 102
+
+
+@dataclass(frozen=True)
+class ExplanationInstability(Evaluator):
+    """One less the share of top columns that two answers to the same question have in common.
+
+    `instability` asks the released method twice with other random numbers and compares the
+    `top_k` largest attributions (`top_k_pixels` on images); a method without random numbers has
+    exactly 0. `sign_flip_rate` is the share of the first answer's top columns whose sign is the
+    opposite in the second. `instability_<n>` is the instability of LIME with n perturbations,
+    n in `lime_samples`, at the first `lime_points` points: what the released number would be at
+    that price.
+
+    `false_confidence` compares how sharp explanations are where the model is unsure and where
+    it is sure: sharpness is 1 - H(|E| / |E|_1) / log d, H the entropy over columns, and the
+    metric its mean over the tenth of the points whose prediction has most entropy, divided by
+    that of the tenth with least. At 1 an unsure prediction's explanation looks as clear.
+
+    Reference: Slack et al. 2021, arXiv 2008.05030, section 1 (two runs disagree); Alvarez-Melis
+    and Jaakkola 2018, arXiv 1806.08049.
+    """
+
+    points: Annotated[int, Field(ge=10)] = 80
+    top_k: Annotated[int, Field(ge=1)] = 5
+    top_k_pixels: Annotated[int, Field(ge=1)] = 8
+    lime_points: Annotated[int, Field(ge=2)] = 8
+    lime_samples: Annotated[tuple[int, ...], Field(min_length=1)] = (200, 1000, 5000)
+
+    aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if there are no explanations, or too few columns to choose from; else None."""
+        if system.explainer is None:
+            return "needs released explanations (intervention=lime)"
+        if self._k(system) >= system.problem.n_features:
+            return (
+                f"the top {self._k(system)} cover all {system.problem.n_features} columns of "
+                f"{system.problem.name}, so any two explanations agree"
+            )
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """`instability` first."""
+        k = self._k(system)
+        X = explained_points(system, self.points)[0]
+        first, second = system.explain(X, 1), system.explain(X, 2)
+        found = [
+            _fraction("instability", instability(first, second, k), len(X)),
+            _fraction("sign_flip_rate", sign_flips(first, second, k), len(X)),
+            *(self._lime(system, X[: self.lime_points], n, k) for n in self.lime_samples),
+        ]
+        missing = {}
+        ratio = self._false_confidence(system, X, first)
+        if isinstance(ratio, str):
+            missing["false_confidence"] = ratio
+        else:
+            tenth = max(1, len(X) // 10)
+            found.append(Measurement("false_confidence", ratio, False, "ratio", tenth, 0.0))
+        return Measured(tuple(found), facts={"top_k": k}, missing=missing)
+
+    def _k(self, system: System) -> int:
+        pixels = system.problem.features[0].kind == "pixel"
+        return self.top_k_pixels if pixels else self.top_k
+
+    def _lime(self, system: System, X: Tensor, samples: int, k: int) -> Measurement:
+        lime = Lime(samples=samples, patch_samples=samples)
+        area = lime.neighbourhood(system)
+        first, second = (
+            lime.attributions(system, area, X, Stream.FRESH, repeat) for repeat in (FIRST, SECOND)
+        )
+        return _fraction(f"instability_{samples}", instability(first, second, k), len(X))
+
+    def _false_confidence(self, system: System, X: Tensor, attributions: Tensor) -> Array | str:
+        """The ratio [R], or why there is none."""
+        log_p = system.logits(X).double().log_softmax(-1)
+        order = (log_p.exp() * log_p).sum(-1).argsort(-1)  # most entropy first
+        sharp, tenth = sharpness(attributions), max(1, X.shape[0] // 10)
+        unsure, sure = (
+            sharp.gather(-1, rows).nanmean(-1) for rows in (order[:, :tenth], order[:, -tenth:])
+        )
+        ratio = (unsure / sure).cpu().numpy()
+        if not np.isfinite(ratio).all():
+            return "explanations of some tenth are all zero, or equal over columns"
+        return np.asarray(ratio)
+
+
+def instability(first: Tensor, second: Tensor, k: int) -> Tensor:
+    """1 - mean share of common top-k columns, [R], of attributions [R, n, d]."""
+    return 1 - overlap(top(first.double(), k), top(second.double(), k)).mean(-1)
+
+
+def sign_flips(first: Tensor, second: Tensor, k: int) -> Tensor:
+    """Share [R] of the first's top-k columns whose sign is the opposite in the second."""
+    member = top(first.double(), k)
+    flipped = (first.sign() * second.sign() < 0).double()
+    return (member * flipped).sum(-1).mean(-1) / k
+
+
+def sharpness(attributions: Tensor) -> Tensor:
+    """1 - H / log d of |attributions| [..., d] as shares: 0 even, 1 on one column; NaN if all 0.
+
+    >>> sharpness(torch.tensor([[2.0, 0.0], [1.0, -1.0], [0.0, 0.0]])).tolist()
+    [1.0, 0.0, nan]
+    """
+    size = attributions.abs().double()
+    share = size / size.sum(-1, keepdim=True)
+    entropy = -torch.special.xlogy(share, share).sum(-1)
+    evenness: Tensor = entropy / math.log(share.shape[-1])
+    return 1 - evenness
+
+
+def _fraction(name: str, values: Tensor, n: int) -> Measurement:
+    return Measurement(name, values.cpu().numpy(), False, "fraction", n, 0.0, 1.0)

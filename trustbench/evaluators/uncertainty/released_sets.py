@@ -1,0 +1,211 @@
+"""Size and coverage of the prediction sets that are released, against sets without calibration."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods import conformal
+from trustbench.methods.chance import against_chance
+from trustbench.methods.groups import means_by, sizes
+
+NAMES = (
+    "size",
+    "coverage",
+    "singleton_rate",
+    "empty_rate",
+    "size_sd",
+    "shortfall",
+    "class_coverage_gap",
+    "shortfall_naive",
+)
+LEVEL_UNKNOWN = "the system does not state the level of its sets (fact set_alpha)"
+
+
+@dataclass(frozen=True)
+class ReleasedSets(Evaluator):
+    """What released sets cost and whether they keep their promise, on the test split.
+
+    For every released score: `size_<score>` (mean labels), `coverage_<score>`,
+    `shortfall_<score>` = max(0, 1 - alpha - coverage), `singleton_rate_<score>`,
+    `empty_rate_<score>`, `size_sd_<score>` (over rows), and `class_coverage_gap_<score>`, the
+    mean over classes of |coverage - (1 - alpha)| (classes of at least `min_class` test rows),
+    beside its null, `class_coverage_gap_<score>_permuted`: that of random classes of equal sizes.
+    The level 1 - alpha is the one that the releasing method states.
+
+    `shortfall_naive_<score>` is the null, a diagnostic: the shortfall of the same score without
+    calibration, at the threshold that would cover 1 - alpha of the test rows if the predicted
+    probabilities were right. That is 1 - alpha for APS; for LAC it is the least probable label
+    that the most probable ones of all rows need to hold 1 - alpha of the predicted mass.
+
+    Sets that hold every label have a size, and cover by construction: nothing else is measured.
+
+    A valid method falls short too, by the chance of its calibration and test rows. What split
+    conformal with as many rows would do is in the facts: `band_low_<score>` and
+    `band_high_<score>` (95 %), `shortfall_expected_<score>`, and `replicates_in_band_<score>`.
+
+    Reference: Angelopoulos and Bates 2021, arXiv 2107.07511; Ding et al. 2023, arXiv 2306.09335,
+    section 3 (coverage gap of classes).
+    """
+
+    min_class: Annotated[int, Field(ge=1)] = 20
+
+    version: ClassVar[int] = 3
+    aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
+    reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if no sets are released, else None."""
+        if system.set_predictors:
+            return None
+        return "needs released prediction sets (intervention=conformal)"
+
+    def measure(self, system: System) -> Measured:
+        """All measurements of each score; those of its level only where that is stated."""
+        X, y, group = system.problem.rows("test")
+        alpha = system.facts.get("set_alpha")
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        facts: dict[str, Fact] = {"alpha": alpha, "min_class": self.min_class}
+        for score in system.set_predictors:
+            sets = system.sets(system.tensor(X), score, group)
+            size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
+            reason = conformal.uninformative(system, score, sets)
+            described = list(_descriptive(score, size, cover, len(system.problem.classes)))
+            if reason is not None:  # such sets have a size, and nothing else to say
+                found += [
+                    replace(m, trivial=reason) for m in described if m.name == f"size_{score}"
+                ]
+                missing |= {f"{name}_{score}": reason for name in NAMES if name != "size"}
+                continue
+            found += described
+            if not isinstance(alpha, float):
+                names = ("shortfall", "class_coverage_gap", "shortfall_naive")
+                missing |= {f"{name}_{score}": LEVEL_UNKNOWN for name in names}
+                continue
+            found.append(_lower(f"shortfall_{score}", shortfall(cover, alpha), len(y)))
+            self._by_class(system, score, cover, alpha, found, missing)
+            self._naive(system, score, alpha, found, missing)
+            facts |= _expected(system, score, cover, alpha)
+        return Measured(tuple(found), facts=facts, missing=missing)
+
+    def _by_class(
+        self,
+        system: System,
+        score: str,
+        cover: Array,
+        alpha: float,
+        found: list[Measurement],
+        missing: dict[str, str],
+    ) -> None:
+        name, y = f"class_coverage_gap_{score}", system.problem.rows("test")[1]
+        classes = len(system.problem.classes)
+        counts = sizes(y, classes)
+        kept = counts >= self.min_class
+        if not kept.any():
+            missing[name] = f"no class has {self.min_class} test rows"
+            return
+        rows = kept[y]
+
+        def statistics(labels: Array) -> dict[str, Array]:
+            by_class = means_by(cover[:, rows], labels, classes)[..., kept]
+            return {name: np.abs(by_class - (1 - alpha)).mean(axis=-1)}
+
+        build = partial(_lower, n=int(counts[kept].min()))
+        found += against_chance(build, statistics, y[rows], system)
+
+    def _naive(
+        self,
+        system: System,
+        score: str,
+        alpha: float,
+        found: list[Measurement],
+        missing: dict[str, str],
+    ) -> None:
+        name, y = f"shortfall_naive_{score}", system.problem.rows("test")[1]
+        function = conformal.SCORES.get(score)  # type: ignore[call-overload]
+        if function is None:
+            missing[name] = f"{score} has no meaning without calibration, as aps and lac have"
+            return
+        p = system.split_logits("test").double().softmax(-1)
+        scores = function(p, conformal.uniforms(system, len(y), conformal.PREDICTING))
+        threshold = torch.full_like(p[:, 0, 0], 1 - alpha)
+        if score != "aps":
+            threshold = believed(scores, p, alpha)
+        cover = conformal.covered(scores <= threshold[:, None, None], y)
+        found.append(_lower(name, shortfall(cover, alpha), len(y), diagnostic=True))
+
+
+def shortfall(cover: Array, alpha: float) -> Array:
+    """max(0, 1 - alpha - coverage), [R], of covered rows [R, n].
+
+    >>> shortfall(np.array([[1.0, 0.0], [1.0, 1.0]]), alpha=0.25).tolist()
+    [0.25, 0.0]
+    """
+    return np.asarray(np.maximum(0.0, 1 - alpha - cover.mean(axis=1)))
+
+
+def believed(scores: Tensor, probabilities: Tensor, alpha: float) -> Tensor:
+    """The smallest threshold [R] of which the sets hold 1 - alpha of the predicted mass.
+
+    Args:
+        scores: of every label, [R, n, C].
+        probabilities: predicted, [R, n, C].
+        alpha: mass that may be left out.
+
+    >>> p = torch.tensor([[[0.5, 0.5], [0.75, 0.25]]])
+    >>> believed(1 - p, p, alpha=0.2).tolist()
+    [0.5]
+    """
+    ascending, order = scores.flatten(1).sort(dim=1)
+    mass = probabilities.flatten(1).gather(1, order).cumsum(1) / scores.shape[1]
+    # 1e-9: the whole mass may sum to a little less than 1.
+    enough = (mass >= 1 - alpha - 1e-9).int().argmax(dim=1)
+    return ascending.gather(1, enough[:, None])[:, 0]
+
+
+def _descriptive(score: str, size: Array, cover: Array, classes: int) -> Iterator[Measurement]:
+    n, top = size.shape[1], float(classes)
+    yield _lower(f"size_{score}", size.mean(axis=1), n, "labels", top)
+    yield Measurement(f"coverage_{score}", cover.mean(axis=1), True, "fraction", n, 0.0, 1.0)
+    singletons = (size == 1).mean(axis=1)
+    yield Measurement(f"singleton_rate_{score}", singletons, True, "fraction", n, 0.0, 1.0)
+    yield _lower(f"empty_rate_{score}", (size == 0).mean(axis=1), n)
+    yield _lower(f"size_sd_{score}", size.std(axis=1), n, "labels", top / 2)
+
+
+def _expected(system: System, score: str, cover: Array, alpha: float) -> dict[str, Fact]:
+    """What split conformal would do with as many calibration and test rows."""
+    rows = system.facts.get(f"set_rows_{score}")
+    if not isinstance(rows, int):
+        return {}
+    n = cover.shape[1]
+    band = conformal.coverage_band(rows, n, alpha)
+    inside = (band.low <= cover.mean(axis=1)) & (cover.mean(axis=1) <= band.high)
+    return {
+        f"rows_{score}": rows,
+        f"guarantee_{score}": system.facts.get(f"set_guarantee_{score}"),
+        f"band_low_{score}": band.low,
+        f"band_high_{score}": band.high,
+        f"replicates_in_band_{score}": int(inside.sum()),
+        f"shortfall_expected_{score}": conformal.coverage_variation(rows, n, alpha).shortfall,
+    }
+
+
+def _lower(
+    name: str,
+    values: Array,
+    n: int,
+    unit: str = "fraction",
+    upper: float = 1.0,
+    diagnostic: bool = False,
+) -> Measurement:
+    return Measurement(name, values, False, unit, n, 0.0, upper, diagnostic)

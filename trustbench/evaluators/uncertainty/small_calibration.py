@@ -1,0 +1,189 @@
+"""What fewer calibration rows do to prediction sets, with one threshold and with one a group."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods import conformal
+from trustbench.methods.chance import Chance, with_null
+from trustbench.methods.conformal.redraws import Redraw, Rows, evaluate, redraw
+
+# First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
+STREAM = -2
+# Random groupings of all rows, as far as there are draws; each serves its share of them.
+GROUPINGS = 10
+BY_SCORE = (
+    "marginal_size",
+    "mondrian_size",
+    "marginal_coverage_gap",
+    "mondrian_coverage_gap",
+)
+OVERALL = ("coverage_sd", "breach", "mondrian_coverage_sd", "mondrian_breach")
+
+
+@dataclass(frozen=True)
+class SmallCalibration(Evaluator):
+    """Sets calibrated on few rows, drawn `draws` times, for each number of rows in `sizes`.
+
+    Each draw takes n rows at random from the calibration pool and the test split together; the
+    others are its test rows. So every draw is a fair split, and what marginal sets do is known:
+    covered rows are Beta-binomial for any model.
+
+    For each n: `coverage_sd_<n>` and `breach_<n>`, the standard deviation of coverage over
+    draws and P(coverage < 1 - `alpha`), of marginal sets, and `mondrian_*` of sets with a
+    threshold for each group; all for the first of `scores` (their theory is in the facts, as
+    `coverage_sd_expected_<n>` and `breach_expected_<n>`). For each score and n: the mean size
+    (`marginal_size_<score>_<n>`, `mondrian_size_<score>_<n>`) and the mean over draws of the
+    coverage gap between groups of at least `min_group` rows (`marginal_coverage_gap_*`,
+    `mondrian_coverage_gap_*`). A group without enough calibration rows for a threshold gets
+    all labels. Each gap stands beside its null, `<name>_permuted`: that of random groups of the
+    same sizes, which get thresholds of their own as the groups do.
+
+    Reference: Romano et al. 2020, arXiv 1908.05428; Angelopoulos and Bates 2021, arXiv
+    2107.07511, section 3.2 and appendix C.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    scores: Annotated[tuple[conformal.Score, ...], Field(min_length=1)] = ("aps", "lac")
+    sizes: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (
+        100,
+        1000,
+        4000,
+    )
+    draws: Annotated[int, Field(ge=2)] = 100
+    min_group: Annotated[int, Field(ge=1)] = 20
+
+    version: ClassVar[int] = 3
+    aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
+
+    def supports(self, system: System) -> str | None:
+        """A reason if even the smallest set does not fit, else None."""
+        pool = len(system.problem.splits["calibration"])
+        if min(self.sizes) > pool:
+            return f"the calibration pool has {pool} rows, fewer than sizes={list(self.sizes)}"
+        return None
+
+    def measure(self, system: System) -> Measured:
+        """Four measurements for each size, and four for each score and size that fit."""
+        pool = len(system.problem.splits["calibration"])
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        facts: dict[str, Fact] = {"alpha": self.alpha, "draws": self.draws, "score": self.scores[0]}
+        rows = {score: _rows(system, score) for score in self.scores}
+        regrouped = {score: self._regrouped(system, own) for score, own in rows.items()}
+        first = rows[self.scores[0]]
+        for n in dict.fromkeys(self.sizes):
+            reason = conformal.too_few_rows(self.alpha, n)
+            if n > pool:
+                reason = f"{n} is more than the {pool} rows of the calibration pool"
+            if reason is not None:
+                missing |= dict.fromkeys(self._names(n), reason)
+                continue
+            chosen = [self._drawn(system, r, n, own.group) for r, own in enumerate(first)]
+            gaps = self._by_chance(regrouped, chosen, n)
+            measured = self._measured(rows, chosen, n, len(system.problem.classes))
+            for m in measured:
+                found += with_null(m, gaps[m.name]) if m.name in gaps else [m]
+            if not all(c.comparable for c in chosen):
+                reason = f"needs 2 groups of {self.min_group} rows in every draw"
+                absent = [name for name in self._names(n) if "coverage_gap" in name]
+                missing |= dict.fromkeys(absent, reason)
+            left = len(first[0].group) - n
+            theory = conformal.coverage_variation(n, left, self.alpha)
+            facts |= {f"coverage_sd_expected_{n}": theory.sd, f"breach_expected_{n}": theory.breach}
+        return Measured(tuple(found), facts=facts, missing=missing)
+
+    def _drawn(self, system: System, r: int, n: int, group: Array) -> Redraw:
+        rng = system.streams.numpy("calibration", STREAM, r, n)
+        rows = [rng.choice(len(group), n, replace=False, shuffle=False) for _ in range(self.draws)]
+        return redraw(np.stack(rows), group, self.min_group)
+
+    def _names(self, n: int) -> list[str]:
+        by_score = [f"{name}_{score}_{n}" for score in self.scores for name in BY_SCORE]
+        return [*(f"{name}_{n}" for name in OVERALL), *by_score]
+
+    def _measured(
+        self, rows: dict[conformal.Score, list[Rows]], chosen: list[Redraw], n: int, classes: int
+    ) -> Iterator[Measurement]:
+        for score, replicates in rows.items():
+            pairs = zip(replicates, chosen, strict=True)
+            each = [evaluate(own, drawn, self.alpha) for own, drawn in pairs]
+            kinds = {
+                "marginal": [e.marginal for e in each],
+                "mondrian": [e.mondrian for e in each],
+            }
+            left = len(replicates[0].group) - n
+            if score == self.scores[0]:
+                for prefix, kind in (("", "marginal"), ("mondrian_", "mondrian")):
+                    coverage = np.stack([k.coverage for k in kinds[kind]])  # [R, draws]
+                    # 1e-12: exactly 1 - alpha is not a breach.
+                    breach = (coverage < 1 - self.alpha - 1e-12).mean(axis=1)
+                    sd = coverage.std(axis=1, ddof=1)
+                    yield _lower(f"{prefix}coverage_sd_{n}", sd, left)
+                    yield _lower(f"{prefix}breach_{n}", breach, left)
+            for name, outcomes in kinds.items():
+                size = np.array([o.size.mean() for o in outcomes])
+                gap = np.array([o.coverage_gap.mean() for o in outcomes])
+                yield _lower(f"{name}_size_{score}_{n}", size, left, "labels", float(classes))
+                if all(c.comparable for c in chosen):
+                    yield _lower(f"{name}_coverage_gap_{score}_{n}", gap, left)
+
+    def _by_chance(
+        self, regrouped: dict[conformal.Score, list[list[Rows]]], chosen: list[Redraw], n: int
+    ) -> dict[str, Chance]:
+        """The coverage gaps of the same draws where groups are random, each grouping its share."""
+        out = {}
+        for score, groupings in regrouped.items():
+            draws = [
+                [
+                    self._gaps(own, drawn.rows[b :: len(groupings)])
+                    for own, drawn in zip(g, chosen, strict=True)
+                ]
+                for b, g in enumerate(groupings)
+            ]
+            found = np.array(draws)  # [groupings, R, 2]
+            if not np.isnan(found).any():
+                for k, name in enumerate(("marginal", "mondrian")):
+                    of = found[..., k]
+                    out[f"{name}_coverage_gap_{score}_{n}"] = Chance(of.mean(0), of.mean(1))
+        return out
+
+    def _regrouped(self, system: System, rows: list[Rows]) -> list[list[Rows]]:
+        """The rows of all replicates under random groups of the same sizes, by grouping."""
+        rng = system.streams.numpy("controls")
+        orders = [rng.permutation(len(rows[0].group)) for _ in range(min(GROUPINGS, self.draws))]
+        return [[replace(own, group=own.group[order]) for own in rows] for order in orders]
+
+    def _gaps(self, own: Rows, rows: Array) -> tuple[float, float]:
+        """Mean gaps, marginal and by group, over the draws that leave two groups; or NaN."""
+        drawn = redraw(rows, own.group, self.min_group)
+        kept = drawn.compared.sum(axis=1) >= 2
+        if not kept.any():
+            return float("nan"), float("nan")
+        found = evaluate(own, drawn, self.alpha)
+        marginal, mondrian = (o.coverage_gap[kept].mean() for o in (found.marginal, found.mondrian))
+        return float(marginal), float(mondrian)
+
+
+def _rows(system: System, score: conformal.Score) -> list[Rows]:
+    """The scores of all rows that can be drawn, of each replicate."""
+    problem = system.problem
+    both = np.concatenate([problem.splits["calibration"], problem.splits["test"]])
+    logits = torch.cat([system.split_logits("calibration"), system.split_logits("test")], dim=1)
+    u = conformal.uniforms(system, len(both), conformal.REDRAWING)
+    labels = conformal.SCORES[score](logits.double().softmax(-1), u).cpu().numpy()
+    return [Rows(own, problem.y[both], problem.group[both]) for own in labels]
+
+
+def _lower(
+    name: str, values: Array, n: int, unit: str = "fraction", upper: float = 1.0
+) -> Measurement:
+    return Measurement(name, values, False, unit, n, 0.0, upper)

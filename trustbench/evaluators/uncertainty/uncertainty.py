@@ -1,0 +1,95 @@
+"""Calibration of the predicted probabilities, and conformal sets built on them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods import calibration, conformal
+
+PROBES = ("size", "coverage", "singleton_rate", "empty_rate")
+
+
+@dataclass(frozen=True)
+class Uncertainty(Evaluator):
+    """How far probabilities can be believed, and what sets of 1 - `alpha` coverage would cost.
+
+    Primary is `ece` over `bins` bins of equal mass; `nll` and `brier` are proper scores beside
+    it, `aurc` the selective risk. The conformal probes calibrate every replicate on its own
+    rows, for APS (randomised) and LAC: `*_coverage` (against the Beta-binomial band in the
+    facts), `*_size`, `*_singleton_rate`, `*_empty_rate`. Report both scores: over-confidence
+    makes LAC sets grow and APS sets shrink. With accuracy above 1 - alpha many sets are empty;
+    they are left empty. The arrays `bin_confidence` and `bin_accuracy` [R, bins] are the
+    reliability diagram.
+
+    Reference: Guo et al. 2017, arXiv 1706.04599; Romano et al. 2020, arXiv 2006.02544 (APS).
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    bins: Annotated[int, Field(ge=1)] = 15
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
+    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    reference: ClassVar[str] = "Guo et al. 2017, arXiv 1706.04599"
+
+    def measure(self, system: System) -> Measured:
+        """`ece` first, then the proper scores, then the conformal probes."""
+        _, y, _ = system.problem.rows("test")
+        n, classes = len(y), len(system.problem.classes)
+        log_p = system.split_logits("test").double().log_softmax(-1).cpu().numpy()
+        p = np.exp(log_p)
+        confidence, hit = calibration.top_label(p, y)
+        found = [
+            _lower("ece", calibration.ece(confidence, hit, self.bins), "fraction", n, 1.0),
+            _lower("nll", calibration.nll(log_p, y), "nats", n, None),
+            _lower("brier", calibration.brier(p, y), "squared error", n, 2.0),
+            _lower("aurc", calibration.aurc(confidence, hit), "fraction", n, 1.0),
+        ]
+        facts: dict[str, Fact] = {"alpha": self.alpha, "bins": self.bins, "binning": "equal mass"}
+        band = conformal.coverage_band(system.calibration.shape[1], n, self.alpha)
+        facts |= {
+            "coverage_band_low": band.low,
+            "coverage_band_high": band.high,
+            "n_calibration": system.calibration.shape[1],
+        }
+        reason = conformal.too_few_rows(self.alpha, system.calibration.shape[1])
+        names = [f"{score}_{probe}" for score in conformal.SCORES for probe in PROBES]
+        missing = {} if reason is None else dict.fromkeys(names, reason)
+        for score in conformal.SCORES if reason is None else ():
+            sets = self._sets(system, score)
+            size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
+            found += _probes(score, size, cover, n, classes)
+            inside = (band.low <= cover.mean(axis=1)) & (cover.mean(axis=1) <= band.high)
+            facts[f"{score}_replicates_in_band"] = int(inside.sum())
+        binned = calibration.reliability(confidence, hit, self.bins)
+        arrays = dict(zip(("bin_confidence", "bin_accuracy"), binned, strict=True))
+        return Measured(tuple(found), arrays=arrays, facts=facts, missing=missing)
+
+    def _sets(self, system: System, score: conformal.Score) -> Tensor:
+        predictor = conformal.calibrate(system, score, self.alpha)
+        logits = system.split_logits("test")
+        u = conformal.uniforms(system, logits.shape[1], conformal.PREDICTING)
+        return predictor.sets(logits, u)
+
+
+def _probes(score: str, size: Array, cover: Array, n: int, classes: int) -> Iterator[Measurement]:
+    rates = {
+        "coverage": (cover.mean(axis=1), True),
+        "singleton_rate": ((size == 1).mean(axis=1), True),
+        "empty_rate": ((size == 0).mean(axis=1), False),
+    }
+    yield _lower(f"{score}_size", size.mean(axis=1), "labels", n, float(classes))
+    for name, (values, better) in rates.items():
+        yield Measurement(
+            f"{score}_{name}", values, better, unit="fraction", n=n, lower=0.0, upper=1.0
+        )
+
+
+def _lower(name: str, values: Array, unit: str, n: int, upper: float | None) -> Measurement:
+    return Measurement(name, values, higher_is_better=False, unit=unit, n=n, lower=0.0, upper=upper)

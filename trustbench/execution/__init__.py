@@ -1,0 +1,1 @@
+"""One arm: plan, fit, deploy, measure; and the job around it that never raises."""

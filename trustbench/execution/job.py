@@ -1,0 +1,280 @@
+"""One arm as a job: it never raises, so one arm's failure never costs another its result."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from trustbench import tracking
+from trustbench.config.arms import Arm
+from trustbench.config.identity import evaluation_id
+from trustbench.errors import (
+    StorageError,
+    TrainingDiverged,
+    TrustbenchError,
+    Unsupported,
+    UserError,
+)
+from trustbench.execution import measure as runner
+from trustbench.execution.fit import Progress
+from trustbench.execution.pilot import settle, settled
+from trustbench.execution.plan import Plan, plan, refuse_impossible
+from trustbench.store.records import Record, Status, Store
+from trustbench.store.redaction import redact
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an arm, for the sweep's closing list and its exit code."""
+
+    arm_id: str | None
+    label: str
+    status: str  # ok | failed | timeout | unsupported | refused | skipped | interrupted
+    reason: str | None = None
+    evaluations: tuple[str, ...] = ()
+    seconds: float = 0.0
+    reused: bool = False
+    warning: str | None = None
+    log: str | None = None
+    """The file with what its processes said, where there is one that may explain a failure."""
+
+    @property
+    def said(self) -> str:
+        """The status in the words of the closing list."""
+        return "kept" if self.reused else self.status
+
+    @property
+    def first_line(self) -> str:
+        """The first line of what went wrong, and where to read more; empty without either."""
+        reason = (self.reason or "").strip().split("\n")[0]
+        return f"{reason} (log: {self.log})" if self.log else reason
+
+    def line(self) -> str:
+        """How the arm ended, in one line."""
+        why = f": {self.first_line}" if self.first_line else ""
+        return f"{self.said:<11} {self.seconds:7.1f} s  {self.label}{why}"
+
+    def warnings(self) -> list[str]:
+        """What went wrong beside the arm, in lines."""
+        return [f"trustbench: warning: {text}" for text in (self.warning or "").splitlines()]
+
+    @property
+    def user_error(self) -> bool:
+        """Whether the arm was refused because its input is wrong (exit code 2)."""
+        return self.status == "refused"
+
+
+def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str) -> Outcome:
+    """Runs an arm, writes its record, then tells the tracking server; never raises an Exception.
+
+    `identified` is called with the arm's id, once its data are read and a pilot, if it needs one,
+    has chosen its learning rate.
+    """
+    started = time.monotonic()
+    notes: list[str] = []
+    store = Store(arm.output_dir, warn=notes.append)
+    planned: Plan | None = None
+    record: Record | None = None
+    reused = False
+    error: BaseException | None = None
+    status: Status | str = "ok"
+    try:
+        prepare_torch(arm)
+        planned = settle(plan(arm), store, progress)
+        identified(planned.arm_id)
+        refuse_impossible(planned)
+        wanted = [evaluation_id(e) for e in arm.evaluators]
+        tracking.bring(store, arm.tracking_uri, planned.arm_id, wanted)
+        record, reused = runner.run(planned, store, progress)
+        if not (reused and tracking.uploaded(store, arm.tracking_uri, record)):
+            notes += _track(arm, store, record)
+    except UserError as e:
+        status, error = "refused", e
+    except Unsupported as e:
+        status, error = "unsupported", e
+    except TrustbenchError as e:
+        status, error = "failed", e
+    except (Exception, SystemExit) as e:  # noqa: BLE001  # the one broad except: around an arm
+        status, error = "failed", e
+        print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
+    # A finished record is never overwritten by what went wrong after it.
+    if error is not None and planned is not None and record is None:
+        notes += _record_failure(planned, store, str(status), error)
+    return Outcome(
+        arm_id=planned.arm_id if planned else None,
+        label=label(arm),
+        status=str(status),
+        reason=None if error is None else _sentence(error),
+        evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
+        seconds=time.monotonic() - started,
+        reused=reused,
+        warning="\n".join(dict.fromkeys(notes)) or None,
+    )
+
+
+def look(arm: Arm) -> Outcome | None:
+    """The outcome of an arm that an earlier run has finished and uploaded, else None.
+
+    Anything else wrong with it is left for the run to report.
+    """
+    started = time.monotonic()
+    try:
+        store = Store(arm.output_dir, warn=list[str]().append)
+        if not store.used:
+            return None
+        planned = settled(plan(arm), store)
+        record = runner.finished(planned, store) if planned else None
+        if (
+            planned is None
+            or record is None
+            or not tracking.uploaded(store, arm.tracking_uri, record)
+        ):
+            return None
+    except (Exception, SystemExit):  # noqa: BLE001  # around an arm, as in `run`
+        return None
+    return Outcome(
+        arm_id=planned.arm_id,
+        label=label(arm),
+        status="ok",
+        evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
+        seconds=time.monotonic() - started,
+        reused=True,
+    )
+
+
+def died(
+    arm: Arm,
+    reason: str,
+    arm_id: str | None = None,
+    status: Literal["failed", "timeout"] = "failed",
+    seconds: float = 0.0,
+) -> Outcome:
+    """Writes into the record of an arm what its process can no longer write, and tracks it.
+
+    Without `arm_id` the process died before there was a record. What the record holds is kept;
+    one that is finished stays so, and one that another process works on is left to it.
+    """
+    notes: list[str] = []
+    store = Store(arm.output_dir, warn=notes.append)
+    outcome = unfinished(arm, status, reason, arm_id, seconds)
+    if arm_id is not None:
+        try:
+            with store.exclusive(arm_id, waiting=_leave_it):
+                known = store.read(arm_id)
+                if known is not None and known.status == "ok":
+                    notes.append("its process died after the record was written.")
+                    outcome = replace(outcome, status="ok", reason=None)
+                elif known is not None:
+                    changed = {"status": status, "reason": reason, "traceback": None}
+                    notes += _track(arm, store, store.write(known.model_copy(update=changed)))
+        except _Busy:
+            pass
+        except StorageError as error:
+            notes.append(str(error))
+    return replace(outcome, warning="\n".join(dict.fromkeys(notes)) or None)
+
+
+class _Busy(Exception):  # another process works on the arm
+    pass
+
+
+def _leave_it() -> None:
+    raise _Busy
+
+
+def unfinished(
+    arm: Arm, status: str, reason: str, arm_id: str | None = None, seconds: float = 0.0
+) -> Outcome:
+    """The outcome of an arm that was not started, or not to its end."""
+    return Outcome(
+        arm_id=arm_id,
+        label=label(arm),
+        status=status,
+        reason=reason,
+        evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
+        seconds=seconds,
+    )
+
+
+def label(arm: Arm) -> str:
+    """A short name for people: interventions with their dose, control, regime."""
+    parts = []
+    for chosen in arm.interventions:
+        dose = chosen.spec().dose
+        parts.append(
+            " ".join([chosen.name, *(f"{k}={v}" for k, v in dose.items() if v is not None)])
+        )
+    text = " + ".join(parts) or "none"
+    notes = [n for n in (arm.control, arm.training.regime) if n not in ("none", "tuned")]
+    return f"{text} ({', '.join(notes)})" if notes else text
+
+
+def prepare_torch(arm: Arm) -> None:
+    """Threads and determinism of this process; results are bit-identical on one CPU thread."""
+    torch.set_num_threads(arm.threads)
+    threadpool_limits(arm.threads)  # numpy's and scikit-learn's libraries
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def upload(arm: Arm, arm_id: str) -> list[str]:
+    """Uploads the record of an arm whose own process does not; as `_track`."""
+    store = Store(arm.output_dir, warn=list[str]().append)
+    record = store.read(arm_id)
+    if record is None or tracking.uploaded(store, arm.tracking_uri, record):
+        return []
+    return _track(arm, store, record)
+
+
+def _track(arm: Arm, store: Store, record: Record) -> list[str]:
+    """Tells the tracking server. Returns why it lacks the record so far, if it does."""
+    if not arm.uploads:
+        return []
+    try:
+        tracking.log_record(store, arm.tracking_uri, arm.experiment, record, parent=arm.sweep_run)
+    except tracking.TrackingError as e:
+        kept = f"{e} The record is kept; `trustbench sync` uploads it later."
+        return [] if e.repeated else [kept]
+    return []
+
+
+def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> list[str]:
+    """Writes and tracks the record of an arm that has no full set of measurements.
+
+    An arm that was refused before it began gets no record; one that had begun does not stay
+    `started`, as if it still ran. Where even that cannot be written (a full disk), the arm stays
+    as it was and is tried again.
+    """
+    if status == "refused" and not _begun(store, planned.arm_id):
+        return []
+    expected = isinstance(error, TrustbenchError)
+    try:
+        record = runner.record_failure(
+            planned,
+            store,
+            "unsupported" if status == "unsupported" else "failed",
+            _sentence(error),
+            None if expected else redact("".join(traceback.format_exception(error))),
+            {"diverged": len(error.failed)} if isinstance(error, TrainingDiverged) else None,
+        )
+    except StorageError as second:
+        return [] if isinstance(error, StorageError) else [str(second)]
+    return _track(planned.arm, store, record)
+
+
+def _begun(store: Store, arm_id: str) -> bool:
+    record = store.read(arm_id)
+    return record is not None and record.status == "started"
+
+
+def _sentence(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return redact(text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}")

@@ -1,0 +1,293 @@
+"""An arm made concrete before anything is trained: data, engine, halves, ids."""
+
+import json
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+
+import torch
+
+from trustbench.config.arms import Arm, Chosen
+from trustbench.config.identity import arm_id, fit_id, in_order, pilot_id
+from trustbench.contracts import Array, Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.contracts.guarantees import Guarantee
+from trustbench.contracts.seeding import Streams
+from trustbench.errors import ConfigError, Unsupported
+from trustbench.methods.privacy import ledger
+from trustbench.store.schema import Pilot
+from trustbench.training import engines, replicates
+from trustbench.training.choice import choose
+from trustbench.training.outputs import refuse_wrong_outputs
+
+# Room for the matched control's snapshots of one baseline; large models keep fewer.
+SNAPSHOT_BYTES = 3 * 2**29
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be trained and measured. Making one trains nothing and writes nothing."""
+
+    arm: Arm
+    problem: Problem
+    device: torch.device
+    engine: engines.Engine
+    membership: Array  # bool [R, n_pool]
+    streams: Streams
+
+    @cached_property
+    def arm_id(self) -> str:
+        """The arm's content id."""
+        return arm_id(self.arm, self.problem.fingerprint, self.engine.name)
+
+    @cached_property
+    def fit_id(self) -> str:
+        """The content id of the trained replicates."""
+        return fit_id(self.arm, self.problem.fingerprint, self.engine.name)
+
+    @cached_property
+    def pilot_id(self) -> str:
+        """The content id of the pilot that chooses its learning rate with training.lr=auto."""
+        return pilot_id(self.arm, self.problem.fingerprint, self.engine.name)
+
+    @property
+    def interventions(self) -> list[Intervention]:
+        """All interventions, in canonical order."""
+        return [i.plugin for i in in_order(self.arm.interventions)]
+
+    @property
+    def retraining(self) -> list[Intervention]:
+        """Those that change the trained replicates."""
+        return [i for i in self.interventions if i.retrains]
+
+    @property
+    def deployments(self) -> list[Intervention]:
+        """All interventions in the order in which they are deployed."""
+        layers = ("outputs", "channel", "release")
+        return sorted(self.interventions, key=lambda i: layers.index(i.deploys))
+
+    @property
+    def members(self) -> int:
+        """Rows of the smallest half; what privacy is accounted for."""
+        return int(self.membership.sum(1).min())
+
+    @property
+    def schedule(self) -> Schedule:
+        """The training config for these members; a gradient rule may bring its own."""
+        return self.arm.schedule(self.members)
+
+    def rule(self, schedule: Schedule | None = None) -> GradientRule | None:
+        """A fresh gradient rule, or None for plain descent."""
+        for intervention in self.retraining:
+            made = intervention.gradient(schedule or self.schedule, self.members)
+            if made is not None:
+                return made
+        return None
+
+    @property
+    def piloted(self) -> bool:
+        """Whether the replicates train at the rate of a pilot: a rule may bring its own."""
+        if self.arm.pilot is None:
+            return False
+        if self.arm.control == "matched":  # it deploys models of the baseline
+            return True
+        doubled = replace(self.schedule, lr=2 * self.schedule.lr)
+        rule, other = self.rule(), self.rule(doubled)
+        return rule is None or other is None or rule.schedule.lr != other.schedule.lr
+
+    @property
+    def recorded_pilot(self) -> Pilot | None:
+        """What the record keeps of the pilot: its choice, and whether the arm trains at it."""
+        pilot = self.arm.pilot
+        return pilot and pilot.model_copy(update={"unused": not self.piloted})
+
+    @cached_property
+    def entries(self) -> list[ledger.Entry]:
+        """What every plugin of the arm declares to the privacy ledger."""
+        sources = (self.arm.dataset, self.arm.model)
+        found = [ledger.Entry(c.name, c.plugin.reads_rows) for c in sources]
+        for chosen in in_order(self.arm.interventions):
+            plugin = chosen.plugin
+            reads = plugin.declares(self.problem, self.schedule, self.members)
+            reads = reads if plugin.accounted else None
+            found.append(ledger.Entry(chosen.name, reads, plugin.trained_copies()))
+        if not any(map(ledger.protects_training, found)):
+            found.append(ledger.PLAIN)
+        if self.piloted:
+            found.append(ledger.PILOT)
+        return found
+
+    @property
+    def setting(self) -> ledger.Setting:
+        """What of the arm decides how reads count."""
+        return ledger.Setting(
+            inclusion=self.arm.protocol.inclusion,
+            regime=self.arm.training.regime,
+            own_training=self.arm.control != "matched",
+        )
+
+    @cached_property
+    def guarantees(self) -> tuple[Guarantee, ...]:
+        """What the arm may claim of privacy, by what its plugins declare."""
+        return ledger.guarantees(self.entries, self.setting)
+
+    def baseline(self) -> "Plan":
+        """The baseline arm: the same problem, model, training and halves, no intervention."""
+        return plan(replace(self.arm, interventions=(), control="none", reseeds=1))
+
+    def stopped(self) -> tuple["Plan", "Plan"]:
+        """Of a matched control: the baseline that is stopped early, and the arm it is matched to.
+
+        The control's own twin is matched among the twins of both.
+        """
+        salt = self.arm.salt
+        drawn = replace(self.arm, control="reseed" if salt else "none", reseeds=max(salt, 1))
+        return plan(replace(drawn, interventions=())), plan(drawn)
+
+    def reseeded(self, k: int) -> "Plan":
+        """This arm with its k-th other initialisation and batch order, on the same halves."""
+        if self.arm.control == "matched":
+            return plan(replace(self.arm, reseeds=self.arm.reseeds + k))
+        return plan(replace(self.arm, control="reseed", reseeds=self.arm.salt + k))
+
+    def shadows(self) -> "Plan | None":
+        """The models of the same recipe that only attack; None where the protocol has none."""
+        if not self.arm.protocol.shadows:
+            return None
+        return plan(replace(self.arm, part="shadows"))
+
+    def snapshots(self) -> int:
+        """How many states to keep: only a baseline is ever stopped early for another arm."""
+        if self.retraining or self.arm.control == "matched":
+            return 0
+        with self.streams.global_torch("initialisation"):
+            module = self.arm.model.plugin.build(self.problem)
+        size = 4 * sum(p.numel() for p in module.parameters())
+        room = SNAPSHOT_BYTES // (size * len(self.arm.models))
+        return max(2, min(self.arm.training.snapshots, room))
+
+    def facts(self) -> dict[str, Fact]:
+        """What is known before training."""
+        return {
+            "engine": self.engine.name,
+            "engine_why": self.engine.why,
+            "device": self.device.type,
+            "members": self.members,
+            "features": self.problem.n_features,
+            "classes": len(self.problem.classes),
+        }
+
+
+def plan(arm: Arm) -> Plan:
+    """The plan of an arm.
+
+    Raises:
+        UserError: the data or the configuration is wrong.
+        Unsupported: the model cannot take the data; the message is the reason.
+    """
+    problem = _problem(arm)
+    _refuse_bad_control(arm)
+    reason = arm.model.plugin.supports(problem)
+    if reason:
+        raise Unsupported(f"model {arm.model.name}: {reason}")
+    # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
+    streams = Streams(arm.seed, salt=arm.salt, first=arm.models.start)
+    device = resolve_device(arm.device)
+    with streams.global_torch("initialisation"):
+        module = arm.model.plugin.build(problem)
+    refuse_wrong_outputs(arm.model.name, module, problem)
+    return Plan(
+        arm=arm,
+        problem=problem,
+        device=device,
+        engine=choose(arm.engine, module, problem, device),
+        membership=replicates.membership(problem, arm.protocol, streams, arm.models),
+        streams=streams,
+    )
+
+
+def resolve_device(asked: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` means here; ConfigError without a CUDA device."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            "device=cuda was asked for, but torch sees no CUDA device here; use device=auto."
+        )
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(asked)
+
+
+# The arms of a sweep share their data set: each is read once per process.
+_PROBLEMS: dict[tuple[str, str, int, int | None], Problem] = {}
+KEPT_PROBLEMS = 4
+
+
+def _problem(arm: Arm) -> Problem:
+    settings = json.dumps(arm.dataset.spec().model_dump(), sort_keys=True, default=list)
+    key = (settings, str(arm.data_dir), arm.seed, arm.training.max_members)
+    if key not in _PROBLEMS:
+        while len(_PROBLEMS) >= KEPT_PROBLEMS:
+            _PROBLEMS.pop(next(iter(_PROBLEMS)))
+        streams = Streams(arm.seed)
+        problem = arm.dataset.plugin.load(arm.data_dir, streams)
+        _PROBLEMS[key] = replicates.restrict(problem, arm.training.max_members, streams)
+    return _PROBLEMS[key]
+
+
+def _refuse_bad_control(arm: Arm) -> None:
+    retrains = any(i.plugin.retrains for i in arm.interventions)
+    if arm.control == "matched" and not retrains:
+        names = ", ".join(i.name for i in arm.interventions) or "none"
+        raise ConfigError(
+            f"control=matched needs an intervention that retrains the model, but got {names}; "
+            "name the treated arm's interventions beside it."
+        )
+
+
+def refuse_impossible(planned: Plan) -> None:
+    """Raises Unsupported when the interventions fit neither the problem nor each other."""
+    arm, problem = planned.arm, planned.problem
+    for chosen in arm.interventions:
+        reason = chosen.plugin.supports(problem, planned.schedule)
+        if reason:
+            raise Unsupported(f"intervention {chosen.name}: {reason}")
+        if chosen.plugin.fills("hidden") and not planned.engine.sites:
+            raise Unsupported(
+                f"intervention {chosen.name}: it acts on hidden activations, and model "
+                f"{arm.model.name} has none; use a model with hidden layers (model=mlp)"
+            )
+    for a, b in combinations(in_order(arm.interventions), 2):
+        reason = _clash(a, b) or _bound_broken(a, b) or _bound_broken(b, a)
+        if reason:
+            raise Unsupported(reason)
+    reason = ledger.refusal(planned.entries, planned.setting)
+    if reason:
+        raise Unsupported(reason)
+
+
+def _clash(a: Chosen[Intervention], b: Chosen[Intervention]) -> str | None:
+    """Why two methods cannot fill the hooks that they fill, or None."""
+    for hook in sorted(a.plugin.exclusive | b.plugin.exclusive):
+        if a.plugin.fills(hook) and b.plugin.fills(hook):
+            return (
+                f"{a.name} and {b.name} both decide the `{hook}` hook, which has room for one; "
+                "take one of them."
+            )
+    return None
+
+
+def _bound_broken(bounds: Chosen[Intervention], other: Chosen[Intervention]) -> str | None:
+    """Why the guarantee of a gradient rule would not hold beside another method, or None."""
+    if not bounds.plugin.fills("gradient"):
+        return None
+    if other.plugin.fills("resample"):
+        return (
+            f"{bounds.name} accounts for Poisson sampling of the members, but {other.name} "
+            "chooses which rows an epoch visits, so the guarantee would not hold; take one of "
+            "them."
+        )
+    if not other.plugin.per_example:
+        return (
+            f"{bounds.name} bounds each example's gradient, but the objective of {other.name} "
+            "couples the examples of a batch, so the bound would not hold; take one of them."
+        )
+    return None

@@ -1,0 +1,71 @@
+"""Stored results of a plugin that has changed since: found, named, and measured again."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from trustbench.config.arms import Arm, Chosen
+from trustbench.config.fingerprints import SOURCE
+from trustbench.contracts import Evaluator
+from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, Record
+
+
+def marked(arm: Arm) -> bool:
+    """Whether a part of the arm's identity has a fingerprint: a record of it may be stale."""
+    parts: list[Chosen[Any]] = [arm.dataset, arm.model, *arm.interventions]
+    return any(chosen.marks for chosen in parts)
+
+
+def stale_arm(spec: ArmSpec, records: Iterable[Record]) -> str | None:
+    """Why an arm is measured again, if a record is of the same arm but for its fingerprints."""
+    wanted = _bare(spec)
+    for record in records:
+        if record.evaluations and _bare(record.arm) == wanted:
+            changed = [
+                _changed(old, new)
+                for old, new in zip(_plugins(record.arm), _plugins(spec), strict=True)
+                if old.fingerprints != new.fingerprints
+            ]
+            if changed:
+                what = ", ".join(changed)
+                return f"{what} since record {record.id} was written; measured again."
+    return None
+
+
+def stale_evaluations(
+    known: Mapping[str, Evaluation], missing: Mapping[str, Chosen[Evaluator]], record: str
+) -> list[tuple[str, str]]:
+    """(evaluation id, why): what a record holds of evaluators that have changed since."""
+    found = []
+    for new in (chosen.spec() for chosen in missing.values()):
+        for key, old in known.items():
+            if _same(old, new) and old.evaluator.fingerprints != new.fingerprints:
+                what = _changed(old.evaluator, new)
+                found.append((key, f"{what} since record {record} was written; measured again."))
+    return found
+
+
+def _same(found: Evaluation, new: PluginSpec) -> bool:
+    bare: dict[str, Any] = {"fingerprints": {}, "registered": None}
+    old = found.evaluator.model_copy(update=bare).model_dump_json()
+    return old == new.model_copy(update=bare).model_dump_json()
+
+
+def _changed(old: PluginSpec, new: PluginSpec) -> str:
+    """What has changed of a plugin, as the beginning of a sentence."""
+    names = sorted({*old.fingerprints, *new.fingerprints})
+    differing = [n for n in names if old.fingerprints.get(n) != new.fingerprints.get(n)]
+    parts = ["its source" if n == SOURCE else f"what its `{n}` holds" for n in differing]
+    unknown = "" if old.fingerprints else ", not recorded before"
+    return f"plugin {new.name} changed ({' and '.join(parts)}{unknown})"
+
+
+def _plugins(arm: ArmSpec) -> list[PluginSpec]:
+    return [arm.dataset, arm.model, *sorted(arm.interventions, key=lambda i: i.name)]
+
+
+def _bare(arm: ArmSpec) -> str:
+    """The arm without fingerprints, equal for the arms of one configuration."""
+    plugins = [p.model_copy(update={"fingerprints": {}}) for p in _plugins(arm)]
+    dataset, model, *interventions = plugins
+    update = {"dataset": dataset, "model": model, "interventions": interventions}
+    return arm.model_copy(update=update).model_dump_json()

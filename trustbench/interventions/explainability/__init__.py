@@ -1,0 +1,1 @@
+"""Methods that improve explainability; one file each."""

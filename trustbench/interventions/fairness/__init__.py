@@ -1,0 +1,1 @@
+"""Methods that improve fairness; one file each."""

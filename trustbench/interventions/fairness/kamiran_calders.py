@@ -1,0 +1,52 @@
+"""Example weights that make group and label independent in the training pool."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.groups import cells
+
+
+@dataclass(frozen=True)
+class KamiranCalders(Intervention):
+    """Reweighing: the weight of an example is P(g) P(y) / P(g, y), its cell's expected share.
+
+    Probabilities are those of the whole training pool, never of one replicate's half. Unlike
+    equal cells (`balanced_weights`), groups and labels keep their own shares; only their
+    association is weighed away, so the correction is mild where it is mild.
+
+    Reference: Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8 (reweighing).
+    """
+
+    aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (Read("pool", "the size of each group and label", into="training"),)
+    reference: ClassVar[str] = "Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8"
+    needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """A reason if the groups are the labels (the association is the task), else None."""
+        if (_cells(problem) > 0).sum(axis=1).max() > 1:
+            return None
+        return (
+            f"every group ({problem.group_name}) of {problem.name} has one label only, so group "
+            "and label cannot be made independent"
+        )
+
+    def weights(self, problem: Problem) -> Array:
+        """Weights [n_pool], mean 1.
+
+        Where a cell is empty no weight can give it its expected share; the others are scaled.
+        """
+        _, y, group = problem.rows("train")
+        count = _cells(problem)
+        expected = count.sum(axis=1)[group] * count.sum(axis=0)[y] / len(y)
+        weights = expected / count[group, y]
+        return np.asarray(weights / weights.mean())
+
+
+def _cells(problem: Problem) -> Array:
+    _, y, group = problem.rows("train")
+    return cells(group, y, len(problem.groups), len(problem.classes))

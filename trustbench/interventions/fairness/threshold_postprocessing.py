@@ -1,0 +1,161 @@
+"""Decision thresholds for each group, chosen on calibration rows; nothing is retrained."""
+
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.errors import Unsupported
+from trustbench.methods.groups import cells
+
+# Last index of the `controls` stream that decides between two thresholds.
+COIN = -4
+
+Constraint = Literal[
+    "equalized_odds",
+    "demographic_parity",
+    "true_positive_rate_parity",
+    "false_positive_rate_parity",
+    "true_negative_rate_parity",
+    "false_negative_rate_parity",
+]
+
+
+@dataclass(frozen=True)
+class ThresholdPostprocessing(Intervention):
+    """Each replicate decides by thresholds of its own for each group, so that rates are equal.
+
+    fairlearn's ThresholdOptimizer finds them on the replicate's own calibration rows, which
+    training never saw, from the probability of class 1. Rates that no threshold reaches are
+    reached by a coin between two thresholds: one number per position of a query, of a seeded
+    stream, the same for all replicates and for each repetition of a query. The group is needed
+    to decide. If the rows of one group and class are few, rates on other rows stay unequal; each
+    replicate errs by a draw of its own, so that intervals over replicates show the error.
+    Prediction sets of the same arm are calibrated on the same rows; they read scores, not
+    decisions, so their coverage is what it is without this method.
+
+    `constraint`: what is equal across groups. `maximise`: under it, on the calibration rows
+    (`balanced_accuracy_score`: the mean recall of both classes). `grid_size`: points of each
+    trade-off curve.
+
+    Reference: Hardt et al. 2016, arXiv 1610.02413, section 3.
+    """
+
+    constraint: Constraint = "equalized_odds"
+    maximise: Literal["accuracy_score", "balanced_accuracy_score"] = "accuracy_score"
+    grid_size: Annotated[int, Field(ge=10)] = 1000
+
+    version: ClassVar[int] = 2
+    aspect: ClassVar[Aspect] = Aspect.FAIRNESS
+    reads_rows: ClassVar = (Read("calibration", "thresholds for each group", into="answers"),)
+    reference: ClassVar[str] = "Hardt et al. 2016, arXiv 1610.02413"
+    needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """A reason unless there are two classes and every group has calibration rows of both."""
+        if not problem.binary:
+            return f"thresholds decide between two classes; this task has {len(problem.classes)}"
+        lacking = _lacking(problem, problem.splits["calibration"])
+        if lacking:
+            return f"{lacking} has no calibration row of one class, so its rates are unknown"
+        return None
+
+    def deploy(self, system: System) -> System:
+        """The system with `decider` open.
+
+        Raises:
+            Unsupported: a replicate's calibration rows lack a class of a group.
+        """
+        rules = self._fitted(system)
+
+        def decide(X: Tensor, group: Array) -> Tensor:
+            scores = positive(system.logits(X))
+            index = torch.as_tensor(group, device=scores.device)
+            of_group = Rules(*(field[:, index] for field in rules))
+            coin = system.streams.numpy("controls", COIN).random(len(group))
+            return (of_group.probability(scores) >= system.tensor(coin)).long()
+
+        return replace(system, decider=decide)
+
+    def _fitted(self, system: System) -> "Rules":
+        """The thresholds of all replicates and groups, from each one's calibration rows."""
+        from fairlearn.postprocessing import ThresholdOptimizer
+
+        problem, chosen = system.problem, system.calibration
+        scores = positive(system.logits(system.tensor(problem.X[chosen]))).cpu().numpy()
+        found = []
+        for r, (own, rows) in enumerate(zip(scores, chosen, strict=True)):
+            lacking = _lacking(problem, rows)
+            if lacking:
+                raise Unsupported(
+                    f"{lacking} has no row of one class among the {len(rows)} calibration rows of "
+                    f"replicate {r}; raise protocol.calibration"
+                )
+            optimizer = ThresholdOptimizer(
+                estimator=_Scores(),
+                constraints=self.constraint,
+                objective=self.maximise,
+                grid_size=self.grid_size,
+                prefit=True,
+                predict_method="predict",
+            ).fit(own[:, None], problem.y[rows], sensitive_features=problem.group[rows])
+            by_group = optimizer.interpolated_thresholder_.interpolation_dict
+            found.append([_rule(by_group[g]) for g in range(len(problem.groups))])
+        return Rules(*system.tensor(np.array(found)).unbind(-1))
+
+
+class _Scores(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """A fitted estimator whose predictions are its inputs: fairlearn is given scores, not X."""
+
+    def fit(self, X: Array, y: Array) -> "_Scores":
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: Array) -> Array:
+        return np.asarray(X)[:, 0]
+
+
+class Rules(NamedTuple):
+    """A mixture of two thresholds and a constant, each float64 [R, G] or one per row [R, n]."""
+
+    share: Tensor  # of the first threshold against the second
+    first: Tensor
+    second: Tensor
+    ignore: Tensor  # the share of rows decided by the constant
+    constant: Tensor
+
+    def probability(self, scores: Tensor) -> Tensor:
+        """The probability of deciding for class 1, [R, n], of scores float64 [R, n]."""
+        above = [(scores > threshold).double() for threshold in (self.first, self.second)]
+        mixed = self.share * above[0] + (1 - self.share) * above[1]
+        return self.ignore * self.constant + (1 - self.ignore) * mixed
+
+
+def positive(logits: Tensor) -> Tensor:
+    """The probability of class 1, float64 [...], of logits [..., 2]."""
+    return logits.double().softmax(-1)[..., 1]
+
+
+def _lacking(problem: Problem, rows: Array) -> str:
+    """The groups of which `rows` lack a class, as words; empty if there are none."""
+    count = cells(problem.group[rows], problem.y[rows], len(problem.groups), 2)
+    names = [g for g, k in zip(problem.groups, count, strict=True) if not k.all()]
+    return f"group {', '.join(names)} ({problem.group_name})" if names else ""
+
+
+def _rule(found: Any) -> tuple[float, float, float, float, float]:
+    """The numbers of fairlearn's interpolation for one group; without flips all are `>`."""
+    operations = (found.operation0, found.operation1)
+    if any(operation.operator != ">" for operation in operations):
+        raise ValueError("a threshold that decides for the lower scores was not asked for")
+    first, second = (float(operation.threshold) for operation in operations)
+    ignore = float(found.get("p_ignore", 0.0))
+    return float(found.p0), first, second, ignore, float(found.get("prediction_constant", 0.0))

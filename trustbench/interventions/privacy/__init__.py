@@ -1,0 +1,1 @@
+"""Methods that improve privacy; one file each."""

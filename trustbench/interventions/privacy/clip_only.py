@@ -1,0 +1,51 @@
+"""The clipping half of DP-SGD: per-example gradients are clipped, no noise is added."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from trustbench.contracts import Fact, GradientRule, Intervention, Schedule
+from trustbench.contracts.aspects import Aspect
+from trustbench.training.clipping import ClipAndNoise, poisson_run
+
+
+@dataclass(frozen=True)
+class ClipOnly(Intervention):
+    """An ablation of `dpsgd` that guarantees nothing: what its clipping does by itself.
+
+    Schedule, Poisson batches, initialisation and clipping are those of `dpsgd` with the same
+    fields, so an update of `dpsgd` is this one's plus that of `noise_only` on a zero gradient.
+
+    Reference: Tran et al. 2021, arXiv 2106.02782 (both parts of DP-SGD's unfairness);
+    Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
+    """
+
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    lr: Annotated[float, Field(gt=0)] | None = 1.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1)] | None = 256
+    epochs: Annotated[int, Field(ge=1)] | None = 30
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads_rows: ClassVar = ()
+    reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
+    dose: ClassVar[tuple[str, ...]] = ("max_grad_norm",)
+
+    def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
+        """Clip and sum, without noise."""
+        run = poisson_run(schedule, n_members, self)
+        return Clip(run, self.max_grad_norm, sigma=0.0, delta=1.0)
+
+
+class Clip(ClipAndNoise):
+    """Clip to `bound`, sum, divide by the expected batch size."""
+
+    def facts(self) -> Mapping[str, Fact]:
+        """The bound and the sampling; nothing is guaranteed, so no epsilon is named."""
+        return {
+            "guarantee": "none: no noise is added",
+            "max_grad_norm": self.bound,
+            **self.sampling_facts(),
+        }

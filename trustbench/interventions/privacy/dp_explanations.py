@@ -1,0 +1,120 @@
+"""Noise on released explanations, so that each keeps a differential-privacy guarantee."""
+
+import secrets
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import NoiseSource, weaker
+from trustbench.errors import ConfigError
+from trustbench.methods.explanations.lime_surrogate import flatten
+from trustbench.methods.explanations.private_release import Mechanism, MechanismName
+from trustbench.methods.explanations.released import clipped
+
+# Index of the `explanations` stream; see lime_surrogate.Stream.
+NOISE_STREAM = 25
+
+
+@dataclass(frozen=True)
+class PrivateExplanations(Intervention):
+    """Clips each released attribution vector to norm `bound` and adds noise.
+
+    Every question, a row and a replicate, is answered with (`epsilon`, `delta`)-differential
+    privacy with respect to replacing a training row; the privacy ledger says what `queries`
+    questions spend together. The guarantee is that of the attributions: labels and probabilities
+    that are released beside them have none. An answer is remembered: asking for a row again gives
+    the same noise, another `repeat` another one, as another question.
+
+    Intervals become those of the noise, which contain the clipped attribution with probability
+    `level` and tell nothing about the data; the wrapped method's own would leak.
+
+    `noise`: `seeded` derives an answer's noise from the run's seed (for research: the guarantee
+    is void for whoever knows it); `system` from a key that the operating system draws for
+    this deployment and that is never stored.
+
+    Reference: Patel et al. 2022, arXiv 2006.09129 (private explanations, budget over queries);
+    Balle and Wang 2018, arXiv 1805.06530 (the Gaussian mechanism).
+    """
+
+    mechanism: MechanismName = "gaussian"
+    epsilon: Annotated[float, Field(gt=0)] = 1.0
+    delta: Annotated[float, Field(gt=0, lt=1)] = 1e-5
+    bound: Annotated[float, Field(gt=0)] = 1.0
+    queries: Annotated[int, Field(ge=1)] = 100
+    level: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    noise: NoiseSource = "seeded"
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    deploys: ClassVar = "release"
+    reference: ClassVar[str] = "Patel et al. 2022, arXiv 2006.09129"
+    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
+
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """`queries` noisy attributions, of any model that any explainer explains."""
+        own = self._mechanism.released(self.queries)
+        return (
+            Read(
+                "members",
+                "clipped attributions",
+                "answers",
+                own,
+                self.delta,
+                self.noise,
+                covers="explanation",
+                beyond=(
+                    "labels, probabilities and sets released beside the explanations",
+                    f"more than {self.queries} questions",
+                    "the rows that are asked about",
+                ),
+            ),
+        )
+
+    @property
+    def _mechanism(self) -> Mechanism:
+        return Mechanism(self.mechanism, self.epsilon, self.delta, self.bound)
+
+    def deploy(self, system: System) -> System:
+        """The system with private attributions; ConfigError where none are released."""
+        if system.explainer is None:
+            raise ConfigError(
+                "dp_explanations adds noise to released explanations, and none are released; "
+                "take it together with lime, saliency, kernel_shap or another method of them."
+            )
+        released = system.explainer
+        noisy = self._mechanism
+        key = secrets.token_bytes(32) if self.noise == "system" else None
+
+        def explain(X: Tensor, repeat: int) -> Tensor:
+            attributions = clipped(released(X, repeat), self.bound, noisy.order)
+            seed: int | bytes = system.streams.entropy("explanations", NOISE_STREAM, repeat)
+            if key is not None:
+                seed = key + repeat.to_bytes(4, "big")
+            noise = noisy.noise(_rows(system, X), seed)
+            return attributions + system.tensor(noise).to(attributions.dtype)
+
+        def around(X: Tensor, repeat: int) -> tuple[Tensor, Tensor]:
+            centre, reach = explain(X, repeat), noisy.reach(self.level)
+            return centre - reach, centre + reach
+
+        facts = {
+            **system.facts,
+            "explanation_mechanism": self.mechanism,
+            "explanation_noise": noisy.scale,
+            "explanation_epsilon_per_query": self.epsilon,
+            "explanation_delta_per_query": self.delta if self.mechanism == "gaussian" else 0.0,
+            "explanation_queries": self.queries,
+            "dp_noise": weaker(system.facts.get("dp_noise"), self.noise),
+        }
+        return replace(system, explainer=explain, intervals=around, facts=facts)
+
+
+def _rows(system: System, X: Tensor) -> Array:
+    """The rows that each replicate is asked about, [R, n, d]."""
+    flat = flatten(system, X)
+    copies: Array = flat.expand(system.replicates, *flat.shape[1:]).detach().cpu().numpy()
+    return copies

@@ -1,0 +1,91 @@
+"""DPSGD-Global: all gradients are scaled by one factor, and those above a threshold discarded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import NoiseSource
+from trustbench.methods.privacy.accounting import calibration_version
+from trustbench.training.clipping import (
+    ClipAndNoise,
+    calibrated,
+    poisson_run,
+    refuse_two_budgets,
+)
+
+
+@dataclass(frozen=True)
+class DPSGDGlobal(Intervention):
+    """DP-SGD whose small gradients keep their direction and relative size.
+
+    A gradient of norm at most Z (`z`) is scaled by C/Z (C: `max_grad_norm`); a larger one is
+    discarded. One example therefore adds at most C to the sum, and the accounting is that of
+    `dpsgd`. Gradients shrink by C/Z, so the learning rate has to grow by about Z/C. Z is fixed:
+    choose it above nearly all norms, but without looking at the members' gradients.
+
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee is void for whoever knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
+    Reference: Bu et al. 2021, arXiv 2106.07830 (global clipping); Esipova et al. 2023, arXiv
+    2206.07737 (DPSGD-Global).
+    """
+
+    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    z: Annotated[float, Field(gt=0)] = 15.0
+    lr: Annotated[float, Field(gt=0)] | None = 2.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1)] | None = 256
+    epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reference: ClassVar[str] = "Bu et al. 2021, arXiv 2106.07830; Esipova et al. 2023, 2206.07737"
+    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "lr": (1.0, 2.0, 4.0, 8.0),
+        "max_grad_norm": (0.5, 1.0, 2.0),
+    }
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
+
+    def version_of_settings(self) -> int:
+        """Later where the noise that a budget is calibrated to has changed."""
+        return self.version + calibration_version(self.epsilon, self.delta) - 1
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """An impossible budget raises ConfigError, as it is the user's to fix."""
+        refuse_two_budgets("dpsgd_global", self)
+        return None
+
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """The noisy sums of all planned steps."""
+        return (self.gradient(schedule, n_members).read,)
+
+    def gradient(self, schedule: Schedule, n_members: int) -> "ScaleOrDiscard":
+        """The rule, with its noise calibrated to the steps that will be run."""
+        run = poisson_run(schedule, n_members, self)
+        sigma, delta = calibrated(run, n_members, self)
+        return ScaleOrDiscard(run, self.max_grad_norm, sigma, delta, self.noise, z=self.z)
+
+
+@dataclass
+class ScaleOrDiscard(ClipAndNoise):
+    """Scale by bound/z or discard, sum, add N(0, (sigma bound)²), divide by the expected batch."""
+
+    z: float = 1.0
+
+    def coefficients(self, norms: Tensor, part: slice) -> Tensor:
+        """bound/z where the norm is at most z, else 0, [R, B]."""
+        return (norms <= self.z).to(norms.dtype) * (self.bound / self.z)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Those of DP-SGD, and the threshold."""
+        return {**super().facts(), "z": self.z}

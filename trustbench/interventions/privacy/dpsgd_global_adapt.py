@@ -1,0 +1,187 @@
+"""DPSGD-Global-Adapt: one scale for nearly all gradients, privately adapted to their norms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import NoiseSource
+from trustbench.errors import ConfigError
+from trustbench.methods.privacy.accounting import calibration_version
+from trustbench.training.clipping import (
+    ClipAndNoise,
+    calibrated,
+    poisson_run,
+    refuse_two_budgets,
+)
+
+# Separates the stream of the noisy counts from that of the parameters' noise.
+COUNT_STREAM = 0x5DEECE66D
+
+
+@dataclass(frozen=True)
+class DPSGDGlobalAdapt(Intervention):
+    """DP-SGD that scales instead of clips, with a threshold that follows the gradients' norms.
+
+    A gradient of norm at most Z is scaled by C/Z (C: `max_grad_norm`), a larger one is clipped
+    to C. After each step Z grows by the factor exp(b - eta_z), with b the noisy share of the
+    batch whose norm exceeds tau Z; so about a share eta_z stays above tau Z. Z starts at `z0` and
+    never falls below C, where the rule is DP-SGD's. Gradients shrink by C/Z, so the learning rate
+    is larger than DP-SGD's.
+
+    `epsilon` (or `noise_multiplier` for the gradients alone) includes the counts: see
+    ScaleAndClip. Of the published code two things are not copied: it divides by the true batch
+    size, and it accounts counts and gradients of one batch as if they were of two.
+
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee is void for whoever knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
+    Reference: Esipova et al. 2023, arXiv 2206.07737, Algorithm 1.
+    """
+
+    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    z0: Annotated[float, Field(gt=0)] = 10.0
+    eta_z: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    tau: Annotated[float, Field(gt=0)] = 1.0
+    sigma_bits: Annotated[float, Field(gt=0)] = 10.0
+    lr: Annotated[float, Field(gt=0)] | None = 1.5
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1)] | None = 256
+    epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reference: ClassVar[str] = "Esipova et al. 2023, arXiv 2206.07737"
+    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
+        "lr": (0.75, 1.5, 3.0, 6.0),
+        "max_grad_norm": (0.5, 1.0, 2.0),
+    }
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
+
+    def version_of_settings(self) -> int:
+        """Later where the noise that a budget is calibrated to has changed."""
+        return self.version + calibration_version(self.epsilon, self.delta) - 1
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """An impossible budget raises ConfigError, as it is the user's to fix."""
+        refuse_two_budgets("dpsgd_global_adapt", self)
+        return None
+
+    def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
+        """The noisy sums of all planned steps."""
+        return (self.gradient(schedule, n_members).read,)
+
+    def gradient(self, schedule: Schedule, n_members: int) -> "ScaleAndClip":
+        """The rule; where epsilon is given, counts and gradients together spend it."""
+        run = poisson_run(schedule, n_members, self)
+        sigma, delta = calibrated(run, n_members, self)
+        if self.noise_multiplier is None:
+            sigma = without_counts(sigma, self.sigma_bits)
+        return ScaleAndClip(
+            run,
+            self.max_grad_norm,
+            sigma,
+            delta,
+            self.noise,
+            z0=max(self.z0, self.max_grad_norm),
+            eta_z=self.eta_z,
+            tau=self.tau,
+            sigma_bits=self.sigma_bits,
+        )
+
+
+def without_counts(joint: float, sigma_bits: float) -> float:
+    """The gradients' noise multiplier that beside the counts' makes the joint one.
+
+    >>> round(without_counts(2.0, 10.0), 4)
+    2.0412
+    """
+    if joint >= sigma_bits:
+        raise ConfigError(
+            f"intervention.dpsgd_global_adapt: sigma_bits={sigma_bits} alone spends 99 % or "
+            f"more of the budget, which needs noise of {joint:.3g}; raise sigma_bits, or epsilon."
+        )
+    return float((joint**-2 - sigma_bits**-2) ** -0.5)
+
+
+@dataclass
+class ScaleAndClip(ClipAndNoise):
+    """One step releases the noisy sum of scaled gradients, and a noisy count of large norms.
+
+    Sensitivity: an example's coefficient is bound / max(norm, Z), so it adds at most `bound` to
+    the sum; and at most 1 to the count. In units of their noise the pair moves by at most
+    sqrt(sigma^-2 + sigma_bits^-2), and both are computed from one Poisson batch: a step is one
+    subsampled Gaussian of noise multiplier (sigma^-2 + sigma_bits^-2)^-1/2 (as in Andrew et al.
+    2021, arXiv 1905.03871, Theorem 1). Z is a function of earlier releases only.
+
+    `state["Z"]` is the threshold of every replicate, [R].
+    """
+
+    z0: float = 1.0
+    eta_z: float = 0.1
+    tau: float = 1.0
+    sigma_bits: float = 10.0
+    _large: list[Tensor] = field(default_factory=list, init=False, repr=False)
+    _seeds: list[int] = field(default_factory=list, init=False, repr=False)
+    _streams: list[torch.Generator] = field(default_factory=list, init=False, repr=False)
+
+    @property
+    def released_sigma(self) -> float:
+        """The noise multiplier of gradients and count together."""
+        return float((self.sigma**-2 + self.sigma_bits**-2) ** -0.5)
+
+    def coefficients(self, norms: Tensor, part: slice) -> Tensor:
+        """C / max(norm, Z), [R', B]; remembers how many norms exceed tau Z, [R'].
+
+        Padding has norm 0, which exceeds nothing.
+        """
+        Z = self.state["Z"][part].unsqueeze(1) if self.state else torch.full_like(norms, self.z0)
+        self._large.append((norms > self.tau * Z).sum(1))
+        return self.bound / torch.maximum(norms * (1 + 1e-6), Z)
+
+    def update(
+        self, total: Mapping[str, Tensor], generators: Sequence[torch.Generator]
+    ) -> dict[str, Tensor]:
+        """DP-SGD's update, from the same noise; then Z moves by the noisy count."""
+        count, self._large = torch.cat(self._large), []
+        if len(count) != len(generators):
+            raise ValueError(f"norms of {len(count)} replicates, noise for {len(generators)}")
+        like = next(iter(total.values()))
+        noise = self._count_noise(generators, like)
+        Z = self.state.get("Z", torch.full_like(noise, self.z0))
+        share = (count + self.sigma_bits * noise) / self.expected_batch
+        self.state["Z"] = (Z * (share - self.eta_z).exp()).clamp(min=self.bound)
+        return super().update(total, generators)
+
+    def _count_noise(self, generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
+        """One standard normal per replicate, [R], from streams of their own, or the system.
+
+        They are seeded by the given ones, which are left to the parameters: replicate r adds the
+        same noise to them as under `dpsgd`.
+        """
+        if self.source == "system":
+            return self.normals(generators, 1, like)[:, 0]
+        seeds = [g.initial_seed() for g in generators]
+        if self._seeds != seeds:  # a new epoch
+            self._seeds = seeds
+            self._streams = [
+                torch.Generator(g.device).manual_seed(seed ^ COUNT_STREAM)
+                for seed, g in zip(seeds, generators, strict=True)
+            ]
+        drawn = [torch.randn(1, generator=g, device=g.device) for g in self._streams]
+        return torch.cat(drawn).to(like)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """Those of DP-SGD for both releases, and the threshold at the end (mean of replicates)."""
+        Z = float(self.state["Z"].mean()) if self.state else self.z0
+        return {**super().facts(), "count_noise_multiplier": self.sigma_bits, "z": Z}

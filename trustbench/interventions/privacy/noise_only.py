@@ -1,0 +1,86 @@
+"""The noise half of DP-SGD: its noise is added to gradients that are not clipped."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import NoiseSource
+from trustbench.methods.privacy.accounting import calibration_version
+from trustbench.training.clipping import (
+    ClipAndNoise,
+    calibrated,
+    poisson_run,
+    refuse_two_budgets,
+)
+
+
+@dataclass(frozen=True)
+class NoiseOnly(Intervention):
+    """An ablation of `dpsgd` that guarantees nothing: what its noise does by itself.
+
+    `epsilon` says whose noise it is: that of `dpsgd` with the same fields, of standard deviation
+    sigma x max_grad_norm and from the same stream. Without clipping one example may move the sum
+    by any amount, so the method itself has no epsilon.
+
+    `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
+    guarantee is void for whoever knows the seed); `system` from the operating system's
+    entropy, so that no two runs agree and nothing can be taken away again.
+
+    Reference: Tran et al. 2021, arXiv 2106.02782 (both parts of DP-SGD's unfairness);
+    Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
+    """
+
+    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
+    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    lr: Annotated[float, Field(gt=0)] | None = 1.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    batch_size: Annotated[int, Field(ge=1)] | None = 256
+    epochs: Annotated[int, Field(ge=1)] | None = 30
+    noise: NoiseSource = "seeded"
+
+    aspect: ClassVar[Aspect] = Aspect.PRIVACY
+    reads_rows: ClassVar = ()
+    reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
+    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
+    later: ClassVar[frozenset[str]] = frozenset({"noise"})
+
+    def version_of_settings(self) -> int:
+        """Later where the noise that a budget is calibrated to has changed."""
+        return self.version + calibration_version(self.epsilon, self.delta) - 1
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """An impossible budget raises ConfigError, as it is the user's to fix."""
+        refuse_two_budgets("noise_only", self)
+        return None
+
+    def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
+        """Sum unclipped gradients and add the noise of DP-SGD."""
+        run = poisson_run(schedule, n_members, self)
+        sigma, delta = calibrated(run, n_members, self)
+        return Noise(run, self.max_grad_norm, sigma, delta, self.noise)
+
+
+class Noise(ClipAndNoise):
+    """Sum, add N(0, (sigma bound)²), divide by the expected batch size."""
+
+    def coefficients(self, norms: Tensor, part: slice) -> Tensor:
+        """One for every example, [R, B]."""
+        return torch.ones_like(norms)
+
+    def facts(self) -> Mapping[str, Fact]:
+        """The noise and the sampling; nothing is guaranteed, so no epsilon is named."""
+        return {
+            "guarantee": "none: gradients are not clipped",
+            "noise_multiplier": self.sigma,
+            "noise_std": self.sigma * self.bound,
+            **self.sampling_facts(),
+            "dp_noise": self.source,
+        }

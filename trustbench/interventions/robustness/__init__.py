@@ -1,0 +1,1 @@
+"""Methods that improve robustness; one file each."""

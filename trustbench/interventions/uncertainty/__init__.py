@@ -1,0 +1,1 @@
+"""Methods that improve uncertainty quantification; one file each."""

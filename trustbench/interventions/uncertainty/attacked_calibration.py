@@ -1,0 +1,70 @@
+"""Prediction sets whose threshold was calibrated on attacked rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Fact, Problem, Schedule, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.methods.attacks.evasion.pgd import pgd
+from trustbench.methods.attacks.evasion.targets import generators, in_chunks
+from trustbench.methods.conformal import (
+    CALIBRATING,
+    CalibrationScores,
+    ReleasedScores,
+    thresholds,
+    uniforms,
+)
+
+STREAM = 50
+
+
+@dataclass(frozen=True)
+class AttackedCalibration(ReleasedScores):
+    """Split conformal sets of 1 - `alpha` coverage on rows that PGD attacked, not on clean ones.
+
+    The calibration rows are attacked with `steps` steps of cross-entropy PGD within `epsilon`;
+    coverage then holds for test rows that the same adversary attacked, and clean rows are
+    covered more often than that. Nothing is guaranteed against another or a stronger attack.
+
+    Reference: Liu et al. 2024, "The pitfalls and promise of conformal inference under
+    adversarial attacks", ICML, arXiv 2405.08886, section 3.
+    """
+
+    norm: Norm = "linf"
+    epsilon: Annotated[float, Field(gt=0)] = 0.1
+    steps: Annotated[int, Field(ge=1)] = 20
+
+    aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
+    reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
+    dose: ClassVar[tuple[str, ...]] = ("alpha", "epsilon")
+    guarantee: ClassVar[str] = "marginal coverage of rows that the same PGD attacked"
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """A reason if every column is fixed, or there are too few calibration rows; else None."""
+        return unattackable(problem) or super().supports(problem, schedule)
+
+    def thresholds(
+        self, system: System, own: CalibrationScores, score: str
+    ) -> tuple[Tensor, Mapping[str, Fact]]:
+        """Thresholds [R, 1, 1] from each replicate's attacked calibration rows."""
+        rows = system.calibration[:, : own.y.shape[1]]
+        X = system.tensor(system.problem.X[rows])
+        attack = partial(
+            pgd,
+            system.forward,
+            threat=ThreatModel.of(system.problem, self.norm, self.epsilon, X),
+            generators=generators(system, STREAM),
+            steps=self.steps,
+            loss="ce",
+            worst_by="ce",
+        )
+        p = system.logits(in_chunks(attack, X, own.y).X).double().softmax(-1)
+        labels = self.functions()[score](p, uniforms(system, rows.shape[1], CALIBRATING))
+        true = labels.gather(-1, own.y[..., None])[..., 0]
+        return thresholds(true, self.alpha)[:, None, None], {"attack_epsilon": self.epsilon}

@@ -1,0 +1,55 @@
+"""What TRADES adds to the clean loss: the divergence between clean and attacked predictions."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from trustbench.contracts import Forward
+from trustbench.methods.attacks.evasion.box import ThreatModel, draw
+from trustbench.methods.attacks.evasion.padding import on_real_rows
+from trustbench.methods.attacks.evasion.pgd import ascend
+
+# The standard deviation of the start, in units of each column's scale: at the clean input the
+# divergence and its gradient are zero.
+START = 1e-3
+
+
+def divergence(clean: Tensor, attacked: Tensor) -> Tensor:
+    """KL(softmax(clean) || softmax(attacked)) [...] of logits [..., C], in nats."""
+    p = clean.log_softmax(-1)
+    return F.kl_div(attacked.log_softmax(-1), p, reduction="none", log_target=True).sum(-1)
+
+
+def diverging(
+    forward: Forward,
+    X: Tensor,
+    threat: ThreatModel,
+    real: Tensor,
+    generators: Sequence[torch.Generator],
+    steps: int,
+) -> Tensor:
+    """Inputs [R, N, *shape] whose predictions differ most from those of X [R, N, *shape].
+
+    Projected ascent on the divergence from a start close to X, steps of 2.5 epsilon / steps; the
+    labels are not read. Draws for the rows in `real` [R, N] only.
+
+    Reference: Zhang et al. 2019, arXiv 1901.08573, Algorithm 1.
+    """
+    bounds = threat.bounds(X)
+    with torch.no_grad():
+        clean = forward(X)
+
+    def start(x: Tensor, generator: Sequence[torch.Generator]) -> Tensor:
+        return x + START * draw(torch.randn, x, generator)
+
+    # the weight may differ from row to row, so it multiplies what was drawn for all of them
+    nudged = on_real_rows(start, X, real, generators)
+    current = threat.project(X + (nudged - X) * threat.weight, X, bounds)
+    for _ in range(steps):
+        with torch.enable_grad():
+            current = current.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(divergence(clean, forward(current)).sum(), current)
+        current = ascend(current.detach(), gradient, X, threat, 2.5 / steps, bounds)
+    return current.detach()

@@ -1,0 +1,51 @@
+"""Signs that an attack failed because gradients were masked, not because the model is robust."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trustbench.contracts import Forward
+from trustbench.methods.attacks.evasion.pgd import input_gradient
+
+ZERO_GRADIENT = 1e-6  # norm of the margin's input gradient
+ZERO_GRADIENT_SHARE = 0.05
+RESTART_GAIN = 0.05
+# Any search finds a lucky point that another missed; a gain below this cannot move a verdict.
+GRADIENT_FREE_GAIN = 0.02
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What each sign rests on; every tensor is [R].
+
+    Reference: Athalye et al. 2018, arXiv 1802.00420, section 3.1; Carlini et al. 2019, arXiv
+    1902.06705, section 5.
+    """
+
+    zero_gradient: Tensor  # share of points whose margin has next to no gradient
+    gradient_free_gain: Tensor  # robust accuracy under PGD minus that under Square or transfer
+    restart_gain: Tensor  # robust accuracy after one restart minus that after all
+    robust_in_box: Tensor  # robust accuracy when every column is free within its bounds
+    chance: float
+
+    def flags(self) -> Tensor:
+        """1 for each replicate that shows any sign, else 0: float [R]."""
+        signs = (
+            self.zero_gradient > ZERO_GRADIENT_SHARE,
+            self.gradient_free_gain > GRADIENT_FREE_GAIN,
+            self.restart_gain > RESTART_GAIN,
+            self.robust_in_box > self.chance,
+        )
+        return torch.stack(signs).any(0).to(self.zero_gradient.dtype)
+
+
+def zero_gradient_share(forward: Forward, X: Tensor, y: Tensor) -> Tensor:
+    """The share [R] of points X [R, n, *shape] where the logit margin has no gradient to climb.
+
+    The margin is used because cross-entropy loses its gradient on every confident point, which
+    the margin attack does not mind.
+    """
+    gradient, _ = input_gradient(forward, X, y, "margin")
+    norm: Tensor = torch.linalg.vector_norm(gradient.flatten(2), dim=-1)
+    return (norm < ZERO_GRADIENT).double().mean(1)

@@ -1,0 +1,55 @@
+"""The smallest radius at which PGD fools each point, all replicates and points at once."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from trustbench.methods.attacks.evasion.box import ThreatModel
+
+# Radii [R, n] -> whether each point is fooled within its own radius, bool [R, n].
+Fooled = Callable[[Tensor], Tensor]
+
+
+def minimal_radius(
+    fooled: Fooled, grid: Sequence[float], like: Tensor, bisections: int
+) -> tuple[Tensor, Tensor]:
+    """(radius [R, n], found [R, n]): the smallest radius tried at which each point is fooled.
+
+    A binary search over the grid, then bisection between neighbours: every point at its own
+    radius. The radius is one at which an attack succeeded, so it is an upper bound of the true
+    distance no matter what the attack misses. Points not fooled at the largest radius get it, and
+    `found` is false.
+
+    Args:
+        fooled: the attack.
+        grid: increasing radii, all above 0.
+        like: a tensor [R, n] of the type and device wanted.
+        bisections: halvings of the interval that the grid leaves.
+
+    Reference: Carlini & Wagner 2017, arXiv 1608.04644, section V.A (bisection); Tran et al.
+    2024, arXiv 2211.11835 (distance to the decision boundary).
+    """
+    radii = torch.tensor([0.0, *grid], dtype=like.dtype, device=like.device)
+    last = len(grid)
+    low = torch.zeros_like(like, dtype=torch.int64)
+    high = torch.full_like(low, last + 1)
+    for _ in range(math.ceil(math.log2(last + 1))):
+        middle = ((low + high) // 2).clamp(1, last)
+        hit = fooled(radii[middle])
+        open_ = high - low > 1
+        low = torch.where(open_ & ~hit, middle, low)
+        high = torch.where(open_ & hit, middle, high)
+    found = high <= last
+    below, above = radii[low.clamp(max=last)], radii[high.clamp(max=last)]
+    for _ in range(bisections):
+        centre = (below + above) / 2
+        hit = fooled(centre)
+        below, above = torch.where(hit, below, centre), torch.where(hit, centre, above)
+    return torch.where(found, above, radii[last]), found
+
+
+def at_radii(threat: ThreatModel, radii: Tensor) -> ThreatModel:
+    """The same threat with a radius of its own for each point, radii [R, n]."""
+    return ThreatModel(threat.norm, radii, threat.weight, threat.lower, threat.upper)

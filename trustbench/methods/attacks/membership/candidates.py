@@ -1,0 +1,84 @@
+"""What an attacker reads off a system's models, and the attacks that there are to choose from."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from trustbench.contracts import Array, System
+from trustbench.methods.attacks.membership.likelihood import Scores, lira
+from trustbench.methods.attacks.membership.relative import rmia
+from trustbench.methods.attacks.membership.report import Report
+from trustbench.methods.attacks.membership.signals import (
+    logit_confidence,
+    released_logits,
+    true_probability,
+)
+from trustbench.methods.attacks.membership.strongest import Strongest, strongest
+
+
+def models_of(system: System) -> list[System]:
+    """The replicates, then the protocol's shadows if it has any: the same system of both."""
+    return [system] if system.shadows is None else [system, system.shadows()]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the models release on the pool, and on calibration rows that none was trained on."""
+
+    phi: Array  # logit-scaled confidence of the label, [M, n]
+    p: Array  # probability of the label, [M, n]
+    population: Array  # the same of calibration rows, [M, m]
+    member: Array  # bool [M, n]
+    targets: int
+
+    @classmethod
+    def of(cls, system: System) -> "Observed":
+        """Of the replicates, which are the targets, and of the protocol's shadows if it has any."""
+        import torch  # whoever only reads attacks does without it
+
+        y, z = (system.problem.rows(split)[1] for split in ("train", "calibration"))
+        systems = models_of(system)
+        pool = torch.cat([s.split_logits("train") for s in systems])
+        others = torch.cat([s.split_logits("calibration") for s in systems])
+        return cls(
+            phi=logit_confidence(released_logits(system, pool), y),
+            p=true_probability(system, pool, y),
+            population=true_probability(system, others, z),
+            member=np.concatenate([s.membership for s in systems]),
+            targets=system.replicates,
+        )
+
+    def report(self) -> Report:
+        """An empty report on the targets."""
+        return Report(self.member[: self.targets], shadows=self.member[self.targets :])
+
+    def lira(self, *, online: bool) -> Scores:
+        """LiRA on the targets."""
+        return lira(self.phi, self.member, online=online, targets=self.targets)
+
+    def rmia(self, *, gamma: float, offline_a: float | None) -> Scores:
+        """RMIA on the targets."""
+        return rmia(
+            self.p, self.member, self.population,
+            gamma=gamma, offline_a=offline_a, targets=self.targets,
+        )  # fmt: skip
+
+    @cached_property
+    def strongest(self) -> Strongest | None:
+        """The attack that does best on the models besides a target and its partner, see there."""
+        return strongest(self.attacks, self.member, self.targets)
+
+    def attacks(self, models: Array, targets: int) -> dict[str, Scores]:
+        """Of the models chosen (bool [M]), the first `targets` attacked by every attack."""
+        chosen = Observed(
+            self.phi[models], self.p[models], self.population[models], self.member[models], targets
+        )
+        own = chosen.phi[:targets]
+        everywhere = np.ones(own.shape, dtype=bool)
+        return {
+            "lira": chosen.lira(online=True),
+            "lira_offline": chosen.lira(online=False),
+            "loss": Scores(own, everywhere, len(chosen.phi), "equal"),
+            "rmia": chosen.rmia(gamma=1.0, offline_a=None),
+        }

@@ -1,0 +1,124 @@
+"""What an evaluator of membership attacks has found so far; less is better everywhere."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import numpy as np
+
+from trustbench.contracts import Array, Fact, Measured, Measurement
+from trustbench.methods.attacks.membership.dependence import Metric, shadowing, widened
+from trustbench.methods.attacks.membership.likelihood import Scores
+from trustbench.methods.attacks.membership.metrics import (
+    allowed,
+    auc,
+    each,
+    fewest_outside,
+    no_shadows,
+    resolves,
+    smallest_side,
+    tpr_at,
+    unresolved,
+)
+from trustbench.methods.chance import Chance, with_null
+
+
+@dataclass
+class Report:
+    """Measurements of attacks on the same membership, bool [R, n].
+
+    `shadows` bool [S, n] is that of models which are shadows of all and targets of none.
+    """
+
+    member: Array
+    measurements: list[Measurement] = field(default_factory=list)
+    arrays: dict[str, Array] = field(default_factory=dict)
+    facts: dict[str, Fact] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    mutual: dict[str, tuple[Scores, Metric]] = field(default_factory=dict)
+    """Of measurements whose targets are each other's shadows: how they are read from scores."""
+    shadows: Array | None = None
+
+    @property
+    def models(self) -> Array:
+        """Of the targets and of the shadows behind them, bool [M, n]."""
+        return self.member if self.shadows is None else np.concatenate([self.member, self.shadows])
+
+    def add(
+        self,
+        name: str,
+        values: object,
+        *,
+        unit: str = "AUC",
+        lower: float | None = 0.0,
+        upper: float | None = 1.0,
+        n: int | None = None,
+        diagnostic: bool = False,
+        widening: float | None = None,
+    ) -> None:
+        """A measurement [R] of which less is better; `n` is all rows unless given.
+
+        `widening`: by how much the standard error is longer than that of independent values.
+        """
+        array = np.asarray(values, dtype=np.float64)
+        rows = self.member.shape[1] if n is None else n
+        pseudo = widened(array, widening) if widening else None
+        self.measurements.append(
+            Measurement(name, array, False, unit, rows, lower, upper, diagnostic, pseudo)
+        )
+
+    def scored(
+        self, name: str, scores: Scores, metric: Metric, *, unit: str = "AUC", diagnostic: bool
+    ) -> None:
+        """A metric of scores whose targets all have usable members and non-members."""
+        values, rows = metric(scores), int(scores.usable.sum(1).min())
+        self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, widening=scores.widening)
+        if scores.mutual and scores.without is not None:
+            self.mutual[name] = scores, metric
+
+    def beside(self, name: str, chance: Chance) -> None:
+        """Links the measurement `name` to what it is when the groups it compares mean nothing."""
+        linked = [with_null(m, chance) if m.name == name else (m,) for m in self.measurements]
+        self.measurements = [m for each in linked for m in each]
+
+    def auc(self, name: str, scores: Scores, *, diagnostic: bool = False) -> None:
+        """The AUC of each replicate on its usable rows, or that it has no shadows."""
+        if smallest_side(scores.usable, self.member):
+            self.scored(name, scores, self.each(auc), diagnostic=diagnostic)
+        else:
+            self.missing[name] = no_shadows(len(self.member))
+
+    def tpr(self, name: str, scores: Scores, fpr: float, *, diagnostic: bool = False) -> None:
+        """The true-positive rate at a false-positive rate, or why it cannot be resolved."""
+        if not smallest_side(scores.usable, self.member):
+            self.missing[name] = no_shadows(len(self.member))
+            return
+        outside = fewest_outside(scores.usable, self.member)
+        if not resolves(fpr, outside):
+            self.missing[name] = unresolved(fpr, outside)
+            return
+        metric = self.each(partial(tpr_at, fpr=fpr))
+        self.scored(name, scores, metric, unit="true-positive rate", diagnostic=diagnostic)
+        self.facts[f"{name}_false_positives"] = allowed(fpr, outside)
+
+    def each(self, metric: Callable[[Array, Array], float]) -> Metric:
+        """A metric of (scores, membership) on every replicate's usable rows."""
+
+        def of(scores: Scores) -> Array | None:
+            usable = smallest_side(scores.usable, self.member)
+            return each(metric, scores, self.member) if usable else None
+
+        return of
+
+    def measured(self) -> Measured:
+        """All of it."""
+        found = shadowing(self.mutual, self.models, len(self.member))
+        measurements = [self._dependent(m, found.get(m.name)) for m in self.measurements]
+        return Measured(tuple(measurements), self.arrays, self.facts, self.missing)
+
+    def _dependent(self, m: Measurement, moved: Array | None) -> Measurement:
+        if m.name not in self.mutual:
+            return m
+        if moved is None:  # too few shadows to leave one out
+            return replace(m, pseudo=widened(m.values))
+        return replace(m, shadowing=moved)

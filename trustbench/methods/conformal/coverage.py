@@ -1,0 +1,79 @@
+"""What sets hold, and where the coverage of a correct method falls."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trustbench.contracts import Array
+from trustbench.methods.conformal.quantiles import rank
+
+
+def covered(sets: Tensor, y: Array) -> Array:
+    """Whether each set holds its row's label: float64 [R, n] of sets [R, n, C]."""
+    index = torch.as_tensor(y, device=sets.device).expand(sets.shape[:2])
+    return sets.gather(-1, index[..., None])[..., 0].double().cpu().numpy()
+
+
+def set_sizes(sets: Tensor) -> Array:
+    """Labels in each set: float64 [R, n]."""
+    return sets.sum(-1).double().cpu().numpy()
+
+
+class Band(NamedTuple):
+    """Where the coverage of a correct method falls."""
+
+    low: float
+    high: float
+
+
+def coverage_band(n_calibration: int, n_test: int, alpha: float, level: float = 0.95) -> Band:
+    """The central `level` band of test coverage of a valid method with continuous scores.
+
+    Covered test rows are BetaBinomial(n_test, k, n + 1 - k) with n calibration rows and
+    k = rank(n, alpha): the draw of the calibration set and of the test set together.
+
+    Reference: Angelopoulos and Bates 2021, arXiv 2107.07511, section 3.2 and appendix C.
+
+    >>> coverage_band(1000, 1000, 0.1)
+    Band(low=0.873, high=0.925)
+    """
+    from scipy.stats import betabinom
+
+    k = rank(n_calibration, alpha)
+    if k > n_calibration:
+        return Band(1.0, 1.0)
+    tails = np.array([(1 - level) / 2, (1 + level) / 2])
+    low, high = betabinom.ppf(tails, n_test, k, n_calibration + 1 - k) / n_test
+    return Band(float(low), float(high))
+
+
+class Variation(NamedTuple):
+    """How the test coverage of a correct method varies with its calibration set."""
+
+    sd: float
+    breach: float  # P(coverage < 1 - alpha)
+    shortfall: float  # E max(0, 1 - alpha - coverage)
+
+
+def coverage_variation(n_calibration: int, n_test: int, alpha: float) -> Variation:
+    """Of the Beta-binomial of `coverage_band`; nothing varies where every set is full.
+
+    >>> [round(x, 3) for x in coverage_variation(100, 1000, 0.1)]
+    [0.031, 0.446, 0.012]
+    """
+    from scipy.stats import betabinom
+
+    k = rank(n_calibration, alpha)
+    if k > n_calibration:
+        return Variation(0.0, 0.0, 0.0)
+    count = np.arange(n_test + 1)
+    probability = betabinom.pmf(count, n_test, k, n_calibration + 1 - k)
+    short = np.maximum(0.0, 1 - alpha - count / n_test)
+    # 1e-12: a coverage that equals 1 - alpha in exact arithmetic is not a breach.
+    return Variation(
+        float(betabinom.std(n_test, k, n_calibration + 1 - k) / n_test),
+        float(probability[short > 1e-12].sum()),
+        float(probability @ short),
+    )

@@ -1,0 +1,122 @@
+"""What all methods that release prediction sets share."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+
+from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
+from trustbench.errors import ConfigError
+from trustbench.methods.conformal.informative import rows_needed, too_few_rows
+from trustbench.methods.conformal.scores import SCORES, Score, ScoreFunction
+from trustbench.methods.conformal.split import CalibrationScores, calibration_scores, predictor
+
+
+@dataclass(frozen=True)
+class ReleasedSets(Intervention, ABC):
+    """A set predictor for every score; a subclass says which scores, and their thresholds.
+
+    `alpha`: the miscoverage that is allowed. `rows`: only that many of each replicate's
+    calibration rows are used, its first (null: all).
+
+    A deployed system states as facts `set_alpha` and, for each score, `set_rows_SCORE`,
+    `set_guarantee_SCORE` and what else the method has to say, with `set_trivial_SCORE` where
+    every set holds every label for lack of rows. Of two methods that release the same score, the
+    one named last does.
+    """
+
+    alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    rows: Annotated[int, Field(ge=1)] | None = None
+
+    dose: ClassVar[tuple[str, ...]] = ("alpha", "rows")
+    guarantee: ClassVar[str] = "marginal coverage"
+    reads_rows: ClassVar[tuple[Read, ...] | None] = (
+        Read("calibration", "thresholds of prediction sets", into="answers"),
+    )
+
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+        """A reason if there are fewer calibration rows than requested, else None."""
+        pool = len(problem.splits["calibration"])
+        if self.rows is not None and self.rows > pool:
+            return f"rows={self.rows} is more than the {pool} calibration rows of {problem.name}"
+        return None
+
+    @abstractmethod
+    def functions(self) -> Mapping[str, ScoreFunction]:
+        """The scores by the name of their channel."""
+
+    @abstractmethod
+    def thresholds(
+        self, system: System, own: CalibrationScores, score: str
+    ) -> tuple[Tensor, Mapping[str, Fact]]:
+        """Thresholds [R, G or 1, C or 1], and facts about them."""
+
+    def rows_needed(self, own: CalibrationScores) -> int:
+        """The fewest calibration rows with which a threshold is finite.
+
+        A method that uses only some of its rows for thresholds needs more.
+        """
+        return rows_needed(self.alpha)
+
+    def deploy(self, system: System) -> System:
+        """The system with a set predictor for each score. Nothing is retrained."""
+        facts = level_stated(system, self.alpha)
+        predictors = dict(system.set_predictors)
+        for name, score in self.functions().items():
+            own = calibration_scores(system, score, self.rows)
+            threshold, said = self.thresholds(system, own, name)
+            predictors[name] = predictor(system, score, threshold)
+            rows = own.y.shape[1]
+            trivial = too_few_rows(self.alpha, rows, self.rows_needed(own))
+            said = {"rows": rows, "guarantee": self.guarantee, **said}
+            facts = released(facts, name, said, trivial)
+        return replace(system, set_predictors=predictors, facts=facts)
+
+
+def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
+    """The system's facts with the level of its sets.
+
+    Raises:
+        ConfigError: sets of another level are released already.
+    """
+    if system.facts.get("set_alpha", alpha) != alpha:
+        raise ConfigError(
+            f"two methods release prediction sets, at alpha={system.facts['set_alpha']} and "
+            f"alpha={alpha}; give both the same alpha."
+        )
+    return {**system.facts, "set_alpha": alpha}
+
+
+def released(
+    facts: Mapping[str, Fact], score: str, said: Mapping[str, Fact], trivial: str | None
+) -> dict[str, Fact]:
+    """The facts with what is said of a score's sets, in place of what was said of them before."""
+    kept = {
+        k: v for k, v in facts.items() if not (k.startswith("set_") and k.endswith(f"_{score}"))
+    }
+    if trivial is not None:
+        said = {**said, "trivial": trivial}
+    return kept | {f"set_{key}_{score}": value for key, value in said.items()}
+
+
+@dataclass(frozen=True)
+class ReleasedScores(ReleasedSets):
+    """Methods that leave the score open: APS, LAC, or both side by side."""
+
+    scores: Annotated[tuple[Score, ...], Field(min_length=1)] = ("aps", "lac")
+
+    def functions(self) -> Mapping[str, ScoreFunction]:
+        """Those named in `scores`."""
+        return {score: SCORES[score] for score in self.scores}
+
+
+def listed(names: Iterable[str], chosen: Iterable[bool]) -> str | None:
+    """The chosen names as one fact, or None.
+
+    >>> listed(["a", "b", "c"], [True, False, True])
+    'a, c'
+    """
+    return ", ".join(n for n, c in zip(names, chosen, strict=True) if c) or None

@@ -1,0 +1,25 @@
+"""The neighbourhood that suits a problem."""
+
+import torch
+
+from trustbench.contracts import Problem
+from trustbench.methods.explanations.columns import columns_of
+from trustbench.methods.explanations.forms import Neighbourhood
+from trustbench.methods.explanations.patches import LARGE, patches_of
+
+
+def neighbourhood(
+    problem: Problem, sigma: float = 0.0, device: torch.device | str = "cpu"
+) -> Neighbourhood:
+    """The form that suits the problem.
+
+    Images larger than 8x8 are described by a grid of patches, everything else by its columns.
+
+    Args:
+        problem: the problem whose rows are explained.
+        sigma: noise of numeric columns (a multiple of the value range for pixels); 0 takes .5
+            for numeric columns, which are standardised, and .15 for pixels.
+        device: where the tensors live.
+    """
+    image = len(problem.shape) == 3 and max(problem.shape[1:]) > LARGE
+    return patches_of(problem, device) if image else columns_of(problem, sigma, device)

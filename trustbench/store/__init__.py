@@ -1,0 +1,1 @@
+"""The files: records, arrays, trained models, and the folders they lie in."""

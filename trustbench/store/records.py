@@ -1,0 +1,267 @@
+"""The store; the only module that builds paths.
+
+outputs/
+├── arms/<arm id>/record.json, arrays.npz      everything one arm produced
+├── fits/<fit id>/fit.json, *.safetensors      trained replicates, shared by arms
+├── pilots/<pilot id>/pilot.json               how training.lr=auto chose, shared by arms
+│   in all three: lock                         held by the process that works there
+│            journal                           what was computed there, when, by which process
+├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
+├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
+└── mlflow.db, mlflow-artifacts/
+"""
+
+import hashlib
+import io
+import platform
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from trustbench import errors
+from trustbench.errors import UserError
+from trustbench.store.files import append_line, exclusive, write_atomically
+from trustbench.store.schema import (
+    SCHEMA,
+    ArmSpec,
+    Evaluation,
+    MeasurementRecord,
+    Pilot,
+    PluginSpec,
+    ProblemSpec,
+    Record,
+    Scalar,
+    Status,
+    Strict,
+    Sweep,
+    Tried,
+    UnreadableRecord,
+    read_record,
+    read_sweep,
+)
+
+__all__ = [
+    "SCHEMA",
+    "ArmSpec",
+    "Evaluation",
+    "MeasurementRecord",
+    "Pilot",
+    "PluginSpec",
+    "ProblemSpec",
+    "Record",
+    "Scalar",
+    "Status",
+    "Store",
+    "Strict",
+    "Sweep",
+    "Tried",
+    "UnreadableRecord",
+    "read_record",
+]
+
+
+class Store:
+    """The outputs folder. What it cannot read is left out, and `warn` is told."""
+
+    def __init__(self, root: Path, warn: Callable[[str], object] = errors.warn) -> None:
+        self.root, self.warn = root.absolute(), warn
+
+    def arm_dir(self, arm: str) -> Path:
+        """The folder of an arm."""
+        return _inside(self.root / "arms", arm)
+
+    def fit_dir(self, fit: str) -> Path:
+        """The folder of trained replicates."""
+        return _inside(self.root / "fits", fit)
+
+    def pilot_dir(self, pilot: str) -> Path:
+        """The folder of a pilot that chooses a learning rate."""
+        return _inside(self.root / "pilots", pilot)
+
+    def sweep_file(self, experiment: str) -> Path:
+        """The manifest of an experiment's last sweep."""
+        return _inside(self.root / "sweeps", f"{experiment}.json")
+
+    def table_file(self, experiment: str, suffix: str) -> Path:
+        """Where a rendered table goes."""
+        return _inside(self.root / "tables", f"{experiment}.{suffix}")
+
+    @property
+    def used(self) -> bool:
+        """Whether an arm was ever started here."""
+        return (self.root / "arms").is_dir()
+
+    def log_file(self, arm: str) -> Path:
+        """What the processes of an arm have said, one attempt after another."""
+        return self.arm_dir(arm) / "log.txt"
+
+    def early_log(self, process: int) -> Path:
+        """What an arm's process says before the arm's id is known."""
+        # process ids are one machine's own, and machines may share the folder
+        return self.root / "logs" / f"starting-{platform.node()}-{process}.txt"
+
+    @property
+    def jobs(self) -> Path:
+        """What is handed to SLURM, and what its jobs have said."""
+        return self.root / "jobs"
+
+    @property
+    def tracking_db(self) -> Path:
+        """The default MLflow database."""
+        return self.root / "mlflow.db"
+
+    @property
+    def tracking_artifacts(self) -> Path:
+        """The default MLflow artifact folder."""
+        return self.root / "mlflow-artifacts"
+
+    @property
+    def tracking_silent(self) -> Path:
+        """A mark that the tracking server stayed silent, until it answers again."""
+        return self.root / ".tracking-silent"
+
+    @property
+    def tracking_error(self) -> Path:
+        """The whole of the last reason that a warning had no room for."""
+        return self.root / "tracking-error.txt"
+
+    def tracked_file(self, arm: str) -> Path:
+        """Which content of an arm's record the tracking server has, and which server."""
+        return self.arm_dir(arm) / "tracked"
+
+    def tracked_sweep_file(self, experiment: str) -> Path:
+        """Which manifest and tables of an experiment the tracking server has, and which server."""
+        return _inside(self.root / "sweeps", f"{experiment}.tracked")
+
+    def exclusive(
+        self, arm: str, waiting: Callable[[], object] = lambda: None
+    ) -> AbstractContextManager[None]:
+        """Holds an arm's lock; `waiting` is called when another process has it."""
+        return exclusive(self.arm_dir(arm), waiting)
+
+    def note(self, arm: str, text: str) -> None:
+        """Adds a line to an arm's journal."""
+        append_line(self.arm_dir(arm) / "journal", text)
+
+    def write(
+        self, record: Record, arrays: Mapping[str, np.ndarray[Any, Any]] | None = None
+    ) -> Record:
+        """Writes arrays first and the record last, each atomically; the record as it stands.
+
+        Raises:
+            StorageError: one of them cannot be written; what was there before is whole.
+        """
+        folder = self.arm_dir(record.id)
+        if arrays is not None:
+            buffer = io.BytesIO()
+            np.savez_compressed(buffer, **dict(sorted(arrays.items())))  # type: ignore[arg-type]
+            data = buffer.getvalue()
+            write_atomically(folder / "arrays.npz", data)
+            sha = hashlib.sha256(data).hexdigest()
+            record = record.model_copy(update={"arrays_sha256": sha})
+        write_atomically(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
+        return record
+
+    def read(self, arm: str) -> Record | None:
+        """The record of an arm; None when there is none, or none that can be read."""
+        return self._readable(self.arm_dir(arm) / "record.json")
+
+    def reclaim(self, arm: str) -> Record | None:
+        """The record to go on from; one that cannot be read is kept under another name.
+
+        For the process that holds the arm's lock.
+        """
+        path = self.arm_dir(arm) / "record.json"
+        try:
+            return read_record(path) if path.exists() else None
+        except UnreadableRecord as error:
+            kept = _put_aside(path, error.what)
+            arrays = path.with_name("arrays.npz")
+            if arrays.exists():
+                _put_aside(arrays, error.what)
+            self.warn(f"{error} It is kept as {kept.name}, and its arm is computed again.")
+            return None
+
+    def arrays(self, arm: str) -> dict[str, np.ndarray[Any, Any]]:
+        """The arrays of an arm; empty when there are none, or none that can be read."""
+        path = self.arm_dir(arm) / "arrays.npz"
+        if not path.exists():
+            return {}
+        try:
+            with path.open("rb") as f, np.load(f, allow_pickle=False) as data:
+                return dict(data)
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+            self.warn(f"{path} is damaged ({type(error).__name__}); it is left out.")
+            return {}
+
+    def whole(self, record: Record) -> bool:
+        """Whether a finished record's arrays are on the disk as they were written."""
+        path = self.arm_dir(record.id) / "arrays.npz"
+        if not path.exists():
+            return False
+        wanted = record.arrays_sha256
+        return wanted is None or hashlib.sha256(path.read_bytes()).hexdigest() == wanted
+
+    def records(self) -> Iterator[Record]:
+        """Every readable record below the folder, sorted by id; a warning for each other."""
+        for path in sorted(self.root.glob("arms/*/record.json")):
+            record = self._readable(path)
+            if record is not None:
+                yield record
+
+    def sweep(self, experiment: str) -> Sweep | None:
+        """The manifest of an experiment's last sweep, or None.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        path = self.sweep_file(experiment)
+        return read_sweep(path) if path.exists() else None
+
+    def experiments(self) -> list[str]:
+        """The experiments that have a sweep manifest, sorted."""
+        return sorted(p.stem for p in self.root.glob("sweeps/*.json"))
+
+    def sweeps(self) -> list[Sweep]:
+        """Every sweep of every experiment, also those that a later one of its name replaced."""
+        found = []
+        for path in sorted(self.root.glob("sweeps/past/*.json")):
+            try:
+                found.append(read_sweep(path))
+            except UserError as error:
+                self.warn(f"{error} It is left out.")
+        return found
+
+    def write_sweep(self, sweep: Sweep) -> None:
+        """Writes a sweep's manifest, as its experiment's last and among all past ones."""
+        data = sweep.model_dump_json(indent=1).encode()
+        which = hashlib.sha256(data).hexdigest()[:8]
+        write_atomically(self.sweep_file(sweep.experiment), data)
+        past = self.root / "sweeps" / "past" / f"{sweep.experiment}-{which}.json"
+        write_atomically(past, data)
+
+    def _readable(self, path: Path) -> Record | None:
+        try:
+            return read_record(path) if path.exists() else None
+        except UnreadableRecord as error:
+            self.warn(f"{error} It is left out.")
+            return None
+
+
+def _inside(folder: Path, name: str) -> Path:
+    """`name` below `folder`; UserError for a name that leads out of it."""
+    if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{name!r} is not the name of anything in {folder}; give one without `..`.")
+    return folder / name
+
+
+def _put_aside(path: Path, what: str) -> Path:
+    """Renames record.json to record.<what>.json, or record.<what>-2.json, ...; its new path."""
+    names = (f"{path.stem}.{what}{k}{path.suffix}" for k in ["", *(f"-{n}" for n in range(2, 999))])
+    kept = next(p for p in map(path.with_name, names) if not p.exists())
+    return path.rename(kept)

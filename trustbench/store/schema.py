@@ -1,0 +1,270 @@
+"""The record schema, and reading a file of it."""
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
+
+from trustbench.contracts.guarantees import Guarantee, is_claim, without_claims
+from trustbench.errors import UserError
+
+SCHEMA = 1
+OLDER = (
+    "privacy claim not shown: an older version wrote it without saying what it covers; run the "
+    "arm again, which measures nothing twice and adds its scope"
+)
+Status = Literal["started", "ok", "failed", "unsupported", "timeout"]
+Scalar = bool | int | float | str | None
+
+
+class Strict(BaseModel):
+    """Base of the schema: unknown keys and non-finite floats are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class PluginSpec(Strict):
+    """A plugin as an arm uses it: name, effective hyper-parameters, version."""
+
+    name: str
+    params: dict[str, Any] = Field(default_factory=dict)
+    version: int = 1
+    aspect: str | None = None
+    """The aspect of an intervention or evaluator; None for utility, datasets and models."""
+    dose: dict[str, Scalar] = Field(default_factory=dict)
+    """How strong an intervention is, by its dose fields: {"epsilon": 3.0}."""
+    fingerprints: dict[str, str] = Field(default_factory=dict)
+    """Of a plugin outside of trustbench its `source`, and of each field that names a file the
+    file's content."""
+    registered: dict[str, Any] | None = None
+    """Of an evaluator's settings that are not its defaults, the defaults; None where an older
+    version did not say."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tells two uses of a plugin apart: hyper-parameters, and fingerprints if any."""
+        marks = {"fingerprints": self.fingerprints} if self.fingerprints else {}
+        return {**self.params, **marks}
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not there, so that old records keep their bytes."""
+        out: dict[str, Any] = handler(self)
+        if not self.fingerprints:
+            out.pop("fingerprints", None)
+        if self.registered is None:
+            out.pop("registered", None)
+        return out
+
+
+class ArmSpec(Strict):
+    """What defines an arm; every field changes its numbers."""
+
+    dataset: PluginSpec
+    model: PluginSpec
+    training: dict[str, Any]
+    """The schedule as configured; `regime` is one of its keys."""
+    interventions: list[PluginSpec]
+    control: Literal["none", "reseed", "matched"] = "none"
+    """reseed: the baseline again with other seeds; matched: the baseline stopped early."""
+    protocol: dict[str, Any]
+    seed: int
+    engine: str
+    """The engine that ran: stacked or opacus."""
+
+
+class MeasurementRecord(Strict):
+    """One metric over R replicates; the optional fields are those of a Measurement."""
+
+    values: list[float]
+    higher_is_better: bool
+    unit: str
+    n: int
+    lower: float | None = None
+    upper: float | None = None
+    diagnostic: bool = False
+    pseudo: list[float] | None = None
+    common_sd: float | None = None
+    shadowing: list[float] | None = None
+    null: str | None = None
+    """The measurement of the same evaluation that this one is read against."""
+    permuted: list[float] | None = None
+    trivial: str | None = None
+
+
+class Evaluation(Strict):
+    """What one evaluator measured on the arm."""
+
+    evaluator: PluginSpec
+    status: Status
+    reason: str | None = None
+    seconds: float = 0.0
+    measurements: dict[str, MeasurementRecord] = Field(default_factory=dict)
+    facts: dict[str, Scalar] = Field(default_factory=dict)
+    missing: dict[str, str] = Field(default_factory=dict)
+    """Metric -> why it could not be measured on this system."""
+    arrays: list[str] | None = None
+    """The names of its arrays; None where an older version did not say."""
+
+
+class ProblemSpec(Strict):
+    """The problem as it was, for captions and comparability."""
+
+    fingerprint: str
+    sizes: dict[str, int]
+    """Rows per split, and `members` per replicate."""
+    classes: list[str]
+    groups: list[str]
+    group_name: str
+    group_sizes: dict[str, int]
+    """Rows of each group in the test set."""
+    card: dict[str, Any]
+
+
+class Tried(Strict):
+    """One learning rate of a pilot."""
+
+    rate: float
+    loss: float | None
+    """The lowest validation loss of any epoch, as a mean over replicates; None where one
+    diverged, which counts as the worst."""
+    diverged: int = 0
+    """How many replicates diverged."""
+
+
+class Pilot(Strict):
+    """The learning rate that `training.lr=auto` chose, and what it was chosen from."""
+
+    rate: float
+    tried: tuple[Tried, ...]
+    """Every rate of the grid, in ascending order."""
+    replicates: int
+    epochs: int
+    unused: bool = False
+    """Whether the arm trains at a rate that its method brings, and not at this one."""
+
+    @property
+    def effort(self) -> str:
+        """What is trained at each rate."""
+        return f"{self.replicates} replicates, {self.epochs} epoch{'s' if self.epochs > 1 else ''}"
+
+    def line(self) -> str:
+        """The choice in one line, with every rate's loss; that it is not used, where it is not."""
+        if self.unused:
+            return f"the method's own; the {self.rate:zg} that a pilot chose is for other arms"
+        losses = ", ".join(
+            f"{t.rate:zg} {'diverged' if t.loss is None else f'{t.loss:z.4g}'}" for t in self.tried
+        )
+        edges = {self.tried[0].rate: "smallest", self.tried[-1].rate: "largest"}
+        edge = edges.get(self.rate) if len(self.tried) > 1 else None
+        more = f"; it is the {edge} of the grid, so one beyond may do better" if edge else ""
+        chosen = f"{self.rate:zg}, chosen by a pilot ({self.effort}) for the lowest validation loss"
+        return f"{chosen}: {losses}{more}"
+
+
+class Record(Strict):
+    """Everything one arm produced."""
+
+    schema_version: int = SCHEMA
+    id: str
+    fit: str
+    arm: ArmSpec
+    status: Status
+    reason: str | None = None
+    traceback: str | None = None
+    replicates: int
+    facts: dict[str, Scalar] = Field(default_factory=dict)
+    """What training declared: engine, epochs run, epsilon, delta, matched accuracy gap, ..."""
+    privacy: list[Guarantee] | None = None
+    """What the privacy ledger claims; None where an older version wrote the record."""
+    problem: ProblemSpec | None = None
+    evaluations: dict[str, Evaluation] = Field(default_factory=dict)
+    """Keyed by evaluation id, `<evaluator>-<hash of its settings>`."""
+    environment: dict[str, Scalar] = Field(default_factory=dict)
+    seconds: float = 0.0
+    arrays_sha256: str | None = None
+    """Of arrays.npz, once finished; None where an older version did not say."""
+    pilot: Pilot | None = None
+    """How `training.lr=auto` chose the learning rate; None where the configuration gave one."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a pilot where there was none: old records keep their bytes."""
+        out: dict[str, Any] = handler(self)
+        if self.pilot is None:
+            out.pop("pilot", None)
+        return out
+
+    @property
+    def declared(self) -> dict[str, Scalar]:
+        """The facts, without what an older version claimed of privacy."""
+        return without_claims(self.facts) if self.privacy is None else self.facts
+
+    def claims(self) -> tuple[str, ...]:
+        """What is claimed of privacy, each claim with its scope in one line."""
+        if self.privacy is None:
+            return (OLDER,) if any(map(is_claim, self.facts)) else ()
+        return tuple(claim.line() for claim in self.privacy)
+
+    def label(self) -> str:
+        """A short name for people: `dpsgd epsilon=3.0`, `none`, `none (reseed)`."""
+        names = "+".join(i.name for i in self.arm.interventions) or "none"
+        return names if self.arm.control == "none" else f"{names} ({self.arm.control})"
+
+
+class Sweep(Strict):
+    """Which arms and evaluations the last sweep of an experiment asked for, in order."""
+
+    experiment: str
+    table: str
+    arms: list[str]
+    evaluations: list[str]
+    """Evaluation ids; a table reads no others."""
+
+
+class UnreadableRecord(UserError):
+    """A file is not a record that this version can read; `what` it is instead, for its new name."""
+
+    def __init__(self, message: str, what: str) -> None:
+        super().__init__(message)
+        self.what = what
+
+
+def read_record(path: Path) -> Record:
+    """The record in a file.
+
+    Raises:
+        UnreadableRecord: it is damaged, or of another schema.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if isinstance(version, int) and version != SCHEMA:
+            newer, older = "Upgrade trustbench to read it.", "An older trustbench wrote it."
+            raise UnreadableRecord(
+                f"{path} has record schema {version}; this trustbench reads schema {SCHEMA}. "
+                f"{newer if version > SCHEMA else older}",
+                f"schema-{version}",
+            )
+        return Record.model_validate(data)
+    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise UnreadableRecord(f"{path} is not a complete record.", "damaged") from error
+
+
+def read_sweep(path: Path) -> Sweep:
+    """The manifest in a file; UserError when it is none."""
+    try:
+        return Sweep.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(
+            f"{path} is not a complete list of a sweep's arms; run the sweep again, which "
+            "computes nothing twice and writes the list anew."
+        ) from error

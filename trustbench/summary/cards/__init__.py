@@ -1,0 +1,1 @@
+"""Model cards and datasheets, from stored records only."""

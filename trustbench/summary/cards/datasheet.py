@@ -1,0 +1,198 @@
+"""What a datasheet says of one data set: what stored records know of it, and no more."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.errors import UserError, did_you_mean
+from trustbench.store.records import PluginSpec, ProblemSpec, Record
+from trustbench.summary.cards.figures import Arrays, Column, Figure, by_group, figures, missing
+from trustbench.summary.stats.values import canonical
+from trustbench.summary.table.grouping import ArmRecords, labelled
+from trustbench.summary.table.registry import Table
+from trustbench.summary.table.results import UTILITY
+
+MEMBERS = "members"
+"""The only size that is not of a split: a replicate's own rows of the training pool."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """One problem that the data set became, and the records of it; the first one is cited."""
+
+    problem: ProblemSpec
+    records: tuple[Record, ...]
+
+    @property
+    def source(self) -> str:
+        """The record that its numbers are from."""
+        return self.records[0].id
+
+    @property
+    def plugins(self) -> list[PluginSpec]:
+        """The settings that it was made with; several when they make the same data."""
+        specs = [r.arm.dataset for r in self.records]
+        return list({canonical([s.version, s.params]): s for s in specs}.values())
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds that its splits were drawn with."""
+        return sorted({r.arm.seed for r in self.records})
+
+    @property
+    def regimes(self) -> list[str]:
+        """The training regimes that used it."""
+        return sorted({str(r.arm.training["regime"]) for r in self.records})
+
+    @property
+    def rows(self) -> int:
+        """The rows of all splits."""
+        return sum(n for split, n in self.problem.sizes.items() if split != MEMBERS)
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What was measured on the data with no method applied."""
+
+    record: Record
+    primary: Mapping[str, str]
+    """Target -> the primary metric of its column: of fairness and of utility."""
+    figures: tuple[Figure, ...]
+    """Those of these metrics: one for each evaluation that has it."""
+    missing: Mapping[str, str]
+    """Metric or evaluator -> why it was not measured."""
+    groups: tuple[Column, ...]
+    """What the evaluators of these metrics measured by group."""
+
+
+@dataclass(frozen=True)
+class Datasheet:
+    """A data set's datasheet."""
+
+    dataset: str
+    table: str
+    problems: tuple[Used, ...]
+    """One for each fingerprint, those of the same settings and seed together."""
+    baselines: tuple[Baseline, ...]
+    arms: tuple[ArmRecords, ...]
+    """Every record of the data set, one each; the label tells the methods apart, controls last."""
+    tasks: tuple[str, ...]
+    """Tabular or image classification, where a record shows what a row is."""
+
+    def told(self, key: str) -> list[tuple[Any, str]]:
+        """What the data sets' cards say of something, each with the record that says it."""
+        found: dict[str, tuple[Any, str]] = {}
+        for used in self.problems:
+            if key in used.problem.card:
+                value = used.problem.card[key]
+                found.setdefault(canonical(value), (value, used.source))
+        return list(found.values())
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the data are made up."""
+        return any(value for value, _ in self.told("synthetic"))
+
+
+def datasheet(
+    records: Sequence[Record], load: Callable[[str], Arrays], table: Table, name: str | None = None
+) -> Datasheet:
+    """The datasheet of the data set of a name, or of the only one.
+
+    `load` gives the arrays beside a record. Raises UserError when there is no such data set,
+    several to choose from, or no record that got as far as its data.
+    """
+    dataset = _chosen(records, name)
+    own = sorted((r for r in records if r.arm.dataset.name == dataset), key=_order)
+    problems = _problems(own)
+    if not problems:
+        why = "; ".join(f"{r.id} is {r.status}" + _because(r) for r in own[:3])
+        raise UserError(
+            f"no record of dataset {dataset!r} got as far as the data ({why}), so there is "
+            "nothing to describe; run an arm on it first."
+        )
+    return Datasheet(
+        dataset=dataset,
+        table=table.name,
+        problems=problems,
+        baselines=tuple(_baseline(r, load(r.id), table) for r in own if _is_baseline(r)),
+        arms=tuple(sorted(labelled([_arm(r) for r in own]), key=lambda a: a.control != "none")),
+        tasks=tuple(sorted(set(_tasks(own)))),
+    )
+
+
+def _chosen(records: Sequence[Record], name: str | None) -> str:
+    known = sorted({r.arm.dataset.name for r in records})
+    if not known:
+        raise UserError(
+            "there is no record to write a datasheet from; run an experiment first, for example "
+            "`trustbench run +experiment=dp_vs_fairness`."
+        )
+    if name is not None and name not in known:
+        raise UserError(f"no record of dataset {name!r} is stored; {did_you_mean(name, known)}")
+    if name is None and len(known) > 1:
+        raise UserError(
+            f"the records are of {len(known)} data sets ({', '.join(known)}); choose one with "
+            "--dataset."
+        )
+    return known[0] if name is None else name
+
+
+def _because(record: Record) -> str:
+    return f": {record.reason}" if record.reason else ""
+
+
+def _is_baseline(record: Record) -> bool:
+    bare = not record.arm.interventions and record.arm.control == "none"
+    return bare and record.status == "ok" and record.problem is not None
+
+
+def _order(record: Record) -> tuple[str, int, bool, str, str]:
+    """By settings, seed, and whether training cuts the pool; baselines first, to be cited."""
+    arm = record.arm
+    settings = canonical([arm.dataset.version, arm.dataset.params, arm.model.name])
+    cut = arm.training.get("max_members") is not None
+    return settings, arm.seed, cut, "" if _is_baseline(record) else "method", record.id
+
+
+def _problems(records: Sequence[Record]) -> tuple[Used, ...]:
+    found: dict[str, list[Record]] = {}
+    for record in records:
+        if record.problem is not None:
+            found.setdefault(record.problem.fingerprint, []).append(record)
+    return tuple(Used(p, tuple(same)) for same in found.values() if (p := same[0].problem))
+
+
+def _baseline(record: Record, arrays: Arrays, table: Table) -> Baseline:
+    assert record.problem is not None  # _is_baseline
+    binary = len(record.problem.classes) == 2
+    primary = {
+        Aspect.FAIRNESS.value: table.columns[Aspect.FAIRNESS].on(binary).metric,
+        UTILITY: table.utility.metric,
+    }
+    evaluators = {metric.split("/")[0] for metric in primary.values()}
+    return Baseline(
+        record=record,
+        primary=primary,
+        figures=tuple(f for f in figures(record) if f.metric in primary.values()),
+        missing=dict(missing(record)),
+        groups=tuple(c for c in by_group(record, arrays) if c.metric.split("/")[0] in evaluators),
+    )
+
+
+def _arm(record: Record) -> ArmRecords:
+    arm = record.arm
+    regime = str(arm.training["regime"])
+    return ArmRecords(tuple(arm.interventions), arm.control, regime, {arm.seed: record})
+
+
+def _tasks(records: Sequence[Record]) -> Iterator[str]:
+    """What a row is: the evaluator that keeps rows stores features by name, or pictures."""
+    for record in records:
+        for evaluation in record.evaluations.values():
+            if evaluation.evaluator.name == "examples" and evaluation.status == "ok":
+                if "features" in evaluation.facts:
+                    yield "tabular-classification"
+                elif "pictures" in (evaluation.arrays or ()):
+                    yield "image-classification"

@@ -1,0 +1,101 @@
+"""What model cards and datasheets write alike: numbers, tables, settings, the data's own words."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from trustbench.summary.cards.figures import Figure
+from trustbench.summary.render import wording as w
+from trustbench.summary.render.known import safe
+from trustbench.summary.render.visible import one_line
+from trustbench.summary.stats.effects import Effect
+from trustbench.summary.table.labels import show, shown
+
+INTENDED = "to compare what methods of trustworthy AI do to each other on this data set"
+NAMES = {
+    "description": "Description",
+    "known_harms": "Known harms",
+    "licence": "Licence of the data",
+    "reference": "Reference",
+    "synthetic": "Synthetic",
+    "rows_public": "Single rows may be shown to anybody",
+}
+"""What the card of a data set says -> how it is called."""
+
+
+def level(value: float) -> str:
+    """A number with four significant digits, never minus zero.
+
+    >>> level(0.66449), level(-0.0), level(1234567.0)
+    ('0.6645', '0', '1.235e+06')
+    """
+    return f"{value:z.4g}"
+
+
+def interval(effect: Effect) -> str:
+    """A mean with its 95 % interval and n."""
+    return f"{level(effect.effect)} [{level(effect.low)}, {level(effect.high)}] {w.sample(effect)}"
+
+
+def code(name: str) -> str:
+    r"""An id as code that ends where it ends, in a table too.
+
+    >>> print(code("2252644c"), code("a`|b"))
+    `2252644c` `a'\|b`
+    """
+    shown = one_line(name).replace("`", "'").replace("|", "\\|")
+    return f"`{shown}`"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table whose cells are already safe."""
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def settings(params: Mapping[str, Any]) -> str:
+    """Settings in one line."""
+    return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
+
+
+def said(value: Any) -> str:
+    """What the card of a data set says; yes or no where it is that.
+
+    >>> said(True), said("CC BY 4.0")
+    ('yes', 'CC BY 4.0')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return safe(str(value))
+
+
+def out_of_scope(synthetic: bool) -> list[str]:
+    """What numbers measured on a data set cannot tell, with any method."""
+    out = ["decisions about people", "other data, groups or attackers than those measured here"]
+    return [*out, "statements about the world: the data are synthetic"] if synthetic else out
+
+
+def figure_cells(record: str, figure: Figure) -> list[str]:
+    """Mean with interval and unit, which way is better, rows, and where it is from."""
+    better = "higher" if figure.higher_is_better else "lower"
+    unit = f" {safe(figure.unit)}" if figure.unit else ""
+    at = f" ({shown(figure.settings)})" if figure.settings else ""
+    source = f"{code(record)}, {safe(figure.evaluation + at)}"
+    null = figure.chance
+    chance = "" if null is None else f" (random groups of these sizes: {level(null)})"
+    return [f"{interval(figure.mean)}{unit}{chance}", better, str(figure.rows), source]
+
+
+FIGURE_HEAD = ("mean [95 % interval]", "better", "rows", "record, evaluation")
+
+
+def figure_rows(
+    record: str, metric: str, figures: Iterable[Figure], missing: Mapping[str, str]
+) -> Iterator[list[str]]:
+    """The cells under FIGURE_HEAD of every figure of a metric, or why there is none."""
+    found = [f for f in figures if f.metric == metric]
+    yield from (figure_cells(record, f) for f in found)
+    if not found:
+        why = missing.get(metric) or missing.get(metric.split("/")[0])
+        absent = safe(f"not measured: {why}" if why else "not measured")
+        yield [absent, "", "", code(record)]

@@ -1,0 +1,1 @@
+"""Decisions: a policy, the gate that applies it, and the choice among arms."""

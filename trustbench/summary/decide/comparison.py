@@ -1,0 +1,182 @@
+"""Arms compared: scores by a policy's weights, the Pareto front, and how firm a choice is.
+
+An arm's harm on a target is how much worse it is than the baseline, as a share of the change that
+the table calls unacceptable. Its score is the sum of these shares by the policy's weights, which
+sum to 1; the baseline's is 0, and lower is better.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, reduce
+from operator import add
+
+import numpy as np
+
+from trustbench.summary.decide.decisions import Decision, Outcome
+from trustbench.summary.stats.effects import Effect
+from trustbench.summary.table.contrasts import Contrast
+
+DRAWS = 2000
+SPREAD = 0.5
+"""Weights are drawn up to this share above and below their own."""
+
+
+@dataclass(frozen=True)
+class Harm:
+    """How much worse an arm is than the baseline on one target, or why that is not known."""
+
+    target: str
+    metric: str
+    regime: str
+    against: str | float | None
+    reference: str | None
+    unacceptable: float
+    delta: float
+    """The smallest difference of interest."""
+    contrast: Contrast | None = None
+    missing: str | None = None
+
+    @cached_property
+    def effect(self) -> Effect | None:
+        """The paired difference in the unit of the metric; positive is worse."""
+        return None if self.contrast is None else self.contrast.effect
+
+    @property
+    def size(self) -> int | None:
+        """How many replicates there are."""
+        return None if self.contrast is None else len(self.contrast.differences)
+
+    def share(self, weight: float = 1.0) -> tuple[float, Contrast]:
+        """(factor, differences): their product is the harm in shares of the unacceptable change."""
+        assert self.contrast is not None
+        return weight / self.unacceptable, self.contrast
+
+
+@dataclass(frozen=True)
+class Option:
+    """One measured arm, and how it stands among the others."""
+
+    label: str
+    interventions: tuple[str, ...]
+    records: tuple[str, ...]
+    harms: Mapping[str, Harm]
+    decisions: tuple[Decision, ...]
+    """Every demand of the policy on the arm, as the gate decides it."""
+    outcome: Outcome
+    below_floor: str | None = None
+    """By how much the arm misses the utility floor; None where it does not."""
+    score: Effect | None = None
+    unscored: str | None = None
+    """Why there is no score."""
+    dominated_by: tuple[str, ...] = ()
+    on_front: bool | None = None
+    """None where the arm has no score, and so is compared with none."""
+    beyond_best: Effect | None = None
+    """The score minus that of the chosen arm, paired; None for the chosen one."""
+    wins: float | None = None
+    """The share of the drawn weights under which the arm is chosen; None where it cannot be."""
+
+    @property
+    def tied(self) -> bool:
+        """Whether the data do not tell the arm from the chosen one: the interval holds zero."""
+        d = self.beyond_best
+        return d is not None and d.low <= 0 <= d.high
+
+
+def scored(options: Sequence[Option], weights: Mapping[str, float]) -> list[Option]:
+    """The options with their scores, where every weighted target has comparable numbers."""
+    needed = [t for t, w in weights.items() if w > 0]
+    sizes = {n for o in options for t in needed if (n := o.harms[t].size) is not None}
+    out = []
+    for option in options:
+        lacking = [f"{t}: {option.harms[t].missing}" for t in needed if option.harms[t].missing]
+        if lacking:
+            out.append(replace(option, unscored="; ".join(lacking)))
+        elif len(sizes) > 1:
+            several = " and ".join(map(str, sorted(sizes)))
+            out.append(replace(option, unscored=f"arms and targets have {several} replicates"))
+        else:
+            out.append(replace(option, score=_sum(_parts(option, weights))))
+    return out
+
+
+def _parts(option: Option, weights: Mapping[str, float]) -> list[tuple[float, Contrast]]:
+    """What the score of a scored arm is the sum of."""
+    return [option.harms[t].share(w) for t, w in weights.items() if w > 0]
+
+
+def _sum(parts: Sequence[tuple[float, Contrast]]) -> Effect:
+    """The mean over replicates of a weighted sum of differences, with its interval."""
+    total = reduce(add, (factor * c.series for factor, c in parts))
+    return total.effect(max(c.overlap for _, c in parts))
+
+
+def comparable(rated: Sequence[Option], target: str) -> bool:
+    """Whether every one of these arms has the same replicates of a target."""
+    sizes = {o.harms[target].size for o in rated}
+    return len(sizes) == 1 and None not in sizes
+
+
+def placed(option: Option, rated: Sequence[Option], compared: Sequence[str]) -> Option:
+    """The option with those that dominate it on the compared targets."""
+    if option.score is None:
+        return option
+    better = tuple(o.label for o in rated if o is not option and dominates(o, option, compared))
+    return replace(option, dominated_by=better, on_front=not better)
+
+
+def dominates(a: Option, b: Option, targets: Sequence[str]) -> bool:
+    """Whether `a` is shown to be no worse than `b` on every target, and better on one.
+
+    No worse: the 95 % interval of the paired difference lies below the smallest difference of
+    interest, and not above zero. Better: it lies below zero. So no two arms dominate each other,
+    and a target that the data leave open keeps both on the front.
+    """
+    pairs = [(a.harms[t], b.harms[t]) for t in targets]
+    known = [(_sum([x.share(), y.share(-1.0)]), _margin(x, y)) for x, y in pairs]
+    no_worse = all(d.low <= 0 and d.high < margin for d, margin in known)
+    return no_worse and any(d.high < 0 for d, _ in known)
+
+
+def _margin(a: Harm, b: Harm) -> float:
+    """The smallest difference of interest, as a share of the unacceptable change."""
+    return min(h.delta / h.unacceptable for h in (a, b))
+
+
+def beyond(option: Option, best: Option, weights: Mapping[str, float]) -> Effect | None:
+    """The score of an option minus that of the best, paired; None for the best itself."""
+    if option.score is None or option.label == best.label:
+        return None
+    less = {t: -w for t, w in weights.items() if w > 0}
+    subtracted = [best.harms[t].share(w) for t, w in less.items()]
+    return _sum([*_parts(option, weights), *subtracted])
+
+
+def points(option: Option) -> float:
+    """The score of a scored option."""
+    assert option.score is not None
+    return option.score.effect
+
+
+def wins(eligible: Sequence[Option], weights: Mapping[str, float]) -> dict[str, float]:
+    """Label -> the share of drawn weights under which the arm has the lowest score.
+
+    Each of DRAWS draws moves every weight by up to SPREAD of itself, uniformly, from a fixed
+    seed. Arms of equal score share the draw.
+    """
+    if not eligible:
+        return {}
+    targets = [t for t, w in weights.items() if w > 0]
+    rng = np.random.default_rng(0)
+    drawn = rng.uniform(1 - SPREAD, 1 + SPREAD, size=(DRAWS, len(targets)))
+    drawn *= np.array([weights[t] for t in targets])
+    harms = np.array([[_mean(o.harms[t]) for t in targets] for o in eligible])
+    scores = (drawn / drawn.sum(1, keepdims=True)) @ harms.T
+    lowest = np.isclose(scores, scores.min(1, keepdims=True), rtol=0, atol=1e-12)
+    shares = (lowest / lowest.sum(1, keepdims=True)).mean(0)
+    return {o.label: float(s) for o, s in zip(eligible, shares, strict=True)}
+
+
+def _mean(harm: Harm) -> float:
+    factor, contrast = harm.share()
+    return factor * float(contrast.differences.mean())

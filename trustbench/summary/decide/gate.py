@@ -1,0 +1,243 @@
+"""Records and a policy -> decisions: may this change, or this arm, go ahead?
+
+Two ways to ask. `gate_sweep` takes every treated arm of a sweep against the sweep's baseline;
+its verdicts are those that the table prints. `gate_pair` takes a candidate against a baseline
+that somebody names, two models trained on the same replicates; its verdicts are by Holm over the
+cells that it compares.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.errors import UserError, did_you_mean
+from trustbench.store.records import Record, Scalar
+from trustbench.summary.decide.deciding import decisions
+from trustbench.summary.decide.decisions import Decision, Outcome, worst
+from trustbench.summary.decide.policy import Policy
+from trustbench.summary.decide.subject import Subject, evaluators_read
+from trustbench.summary.stats.effects import not_measured
+from trustbench.summary.stats.multiplicity import holm
+from trustbench.summary.table.comparable import shared_evaluations
+from trustbench.summary.table.estimates import Estimator
+from trustbench.summary.table.evaluations import choose
+from trustbench.summary.table.grouping import ArmRecords, Group, group_records
+from trustbench.summary.table.judged import judged
+from trustbench.summary.table.labels import label_of
+from trustbench.summary.table.registry import Measure, Table
+from trustbench.summary.table.results import UTILITY, Estimate, TableResult
+from trustbench.summary.table.table import summarize
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One arm, over its regimes, and what the policy says of it."""
+
+    dataset: str
+    model: str
+    variant: str
+    arm: str
+    against: str
+    dose: Mapping[str, Scalar]
+    replicates: int
+    records: tuple[str, ...]
+    decisions: tuple[Decision, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Pass, violated or inconclusive."""
+        return worst(d.counts_as for d in self.decisions)
+
+    @property
+    def title(self) -> str:
+        """The arm and where it was measured, for headings."""
+        where = f"{self.dataset} / {self.model}" + (f" ({self.variant})" if self.variant else "")
+        return f"{self.arm} on {where}"
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a policy says of every candidate."""
+
+    policy: Policy
+    candidates: tuple[Candidate, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def outcome(self) -> Outcome:
+        """Violated if any candidate is, else inconclusive if any is, else pass."""
+        return worst(c.outcome for c in self.candidates)
+
+
+def gate_sweep(
+    records: Sequence[Record],
+    table: Table,
+    policy: Policy,
+    evaluations: Collection[str] | None = None,
+    stored: Mapping[str, Record] | None = None,
+) -> Gate:
+    """Every treated arm of every table among the records, against its baseline.
+
+    `evaluations` are the evaluation ids that may be read (None: all); `stored` are the records
+    that limits may name. Raises UserError when records cannot be compared, and when there is no
+    treated arm.
+    """
+    groups = group_records(records, evaluations)
+    results = summarize(records, table, evaluations)
+    found = [
+        candidate
+        for group, result in zip(groups, results, strict=True)
+        for candidate in _of_group(Estimator(group, table), result, policy, stored or {})
+    ]
+    if not found:
+        raise UserError(
+            "there is no treated arm to gate; run a sweep with interventions, or give two records "
+            "with --baseline and --candidate."
+        )
+    return Gate(policy, tuple(found), tuple(dict.fromkeys(n for r in results for n in r.notes)))
+
+
+def only(gate: Gate, arms: Sequence[str]) -> Gate:
+    """The gate of some arms, by their labels; UserError for a label that no candidate has."""
+    known = {c.arm for c in gate.candidates}
+    for arm in arms:
+        if arm not in known:
+            raise UserError(f"no candidate is called {arm!r}; {did_you_mean(arm, known)}")
+    return replace(gate, candidates=tuple(c for c in gate.candidates if c.arm in arms))
+
+
+def _of_group(
+    of: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
+) -> Iterator[Candidate]:
+    """The treated arms of one table, in its order."""
+    keys: dict[str, dict[str, ArmRecords]] = {}
+    for arm in of.group.treated():
+        keys.setdefault(arm.key, {})[arm.regime] = arm
+    by_label = {arms.get("tuned", next(iter(arms.values()))).label: arms for arms in keys.values()}
+    regimes = {a.regime for a in of.group.arms}
+    baselines = {r: b for r in regimes if (b := of.group.baseline(r))}
+    for row in result.arms:
+        arms = by_label[row.label]
+        verdicts = dict(row.estimates)
+        for cell in (*result.cells, *result.utility):
+            if cell.estimate.arm == row.label and cell.estimate.records:
+                verdicts[cell.target] = cell.estimate
+        subject = Subject(of, policy, row.label, arms, baselines, "none", verdicts, stored)
+        yield _candidate(subject, result.variant)
+
+
+def gate_pair(
+    baseline: Sequence[Record],
+    candidate: Sequence[Record],
+    table: Table,
+    policy: Policy,
+    stored: Mapping[str, Record] | None = None,
+) -> Gate:
+    """A candidate against a baseline, each one record or one for each regime and seed.
+
+    Raises UserError, `not comparable: ...`, unless both were trained on the same replicates and
+    measured by the same evaluators.
+    """
+    read = evaluators_read(
+        policy, table, {i.aspect for r in candidate for i in r.arm.interventions}
+    )
+    evaluations = shared_evaluations(baseline, candidate, read)
+    sides = [_arms(records) for records in (baseline, candidate)]
+    first = candidate[0].arm
+    group = Group(
+        dataset=first.dataset,
+        model=first.model,
+        protocol=first.protocol,
+        training={str(r.arm.training["regime"]): r.arm.training for r in candidate},
+        arms=tuple(a for side in sides for a in side.values()),
+        evaluations=evaluations,
+    )
+    of = Estimator(group, table)
+    labels = [next(iter(side.values())).label for side in sides]
+    against = labels[0] if labels[0] != labels[1] else f"{labels[0]} (baseline)"
+    subject = Subject(of, policy, labels[1], sides[1], sides[0], against, {}, stored or {})
+    subject = replace(subject, verdicts=_pair_verdicts(subject))
+    same = sorted({r.id for r in candidate} & {r.id for r in baseline})
+    notes = [f"record {i} is candidate and baseline: nothing changed." for i in same]
+    chosen = choose([*baseline, *candidate], evaluations.values())
+    notes += [n for name, some in chosen.notes.items() if name in read for n in some]
+    notes += of.floor.notes()
+    return Gate(policy, (_candidate(subject, ""),), tuple(notes))
+
+
+def _arms(records: Sequence[Record]) -> dict[str, ArmRecords]:
+    """Regime -> the arm of these records, one for each seed; UserError for several arms."""
+    labels = {r.id: _label(r) for r in records}
+    if len(set(labels.values())) > 1:
+        named = "; ".join(f"{i} {label}" for i, label in labels.items())
+        raise UserError(f"records of different arms ({named}) cannot be one side; give one arm's.")
+    arms: dict[str, ArmRecords] = {}
+    for r in records:
+        regime = str(r.arm.training["regime"])
+        seeds = {**(arms[regime].records if regime in arms else {}), r.arm.seed: r}
+        arms[regime] = ArmRecords(
+            tuple(r.arm.interventions), r.arm.control, regime, seeds, labels[r.id]
+        )
+    return arms
+
+
+def _label(record: Record) -> str:
+    control = record.arm.control
+    return label_of(record.arm.interventions) + ("" if control == "none" else f" ({control})")
+
+
+def _pair_verdicts(subject: Subject) -> dict[str, Estimate]:
+    """Target -> the judged effect of the candidate, by Holm over those that may block."""
+    rules = subject.policy.block
+    read = {
+        t: (m, _pair_estimate(subject, m))
+        for t, m in _pair_measures(subject)
+        if any(subject.covered(rule, t) for rule in rules)
+    }
+    tested = {t: p for t, (_, e) in read.items() if (p := e.p) is not None and not e.verdict}
+    adjusted = dict(zip(tested, holm(list(tested.values())), strict=True))
+    return {
+        t: judged(e, measure.delta, adjusted[t], len(adjusted)) if t in adjusted else e
+        for t, (measure, e) in read.items()
+    }
+
+
+def _pair_measures(subject: Subject) -> Iterator[tuple[str, Measure]]:
+    """What each target measures: the candidate's row against a bare baseline, else the columns."""
+    of, arm = subject.of, next(iter(subject.arms.values()))
+    bare = not any(a.interventions for a in subject.baselines.values())
+    row = of.row_measures(arm) if bare and arm.interventions else {}
+    for aspect in Aspect:
+        measure, reference = row.get(aspect, (None, None))
+        if measure is None or reference is not None:
+            measure = of.table.columns[aspect].on(of.binary)
+        yield aspect.value, measure
+    yield UTILITY, of.table.utility
+
+
+def _pair_estimate(subject: Subject, measure: Measure) -> Estimate:
+    """The effect of the candidate on a measure, not judged yet."""
+    arm = subject.arms.get(measure.regime)
+    if arm is None:
+        absent = not_measured(f"{subject.label} with training={measure.regime}")
+        blank = Estimate(subject.label, {}, measure.regime, measure.metric, measure.against)
+        return replace(blank, verdict=absent)
+    if measure.against is not None:
+        return subject.of.raw(arm, measure)
+    return subject.difference(arm, subject.baselines.get(measure.regime), measure.metric)
+
+
+def _candidate(subject: Subject, variant: str) -> Candidate:
+    group = subject.of.group
+    records = [r for a in subject.arms.values() for r in a.records.values()]
+    return Candidate(
+        dataset=group.dataset.name,
+        model=group.model.name,
+        variant=variant,
+        arm=subject.label,
+        against=subject.against,
+        dose=next(iter(subject.arms.values())).dose,
+        replicates=max(r.replicates for r in records),
+        records=tuple(sorted(r.id for r in records)),
+        decisions=tuple(decisions(subject)),
+    )

@@ -1,0 +1,118 @@
+"""How every rendering of a gate spells its decisions."""
+
+from trustbench.summary.decide.decisions import Decision, Outcome, digits
+from trustbench.summary.decide.gate import Candidate, Gate
+from trustbench.summary.decide.policy import Block, Limit
+from trustbench.summary.render.marks import mark
+from trustbench.summary.render.wording import beside_chance, contrast_name, less_chance, sample
+from trustbench.summary.stats.effects import Kind
+
+SYMBOLS = {
+    Outcome.PASS: "=",
+    Outcome.VIOLATED: "▲",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.UNMEASURED: "·",
+    Outcome.UNRELIABLE: "!",
+}
+NO_VERDICT = (Outcome.UNMEASURED, Outcome.UNRELIABLE)
+"""Outcomes to which the verdict of the cell has nothing to add."""
+RATE = (
+    "Against an arm or a null, numbers are in units of harm: positive is worse. "
+    "Each limit is decided on a 95 % t interval. A candidate that breaks any limit passes in at "
+    "most 2.5 % of studies, however many there are; one that just keeps k limits is called "
+    "violated in at most k x 2.5 %."
+)
+
+
+def what(d: Decision) -> str:
+    """Cell, metric and regime: what a decision is about."""
+    metric = d.estimate.metric
+    name = contrast_name(metric, d.estimate.against, d.estimate.reference) if metric else ""
+    if isinstance(d.rule, Limit) and d.rule.beyond_chance:
+        name += " less random groups"
+    regime = f"({d.estimate.regime})" if d.estimate.regime else ""
+    return " ".join(x for x in (d.cell, name, regime) if x)
+
+
+def asked(d: Decision) -> str:
+    """What the policy asks for."""
+    if d.bound is not None:
+        return d.bound.text
+    assert isinstance(d.rule, Block)
+    return "no harm, not even an immaterial one" if len(d.rule.verdicts) > 1 else "no harm"
+
+
+def number(value: float, decimals: int, signed: bool) -> str:
+    """A number rounded to `decimals`, never minus zero.
+
+    >>> number(-0.00001, 3, signed=True), number(0.25, 3, signed=False)
+    ('+0.000', '0.250')
+    """
+    return f"{value:{'+' if signed else ''}z.{decimals}f}"
+
+
+def measured(d: Decision) -> str:
+    """The effect with its interval, n and what marks it; empty where there is none."""
+    effect = d.estimate.effect
+    if effect is None:
+        return ""
+    k = digits(effect, d.bound.value if d.bound else None)
+    # the arm's own mean is a level, everything else is a difference
+    less = isinstance(d.rule, Limit) and d.rule.beyond_chance
+    own = d.bound is not None and d.against is None
+    mean, low, high = (
+        number(x, k, signed=less or not own) for x in (effect.effect, effect.low, effect.high)
+    )
+    text = f"{mean} [{low}, {high}] {sample(effect)}"
+    if own and not less:
+        text += beside_chance(d.estimate.treated_chance)
+    elif beyond := less_chance(d.estimate):
+        text += f", {beyond}"
+    return text + mark(d.estimate)
+
+
+def outcome(d: Decision) -> str:
+    """The outcome, what would decide it, and what the policy makes of it."""
+    text = "not measured" if d.outcome is Outcome.UNMEASURED else str(d.outcome)
+    verdict = d.estimate.verdict
+    if d.needs:
+        text += f" (needs {d.needs})"
+    elif d.bound is None and d.outcome not in (*NO_VERDICT, Outcome.INCONCLUSIVE) and verdict:
+        open_ = verdict.kind is Kind.INCONCLUSIVE
+        text += " (the interval rules it out)" if open_ else f" ({verdict.text})"
+    made = {
+        Outcome.PASS: ", which the policy lets pass",
+        Outcome.VIOLATED: ", which the policy does not let pass",
+    }
+    return text if d.counts_as is d.outcome else text + made.get(d.counts_as, "")
+
+
+def sentence(d: Decision) -> str:
+    """One sentence: what was measured where, what the policy asks for, and what that comes to."""
+    found = what(d)
+    if d.against is not None and d.estimate.against is None and d.estimate.reference is None:
+        found += f" against {d.against}"
+    if d.estimate.effect is not None:
+        found += f": {measured(d)}"
+    found += f", {asked(d)}: {outcome(d)}"
+    found += f": {d.reason}." if d.reason else "."
+    because = d.rule.reason if d.outcome is not Outcome.PASS else None
+    return f"{found} Asked because {because}." if because else found
+
+
+def heading(c: Candidate) -> str:
+    """A candidate, what it is compared with, and on how many replicates."""
+    return f"{c.title}, against {c.against}, {c.replicates} replicates"
+
+
+def counts(gate: Gate) -> str:
+    """How many candidates come to what."""
+    found = [c.outcome for c in gate.candidates]
+    kinds = [o for o in (Outcome.PASS, Outcome.VIOLATED, Outcome.INCONCLUSIVE) if o in found]
+    said = ", ".join(f"{found.count(o)} {o}" for o in kinds)
+    return f"{len(found)} candidate{'s' if len(found) > 1 else ''}: {said}"
+
+
+def title(gate: Gate) -> str:
+    """The policy and what the whole gate comes to."""
+    return f"policy {gate.policy.name} {gate.policy.version}: {gate.outcome}"

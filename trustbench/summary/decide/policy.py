@@ -1,0 +1,274 @@
+"""A policy: what an organisation asks of a change, written down before anything is measured.
+
+It ranks the aspects, limits metrics (absolutely, or relative to a reference), names the verdicts
+that block a change, and says what becomes of a question that the data leave open.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self, get_args
+
+import yaml
+from pydantic import Field, NonNegativeFloat, PositiveInt, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+
+from trustbench.config.binding import complaint, shown
+from trustbench.contracts.aspects import Aspect
+from trustbench.errors import ConfigError, did_you_mean
+from trustbench.store.records import Strict
+from trustbench.store.unreadable import unreadable
+from trustbench.summary.stats.effects import Kind
+from trustbench.summary.table.risk import AMBER, GREEN
+from trustbench.summary.table.table_file import Metric, Regime
+
+Target = Literal["fairness", "privacy", "robustness", "explainability", "uncertainty", "utility"]
+TARGETS: tuple[Target, ...] = get_args(Target)
+"""What a policy ranks, limits and protects: the five aspects and utility."""
+Answer = Literal["pass", "fail", "inconclusive"]
+BLOCKING = (Kind.HARM, Kind.IMMATERIAL)
+"""The verdicts that speak of harm, and that a policy may therefore let block."""
+BOUNDS = ("at_most", "at_least", "worse_by_at_most")
+
+
+class Priority(Strict):
+    """A target and how much it weighs when arms are compared; its place in the list ranks it."""
+
+    target: Target
+    weight: NonNegativeFloat
+
+
+class Bound(NamedTuple):
+    """One bound of a limit: its kind, one of BOUNDS, and its value."""
+
+    kind: str
+    value: float
+
+    @property
+    def text(self) -> str:
+        """The bound in words.
+
+        >>> Bound("worse_by_at_most", 0.02).text
+        'worse by at most 0.02'
+        """
+        return f"{self.kind.replace('_', ' ')} {self.value:zg}"
+
+
+class Limit(Strict):
+    """What a metric may be at most or at least, and by how much it may be worse.
+
+    `at_most` and `at_least` bound the arm's own mean, in the unit of the metric.
+    `worse_by_at_most` bounds the harm beyond the baseline, or beyond `reference` or `record`.
+    `beyond_chance` reads a metric over groups less what random groups of the same sizes show.
+    """
+
+    metric: Target | Metric
+    """`evaluator/name`, or a target, which stands for its column's primary metric."""
+    at_most: float | None = None
+    at_least: float | None = None
+    worse_by_at_most: NonNegativeFloat | None = None
+    reference: str | None = None
+    """The intervention whose arm stands in for the baseline of the relative bound."""
+    record: str | None = None
+    """The id of a stored record that stands in for the baseline of the relative bound."""
+    beyond_chance: bool = False
+    """Of a maximum, minimum or gap over groups: bound what it has beyond random groups."""
+    regime: Regime | None = None
+    """None: the regime in which the table reads the metric, else `tuned`."""
+    reason: str | None = None
+    """Why the limit is what it is: a law, a contract, a promise."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if not self.bounds:
+            raise ValueError(f"has no bound; give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}")
+        if self.at_most is not None and self.at_least is not None and self.at_most < self.at_least:
+            raise ValueError(f"at_most {self.at_most:zg} is below at_least {self.at_least:zg}")
+        compared = self.reference is not None or self.record is not None
+        if compared and self.worse_by_at_most is None:
+            raise ValueError("names what to compare with but gives no `worse_by_at_most`")
+        if self.reference is not None and self.record is not None:
+            raise ValueError("gives both `reference` and `record`; give one")
+        return self
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """The bounds that are given, each decided on its own."""
+        given = ((kind, getattr(self, kind)) for kind in BOUNDS)
+        return tuple(Bound(kind, value) for kind, value in given if value is not None)
+
+
+class Block(Strict):
+    """Verdicts of cells that block: those in a candidate's own row of the table.
+
+    A `significant but immaterial` effect blocks where it is one of harm, not of benefit.
+    `sources` narrows the rule to candidates whose method is of these aspects.
+    """
+
+    verdicts: tuple[Literal[Kind.HARM, Kind.IMMATERIAL], ...] = Field(min_length=1)
+    targets: tuple[Target, ...] = Field(default=TARGETS, min_length=1)
+    sources: tuple[Aspect, ...] | None = Field(default=None, min_length=1)
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _graded(self) -> Self:
+        if Kind.HARM not in self.verdicts:
+            raise ValueError(f"blocks {Kind.IMMATERIAL!s} harm but not {Kind.HARM!s}; name both")
+        return self
+
+    def covers(self, source: str | None, target: str) -> bool:
+        """Whether the rule speaks of the effect of a method of `source` on `target`."""
+        return target in self.targets and (self.sources is None or source in self.sources)
+
+
+class Bands(Strict):
+    """Where a risk (likelihood x severity, in [0, 1]) turns amber and where red."""
+
+    amber: float = Field(default=GREEN, ge=0, le=1)
+    """Amber from here on."""
+    red: float = Field(default=AMBER, ge=0, le=1)
+    """Red above this."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.red < self.amber:
+            raise ValueError(f"red {self.red:zg} is below amber {self.amber:zg}")
+        return self
+
+
+class Policy(Strict):
+    """A policy. Its ranking names every target once, with weights that never grow downwards."""
+
+    name: str = Field(min_length=1)
+    version: PositiveInt
+    """Grows with every change of what the policy demands."""
+    description: str
+    table: str = "cresswell"
+    """The registered table whose cells, columns and margins the policy speaks of."""
+    priorities: tuple[Priority, ...]
+    """Most important first."""
+    limits: tuple[Limit, ...] = ()
+    block: tuple[Block, ...] = ()
+    inconclusive: Answer = "inconclusive"
+    """What a limit or a cell that the data cannot decide does to the gate."""
+    unmeasured: Answer = "inconclusive"
+    """What one that was not measured, or failed, does to the gate."""
+    unreliable: Answer = "inconclusive"
+    """What a pass does to the gate that rests on a measurement known to mislead."""
+    risk: Bands = Bands()
+
+    @model_validator(mode="after")
+    def _ranked(self) -> Self:
+        given = [p.target for p in self.priorities]
+        absent = [t for t in TARGETS if t not in given]
+        if absent:
+            raise ValueError(f"priorities lack {', '.join(absent)}; rank every target")
+        if len(given) > len(TARGETS):
+            twice = sorted({t for t in given if given.count(t) > 1})
+            raise ValueError(f"priorities name {', '.join(twice)} more than once")
+        weights = [p.weight for p in self.priorities]
+        if weights != sorted(weights, reverse=True):
+            raise ValueError("priorities have weights that grow downwards; most important first")
+        if weights[0] == 0:
+            raise ValueError("priorities have no weight above 0; nothing would be preferred")
+        return self
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Target -> weight, most important first; they sum to 1."""
+        total = sum(p.weight for p in self.priorities)
+        return {p.target: p.weight / total for p in self.priorities}
+
+
+def load_policy(path: Path) -> Policy:
+    """The policy in a YAML file; ConfigError with every problem in it, each one sentence."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        twice = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader), ""))
+        data = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(unreadable(f"policy {path}", error)) from error
+    if twice:
+        raise ConfigError([f"policy {path}: {key} is given twice; keep one." for key in twice])
+    return parse_policy(data, str(path))
+
+
+def parse_policy(data: Any, origin: str) -> Policy:
+    """The policy in a parsed YAML document; `origin` names it in error sentences.
+
+    Raises:
+        ConfigError: every problem in it, each one sentence that begins with `origin`.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"policy {origin}: expected keys and values, got {shown(data)}.")
+    try:
+        return Policy.model_validate(data)
+    except ValidationError as error:
+        # a list whose items are all wrong is called too short as well
+        errors = [e for e in error.errors() if e["type"] != "too_short" or not e["input"]]
+        found = dict.fromkeys(_sentence(e) for e in errors)
+        raise ConfigError([f"policy {origin}: {sentence}" for sentence in found]) from error
+
+
+def _repeated(node: yaml.Node | None, where: str) -> Iterator[str]:
+    """Every key that a mapping of the document has twice; YAML would keep the last in silence."""
+    if isinstance(node, yaml.SequenceNode):
+        for i, item in enumerate(node.value):
+            yield from _repeated(item, f"{where}{i}.")
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            name = f"{where}{key.value}"
+            if name in seen:
+                yield name
+            seen.add(name)
+            yield from _repeated(value, f"{name}.")
+
+
+_PARTS: Mapping[str, type[Strict]] = {
+    "priorities": Priority,
+    "limits": Limit,
+    "block": Block,
+    "risk": Bands,
+}
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """One problem that pydantic found, as a sentence."""
+    path = [k for k in error["loc"] if k not in _BRANCHES and not str(k).startswith("literal")]
+    where, given = ".".join(map(str, path)), error["input"]
+    if error["type"] == "extra_forbidden":
+        model = _PARTS[str(path[0])] if len(path) > 1 else Policy
+        return f"unknown key {where}; {did_you_mean(str(path[-1]), model.model_fields)}"
+    if error["type"] == "missing":
+        return f"{where} is missing; give it."
+    if path[-1:] == ["metric"]:
+        return f"{where} is {given!r}; give evaluator/name or a target: " + did_you_mean(
+            str(given), TARGETS
+        )
+    if error["type"] == "too_short":
+        return f"{where} is empty; name at least one, or leave it out."
+    if error["type"] == "string_too_short":
+        return f"{where} is empty; give it."
+    if error["type"] in ("literal_error", "enum"):
+        return f"{where} is {given!r}; {did_you_mean(str(given), _allowed(path))}"
+    message = complaint(error)
+    if isinstance(given, Mapping):
+        return f"{where}: {message}." if where else f"{message}."
+    return f"{where} is {given!r}; {message}."
+
+
+_BRANCHES = ("function-after", "constrained-str")
+
+
+def _allowed(path: list[int | str]) -> list[str]:
+    """The words allowed at a place of the file that takes one of a few."""
+    for key in reversed(path):
+        if key == "verdicts":
+            return [k.value for k in BLOCKING]
+        if key in ("target", "targets"):
+            return list(TARGETS)
+        if key == "sources":
+            return [a.value for a in Aspect]
+        if key == "regime":
+            return ["tuned", "memorising"]
+    return ["pass", "fail", "inconclusive"]

@@ -1,0 +1,120 @@
+"""The verdict that a table cell prints, from an effect and what random groups show of it."""
+
+from trustbench.summary.stats.effects import (
+    ALPHA,
+    POWER,
+    Aim,
+    Effect,
+    Kind,
+    Verdict,
+    required_n,
+    smallest_n,
+    what_settles,
+)
+
+BY_CHANCE = "random groups of the same sizes show as much"
+"""Why a difference of a metric over groups is neither harm nor benefit."""
+
+
+def side_of_zero(effect: Effect, beyond_chance: Effect | None = None) -> int:
+    """1 or -1 where the 95 % interval excludes zero above or below, else 0.
+
+    Where random groups are read as well, both intervals have to.
+    """
+    both = (effect,) if beyond_chance is None else (effect, beyond_chance)
+    if all(e.low > 0 for e in both):
+        return 1
+    return -1 if all(e.high < 0 for e in both) else 0
+
+
+def claim_p(effect: Effect, beyond_chance: Effect | None = None) -> float:
+    """The p value of the claim that a verdict of harm or benefit makes.
+
+    Where random groups are read as well, the claim is that both differences are on one side of
+    zero: the larger p value, and 1 where the means have opposite signs (an intersection-union
+    test, which needs no correction of its own).
+
+    Reference: Berger 1982.
+    """
+    if beyond_chance is None:
+        return effect.p
+    if effect.effect * beyond_chance.effect <= 0:
+        return 1.0
+    return max(effect.p, beyond_chance.p)
+
+
+def _needed(effect: Effect, delta: float, family: int) -> str:
+    """How many replicates would settle an inconclusive effect.
+
+    Where the observed mean is inside the margin, normally `required_n`; where that many have run
+    already, the smaller of what would detect the mean at Holm's strictest level and what would
+    show it equivalent. A mean beyond the margin, or one that no number shows equivalent, needs
+    what would detect it.
+    """
+    mean, zero = abs(effect.effect), Aim(delta, ALPHA, (1 + POWER) / 2)
+    detected = [Aim(mean, ALPHA / (2 * family), POWER)] if mean else []
+    if mean >= delta:
+        return what_settles(effect, detected)
+    n = required_n(effect.sd, delta, effect.common)
+    if n is None:  # TOST has its largest power at a true effect of 0
+        return what_settles(effect, [*detected, zero])
+    if n > effect.units:
+        return what_settles(effect, [zero])
+    return what_settles(effect, [*detected, Aim(delta - mean, ALPHA, POWER)])
+
+
+def open_beyond_chance(effect: Effect, beyond: Effect, margin: float, family: int = 1) -> Verdict:
+    """The verdict on an effect that excludes zero, of which the part beyond chance does not.
+
+    Random groups show as much, unless that part is on the effect's side and at least `margin`,
+    and some number of replicates would show it; then that is the number needed.
+    """
+    aim = Aim(abs(beyond.effect), ALPHA / (2 * family), POWER)
+    alike = beyond.effect * effect.effect > 0 and aim.distance >= margin
+    if alike and smallest_n(beyond.sd, aim, beyond.common) is not None:
+        needs = what_settles(beyond, [aim])
+        return Verdict(Kind.INCONCLUSIVE, f"needs {needs}", needs=needs)
+    return Verdict(Kind.INCONCLUSIVE, BY_CHANCE, by_chance=True)
+
+
+def judge(
+    effect: Effect,
+    delta: float,
+    p_adjusted: float,
+    family: int = 1,
+    alpha: float = ALPHA,
+    beyond_chance: Effect | None = None,
+) -> Verdict:
+    """The verdict on an effect, given the smallest effect of interest `delta`.
+
+    An effect is significant when its 95 % interval excludes zero and `p_adjusted` (of `claim_p`,
+    over `family` tests) is below `alpha`; it is immaterial when its 90 % interval lies inside
+    (-delta, delta). The expected sign plays no part. Differences that do not vary show harm or
+    benefit where they reach `delta`, and never that there is none.
+
+    `beyond_chance` is the same effect of a metric over groups less what random groups show. Where
+    its interval does not exclude zero on the same side, the effect is not significant. It plays no
+    part in what is immaterial, which speaks of the metric as it is printed.
+    """
+    if effect.error == 0 and abs(effect.effect) < delta:
+        return Verdict(
+            Kind.NOT_APPLICABLE,
+            f"every difference is {effect.effect:z.3g}",
+            "the differences do not vary, so that no test of equivalence applies",
+        )
+    direction = side_of_zero(effect, beyond_chance)
+    significant = direction != 0 and p_adjusted < alpha
+    inside = -delta < effect.low90 and effect.high90 < delta
+    if significant and inside:
+        return Verdict(Kind.IMMATERIAL)
+    if significant:
+        return Verdict(Kind.HARM if direction > 0 else Kind.BENEFIT)
+    if inside:
+        return Verdict(Kind.NO_MATERIAL)
+    if beyond_chance is not None and side_of_zero(effect) != direction:
+        return open_beyond_chance(effect, beyond_chance, delta, family)
+    last = effect
+    if direction and beyond_chance is not None and beyond_chance.p > effect.p:
+        last = beyond_chance  # it is what keeps the effect from being significant
+    needs = _needed(last, delta, family)
+    return Verdict(Kind.INCONCLUSIVE, f"needs {needs}", needs=needs)

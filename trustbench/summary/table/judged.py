@@ -1,0 +1,49 @@
+"""Contrasts as the estimates that every output reads, and estimates with their verdicts."""
+
+from dataclasses import replace
+
+from trustbench.summary.stats.effects import ALPHA, Verdict
+from trustbench.summary.stats.verdicts import judge
+from trustbench.summary.table.contrasts import Contrast
+from trustbench.summary.table.results import Estimate
+
+
+def filled(
+    blank: Estimate, contrast: Contrast | Verdict, below_floor: str | None = None
+) -> Estimate:
+    """The estimate of a contrast, not judged yet; with the verdict where there is none."""
+    if isinstance(contrast, Verdict):
+        return replace(blank, verdict=contrast)
+    if contrast.degenerate is not None:
+        return replace(blank, verdict=contrast.degenerate)
+    less = contrast.less_chance
+    return replace(
+        blank,
+        unit=contrast.unit,
+        effect=contrast.effect,
+        treated_mean=contrast.treated.mean,
+        reference_mean=contrast.reference.mean,
+        treated_chance=contrast.treated.chance,
+        reference_chance=contrast.reference.chance,
+        beyond_chance=contrast.beyond_chance,
+        records=contrast.records,
+        differences=tuple(contrast.differences.tolist()),
+        below_floor=below_floor,
+        less_chance=() if less is None else tuple(less.independent.tolist()),
+    )
+
+
+def judged(
+    estimate: Estimate,
+    delta: float,
+    p_adjusted: float | None = None,
+    family: int = 1,
+    alpha: float = ALPHA,
+) -> Estimate:
+    """The estimate with its verdict; without an adjusted p value its own stands as it is."""
+    effect, own = estimate.effect, estimate.p
+    if effect is None or own is None:
+        return estimate
+    p = own if p_adjusted is None else p_adjusted
+    verdict = judge(effect, delta, p, max(family, 1), alpha, estimate.beyond_chance)
+    return replace(estimate, verdict=verdict, p_adjusted=p_adjusted)

@@ -1,0 +1,129 @@
+"""Does a method remove the harm that another does, and what does it cost elsewhere?
+
+The table registers which method is meant to reconcile which pair. Both arms are compared with
+what the cell compares with; the change is paired by replicate.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.stats.effects import Verdict
+from trustbench.summary.stats.nulls import less_chance
+from trustbench.summary.stats.verdicts import BY_CHANCE
+from trustbench.summary.table.contrasts import Contrast
+from trustbench.summary.table.estimates import Estimator, Reading
+from trustbench.summary.table.grouping import ArmRecords
+from trustbench.summary.table.judged import filled, judged
+from trustbench.summary.table.registry import Cell, Measure, Mitigation
+from trustbench.summary.table.results import UTILITY, Estimate, MitigationResult
+
+
+def mitigations(of: Estimator) -> tuple[MitigationResult, ...]:
+    """Every registered mitigation of which both arms were asked for; usually none."""
+    return tuple(r for m in of.table.mitigations if (r := _result(of, m)) is not None)
+
+
+def _result(of: Estimator, registered: Mitigation) -> MitigationResult | None:
+    cell = of.table.cell(registered.source, registered.target)
+    measure = cell.measure(of.binary)
+    if measure is None:
+        return None
+    arms = [of.combined(names, measure.regime) for names in (registered.harmful, registered.by)]
+    if all(isinstance(a, Verdict) for a in arms) or isinstance(arms[1], Verdict):
+        return None  # not part of this sweep
+    blank = MitigationResult(
+        source=cell.source,
+        target=cell.target,
+        harmful=" + ".join(registered.harmful),
+        mitigating=" + ".join(registered.by),
+        metric=measure.metric,
+        references=registered.references,
+    )
+    if isinstance(arms[0], Verdict):
+        return replace(blank, reason=arms[0].text)
+    effects = [_effect(of, a, cell, measure) for a in arms if isinstance(a, ArmRecords)]
+    for found in effects:
+        if isinstance(found, Verdict):
+            return replace(blank, reason=found.reason or "no number")
+    before, after = (e for e in effects if isinstance(e, Contrast))
+    if len(before.series) != len(after.series):
+        return replace(blank, reason="the two arms have different numbers of replicates")
+    return _compared(of, blank, arms[0], arms[1], measure, before, after)
+
+
+def _effect(of: Estimator, arm: ArmRecords, cell: Cell, measure: Measure) -> Contrast | Verdict:
+    """An arm on the cell's measure, compared with what the cell compares with."""
+    found = of.contrast(arm, Reading(measure.metric, measure.against, cell.reference))
+    return found if isinstance(found, Verdict) else found.degenerate or found
+
+
+def _compared(
+    of: Estimator,
+    blank: MitigationResult,
+    harmful: ArmRecords,
+    mitigating: ArmRecords,
+    measure: Measure,
+    before: Contrast,
+    after: Contrast,
+) -> MitigationResult:
+    change = _change(before, after)
+    costs = dict(_costs(of, harmful, mitigating, blank.target, measure.regime))
+    return replace(
+        blank,
+        harmful=harmful.label,
+        mitigating=mitigating.label,
+        before=before.effect,
+        after=after.effect,
+        change=change.effect,
+        answer=_answer(before, after, change, measure.delta),
+        costs={t: e for t, e in costs.items() if e.effect is not None},
+        unpriced={t: e.verdict.sentence for t, e in costs.items() if e.verdict and not e.effect},
+    )
+
+
+def _change(before: Contrast, after: Contrast) -> Contrast:
+    """After minus before, replicate by replicate; a reference that both have drops out."""
+    series, less = after.series - before.series, None
+    if after.reference.found == before.reference.found:
+        series = after.treated.harm - before.treated.harm
+        less = less_chance(after.treated, before.treated)
+    elif after.less_chance is not None and before.less_chance is not None:
+        less = after.less_chance - before.less_chance
+    records = (*after.records, *before.records)
+    return replace(after, series=series, records=records, less_chance=less)
+
+
+def _answer(before: Contrast, after: Contrast, change: Contrast, delta: float) -> str:
+    """The question's answer in words, by intervals alone.
+
+    Of a metric over groups, a difference counts where random groups do not show as much.
+    """
+    if before.direction <= 0:
+        more = f": {BY_CHANCE}" if before.effect.low > 0 else ""
+        return f"no harm to remove{more}"
+    if change.direction >= 0:
+        return "made worse" if change.direction else "not removed"
+    if after.effect.high < delta:
+        return "removed"
+    return "reduced, not removed" if after.direction > 0 else "reduced; what is left is unclear"
+
+
+def _columns(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
+    for target in Aspect:
+        measure = of.table.columns[target].on(of.binary)
+        if measure.regime == regime:
+            yield target.value, measure
+    yield UTILITY, of.table.utility
+
+
+def _costs(
+    of: Estimator, harmful: ArmRecords, mitigating: ArmRecords, target: Aspect, regime: str
+) -> Iterator[tuple[str, Estimate]]:
+    """What the mitigating arm does to every other column beyond the harmful arm, judged alone."""
+    for other, measure in _columns(of, regime):
+        if other == target.value:
+            continue
+        blank = Estimate(mitigating.label, mitigating.dose, regime, measure.metric)
+        found = filled(blank, of.against(mitigating, harmful, measure.metric))
+        yield other, judged(found, measure.delta)

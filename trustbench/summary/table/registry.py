@@ -1,0 +1,176 @@
+"""The registered table: what each of the 25 cells measures, fixed before anything runs.
+
+A cell takes its row's intervention and its column's metric, unless it names its own. What the
+file does not say is an error.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.errors import ConfigError
+from trustbench.store.records import Scalar, Strict
+from trustbench.store.unreadable import unreadable
+from trustbench.summary.table.table_file import (
+    WITHIN,
+    Beside,
+    Column,
+    ContrastKind,
+    Expected,
+    Floor,
+    Measure,
+    Mitigation,
+    Sides,
+    TableFile,
+    parse_file,
+)
+
+__all__ = [
+    "Beside",
+    "Cell",
+    "Column",
+    "Measure",
+    "Mitigation",
+    "Sides",
+    "Table",
+    "load_table",
+    "parse_table",
+]
+
+
+class Cell(Strict):
+    """One resolved cell: the effect of `source`'s method on `target`, in units of harm."""
+
+    source: Aspect
+    target: Aspect
+    intervention: str
+    reference: str | None
+    """The intervention whose arm stands in for the baseline; None: the baseline."""
+    operating_point: dict[str, Scalar]
+    dose: str | None
+    """What is varied to see how the effect grows: a parameter of this method, or of another
+    (`method.parameter`)."""
+    contrast: ContrastKind
+    expected: Expected
+    references: tuple[str, ...]
+    note: str | None
+    needs: str | None
+    column: Column | None
+    """What is measured; None where the cell needs something first."""
+
+    @property
+    def dosed(self) -> tuple[str, ...]:
+        """The methods whose arms make the dose curve."""
+        other = self.dose.rpartition(".")[0] if self.dose else ""
+        return (self.intervention, other) if other else (self.intervention,)
+
+    def measure(self, binary: bool) -> Measure | None:
+        """What is measured on a task, or None."""
+        return self.column.on(binary) if self.column else None
+
+    @property
+    def diagonal(self) -> bool:
+        """Whether this is a method's effect on its own aspect, a check that it was applied."""
+        return self.source is self.target
+
+
+class Table(Strict):
+    """A registered table: 25 cells, the columns on their own, utility and its floor."""
+
+    name: str
+    version: int
+    """Grows with every change of what a cell measures."""
+    description: str
+    utility: Measure
+    floor: Floor
+    columns: dict[Aspect, Column]
+    cells: tuple[Cell, ...]
+    sides: tuple[Sides, ...] = ()
+    mitigations: tuple[Mitigation, ...] = ()
+
+    def of_sides(self, metric: str, against: str | float) -> Sides | None:
+        """What the two sides of a contrast within an arm share and differ in, where it is said."""
+        return next((s for s in self.sides if (s.metric, s.against) == (metric, against)), None)
+
+    def cell(self, source: Aspect, target: Aspect) -> Cell:
+        """The cell of an ordered pair of aspects."""
+        return next(c for c in self.cells if (c.source, c.target) == (source, target))
+
+
+def load_table(path: Path) -> Table:
+    """The table in a YAML file; ConfigError with every problem in it, each one sentence."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(unreadable(f"table {path}", error)) from error
+    return parse_table(data, str(path))
+
+
+def parse_table(data: Any, origin: str) -> Table:
+    """The table in a parsed YAML document; `origin` names it in error sentences."""
+    file = parse_file(data, origin)
+    problems = [f"table {origin}: {problem}" for problem in _contradictions(file)]
+    if problems:
+        raise ConfigError(problems)
+    return Table(
+        name=file.name,
+        version=file.version,
+        description=file.description,
+        utility=file.utility,
+        floor=file.floor,
+        columns=file.columns,
+        cells=tuple(_resolve(file, s, t) for s in Aspect for t in Aspect),
+        sides=file.sides,
+        mitigations=file.mitigations,
+    )
+
+
+def _contradictions(file: TableFile) -> Iterator[str]:
+    """A sentence for each cell whose entries exclude each other."""
+    for source, row in file.cells.items():
+        for target, entry in row.items():
+            where = f"cells.{source}.{target}"
+            if entry.needs is not None and entry.measure is not None:
+                yield f"{where} gives both `measure` and `needs`; give one."
+                continue
+            cell = _resolve(file, source, target)
+            measures = filter(None, (cell.measure(False), cell.measure(True)))
+            inside = cell.contrast in WITHIN
+            if any(inside != (m.against is not None) for m in measures):
+                yield (
+                    f"{where} has contrast {cell.contrast!r}; `against` goes with 'observed - "
+                    "null' and 'released - not released', always and only with them."
+                )
+            if (cell.contrast == "treated - reference") != (cell.reference is not None):
+                yield (
+                    f"{where} has contrast {cell.contrast!r}; `reference` goes with 'treated - "
+                    "reference', always and only with it."
+                )
+
+
+def _resolve(file: TableFile, source: Aspect, target: Aspect) -> Cell:
+    """A cell with its row's and column's entries filled in."""
+    row, entry = file.rows[source], file.cells[source][target]
+    column = file.columns[target]
+    if entry.measure is not None:
+        column = entry.measure
+    point = row.operating_point if entry.intervention is None else {}
+    if entry.operating_point is not None:
+        point = entry.operating_point
+    return Cell(
+        source=source,
+        target=target,
+        intervention=entry.intervention or row.intervention,
+        reference=entry.reference,
+        operating_point=point,
+        dose=entry.dose or (row.dose if entry.intervention is None else None),
+        contrast=entry.contrast or row.contrast,
+        expected=entry.expected,
+        references=entry.references,
+        note=entry.note,
+        needs=entry.needs,
+        column=None if entry.needs is not None else column,
+    )

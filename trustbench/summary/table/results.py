@@ -1,0 +1,215 @@
+"""What a table is made of once it is computed; every rendering reads these and nothing else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.guarantees import Guarantee
+from trustbench.store.records import Scalar
+from trustbench.summary.stats.effects import Effect, Verdict
+from trustbench.summary.stats.verdicts import claim_p
+from trustbench.summary.table.registry import Cell, Measure
+
+UTILITY = "utility"
+"""The target name of what is printed beside the five aspects."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The effect of one arm on one metric, or the verdict that says why there is none.
+
+    `verdict` is None for secondary metrics, which have no registered margin to be judged by.
+    `p_adjusted` is Holm's for the registered cells and Benjamini-Hochberg's elsewhere.
+    """
+
+    arm: str
+    dose: Mapping[str, Scalar]
+    regime: str | None
+    metric: str | None
+    against: str | float | None = None
+    reference: str | None = None
+    """The arm that stands in for the baseline; None: the baseline, or the arm itself."""
+    unit: str | None = None
+    effect: Effect | None = None
+    verdict: Verdict | None = None
+    p_adjusted: float | None = None
+    treated_mean: float | None = None
+    reference_mean: float | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What of the evaluator's settings is not registered."""
+    treated_chance: float | None = None
+    """What random groups of the same sizes show on the treated side, of a metric over groups."""
+    reference_chance: float | None = None
+    beyond_chance: Effect | None = None
+    """The effect less that of random groups, with which harm and benefit have to agree."""
+    records: tuple[str, ...] = ()
+    differences: tuple[float, ...] = ()
+    """The paired differences that the effect is the mean of; positive is worse."""
+    below_floor: str | None = None
+    """By how much the arm misses the utility floor; None where it does not."""
+    less_chance: tuple[float, ...] = ()
+    """Those that `beyond_chance` is the mean of; empty for a metric that compares no groups."""
+
+    @property
+    def reason(self) -> str | None:
+        """Why there is no number; None where there is one."""
+        return self.verdict.reason if self.verdict and self.effect is None else None
+
+    @property
+    def p(self) -> float | None:
+        """The p value of the claim that a verdict of harm or benefit makes, before correction."""
+        return None if self.effect is None else claim_p(self.effect, self.beyond_chance)
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One printed cell. `target` is an aspect or utility; a control has no `source`."""
+
+    source: Aspect | None
+    target: str
+    intervention: str
+    estimate: Estimate
+    registered: Cell | None = None
+    measure: Measure | None = None
+    unreliable: str | None = None
+    """What warns that the metric misleads here; None when nothing does."""
+    beyond_matched: Effect | None = None
+    beyond_reason: str | None = None
+    """Why there is no effect beyond matched accuracy, where there should be one."""
+    matched_accuracy_gap: float | None = None
+    secondary: tuple[Estimate, ...] = ()
+    doses: tuple[Estimate, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The cell in letters.
+
+        >>> from trustbench.summary.stats.effects import not_measured
+        >>> from trustbench.summary.table.results import CellResult, Estimate
+        >>> nothing = Estimate("none", {}, None, None, verdict=not_measured("an arm"))
+        >>> CellResult(Aspect.PRIVACY, "fairness", "dpsgd", nothing).name
+        'P→F'
+        """
+        target = self.target if self.target == UTILITY else Aspect(self.target).letter
+        return f"{self.source.letter}→{target}" if self.source else f"reseed→{target}"
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict; a printed cell always has one."""
+        assert self.estimate.verdict is not None
+        return self.estimate.verdict
+
+
+@dataclass(frozen=True)
+class ArmRow:
+    """Every registered effect of one treated arm: a dose, an alternative or a combination.
+
+    Judged with Benjamini-Hochberg over the whole grid: exploratory.
+    """
+
+    label: str
+    interventions: tuple[str, ...]
+    dose: Mapping[str, Scalar]
+    estimates: Mapping[str, Estimate]
+    facts: Mapping[str, Scalar]
+    """What training declared on this arm and not on the baseline: epsilon, accountant, ..."""
+    privacy: tuple[Guarantee, ...]
+    """What the privacy ledger claims of the arm."""
+    claims: tuple[str, ...]
+    """The same in lines to print, each number with its scope."""
+    printed: bool
+    below_floor: str | None = None
+    """By how much the arm misses the utility floor; None where it does not."""
+
+
+@dataclass(frozen=True)
+class FactorialContrast:
+    """A main effect, an interaction, or what a combination costs beyond the sum of its parts.
+
+    Positive is worse; an interaction above zero means that the methods harm more together.
+    """
+
+    target: str
+    metric: str
+    factors: tuple[str, ...]
+    kind: str
+    effect: Effect
+    delta: float
+    p_adjusted: float | None = None
+    verdict: Verdict | None = None
+    beyond_chance: Effect | None = None
+    """The same of a metric over groups less what random groups show."""
+
+
+@dataclass(frozen=True)
+class FactorialResult:
+    """All subsets of some methods, in one regime."""
+
+    regime: str
+    factors: tuple[str, ...]
+    contrasts: tuple[FactorialContrast, ...]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Column -> why its metric has no contrasts."""
+
+
+@dataclass(frozen=True)
+class MitigationResult:
+    """Whether a method removes the harm that another does to an aspect, and what that costs."""
+
+    source: Aspect
+    target: Aspect
+    harmful: str
+    mitigating: str
+    metric: str
+    references: tuple[str, ...]
+    before: Effect | None = None
+    after: Effect | None = None
+    change: Effect | None = None
+    """`after` minus `before`, paired: negative where the harm shrinks."""
+    answer: str = ""
+    costs: Mapping[str, Estimate] = field(default_factory=dict)
+    """Target -> what the mitigating arm does to it beyond the harmful one, judged alone."""
+    unpriced: Mapping[str, str] = field(default_factory=dict)
+    """Target -> why what it costs is not known."""
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class TableResult:
+    """The table of one dataset and model."""
+
+    table: str
+    dataset: str
+    model: str
+    variant: str
+    """What tells it from other tables of the same names; usually empty."""
+    replicates: int
+    seeds: tuple[int, ...]
+    regimes: tuple[str, ...]
+    """The regime of each aspect's column, in the order of the aspects."""
+    cells: tuple[CellResult, ...]
+    utility: tuple[CellResult, ...]
+    reseed: tuple[CellResult, ...]
+    arms: tuple[ArmRow, ...]
+    exploratory: tuple[Estimate, ...]
+    family: int
+    """How many registered cells Holm's correction covers."""
+    notes: tuple[str, ...] = field(default=())
+    noise: tuple[str, ...] = ()
+    """Those of the notes that say where privacy noise came from."""
+    settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Evaluator -> those of the notes that say at which of its settings it is read."""
+    factorials: tuple[FactorialResult, ...] = ()
+    mitigations: tuple[MitigationResult, ...] = ()
+
+    def cell(self, source: Aspect, target: str) -> CellResult:
+        """The cell of a source aspect and a target aspect or utility."""
+        return next(
+            c for c in (*self.cells, *self.utility) if (c.source, c.target) == (source, target)
+        )
+
+    @property
+    def title(self) -> str:
+        """Dataset, model and variant, for captions."""
+        return f"{self.dataset} / {self.model}" + (f" ({self.variant})" if self.variant else "")

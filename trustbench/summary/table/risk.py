@@ -1,0 +1,145 @@
+"""Likelihood x severity of each cell over the conditions in which it was measured.
+
+A condition is a dataset, model, regime and dose. Replicates within a condition measure
+repeatability; conditions measure how likely the harm is somewhere. Both factors are shown with
+their intervals, never the product alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import betaincinv
+
+from trustbench.contracts.aspects import Aspect
+from trustbench.summary.table.results import CellResult, TableResult
+
+DRAWS = 2000
+GREEN, AMBER = 0.05, 0.25
+
+
+class Band(StrEnum):
+    """Risk below 0.05, up to 0.25, and above."""
+
+    GREEN = "green"
+    AMBER = "amber"
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number in [0, 1] with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Risk:
+    """The risk of one ordered pair of aspects.
+
+    `likelihood`: how probable a difference above the smallest effect of interest is, averaged
+    over conditions. `severity`: the mean of such differences as a share of the unacceptable
+    change, at most 1; 0 where there is none.
+    """
+
+    source: Aspect
+    target: Aspect
+    conditions: tuple[str, ...]
+    likelihood: Interval
+    severity: Interval
+    risk: Interval
+
+    @property
+    def band(self) -> Band:
+        """Green, amber or red, by the point value."""
+        if self.risk.value < GREEN:
+            return Band.GREEN
+        return Band.AMBER if self.risk.value <= AMBER else Band.RED
+
+
+@dataclass(frozen=True)
+class _Condition:
+    name: str
+    exceeds: NDArray[np.bool_]  # [n], which differences are above the smallest of interest
+    share: NDArray[np.float64]  # [n], difference over the unacceptable change, in [0, 1]
+
+
+def risks(results: Sequence[TableResult]) -> list[Risk]:
+    """The risk of every off-diagonal cell with a number, over all the tables given.
+
+    Reference: Cresswell 2025, section 4, step 4; Brown, Cai and DasGupta 2001 (Jeffreys).
+    """
+    found: dict[tuple[Aspect, Aspect], list[_Condition]] = {}
+    for result in results:
+        for cell in result.cells:
+            if cell.source is not None and not (cell.registered and cell.registered.diagonal):
+                key = (cell.source, Aspect(cell.target))
+                found.setdefault(key, []).extend(_conditions(result, cell))
+    return [_risk(*key, conditions) for key, conditions in found.items() if conditions]
+
+
+def _conditions(result: TableResult, cell: CellResult) -> list[_Condition]:
+    """One for each dose of the cell's own method that has a number."""
+    if cell.measure is None:
+        return []
+    own = [e for e in (cell.doses or (cell.estimate,)) if e.differences]
+    named = {f"{result.title} {e.arm} {e.regime}": e for e in own}
+    out = []
+    for name, e in named.items():
+        d = np.array(e.differences)
+        if e.less_chance:  # harm counts as far as random groups do not show it too
+            d = np.minimum(d, e.less_chance)
+        share = np.clip(d / cell.measure.unacceptable, 0.0, 1.0)
+        out.append(_Condition(name, d > cell.measure.delta, share))
+    return out
+
+
+def _risk(source: Aspect, target: Aspect, conditions: Sequence[_Condition]) -> Risk:
+    value = _factors(conditions)
+    rng = np.random.default_rng(0)
+    draws = np.array([_factors(_resampled(conditions, rng)) for _ in range(DRAWS)])
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    intervals = [
+        Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True)
+    ]
+    if len(conditions) == 1:  # a bootstrap of no exceedance has no width; Jeffreys' interval has
+        intervals[0] = jeffreys(conditions[0].exceeds)
+    names = tuple(c.name for c in conditions)
+    return Risk(source, target, names, *intervals)
+
+
+def _factors(conditions: Sequence[_Condition]) -> tuple[float, float, float]:
+    """Likelihood, severity and their product."""
+    likelihood = float(
+        np.mean([(c.exceeds.sum() + 0.5) / (len(c.exceeds) + 1) for c in conditions])
+    )
+    harms = np.concatenate([c.share[c.exceeds] for c in conditions])
+    severity = float(harms.mean()) if len(harms) else 0.0
+    return likelihood, severity, likelihood * severity
+
+
+def _resampled(conditions: Sequence[_Condition], rng: np.random.Generator) -> list[_Condition]:
+    """Conditions drawn with replacement, and replicates within each."""
+    out = []
+    for k in rng.integers(len(conditions), size=len(conditions)):
+        c = conditions[k]
+        rows = rng.integers(len(c.exceeds), size=len(c.exceeds))
+        out.append(_Condition(c.name, c.exceeds[rows], c.share[rows]))
+    return out
+
+
+def jeffreys(exceeds: NDArray[np.bool_]) -> Interval:
+    """A share of n trials with Jeffreys' 95 % interval.
+
+    >>> interval = jeffreys(np.array([True, False, False]))
+    >>> [round(x, 2) for x in (interval.value, interval.low, interval.high)]
+    [0.38, 0.04, 0.82]
+    """
+    k, n = int(exceeds.sum()), len(exceeds)
+    low = float(betaincinv(k + 0.5, n - k + 0.5, 0.025)) if k else 0.0
+    high = float(betaincinv(k + 0.5, n - k + 0.5, 0.975)) if k < n else 1.0
+    return Interval((k + 0.5) / (n + 1), low, high)

@@ -1,0 +1,235 @@
+"""The YAML file of a registered table: its shape, and what is wrong with one, in sentences."""
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
+
+from trustbench.config.binding import complaint, shown
+from trustbench.contracts.aspects import Aspect
+from trustbench.errors import ConfigError, did_you_mean
+from trustbench.store.records import Scalar, Strict
+
+Regime = Literal["tuned", "memorising"]
+Expected = Literal["harm", "benefit", "mixed", "none"]
+ContrastKind = Literal[
+    "treated - baseline", "treated - reference", "released - not released", "observed - null"
+]
+WITHIN = ("released - not released", "observed - null")
+"""Contrasts between two measurements of one arm."""
+# <evaluator>/<measurement>
+Metric = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[^\s/]+$")]
+Positive = Annotated[float, Field(gt=0)]
+# What a metric is measured against within an arm: another metric, or a number (a null of 0, say).
+Against = Metric | float | None
+
+
+class Beside(Strict):
+    """A metric printed beside the primary one.
+
+    What is not given is the cell's own: its `intervention` and operating point, its regime; and
+    `reference` names the intervention whose arm stands in for the baseline.
+    """
+
+    metric: Metric
+    against: Against = None
+    intervention: str | None = None
+    operating_point: dict[str, Scalar] | None = None
+    reference: str | None = None
+    regime: Regime | None = None
+
+    @model_validator(mode="after")
+    def _one_contrast(self) -> Self:
+        if self.against is not None and self.reference is not None:
+            raise ValueError("gives both `against` and `reference`; give one")
+        return self
+
+
+class Measure(Strict):
+    """What is measured, and which differences matter: `delta` is the smallest of interest.
+
+    `unreliable_if` names a diagnostic that is above zero where the metric misleads.
+    """
+
+    metric: Metric
+    against: Against = None
+    delta: Positive
+    unacceptable: Positive
+    regime: Regime = "tuned"
+    secondary: tuple[Beside, ...] = ()
+    unreliable_if: Metric | None = None
+
+    @field_validator("secondary", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        """A bare name stands for a metric without `against`."""
+        if not isinstance(value, list):
+            return value
+        return [{"metric": v} if isinstance(v, str) else v for v in value]
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.unacceptable < self.delta:
+            raise ValueError(f"unacceptable {self.unacceptable} is below delta {self.delta}")
+        return self
+
+
+class Row(Strict):
+    """A source aspect: its canonical intervention and the dose that the table prints."""
+
+    intervention: str
+    operating_point: dict[str, Scalar] = Field(default_factory=dict)
+    dose: str | None = None
+    contrast: ContrastKind
+
+
+class Column(Measure):
+    """A target aspect. On a task with two classes `binary` replaces the metric, if given."""
+
+    binary: Measure | None = None
+
+    def on(self, binary: bool) -> Measure:
+        """The measure for a task."""
+        return self.binary if binary and self.binary else self
+
+
+class CellEntry(Strict):
+    """A cell as the file writes it."""
+
+    expected: Expected
+    references: tuple[str, ...] = ()
+    note: str | None = None
+    needs: str | None = None
+    measure: Column | None = None
+    contrast: ContrastKind | None = None
+    intervention: str | None = None
+    reference: str | None = None
+    operating_point: dict[str, Scalar] | None = None
+    dose: str | None = None
+
+
+class Plain(Strict):
+    """A metric of an arm, and the one that says what a plain logistic regression reaches."""
+
+    metric: Metric
+    logistic: Metric
+
+
+class Floor(Strict):
+    """An arm whose mean `metric` is not `above_chance` over 1 / C has learnt nothing.
+
+    One that is below the logistic regression less `margin` on every pair in `below` of its regime
+    is below the floor, unless the regression's own `logistic` is at chance.
+    """
+
+    metric: Metric
+    above_chance: Positive
+    logistic: Metric
+    margin: Positive
+    below: dict[Regime, tuple[Plain, ...]]
+
+
+class Mitigation(Strict):
+    """A method meant to remove the harm of the cell (source, target).
+
+    `by` is the list of methods of the arm that stands in for `harmful`.
+    """
+
+    source: Aspect
+    target: Aspect
+    harmful: tuple[str, ...]
+    by: tuple[str, ...]
+    references: tuple[str, ...] = ()
+
+
+class Sides(Strict):
+    """What the two sides of a contrast within an arm share, and in what they differ, in words."""
+
+    metric: Metric
+    against: Metric | float
+    shared: str
+    differ: str
+
+
+class TableFile(Strict):
+    """The file."""
+
+    name: str
+    version: int = 1
+    description: str
+    utility: Measure
+    floor: Floor
+    rows: dict[Aspect, Row]
+    columns: dict[Aspect, Column]
+    cells: dict[Aspect, dict[Aspect, CellEntry]]
+    sides: tuple[Sides, ...] = ()
+    mitigations: tuple[Mitigation, ...] = ()
+
+
+def parse_file(data: Any, origin: str) -> TableFile:
+    """A parsed YAML document as a file with all rows, columns and cells.
+
+    Raises:
+        ConfigError: every problem in it, each one sentence that begins with `origin`.
+    """
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"table {origin}: expected keys and values, got {shown(data)}.")
+    try:
+        file = TableFile.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError([f"table {origin}: {_sentence(e)}" for e in error.errors()]) from error
+    absent = [f"table {origin}: {problem}" for problem in _absent(file)]
+    if absent:
+        raise ConfigError(absent)
+    return file
+
+
+def _absent(file: TableFile) -> Iterator[str]:
+    """A sentence for each row, column and cell that the file lacks."""
+    for kind, given in (("rows", file.rows), ("columns", file.columns)):
+        for aspect in Aspect:
+            if aspect not in given:
+                yield f"{kind}.{aspect} is missing; register all five aspects."
+    for source in Aspect:
+        for target in Aspect:
+            if target not in file.cells.get(source, {}):
+                yield f"cells.{source}.{target} is missing; register all 25 cells."
+
+
+def _fields(where: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed in the part of the file at `where`."""
+    parts: dict[str, type[Strict]] = {
+        "rows": Row,
+        "columns": Column,
+        "utility": Measure,
+        "floor": Floor,
+        "cells": CellEntry,
+        "mitigations": Mitigation,
+        "sides": Sides,
+    }
+    model = parts[str(where[0])] if where else TableFile
+    for key in where:
+        if key in ("binary", "measure"):
+            model = Column if key == "measure" else Measure
+        if key == "secondary":
+            model = Beside
+        if key == "below":
+            model = Plain
+    return list(model.model_fields)
+
+
+def _sentence(error: ErrorDetails) -> str:
+    """One problem that pydantic found, as a sentence."""
+    path = [k for k in error["loc"] if k != "[key]"]
+    where, given = ".".join(map(str, path)), error["input"]
+    if error["type"] == "extra_forbidden":
+        return f"unknown key {where}; {did_you_mean(str(path[-1]), _fields(tuple(path[:-1])))}"
+    if error["type"] == "missing":
+        return f"{where} is missing; give it."
+    if error["type"] == "enum":
+        return f"unknown aspect {where}; {did_you_mean(str(path[-1]), [a.value for a in Aspect])}"
+    message = complaint(error)
+    return (
+        f"{where}: {message}." if isinstance(given, dict) else f"{where} is {given!r}; {message}."
+    )

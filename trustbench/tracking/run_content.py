@@ -1,0 +1,128 @@
+"""A record as a tracking server shows it: flat parameters, metrics and tags."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from trustbench.contracts.shortening import beginning, shorten
+from trustbench.store.records import Evaluation, PluginSpec, Record
+from trustbench.summary.stats.series import mean_of
+
+LONGEST = 6000  # MLflow keeps no longer parameter value
+WHOLE = "record.json"
+EVALUATIONS = "trustbench.evaluations"
+"""The tag with the ids of a record's evaluations, blanks between them."""
+
+
+class Point(NamedTuple):
+    """One value of a metric."""
+
+    name: str
+    value: float
+    step: int = 0
+
+
+def params(record: Record) -> dict[str, str]:
+    """The arm's configuration under dotted keys, and its facts under `fact.*`.
+
+    A fact such as epsilon is a guarantee, not a measurement; so none becomes a metric.
+    """
+    arm = record.arm
+    flat: dict[str, Any] = {
+        **_plugin("dataset", arm.dataset),
+        **_plugin("model", arm.model),
+        "intervention": "+".join(i.name for i in arm.interventions) or "none",
+    }
+    for intervention in arm.interventions:
+        flat.update(_flat(f"intervention.{intervention.name}", intervention.params))
+    for key, evaluation in record.evaluations.items():
+        group = _group(record, key, evaluation)
+        flat.update(_flat(f"evaluator.{group}", evaluation.evaluator.params))
+    flat.update(_flat("training", arm.training))
+    if record.pilot is not None:
+        flat["training.lr_chosen"] = None if record.pilot.unused else record.pilot.rate
+        flat["training.pilot"] = record.pilot.line()
+    flat.update(_flat("protocol", arm.protocol))
+    flat.update(control=arm.control, seed=arm.seed, engine=arm.engine)
+    flat.update({f"fact.{k}": v for k, v in record.declared.items()})
+    for k, line in enumerate(record.claims()):
+        flat[f"privacy.{k + 1}"] = line
+    return {allowed_name(k): shorten(str(v), LONGEST, WHOLE) for k, v in flat.items()}
+
+
+def metrics(record: Record) -> Iterator[Point]:
+    """Of every measurement: its mean with the interval that cards print, and each replicate.
+
+    One replicate has no interval. Replicate r is step r of `<metric>.replicate`.
+    """
+    for key, evaluation in sorted(record.evaluations.items()):
+        group = _group(record, key, evaluation)
+        for name, measured in evaluation.measurements.items():
+            metric = allowed_name(f"{group}/{name}")
+            yield Point(metric, float(np.mean(measured.values)))
+            if len(measured.values) > 1:
+                mean = mean_of([measured])
+                yield Point(f"{metric}.low", mean.low)
+                yield Point(f"{metric}.high", mean.high)
+            for r, value in enumerate(measured.values):
+                yield Point(f"{metric}.replicate", value, r)
+
+
+def tags(record: Record, experiment: str) -> dict[str, str]:
+    """What runs are searched by. `trustbench.content` changes with any byte of the record."""
+    out = {
+        "trustbench.kind": "arm",
+        "trustbench.arm_id": record.id,
+        "trustbench.label": label(record),
+        "trustbench.status": record.status,
+        "trustbench.experiment": experiment,
+        "trustbench.content": content(record),
+        "trustbench.version": str(record.environment.get("trustbench")),
+        EVALUATIONS: beginning(" ".join(sorted(record.evaluations)), LONGEST),
+    }
+    if record.reason:
+        out["trustbench.reason"] = shorten(record.reason, LONGEST, WHOLE)
+    return out
+
+
+def label(record: Record) -> str:
+    """A short name: interventions with their doses, then control and regime where unusual."""
+    names = [
+        " ".join([i.name, *(f"{k}={v}" for k, v in i.dose.items() if v is not None)])
+        for i in record.arm.interventions
+    ]
+    notes = [record.arm.control, str(record.arm.training.get("regime"))]
+    unusual = [n for n in notes if n not in ("none", "tuned")]
+    return (" + ".join(names) or "none") + (f" ({', '.join(unusual)})" if unusual else "")
+
+
+def content(record: Record) -> str:
+    """A digest of the whole record."""
+    return hashlib.sha256(record.model_dump_json().encode()).hexdigest()[:16]
+
+
+def allowed_name(name: str) -> str:
+    """`name` with every character that MLflow refuses in a key replaced by `_`.
+
+    >>> allowed_name("tpr@0.1%")
+    'tpr_0.1_'
+    """
+    return re.sub(r"[^\w.\-/: ]", "_", name).replace("..", "._")
+
+
+def _group(record: Record, key: str, evaluation: Evaluation) -> str:
+    """The evaluator's name, or the evaluation id where its settings occur more than once."""
+    names = Counter(e.evaluator.name for e in record.evaluations.values())
+    return evaluation.evaluator.name if names[evaluation.evaluator.name] == 1 else key
+
+
+def _plugin(kind: str, spec: PluginSpec) -> dict[str, Any]:
+    return {kind: spec.name, **_flat(kind, spec.params)}
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{prefix}.{k}": v for k, v in values.items()}
