@@ -9,7 +9,7 @@ import pytest
 
 from tests.browser.chromium import Chromium, binary
 from tests.unit.summary.builder import WITHIN, method, record
-from tests.unit.summary.report_data import page, rows_kept, with_examples
+from tests.unit.summary.report.report_data import page, rows_kept, with_examples
 
 pytestmark = [
     pytest.mark.browser,

@@ -113,7 +113,7 @@ from pathlib import Path
 sys.path.insert(0, {root!r})
 import numpy as np
 from mlflow import MlflowClient
-from tests.unit.test_tracking import make_record
+from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
 from trustbench.store.records import Store
 from trustbench.tracking import upload

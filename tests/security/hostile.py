@@ -7,10 +7,10 @@ from functools import cache
 from rich.console import Console
 
 from tests.unit.summary.builder import CRESSWELL, method, record
-from tests.unit.summary.gating import GAP, pair
-from tests.unit.summary.gating import policy as gate_policy
-from tests.unit.summary.report_data import arrays, page, whole
-from tests.unit.summary.test_select import choose, policy
+from tests.unit.summary.decide.gating import GAP, pair
+from tests.unit.summary.decide.gating import policy as gate_policy
+from tests.unit.summary.decide.test_select import choose, policy
+from tests.unit.summary.report.report_data import arrays, page, whole
 from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import PluginSpec, ProblemSpec
 from trustbench.summary.cards import card_text as card_page

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from tests.unit.download_server import Server, left, sha, toy
+from tests.unit.commands.download_server import Server, left, sha, toy
 from trustbench.commands import dataset_files as sources
 from trustbench.datasets import _download
 from trustbench.datasets._files import RemoteFile

@@ -14,7 +14,7 @@ import yaml
 
 from tests.security.hostile import EVERY, EVIL, HIDDEN, OUTPUTS, PARTS, WRITERS, table
 from tests.unit.summary.builder import CRESSWELL, method
-from tests.unit.summary.report_data import parse
+from tests.unit.summary.report.report_data import parse
 from trustbench.summary import render as package
 from trustbench.summary.render import csv_, known, png
 

@@ -36,7 +36,7 @@ def arm(tmp_path, monkeypatch):
 @pytest.fixture
 def server():
     """A server of files on this machine."""
-    from tests.unit.download_server import Server
+    from tests.unit.commands.download_server import Server
 
     with Server() as made:
         yield made

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.unit.commands.test_gate_command import DP, GAP, ROOT, SMALL, write_store
 from tests.unit.summary.builder import record
 from tests.unit.summary.table_data import with_measurements, with_strongest
-from tests.unit.test_gate_command import DP, GAP, ROOT, SMALL, write_store
 from trustbench.store.records import Evaluation, PluginSpec
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.test_tracking import make_record
+from tests.unit.tracking.test_tracking import make_record
 from trustbench.store.records import Evaluation, PluginSpec, Store, Sweep
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"

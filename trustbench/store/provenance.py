@@ -21,7 +21,7 @@ def git_tags(environment: Mapping[str, object]) -> dict[str, str]:
     if COMMIT in environment:
         tags["mlflow.source.git.commit"] = str(environment[COMMIT])
         tags["trustbench.project_dirty"] = str(environment.get(DIRTY)).lower()
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     own = _state(root) if (root / ".git").exists() else None
     if own is not None:  # an installed wheel has its version alone
         tags["trustbench.git_commit"] = own[0]

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.unit.summary.builder import CRESSWELL, full_table
-from tests.unit.summary.report_data import page, parse
+from tests.unit.summary.report.report_data import page, parse
 from trustbench.summary.render import render
 from trustbench.summary.table.table import summarize
 

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from tests.conftest import make_problem, make_system
 from tests.unit.summary.builder import CRESSWELL, R, method, record
-from tests.unit.summary.gating import only_decision, pair, policy
+from tests.unit.summary.decide.gating import only_decision, pair, policy
 from tests.unit.summary.grouped import BASE, GAP, baseline, treated, with_null
-from tests.unit.summary.report_data import page, parse
+from tests.unit.summary.report.report_data import page, parse
 from tests.unit.summary.table_data import with_evaluation
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError

@@ -12,8 +12,8 @@ from rich.console import Console
 from scipy import stats
 
 from tests.unit.summary.builder import CRESSWELL, DIGITS, R, record
-from tests.unit.summary.gating import DP, only_decision, pair, policy
-from tests.unit.summary.report_data import arrays, page, parse
+from tests.unit.summary.decide.gating import DP, only_decision, pair, policy
+from tests.unit.summary.report.report_data import arrays, page, parse
 from tests.unit.summary.table_data import with_measurements
 from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import MeasurementRecord

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.unit.test_tracking import make_record
+from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
 from trustbench.tracking import runs, server
 

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from tests.unit.test_tracking import make_record
 from tests.unit.tracking.machines import FAIRNESS, evaluations, finished, upload_of
+from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs, server

@@ -13,7 +13,7 @@ import requests
 from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import OperationalError
 
-from tests.unit.test_tracking import make_record
+from tests.unit.tracking.test_tracking import make_record
 from trustbench import cli, tracking
 from trustbench.store.records import Store
 from trustbench.tracking import server, upload

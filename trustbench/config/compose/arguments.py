@@ -56,7 +56,7 @@ def read(args: Sequence[str]) -> Command:
 
 def conf_dir() -> Path:
     """The folder of trustbench's own configuration: in the wheel, or beside the package."""
-    package = Path(__file__).parents[1]
+    package = Path(__file__).parents[2]
     for folder in (package / "_conf", package.parent / "conf"):
         if (folder / "config.yaml").is_file():
             return folder
