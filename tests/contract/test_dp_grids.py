@@ -15,7 +15,7 @@ from trustbench.methods.privacy.ledger import TUNING
 from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = (ROOT / "docs" / "dp-defaults.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "results" / "dp-defaults.md").read_text(encoding="utf-8")
 TUNED = ("lr", "max_grad_norm")
 CLIPPED = {
     o.name: o.plugin
@@ -32,7 +32,9 @@ def claims(*overrides):
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("dp_grid", ROOT / "scripts" / "dp_grid.py")
+    spec = importlib.util.spec_from_file_location(
+        "dp_grid", ROOT / "scripts" / "studies" / "dp_grid.py"
+    )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,6 +1,6 @@
 """A short A/A: arms that differ by luck alone raise a false alarm as often as the level says.
 
-The whole experiment, over every evaluator, is scripts/aa.py.
+The whole experiment, over every evaluator, is scripts/studies/aa.py.
 """
 
 import numpy as np

@@ -1,6 +1,7 @@
 """Published results in a short form: small replicates, judged by the registry of the long form.
 
-The long form is docs/known-answers.md, which scripts/known_answers.py makes. A short form trains
+The long form is docs/results/known-answers.md, which scripts/studies/known_answers.py makes. A
+short form trains
 a few arms of the same experiment, smaller, and asks the same rows of the same registry. Each also
 has a plant: the arm that shows the effect is replaced by one that cannot, and the row must fail.
 """
@@ -18,7 +19,7 @@ from trustbench.execution.plan import plan
 from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts" / "studies"))
 answers, computed, sources = map(
     importlib.import_module, ("known_answers", "known_computed", "known_source")
 )

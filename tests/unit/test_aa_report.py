@@ -1,4 +1,4 @@
-"""Which metrics of two arms scripts/aa.py compares, and what its lines are read as."""
+"""Which metrics of two arms scripts/studies/aa.py compares, and what its lines are read as."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ import pytest
 from tests.unit.summary.builder import CRESSWELL, record
 from trustbench.store.records import Evaluation, MeasurementRecord, PluginSpec
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts" / "studies"))
 aa, script = map(importlib.import_module, ("aa", "aa_report"))
 
 

@@ -1,4 +1,4 @@
-"""Rows of scripts/known_answers.py: how they are judged, what their intervals rest on."""
+"""Rows of scripts/studies/known_answers.py: how they are judged, what their intervals rest on."""
 
 import importlib
 import math
@@ -12,7 +12,7 @@ from trustbench.store.records import MeasurementRecord
 from trustbench.summary.stats.effects import paired_effect
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path.insert(0, str(ROOT / "scripts" / "studies"))
 answers, sources = map(importlib.import_module, ("known_answers", "known_source"))
 CASES = {str(case["number"]): case for case in answers.registry()}
 
@@ -101,16 +101,18 @@ def test_a_ratio_of_values_that_share_an_error_is_refused():
 
 @pytest.mark.parametrize("number", CASES)
 def test_the_document_shows_every_row_of_a_case(number):
-    text = (ROOT / "docs" / "known-answers.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "results" / "known-answers.md").read_text(encoding="utf-8")
     case = CASES[number]
     assert case.get("command", f"trustbench run +experiment={case.get('experiment')}") in text
     whats = [row["what"] for row in case["rows"]]
     assert len(set(whats)) == len(whats), "rows of a case need names of their own"
     for what in whats:
-        assert f"| {number} | {what} |" in text, f"{what} is missing; run scripts/known_answers.py"
+        assert f"| {number} | {what} |" in text, (
+            f"{what} is missing; run scripts/studies/known_answers.py"
+        )
 
 
 def test_the_document_names_no_folder_of_a_machine():
-    text = (ROOT / "docs" / "known-answers.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "results" / "known-answers.md").read_text(encoding="utf-8")
     for place in ("/var/", "/tmp", "/work", "/home", "/root"):
         assert place not in text

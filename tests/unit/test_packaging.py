@@ -145,7 +145,7 @@ def imported(folder):
     ],
 )
 def test_every_import_is_a_declared_dependency(folder, extras):
-    beside = {p.stem for p in (ROOT / "scripts").glob("*.py")}  # scripts may share a module
+    beside = {p.stem for p in (ROOT / "scripts").rglob("*.py")}  # scripts may share a module
     own = {"trustbench", "hydra_plugins", "tests", "conftest", "my_plugins", *beside}
     foreign = imported(folder) - set(sys.stdlib_module_names) - own
     homes = packages_distributions()

@@ -103,7 +103,7 @@ def test_where_time_goes_without_a_sweep_is_one_sentence(timed, capsys, tmp_path
 
 
 def test_studies_of_groups_see_no_harm_in_noise_and_a_real_one():
-    study = script("group_nulls.py")["study"]
+    study = script("studies/group_nulls.py")["study"]
     noise = [study(300, 10, 0.0, seed) for seed in range(4)]
     assert [plain for plain, _ in noise] == [True] * 4
     assert sum(read for _, read in noise) <= 1

@@ -19,6 +19,6 @@ def test_a_team_checks_its_own_number_alone(aspect):
 
 
 def test_the_page_says_how_it_is_made():
-    page = (FOLDER.parent / "silobank.md").read_text()
-    assert "python scripts/silobank.py" in page
+    page = (FOLDER.parent / "results" / "silobank.md").read_text()
+    assert "python scripts/studies/silobank.py" in page
     assert "exit code 3" in page

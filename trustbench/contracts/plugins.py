@@ -104,7 +104,7 @@ class Intervention(Plugin):
     # The fields that say how strong the method is; the table prints them beside an effect.
     dose: ClassVar[tuple[str, ...]] = ()
     # Fields whose defaults were chosen by validation accuracy, and the values that were tried, in
-    # all combinations. scripts/dp_grid.py measures them for docs/dp-defaults.md.
+    # all combinations. scripts/studies/dp_grid.py measures them for docs/results/dp-defaults.md.
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
     # When `deploy` runs: methods that replace the model's outputs, then those that open a
     # channel on it, then those that change what an open channel says.

@@ -1,13 +1,15 @@
 """The A/A experiment: two arms that differ by nothing but luck, for every metric column.
 
-run: python scripts/aa.py --repetitions 200 --jobs 2 [--setting silobank digits] [--into outputs/aa]
+run: python scripts/studies/aa.py --repetitions 200 --jobs 2 [--setting silobank digits]
+     [--into outputs/aa]
 
 Each repetition draws new data, halves and initialisations, trains the baseline and its `reseed`
 control at small size, and measures both with every evaluator there is. The true effect of each
 column is zero, so its 95 % interval should exclude zero in 5 % of the repetitions, and the
 printed table should almost never name a harm or a benefit. A repetition is one line of
 INTO/SETTING.jsonl; a second call does only what is missing, evaluator by evaluator.
-Writes docs/aa.md from all the lines in INTO; see docs/statistics.md for what the numbers mean.
+Writes docs/results/aa.md from all the lines in INTO; docs/statistics.md says what the numbers
+mean.
 """
 
 import argparse
@@ -37,7 +39,7 @@ from trustbench.execution.job import prepare_torch
 from trustbench.execution.plan import Plan, plan
 from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = ["model.hidden=[24]", "protocol.replicates=16", "training.snapshots=2"]
 TUNED = ["training=tuned", "training.epochs=12"]
 MEMORISING = ["training=memorising", "training.epochs=40", "training.max_members=120"]
@@ -288,7 +290,7 @@ def main() -> None:
     parser.add_argument("--setting", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     parser.add_argument("--only", nargs="*", default=[], help="these evaluators only")
     parser.add_argument("--into", type=Path, default=ROOT / "outputs" / "aa")
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "aa.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "aa.md")
     a = parser.parse_args()
     for setting in a.setting:
         simulate(setting, a)

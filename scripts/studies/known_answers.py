@@ -1,8 +1,9 @@
 """Published results beside ours, from the records of the `known_*` experiments.
 
-run: python scripts/known_answers.py [--into outputs] [--data data] [--out docs/known-answers.md]
+run: python scripts/studies/known_answers.py [--into outputs] [--data data]
+     [--out docs/results/known-answers.md]
 
-Each case of scripts/known_answers.yaml names an experiment; run that first, with its
+Each case of scripts/studies/known_answers.yaml names an experiment; run that first, with its
 `output_dir` the folder given here. What was not run is listed as such. How a row is judged
 stands at the top of the document that this writes.
 """
@@ -23,8 +24,8 @@ from known_source import Quantity, Source
 from trustbench.store.records import Store
 from trustbench.summary.stats.effects import Effect, paired_effect
 
-ROOT = Path(__file__).resolve().parents[1]
-REGISTRY = ROOT / "scripts" / "known_answers.yaml"
+ROOT = Path(__file__).resolve().parents[2]
+REGISTRY = ROOT / "scripts" / "studies" / "known_answers.yaml"
 NOT_RUN = "not run"
 ROUNDING = 1e-9  # of a mean of equal numbers
 
@@ -33,8 +34,9 @@ COLUMNS = ("case", "what is compared", "published", "ours", "regime", "verdict",
 
 HEAD = """# Known answers: published results beside ours
 
-Made by `python scripts/known_answers.py` from the records of the experiments named below and
-from `scripts/known_answers.yaml`, which says what is compared and how it is judged; do not edit.
+Made by `python scripts/studies/known_answers.py` from the records of the experiments named below
+and from `known_answers.yaml` beside it, which says what is compared and how it is judged; do not
+edit.
 
 *Ours* is a mean over n replicates with its 95 % paired t interval (paired by replicate where two
 arms are compared), conditional on one draw of the data. Where replicates are each other's shadow
@@ -200,7 +202,7 @@ def main() -> None:
         "--into", type=Path, default=ROOT / "outputs", help="output_dir of the runs"
     )
     parser.add_argument("--data", type=Path, default=data)
-    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "known-answers.md")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "known-answers.md")
     a = parser.parse_args()
     text = document(registry(), Store(a.into), a.data)
     a.out.write_text(text, encoding="utf-8")

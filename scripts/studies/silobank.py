@@ -2,9 +2,11 @@
 
 run: trustbench run +experiment=silobank
      trustbench run +experiment=full_table dataset=adult      (the second part; needs the data)
-     python scripts/silobank.py [--from outputs] [--out docs/silobank.md] [--data-dir data]
+     python scripts/studies/silobank.py [--from outputs] [--data-dir data]
+     [--out docs/results/silobank.md]
 
-Writes docs/silobank.md: every block is what the command above it prints on the stored records.
+Writes docs/results/silobank.md: every block is what the command above it prints on the stored
+records.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from trustbench.contracts.seeding import Streams
 from trustbench.store.records import Record, Store
 from trustbench.summary.stats.effects import paired_effect
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SILOS = ("fairness", "robustness", "explainability", "uncertainty")
 LATE = "dpsgd epsilon=3"
 MARK = {0: "passes", 3: "is violated", 4: "is inconclusive"}
@@ -32,7 +34,7 @@ MARK = {0: "passes", 3: "is violated", 4: "is inconclusive"}
 def main() -> None:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--from", dest="folder", default="outputs")
-    p.add_argument("--out", default="docs/silobank.md")
+    p.add_argument("--out", default="docs/results/silobank.md")
     p.add_argument("--data-dir", default="data")
     given = p.parse_args()
     store = Store(Path(given.folder))
@@ -43,7 +45,7 @@ def main() -> None:
 def _silobank(store: Store) -> Iterator[str]:
     yield "# A credit model passes four checks, and DP-SGD is added late\n"
     yield (
-        "Made by `python scripts/silobank.py` from the records of `trustbench run "
+        "Made by `python scripts/studies/silobank.py` from the records of `trustbench run "
         "+experiment=silobank`; do not edit. The bank and its applicants are **synthetic** "
         "(`trustbench list datasets`); the story is the vignette of Cresswell (2025).\n"
     )

@@ -1,4 +1,4 @@
-"""What scripts/known_answers.py computes from published outputs and stored replicates."""
+"""What scripts/studies/known_answers.py computes from published outputs and stored replicates."""
 
 from collections.abc import Mapping
 from itertools import combinations

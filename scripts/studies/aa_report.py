@@ -1,4 +1,4 @@
-"""What the lines of scripts/aa.py say: rates at which columns and tables raise false alarms."""
+"""What the lines of aa.py say: rates at which columns and tables raise false alarms."""
 
 import json
 from collections import defaultdict
@@ -221,7 +221,7 @@ def section(setting: str, overrides: list[str], lines: dict) -> list[str]:
 
 HEAD = """# A/A: how often a column raises a false alarm
 
-Made by `python scripts/aa.py --repetitions N --jobs 2 --setting {settings}{narrowed}`,
+Made by `python scripts/studies/aa.py --repetitions N --jobs 2 --setting {settings}{narrowed}`,
 with the N of each section; do not edit.
 
 Two arms that differ by initialisation and batch order only (the baseline and its `reseed`
@@ -244,7 +244,7 @@ def report(
     found = {s: read(lines_file(folder, s)) for s in settings}
     found = {s: lines for s, lines in found.items() if lines}
     named = " ".join(f"'{s}'" if " " in s else s for s in found)
-    narrowed = f" --only {' '.join(only)} --out docs/{out.name}" if only else ""
+    narrowed = f" --only {' '.join(only)} --out docs/results/{out.name}" if only else ""
     text = [HEAD.format(settings=named, narrowed=narrowed)]
     for setting, lines in found.items():
         text += section(setting, settings[setting], lines)
