@@ -44,7 +44,7 @@ class Option(NamedTuple):
     @property
     def canonical(self):
         """Whether the file is the plugin's own, not a variant of its settings."""
-        return self.module == f"{FOLDERS[self.kind]}.{self.name}"
+        return self.module.rpartition(".")[2] == self.name
 
 
 def options(*kinds):
@@ -93,10 +93,11 @@ def opened_by(system, *layers):
 def plugin_modules(kind):
     """The modules of a plugin folder that define a plugin; shared ones define none."""
     package = importlib.import_module(FOLDERS[kind])
-    for info in pkgutil.iter_modules(package.__path__):
-        if info.name.startswith("_"):
+    for info in pkgutil.walk_packages(package.__path__, f"{FOLDERS[kind]}."):
+        stem = info.name.rpartition(".")[2]
+        if info.ispkg or stem.startswith("_"):
             continue
-        module = importlib.import_module(f"{FOLDERS[kind]}.{info.name}")
+        module = importlib.import_module(info.name)
         classes = [
             c
             for c in vars(module).values()
@@ -105,4 +106,4 @@ def plugin_modules(kind):
             and c.__module__ == module.__name__
         ]
         if classes:
-            yield info.name
+            yield stem

@@ -187,14 +187,16 @@ OUTPUTS = {
 
 EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 
-# Modules of summary/render that write nothing by themselves: others' words, or a picture.
+# Modules beside the renderers that write nothing themselves.
 PARTS = {
+    "card", "comparison", "datasheet", "deciding", "decisions", "figures", "gate", "misleading",
+    "policy", "policy_risk", "select", "subject",
     "wording", "gate_wording", "front_matter", "data_front_matter", "known", "png", "sheets",
     "visible", "mitigation_wording", "factorial_wording", "secondary_wording", "marks",
 }  # fmt: skip
 
 WRITERS = {
-    "card", "cell", "csv_", "datasheet", "gate_json", "gate_junit", "gate_markdown",
-    "gate_terminal", "json_", "latex", "markdown", "plain", "select", "select_json",
+    "card_text", "cell", "csv_", "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
+    "gate_terminal", "json_", "latex", "markdown", "plain", "select_json", "select_text",
     "single_arm", "terminal",
 }  # fmt: skip

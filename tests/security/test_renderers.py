@@ -1,5 +1,5 @@
 """Names from configurations and data stay text in every output: one hostile set of records, all
-renderers. A new module of `summary/render` fails until it is listed in hostile.py.
+renderers. A new module of `summary/render`, `decide` or `cards` fails until hostile.py lists it.
 """
 
 import csv
@@ -15,12 +15,14 @@ import yaml
 from tests.security.hostile import EVERY, EVIL, HIDDEN, OUTPUTS, PARTS, WRITERS, table
 from tests.unit.summary.builder import CRESSWELL, method
 from tests.unit.summary.report.report_data import parse
+from trustbench.summary import cards, decide
 from trustbench.summary import render as package
 from trustbench.summary.render import csv_, known, png
 
 
 def test_every_module_that_renders_is_tried_here():
-    found = {m.name for m in pkgutil.iter_modules(package.__path__)}
+    rooms = (package, cards, decide)
+    found = {m.name for room in rooms for m in pkgutil.iter_modules(room.__path__)}
     assert found == WRITERS | PARTS, "list a new renderer in hostile.py"
     assert {"md", "csv", "json", "tex", "png", "terminal"} == set(package.FORMATS)
 

@@ -56,6 +56,7 @@ def test_the_configuration_folder_of_a_wheel_comes_first(monkeypatch, tmp_path):
         folder.mkdir(parents=True)
         (folder / "config.yaml").write_text("")
     monkeypatch.setattr(
-        "trustbench.config.compose.arguments.__file__", str(tmp_path / "pkg" / "c" / "a.py")
+        "trustbench.config.compose.arguments.__file__",
+        str(tmp_path / "pkg" / "config" / "compose" / "a.py"),
     )
     assert conf_dir() == tmp_path / "pkg" / "_conf"

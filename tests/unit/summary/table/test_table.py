@@ -219,11 +219,11 @@ def test_adding_an_arm_moves_no_other_effect(full):
     assert [c.verdict for c in more.cells] == [c.verdict for c in full.cells]
 
 
-def test_summary_imports_neither_torch_nor_hydra_nor_mlflow_nor_contracts():
+def test_summary_imports_neither_torch_nor_hydra_nor_mlflow():
     code = (
         "import sys, trustbench.summary.table.table, trustbench.summary.render, "
         "trustbench.summary.render.single_arm\n"
-        "heavy = {'torch', 'hydra', 'mlflow', 'pandas', 'matplotlib', 'trustbench.contracts'}\n"
+        "heavy = {'torch', 'hydra', 'mlflow', 'pandas', 'matplotlib'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
