@@ -27,7 +27,7 @@ from trustbench.config.arms import Arm, Chosen
 from trustbench.config.compose.running import compose, composed_arm
 from trustbench.contracts import Dataset, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._splits import draw, shares, strata_of
+from trustbench.datasets.loading.splits import draw, shares, strata_of
 from trustbench.execution.deploy import deploy
 from trustbench.execution.job import prepare_torch
 from trustbench.execution.plan import plan

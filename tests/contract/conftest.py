@@ -95,7 +95,7 @@ def plugin_modules(kind):
     package = importlib.import_module(FOLDERS[kind])
     for info in pkgutil.walk_packages(package.__path__, f"{FOLDERS[kind]}."):
         stem = info.name.rpartition(".")[2]
-        if info.ispkg or stem.startswith("_"):
+        if info.ispkg or stem.startswith("_") or ".loading." in info.name:
             continue
         module = importlib.import_module(info.name)
         classes = [

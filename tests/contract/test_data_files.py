@@ -8,8 +8,8 @@ import pytest
 
 from tests.contract.conftest import OPTIONS
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, Numeric
-from trustbench.datasets._files import FileDataset
+from trustbench.datasets.loading.columns import Categorical, Numeric
+from trustbench.datasets.loading.files import FileDataset
 from trustbench.errors import DataError
 
 READERS = [o for o in OPTIONS if isinstance(o.plugin, FileDataset)]

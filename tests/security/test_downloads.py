@@ -11,8 +11,8 @@ import pytest
 
 from tests.unit.commands.download_server import Server, left, sha, toy
 from trustbench.commands import dataset_files as sources
-from trustbench.datasets import _download
-from trustbench.datasets._files import RemoteFile
+from trustbench.datasets.loading import download as downloads
+from trustbench.datasets.loading.files import RemoteFile
 from trustbench.errors import DataError
 
 
@@ -95,7 +95,7 @@ def test_a_hostile_archive_is_one_sentence_and_leaves_nothing(kind, server, tmp_
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(_download, "LARGEST", 10_000)
+    monkeypatch.setattr(downloads, "LARGEST", 10_000)
     server.files["t.zip"] = zipped([("a.txt", bytes(10**6))])
     assert len(server.files["t.zip"]) < 10_000
     known = toy(RemoteFile("a.txt", f"{server.url}/t.zip", sha(b"A"), member="a.txt"))
@@ -118,7 +118,7 @@ def test_a_bomb_that_announces_little_is_unpacked_no_further_than_that(server, t
 
 
 def test_an_answer_without_end_is_cut(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(_download, "LARGEST", 1000)
+    monkeypatch.setattr(downloads, "LARGEST", 1000)
     server.files["a.txt"] = bytes(5000)
     known = toy(RemoteFile("a.txt", f"{server.url}/a.txt", sha(bytes(5000))))
     with pytest.raises(DataError, match="sends more than 1 GiB"):

@@ -26,7 +26,7 @@ CALLS = {
 EXTRACTS = {"extractall", "unpack_archive", "extract_archive"}
 # Module -> why it may import what the others may not.
 DECLARED = {
-    "datasets/_batches.py": "its reader of CIFAR's files makes arrays and calls nothing else",
+    "datasets/loading/batches.py": "reads CIFAR as arrays and calls nothing else",
 }
 
 

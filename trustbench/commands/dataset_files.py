@@ -8,9 +8,9 @@ import yaml
 
 from trustbench.config.plugins import build, discover
 from trustbench.contracts import Dataset
-from trustbench.datasets._download import download
-from trustbench.datasets._files import FileDataset, FileState
-from trustbench.datasets._torchvision import TorchvisionDataset
+from trustbench.datasets.loading.download import download
+from trustbench.datasets.loading.files import FileDataset, FileState
+from trustbench.datasets.loading.torchvision_sets import TorchvisionDataset
 from trustbench.errors import DataError, did_you_mean
 
 EMBEDDED = "embedded"

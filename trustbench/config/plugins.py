@@ -12,7 +12,7 @@ from trustbench.config.binding import bind, shown
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
 from trustbench.errors import ConfigError, did_you_mean
 
-GROUP = "trustbench.config.plugins"
+GROUP = "trustbench.plugins"
 """The entry-point group of packages that bring plugins: a module, and its `conf` folder."""
 
 CONTRACTS: Mapping[str, type[Plugin]] = {

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import (
+from trustbench.datasets.loading.columns import (
     Categorical,
     Column,
     Numeric,
@@ -16,10 +16,10 @@ from trustbench.datasets._columns import (
     known,
     read_columns,
 )
-from trustbench.datasets._files import FileDataset, RemoteFile
-from trustbench.datasets._splits import draw, shares, strata_of, subsample
-from trustbench.datasets._tables import positions, read_parquet, refuse_unknown
-from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_problem
+from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.splits import draw, shares, strata_of, subsample
+from trustbench.datasets.loading.tables import positions, read_parquet, refuse_unknown
+from trustbench.datasets.loading.tabular import POOL_STATISTICS, groups_by, table_problem
 
 FILE = "ACSIncome.test.parquet"
 # RAC1P counts from 0 in this file: a code is one less than in the survey's dictionary.

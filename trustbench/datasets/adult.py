@@ -9,11 +9,11 @@ from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
-from trustbench.datasets._files import FileDataset, RemoteFile
-from trustbench.datasets._splits import draw, strata_of, stratified_order, subsample
-from trustbench.datasets._tables import positions, read_fields, refuse_unknown
-from trustbench.datasets._tabular import POOL_STATISTICS, Groups, table_problem
+from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
+from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.splits import draw, strata_of, stratified_order, subsample
+from trustbench.datasets.loading.tables import positions, read_fields, refuse_unknown
+from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, table_problem
 
 ARCHIVE = "https://archive.ics.uci.edu/static/public/2/adult.zip"
 FIELDS = (

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._pixels import pixel_features
-from trustbench.datasets._splits import pack, strata_of, stratified_order, subsample
-from trustbench.datasets._torchvision import TEST_ROWS, TorchvisionDataset
+from trustbench.datasets.loading.pixels import pixel_features
+from trustbench.datasets.loading.splits import pack, strata_of, stratified_order, subsample
+from trustbench.datasets.loading.torchvision_sets import TEST_ROWS, TorchvisionDataset
 from trustbench.errors import DataError, did_you_mean
 
 IMAGES = "img_align_celeba"

@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from trustbench.contracts import DataCard
-from trustbench.datasets._batches import Batches, read_batches
-from trustbench.datasets._torchvision import ClassImages
+from trustbench.datasets.loading.batches import Batches, read_batches
+from trustbench.datasets.loading.torchvision_sets import ClassImages
 
 
 @dataclass(frozen=True)

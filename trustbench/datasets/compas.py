@@ -8,11 +8,11 @@ import pandas as pd
 
 from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
-from trustbench.datasets._files import FileDataset, RemoteFile
-from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tables import positions, read_csv, refuse_unknown
-from trustbench.datasets._tabular import POOL_STATISTICS, groups_by, table_problem
+from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
+from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.splits import draw, shares, strata_of
+from trustbench.datasets.loading.tables import positions, read_csv, refuse_unknown
+from trustbench.datasets.loading.tabular import POOL_STATISTICS, groups_by, table_problem
 
 FILE = "compas-scores-two-years.csv"
 # What the tool itself computed (decile_score, score_text) is not an input: it would be a model of

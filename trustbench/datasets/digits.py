@@ -12,10 +12,10 @@ from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Dataset, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, Numeric, known
-from trustbench.datasets._pixels import class_problem
-from trustbench.datasets._sources import Source
-from trustbench.datasets._splits import draw, shares
+from trustbench.datasets.loading.columns import Categorical, Numeric, known
+from trustbench.datasets.loading.pixels import class_problem
+from trustbench.datasets.loading.sources import Source
+from trustbench.datasets.loading.splits import draw, shares
 
 CLASSES = tuple(map(str, range(10)))
 BRIGHTEST = 16

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from trustbench.contracts import DataCard
-from trustbench.datasets._torchvision import ClassImages
+from trustbench.datasets.loading.torchvision_sets import ClassImages
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import pandas as pd
 
 from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, Column, Numeric, known, read_columns
-from trustbench.datasets._files import FileDataset, RemoteFile
-from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tables import positions, read_fields, refuse_unknown
-from trustbench.datasets._tabular import POOL_STATISTICS, Groups, groups_by, table_problem
+from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
+from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.splits import draw, shares, strata_of
+from trustbench.datasets.loading.tables import positions, read_fields, refuse_unknown
+from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, groups_by, table_problem
 
 FILE = "german.data"
 # Attribute 9 as UCI documents it.

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from trustbench.contracts import DataCard
-from trustbench.datasets._torchvision import ClassImages
+from trustbench.datasets.loading.torchvision_sets import ClassImages
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pydantic import Field
 
 from trustbench.contracts import DataCard, Dataset, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, Numeric
 from trustbench.datasets._credit_model import (
     MECHANISMS,
     NUMBERS,
@@ -19,8 +18,9 @@ from trustbench.datasets._credit_model import (
     predict,
     repayment_probability,
 )
-from trustbench.datasets._splits import draw, shares, strata_of
-from trustbench.datasets._tabular import POOL_STATISTICS, Groups, standardise, table_problem
+from trustbench.datasets.loading.columns import Categorical, Numeric
+from trustbench.datasets.loading.splits import draw, shares, strata_of
+from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, standardise, table_problem
 
 NAMES = ("majority", "minority")
 # Nobody can change an age, a group, or when a first account was opened.

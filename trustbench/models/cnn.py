@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from trustbench.contracts import Model, Problem
-from trustbench.models._images import as_image, image_shape, refusal
+from trustbench.models.images import as_image, image_shape, refusal
 
 ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 GROUPS = 4

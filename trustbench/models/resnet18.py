@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from trustbench.contracts import Model, Problem
-from trustbench.models._images import SpatialMean, as_image, image_shape, refusal
+from trustbench.models.images import SpatialMean, as_image, image_shape, refusal
 
 LARGE = 64  # images with a longer side keep the strided stem and its pooling
 

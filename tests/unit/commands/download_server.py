@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
 
-from trustbench.datasets._files import FileDataset, RemoteFile
 from trustbench.datasets.digits import Digits
+from trustbench.datasets.loading.files import FileDataset, RemoteFile
 
 ROOT = Path(__file__).resolve().parents[3]
 BODY = b"a,b\n1,2\n" * 1000

@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.commands.download_server import BODY, left, plain, sha, toy
 from trustbench.commands import dataset_files as sources
-from trustbench.datasets import _download
-from trustbench.datasets._files import RemoteFile
+from trustbench.datasets.loading import download as downloads
+from trustbench.datasets.loading.files import RemoteFile
 from trustbench.errors import DataError
 
 
@@ -82,7 +82,7 @@ def test_no_server_is_a_sentence(server, tmp_path):
 def test_a_server_that_never_answers_is_given_up(tmp_path, monkeypatch):
     import socket
 
-    monkeypatch.setattr(_download, "TIMEOUT_S", 0.2)
+    monkeypatch.setattr(downloads, "TIMEOUT_S", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/t.csv"
         with pytest.raises(DataError, match=r"cannot be downloaded \(.*timed out"):
@@ -103,7 +103,7 @@ def test_only_web_addresses_are_followed(tmp_path, url):
 
 
 def test_an_endless_file_is_given_up(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(_download, "LARGEST", 1000)
+    monkeypatch.setattr(downloads, "LARGEST", 1000)
     with pytest.raises(DataError, match="sends more than"):
         sources.fetch("toy", tmp_path, plain(server))
     assert left(tmp_path) == []

@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.commands.download_server import ROOT, plain, sha, toy
 from trustbench.commands import dataset_files as sources
-from trustbench.datasets._files import RemoteFile
 from trustbench.datasets.german import German
+from trustbench.datasets.loading.files import RemoteFile
 from trustbench.datasets.mnist import Mnist
 from trustbench.errors import DataError
 

@@ -10,7 +10,7 @@ from tests.conftest import make_problem
 from trustbench.config.binding import bind
 from trustbench.contracts import Feature, Problem
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._pixels import pixel_features
+from trustbench.datasets.loading.pixels import pixel_features
 from trustbench.errors import ConfigError
 from trustbench.models.cnn import CNN
 from trustbench.models.logistic import Logistic

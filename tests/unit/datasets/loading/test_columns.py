@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from trustbench.datasets._columns import Categorical, Numeric, Span, known, read_columns
-from trustbench.datasets._sources import Source
+from trustbench.datasets.loading.columns import Categorical, Numeric, Span, known, read_columns
+from trustbench.datasets.loading.sources import Source
 from trustbench.errors import DataError
 
 SOURCE = Source("toy", Path("t.csv"), "correct the file")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from trustbench.contracts import Array
 from trustbench.contracts.shortening import listed
-from trustbench.datasets._sources import Source
+from trustbench.datasets.loading.sources import Source
 
 Levels = dict[str, str]
 """The codes that a file may hold, each with the name of its level."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array
-from trustbench.datasets._sources import Source
+from trustbench.datasets.loading.sources import Source
 from trustbench.errors import DataError, did_you_mean
 
 LINE, ROW = "line", "row"

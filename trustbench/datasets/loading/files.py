@@ -6,8 +6,8 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, NamedTuple
 
 from trustbench.contracts import Dataset
-from trustbench.datasets._columns import Column
-from trustbench.datasets._sources import Source
+from trustbench.datasets.loading.columns import Column
+from trustbench.datasets.loading.sources import Source
 from trustbench.errors import DataError
 
 BLOCK = 2**20

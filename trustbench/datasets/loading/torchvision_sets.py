@@ -13,11 +13,11 @@ from pydantic import Field
 
 from trustbench.contracts import Array, DataCard, Dataset, Problem, SplitName
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets._columns import Categorical, known
-from trustbench.datasets._files import FileState
-from trustbench.datasets._pixels import class_problem
-from trustbench.datasets._sources import Source
-from trustbench.datasets._splits import draw, stratified_order, subsample
+from trustbench.datasets.loading.columns import Categorical, known
+from trustbench.datasets.loading.files import FileState
+from trustbench.datasets.loading.pixels import class_problem
+from trustbench.datasets.loading.sources import Source
+from trustbench.datasets.loading.splits import draw, stratified_order, subsample
 from trustbench.errors import DataError
 
 # What torchvision raises on files that are cut off, of another kind or with another checksum.

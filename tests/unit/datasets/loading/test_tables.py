@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from trustbench.datasets._sources import Source
-from trustbench.datasets._tables import (
+from trustbench.datasets.loading.sources import Source
+from trustbench.datasets.loading.tables import (
     positions,
     read_csv,
     read_fields,

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from trustbench.contracts import DataCard
-from trustbench.datasets._columns import Categorical, Numeric
-from trustbench.datasets._tabular import Groups, groups_by, table_problem
+from trustbench.datasets.loading.columns import Categorical, Numeric
+from trustbench.datasets.loading.tabular import Groups, groups_by, table_problem
 
 CARD = DataCard("toy", "none", "none", "none")
 COLUMNS = (

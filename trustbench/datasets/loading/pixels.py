@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from trustbench.contracts import Array, DataCard, Feature, Problem, SplitName
-from trustbench.datasets._splits import cut_rare, pack
+from trustbench.datasets.loading.splits import cut_rare, pack
 from trustbench.errors import DataError
 
 RARE_SENTENCE = (

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array, DataCard, Feature, Problem, Read, SplitName
-from trustbench.datasets._columns import Categorical, Column, Numeric
-from trustbench.datasets._splits import pack
+from trustbench.datasets.loading.columns import Categorical, Column, Numeric
+from trustbench.datasets.loading.splits import pack
 
 POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="inputs")
 """What `table_problem` learns from the training pool; a loader that calls it declares it."""

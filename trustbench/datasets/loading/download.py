@@ -15,7 +15,7 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from trustbench.datasets._files import BLOCK, RemoteFile, digest, safe
+from trustbench.datasets.loading.files import BLOCK, RemoteFile, digest, safe
 from trustbench.errors import DataError
 
 TIMEOUT_S = 30.0

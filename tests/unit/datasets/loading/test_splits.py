@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trustbench.contracts import SPLITS
-from trustbench.datasets._splits import (
+from trustbench.datasets.loading.splits import (
     cut_rare,
     draw,
     pack,
