@@ -1,11 +1,12 @@
-"""The words that every part of trustbench shares, and the four plugin contracts. Read this first.
+"""The vocabulary that all of trustbench shares, and the four plugin contracts. Read this first.
 
 Data flows one way: Dataset -> Problem -> (Model, Interventions, the training loop) -> System
 -> Evaluators -> Measurements. A plugin is a frozen dataclass in one file plus one YAML of the
 same stem; its fields are its hyper-parameters and their schema.
 
-Shapes used everywhere: R replicates, n rows, B padded batch rows, V views of one example,
-C classes, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, w)`` image).
+Shapes used everywhere: R replicates, n rows, B padded batch rows, V views of one example, C
+classes, d flattened features, `*shape` the shape of one input (``(d,)`` for tables, ``(c, h, w)``
+for images).
 """
 
 from trustbench.contracts.aspects import Aspect

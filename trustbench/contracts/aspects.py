@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Aspect(StrEnum):
-    """An aspect; utility is measured beside the aspects and is never one of them."""
+    """An aspect of trustworthy AI. Utility is measured beside the aspects but is not an aspect."""
 
     FAIRNESS = "fairness"
     PRIVACY = "privacy"

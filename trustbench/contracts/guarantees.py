@@ -1,4 +1,4 @@
-"""What is claimed of a deployed system, whose rows it protects, and what it leaves open."""
+"""Privacy guarantees of a deployed system: whose rows they protect and what they leave open."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal, TypeVar
@@ -12,51 +12,51 @@ V = TypeVar("V")
 ROWS = {"members": "training member", "calibration": "calibration row"}
 
 CLAIMS = {"epsilon_rdp", "delta", *(f"{k}_delta" for k in ("calibration", "explanation"))}
-"""Facts that state a guarantee, beside every `epsilon` and `accountant`."""
+"""Facts that state a guarantee, in addition to every `epsilon` and `accountant`."""
 
 
 class Guarantee(BaseModel):
-    """(`epsilon`, `delta`)-differential privacy of some rows, or the reason why there is none.
+    """(`epsilon`, `delta`)-differential privacy of some rows, or the reason why it does not hold.
 
-    Two data sets are neighbours when they differ by one of `rows`, added or removed, or replaced.
+    Two data sets are neighbours if one of `rows` is added or removed, or replaced.
     """
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
     rows: Literal["members", "calibration", "validation"]
-    """Whose rows are covered."""
+    """Whose rows are protected."""
     covers: Literal["all", "explanation"] = "all"
-    """What is covered: all that is released, or the explanations alone."""
+    """What the guarantee covers: everything released, or only the explanations."""
     neighbours: Literal["add or remove", "replace"]
     mechanisms: list[str]
-    """The plugins whose mechanisms are composed, and how many trained copies answer."""
+    """The plugins whose mechanisms are composed, and the number of trained copies that answer."""
     epsilon: float | None = None
     delta: float | None = None
     accountant: str | None = None
     assumed_public: list[str] = []
-    """What the guarantee takes as known to everybody."""
+    """What the guarantee assumes to be public."""
     not_covered: list[str] = []
-    """What may leak beside it."""
+    """What may leak in addition."""
     void: str | None = None
-    """Why nothing is claimed; epsilon, delta and accountant are then None."""
+    """Why the claim is void; epsilon, delta and accountant are then None."""
 
     @property
     def prefix(self) -> str:
-        """What its facts are called by: `epsilon`, `calibration_epsilon`, `explanation_epsilon`."""
+        """The prefix of its facts' names: "", `calibration_`, `explanation_`, ..."""
         if self.covers != "all":
             return f"{self.covers}_"
         return "" if self.rows == "members" else f"{self.rows}_"
 
     @property
     def subject(self) -> str:
-        """What is protected, in a few words."""
+        """What is protected, as a short phrase."""
         row = ROWS.get(self.rows, f"{self.rows} row")
         about = "one {} more or less" if self.neighbours == "add or remove" else "one {} replaced"
         only = f"; {self.covers}s only" if self.covers != "all" else ""
         return about.format(row) + only
 
     def line(self) -> str:
-        """The claim with its scope in one line; a void one names no number."""
+        """The claim and its scope in one line; a void claim states no number."""
         if self.void is not None:
             return f"privacy claim void: {self.void}"
         number = f"epsilon {self.epsilon:.4g} at delta {self.delta:.3g} ({self.accountant})"
@@ -80,7 +80,7 @@ def facts(claims: Iterable[Guarantee]) -> dict[str, float | str | None]:
 
 
 def is_claim(fact: str) -> bool:
-    """Whether a fact of this name states a composed guarantee, which only the ledger does.
+    """Whether a fact of this name states a composed guarantee, which only the ledger may do.
 
     >>> [is_claim(f) for f in ("epsilon", "epsilon_rdp", "set_epsilon_lac", "calibration_delta")]
     [True, True, False, True]
@@ -89,12 +89,12 @@ def is_claim(fact: str) -> bool:
 
 
 def without_claims(facts: Mapping[str, V]) -> dict[str, V]:
-    """The facts that state no guarantee."""
+    """The facts without those that state a guarantee."""
     return {k: v for k, v in facts.items() if not is_claim(k)}
 
 
 def refuse_claims(facts: Mapping[str, V]) -> Mapping[str, V]:
-    """The facts of a plugin; ConfigError where it states a guarantee itself."""
+    """Returns the facts of a plugin; raises ConfigError if one of them states a guarantee."""
     claimed = ", ".join(filter(is_claim, facts))
     if claimed:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What an evaluator returns: numbers over replicates, with what their interval rests on."""
+"""What an evaluator returns: numbers over replicates, and what their intervals need."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,22 +13,23 @@ from trustbench.contracts.system import Fact
 class Measurement:
     """A named array of R finite numbers.
 
-    `n` is how many rows each number rests on; `lower` and `upper` are the metric's own bounds.
-    `diagnostic` marks controls and parts that no table cell may be read from as an effect.
-    Where replicates are each other's shadow models their values depend on each other, and one of
-    two things is given. `shadowing` [R]: what each replicate, as a shadow, adds to the values of
-    the others, from which the dependence of a difference is estimated. `pseudo` [R]: values of
-    the same mean, spread as the mean's error is known to ask, on which intervals rest instead.
-    `common_sd`: the standard deviation of an error that all replicates share (they meet the same
-    random grouping of the same test rows, say), which no number of replicates averages out.
+    `n` is the number of rows behind each number; `lower` and `upper` are the metric's bounds.
+    `diagnostic` marks controls and components: no table cell may read an effect from them.
+    Replicates that are each other's shadow models have dependent values, so one of two things is
+    given. `shadowing` [R] is what each replicate, as a shadow model, adds to the values of the
+    others; the dependence of a difference is estimated from it. `pseudo` [R] has the same mean as
+    the values and the spread that the error of the mean is known to have; intervals then use it
+    instead. `common_sd` is the standard deviation of an error that all replicates share (for
+    example because they all meet the same random grouping of the same test rows) and that more
+    replicates cannot average out.
 
-    `null` names the measurement beside it that says what this one is when the groups that it
-    compares mean nothing: an extreme or a gap over groups is above zero by chance alone. Of such
-    a null, `permuted` [K] is the mean over replicates under each random grouping; arms that share
-    the groupings share their luck, which a difference between arms then leaves out.
+    `null` names the accompanying measurement that says what this one is when the groups it compares
+    mean nothing: an extreme or a gap over groups is above zero by chance alone. For such a null,
+    `permuted` [K] is the mean over replicates under each random grouping. Arms that share the
+    groupings share that chance, so a difference between arms excludes it.
 
-    `trivial`: why every value stands at a bound no matter what the system does, such as the
-    sizes of sets that hold every label. Beside another such measurement it shows nothing.
+    `trivial` says why every value lies at a bound whatever the system does; the size of sets that
+    hold every label is an example. A comparison with another trivial measurement shows nothing.
     """
 
     name: str
@@ -58,9 +59,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Measured:
-    """What an evaluator returns: its measurements, arrays worth keeping, and declared facts.
+    """The result of an evaluator: measurements, arrays worth keeping, and declared facts.
 
-    `missing` gives the reason for each metric that could not be measured on this system.
+    `missing` gives the reason for each metric that cannot be measured on this system.
     """
 
     measurements: tuple[Measurement, ...]

@@ -7,19 +7,21 @@ Rows = Literal["members", "pool", "validation", "calibration"]
 """`members`: the rows that a replicate trains on. `pool`: the rows that members are drawn from."""
 
 Into = Literal["inputs", "settings", "training", "model", "answers"]
-"""Where a read goes: into how rows are coded (`inputs`), into what training is set to
-(`settings`), into how members train (`training`, once for each trained copy that answers), in
-place of the trained model (`model`), or into what is released beside it (`answers`)."""
+"""Where the result of a read goes: into the encoding of rows (`inputs`), into the settings of
+training (`settings`), into the training of members (`training`, once for each trained copy that
+answers), in place of the trained model (`model`), or into what is released beside it (`answers`).
+"""
 
 Covers = Literal["all", "explanation"]
-"""What a mechanism's guarantee speaks of: all that is released, or the explanations alone."""
+"""What a mechanism's guarantee covers: everything released, or only the explanations."""
 
 
 @dataclass(frozen=True)
 class PoissonGaussian:
-    """Noisy sums over Poisson batches: each row is in a batch independently, at `sample_rate`.
+    """Noisy sums over Poisson batches: each row is in a batch independently, with `sample_rate`.
 
-    `noise_multiplier` is the noise's standard deviation in units of what one row adds at most.
+    `noise_multiplier` is the standard deviation of the noise, in units of the maximum contribution
+    of one row.
     """
 
     noise_multiplier: float
@@ -27,7 +29,7 @@ class PoissonGaussian:
     steps: int
 
     def __post_init__(self) -> None:
-        """A mechanism outside these ranges is our own mistake: users' values are checked before."""
+        """Raises ValueError outside these ranges: a bug, since users' values are checked before."""
         if not (self.noise_multiplier > 0 and 0 < self.sample_rate <= 1 and self.steps >= 1):
             raise ValueError(f"not a Poisson-sampled Gaussian: {self}")
 
@@ -36,8 +38,8 @@ class PoissonGaussian:
 class Gaussian:
     """`releases` vectors with Gaussian noise, each a function of all rows.
 
-    `noise_multiplier` is the noise's standard deviation in units of how far one row can move a
-    vector, in Euclidean norm.
+    `noise_multiplier` is the standard deviation of the noise, in units of the maximum distance by
+    which one row can move a vector, in Euclidean norm.
     """
 
     noise_multiplier: float
@@ -48,8 +50,8 @@ class Gaussian:
 class Pure:
     """`releases` draws, each `epsilon`-differentially private with delta 0.
 
-    The Laplace mechanism, the exponential mechanism and randomised response are of this kind;
-    `name` says which it is.
+    Covers the Laplace mechanism, the exponential mechanism and randomised response; `name` says
+    which it is.
     """
 
     name: Literal["Laplace", "exponential", "randomised response"]
@@ -62,20 +64,20 @@ Mechanism = PoissonGaussian | Gaussian | Pure
 
 @dataclass(frozen=True)
 class Read:
-    """One read of private rows, and the mechanism that it goes through (None: none).
+    """One read of private rows and the mechanism that protects it (None: unprotected).
 
-    A mechanism reads each of `rows` in its own term only, and one row moves the result by no
-    more than its noise multiplier or epsilon assumes.
+    A mechanism reads each of `rows` in its own term only. One row moves the result by no more than
+    its noise multiplier or epsilon assumes.
 
     Args:
         rows: whose rows are read.
-        what: what is learnt from them, in a few words: "the size of each group and label".
-        into: where it goes.
+        what: what is learnt from them, as a short phrase: "the size of each group and label".
+        into: where the result goes.
         mechanism: the noise between the rows and everything else.
         delta: the delta at which the mechanism's epsilon is stated.
-        noise: where the noise comes from.
-        covers: what the mechanism's guarantee speaks of.
-        beyond: what the guarantee leaves open, in a few words each.
+        noise: the source of the noise.
+        covers: what the mechanism's guarantee covers.
+        beyond: what the guarantee leaves open, one short phrase each.
     """
 
     rows: Rows
@@ -89,5 +91,5 @@ class Read:
 
     @property
     def neighbours(self) -> Literal["add or remove", "replace"]:
-        """How the data of two neighbours differ: by a row more or less, or by one replaced."""
+        """How two neighbouring data sets differ: one row added or removed, or one replaced."""
         return "add or remove" if isinstance(self.mechanism, PoissonGaussian) else "replace"

@@ -1,7 +1,7 @@
-"""What a plugin is: the bases of datasets, models, interventions and evaluators.
+"""The base classes of plugins: datasets, models, interventions and evaluators.
 
 A plugin is a frozen dataclass in one file plus one YAML of the same stem; its fields are its
-hyper-parameters and their schema. Shapes: `trustbench/contracts/__init__.py`.
+hyper-parameters and their schema. `trustbench/contracts/__init__.py` lists the shapes.
 """
 
 from abc import ABC, abstractmethod
@@ -27,55 +27,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plugin:
-    """What every plugin states. `version` grows whenever its numbers change."""
+    """What every plugin declares. `version` is increased whenever its numbers change."""
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
-    # Fields that came after the first records of this plugin, and whose default means what was
-    # before. At its default such a field is left out of records and ids, which then stay found.
+    # Fields added after the first records of this plugin, with a default that reproduces the
+    # earlier behaviour. At its default such a field is left out of records and ids, so that they
+    # stay valid.
     later: ClassVar[frozenset[str]] = frozenset()
     paths: ClassVar[frozenset[str]] = frozenset()  # text fields that name a file, as a Path does
-    # Which rows are read beyond each member's own term of the loss, for the privacy ledger: () for
-    # none. None declares nothing, which makes every privacy claim beside the plugin void.
+    # The rows that are read beyond each member's own term of the loss, for the privacy ledger; ()
+    # for none. None declares nothing, which voids every privacy claim of an arm with this plugin.
     reads_rows: ClassVar[tuple[Read, ...] | None] = None
 
     def version_of_settings(self) -> int:
-        """The version in records and ids: larger than `version` where only some numbers moved."""
+        """The version in records and ids: larger than `version` if only some numbers changed."""
         return self.version
 
 
 @dataclass(frozen=True)
 class Dataset(Plugin, ABC):
-    """Loads a Problem. Reads files below `data_dir` only.
+    """Loads a Problem. It reads only files below `data_dir`.
 
-    `reads_rows` says with what of the training pool inputs are scaled and bounded; () where
-    constants do. Names of columns and of their categories count as public.
+    `reads_rows` declares the statistics of the training pool that scale and bound the inputs; () if
+    constants do. The names of columns and of their categories count as public.
     """
 
     @abstractmethod
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem; raises DataError with one sentence when it cannot."""
+        """Returns the problem; raises DataError with one sentence if it cannot be loaded."""
 
 
 @dataclass(frozen=True)
 class Model(Plugin, ABC):
     """An architecture, measured in evaluation mode; `training/probing.py` says what is refused."""
 
-    # Used where training.lr is null. With it and the momentum of the `training` options, plain
-    # descent reaches the accuracy of logistic regression on the data that the model takes.
+    # The learning rate if training.lr is null. With it and the momentum of the `training` options,
+    # plain descent reaches the accuracy of logistic regression on the data that the model takes.
     learning_rate: ClassVar[float] = 0.1
     reads_rows: ClassVar[tuple[Read, ...] | None] = ()
 
     def supports(self, problem: Problem) -> str | None:
-        """The reason this architecture cannot take this problem, or None if it can."""
+        """Returns the reason why this architecture cannot take this problem, or None if it can."""
         return None
 
     @abstractmethod
     def build(self, problem: Problem) -> "torch.nn.Module":
-        """One freshly initialised replicate: [n, *shape] -> logits [n, C]."""
+        """Returns one freshly initialised replicate, which maps [n, *shape] to logits [n, C]."""
 
 
-# Filling one of them makes the replicates differ from the baseline's.
+# An intervention that fills one of them trains replicates that differ from the baseline's.
 TRAINING_HOOKS = (
     "labels",
     "weights",
@@ -90,7 +91,7 @@ TRAINING_HOOKS = (
 
 @dataclass(frozen=True)
 class Intervention(Plugin):
-    """A method of one aspect. Override the hooks it fills; it never owns a loop.
+    """A method of one aspect. It overrides the hooks it needs and never owns a training loop.
 
     Two interventions that override the same hook of `exclusive` cannot be combined.
     """
@@ -98,54 +99,55 @@ class Intervention(Plugin):
     aspect: ClassVar[Aspect]
     exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "hidden"})
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "never"
-    # False: the objective of one example reads other examples of its batch (a penalty on a
-    # group gap, say). A gradient rule that bounds single examples then refuses to combine.
+    # False: the objective of an example reads other examples of its batch (a penalty on a group
+    # gap, say). Gradient rules that bound single examples then refuse to combine with it.
     per_example: ClassVar[bool] = True
-    # The fields that say how strong the method is; the table prints them beside an effect.
+    # The fields that set the strength of the method; the table prints them beside an effect.
     dose: ClassVar[tuple[str, ...]] = ()
-    # Fields whose defaults were chosen by validation accuracy, and the values that were tried, in
-    # all combinations. scripts/studies/dp_grid.py measures them for docs/results/dp-defaults.md.
+    # Fields whose defaults were chosen by validation accuracy, with the values tried, in all
+    # combinations. scripts/studies/dp_grid.py measures them for docs/results/dp-defaults.md.
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
-    # When `deploy` runs: methods that replace the model's outputs, then those that open a
-    # channel on it, then those that change what an open channel says.
+    # When `deploy` runs: first methods that replace the model's outputs, then those that open a
+    # channel, then those that change what an open channel releases.
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "channel"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """The reason this method cannot be applied here, or None if it can."""
+        """Returns the reason why this method cannot be applied here, or None if it can."""
         return None
 
     def declares(
         self, problem: Problem, schedule: Schedule, n_members: int
     ) -> tuple[Read, ...] | None:
-        """The private rows that the hooks read, and by which mechanism: the ledger's entries.
+        """The private rows that the hooks read and the mechanism used: the ledger's entries.
 
-        What a hook does to one example from that example alone (an attack, a loss) needs no
-        entry: the gradient rule bounds it. Override where an entry depends on fields.
+        What a hook derives from one example alone (an attack, a loss) needs no entry: the gradient
+        rule bounds it. Override this method if an entry depends on fields.
         """
         return self.reads_rows
 
     def trained_copies(self) -> int:
-        """How many trained copies of a replicate answer; more than 1: `deploy` takes twins."""
+        """The number of trained copies of a replicate that answer; if several, `deploy` gets twins."""
         return 1
 
     def labels(self, problem: Problem) -> Array | None:
-        """The labels int64 [n_pool] that training sees in place of the true ones.
+        """Returns the labels int64 [n_pool] that training sees in place of the true ones.
 
-        Every other training hook reads them too. Evaluators and the halves read the true ones.
+        All other training hooks read them too. Evaluators and the membership halves read the true
+        labels.
         """
         return None
 
     def weights(self, problem: Problem) -> Array | None:
-        """Example weights [n_pool] with mean 1, from the whole pool (never from one half)."""
+        """Example weights [n_pool] with mean 1 over the whole pool (never over one half)."""
         return None
 
     def resample(
         self, problem: Problem, members: Array, rng: "np.random.Generator"
     ) -> Array | None:
-        """The rows that one epoch of one replicate visits, with repetitions; None: each once.
+        """The rows that one epoch of one replicate visits, repeats included; None: each once.
 
-        `members` int64 [m] are the replicate's rows, positions in the training pool; so is
-        what is returned. Never combined with a gradient rule that samples by Poisson.
+        `members` int64 [m] are the replicate's rows as positions in the training pool; the result
+        has the same form. Never combined with a gradient rule that samples by Poisson.
         """
         return None
 
@@ -156,41 +158,41 @@ class Intervention(Plugin):
         forward: Forward,
         problem: Problem,
     ) -> None:
-        """Called before the first epoch (with empty `memory`) and after each: learn from it.
+        """Learns from validation rows: before the first epoch (`memory` is empty) and after each.
 
-        What is put into `memory` ([R, ...] tensors) stands in `batch.memory` of this
-        intervention's `perturb` and `objective`, and survives in checkpoints. `validation` holds
-        clean rows, X [R, n, 1, *shape]; `forward` the present replicates.
+        Tensors [R, ...] put into `memory` appear in `batch.memory` of this intervention's `perturb`
+        and `objective`, and survive in checkpoints. `validation` holds clean rows, X [R, n, 1,
+        *shape]; `forward` evaluates the present replicates.
         """
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> "Tensor":
-        """The inputs [R, B, V', *shape] that replace batch.X. `forward` takes [R, n, *shape]."""
+        """Inputs [R, B, V', *shape] that replace batch.X. `forward` takes [R, n, *shape]."""
         return batch.X
 
     def hidden(self, shape: tuple[int, ...], generator: "torch.Generator") -> "Tensor":
-        """Factors [n, *unit] on n outputs of a hidden activation, of one replicate, in training.
+        """Returns factors [n, *unit] on a hidden activation of one replicate, in training.
 
-        Float32, on the generator's device, with mean 1: validation and the attacks of `perturb`
-        see the network without factors, which is its mean to first order.
+        They are float32, on the generator's device, with mean 1. Validation and the attacks of
+        `perturb` use the network without factors, which to first order is its mean.
         """
-        import torch  # whoever only reads contracts does without it
+        import torch  # code that only reads contracts does not need torch
 
         return torch.ones(shape, dtype=torch.float32, device=generator.device)
 
     def draws(self) -> int:
-        """How many draws of its `hidden` factors the deployed network is the mean of; 0: none."""
+        """The number of draws of `hidden` factors that the deployed network averages; 0: none."""
         return 0
 
     def objective(self, loss: "Tensor", logits: "Tensor", batch: Batch) -> "Tensor":
-        """Per-example loss so far [R, B] and logits [R, B, V, C] -> per-example loss [R, B]."""
+        """Maps per-example loss [R, B] and logits [R, B, V, C] to a new per-example loss [R, B]."""
         return loss
 
     def gradient(self, schedule: Schedule, n_members: int) -> GradientRule | None:
-        """The rule that turns per-example gradients into updates, or None for plain descent."""
+        """Returns the rule that turns per-example gradients into updates; None: plain descent."""
         return None
 
     def deploy(self, system: System) -> System:
-        """The system with this method's output channel; retrains nothing."""
+        """Returns the system with this method's output channel; it retrains nothing."""
         return system
 
     def fills(self, hook: str) -> bool:
@@ -199,7 +201,7 @@ class Intervention(Plugin):
 
     @property
     def accounted(self) -> bool:
-        """Whether it declares its reads no higher in its hierarchy than it overrides a hook."""
+        """Whether `declares` is overridden as low in the hierarchy as every hook it fills."""
         order = type(self).__mro__
         hooks, declarations = (*TRAINING_HOOKS, "deploy"), ("reads_rows", "declares")
         first = [
@@ -210,7 +212,7 @@ class Intervention(Plugin):
 
     @property
     def retrains(self) -> bool:
-        """Whether the replicates differ from the baseline's."""
+        """Whether the trained replicates differ from the baseline's."""
         return any(map(self.fills, TRAINING_HOOKS))
 
 
@@ -219,14 +221,14 @@ class Evaluator(Plugin, ABC):
     """Measures one aspect of a system (None: utility)."""
 
     aspect: ClassVar[Aspect | None]
-    # What of a system the numbers depend on. Where an arm changed none of it and shares the
-    # baseline's replicates, the baseline's evaluation is the arm's own and is not computed again.
+    # The channels of a system that the numbers depend on. An arm that changes none of them and
+    # shares the baseline's replicates reuses the baseline's evaluation.
     reads: ClassVar[frozenset[str]] = frozenset(CHANNELS)
 
     def supports(self, system: System) -> str | None:
-        """The reason nothing can be measured on this system ("needs released sets"), or None."""
+        """Returns why nothing can be measured on this system ("needs released sets"), or None."""
         return None
 
     @abstractmethod
     def measure(self, system: System) -> Measured:
-        """The measurements, each over the same R replicates in the same order."""
+        """Returns the measurements, each over the same R replicates in the same order."""

@@ -1,4 +1,4 @@
-"""A problem: arrays, splits, groups and feature descriptions; what every later stage reads.
+"""A problem: the arrays, splits, groups and feature descriptions that every later stage reads.
 
 Shapes: n rows, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c, h, w)`` image).
 """
@@ -19,12 +19,11 @@ SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
 
 @dataclass(frozen=True)
 class Feature:
-    """One named input, in the model's scaled space.
+    """One named input in the model's scaled space.
 
-    `columns` are the positions in the flattened input: one for a number, several for a one-hot
-    block. `lower` and `upper` bound every value that a perturbed input may take. `scale`
-    multiplies the radius of an attack (0: never perturbed). An immutable feature is one that
-    its bearer cannot change.
+    `columns` are its positions in the flattened input: one for a number, several for a one-hot
+    block. `lower` and `upper` bound every value of a perturbed input. `scale` multiplies the radius
+    of an attack (0: never perturbed). An immutable feature is one that a person cannot change.
     """
 
     name: str
@@ -39,10 +38,10 @@ class Feature:
 
 @dataclass(frozen=True)
 class DataCard:
-    """What a reader must know before trusting a number measured on these data.
+    """What a reader must know before trusting a number measured on this data.
 
-    `rows_public`: single rows may be shown to anybody, in reports too. They are published for
-    that, or made up, and nobody can be recognised in them.
+    `rows_public` says that single rows may be shown to anybody, also in reports: they are published
+    for that purpose or synthetic, and nobody can be recognised in them.
     """
 
     description: str
@@ -54,20 +53,21 @@ class DataCard:
 
 
 class StructuralCausalModel(Protocol):
-    """A known causal model of the data: exact counterfactuals, in the model's scaled space."""
+    """A known causal model of the data: exact counterfactuals in the model's scaled space."""
 
     def counterfactual(self, X: Array, group: int) -> Array:
-        """X [n, d] -> the same people [n, d], had they belonged to `group`."""
+        """The counterfactuals [n, d] of the people X [n, d], had they belonged to `group`."""
         ...
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Arrays, splits, groups and feature descriptions; everything later stages may read.
+    """The arrays, splits, groups and feature descriptions that later stages may read.
 
-    Raises DataError with one sentence when the parts do not fit together: lengths, dtypes, labels
-    and groups out of range, splits that overlap or hold one class, features that do not describe
-    every column once, reversed bounds, values that are not finite. See `problem_checks`.
+    Raises DataError with one sentence if the parts do not fit together: wrong lengths or dtypes,
+    labels or groups out of range, splits that overlap or hold one class, features that do not
+    describe every column exactly once, reversed bounds, values that are not finite. See
+    `problem_checks`.
     """
 
     name: str
@@ -76,9 +76,9 @@ class Problem:
     group: Array  # int64 [n]
     classes: tuple[str, ...]
     groups: tuple[str, ...]
-    group_name: str  # what the groups are: "sex", "race", "class"
+    group_name: str  # what the groups stand for: "sex", "race", "class"
     features: tuple[Feature, ...]
-    splits: Mapping[SplitName, Array]  # row indices; "train" is the pool of the replicates' halves
+    splits: Mapping[SplitName, Array]  # row indices; replicates draw their halves from "train"
     card: DataCard
     scm: StructuralCausalModel | None = None
 
@@ -114,7 +114,7 @@ class Problem:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of every array and name that changes a number (32 hex digits)."""
+        """Returns a digest of every array and name that can change a number (32 hex digits)."""
         h = hashlib.sha256()
         for array in (self.X, self.y, self.group, *(self.splits[s] for s in SPLITS)):
             h.update(str((array.dtype.str, array.shape)).encode())

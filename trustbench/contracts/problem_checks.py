@@ -1,4 +1,4 @@
-"""What a problem must be before anything is trained on it; each fault is one sentence."""
+"""Checks a problem before training; each fault is one sentence."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,13 +26,13 @@ def refuse_faults(problem: "Problem") -> None:
 def _names(problem: "Problem") -> Iterator[str]:
     for what, names in (("classes", problem.classes), ("groups", problem.groups)):
         if not all(str(n).strip() for n in names):
-            yield f"{what} are {tuple(names)!r}; give each a name that is not empty"
+            yield f"{what} are {tuple(names)!r}; give each a non-empty name"
         if twice := _repeated(names):
             yield f"{what} name {twice} twice; give each its own name"
     if len(problem.classes) < 2:
         yield f"classes are {tuple(problem.classes)!r}; classification needs at least 2"
     if not problem.groups:
-        yield "there is no group; give one name for everybody, such as ('all',)"
+        yield "there are no groups; name one for all rows, such as ('all',)"
 
 
 def _arrays(problem: "Problem") -> Iterator[str]:
@@ -106,8 +106,8 @@ def _classes(problem: "Problem") -> Iterator[str]:
         found = np.unique(y)
         if len(found) < 2:
             yield (
-                f"every row of the {split} split is of class {problem.classes[found[0]]}, so an "
-                "answer that never changes is always right there; give rows of at least 2 classes"
+                f"every row of the {split} split is of class {problem.classes[found[0]]}, so a "
+                f"constant answer is always right there; give rows of at least 2 classes"
             )
 
 
@@ -125,7 +125,7 @@ def _features(problem: "Problem") -> Iterator[str]:
     features, d = problem.features, problem.n_features
     twice = _repeated(f.name for f in features)
     if twice:
-        yield f"features name {twice} twice; give each its own name"
+        yield f"two features are called {twice}; give each a unique name"
     columns = Counter(c for f in features for c in f.columns)
     shared = sorted(c for c, k in columns.items() if k > 1)
     if shared:

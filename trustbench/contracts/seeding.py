@@ -1,8 +1,8 @@
-"""Named random streams; the only owner of global random state.
+"""Named random streams; this module alone touches global random state.
 
-A stream is derived from (run seed, purpose, indices), so adding an arm, an evaluator or a
-launcher never shifts another stream. Replicate r of two arms draws the same numbers for the
-same purpose: common random numbers, which is what makes the contrasts paired.
+A stream is derived from (run seed, purpose, indices), so adding an arm, an evaluator or a launcher
+never shifts another stream. Replicate r of two arms draws the same numbers for the same purpose
+(common random numbers), which makes the contrasts paired.
 """
 
 import hashlib
@@ -36,23 +36,23 @@ PURPOSES = (
 )
 
 
-# What another draw of the same arm draws anew: all that training draws, and not the data.
+# What a redraw of an arm draws anew: all that training draws, but not the data.
 SALTED = ("initialisation", "batches", "dp_noise", "attacks", "hidden", "dropout")
 
 
 NoiseSource = Literal["seeded", "system"]
-"""Where privacy noise comes from: a named stream, or the operating system's entropy."""
+"""The source of privacy noise: a named stream, or the operating system's entropy."""
 
 
 @dataclass(frozen=True)
 class Streams:
-    """Random streams of one run.
+    """The random streams of one run.
 
-    `salt` separates the `reseed` control from its baseline, and an arm from its twins: what
-    training draws reads it (initialisation, batch order, DP noise, the random starts of
-    adversarial training, dropout masks), so that they share the data halves alone. What
-    evaluators draw has salt 0 for every arm. `first` is the index of the first model in what
-    training draws for each model: shadow models come after the replicates.
+    `salt` separates the `reseed` control from its baseline, and an arm from its twins. The draws of
+    training depend on it (initialisation, batch order, DP noise, random starts of adversarial
+    training, dropout masks), so such arms share only the data halves. Evaluators draw with salt 0
+    in every arm. `first` is the index of the first model among the draws that training makes for
+    each model: shadow models come after the replicates.
     """
 
     seed: int
@@ -60,7 +60,7 @@ class Streams:
     first: int = 0
 
     def entropy(self, purpose: str, *indices: int) -> int:
-        """A 63-bit seed for `purpose` at `indices` (replicate, epoch, ...)."""
+        """Returns a 63-bit seed for `purpose` at `indices` (replicate, epoch, ...)."""
         if purpose not in PURPOSES:
             raise ValueError(f"unknown purpose {purpose!r}; one of {', '.join(PURPOSES)}")
         trained = purpose in SALTED
@@ -71,13 +71,13 @@ class Streams:
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
     def numpy(self, purpose: str, *indices: int) -> np.random.Generator:
-        """A numpy generator for `purpose` at `indices`."""
+        """Returns a numpy generator for `purpose` at `indices`."""
         return np.random.default_rng(self.entropy(purpose, *indices))
 
     def torch(
         self, purpose: str, *indices: int, device: "torch.device | str" = "cpu"
     ) -> "torch.Generator":
-        """A torch generator on `device` for `purpose` at `indices`."""
+        """Returns a torch generator on `device` for `purpose` at `indices`."""
         import torch
 
         return torch.Generator(device=device).manual_seed(self.entropy(purpose, *indices))
@@ -86,7 +86,7 @@ class Streams:
     def global_torch(self, purpose: str, *indices: int) -> Iterator[None]:
         """Seeds torch's global CPU generator inside the block and restores it afterwards.
 
-        torch's layers draw their initial weights from the global generator and take no other.
+        torch's layers draw their initial weights from the global generator and accept no other.
         """
         import torch
 
@@ -96,17 +96,17 @@ class Streams:
 
 
 def system_uniforms(count: int) -> "np.ndarray[Any, Any]":
-    """`count` numbers in (0, 1) with 52 random bits each, from the operating system: no seed."""
+    """Returns `count` numbers in (0, 1) with 52 bits of the operating system's entropy each."""
     return uniforms(secrets.token_bytes(8 * count))
 
 
 def system_normals(count: int) -> "np.ndarray[Any, Any]":
-    """`count` standard normal numbers from the operating system's entropy."""
+    """Returns `count` standard normal numbers from the operating system's entropy."""
     return normals(system_uniforms(2 * count))
 
 
 def uniforms(noise: bytes) -> "np.ndarray[Any, Any]":
-    r"""Numbers in (0, 1), one for every eight random bytes.
+    r"""Numbers in (0, 1), one from every eight random bytes.
 
     >>> uniforms(bytes(8)) > 0, uniforms(b"\xff" * 8) < 1
     (array([ True]), array([ True]))
@@ -115,15 +115,15 @@ def uniforms(noise: bytes) -> "np.ndarray[Any, Any]":
 
 
 def normals(u: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """Standard normal numbers, one for every two of `u` in (0, 1) (Box and Muller 1958)."""
+    """Standard normal numbers, one from every two of `u` in (0, 1) (Box and Muller 1958)."""
     first, second = np.split(u, 2)
     return np.asarray(np.sqrt(-2.0 * np.log(first)) * np.cos(2.0 * np.pi * second))
 
 
 def weaker(given: object, own: NoiseSource) -> NoiseSource:
-    """The fact `dp_noise` of an arm of which `given` is the fact so far, and `own` one method's.
+    """Returns an arm's fact `dp_noise`, given the fact so far and that of one more method, `own`.
 
-    Whoever knows the seed can take the seeded part away again, so one seeded method makes it
+    Anybody who knows the seed can subtract seeded noise, so one seeded method makes the arm
     `seeded`.
 
     >>> weaker(None, "system"), weaker("seeded", "system"), weaker("system", "seeded")

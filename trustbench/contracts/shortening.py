@@ -1,11 +1,11 @@
-"""Text that a server or a line of the screen has no room for, cut where a reader can follow."""
+"""Shortens text that is too long for a server or a line on screen."""
 
 import re
 from collections.abc import Sequence
 
 
 def shorten(text: str, limit: int, whole: str) -> str:
-    """`text` in at most `limit` characters; if it is cut, it says that `whole` has all of it.
+    """Cuts `text` to `limit` characters and then says that the full text is in `whole`.
 
     >>> shorten("The disk is full.", 60, "log.txt")
     'The disk is full.'
@@ -19,7 +19,7 @@ def shorten(text: str, limit: int, whole: str) -> str:
 
 
 def beginning(text: str, room: int) -> str:
-    """As much of `text` as fits into `room`: whole sentences if they fill half of it, else words.
+    """Returns as much of `text` as fits into `room`: sentences if they fill half of it, else words.
 
     >>> beginning("It is full. Delete some files.", 20)
     'It is full.'
@@ -36,7 +36,7 @@ def beginning(text: str, room: int) -> str:
 
 
 def listed(names: Sequence[object], most: int = 3, between: str = ", ") -> str:
-    """The first `most` names, and how many more there are.
+    """Lists the first `most` names and says how many more there are.
 
     >>> listed(list("abcde"))
     'a, b, c and 2 more'

@@ -1,4 +1,4 @@
-"""The words of training: one batch, a schedule, and the rule that makes gradients an update."""
+"""The vocabulary of training: a batch, a schedule, and the rule that makes gradients an update."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,16 +21,16 @@ class Batch:
     weight: "Tensor"  # float [R, B]; 0 marks padding
     rows: "Tensor"  # int64 [R, B], positions in the training pool
     generators: Sequence["torch.Generator"]  # one per replicate, for attack randomness
-    # What the intervention whose hook runs keeps between epochs, see Intervention.adapt.
+    # What the intervention whose hook runs keeps between epochs; see Intervention.adapt.
     memory: dict[str, "Tensor"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a replicate is trained; the `training` config group, possibly changed by a gradient rule.
+    """How a replicate is trained: the `training` config group, unless a gradient rule changes it.
 
-    `tuned` keeps each replicate's state with the best validation objective; `memorising` keeps
-    the state after all epochs.
+    `tuned` keeps the state with the best validation objective of each replicate; `memorising` keeps
+    the state after the last epoch.
     """
 
     regime: Literal["tuned", "memorising"]
@@ -43,31 +43,31 @@ class Schedule:
 
 
 class GradientRule(Protocol):
-    """How per-example gradients become an update (the `gradient` hook). Made anew for each fit.
+    """Turns per-example gradients into an update (the `gradient` hook). Created anew for each fit.
 
-    `state` holds what the rule carries from step to step; checkpoints keep it. Guarantees are
-    those of all planned steps: a replicate chosen at an earlier epoch keeps the same bound.
+    `state` holds what the rule carries from step to step; checkpoints store it. Guarantees are
+    those of all planned steps: a replicate chosen at an earlier epoch has the same bound.
     """
 
     schedule: Schedule
     state: dict[str, "Tensor"]
 
     def coefficients(self, norms: "Tensor", part: slice) -> "Tensor":
-        """Gradient norms [R', B] of the replicates in `part` -> the factor [R', B] on each.
+        """Maps gradient norms [R', B] of the replicates in `part` to a factor [R', B] on each.
 
-        Called once a batch for each replicate, before `update`. Padding has norm 0.
+        Called once per batch and replicate, before `update`. Padding has norm 0.
         """
         ...
 
     def update(
         self, total: Mapping[str, "Tensor"], generators: Sequence["torch.Generator"]
     ) -> dict[str, "Tensor"]:
-        """The sum of scaled gradients, {name: [R, *p]} -> the gradient that the optimiser sees."""
+        """Maps the sum of scaled gradients, {name: [R, *p]}, to what the optimiser sees."""
         ...
 
     def facts(self) -> Mapping[str, Fact]:
-        """How the rule was run (noise multiplier, sample rate, steps, ...); no epsilon.
+        """How the rule was run (noise multiplier, sample rate, steps, ...), without epsilon.
 
-        What it guarantees is the ledger's to say, from what `Intervention.declares` gives it.
+        The guarantee is stated by the ledger, from what `Intervention.declares` returns.
         """
         ...

@@ -1,4 +1,4 @@
-"""What is deployed, and all that an evaluator sees of it."""
+"""A deployed system: everything that an evaluator sees."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Fact = float | int | str | bool | None
-# X [n, *shape] shared by all replicates, or [R, n, *shape]; returns logits [R, n, C],
-# differentiable in X, with the replicates' parameters held fixed.
+# Maps X [n, *shape], shared by all replicates, or [R, n, *shape] to logits [R, n, C]. It is
+# differentiable in X; the parameters of the replicates are fixed.
 Forward = Callable[["Tensor"], "Tensor"]
-# (X, k) -> attributions [R, n, d]. k = 0 is the released answer; k > 0 the same method asked
-# again with other random numbers (a method without any answers the same).
+# (X, k) -> attributions [R, n, d]. k = 0 is the released answer. k > 0 repeats the method with
+# other random numbers; a deterministic method answers the same.
 Explainer = Callable[["Tensor", int], "Tensor"]
 # (X, k) -> lower and upper ends [R, n, d] of intervals around the released attributions.
 Intervals = Callable[["Tensor", int], tuple["Tensor", "Tensor"]]
@@ -25,19 +25,19 @@ Intervals = Callable[["Tensor", int], tuple["Tensor", "Tensor"]]
 SetPredictor = Callable[["Tensor", Array], "Tensor"]
 
 CHANNELS = ("forward", "decider", "interface", "explainer", "intervals", "set_predictors")
-"""The fields of a System that interventions fill; an evaluator declares which it reads."""
+"""The fields of a System that interventions fill; an evaluator declares which ones it reads."""
 
 
 @dataclass(frozen=True)
 class System:
-    """What is deployed: the trained replicates plus their output channels.
+    """A deployed system: the trained replicates plus their output channels.
 
-    Evaluators read it and never change it. A channel is None (or empty) until an intervention's
-    `deploy` hook opens it. `baseline` and `reseeded` give other whole systems, trained when first
-    asked for: the baseline arm (None for the baseline itself), and this very arm on the same
+    Evaluators read it and never change it. A channel is None (or empty) until the `deploy` hook of
+    an intervention opens it. `baseline` and `reseeded` return other whole systems, trained when
+    first requested: the baseline arm (None for the baseline itself), and this arm on the same
     halves with its k-th other initialisation and batch order (k = 1 is the `reseed` control).
-    `draw` says which of these draws the arm itself is: 0 unless it is a control. `shadows` gives
-    the protocol's models that only attack, as a system; None where it has none.
+    `draw` is the index of the arm among these draws: 0 unless it is a control. `shadows` returns
+    the models that the protocol trains only for attacks, as a system; None without them.
     """
 
     problem: Problem
@@ -57,18 +57,18 @@ class System:
     explainer: Explainer | None = None
     intervals: Intervals | None = None
     set_predictors: Mapping[str, SetPredictor] = field(default_factory=dict)
-    # What the privacy ledger claims of it; `facts` has the numbers.
+    # The claims of the privacy ledger; `facts` holds the numbers.
     guarantees: tuple[Guarantee, ...] = ()
     _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
 
     def tensor(self, X: Array) -> "Tensor":
-        """A numpy array on the system's device (float arrays keep the replicates' precision)."""
+        """Moves a numpy array to the system's device; floats take the replicates' precision."""
         import torch
 
         return torch.as_tensor(X, device=self.device)
 
     def logits(self, X: "Tensor", rows_at_once: int = 4096) -> "Tensor":
-        """Logits [R, n, C] of X [n, *shape] or [R, n, *shape], without gradients, in chunks."""
+        """Logits [R, n, C] of X [n, *shape] or [R, n, *shape], in chunks and without gradients."""
         import torch
 
         axis = X.ndim - 1 - len(self.problem.shape)
@@ -77,27 +77,27 @@ class System:
             return torch.cat(parts, dim=1)
 
     def split_logits(self, split: SplitName) -> "Tensor":
-        """Logits [R, n_split, C] of a whole split; computed once."""
+        """Logits [R, n_split, C] of a whole split, computed once."""
         if split not in self._cache:
             self._cache[split] = self.logits(self.tensor(self.problem.rows(split)[0]))
         return self._cache[split]
 
     def decide(self, X: "Tensor", group: Array) -> "Tensor":
-        """Deployed decisions, int64 [R, n]; the largest logit unless an intervention decides."""
+        """Deployed decisions, int64 [R, n]: the largest logit unless an intervention decides."""
         if self.decider is not None:
             return self.decider(X, group)
         return self.logits(X).argmax(-1)
 
     def observed(self, logits: "Tensor") -> "Tensor":
-        """What a user is shown of logits [..., C]: probabilities, coarser behind an interface."""
+        """What a user sees of logits [..., C]: probabilities, coarsened by some interfaces."""
         return logits.softmax(-1) if self.interface is None else self.interface(logits)
 
     def explain(self, X: "Tensor", repeat: int = 0) -> "Tensor":
-        """Released attributions [R, n, d]. Only where `explainer` is set."""
+        """Released attributions [R, n, d]; requires an `explainer`."""
         if self.explainer is None:
             raise ValueError("no explanations are released; check `explainer` first")
         return self.explainer(X, repeat)
 
     def sets(self, X: "Tensor", score: str, group: Array) -> "Tensor":
-        """Released prediction sets, bool [R, n, C], of the score named, for rows of `group` [n]."""
+        """Released prediction sets, bool [R, n, C], of the named score, for rows of `group` [n]."""
         return self.set_predictors[score](X, group)

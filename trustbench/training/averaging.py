@@ -1,4 +1,4 @@
-"""The forward of replicates that keep their hidden factors when they are deployed."""
+"""The forward of replicates that keep their hidden factors in deployment."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from torch.utils.checkpoint import checkpoint
 from trustbench.training.engines import Engine, Params
 from trustbench.training.hidden import Draw, Factors, drawn
 
-# A backward may keep this many bytes of masked activations, of all passes together; beyond, every
-# pass is run again when its gradient is taken, and the memory is that of one pass.
+# The maximum number of bytes of masked activations that a backward may keep over all passes. Above
+# it, every pass is repeated when its gradient is taken, which needs the memory of one pass.
 KEPT_BYTES = 512 * 2**20
 
 
@@ -20,9 +20,9 @@ KEPT_BYTES = 512 * 2**20
 class Averaged:
     """A Forward: the mean probabilities of R replicates over K draws of hidden factors.
 
-    The draws are made once and serve every row. What is deployed is the mean of K networks with
-    common weights: deterministic and differentiable, so attacks see its true gradient. The
-    logits are log mean probabilities. Memory without gradients is that of one pass.
+    The draws are made once and serve every row. The deployed function is the mean of K networks
+    with common weights. It is deterministic and differentiable, so attacks see its true gradient.
+    The logits are log mean probabilities. Without gradients it needs the memory of one pass.
     """
 
     engine: Engine
@@ -38,7 +38,7 @@ class Averaged:
         passes: int,
         generators: Sequence[torch.Generator],
     ) -> "Averaged":
-        """The mean over `passes` draws, from one generator per replicate."""
+        """Returns the mean over `passes` draws, from one generator per replicate."""
         device = next(iter(params.values())).device
         real = torch.ones(len(generators), passes, dtype=torch.bool, device=device)
         every = drawn(draw, engine.sites, real, 1, generators)

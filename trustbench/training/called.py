@@ -1,4 +1,4 @@
-"""What the engines for any module share: it is called with parameters from outside."""
+"""What the engines for arbitrary modules share: they call a module with external parameters."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -12,10 +12,10 @@ from trustbench.training.engines import Params, trained
 
 
 class CalledModule:
-    """One replicate's module, whose own parameters are never read.
+    """A module of one replicate whose own parameters are never read.
 
-    It is held twice: in evaluation mode, as it is deployed and attacked, and in training mode
-    with its dropout layers replaced by places for masks, for the gradient of a training step.
+    It is held twice: in evaluation mode, as it is deployed and attacked, and in training mode with
+    masks in place of its dropout layers, for the gradient of a training step.
     """
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
@@ -31,16 +31,16 @@ class CalledModule:
 
     @cached_property
     def scaled(self) -> nn.Module:
-        """The module in evaluation mode with places for factors at its sites."""
+        """The module in evaluation mode, with a factor at each of its sites."""
         return hidden.scaled(self.module, self.sites)
 
     @cached_property
     def training_scaled(self) -> nn.Module:
-        """The module in training mode with places for factors at its sites."""
+        """The module in training mode, with a factor at each of its sites."""
         return hidden.scaled(self.training_module, self.sites)
 
     def scales(self, factors: hidden.Factors) -> bool:
-        """Whether some factors act on hidden activations, and not in place of dropout layers."""
+        """Whether some factors act on hidden activations rather than in place of dropout layers."""
         return any(name not in self.dropouts for name in factors)
 
     def split(self, params: Mapping[str, Tensor]) -> tuple[Params, Params]:
@@ -49,7 +49,7 @@ class CalledModule:
         return own, {n: p for n, p in params.items() if n not in self.trained}
 
     def call(self, params: Params, x: Tensor, factors: Params, *, training: bool = False) -> Tensor:
-        """Logits [n, C] of x [n, *shape], with parameters {name: [*p]} and factors if any."""
+        """Logits [n, C] of x [n, *shape], given parameters {name: [*p]} and possibly factors."""
         if training:
             module = self.training_scaled if self.scales(factors) else self.training_module
         else:

@@ -1,4 +1,4 @@
-"""Which engine suits a module and a device."""
+"""Chooses the engine for a module and a device."""
 
 import torch
 from torch import nn
@@ -11,10 +11,10 @@ from trustbench.training.probing import refuse_unsteady
 
 
 def is_linear_chain(module: nn.Module) -> bool:
-    """Whether a module is a chain of Linear, Tanh, ReLU and Dropout layers, and nothing more.
+    """Whether a module is a chain of Linear, Tanh, ReLU and Dropout layers, and nothing else.
 
-    Their gradients have a closed form. One that does more than call its layers once each, in
-    order, is none: it has a forward or hooks of its own, or uses a layer twice.
+    Their gradients have a closed form. A module that does more than call each layer once, in order,
+    does not count: it has its own forward or hooks, or uses a layer twice.
     """
     return (
         isinstance(module, nn.Sequential)
@@ -26,13 +26,13 @@ def is_linear_chain(module: nn.Module) -> bool:
 
 
 def choose(asked: str, module: nn.Module, problem: Problem, device: torch.device) -> Engine:
-    """The engine that will train replicates of `module`; ConfigError when it cannot.
+    """Returns the engine that trains replicates of `module`; raises ConfigError if it cannot.
 
-    Stacking pays on a CPU for small chains (3-8 times faster than a loop) and not for
-    convolutions (0.8 times); on CUDA the steps are launch-bound and stacking always pays.
+    On a CPU, stacking pays for small chains (3-8 times faster than a loop) but not for convolutions
+    (0.8 times). On CUDA the steps are launch-bound and stacking always pays.
     """
     chain = is_linear_chain(module)
-    if not chain:  # a chain is steady by construction
+    if not chain:  # a chain passes the checks by construction
         refuse_unsteady(module, problem)
     shape = problem.shape
     if asked == "opacus":
@@ -47,7 +47,7 @@ def choose(asked: str, module: nn.Module, problem: Problem, device: torch.device
 
 
 def _opacus(module: nn.Module, shape: tuple[int, ...], why: str) -> Engine:
-    # Opacus takes seconds to import, and most runs never need it.
+    # Opacus takes seconds to import, and most runs do not need it.
     from trustbench.training.opacus_engine import OpacusEngine
 
     return OpacusEngine(module, shape, why=why)

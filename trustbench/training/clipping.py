@@ -15,7 +15,7 @@ from trustbench.training.sampling import sample_rate, steps_per_epoch
 
 
 class _OwnSchedule(Protocol):
-    """The hyper-parameters of a method that brings its own schedule; null: the config's."""
+    """The hyper-parameters of a method with its own schedule; null: the value of the config."""
 
     @property
     def lr(self) -> float | None: ...
@@ -28,7 +28,7 @@ class _OwnSchedule(Protocol):
 
 
 class _Budget(_OwnSchedule, Protocol):
-    """The hyper-parameters that fix how much noise such a method adds."""
+    """The hyper-parameters that determine how much noise such a method adds."""
 
     @property
     def epsilon(self) -> float | None: ...
@@ -39,7 +39,7 @@ class _Budget(_OwnSchedule, Protocol):
 
 
 class PoissonRun(NamedTuple):
-    """A Poisson-sampled training as an accountant sees it."""
+    """Poisson-sampled training as an accountant sees it."""
 
     schedule: Schedule
     rate: float
@@ -48,7 +48,7 @@ class PoissonRun(NamedTuple):
 
 
 def poisson_run(schedule: Schedule, n_members: int, own: _OwnSchedule) -> PoissonRun:
-    """The training of `n_members` rows under a method's own schedule."""
+    """Returns the training run on `n_members` rows under a method's own schedule."""
     schedule = replace(
         schedule,
         sampling="poisson",
@@ -67,15 +67,15 @@ def refuse_two_budgets(name: str, own: _Budget) -> None:
     if (own.epsilon is None) == (own.noise_multiplier is None):
         raise ConfigError(
             f"intervention.{name}: epsilon={own.epsilon} and noise_multiplier="
-            f"{own.noise_multiplier} are given; give one of them and null for the other."
+            f"{own.noise_multiplier} are given; give one of them and set the other to null."
         )
 
 
 def calibrated(run: PoissonRun, n_members: int, own: _Budget) -> tuple[float, float]:
-    """(sigma, delta): the noise multiplier given, or the one that spends `epsilon`.
+    """Returns (sigma, delta): the given noise multiplier, or the one that spends `epsilon`.
 
     Raises:
-        ConfigError: for a delta that permits publishing a member, or an unreachable epsilon.
+        ConfigError: delta permits publishing a member, or epsilon is unreachable.
     """
     delta = own.delta or accounting.default_delta(n_members)
     if delta * n_members >= 1:
@@ -92,10 +92,10 @@ def calibrated(run: PoissonRun, n_members: int, own: _Budget) -> tuple[float, fl
 
 @dataclass
 class ClipAndNoise:
-    """Clip to `bound`, sum, add N(0, (sigma bound)²), divide by the expected batch size.
+    """Clips to `bound`, sums, adds N(0, (sigma bound)²), divides by the expected batch size.
 
-    Variants override `coefficients`; as long as coefficient times norm never exceeds `bound`,
-    one example changes the sum by at most `bound`, and `read` holds.
+    Variants override `coefficients`. While coefficient times norm never exceeds `bound`, one
+    example changes the sum by at most `bound`, and `read` holds.
     """
 
     run: PoissonRun
@@ -107,27 +107,27 @@ class ClipAndNoise:
     schedule: Schedule = field(init=False)
 
     def __post_init__(self) -> None:
-        """The method's own schedule is that of the loop."""
+        """Takes the method's own schedule from the loop."""
         self.schedule = self.run.schedule
 
     @property
     def steps(self) -> int:
-        """How many noisy sums are released."""
+        """The number of noisy sums released."""
         return self.run.steps
 
     @property
     def expected_batch(self) -> float:
-        """The mean size of a Poisson batch; dividing by the true size would leak it."""
+        """The mean size of a Poisson batch; dividing by the actual size would leak it."""
         return self.run.expected_batch
 
     @property
     def released_sigma(self) -> float:
-        """The noise multiplier of all that one step releases."""
+        """The noise multiplier of everything that one step releases."""
         return self.sigma
 
     @property
     def read(self) -> Read:
-        """All planned steps as one entry of the ledger; a variant that bounds nothing has none."""
+        """All planned steps as one entry of the ledger; a variant without a bound has none."""
         mechanism = PoissonGaussian(self.released_sigma, self.run.rate, self.run.steps)
         return Read("members", "clipped gradients", "training", mechanism, self.delta, self.source)
 
@@ -138,9 +138,9 @@ class ClipAndNoise:
     def update(
         self, total: Mapping[str, Tensor], generators: Sequence[torch.Generator]
     ) -> dict[str, Tensor]:
-        """Noise from one stream per replicate, laid over the parameters in order of their names.
+        """Adds noise from one stream per replicate, given to the parameters in order of name.
 
-        Engines and checkpoints name parameters in different orders; the noise must not notice.
+        Engines and checkpoints order parameters differently; the noise must not depend on that.
         """
         if not self.sigma:
             return {n: t / self.expected_batch for n, t in total.items()}
@@ -154,7 +154,7 @@ class ClipAndNoise:
         }
 
     def normals(self, generators: Sequence[torch.Generator], count: int, like: Tensor) -> Tensor:
-        """`count` standard normal numbers per replicate, [R, count]; the system needs no seeds."""
+        """`count` standard normal numbers per replicate, [R, count]; system noise uses no seed."""
         shape = len(generators), count
         if self.source == "system":
             return torch.from_numpy(system_normals(shape[0] * count)).view(shape).to(like)
@@ -164,7 +164,7 @@ class ClipAndNoise:
         return noise
 
     def facts(self) -> Mapping[str, Fact]:
-        """Noise, bound and sampling; the ledger says what they guarantee."""
+        """Noise, bound and sampling; the ledger derives the guarantee."""
         return {
             "noise_multiplier": self.sigma,
             "max_grad_norm": self.bound,
@@ -173,5 +173,5 @@ class ClipAndNoise:
         }
 
     def sampling_facts(self) -> dict[str, Fact]:
-        """How members are sampled; no guarantee."""
+        """How members are sampled, without any guarantee."""
         return {"sample_rate": self.run.rate, "steps": self.run.steps, "sampling": "poisson"}

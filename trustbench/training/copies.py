@@ -1,4 +1,4 @@
-"""Copies of a module that can be changed, and put into a mode, without changing the module."""
+"""Copies of a module that can change, and switch mode, without changing the module."""
 
 import copy
 from itertools import chain
@@ -7,6 +7,6 @@ from torch import nn
 
 
 def shared_copy(module: nn.Module) -> nn.Module:
-    """A copy with submodules of its own, and the parameters and buffers of the module."""
+    """Returns a copy with its own submodules that shares the module's parameters and buffers."""
     held = chain(module.parameters(), module.buffers())
     return copy.deepcopy(module, {id(tensor): tensor for tensor in held})

@@ -1,4 +1,4 @@
-"""Replicates whose training diverged: no number of theirs would say anything."""
+"""Detects replicates whose training diverged, since their numbers mean nothing."""
 
 from collections.abc import Iterator, Mapping
 
@@ -15,7 +15,7 @@ ROWS_AT_ONCE = 4096
 
 
 def refuse_parameters(trainer: Trainer, params: Mapping[str, Tensor], epoch: int) -> None:
-    """Raises TrainingDiverged where a replicate's parameters are not finite."""
+    """Raises TrainingDiverged if a replicate's parameters are not finite."""
     finite = np.ones(len(trainer.membership), dtype=bool)
     for p in params.values():
         finite &= p.flatten(1).isfinite().all(1).cpu().numpy()
@@ -23,12 +23,12 @@ def refuse_parameters(trainer: Trainer, params: Mapping[str, Tensor], epoch: int
 
 
 def refuse_loss(trainer: Trainer, loss: Array, epoch: int) -> None:
-    """Raises TrainingDiverged where a replicate's validation loss [R] is not finite."""
+    """Raises TrainingDiverged if a replicate's validation loss [R] is not finite."""
     _refuse(trainer, np.isfinite(loss), f"a validation loss that is not finite in epoch {epoch}")
 
 
 def refuse_outputs(trainer: Trainer, params: Params) -> None:
-    """Raises TrainingDiverged where the replicates to deploy have outputs that are not finite."""
+    """Raises TrainingDiverged if the outputs of the replicates to deploy are not finite."""
     for split in SPLITS:
         finite = np.ones(len(trainer.membership), dtype=bool)
         for logits in _logits(trainer, params, trainer.data(split, _dtype(params)).X):
@@ -47,7 +47,7 @@ def _refuse(trainer: Trainer, finite: Array, what: str) -> None:
         return
     rate = f"below {trainer.schedule.lr:g}"
     advice = f"give a training.lr {rate}"
-    if trainer.rule is not None:  # such a method may have a learning rate of its own
+    if trainer.rule is not None:  # such a method may have its own learning rate
         advice = f"give the method an lr {rate} (training.lr where its lr is null)"
     raise TrainingDiverged(np.flatnonzero(~finite).tolist(), len(finite), what, advice)
 

@@ -1,9 +1,9 @@
-"""The dropout layers of a module itself: a training pass is handed their masks as factors.
+"""Dropout layers of a model: a training pass receives their masks as factors.
 
-A dropout layer draws from the global generator, in an order that depends on the engine. In
-training it is replaced by a place for a mask that the replicate's own stream draws, one for each
-use of the layer, each example and each view: the same bits under every engine and after a resume,
-and an example's gradient depends on its own row and its own mask only.
+A dropout layer draws from the global generator, in an order that depends on the engine. In training
+it is replaced by a layer that multiplies by a mask from the replicate's own stream, one for each
+use of the layer, each example and each view. All engines and resumed runs therefore see the same
+bits, and the gradient of an example depends only on its own row and its own mask.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,8 +16,8 @@ from trustbench.errors import ConfigError
 from trustbench.training import hidden
 from trustbench.training.copies import shared_copy
 
-# Each class, and the fewest axes of one example at which it drops whole channels (the first of
-# them); None: it drops single units. With fewer axes torch drops whole examples.
+# For each class, the fewest axes of one example at which it drops whole channels (the first axis);
+# None: it drops single units. With fewer axes torch drops whole examples.
 LAYERS: Mapping[type[nn.Module], int | None] = {
     nn.Dropout: None,
     nn.Dropout1d: 2,
@@ -28,13 +28,13 @@ LAYERS: Mapping[type[nn.Module], int | None] = {
 
 @dataclass(frozen=True)
 class Place:
-    """One use of a dropout layer in a pass: its rate, and the shape of one example's mask."""
+    """One use of a dropout layer in a pass: its rate and the shape of one example's mask."""
 
     rate: float
     unit: tuple[int, ...]
 
     def mask(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """0 with probability `rate`, else 1 / (1 - rate), on the generator's device."""
+        """A mask: 0 with probability `rate`, else 1 / (1 - rate), on the generator's device."""
         kept = torch.rand(shape, generator=generator, device=generator.device) >= self.rate
         return kept.float().div_(1 - self.rate if self.rate < 1 else 1.0)
 
@@ -43,7 +43,7 @@ Places = Mapping[str, Place]  # {use of a layer: its masks}, in the order of the
 
 
 class Masked(nn.ModuleList):
-    """In place of a dropout layer: its k-th use in a pass multiplies by the k-th factor."""
+    """Replaces a dropout layer: its k-th use in a pass multiplies by the k-th factor."""
 
     turn = 0
 
@@ -55,7 +55,7 @@ class Masked(nn.ModuleList):
 
 
 class _Noted(nn.Module):
-    """In place of a dropout layer: passes on what it is given, and notes its shape."""
+    """Replaces a dropout layer: passes its input on and records the shape."""
 
     def __init__(self, name: str, seen: list[tuple[str, tuple[int, ...]]]) -> None:
         super().__init__()
@@ -68,15 +68,15 @@ class _Noted(nn.Module):
 
 
 def layers(module: nn.Module) -> dict[str, nn.Module]:
-    """The dropout layers of a module, by name; one that is registered twice stands here once."""
+    """The dropout layers of a module by name; a layer registered twice is listed once."""
     return {n: m for n, m in module.named_modules() if type(m) in LAYERS}
 
 
 def places(module: nn.Module, shape: tuple[int, ...]) -> Places:
-    """Where dropout layers of a module that takes [n, *shape] drop something in a training pass.
+    """Where the dropout layers of a module for inputs [n, *shape] act in a training pass.
 
     Raises:
-        ConfigError: a layer drops parts of something whose first axis is not the batch.
+        ConfigError: a layer acts on a tensor whose first axis is not the batch.
     """
     found = layers(module)
     if not found:
@@ -99,7 +99,7 @@ def places(module: nn.Module, shape: tuple[int, ...]) -> Places:
 
 
 def masked(module: nn.Module, uses: Places) -> nn.Module:
-    """A copy with places for masks in training; its parameters keep their names."""
+    """Returns a copy that takes masks in training; its parameters keep their names."""
 
     def place(name: str) -> nn.Module:
         own = sum(use.rpartition(".")[0] == name for use in uses)
@@ -113,7 +113,7 @@ def masked(module: nn.Module, uses: Places) -> nn.Module:
 def drawn(
     uses: Places, real: Tensor, views: int, generators: Sequence[torch.Generator]
 ) -> dict[str, Tensor]:
-    """Masks {use: [R, B, views, *unit]} of a padded batch, as `hidden.drawn`."""
+    """Masks {use: [R, B, views, *unit]} of a padded batch, as in `hidden.drawn`."""
     found: dict[str, Tensor] = {}
     for name, place in uses.items():
         found |= hidden.drawn(place.mask, {name: place.unit}, real, views, generators)
@@ -121,7 +121,7 @@ def drawn(
 
 
 def _begin(module: nn.Module, _inputs: object) -> None:
-    """A pass begins: the next use of each layer is its first."""
+    """Starts a pass: the next use of each layer is its first."""
     for inner in _all_masked(module):
         inner.turn = 0
 
@@ -131,7 +131,7 @@ def _all_masked(module: nn.Module) -> Iterator[Masked]:
 
 
 def _uses(module: nn.Module, shape: tuple[int, ...], n: int) -> list[tuple[str, tuple[int, ...]]]:
-    """The layers in the order that a pass over n rows uses them, with the shapes they see."""
+    """The layers in the order in which a pass over n rows uses them, with the shapes they see."""
     seen: list[tuple[str, tuple[int, ...]]] = []
     noted = _replaced(module, lambda name: _Noted(name, seen))
     like = next(module.parameters())
@@ -141,7 +141,7 @@ def _uses(module: nn.Module, shape: tuple[int, ...], n: int) -> list[tuple[str, 
 
 
 def _replaced(module: nn.Module, made: Callable[[str], nn.Module]) -> nn.Module:
-    """A copy with `made(name)` in place of each dropout layer, wherever the layer is registered."""
+    """A copy with `made(name)` in place of each dropout layer, wherever it is registered."""
     copied = shared_copy(module)
     instead = {id(layer): made(name) for name, layer in layers(copied).items()}
     for parent in list(copied.modules()):

@@ -1,10 +1,10 @@
 """What an engine offers the training loop.
 
 `stacked` holds the parameters of all replicates as one tensor per name, {name: [R, *p]}, and
-computes all gradients at once: in closed form for chains of linear layers, through torch.func
-for every other module. `opacus` runs one replicate at a time through Opacus' per-sample hooks;
-it takes any module that Opacus takes, and is the oracle of the other. Both end in the same
-parameters, given the same batches and the same noise.
+computes all gradients at once: in closed form for chains of linear layers, through torch.func for
+every other module. `opacus` runs one replicate at a time through Opacus' per-sample hooks. It takes
+any module that Opacus takes, and serves as the reference for the other engine. Both reach the same
+parameters from the same batches and the same noise.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,25 +34,25 @@ class Gradient(NamedTuple):
 class Engine(Protocol):
     """Forward and gradient of R replicates.
 
-    A forward runs in evaluation mode, as the replicates are deployed and attacked; the gradient
-    of a training step runs in training mode.
+    Forward passes run in evaluation mode, in which replicates are deployed and attacked. The
+    gradient of a training step runs in training mode.
     """
 
     name: EngineName
     why: str
     shape: tuple[int, ...]  # of one input
-    dropouts: Places  # the dropout layers of the module itself; `gradient` is given their masks
+    dropouts: Places  # the dropout layers of the module itself; `gradient` receives their masks
     trained: frozenset[str]  # the parameters that are trained; the others are frozen
 
     @property
     def sites(self) -> Sites:
-        """The hidden activations that factors can act on, and the shape of their units."""
+        """The hidden activations that factors can act on, with the shape of their units."""
         ...
 
     def forward(
         self, params: Mapping[str, Tensor], X: Tensor, factors: Factors | None = None
     ) -> Tensor:
-        """X [R, n, *shape] or [n, *shape] -> logits [R, n, C], differentiable in X.
+        """Maps X [R, n, *shape] or [n, *shape] to logits [R, n, C], differentiably in X.
 
         `factors` {site: [R, n or 1, *unit]} multiply the hidden activations.
         """
@@ -68,10 +68,10 @@ class Engine(Protocol):
     ) -> Gradient:
         """The gradient of the summed loss on X [R, B, V, *shape], over the trained parameters.
 
-        With `coefficients`, each example's gradient (the sum over its V views) is scaled by a
-        factor that depends on its own norm only: that is what differential privacy needs.
-        `factors` {site or dropout: [R, B, V, *unit]} multiply the hidden activations and take
-        the place of dropout layers; a layer without masks drops nothing.
+        `coefficients` scale the gradient of each example (the sum over its V views) by a factor
+        that depends only on its own norm, as differential privacy requires. `factors` {site or
+        dropout: [R, B, V, *unit]} multiply the hidden activations and replace dropout layers; a
+        layer without masks drops nothing.
         """
         ...
 

@@ -1,7 +1,7 @@
-"""Trained replicates on disk: checkpoints while they train, safetensors when they are done.
+"""Trained replicates on disk: checkpoints during training, safetensors at the end.
 
-No pickle is written or read. `fit.json` is written last: a folder without it is unfinished.
-Checksums tell a damaged file, which counts as absent: its content is computed again.
+No pickle is written or read. `fit.json` is written last, so a folder without it is unfinished. A
+damaged file is recognised by its checksum and treated as absent: its content is computed again.
 """
 
 import hashlib
@@ -27,12 +27,12 @@ _CHECKPOINT = "checkpoint.safetensors"
 
 
 class _Damaged(Exception):
-    """A file is not what its checksum says."""
+    """A file does not match its checksum."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """R trained replicates and what their training says of itself."""
+    """R trained replicates and the history of their training."""
 
     params: Params  # {name: [R, *p]}, the deployed states
     accuracy: Array  # float [R], validation accuracy of the deployed states
@@ -61,19 +61,19 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
     }
     content["content_sha256"] = _of_json(content)
     write_atomically(folder / "fit.json", json.dumps(content, allow_nan=False).encode())
-    for name in (_CHECKPOINT, "checkpoint.json"):  # the second: of older versions
+    for name in (_CHECKPOINT, "checkpoint.json"):  # the second is that of older versions
         (folder / name).unlink(missing_ok=True)
 
 
 def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fit | None:
-    """The finished fit of a folder; None when there is none, or a damaged one."""
+    """Reads the finished fit of a folder; returns None if it is absent or damaged."""
     if not (folder / "fit.json").exists():
         return None
     try:
         content = _content(folder)
         params = _read(folder, "params.safetensors", content, device)
     except _Damaged as damage:
-        warn(f"the trained replicates in {folder} are damaged ({damage}); they are trained again.")
+        warn(f"the trained replicates in {folder} are damaged ({damage}) and are trained again.")
         return None
     return Fit(
         params=params,
@@ -86,26 +86,26 @@ def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fi
 def read_snapshots(
     folder: Path, device: torch.device, warn: Warn = errors.warn
 ) -> tuple[Params, Array] | None:
-    """A baseline's kept states {name: [S, R, *p]} and their validation accuracy [S, R].
+    """Reads a baseline's kept states {name: [S, R, *p]} and their validation accuracy [S, R].
 
-    None when they are damaged.
+    Returns None if they are damaged.
     """
     try:
         content = _content(folder)
         states = _read(folder, "snapshots.safetensors", content, device)
     except _Damaged as damage:
-        warn(f"the snapshots in {folder} are damaged ({damage}); they are trained again.")
+        warn(f"the snapshots in {folder} are damaged ({damage}) and are trained again.")
         return None
     return states, np.asarray(content["snapshot_accuracy"])
 
 
 def discard(folder: Path) -> None:
-    """Makes a folder's fit unfinished, so that it is trained again."""
+    """Marks the fit of a folder as unfinished, so that it is trained again."""
     (folder / "fit.json").unlink(missing_ok=True)
 
 
 def write_checkpoint(folder: Path, state: TrainingState) -> None:
-    """Writes a training state in one file; a kill at any byte leaves the previous one readable.
+    """Writes a training state to one file. If killed meanwhile, the previous file stays readable.
 
     Raises:
         StorageError: it cannot be written.
@@ -128,14 +128,14 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
 def read_checkpoint(
     folder: Path, device: torch.device, warn: Warn = errors.warn
 ) -> TrainingState | None:
-    """The training state of a folder's checkpoint; None when there is none, or a damaged one."""
+    """Reads the training state of a folder's checkpoint; None if it is absent or damaged."""
     path = folder / _CHECKPOINT
     if not path.exists():
         return None
     try:
         tensors, content = _checkpoint(path)
     except _Damaged as damage:
-        warn(f"{path} is damaged ({damage}); the training begins again.")
+        warn(f"{path} is damaged ({damage}); training starts from the beginning.")
         return None
     groups: dict[str, Params] = {}
     for name, tensor in tensors.items():
@@ -181,7 +181,7 @@ def _cpu(params: Params) -> Params:
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    """What fit.json says; fits of older versions have no checksums."""
+    """The content of fit.json; fits of older versions have no checksums."""
     try:
         content: dict[str, Any] = json.loads((folder / "fit.json").read_bytes())
         wanted = content.pop("content_sha256", None)

@@ -11,12 +11,12 @@ from trustbench.training import hidden
 from trustbench.training.called import CalledModule
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
 
-# Per-example gradients are formed for this many bytes of examples at a time.
+# Per-example gradients are computed for this many bytes of examples at a time.
 CHUNK_BYTES = 512 * 2**20
 
 
 class FunctionalEngine(CalledModule):
-    """R replicates of any module without buffers that training changes."""
+    """R replicates of any module whose buffers do not change in training."""
 
     name: EngineName = "stacked"
 
@@ -74,11 +74,11 @@ class FunctionalEngine(CalledModule):
         coefficients: Coefficients,
         factors: Params,
     ) -> Params:
-        """Two passes: norms of all examples first, then the sum of their scaled gradients.
+        """Two passes: first the norms of all examples, then the sum of their scaled gradients.
 
-        The factor may depend on all norms of a batch only through rules that account for it,
-        so norms are gathered before any gradient is scaled; the second pass is a plain backward
-        of the scaled output gradients and forms no per-example gradient.
+        A factor may depend on all norms of a batch only through rules that account for it, so all
+        norms are computed before any gradient is scaled. The second pass is a plain backward of the
+        scaled output gradients and forms no per-example gradient.
         """
         norms = torch.stack(
             [

@@ -1,10 +1,11 @@
-"""Factors on hidden activations (dropout masks, say): where they act, and how they get there.
+"""Factors on hidden activations (dropout masks, say): where they act and how they get there.
 
 Factors are inputs of a pass, like X: {site: [R, n, *unit]}, where a site is the name of a hidden
-activation module. An engine draws nothing inside a pass. So a mask is what its replicate's
-stream says, whichever engine runs it and in any chunks (under vmap a layer that draws would
-need the global generator), attacks and resumed trainings meet the masks they should, and an
-example's gradient depends on its own row and its own mask only. No factor means a factor of 1.
+activation module. An engine draws nothing inside a pass. The stream of a replicate therefore
+determines its masks, whichever engine runs and however rows are chunked (under vmap, a layer that
+draws would need the global generator). Attacks and resumed training meet the right masks, and the
+gradient of an example depends only on its own row and its own mask. A missing factor means a factor
+of 1.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -43,12 +44,12 @@ class Scaled(nn.Module):
 
 
 def sites(module: nn.Module, shape: tuple[int, ...]) -> Sites:
-    """The hidden activations of a module that takes [n, *shape], in the order they are computed.
+    """The hidden activations of a module for inputs [n, *shape], in the order of computation.
 
-    An activation that gives the module's output is not hidden.
+    An activation that returns the module's output is not hidden.
 
     Raises:
-        Unsupported: one activation module is used at several places, so its name is not one site.
+        Unsupported: an activation module is used in several places, so its name is ambiguous.
     """
     seen: list[tuple[str, Tensor]] = []
 
@@ -71,13 +72,13 @@ def sites(module: nn.Module, shape: tuple[int, ...]) -> Sites:
         if names.count(name) > 1:
             raise Unsupported(
                 f"the model uses its activation module {name!r} {names.count(name)} times in a "
-                "pass, so no mask can be told where it belongs; give each use a module of its own"
+                f"pass, so its masks would be ambiguous; give each use its own module"
             )
     return found
 
 
 def scaled(module: nn.Module, names: Iterable[str]) -> nn.Module:
-    """A copy that multiplies these activations by their factor; its parameters keep their names."""
+    """Returns a copy that multiplies these activations by their factors; parameter names stay."""
     copied = shared_copy(module)
     for name in names:
         copied.set_submodule(name, Scaled(copied.get_submodule(name)))
@@ -85,7 +86,7 @@ def scaled(module: nn.Module, names: Iterable[str]) -> nn.Module:
 
 
 def hand(module: nn.Module, factors: Factors) -> None:
-    """Gives every place for factors its own, or the factor 1."""
+    """Sets the factor of every site, or 1 where none is given."""
     for name, place in module.named_modules():
         if isinstance(place, Scaled):
             place.factor = factors.get(name, torch.ones(()))
@@ -97,7 +98,7 @@ def buffers(factors: Factors) -> dict[str, Tensor]:
 
 
 def flat(factors: Factors | None) -> dict[str, Tensor]:
-    """Factors [R, B, V, *unit] of examples -> [R, B V, *unit] of rows; none stay none."""
+    """Reshapes factors [R, B, V, *unit] of examples to [R, B V, *unit] of rows; keeps None."""
     return {name: f.flatten(1, 2) for name, f in (factors or {}).items()}
 
 
@@ -109,10 +110,10 @@ def of(factors: Factors, r: int) -> dict[str, Tensor]:
 def drawn(
     draw: Draw, sites: Sites, real: Tensor, views: int, generators: Sequence[torch.Generator]
 ) -> dict[str, Tensor]:
-    """Factors {site: float32 [R, B, views, *unit]} of a padded batch whose real rows are `real`.
+    """Draws {site: float32 [R, B, views, *unit]} for a padded batch whose real rows are `real`.
 
-    Padding draws nothing and keeps the factor 1: a replicate's numbers, in this batch and all
-    later ones, do not depend on the other replicates.
+    Padding draws nothing and keeps the factor 1. A replicate's numbers, in this batch and all later
+    ones, therefore do not depend on the other replicates.
     """
     R, B = real.shape
     found = {

@@ -1,4 +1,4 @@
-"""How the training loop calls the hooks of a list of interventions, in canonical order."""
+"""Calls the hooks of a list of interventions, in canonical order."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ Memory = Sequence[dict[str, Tensor]]
 
 
 def relabelled(trainer: Trainer) -> Trainer:
-    """The trainer with the training labels that the `labels` hooks give."""
+    """Returns the trainer with the training labels of the `labels` hooks."""
     problem = trainer.problem
     for intervention in trainer.interventions:
         seen = intervention.labels(problem)
@@ -31,7 +31,7 @@ def relabelled(trainer: Trainer) -> Trainer:
 
 
 def visit(trainer: Trainer) -> Visit | None:
-    """The `resample` hooks, one after the other; None where no intervention has one."""
+    """Chains the `resample` hooks; None if no intervention has one."""
     hooks = [i for i in trainer.interventions if i.fills("resample")]
     if not hooks:
         return None
@@ -67,16 +67,16 @@ def perturbed(trainer: Trainer, params: Params, batch: Batch, memory: Memory) ->
 
 @dataclass(frozen=True)
 class Masks:
-    """The generators of what acts inside a training pass, one per replicate each."""
+    """Generators for what acts inside a training pass, one per replicate each."""
 
     hidden: Sequence[torch.Generator] = ()  # of the `hidden` hook
     dropout: Sequence[torch.Generator] = ()  # of the module's own dropout layers
 
 
 def factors(trainer: Trainer, batch: Batch, masks: Masks) -> hidden.Factors | None:
-    """The factors {site or dropout: [R, B, V, *unit]} of a training step; None where none acts.
+    """The factors {site or dropout: [R, B, V, *unit]} of a training step; None without any.
 
-    `batch` has its final views: each view of an example has factors of its own.
+    `batch` has its final views; each view of an example has its own factors.
     """
     real, views, engine = batch.weight > 0, batch.X.shape[2], trainer.engine
     found = dropout.drawn(engine.dropouts, real, views, masks.dropout)
@@ -95,7 +95,7 @@ def objective(
 ) -> Tensor:
     """Per-example loss [R', B] of the replicates in `part`, whose logits are [R', B, V, C].
 
-    Mean cross-entropy of the views, the hooks, then the weights.
+    The mean cross-entropy of the views goes through the hooks and is then weighted.
     """
     batch = _slice(whole, part)
     R, B, V, C = logits.shape
@@ -109,14 +109,14 @@ def objective(
 
 
 def adapt(trainer: Trainer, params: Params, memory: Memory, validation: Batch) -> None:
-    """Lets every intervention that adapts learn from the validation rows."""
+    """Lets every adaptive intervention learn from the validation rows."""
     for intervention, own in zip(trainer.interventions, memory, strict=True):
         if intervention.fills("adapt"):
             intervention.adapt(own, validation, forward(trainer, params), trainer.problem)
 
 
 def forward(trainer: Trainer, params: Params) -> Forward:
-    """The replicates at these parameters."""
+    """The forward function of the replicates at these parameters."""
 
     def call(X: Tensor) -> Tensor:
         return trainer.engine.forward(params, X)

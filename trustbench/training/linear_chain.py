@@ -1,4 +1,4 @@
-"""The stacked engine's closed form: chains of linear layers, all replicates in one backward.
+"""The stacked engine in closed form: chains of linear layers, all replicates in one backward.
 
 For a linear layer with input a and output gradient e, one example's weight gradient is e aᵀ, so
 its squared norm is |e|²(|a|² + 1), bias included, and no per-example gradient is ever formed
@@ -34,8 +34,8 @@ _tanh_backward = torch.ops.aten.tanh_backward
 class _CPUTanh(torch.autograd.Function):
     """tanh(h) as 2 sigmoid(2h) - 1, differentiable twice.
 
-    A third to a half of the time of torch's own on a CPU, where tanh is most of what a small
-    network costs; the same to rounding.
+    On a CPU it takes a third to half of the time of torch's own, and tanh dominates the cost of a
+    small network. The results agree up to rounding.
     """
 
     @staticmethod
@@ -62,8 +62,8 @@ def tanh(h: Tensor) -> Tensor:
 class LinearChainEngine:
     """R chains of Flatten, Linear, Tanh, ReLU and Dropout layers.
 
-    A dropout layer is a place for the masks that a training step is given; without masks, as in
-    every evaluation, it passes on its inputs.
+    A dropout layer multiplies by the masks of a training step; without masks, as in every
+    evaluation, it passes its input on.
     """
 
     name: EngineName = "stacked"

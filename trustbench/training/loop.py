@@ -1,8 +1,9 @@
-"""The one training loop. Interventions fill its hooks and never own a loop of their own.
+"""The one training loop. Interventions fill its hooks and never own a training loop.
 
-Read from `train` downwards: an epoch draws batches (`labels`, `resample`), each batch runs the
-hooks (`weights` -> `perturb` -> `hidden` -> `objective` -> `gradient`), then the update; each epoch
-ends with a validation (`adapt`). All R replicates take each step together; none reads another.
+Read from `train` downwards. An epoch draws batches (`labels`, `resample`). Each batch runs the
+hooks (`weights` -> `perturb` -> `hidden` -> `objective` -> `gradient`) and then the update. Each
+epoch ends with a validation (`adapt`). All R replicates take each step together and never read each
+other.
 """
 
 import time
@@ -19,7 +20,7 @@ from trustbench.training.sampling import epoch_batches
 from trustbench.training.state import Rows, Trainer, TrainingState
 
 # The maximum number of rows behind the validation objective: adversarial objectives cost as much
-# there as in training. Validation accuracy always uses all rows.
+# here as in training. Validation accuracy always uses all rows.
 OBJECTIVE_ROWS = 1000
 NO_MASKS = hooks.Masks()
 
@@ -35,7 +36,7 @@ def train(
     """Trains all replicates; `best` of the returned state holds the parameters to deploy.
 
     Raises:
-        TrainingDiverged: a replicate's parameters, loss or outputs stop being finite.
+        TrainingDiverged: the parameters, loss or outputs of a replicate stop being finite.
     """
     trainer = hooks.relabelled(trainer)
     state = resume or _start(trainer, params)
@@ -160,7 +161,7 @@ def _validate(trainer: Trainer, state: TrainingState) -> None:
     if trainer.schedule.regime == "memorising":
         better = np.ones(len(loss), dtype=bool)
     else:
-        # A replicate that has stopped stays stopped, however long the others go on.
+        # A replicate that has stopped stays stopped, however long the others continue.
         running = state.epoch - state.best_epoch <= trainer.patience
         better = running & (loss < state.best_loss)
     choose = torch.as_tensor(better, device=trainer.device)
@@ -189,7 +190,7 @@ def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
 
 
 def _adapt(trainer: Trainer, state: TrainingState) -> None:
-    """Before the first epoch and after each, the `adapt` hooks see the validation rows."""
+    """Shows validation rows to the `adapt` hooks: before the first epoch and after each."""
     if any(i.fills("adapt") for i in trainer.interventions):
         batch = _validation_batch(trainer, state, stream=2)
         hooks.adapt(trainer, state.params, state.memory, batch)
@@ -222,7 +223,7 @@ def accuracy_on(
 
 
 def _snapshot_steps(trainer: Trainer, steps: int) -> tuple[int, ...]:
-    """Powers of two within the first epoch: an accurate task is matched long before its end."""
+    """Powers of two within the first epoch: an accurate task is matched well before its end."""
     if not trainer.snapshots:
         return ()
     return tuple(2**k for k in range(steps.bit_length()) if 2**k < steps)

@@ -26,8 +26,8 @@ class OpacusEngine(CalledModule):
         errors = ModuleValidator.validate(self.training_module, strict=False)
         if errors:
             raise ConfigError(f"model: Opacus cannot train it privately: {errors[0]}")
-        # Attacks and evaluators run through the plain module only: an extra pass through the
-        # hooked one would corrupt its per-sample gradients (Opacus 1.6, measured).
+        # Attacks and evaluators use the plain module only: an extra pass through the hooked one
+        # would corrupt its per-sample gradients (measured with Opacus 1.6).
         self.hooked = GradSampleModule(copy.deepcopy(self.training_module), loss_reduction="sum")
 
     @cached_property
@@ -103,7 +103,7 @@ class OpacusEngine(CalledModule):
         logits = hooked(X.flatten(0, 1)).unflatten(0, (B, V)).unsqueeze(0)
         values = loss(logits, part)
         with warnings.catch_warnings():
-            # Opacus' hooks sit on layers whose inputs need no gradient; that is intended.
+            # Opacus' hooks sit on layers whose inputs need no gradients, which is intended.
             warnings.filterwarnings("ignore", message="Full backward hook is firing")
             values.sum().backward()
         own = {n: p for n, p in live.items() if n in self.trained}

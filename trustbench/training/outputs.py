@@ -1,4 +1,4 @@
-"""What a model must be before it is trained: float32 parameters, one finite logit per class."""
+"""Checks a model before training: float32 parameters, and one finite logit per class."""
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ ROWS = 2
 
 
 def refuse_wrong_outputs(name: str, module: nn.Module, problem: Problem) -> None:
-    """Raises ConfigError unless an untrained module gives one finite logit per row and class."""
+    """Raises ConfigError unless an untrained module returns one finite logit per row and class."""
     _refuse_wrong_parameters(name, module)
     rows, training = problem.splits["train"][:ROWS], module.training
     with torch.no_grad():

@@ -1,9 +1,9 @@
-"""The pilot of `training.lr=auto`: how the baseline learns at each rate of a grid, and which wins.
+"""The pilot of `training.lr=auto`: trains the baseline at each rate of a grid and picks the best.
 
-A rate counts by the lowest validation loss that its replicates reach at any epoch. The `tuned`
-regime stops there; accuracy would tie many rates on few rows or rare classes. The `memorising`
-regime goes on past that epoch, and its loss rises again the sooner, the better it memorises: the
-loss or the accuracy of its last epoch would choose the rate that memorises least.
+A rate is judged by the lowest validation loss that its replicates reach at any epoch. The `tuned`
+regime stops there; accuracy would leave many rates tied on few rows or rare classes. The
+`memorising` regime continues past that epoch, and the better a rate memorises, the sooner its loss
+rises again: the loss or the accuracy of the last epoch would choose the rate that memorises least.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ Warn = Callable[[str], object]
 
 
 class _Stored(Strict):
-    """What a pilot's file holds; `sha256` is that of the rest."""
+    """The content of a pilot's file; `sha256` is the checksum of the rest."""
 
     id: str
     tried: tuple[Tried, ...]
@@ -37,7 +37,7 @@ class _Stored(Strict):
 
 
 def try_rate(trainer: Trainer, params: Params, progress: Callable[[int, int], None]) -> Tried:
-    """How replicates that start from `params` learn at the trainer's rate."""
+    """Measures how replicates that start from `params` learn at the trainer's rate."""
     rate = trainer.schedule.lr
     try:
         state = loop.train(trainer, params, progress)
@@ -48,7 +48,7 @@ def try_rate(trainer: Trainer, params: Params, progress: Callable[[int, int], No
 
 
 def chosen(tried: Iterable[Tried], epochs: int) -> Pilot:
-    """The choice among all rates of a grid; of two with the same loss the smaller rate.
+    """Returns the best rate of a grid; of two with the same loss, the smaller one.
 
     Raises:
         ConfigError: every rate diverged.
@@ -65,7 +65,7 @@ def chosen(tried: Iterable[Tried], epochs: int) -> Pilot:
 
 
 def write_tried(folder: Path, pilot_id: str, tried: Sequence[Tried]) -> None:
-    """Stores what a pilot has tried so far.
+    """Stores the rates that a pilot has tried so far.
 
     Raises:
         StorageError: it cannot be written.
@@ -76,7 +76,7 @@ def write_tried(folder: Path, pilot_id: str, tried: Sequence[Tried]) -> None:
 
 
 def read_tried(folder: Path, pilot_id: str, warn: Warn = errors.warn) -> tuple[Tried, ...]:
-    """What a pilot has tried before; nothing where its file is absent or damaged."""
+    """Reads the rates that a pilot has tried before; empty if its file is absent or damaged."""
     path = folder / _FILE
     if not path.exists():
         return ()

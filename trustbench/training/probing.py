@@ -1,7 +1,7 @@
-"""Modules whose numbers would depend on more than their parameters and one row are refused.
+"""Refuses modules whose numbers would depend on more than their parameters and one row.
 
-A few rows of the training pool go through the module before anything is trained: twice, and each
-row alone. The sentence of a refusal names the innermost layer at which the passes part.
+Before any training, a few rows of the training pool go through the module twice, and each row goes
+through it alone. A refusal names the innermost layer at which the passes differ.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,11 +17,11 @@ from trustbench.training import dropout
 from trustbench.training.copies import shared_copy
 
 ROWS = 4
-ALONE = 2  # of them go through a pass of their own
+ALONE = 2  # the number of them that get a pass of their own
 
 
 class _Call(NamedTuple):
-    """What a layer was given in a pass and what it made of it."""
+    """The inputs of a layer in a pass, and its output."""
 
     layer: str
     inputs: tuple[Tensor, ...]
@@ -29,15 +29,15 @@ class _Call(NamedTuple):
 
 
 def refuse_unsteady(module: nn.Module, problem: Problem) -> None:
-    """Raises ConfigError for a module that is random or that mixes the examples of a batch.
+    """Raises ConfigError if a module is random or mixes the examples of a batch.
 
-    Dropout layers are random in training only, and their masks come from named streams.
+    Dropout layers are random only in training, and named streams provide their masks.
     """
     for name, layer in module.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             raise ConfigError(
                 f"model: layer {_said(name, layer)} is a BatchNorm, which couples the examples of "
-                "a batch, so neither DP-SGD nor a paired baseline can use it; replace it by "
+                "a batch, so neither DP-SGD nor a paired baseline can use it; replace it with "
                 "GroupNorm."
             )
     like = next(module.parameters())
@@ -55,7 +55,8 @@ def refuse_unsteady(module: nn.Module, problem: Problem) -> None:
     _refuse_random(
         trained,
         rows,
-        "draws random numbers in training that no named stream gives it, so two runs of one arm "
+        "draws random numbers in training that do not come from a named stream, so two runs of "
+        "one arm "
         "would differ; use nn.Dropout, nn.Dropout1d, nn.Dropout2d or nn.Dropout3d, or switch it "
         "off (dropout=0)",
     )
@@ -87,12 +88,12 @@ def _refuse_mixing(module: nn.Module, rows: Tensor, mode: str) -> None:
         raise ConfigError(
             f"model: layer {where} couples the examples of a batch in {mode} mode: a row's output "
             "depends on the rows beside it, so neither DP-SGD nor a paired baseline can use it; "
-            "replace it by one that acts on each example alone (GroupNorm, say)."
+            "replace it with one that acts on each example alone (GroupNorm, say)."
         )
 
 
 def _refuse_changes(module: nn.Module, rows: Tensor) -> None:
-    """Replicates share the module's buffers, so training must leave them as they are."""
+    """Raises ConfigError if training changes a buffer, since replicates share the buffers."""
     before = {name: b.clone() for name, b in module.named_buffers()}
     _output(module, rows, 0)
     for name, buffer in module.named_buffers():
@@ -113,7 +114,7 @@ def _output(module: nn.Module, rows: Tensor, draw: int) -> Tensor:
 
 
 def _calls(module: nn.Module, rows: Tensor, draw: int) -> list[_Call]:
-    """The layers of a pass as they finish: inner ones before those that hold them."""
+    """The layers of a pass in the order in which they finish: inner layers before outer ones."""
     seen: list[_Call] = []
 
     def note(name: str) -> Callable[[nn.Module, tuple[object, ...], object], None]:
@@ -132,13 +133,13 @@ def _calls(module: nn.Module, rows: Tensor, draw: int) -> list[_Call]:
 
 
 def _row(call: _Call, k: int, n: int) -> _Call:
-    """A call's row k, as far as it has rows."""
+    """Row k of a call, for tensors that have rows."""
     given = tuple(x[k : k + 1] if x.shape[:1] == (n,) else x for x in call.inputs)
     return _Call(call.layer, given, call.output[k : k + 1])
 
 
 def _parting(module: nn.Module, pairs: "Iterator[tuple[_Call, _Call]]") -> str:
-    """The first layer that makes different things of the same inputs."""
+    """The first layer that returns different outputs for the same inputs."""
     for a, b in pairs:
         if a.layer != b.layer:
             break
@@ -153,7 +154,7 @@ def _said(name: str, layer: nn.Module) -> str:
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
-    """Equal but for the rounding of another order of summation."""
+    """Equal up to the rounding of a different order of summation."""
     if a.shape != b.shape:
         return False
     size = float(a.abs().max()) if a.numel() else 0.0

@@ -1,4 +1,4 @@
-"""Which rows each replicate sees, and its initial parameters."""
+"""Assigns rows to replicates and draws their initial parameters."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from trustbench.training.engines import Params, stack
 
 
 def restrict(problem: Problem, members: int | None, streams: Streams) -> Problem:
-    """The problem with a pool of at most `2 * members` rows, so that a half has `members`."""
+    """Limits the pool to at most `2 * members` rows, so that a half has `members`."""
     pool = problem.splits["train"]
     if members is None or len(pool) <= 2 * members:
         return problem
@@ -24,13 +24,12 @@ def restrict(problem: Problem, members: int | None, streams: Streams) -> Problem
 def membership(
     problem: Problem, protocol: Protocol, streams: Streams, models: range | None = None
 ) -> Array:
-    """Which pool rows each of the models (None: the replicates) trains on: bool [R, n_pool].
+    """Returns which pool rows each model (None: each replicate) trains on: bool [R, n_pool].
 
-    `half`: replicates 2k and 2k+1 take complementary halves, drawn within each class and group
-    so that a rare one is never absent; a row is a member with probability one half, and in
-    exactly half of the replicates when R is even, which is what membership attacks by shadow
-    models need (Carlini et al. 2022, section VI). An odd row out of a class and group falls to
-    either half by a coin.
+    With `half`, replicates 2k and 2k+1 take complementary halves, drawn within each class and group
+    so that rare ones are never absent. A row is a member with probability one half, and in exactly
+    half of the replicates if R is even, as membership attacks by shadow models require (Carlini et
+    al. 2022, section VI). A coin decides which half gets the odd row of a class and group.
     """
     _, y, group = problem.rows("train")
     models = range(protocol.replicates) if models is None else models
@@ -51,9 +50,9 @@ def membership(
 def calibration_rows(
     problem: Problem, protocol: Protocol, streams: Streams, models: range | None = None
 ) -> Array:
-    """The rows that each of the models (None: the replicates) calibrates on, without repetition.
+    """Draws the rows that each model (None: each replicate) calibrates on, without replacement.
 
-    int64 [R, n_cal].
+    Returns int64 [R, n_cal].
     """
     pool = problem.splits["calibration"]
     size = protocol.calibration or len(pool) // 2

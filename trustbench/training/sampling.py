@@ -1,4 +1,4 @@
-"""Which members make up each batch: shuffled epochs, or true Poisson sampling."""
+"""Chooses the members of each batch: shuffled epochs, or true Poisson sampling."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -22,7 +22,7 @@ def sample_rate(schedule: Schedule, members: int) -> float:
 
 
 def steps_per_epoch(schedule: Schedule, members: int) -> int:
-    """Batches per epoch; with Poisson sampling, as many as expect each member once."""
+    """Batches per epoch; with Poisson sampling, enough to expect each member once."""
     if schedule.sampling == "poisson":
         return max(1, round(1 / sample_rate(schedule, members)))
     return -(-members // schedule.batch_size)
@@ -43,8 +43,8 @@ def epoch_batches(
 
     `visit` changes which rows a shuffled epoch goes through (oversampling, say).
     """
-    # Halves differ by a few rows. The accountant is told the smallest, whose sample rate is the
-    # highest; a shuffled epoch must reach the last row of the largest.
+    # Halves differ by a few rows. The accountant uses the smallest, which has the highest sample
+    # rate; a shuffled epoch must reach the last row of the largest.
     counts = membership.sum(1)
     smallest, largest = int(counts.min()), int(counts.max())
     poisson = schedule.sampling == "poisson"
@@ -61,7 +61,7 @@ def epoch_batches(
             order = rng.permutation(members if visit is None else visit(members, rng))
             picked.append([order[s : s + size] for s in range(0, len(order), size)])
     steps = max(len(each) for each in picked)
-    for each in picked:  # a replicate that is done earlier waits for the others
+    for each in picked:  # a replicate that finishes early waits for the others
         each.extend([np.empty(0, dtype=np.int64)] * (steps - len(each)))
     width = max(1, *(len(rows) for each in picked for rows in each))
     rows = np.zeros((steps, len(membership), width), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""What the training loop works on: the trainer's fixed parts and the state that moves."""
+"""What the training loop works on: the fixed parts of the trainer and the state that changes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from trustbench.training.engines import Engine, Params
 
 @dataclass
 class TrainingState:
-    """Everything that a killed training needs to go on to the same bits."""
+    """Everything that an interrupted training needs to continue with identical bits."""
 
     params: Params
     velocity: Params
@@ -44,7 +44,7 @@ class Trainer:
     streams: Streams
     device: torch.device
     patience: int
-    snapshots: int = 0  # how many states to keep for the matched control; 0: none
+    snapshots: int = 0  # number of states to keep for the matched control; 0: none
 
     def data(self, split: SplitName, dtype: torch.dtype, limit: int | None = None) -> "Rows":
         """The rows of a split on the device."""

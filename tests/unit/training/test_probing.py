@@ -45,7 +45,7 @@ REFUSED = {
     ),
     "random in training": (
         lambda m, x: F.dropout(x, 0.5, m.training),
-        "random numbers in training that no named stream gives it",
+        "random numbers in training that do not come from a named stream",
     ),
     "noise in training": (
         lambda m, x: x + torch.randn_like(x) * m.training,
@@ -83,7 +83,7 @@ def test_a_module_that_is_not_steady_is_refused_with_its_layer(case, engine, pro
     [
         (nn.AlphaDropout(0.5), r"'1' \(AlphaDropout\) draws random numbers in training"),
         (nn.RReLU(), r"'1' \(RReLU\) draws random numbers in training"),
-        (nn.BatchNorm1d(8), r"'1' \(BatchNorm1d\) .* replace it by GroupNorm"),
+        (nn.BatchNorm1d(8), r"'1' \(BatchNorm1d\) .* replace it with GroupNorm"),
         (nn.Softmax(dim=0), r"'1' \(Softmax\) couples the examples of a batch in evaluation"),
     ],
 )

@@ -65,7 +65,7 @@ def test_facts_name_everything_an_auditor_asks_for():
 
 @pytest.mark.parametrize("given", [{"epsilon": None}, {"noise_multiplier": 1.0}])
 def test_one_of_epsilon_and_noise_is_asked_for(problem, given):
-    with pytest.raises(ConfigError, match="give one of them and null for the other"):
+    with pytest.raises(ConfigError, match="give one of them and set the other to null"):
         DPSGD(**given).supports(problem, SCHEDULE)
 
 

@@ -202,7 +202,7 @@ def test_a_count_that_alone_spends_the_budget_is_refused():
 
 @pytest.mark.parametrize("method", [DPSGDGlobal, DPSGDGlobalAdapt])
 def test_one_of_epsilon_and_noise_is_asked_for(problem, method):
-    with pytest.raises(ConfigError, match="give one of them and null for the other"):
+    with pytest.raises(ConfigError, match="give one of them and set the other to null"):
         method(noise_multiplier=1.0).supports(problem, SCHEDULE)
 
 
