@@ -126,7 +126,7 @@ class Intervention(Plugin):
         return self.reads_rows
 
     def trained_copies(self) -> int:
-        """The number of trained copies of a replicate that answer; if several, `deploy` gets twins."""
+        """How many trained copies of a replicate answer; if several, `deploy` takes twins."""
         return 1
 
     def labels(self, problem: Problem) -> Array | None:
