@@ -1,9 +1,10 @@
 """The table as a heat map: colour is the effect in smallest effects of interest, text says all."""
 
 import io
+import re
 import textwrap
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,9 +12,11 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.visible import neutral
-from trustbench.summary.table.results import UTILITY, CellResult, TableResult
+from trustbench.summary.stats.effects import Effect
+from trustbench.summary.table.results import UTILITY, CellResult, Estimate, TableResult
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
@@ -22,6 +25,20 @@ LIMIT = 10.0
 EMPTY: tuple[float, ...] = (0.93, 0.93, 0.93)
 DARK = 1.35
 """Sum of red, green and blue below which text is white."""
+WIDTH, HEIGHT = 10.0, 10.6
+"""Inches of one table: narrow and tall, so that it is readable at the width of a page."""
+LEFT, TOP, BOTTOM = 0.82, 1.02, 0.82
+"""Room for the names of rows, the heads of columns and the legend, in cells."""
+FOLD = 22
+"""Characters in a line of a cell."""
+
+
+class Line(NamedTuple):
+    """One line of a box, with its size in points."""
+
+    text: str
+    size: float = 8.0
+    bold: bool = False
 
 
 def image(results: Sequence[TableResult]) -> bytes:
@@ -32,48 +49,70 @@ def image(results: Sequence[TableResult]) -> bytes:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(14.5, 10.2 * len(results)), dpi=110, layout="constrained")
-    axes = figure.subplots(len(results), 1, squeeze=False)[:, 0]
-    for result, ax in zip(results, axes, strict=True):
-        _draw(ax, neutral(result))
+    figure = Figure(figsize=(WIDTH, HEIGHT * len(results)), dpi=130)
+    for i, result in enumerate(results):
+        ax = figure.add_axes((0, 1 - (i + 1) / len(results), 1, 1 / len(results)))
+        draw(ax, neutral(result))
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": None})
     return out.getvalue()
 
 
-def _draw(ax: "Axes", result: TableResult) -> None:
+def draw(ax: "Axes", result: TableResult) -> None:
+    """One table on axes that fill `WIDTH` by `HEIGHT` inches."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     scale = ScalarMappable(Normalize(-LIMIT, LIMIT), colormaps["PuOr_r"])
     rows = [w.row_cells(result, source) for source in Aspect] + [list(result.reseed)]
+    ax.set_axis_off()
+    ax.set_xlim(-LEFT, len(w.TARGETS) + 0.05)
+    ax.set_ylim(len(rows) + BOTTOM, -TOP)
     for y, cells in enumerate(rows):
         for x, cell in enumerate(cells):
-            _box(ax, x, y, cell, scale, w.own_metric(result, cell))
-    ax.set_xlim(0, len(w.TARGETS))
-    ax.set_ylim(len(rows), 0)
-    heads = w.column_heads(result)
-    labels = [
-        f"{name}\n{metric.replace(' / ', chr(10))}\n{regime}" for name, metric, regime in heads
+            _box(ax, x, y, cell, scale, list(_cell_lines(result, cell)))
+    for y, lines in enumerate(_row_names(result)):
+        _stack(ax, -LEFT / 2 - 0.01, y + 0.5, lines)
+    for x, (name, metric, regime) in enumerate(w.column_heads(result)):
+        metrics = [Line(m) for m in metric.split(" / ")]
+        _stack(ax, x + 0.5, -0.3, [Line(name, 9.5, bold=True), *metrics, Line(regime)])
+    ax.plot([len(Aspect)] * 2, [0, len(rows)], color="black", linewidth=1.5)
+    ax.plot([0, len(w.TARGETS)], [len(Aspect)] * 2, color="black", linewidth=1.5)
+    caption = textwrap.wrap(w.caption(result), 115)
+    title = [Line(result.title, 12, bold=True), *(Line(text, 8.5) for text in caption)]
+    _stack(ax, (len(w.TARGETS) - LEFT) / 2, -0.8, title)
+    _legend(ax, scale, len(rows))
+
+
+def _row_names(result: TableResult) -> list[list[Line]]:
+    named = [(f"{s.letter} {s}", w.row_arm(result, s)) for s in Aspect]
+    named.append(("reseed control", "baseline again"))
+    return [
+        [Line(text, 8, bold=True) for text in _fold(head, 16)]
+        + [Line(text) for text in _fold(arm, 14)]
+        for head, arm in named
     ]
-    ax.set_xticks([i + 0.5 for i in range(len(heads))], labels, parse_math=False)
-    names = [f"{s.letter} {s}\n" + textwrap.fill(w.row_arm(result, s), 18) for s in Aspect]
-    ax.set_yticks([i + 0.5 for i in range(len(rows))], [*names, "reseed control"], parse_math=False)
-    ax.xaxis.tick_top()
-    ax.tick_params(length=0)
-    ax.axvline(len(Aspect), color="black", linewidth=1.5)
-    ax.axhline(len(Aspect), color="black", linewidth=1.5)
-    for side in ax.spines.values():
-        side.set_visible(False)
-    ax.set_title(f"{result.title}\n{w.caption(result)}", fontsize=11, parse_math=False)
-    ax.set_xlabel(textwrap.fill(w.legend(), 150), fontsize=8, parse_math=False)
-    bar = ax.figure.colorbar(scale, ax=ax, shrink=0.6, pad=0.01)
-    bar.set_label("effect / smallest effect of interest (benefit below 0, harm above)")
+
+
+def _legend(ax: "Axes", scale: "ScalarMappable", rows: int) -> None:
+    bar = ax.inset_axes((1, rows + 0.28, len(w.TARGETS) - 2, 0.08), transform=ax.transData)
+    assert ax.figure is not None
+    ax.figure.colorbar(scale, cax=bar, orientation="horizontal")
+    bar.tick_params(labelsize=8, length=2)
+    _stack(
+        ax,
+        len(w.TARGETS) / 2,
+        rows + 0.18,
+        [Line("colour: effect / smallest effect of interest (benefit below 0, harm above)", 8.5)],
+    )
+    beyond = "beyond matched: the effect beyond a baseline that was stopped at equal accuracy"
+    texts = textwrap.wrap(f"{w.legend()}; {beyond}", 120)
+    _stack(ax, (len(w.TARGETS) - LEFT) / 2, rows + 0.65, [Line(text) for text in texts])
 
 
 def _box(
-    ax: "Axes", x: int, y: int, cell: CellResult, scale: "ScalarMappable", own: str | None
+    ax: "Axes", x: int, y: int, cell: CellResult, scale: "ScalarMappable", lines: list[Line]
 ) -> None:
     from matplotlib.patches import Rectangle
 
@@ -84,29 +123,65 @@ def _box(
         colour = tuple(float(v) for v in scale.to_rgba(severity))
     dark = sum(colour[:3]) < DARK
     ax.add_patch(Rectangle((x, y), 1, 1, facecolor=colour, edgecolor="white", linewidth=2))
-    lines = [own.replace("/", ":\n").replace(" - ", " minus\n")] if own else []
+    _stack(ax, x + 0.5, y + 0.5, lines, "white" if dark else "black")
+
+
+def _cell_lines(result: TableResult, cell: CellResult) -> Iterator[Line]:
+    """What a cell says: its own metric, effect, interval, verdict, what qualifies them."""
+    own = w.own_metric(result, cell)
+    if own:
+        yield from (Line(text, 7.5) for text in _fold(own.replace(" - ", " minus "), FOLD))
     if cell.estimate.settings:
-        lines.append(w.at_settings(cell.estimate).lstrip())
+        yield from (Line(t, 7.5) for t in _fold(w.at_settings(cell.estimate).strip(), FOLD))
+    effect = cell.estimate.effect
     if effect is not None:
-        lines += [f"{w.number(effect.effect)}   n={effect.n}", w.interval(effect)]
+        yield Line(w.number(effect.effect), 13, bold=True)
+        yield Line(w.interval(effect), 8.5)
+        yield from _sample(result, effect)
+    yield Line(w.short(cell.verdict), 10, bold=True)
+    yield from (Line(warning, bold=True) for warning in marks.warnings(cell))
     if cell.target == UTILITY:
-        lines += [
-            f"{w.bare(str(e.metric))} "
-            + (w.number(e.effect.effect) if e.effect else w.short(e.verdict) if e.verdict else "")
-            for e in cell.secondary
-        ]
-    lines.append(w.short(cell.verdict))
-    lines += marks.warnings(cell)
+        for estimate in cell.secondary:
+            yield from _secondary(estimate)
     if cell.beyond_matched is not None:
-        beyond = cell.beyond_matched
-        lines += [f"beyond matched {w.number(beyond.effect)}", w.interval(beyond)]
-    ax.text(
-        x + 0.5,
-        y + 0.5,
-        "\n".join(lines),
-        ha="center",
-        va="center",
-        fontsize=9,
-        color="white" if dark else "black",
-        parse_math=False,
-    )
+        yield Line(f"beyond matched {w.number(cell.beyond_matched.effect)}", 7.5)
+        yield Line(w.interval(cell.beyond_matched), 7.5)
+
+
+def _sample(result: TableResult, effect: Effect) -> Iterator[Line]:
+    """The number of replicates, where the caption says another or there are several pools."""
+    if effect.pools > 1 or effect.n != result.replicates * len(result.seeds):
+        yield Line(w.sample(effect))
+
+
+def _secondary(estimate: Estimate) -> Iterator[Line]:
+    if estimate.effect is not None:
+        yield Line(w.bare(str(estimate.metric)), 7.5)
+        yield Line(f"{w.number(estimate.effect.effect)} {w.interval(estimate.effect)}", 7.5)
+
+
+def _fold(text: str, width: int) -> list[str]:
+    """Lines of at most `width` characters where the words allow it, broken at blanks, / and _.
+
+    >>> _fold("attacker_views/auc_label_set", 20)
+    ['attacker_views/auc_', 'label_set']
+    """
+    lines = [""]
+    for word in re.findall(r"[^_/ ]*[_/ ]*", text):
+        if lines[-1] and len(lines[-1]) + len(word.rstrip()) > width:
+            lines.append("")
+        lines[-1] += word
+    return [line.strip() for line in lines]
+
+
+def _stack(ax: "Axes", x: float, y: float, lines: Sequence[Line], colour: str = "black") -> None:
+    """Lines of their own sizes, centred on a point."""
+    from matplotlib.offsetbox import AnnotationBbox, TextArea, VPacker
+
+    def style(line: Line) -> dict[str, Any]:
+        weight = "bold" if line.bold else "normal"
+        return {"size": line.size, "weight": weight, "color": colour, "parse_math": False}
+
+    areas: list[Artist] = [TextArea(line.text, textprops=style(line)) for line in lines]
+    packed = VPacker(children=areas, align="center", pad=0, sep=2.5)
+    ax.add_artist(AnnotationBbox(packed, (x, y), frameon=False, pad=0))

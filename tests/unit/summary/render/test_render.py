@@ -9,12 +9,14 @@ import struct
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnnotationBbox
 from rich.console import Console
 
 from tests.unit.summary.builder import CRESSWELL, WITHIN, method, record
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError
-from trustbench.summary.render import latex, markdown, render, terminal
+from trustbench.summary.render import latex, markdown, png, render, terminal
 from trustbench.summary.render import wording as w
 from trustbench.summary.stats.effects import Kind
 from trustbench.summary.table.table import summarize
@@ -200,6 +202,20 @@ def test_png_is_an_image_and_the_same_twice(results):
     assert width > 1200
     assert height > 900
     assert first == second
+
+
+def test_what_a_box_of_the_picture_says_stays_inside_of_it(results):
+    figure = Figure(figsize=(png.WIDTH, png.HEIGHT))
+    ax = figure.add_axes((0, 0, 1, 1))
+    png.draw(ax, results[0])
+    figure.canvas.draw()
+    boxes = [a for a in ax.artists if isinstance(a, AnnotationBbox)]
+    inside = [b for b in boxes if 0 < b.xy[0] < 6 and 0 < b.xy[1] < 6]
+    assert len(inside) == 36
+    for box in inside:
+        extent = box.get_window_extent().transformed(ax.transData.inverted())
+        assert extent.width < 1
+        assert abs(extent.height) < 1
 
 
 def test_png_takes_any_text(nasty):
