@@ -1,1 +1,1 @@
-"""Published methods in a form that knows nothing of plugins, records or configurations."""
+"""Published methods, independent of plugins, records and configurations."""

@@ -19,9 +19,10 @@ def ece(
 
     Args:
         confidence: [R, n] in [0, 1].
-        hit: [R, n], 1 where the decision is right.
+        hit: [R, n], 1 if the decision is right.
         bins: number of bins.
-        binning: `mass` = as many rows in every bin, ties kept in row order; `width` = intervals
+        binning: `mass` = equally many rows in every bin, ties kept in row order; `width` =
+        intervals
             (k/bins, (k+1)/bins], the classical form.
 
     Reference: Guo et al. 2017, arXiv 1706.04599, Eq. 3; Nixon et al. 2019, arXiv 1904.01685
@@ -87,7 +88,7 @@ def brier(probabilities: Array, y: Array) -> Array:
 
 
 def aurc(confidence: Array, hit: Array) -> Array:
-    """Area under the risk-coverage curve [R]: mean error of the k surest rows, over all k.
+    """Area under the risk-coverage curve [R]: mean error of the k most confident rows, over all k.
 
     Reference: Geifman et al. 2019, arXiv 1805.08206, section 2.
 

@@ -1,4 +1,4 @@
-"""What an extreme or a gap over groups is when groups mean nothing, and metrics read against it."""
+"""Extremes and gaps over groups under chance: their null distribution, and metrics beside it."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -9,25 +9,25 @@ import numpy as np
 from trustbench.contracts import Array, Measurement, System
 
 PERMUTATIONS = 100
-"""Random reassignments behind a null, where an evaluator has no setting of its own."""
+"""Default number of random reassignments behind a null."""
 BUDGET = 4_000_000
-"""Numbers that one batch of reassignments may hold at once."""
+"""Maximum number of values in one batch of reassignments."""
 
 
 class Chance(NamedTuple):
-    """What a statistic is when groups mean nothing."""
+    """A statistic when groups mean nothing."""
 
     null: Array  # [R], each replicate's mean over permutations
     draws: Array  # [K], the mean over replicates under each permutation
 
     @property
     def common_sd(self) -> float:
-        """Over permutations, of the mean over replicates."""
+        """Standard deviation over permutations of the mean over replicates."""
         return float(self.draws.std(ddof=1))
 
 
 Statistics = Callable[[Array], Mapping[str, Array]]
-"""K groupings of the same rows, int64 [K, n] -> the statistics of each, {name: [K, R]}."""
+"""Maps K groupings of the same rows, int64 [K, n], to the statistics of each, {name: [K, R]}."""
 
 
 def observed(statistics: Statistics, group: Array) -> dict[str, Array]:
@@ -43,17 +43,17 @@ def by_chance(
     *,
     within: Array | None = None,
 ) -> dict[str, Chance]:
-    """Statistics of R replicates over random reassignments of the rows to groups.
+    """Computes statistics of R replicates over random reassignments of the rows to groups.
 
-    Every reassignment keeps the sizes of the groups. Replicates share the test rows, so they
-    share each permutation: whether one grouping of these rows looks unequal is one draw, whose
-    spread no number of replicates averages out.
+    Every reassignment keeps the group sizes. Replicates share the test rows and hence each
+    permutation. Whether one grouping of these rows looks unequal is a single draw, whose spread
+    more replicates cannot average out.
 
     Args:
-        statistics: what is computed of each grouping.
-        group: of each row, int64 [n].
-        rng: draws the permutations; the same for all replicates.
-        permutations: how many.
+        statistics: computes the statistics of a grouping.
+        group: the group of each row, int64 [n].
+        rng: draws the permutations, the same for all replicates.
+        permutations: the number of permutations.
         within: int64 [n]; rows are exchanged only with rows of the same value, so that each
             group keeps its number of rows of every value. None: with all rows.
     """
@@ -70,7 +70,7 @@ def by_chance(
 
 
 def _shuffled(group: Array, strata: Array, rng: np.random.Generator) -> Array:
-    """The group labels in a random order within each stratum."""
+    """Shuffles the group labels within each stratum."""
     out = np.empty_like(group)
     for value in np.unique(strata):
         rows = np.flatnonzero(strata == value)
@@ -87,17 +87,17 @@ def against_chance(
     *,
     within: Array | None = None,
 ) -> Iterator[Measurement]:
-    """Each statistic of a grouping as a measurement, followed by its null.
+    """Returns each statistic of a grouping as a measurement, followed by its null.
 
     The null is a diagnostic called `<name>_permuted`: the mean over random groups of the same
-    sizes. All metrics and arms with the same rows meet the same random groups.
+    sizes. All metrics and arms with the same rows use the same random groups.
 
     Args:
         build: makes the measurement of a name and its values [R].
-        statistics: what is computed of each grouping.
-        group: of each row, int64 [n].
-        system: whose stream `controls` draws the random groups.
-        permutations: how many.
+        statistics: computes the statistics of a grouping.
+        group: the group of each row, int64 [n].
+        system: its stream `controls` draws the random groups.
+        permutations: the number of permutations.
         within: as in `by_chance`.
     """
     rng = system.streams.numpy("controls")
@@ -107,7 +107,7 @@ def against_chance(
 
 
 def with_null(m: Measurement, chance: Chance) -> tuple[Measurement, Measurement]:
-    """A measurement that names its null, and the null."""
+    """Returns a measurement that names its null, and the null."""
     null = Measurement(
         f"{m.name}_permuted", chance.null, m.higher_is_better, m.unit, m.n, m.lower, m.upper,
         diagnostic=True, common_sd=chance.common_sd, permuted=chance.draws,

@@ -6,7 +6,7 @@ from trustbench.contracts import Array
 
 
 def sizes(group: Array, n_groups: int) -> Array:
-    """Rows of each group: int64 [G].
+    """The number of rows in each group: int64 [G].
 
     >>> sizes(np.array([0, 2, 2]), 3).tolist()
     [1, 0, 2]
@@ -15,7 +15,7 @@ def sizes(group: Array, n_groups: int) -> Array:
 
 
 def cells(group: Array, y: Array, n_groups: int, n_classes: int) -> Array:
-    """Rows of each group and label: int64 [G, C].
+    """The number of rows of each group and label: int64 [G, C].
 
     >>> cells(np.array([0, 1, 1]), np.array([1, 0, 0]), 2, 2).tolist()
     [[0, 1], [2, 0]]
@@ -38,7 +38,7 @@ def means(values: Array, group: Array, n_groups: int) -> Array:
 
 
 def gap(by_group: Array) -> Array:
-    """Largest less smallest over the last axis: [..., G] -> [...].
+    """Largest minus smallest value over the last axis: [..., G] -> [...].
 
     >>> gap(np.array([[0.5, 0.75, 1.0]])).tolist()
     [0.5]

@@ -1,4 +1,4 @@
-"""Gaussian smoothing of a classifier: the noise, the smoothed forward, and what it certifies."""
+"""Gaussian smoothing of a classifier: the noise, the smoothed forward, and its certificate."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from torch import Tensor
 from trustbench.contracts import Array, Forward, Problem, System
 from trustbench.methods.attacks.evasion.box import ThreatModel
 
-# Index of the `attacks` streams of noise; what is drawn there is shared by all replicates.
+# Index of the `attacks` streams of noise; all replicates share these draws.
 NOISE = -2
 
 
 def spread(problem: Problem, sigma: float, like: Tensor) -> Tensor:
     """Standard deviations [*shape] of the noise: sigma x the threat model's weight per column.
 
-    Columns that no attacker may move get no noise: a certificate then holds for every
-    perturbation of the others, whose length is measured in units of the weight.
+    Columns that no attacker may move get no noise. The certificate then holds for every
+    perturbation of the others, measured in units of the weight.
     """
     return sigma * ThreatModel.of(problem, "l2", 1.0, like).weight
 
@@ -35,8 +35,8 @@ def draws(system: System, sigma: float, samples: int, like: Tensor, *index: int)
 class Smoothed:
     """A Forward that averages the probabilities of another over fixed noise [S, *shape].
 
-    It is deterministic and differentiable, so attacks on it see the gradient of what is
-    deployed. The logits are log mean probabilities.
+    It is deterministic and differentiable, so attacks on it see the gradient of what is deployed.
+    The logits are log mean probabilities.
 
     Reference: Salman et al. 2019, arXiv 1906.04584, section 2.1 (the soft smoothed classifier).
     """
@@ -58,10 +58,10 @@ def votes(
     generator: torch.Generator,
     rows_at_once: int = 4096,
 ) -> Tensor:
-    """How often each class wins under noise: int64 [R, n, C], rows summing to `samples`.
+    """How often each class wins under noise: int64 [R, n, C]; the counts of a row sum to `samples`.
 
-    `logits` maps [m, *shape] to [R, m, C] without gradients. Each row has its own noise, and
-    all replicates share it.
+    `logits` maps [m, *shape] to [R, m, C] without gradients. Each row has its own noise, which all
+    replicates share.
     """
     total: Tensor | None = None
     n, left = len(X), samples
@@ -91,7 +91,7 @@ def lower_bound(count: Array, samples: int, alpha: float) -> Array:
 
 
 def certified_radius(lower: Array, sigma: float) -> Array:
-    """The l2 radius within which the smoothed class cannot change; -1 where it abstains.
+    """The l2 radius within which the smoothed class cannot change; -1 if it abstains.
 
     Reference: Cohen et al. 2019, arXiv 1902.02918, theorem 1 with p_B = 1 - p_A (algorithm
     CERTIFY).

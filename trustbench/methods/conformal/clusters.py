@@ -1,4 +1,4 @@
-"""Classes with like scores share a threshold: clustered conformal prediction."""
+"""Clustered conformal prediction: classes with similar scores share a threshold."""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ NULL = -1
 
 
 class Plan(NamedTuple):
-    """How a calibration set is used: the share that clusters, and into how many clusters."""
+    """How a calibration set is used: the share of rows that cluster, and the number of clusters."""
 
     fraction: float
     clusters: int
@@ -24,8 +24,8 @@ class Plan(NamedTuple):
 def heuristic(counts: Array, alpha: float) -> Plan:
     """The paper's choice from the calibration rows of each class [C].
 
-    About as many rows per cluster as thresholds need, and more clustering rows where more
-    distributions must be told apart.
+    It gives each cluster about as many rows as its threshold needs, and more clustering rows if
+    more distributions must be distinguished.
 
     Reference: Ding et al. 2023, arXiv 2306.09335, and its code (get_clustering_parameters).
     """
@@ -36,7 +36,7 @@ def heuristic(counts: Array, alpha: float) -> Plan:
 
 
 def fewest(alpha: float) -> int:
-    """The fewest rows that give a finite threshold.
+    """The minimum number of rows for a finite threshold.
 
     >>> fewest(0.1), fewest(0.05)
     (9, 19)
@@ -48,11 +48,11 @@ def fewest(alpha: float) -> int:
 
 
 def clusters_of(scores: Array, y: Array, classes: int, k: int, alpha: float, seed: int) -> Array:
-    """The cluster of each class, int64 [C]; NULL for classes that are too rare to place.
+    """Assigns each class to a cluster, int64 [C]; NULL for classes with too few rows.
 
-    Classes are embedded by the quantiles of their scores and clustered by k-means in which a
-    class weighs the square root of its rows. With no more classes than clusters, or one
-    cluster, all are NULL.
+    Classes are embedded by the quantiles of their scores and clustered by k-means, weighted by the
+    square root of their rows. If there are no more classes than clusters, or one cluster, all are
+    NULL.
 
     Args:
         scores: scores of true labels, [n].
@@ -60,7 +60,7 @@ def clusters_of(scores: Array, y: Array, classes: int, k: int, alpha: float, see
         classes: C.
         k: number of clusters.
         alpha: a class with fewer than `fewest(alpha)` rows is rare.
-        seed: of k-means' starts.
+        seed: the seed of the starts of k-means.
     """
     from sklearn.cluster import KMeans
 
@@ -87,8 +87,8 @@ def clustered(
 ) -> Clustered:
     """Clusters from a random part of replicate r's rows, thresholds from the rest.
 
-    A class of a cluster has the threshold of all scores in the cluster; NULL classes have that
-    of all scores. Each row clusters with probability `plan.fraction`.
+    A class of a cluster gets the threshold of all scores in the cluster; NULL classes get that of
+    all scores. Each row is used for clustering with probability `plan.fraction`.
     """
     true, y = own.true[r], own.y[r]
     classes = own.labels.shape[-1]

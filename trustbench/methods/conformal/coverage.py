@@ -1,4 +1,4 @@
-"""What sets hold, and where the coverage of a correct method falls."""
+"""Set sizes and coverage, and the range of coverage of a correct method."""
 
 from typing import NamedTuple
 
@@ -11,18 +11,18 @@ from trustbench.methods.conformal.quantiles import rank
 
 
 def covered(sets: Tensor, y: Array) -> Array:
-    """Whether each set holds its row's label: float64 [R, n] of sets [R, n, C]."""
+    """Whether each set contains its row's label: float64 [R, n] of sets [R, n, C]."""
     index = torch.as_tensor(y, device=sets.device).expand(sets.shape[:2])
     return sets.gather(-1, index[..., None])[..., 0].double().cpu().numpy()
 
 
 def set_sizes(sets: Tensor) -> Array:
-    """Labels in each set: float64 [R, n]."""
+    """Number of labels in each set: float64 [R, n]."""
     return sets.sum(-1).double().cpu().numpy()
 
 
 class Band(NamedTuple):
-    """Where the coverage of a correct method falls."""
+    """The range of coverage of a correct method."""
 
     low: float
     high: float
@@ -58,7 +58,7 @@ class Variation(NamedTuple):
 
 
 def coverage_variation(n_calibration: int, n_test: int, alpha: float) -> Variation:
-    """Of the Beta-binomial of `coverage_band`; nothing varies where every set is full.
+    """Variation under the Beta-binomial of `coverage_band`; zero if every set is full.
 
     >>> [round(x, 3) for x in coverage_variation(100, 1000, 0.1)]
     [0.031, 0.446, 0.012]

@@ -11,7 +11,7 @@ from trustbench.methods.conformal.split import CalibrationScores
 
 
 class EqualSize(NamedTuple):
-    """Thresholds [R, G], and which groups [R, G] borrowed the size curve of all rows."""
+    """Thresholds [R, G], and which groups [R, G] use the size curve of all rows."""
 
     threshold: Tensor
     pooled: Tensor
@@ -32,20 +32,20 @@ def equal_size(
     """The smallest common set size that covers 1 - alpha overall, as thresholds by group.
 
     The first `fraction` of each replicate's rows gives the size curve of each group: the mean
-    number of labels that score at most s. It turns a score of the remaining rows into the
-    common set size at which the row's label enters its set; split conformal on these sizes
-    gives the threshold. Labels of the first rows are not read.
+    number of labels that score at most s. The curve maps a score of the remaining rows to the
+    common set size at which the row's label enters its set; split conformal on these sizes gives
+    the threshold. The labels of the first rows are not used.
 
-    Marginal coverage is at least 1 - alpha, exactly, because the curves come from other rows
-    than the threshold does. No group's coverage is guaranteed. Sizes are equal on the first
-    rows to 1 over a group's rows, and on new rows to sampling error.
+    Marginal coverage is exactly at least 1 - alpha, because the curves and the threshold come from
+    different rows. The coverage of single groups is not guaranteed. Sizes are equal on the first
+    rows up to 1 over a group's rows, and on new rows up to sampling error.
 
     Args:
         own: calibration scores.
         groups: G.
         alpha: miscoverage of all rows together.
         fraction: share of the rows that gives the curves.
-        min_rows: a group with fewer of them is given the curve of all rows.
+        min_rows: a group with fewer of them gets the curve of all rows.
     """
     R, n, _ = own.labels.shape
     first = first_part(n, fraction)
@@ -79,12 +79,12 @@ class SizeCurve:
         return torch.searchsorted(self.ordered, score, right=True).double() / self.rows
 
     def largest(self, size: float) -> float:
-        """The largest threshold of which the mean set size is at most `size`; may be infinite."""
+        """The largest threshold with a mean set size of at most `size`; may be infinite."""
         if math.isinf(size):
             return math.inf
-        # 1e-9: a size that is whole in labels of all rows must not round down.
+        # 1e-9: a size that is a whole number of labels must not round down.
         inside = math.floor(size * self.rows + 1e-9)
         if inside >= len(self.ordered):
             return math.inf
-        # Scores below the next label's, which itself would make the sets larger.
+        # Scores below the next label's, which would make the sets larger.
         return math.nextafter(float(self.ordered[inside]), -math.inf)

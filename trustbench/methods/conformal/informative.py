@@ -1,4 +1,4 @@
-"""Whether prediction sets say anything: sets that hold every label show no effect of anything."""
+"""Whether prediction sets carry information: full sets show no effect of anything."""
 
 import math
 
@@ -8,9 +8,9 @@ from trustbench.contracts.system import System
 
 
 def rows_needed(alpha: float) -> int:
-    """The fewest calibration rows that give a finite threshold: ceil(1 / alpha) - 1.
+    """The minimum number of calibration rows for a finite threshold: ceil(1 / alpha) - 1.
 
-    With fewer, the rank ceil((n + 1)(1 - alpha)) is above n, and every label is in every set.
+    With fewer rows, the rank ceil((n + 1)(1 - alpha)) exceeds n, and every set is full.
 
     >>> rows_needed(0.1), rows_needed(0.001)
     (9, 999)
@@ -19,7 +19,7 @@ def rows_needed(alpha: float) -> int:
 
 
 def too_few_rows(alpha: float, rows: int, needed: int | None = None) -> str | None:
-    """The reason why a level needs more calibration rows than there are; None where it does not.
+    """Returns why a level needs more calibration rows than there are; None if it does not.
 
     `needed` is for methods that do not use all rows for thresholds (None: `rows_needed`).
 
@@ -36,10 +36,10 @@ def too_few_rows(alpha: float, rows: int, needed: int | None = None) -> str | No
 
 
 def uninformative(system: System, score: str, sets: Tensor) -> str | None:
-    """Why released sets [R, n, C] of a score say nothing: all hold every label; else None."""
+    """Why the released sets [R, n, C] of a score carry no information, or None if they do."""
     if not bool(sets.all()):
         return None
-    known = system.facts.get(f"set_trivial_{score}")  # the method says it, where it knows
+    known = system.facts.get(f"set_trivial_{score}")  # the method states it if it knows
     if isinstance(known, str):
         return known
     alpha, rows = (system.facts.get(k) for k in ("set_alpha", f"set_rows_{score}"))

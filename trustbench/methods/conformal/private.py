@@ -8,11 +8,11 @@ from trustbench.contracts import Array
 
 
 def level(n: int, alpha: float, epsilon: float, gamma: float, bins: int) -> float:
-    """The quantile aimed at: 1 - alpha, raised to pay for the noise. May exceed 1.
+    """The target quantile: 1 - alpha, raised to pay for the noise. May exceed 1.
 
-    (n + 1)(1 - alpha) / (n (1 - gamma alpha)) + 2 / (epsilon n) log(bins / (gamma alpha)).
-    Coverage is then at least 1 - alpha, over the noise too: the mechanism falls short by more
-    than the second term with probability gamma alpha at most.
+    (n + 1)(1 - alpha) / (n (1 - gamma alpha)) + 2 / (epsilon n) log(bins / (gamma alpha)). Coverage
+    is then at least 1 - alpha, also over the noise: the mechanism falls short by more than the
+    second term with probability at most gamma alpha.
 
     Reference: Angelopoulos et al. 2022, arXiv 2102.06202, section 3.
 
@@ -24,7 +24,7 @@ def level(n: int, alpha: float, epsilon: float, gamma: float, bins: int) -> floa
 
 
 def fewest_rows(alpha: float, epsilon: float, gamma: float, bins: int) -> int:
-    """The fewest rows for which the level is below 1, so that a threshold is drawn.
+    """The minimum number of rows for a level below 1, so that a threshold is drawn.
 
     >>> n = fewest_rows(0.1, epsilon=8.0, gamma=0.05, bins=1000)
     >>> n, level(n - 1, 0.1, 8.0, 0.05, 1000) >= 1 > level(n, 0.1, 8.0, 0.05, 1000)
@@ -39,7 +39,7 @@ def fewest_rows(alpha: float, epsilon: float, gamma: float, bins: int) -> int:
 
 
 def candidates(bins: int) -> Array:
-    """The thresholds 1/bins, ..., 1 that are chosen from; the last is infinite (scores <= 1)."""
+    """The candidate thresholds 1/bins, ..., 1; the last is infinite (scores <= 1)."""
     edges = np.arange(1, bins + 1) / bins
     edges[-1] = np.inf
     return edges
@@ -51,9 +51,9 @@ def log_probabilities(scores: Array, quantile: float, epsilon: float, bins: int)
     Scores are rounded up to candidates b. With w = max(#(s < b) / q, #(s > b) / (1 - q)), a
     candidate is drawn with probability proportional to exp(-epsilon min(q, 1 - q) w / 2).
 
-    Replacing one row changes a count by at most 1 and w by at most 1 / min(q, 1 - q), so that
-    the draw is epsilon-differentially private. The scale uses the raised level q: with alpha in
-    place of 1 - q, which is larger, the ratio of two probabilities can exceed e^epsilon.
+    Replacing one row changes a count by at most 1 and w by at most 1 / min(q, 1 - q), so the draw
+    is epsilon-differentially private. The scale uses the raised level q: with alpha in place of 1 -
+    q, which is larger, the ratio of two probabilities can exceed e^epsilon.
 
     Reference: McSherry and Talwar 2007, "Mechanism design via differential privacy", Theorem 6;
     Angelopoulos et al. 2022, arXiv 2102.06202, section 3 (w).
@@ -69,7 +69,7 @@ def log_probabilities(scores: Array, quantile: float, epsilon: float, bins: int)
 def threshold(
     scores: Array, alpha: float, epsilon: float, gamma: float, bins: int, rng: np.random.Generator
 ) -> float:
-    """One private threshold for scores [n]; infinite, without reading them, if n is too small."""
+    """Draws a private threshold for scores [n]; infinite, without reading them, if n is small."""
     quantile = level(len(scores), alpha, epsilon, gamma, bins)
     if quantile >= 1:
         return math.inf

@@ -7,12 +7,12 @@ from torch import Tensor
 
 
 def rank(n: int, alpha: float) -> int:
-    """Which smallest calibration score is the threshold: ceil((n + 1)(1 - alpha)).
+    """The rank of the calibration score that is the threshold: ceil((n + 1)(1 - alpha)).
 
     >>> rank(9, 0.1), rank(100, 0.1)
     (9, 91)
     """
-    # 1e-9: (n + 1)(1 - alpha) that is whole in exact arithmetic must not round up.
+    # 1e-9: a value of (n + 1)(1 - alpha) that is whole in exact arithmetic must not round up.
     return math.ceil((n + 1) * (1 - alpha) - 1e-9)
 
 
@@ -27,8 +27,8 @@ def thresholds(scores: Tensor, alpha: float) -> Tensor:
 def by_category(scores: Tensor, category: Tensor, categories: int, alpha: float) -> Tensor:
     """Thresholds [R, categories], each from the scores [R, n] of one category [R, n].
 
-    A category with too few scores has an infinite threshold: all labels are in its sets. Sets
-    then cover 1 - alpha of every category's rows.
+    A category with too few scores gets an infinite threshold: its sets hold all labels. Sets then
+    cover 1 - alpha of every category's rows.
 
     Reference: Vovk et al. 2003, "Mondrian confidence machine".
 

@@ -1,4 +1,4 @@
-"""Many random calibration sets of one size, marginal and by group, evaluated on the other rows."""
+"""Evaluates many random calibration sets of one size on the other rows, overall and by group."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +25,7 @@ class Rows:
 
     @cached_property
     def ordered(self) -> dict[int, tuple[Array, Array]]:
-        """By group: its true scores and the scores of all its labels, both ascending."""
+        """For each group: its true scores and the scores of all its labels, both ascending."""
         return {
             int(g): (np.sort(self.true[m]), np.sort(self.labels[m], axis=None))
             for g in np.unique(self.group)
@@ -34,13 +34,13 @@ class Rows:
 
 
 class Redraw(NamedTuple):
-    """Calibration rows of each draw, and what follows from the groups alone."""
+    """The calibration rows of each draw, and what follows from the groups alone."""
 
     rows: Array  # int64 [draws, n]
     group: Array  # of those rows, [draws, n]
-    groups: Array  # the groups there are, [G]
-    left: Array  # rows of each group that are not drawn, [draws, G]
-    compared: Array  # bool [draws, G]: enough rows are left for a coverage
+    groups: Array  # the groups that occur, [G]
+    left: Array  # rows of each group outside the draw, [draws, G]
+    compared: Array  # bool [draws, G]: enough rows remain to estimate a coverage
 
     @property
     def comparable(self) -> bool:
@@ -57,28 +57,28 @@ def redraw(rows: Array, group: Array, min_group: int) -> Redraw:
 
 
 class Outcome(NamedTuple):
-    """Of each draw [draws], on the rows that are not drawn."""
+    """Results of each draw [draws], on the rows outside it."""
 
     coverage: Array
     size: Array
-    coverage_gap: Array  # means nothing unless the draws are comparable
+    coverage_gap: Array  # valid only if the draws are comparable
 
 
 class Outcomes(NamedTuple):
-    """With one threshold for all rows, and with one for each group."""
+    """Results with one threshold for all rows, and with one for each group."""
 
     marginal: Outcome
     mondrian: Outcome
 
 
 def evaluate(own: Rows, chosen: Redraw, alpha: float) -> Outcomes:
-    """Split conformal of every draw, on that draw's other rows."""
+    """Evaluates split conformal prediction for every draw, on that draw's other rows."""
     true = own.true[chosen.rows]
     one = _threshold(np.sort(true, axis=1), np.full(len(true), true.shape[1]), alpha)
     each = np.empty(chosen.left.shape)
     for g, label in enumerate(chosen.groups):
         member = chosen.group == label
-        # Other groups' rows sort behind all of this group's.
+        # Rows of other groups sort after all rows of this group.
         ascending = np.sort(np.where(member, true, np.inf), axis=1)
         each[:, g] = _threshold(ascending, member.sum(axis=1), alpha)
     return Outcomes(
@@ -88,7 +88,7 @@ def evaluate(own: Rows, chosen: Redraw, alpha: float) -> Outcomes:
 
 
 def _threshold(ascending: Array, count: Array, alpha: float) -> Array:
-    """The k-th of the first `count` [draws] scores [draws, n]; infinite where k > count."""
+    """The k-th of the first `count` [draws] scores [draws, n]; infinite if k > count."""
     k = np.array([rank(int(n), alpha) for n in count])
     column = np.minimum(k, ascending.shape[1]) - 1
     value = np.take_along_axis(ascending, column[:, None], axis=1)[:, 0]
@@ -96,7 +96,7 @@ def _threshold(ascending: Array, count: Array, alpha: float) -> Array:
 
 
 def _outcome(own: Rows, chosen: Redraw, threshold: Array) -> Outcome:
-    """Of thresholds [draws, G]: counts over all rows less those over the drawn ones."""
+    """Evaluates thresholds [draws, G]: counts over all rows minus those over the drawn ones."""
     covered, labels = np.empty(threshold.shape), np.empty(threshold.shape)
     true, scores = own.true[chosen.rows], own.labels[chosen.rows]
     for g, label in enumerate(chosen.groups):

@@ -1,4 +1,4 @@
-"""What all methods that release prediction sets share."""
+"""The base of all methods that release prediction sets."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
@@ -17,15 +17,14 @@ from trustbench.methods.conformal.split import CalibrationScores, calibration_sc
 
 @dataclass(frozen=True)
 class ReleasedSets(Intervention, ABC):
-    """A set predictor for every score; a subclass says which scores, and their thresholds.
+    """A set predictor for every score; subclasses define the scores and their thresholds.
 
-    `alpha`: the miscoverage that is allowed. `rows`: only that many of each replicate's
-    calibration rows are used, its first (null: all).
+    `alpha` is the allowed miscoverage. `rows` limits each replicate to its first calibration rows
+    (null: all).
 
-    A deployed system states as facts `set_alpha` and, for each score, `set_rows_SCORE`,
-    `set_guarantee_SCORE` and what else the method has to say, with `set_trivial_SCORE` where
-    every set holds every label for lack of rows. Of two methods that release the same score, the
-    one named last does.
+    A deployed system states the facts `set_alpha` and, for each score, `set_rows_SCORE`,
+    `set_guarantee_SCORE` and further facts of the method, with `set_trivial_SCORE` if every set is
+    full for lack of rows. If two methods release the same score, the one listed last applies.
     """
 
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
@@ -38,7 +37,7 @@ class ReleasedSets(Intervention, ABC):
     )
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if there are fewer calibration rows than requested, else None."""
+        """Returns a reason if there are fewer calibration rows than requested, else None."""
         pool = len(problem.splits["calibration"])
         if self.rows is not None and self.rows > pool:
             return f"rows={self.rows} is more than the {pool} calibration rows of {problem.name}"
@@ -52,17 +51,17 @@ class ReleasedSets(Intervention, ABC):
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """Thresholds [R, G or 1, C or 1], and facts about them."""
+        """Returns thresholds [R, G or 1, C or 1], and facts about them."""
 
     def rows_needed(self, own: CalibrationScores) -> int:
-        """The fewest calibration rows with which a threshold is finite.
+        """The minimum number of calibration rows for a finite threshold.
 
         A method that uses only some of its rows for thresholds needs more.
         """
         return rows_needed(self.alpha)
 
     def deploy(self, system: System) -> System:
-        """The system with a set predictor for each score. Nothing is retrained."""
+        """Returns the system with a set predictor for each score; retrains nothing."""
         facts = level_stated(system, self.alpha)
         predictors = dict(system.set_predictors)
         for name, score in self.functions().items():
@@ -77,10 +76,10 @@ class ReleasedSets(Intervention, ABC):
 
 
 def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
-    """The system's facts with the level of its sets.
+    """Returns the system's facts with the level of its sets.
 
     Raises:
-        ConfigError: sets of another level are released already.
+        ConfigError: sets of another level are already released.
     """
     if system.facts.get("set_alpha", alpha) != alpha:
         raise ConfigError(
@@ -93,7 +92,7 @@ def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
 def released(
     facts: Mapping[str, Fact], score: str, said: Mapping[str, Fact], trivial: str | None
 ) -> dict[str, Fact]:
-    """The facts with what is said of a score's sets, in place of what was said of them before."""
+    """Returns the facts with those of a score's sets replaced."""
     kept = {
         k: v for k, v in facts.items() if not (k.startswith("set_") and k.endswith(f"_{score}"))
     }
@@ -104,17 +103,17 @@ def released(
 
 @dataclass(frozen=True)
 class ReleasedScores(ReleasedSets):
-    """Methods that leave the score open: APS, LAC, or both side by side."""
+    """Methods whose score is a choice: APS, LAC, or both side by side."""
 
     scores: Annotated[tuple[Score, ...], Field(min_length=1)] = ("aps", "lac")
 
     def functions(self) -> Mapping[str, ScoreFunction]:
-        """Those named in `scores`."""
+        """The scores named in `scores`."""
         return {score: SCORES[score] for score in self.scores}
 
 
 def listed(names: Iterable[str], chosen: Iterable[bool]) -> str | None:
-    """The chosen names as one fact, or None.
+    """The names as one fact, or None without any.
 
     >>> listed(["a", "b", "c"], [True, False, True])
     'a, c'

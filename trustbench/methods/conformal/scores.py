@@ -11,7 +11,7 @@ ScoreFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 def lac(probabilities: Tensor, uniforms: Tensor) -> Tensor:  # noqa: ARG001 one signature
-    """Scores 1 - p_y of every label, [..., C]; nothing random.
+    """Scores 1 - p_y of every label, [..., C]; deterministic.
 
     Reference: Sadinle et al. 2019, arXiv 1609.00451.
 
@@ -57,7 +57,7 @@ def raps(probabilities: Tensor, uniforms: Tensor, penalty: float, k_reg: int) ->
 def saps(probabilities: Tensor, uniforms: Tensor, weight: float) -> Tensor:
     """U p_max for the likeliest label, p_max + (rank - 2 + U) `weight` for the others: [..., C].
 
-    Only the largest probability is used, as those of unlikely labels are the least reliable.
+    It uses only the largest probability, since those of unlikely labels are the least reliable.
 
     Reference: Huang et al. 2024, arXiv 2310.06430, section 3.
 
@@ -81,5 +81,5 @@ def _positions(ordered: Tensor) -> Tensor:
 
 
 def _in_order_of_labels(scores: Tensor, order: Tensor) -> Tensor:
-    """Scores by rank [..., C] put where their labels stand."""
+    """Moves scores by rank [..., C] to the positions of their labels."""
     return scores.new_empty(scores.shape).scatter_(-1, order, scores)

@@ -12,14 +12,14 @@ from trustbench.errors import ConfigError
 from trustbench.methods.conformal.quantiles import thresholds
 from trustbench.methods.conformal.scores import SCORES, Score, ScoreFunction
 
-# Second index of the `conformal` streams: whose U is drawn.
+# Second index of the `conformal` streams: the rows for which U is drawn.
 CALIBRATING, PREDICTING, REDRAWING = 0, 1, 2
 
 
 def uniforms(system: System, n: int, use: int) -> Tensor:
     """U of the first n positions, float64 [R, n], from each replicate's own stream.
 
-    By position: row i of a test set and its attacked copy share their U.
+    Draws by position: row i of a test set and its attacked copy share their U.
     """
     draws = [system.streams.numpy("conformal", r, use).random(n) for r in range(system.replicates)]
     return torch.as_tensor(np.stack(draws), device=system.device)
@@ -27,7 +27,7 @@ def uniforms(system: System, n: int, use: int) -> Tensor:
 
 @dataclass(frozen=True)
 class CalibrationScores:
-    """The scores of each replicate's calibration rows, of every label and with the true ones."""
+    """The scores of all labels on each replicate's calibration rows, with the true labels."""
 
     labels: Tensor  # float64 [R, n, C]
     y: Tensor  # int64 [R, n]
@@ -42,7 +42,7 @@ class CalibrationScores:
 def calibration_scores(
     system: System, score: ScoreFunction, rows: int | None = None
 ) -> CalibrationScores:
-    """Of all calibration rows of each replicate, or of its first `rows`.
+    """Scores all calibration rows of each replicate, or its first `rows`.
 
     Raises:
         ConfigError: replicates have fewer calibration rows.
@@ -67,8 +67,8 @@ def calibration_scores(
 class SplitConformal:
     """A set predictor per replicate, calibrated on that replicate's own rows.
 
-    `threshold` is [R]. A label is in the set if its score is at most the threshold; empty sets
-    are left empty. Marginal coverage is at least 1 - alpha for exchangeable rows.
+    `threshold` is [R]. A label is in the set if its score is at most the threshold; empty sets stay
+    empty. Marginal coverage is at least 1 - alpha for exchangeable rows.
 
     Reference: Angelopoulos and Bates 2021, arXiv 2107.07511, section 1.
     """
@@ -84,16 +84,16 @@ class SplitConformal:
 
 
 def calibrate(system: System, score: Score, alpha: float) -> SplitConformal:
-    """Each replicate's threshold from its calibration rows."""
+    """Computes each replicate's threshold from its calibration rows."""
     own = calibration_scores(system, SCORES[score])
     return SplitConformal(score, alpha, thresholds(own.true, alpha))
 
 
 def predictor(system: System, score: ScoreFunction, threshold: Tensor) -> SetPredictor:
-    """Sets of the labels that score at most a threshold.
+    """Returns a predictor of the sets of labels that score at most a threshold.
 
     Args:
-        system: gives the logits and the random numbers.
+        system: provides the logits and the random numbers.
         score: scores of every label.
         threshold: [R, G, C]; G is 1 if all groups share it, C is 1 if all labels do.
     """
@@ -110,6 +110,6 @@ def predictor(system: System, score: ScoreFunction, threshold: Tensor) -> SetPre
 
 
 def set_predictor(system: System, score: Score, alpha: float) -> SetPredictor:
-    """X [n, *shape] or [R, n, *shape] -> sets, bool [R, n, C]; the same rule for every group."""
+    """Maps X [n, *shape] or [R, n, *shape] to sets, bool [R, n, C]; one rule for all groups."""
     threshold = calibrate(system, score, alpha).threshold
     return predictor(system, SCORES[score], threshold[:, None, None])

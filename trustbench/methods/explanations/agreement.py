@@ -1,4 +1,4 @@
-"""How far two sets of attributions agree: rank correlation, and what they name first."""
+"""Agreement of two sets of attributions: rank correlation, and overlap of the top places."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,7 +13,7 @@ from trustbench.methods.explanations.gradients import gradient_x_input, saliency
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
 
 GradientMethod = Literal["gradient_x_input", "saliency"]
-# A mean over fewer points than this is not reported.
+# A mean over fewer points is not reported.
 FEWEST = 5
 
 
@@ -38,7 +38,7 @@ def ranks(values: Tensor) -> Tensor:
 def spearman(a: Tensor, b: Tensor) -> Tensor:
     """Rank correlation over the last axis, [..., d] and [..., d] -> [...]; ties by mean rank.
 
-    NaN where either side is constant: it then ranks nothing.
+    NaN if either side is constant, since it then ranks nothing.
 
     Reference: Spearman 1904, American Journal of Psychology 15(1); Kendall 1945, Biometrika
     33(3) (ties).
@@ -55,7 +55,7 @@ def spearman(a: Tensor, b: Tensor) -> Tensor:
 def top_overlap(a: Tensor, b: Tensor, k: int) -> Tensor:
     """The fraction [...] that the k largest |attributions| of a and b [..., d] have in common.
 
-    NaN where either side is constant in size, and so names nothing.
+    NaN if either side is constant in size and thus ranks nothing.
     """
     dull = (a.abs().amax(-1) == a.abs().amin(-1)) | (b.abs().amax(-1) == b.abs().amin(-1))
     return torch.where(dull, torch.nan, overlap(top(a, k), top(b, k)).double())
@@ -63,22 +63,22 @@ def top_overlap(a: Tensor, b: Tensor, k: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Explained:
-    """What a system says of some rows, and why."""
+    """Explanations of some rows by a system."""
 
     values: Tensor  # [R, n, parts]: an attribution per feature (or patch)
-    classes: Tensor  # int64 [R, n]: the prediction that is explained
+    classes: Tensor  # int64 [R, n]: the explained prediction
 
     def with_same_prediction(self, other: "Explained") -> Tensor:
         """Where both explain the same class, bool [R, n]: only there can reasons be compared."""
         return self.classes == other.classes
 
     def spearman(self, other: "Explained") -> Tensor:
-        """Rank agreement [R, n]; NaN where predictions differ or a side is constant."""
+        """Rank agreement [R, n]; NaN if predictions differ or a side is constant."""
         same = self.with_same_prediction(other)
         return torch.where(same, spearman(self.values, other.values), torch.nan)
 
     def top_overlap(self, other: "Explained", k: int) -> Tensor:
-        """Shared top places [R, n]; NaN where predictions differ or a side names nothing."""
+        """Shared top places [R, n]; NaN if predictions differ or a side ranks nothing."""
         same = self.with_same_prediction(other)
         return torch.where(same, top_overlap(self.values, other.values, k), torch.nan)
 
@@ -113,7 +113,7 @@ def by_lime(system: System, X: Tensor, lime: Lime, stream: Stream) -> Explained:
 
 
 def mean_over_points(values: Tensor) -> Array | str:
-    """Means [R] over the points of values [R, n] that are not NaN, or why there are none."""
+    """Means [R] over the points of values [R, n] that are not NaN, or the reason for none."""
     numbers = values.double().cpu().numpy()
     kept = (~np.isnan(numbers)).sum(axis=1)
     if (kept < min(FEWEST, numbers.shape[1])).any():

@@ -25,12 +25,12 @@ class Posterior(NamedTuple):
 
 
 def posterior(design: Tensor, weights: Tensor, targets: Tensor) -> Posterior:
-    """What weighted perturbations say of the coefficients of a linear surrogate.
+    """The posterior of the coefficients of a linear surrogate, given weighted perturbations.
 
-    A perturbation of weight w has noise of variance s2 / w; coefficients are N(0, s2 I) and s2
-    has the density 1 / s2 before any is seen. The mean is LIME's ridge solution. The paper's
-    code draws the intercept from the same prior as the coefficients; here it is flat, as LIME
-    leaves the intercept unpenalised, which takes one degree of freedom of the paper's N.
+    A perturbation of weight w has noise of variance s2 / w; coefficients are N(0, s2 I) and s2 has
+    the prior density 1 / s2. The mean is LIME's ridge solution. The paper's code draws the
+    intercept from the same prior as the coefficients. Here it is flat, since LIME leaves the
+    intercept unpenalised, which takes one degree of freedom from the paper's N.
 
     Args:
         design: float64 [B, s, p].
@@ -59,7 +59,7 @@ def intervals(
 ) -> tuple[Tensor, Tensor]:
     """Ends [R, n, d] of the credible intervals around LIME's released attributions of X.
 
-    The perturbations are those of the attributions that `lime` releases at the same `repeat`.
+    The perturbations are those of the attributions that `lime` releases for the same `repeat`.
     """
     lower, upper = [], []
     for draws, targets in lime.draws(system, area, X, Stream.RELEASED, repeat):
@@ -71,7 +71,7 @@ def intervals(
 
 
 def _posterior_of(draws: Draws, targets: Tensor) -> Posterior:
-    """Posteriors of targets [R, m, s], grouped by the design that they share."""
+    """Posteriors of targets [R, m, s], grouped by shared design."""
     designs = draws.design.flatten(0, 1)
     by_row = _rows_differ(draws)
     grouped = (
@@ -86,5 +86,5 @@ def _per_row(values: Tensor, draws: Draws, targets: Tensor) -> Tensor:
 
 
 def _rows_differ(draws: Draws) -> bool:
-    """Whether each row has a design of its own that all replicates share."""
+    """Whether each row has its own design, shared by all replicates."""
     return draws.design.shape[0] == 1 and draws.design.shape[1] > 1

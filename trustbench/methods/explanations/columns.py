@@ -16,13 +16,13 @@ KERNEL_WIDTH = 0.75  # times sqrt(d), as lime.lime_tabular
 
 @dataclass(frozen=True)
 class Columns(Neighbourhood):
-    """A number becomes x + scale N(0, 1); a category becomes that of a random row of the pool.
+    """Perturbs a number by scale N(0, 1), and replaces a category by that of a random pool row.
 
-    One-hot columns moved as reals would describe inputs that cannot exist. Coefficients are
-    per column, so that the surrogate can tell the levels of a category apart: the `lime`
-    package's indicator of a changed category cannot, and its R2 would be capped by how much
-    levels differ. The rest is lime's tabular explainer, sampling around the instance, without
-    discretisation. Parts are the features; categories are resampled independently.
+    Perturbing one-hot columns like real numbers would describe impossible inputs. Coefficients are
+    per column, so that the surrogate can distinguish the levels of a category: the `lime` package's
+    indicator of a changed category cannot, which would cap its R2 by how much levels differ. The
+    rest is lime's tabular explainer, sampling around the instance, without discretisation. Parts
+    are the features; categories are resampled independently.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, section 3.3; lime 0.2, lime_tabular.
     """
@@ -40,7 +40,7 @@ class Columns(Neighbourhood):
         return Noise(torch.as_tensor(real, device=device), torch.as_tensor(rows, device=device))
 
     def around(self, X: Tensor, noise: Noise) -> Draws:
-        """Perturbations of X [L, m, d]; one design for all rows if nothing is categorical."""
+        """Perturbations of X [L, m, d]; all rows share one design if nothing is categorical."""
         step = noise.real * self.scale
         Z = X[:, :, None] + step.to(X.dtype)
         design = step[None, None]
@@ -52,11 +52,11 @@ class Columns(Neighbourhood):
         return Draws(Z, design, torch.exp(-design.square().sum(-1) / (2 * width**2)))
 
     def spread(self, coefficients: Tensor) -> Tensor:
-        """Coefficients are per column already."""
+        """Returns the coefficients, which are per column already."""
         return coefficients
 
     def collect(self, attributions: Tensor) -> Tensor:
-        """Attributions are coefficients already."""
+        """Returns the attributions, which are coefficients already."""
         return attributions
 
     def effects(self, coefficients: Tensor, X: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ class Columns(Neighbourhood):
 
 
 def columns_of(problem: Problem, sigma: float, device: torch.device | str) -> Columns:
-    """The column form of a problem; see `neighbourhood`."""
+    """Returns the column form of a problem; see `neighbourhood`."""
     pool = problem.rows("train")[0].reshape(len(problem.splits["train"]), -1)
     part = np.zeros(problem.n_features, dtype=np.int64)
     scale = np.zeros(problem.n_features)

@@ -1,4 +1,4 @@
-"""Deletion faithfulness: does the prediction fall when the parts named first are taken away?"""
+"""Deletion faithfulness: does the prediction fall when the top-ranked parts are removed?"""
 
 import math
 
@@ -21,18 +21,18 @@ def deletion(
     draws: int,
     rng: np.random.Generator,
 ) -> Tensor:
-    """(p_random - p_named) / p_0 per row, [R, n]; 0 for an explanation that knows nothing.
+    """(p_random - p_named) / p_0 per row, [R, n]; 0 for an uninformative explanation.
 
-    p_0 is the probability of the predicted class, p_named that with the `share` of parts of
-    largest supporting effect at their baseline, p_random the mean over `draws` random choices
-    of as many parts, the same for all replicates.
+    p_0 is the probability of the predicted class. p_named is that with the `share` of parts of
+    largest supporting effect set to their baseline. p_random is the mean over `draws` random
+    choices of equally many parts, the same for all replicates.
 
     Args:
-        system: whose replicates are asked.
-        area: gives the parts and their baseline.
+        system: the replicates to query.
+        area: provides the parts and their baseline.
         X: rows [n, *shape].
         effects: what each part adds according to the explanation, [R, n, parts].
-        share: the fraction of the parts that is taken away, rounded up.
+        share: the fraction of the parts to remove, rounded up.
         draws: random choices per row.
         rng: draws them.
 

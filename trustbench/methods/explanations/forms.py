@@ -1,4 +1,4 @@
-"""What every neighbourhood offers: perturbed copies of a row, and how they are described."""
+"""The interface of neighbourhoods: perturbed copies of a row and their description."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from trustbench.contracts import Fact
 
 
 class Draws(NamedTuple):
-    """Perturbed rows. L is 1, or R when the rows differ by replicate."""
+    """Perturbed rows. L is 1, or R if the rows differ by replicate."""
 
-    Z: Tensor  # [L, m, s, d], what the model sees
-    design: Tensor  # float64 [L, m, s, p], or [1, 1, s, p] where all rows share it
+    Z: Tensor  # [L, m, s, d], the input of the model
+    design: Tensor  # float64 [L, m, s, p], or [1, 1, s, p] if all rows share it
     weights: Tensor  # float64, shape of design less its last axis
 
     def part(self, samples: slice) -> "Draws":
-        """Some of the samples."""
+        """Returns some of the samples."""
         return Draws(
             self.Z[:, :, samples], self.design[..., samples, :], self.weights[..., samples]
         )
@@ -30,15 +30,15 @@ class Noise(NamedTuple):
     """Random numbers shared by all rows and replicates: common random numbers."""
 
     real: Tensor  # float64 [s, p]: standard normal (columns) or 0 / 1 (patches)
-    rows: Tensor  # int64 [s, blocks], rows of the pool whose categories are borrowed
+    rows: Tensor  # int64 [s, blocks], pool rows whose categories are used
 
 
 @dataclass(frozen=True)
 class Neighbourhood(ABC):
-    """Perturbations described by p regressors, and parts that can be taken away.
+    """Perturbations described by p regressors, and parts that can be removed.
 
-    `part` [d] gives the part of each column; `baseline` [d], the mean of the training pool, is
-    what a part that was taken away looks like.
+    `part` [d] is the part of each column; `baseline` [d], the mean of the training pool, replaces a
+    removed part.
     """
 
     part: Tensor
@@ -47,7 +47,7 @@ class Neighbourhood(ABC):
 
     @abstractmethod
     def noise(self, samples: int, rng: np.random.Generator) -> Noise:
-        """The random numbers of `samples` perturbations."""
+        """Draws the random numbers of `samples` perturbations."""
 
     @abstractmethod
     def around(self, X: Tensor, noise: Noise) -> Draws:
@@ -70,5 +70,5 @@ class Neighbourhood(ABC):
         """The declared form and settings."""
 
     def switch_off(self, X: Tensor, off: Tensor) -> Tensor:
-        """X [L, n, d] with the parts marked in `off` (bool [R, n, parts]) at their baseline."""
+        """Sets the parts marked in `off` (bool [R, n, parts]) of X [L, n, d] to their baseline."""
         return torch.where(off[..., self.part], self.baseline.to(X.dtype), X)

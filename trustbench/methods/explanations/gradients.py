@@ -10,23 +10,23 @@ from torch import Tensor
 from trustbench.contracts import System
 from trustbench.methods.explanations.targets import Target, target_values
 
-# First index of the `explanations` stream that SmoothGrad draws from; those of LIME and of
-# the evaluators are in lime_surrogate.Stream.
+# First index of the `explanations` stream that SmoothGrad draws from; those of LIME and of the
+# evaluators are in lime_surrogate.Stream.
 SMOOTHGRAD_STREAM = 20
-# Input floats of one backward pass; activations are larger by the network's width.
+# Input floats of one backward pass; activations exceed them by the width of the network.
 BUDGET = 2**20
 
 
 def input_gradients(
     system: System, X: Tensor, target: Target = "probability", classes: Tensor | None = None
 ) -> Tensor:
-    """The gradient of each replicate's own target in its input, [R, n, d].
+    """The gradient of each replicate's own target with respect to its input, [R, n, d].
 
     Args:
-        system: whose replicates are asked; its forward must be differentiable.
+        system: the replicates to query; its forward must be differentiable.
         X: rows [n, *shape] or [R, n, *shape].
-        target: the probability, or the logit margin, of the class explained.
-        classes: that class, int64 [R, n]; the predicted one unless given.
+        target: the probability, or the logit margin, of the explained class.
+        classes: that class, int64 [R, n]; default: the predicted one.
     """
     copies = _copies(system, X)
     rows = max(1, BUDGET // (system.replicates * system.problem.n_features))
@@ -45,7 +45,7 @@ def saliency(system: System, X: Tensor, target: Target = "probability") -> Tenso
 
 
 def gradient_x_input(system: System, X: Tensor, target: Target = "probability") -> Tensor:
-    """Input gradient times (x - the pool's mean): contributions to first order, [R, n, d].
+    """Input gradient times (x - the pool's mean): first-order contributions, [R, n, d].
 
     Reference: Shrikumar et al. 2016, arXiv 1605.01713, section 2, with a declared baseline.
     """
@@ -55,10 +55,10 @@ def gradient_x_input(system: System, X: Tensor, target: Target = "probability") 
 def integrated_gradients(
     system: System, X: Tensor, target: Target = "probability", steps: int = 32
 ) -> Tensor:
-    """Gradients averaged on the line from the pool's mean to x, times its length, [R, n, d].
+    """Gradients averaged along the line from the pool's mean to x, times its length, [R, n, d].
 
-    They add up to the target at x less the target at the mean (completeness), up to the
-    midpoint rule's error, which falls as 1 / steps^2.
+    They add up to the target at x minus the target at the mean (completeness), up to the error of
+    the midpoint rule, which falls as 1 / steps^2.
 
     Reference: Sundararajan et al. 2017, arXiv 1703.01365, section 3.
     """
@@ -81,9 +81,9 @@ def smoothgrad(
 ) -> Tensor:
     """The mean gradient over noisy copies of each row, [R, n, d].
 
-    Numeric columns, which are standardised, move by sigma N(0, 1), pixels by as much of their
-    value range, categories not at all. All rows and replicates share the noise; `repeat` k > 0
-    is the k-th other draw.
+    Numeric columns, which are standardised, move by sigma N(0, 1), pixels by that share of their
+    value range, and categories not at all. All rows and replicates share the noise; `repeat` k > 0
+    is the k-th redraw.
 
     Reference: Smilkov et al. 2017, arXiv 1706.03825, section 3.
     """
@@ -99,7 +99,7 @@ def smoothgrad(
 
 
 def _gradient(system: System, X: Tensor, classes: Tensor, target: Target) -> Tensor:
-    """Gradients [R, m, d] at X [R, m, *shape]; no replicate reads another's rows."""
+    """Gradients [R, m, d] at X [R, m, *shape]; no replicate reads the rows of another."""
     with torch.enable_grad():
         X = X.detach().requires_grad_()
         values = target_values(system.forward(X)[:, :, None], classes, target)
@@ -108,7 +108,7 @@ def _gradient(system: System, X: Tensor, classes: Tensor, target: Target) -> Ten
 
 
 def _copies(system: System, X: Tensor) -> Tensor:
-    """X as [R, n, *shape]."""
+    """X expanded to [R, n, *shape]."""
     own = X.ndim > len(system.problem.shape) + 1
     return X if own else X.expand(system.replicates, *X.shape)
 
@@ -119,7 +119,7 @@ def _mean(system: System, X: Tensor) -> Tensor:
 
 
 def _spread(system: System, sigma: float) -> "list[float]":
-    """The noise's standard deviation of each column."""
+    """The standard deviation of the noise in each column."""
     scale = [0.0] * system.problem.n_features
     for feature in system.problem.features:
         if feature.kind != "categorical":

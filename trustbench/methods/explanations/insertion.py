@@ -1,4 +1,4 @@
-"""Insertion faithfulness: do the parts named first bring the prediction back by themselves?"""
+"""Insertion faithfulness: do the top-ranked parts alone restore the prediction?"""
 
 import math
 
@@ -20,16 +20,16 @@ def insertion(
     draws: int,
     rng: np.random.Generator,
 ) -> Tensor:
-    """(p_named - p_random) / p_0 per row, [R, n]; 0 for an explanation that knows nothing.
+    """(p_named - p_random) / p_0 per row, [R, n]; 0 for an uninformative explanation.
 
-    p_0 is the probability of the predicted class; p_named that with only the `share` of parts
-    of largest supporting effect in place and all others at their baseline; p_random the mean
-    over `draws` random choices of as many parts. See `deletion` for the arguments: what is
-    inserted here is what a deletion of the least supporting parts leaves.
+    p_0 is the probability of the predicted class. p_named is that with only the `share` of parts of
+    largest supporting effect in place and all others at their baseline. p_random is the mean over
+    `draws` random choices of equally many parts. See `deletion` for the arguments: inserting these
+    parts equals deleting the least supporting ones.
 
     Reference: Petsiuk et al. 2018, arXiv 1806.07421, section 4.1 (insertion), at one share.
     """
     kept = math.ceil(share * area.parts)
-    # The half keeps `deletion`, which rounds up, at exactly the parts that are not kept.
+    # The half makes `deletion`, which rounds up, remove exactly the parts that are not kept.
     removed = (area.parts - kept - 0.5) / area.parts
     return -deletion(system, area, X, -effects, share=removed, draws=draws, rng=rng)

@@ -1,4 +1,4 @@
-"""KernelSHAP for all replicates and rows at once: every row shares the sampled coalitions."""
+"""KernelSHAP for all replicates and rows at once: all rows share the sampled coalitions."""
 
 import math
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from trustbench.methods.explanations.targets import Target, target_values
 
 # First index of the `explanations` streams, see lime_surrogate.Stream.
 COALITIONS, BACKGROUND = 23, 24
-# Coalitions per part below which the regression may be singular.
+# With fewer coalitions per part the regression may be singular.
 FEWEST = 4
 
 
 @dataclass(frozen=True)
 class Coalitions:
-    """Sets of parts that keep their value, and how much each counts."""
+    """Sets of parts that keep their value, with their weights."""
 
     masks: Array  # bool [s, M]
     weights: Array  # float64 [s]
 
     def solver(self) -> Array:
-        """The matrix [M, s + 1] that turns (v(S) - v(0), ..., v(all) - v(0)) into values.
+        """The matrix [M, s + 1] that maps (v(S) - v(0), ..., v(all) - v(0)) to values.
 
         Weighted least squares under the constraint that the values add up to the last number.
         """
@@ -45,11 +45,11 @@ class Coalitions:
 
 
 def coalitions(parts: int, samples: int, rng: np.random.Generator) -> Coalitions:
-    """The proper coalitions where `samples` are enough for all; else the rest are drawn.
+    """Returns all proper coalitions if `samples` suffice for them; else some are drawn.
 
-    Sizes k and parts - k are taken whole, from the outside in, as long as drawing would visit
-    each coalition once or more; then pairs of a coalition and its complement are drawn, with
-    sizes by the Shapley kernel. That is the package's rule.
+    Sizes k and parts - k are enumerated, from the outside in, as long as drawing would visit each
+    coalition at least once. Then pairs of a coalition and its complement are drawn, with sizes by
+    the Shapley kernel. This is the package's rule.
 
     Reference: Lundberg and Lee 2017, arXiv 1705.07874, theorem 2; shap 0.51, _kernel.py.
     """
@@ -86,12 +86,12 @@ def _all_of(parts: int, size: int) -> Array:
 
 @dataclass(frozen=True)
 class KernelShap:
-    """Shapley values of the parts of each row, against a background.
+    """Shapley values of the parts of each row, relative to a background.
 
-    A part is a feature with all its columns, or a patch of a large image. Parts outside a
-    coalition take their values from each of `background` rows of the pool in turn (0: from the
-    pool's mean), and the target is averaged. A part's value stands on its column; that of a
-    category on the column of the level present, that of a patch in equal shares on its pixels.
+    A part is a feature with all its columns, or a patch of a large image. Parts outside a coalition
+    take the values of each of `background` pool rows in turn (0: of the pool's mean), and the
+    target is averaged. A part's value is assigned to its column, that of a category to the column
+    of its level, and that of a patch to its pixels in equal shares.
 
     Reference: Lundberg and Lee 2017, arXiv 1705.07874, section 4.1.
     """
@@ -101,7 +101,7 @@ class KernelShap:
     target: Target = "margin"
 
     def check(self, system: System) -> None:
-        """Raises ConfigError where `samples` coalitions cannot determine the values."""
+        """Raises ConfigError if `samples` coalitions cannot determine the values."""
         parts = neighbourhood(system.problem, 0.0, "cpu").parts
         if self.samples < min(2**parts - 2, FEWEST * parts):
             raise ConfigError(
@@ -152,7 +152,7 @@ class KernelShap:
 
 
 def spread(area: Neighbourhood, values: Tensor, X: Tensor) -> Tensor:
-    """Values [R, n, parts] on the columns of X [L, n, d]: [R, n, d], summing to the same."""
+    """Assigns values [R, n, parts] to the columns of X [L, n, d]: [R, n, d] with the same sum."""
     if not isinstance(area, Columns):
         return area.spread(values)
     holds = torch.ones_like(X)

@@ -1,4 +1,4 @@
-"""LIME for all replicates and rows at once: attributions, and how well they hold up."""
+"""LIME for all replicates and rows at once: attributions and their goodness of fit."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from trustbench.methods.explanations.patches import Patches
 from trustbench.methods.explanations.targets import Target, target_values
 
 RIDGE = 1.0  # lime's default
-# Floats of the largest temporaries, inputs or logits: 2^23 floats are 32 MB.
+# Maximum floats of the largest temporaries, inputs or logits: 2^23 floats are 32 MB.
 BUDGET = 2**23
 
 
 class Stream(IntEnum):
-    """First index of the `explanations` streams: who draws."""
+    """First index of the `explanations` streams: the component that draws."""
 
     RELEASED = 0
     PROBE = 1
@@ -41,10 +41,10 @@ class Fits(NamedTuple):
 class Lime:
     """Vectorised LIME with one set of random numbers for all rows and replicates.
 
-    `samples` perturbations per row, `patch_samples` on images that are cut into patches (fewer
-    regressors, and a forward pass costs more); `sigma` as in `neighbourhood`. The kernel, the
-    penalty (1) and therefore the coefficients are those of the `lime` package on the same
-    samples, with all features kept. The explained class is each replicate's own prediction.
+    It draws `samples` perturbations per row, and `patch_samples` on images cut into patches (fewer
+    regressors, and a forward pass costs more); `sigma` is as in `neighbourhood`. The kernel, the
+    penalty (1) and therefore the coefficients are those of the `lime` package on the same samples,
+    with all features kept. The explained class is each replicate's own prediction.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, algorithm 1.
     """
@@ -55,11 +55,11 @@ class Lime:
     target: Target = "margin"
 
     def neighbourhood(self, system: System) -> Neighbourhood:
-        """The neighbourhood in which rows of the system are explained."""
+        """Returns the neighbourhood in which rows of the system are explained."""
         return neighbourhood(system.problem, self.sigma, system.device)
 
     def perturbations(self, area: Neighbourhood) -> int:
-        """How many perturbations a row gets."""
+        """The number of perturbations per row."""
         return self.patch_samples if isinstance(area, Patches) else self.samples
 
     def fits(
@@ -86,15 +86,15 @@ class Lime:
     def draws(
         self, system: System, area: Neighbourhood, X: Tensor, stream: Stream, repeat: int = 0
     ) -> Iterator[tuple[Draws, Tensor]]:
-        """Perturbations of a few rows at a time, and the model's targets there [R, m, s].
+        """Draws perturbations for a few rows at a time, with the model's targets there [R, m, s].
 
-        `repeat` k > 0 draws the k-th other set of random numbers.
+        `repeat` k > 0 draws the k-th further set of random numbers.
         """
         s = self.perturbations(area)
         indices = (stream, repeat) if repeat else (stream,)
         noise = area.noise(s, system.streams.numpy("explanations", *indices))
         classes, flat = system.logits(X).argmax(-1), flatten(system, X)
-        # Inputs take L s d floats a row, logits R s C.
+        # Inputs take L s d floats per row, logits R s C.
         floats = max(flat.shape[0] * flat.shape[2], system.replicates * len(system.problem.classes))
         m = max(1, BUDGET // (s * floats))
         for rows, own in zip(flat.split(m, dim=1), classes.split(m, dim=1), strict=True):
@@ -103,7 +103,7 @@ class Lime:
             yield draws, target_values(logits, own, self.target).double()
 
     def facts(self, area: Neighbourhood) -> Mapping[str, Fact]:
-        """Everything that a reader needs to repeat the surrogates."""
+        """Everything a reader needs to repeat the surrogates."""
         return {
             **area.facts(),
             "samples": self.perturbations(area),
@@ -113,12 +113,12 @@ class Lime:
 
 
 def flatten(system: System, X: Tensor) -> Tensor:
-    """X [n, *shape] as [1, n, d], X [R, n, *shape] as [R, n, d]."""
+    """Reshapes X [n, *shape] to [1, n, d], and X [R, n, *shape] to [R, n, d]."""
     return X.reshape(-1, X.shape[X.ndim - 1 - len(system.problem.shape)], system.problem.n_features)
 
 
 def score(draws: Draws, targets: Tensor, coefficients: Tensor, intercepts: Tensor) -> Tensor:
-    """R2 [R, m] of surrogates [R, m, p] on draws; NaN where the target is constant."""
+    """R2 [R, m] of surrogates [R, m, p] on draws; NaN if the target is constant."""
     shape = targets.shape[:2]
     D, w = _designs(draws)
     c, b = _share(coefficients, len(D), draws), _share(intercepts[..., None], len(D), draws)
@@ -128,7 +128,7 @@ def score(draws: Draws, targets: Tensor, coefficients: Tensor, intercepts: Tenso
 
 
 def released_score(draws: Draws, targets: Tensor, coefficients: Tensor) -> Tensor:
-    """R2 [R, m] of coefficients that came without an intercept: the best one is granted."""
+    """R2 [R, m] of coefficients released without an intercept; the best intercept is used."""
     shape = targets.shape[:2]
     D, w = _designs(draws)
     c, t = _share(coefficients, len(D), draws), _share(targets, len(D), draws)
@@ -163,7 +163,7 @@ def _logits(system: System, Z: Tensor) -> Tensor:
     """Logits [R, m, s, C] of Z [L, m, s, d]."""
     copies, m, s, d = Z.shape
     rows = Z.reshape(copies, m * s, *system.problem.shape)
-    # On a CPU, hidden activations that stay in its cache: 1.4 times faster than 4,096 rows.
+    # On a CPU, hidden activations then stay in its cache: 1.4 times faster than 4,096 rows.
     floats = 2**19 if Z.device.type == "cpu" else 2**24
     at_once = min(8192, max(32, floats // (system.replicates * d)))
     logits = system.logits(rows[0] if copies == 1 else rows, at_once)

@@ -10,9 +10,9 @@ from trustbench.methods.explanations.lime_surrogate import RIDGE
 def held_out_r2(draws: Draws, targets: Tensor) -> Tensor:
     """R2 [K, m] of targets [K, m, s]: fitted on the first half of the draws, scored on the rest.
 
-    The surrogate, its penalty and its weights are those of `Lime`; K targets (replicates, or
-    several outputs of each) share the draws, whose L is 1. NaN where the second half of a target
-    is constant: it then has nothing to explain.
+    The surrogate, its penalty and its weights are those of `Lime`. K targets (replicates, or
+    several outputs of each) share the draws, whose L is 1. NaN if the second half of a target is
+    constant, since nothing is left to explain.
     """
     if draws.Z.shape[0] != 1:
         raise ValueError("the rows differ by replicate; targets can share draws of L = 1 only")

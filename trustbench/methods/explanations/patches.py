@@ -16,11 +16,11 @@ KERNEL_WIDTH = 0.25  # of the cosine distance, as lime.lime_image
 
 @dataclass(frozen=True)
 class Patches(Neighbourhood):
-    """Each patch is kept or replaced by the pool's mean with probability one half.
+    """Keeps each patch, or replaces it by the pool's mean, with probability one half.
 
-    The design is the mask; weights come from the cosine distance to the whole image. That is
-    the `lime` package's image explainer with a declared grid in place of its segmentation,
-    which finds one segment on small images.
+    The design is the mask; weights come from the cosine distance to the whole image. This is the
+    `lime` package's image explainer with a declared grid in place of its segmentation, which finds
+    one segment on small images.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, section 3.4; lime 0.2, lime_image.
     """
@@ -53,7 +53,7 @@ class Patches(Neighbourhood):
         return zero.index_add_(-1, self.part, attributions)
 
     def effects(self, coefficients: Tensor, X: Tensor) -> Tensor:
-        """A patch's coefficient is its effect already."""
+        """Returns the coefficients: that of a patch is its effect already."""
         return coefficients
 
     def facts(self) -> Mapping[str, Fact]:

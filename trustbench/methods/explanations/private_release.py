@@ -1,7 +1,7 @@
 """Noise that makes released vectors differentially private.
 
-One release is a vector clipped to norm `bound`: replacing a row of the training data can move
-it from anywhere in that ball to anywhere else, by at most 2 `bound`, for any model.
+A release is a vector clipped to norm `bound`. Replacing a row of the training data can move it from
+anywhere in that ball to anywhere else, by at most 2 `bound`, for any model.
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ MechanismName = Literal["gaussian", "laplace"]
 class Mechanism:
     """Adds noise of (epsilon, delta) per release to vectors of norm at most `bound`.
 
-    Gaussian noise is for Euclidean norms and needs a delta; Laplace noise is for absolute sums
-    and has delta 0. Floating point is not hardened against (Mironov 2012).
+    Gaussian noise goes with Euclidean norms and needs a delta; Laplace noise goes with absolute
+    sums and has delta 0. Neither is hardened against floating-point attacks (Mironov 2012).
 
     Reference: Balle and Wang 2018, arXiv 1805.06530, theorem 8 (Gaussian); Dwork and Roth 2014,
     The Algorithmic Foundations of Differential Privacy, theorem 3.6 (Laplace).
@@ -37,7 +37,7 @@ class Mechanism:
 
     @property
     def order(self) -> int:
-        """The order of the norm that is clipped."""
+        """The order of the norm used for clipping."""
         return 2 if self.name == "gaussian" else 1
 
     @property
@@ -48,22 +48,22 @@ class Mechanism:
         return 2 * self.bound / largest_separation(self.epsilon, self.delta)
 
     def reach(self, level: float) -> float:
-        """Half the width of the central interval that holds the noise with that probability."""
+        """Half the width of the central interval that contains the noise with that probability."""
         law = norm if self.name == "gaussian" else laplace
         return float(law.ppf(0.5 + level / 2) * self.scale)
 
     def released(self, queries: int) -> Gaussian | Pure:
-        """`queries` releases as the privacy ledger composes them."""
+        """Returns `queries` releases as the privacy ledger composes them."""
         if self.name == "gaussian":
             return Gaussian(self.scale / (2 * self.bound), queries)
         return Pure("Laplace", self.epsilon, queries)
 
     def noise(self, rows: Array, seed: int | bytes) -> Array:
-        """Noise [R, n, d] for the rows [R, n, d] asked about, standing in for a memory.
+        """Noise [R, n, d] for the queried rows [R, n, d], computed instead of stored.
 
-        Equal questions get equal noise, whichever others they come with, so that asking
-        again averages nothing out. Bytes are a secret key: without it, the noise of one question
-        tells nothing of that of another.
+        Equal queries get equal noise, whichever others accompany them, so repeating a query
+        averages nothing out. Bytes are a secret key: without it, the noise of one query reveals
+        nothing about that of another.
         """
         out = np.empty(rows.shape)
         for r, of_replicate in enumerate(rows):
@@ -78,7 +78,7 @@ class Mechanism:
         return self.scale * out
 
     def _keyed(self, key: bytes, replicate: int, row: Array) -> Array:
-        """Unscaled noise [d] for a question, from an extendable hash of key and question."""
+        """Unscaled noise [d] for a query, from an extendable hash of key and query."""
         question = key + replicate.to_bytes(4, "big") + np.ascontiguousarray(row).tobytes()
         u = uniforms(shake_256(question).digest(16 * len(row)))
         if self.name == "gaussian":

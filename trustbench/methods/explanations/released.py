@@ -1,4 +1,4 @@
-"""What a released attribution means, and what it says of a feature or patch.
+"""The meaning of released attributions, and what they say about a feature or patch.
 
 A *slope* says how fast the output changes in a column; a *contribution* how much of the output
 the column accounts for. LIME on columns and plain gradients are slopes; SHAP, integrated
@@ -24,26 +24,26 @@ FACT = "attributions"
 def release(
     system: System, explainer: Explainer, meaning: Meaning, intervals: Intervals | None = None
 ) -> System:
-    """The system with `explainer` open. Intervals around other attributions are withdrawn."""
+    """Opens `explainer`. Intervals around other attributions are withdrawn."""
     facts = {**system.facts, FACT: meaning}
     return replace(system, explainer=explainer, intervals=intervals, facts=facts)
 
 
 def lime_meaning(area: Neighbourhood) -> Meaning:
-    """What a coefficient of LIME means in this neighbourhood."""
+    """The meaning of a LIME coefficient in this neighbourhood."""
     return "contributions" if isinstance(area, Patches) else "slopes"
 
 
 def part_effects(system: System, area: Neighbourhood, attributions: Tensor, X: Tensor) -> Tensor:
     """What each part adds over its baseline, [R, n, parts], by released attributions [R, n, d].
 
-    A slope contributes slope (x - baseline). A system that does not say what its attributions
-    mean released LIME's.
+    A slope contributes slope (x - baseline). A system that does not state the meaning of its
+    attributions released LIME's.
 
     Args:
-        system: whose explanations these are.
-        area: gives the parts and their baseline.
-        attributions: what was released at X.
+        system: the system whose explanations these are.
+        area: provides the parts and their baseline.
+        attributions: the attributions released at X.
         X: the rows [n, *shape] or [R, n, *shape].
     """
     values = attributions.double()
@@ -54,14 +54,14 @@ def part_effects(system: System, area: Neighbourhood, attributions: Tensor, X: T
 
 
 def explained_points(system: System, points: int) -> tuple[Tensor, Array]:
-    """(X [m, *shape], rows [m]): the test rows that every evaluator of explanations takes first."""
+    """(X [m, *shape], rows [m]): the first test rows, which all evaluators of explanations use."""
     X = system.problem.rows("test")[0]
     rows = system.streams.numpy("explanations", Stream.POINTS).permutation(len(X))[:points]
     return system.tensor(X[rows]), rows
 
 
 def clipped(values: Tensor, bound: float, order: int) -> Tensor:
-    """Vectors over the last axis, scaled down where their norm of that order exceeds `bound`.
+    """Scales down vectors over the last axis whose norm of that order exceeds `bound`.
 
     >>> clipped(torch.tensor([[3.0, 4.0], [0.3, 0.4]]), 1.0, 2)
     tensor([[0.6000, 0.8000],

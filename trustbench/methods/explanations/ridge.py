@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-# Below this weighted variance a target is constant and R2 is undefined (interactions 3.4).
+# With a smaller weighted variance a target is constant and R2 is undefined (interactions 3.4).
 CONSTANT = 1e-10
 
 
@@ -37,7 +37,7 @@ def fit(design: Tensor, weights: Tensor, targets: Tensor, alpha: float) -> tuple
 
 
 def intercept(design: Tensor, weights: Tensor, targets: Tensor, coefficients: Tensor) -> Tensor:
-    """The intercepts [B, k] that fit best once the coefficients are given."""
+    """The best intercepts [B, k] for given coefficients."""
     share = (weights / weights.sum(-1, keepdim=True))[:, None]
     return (share * (targets - coefficients @ design.mT)).sum(-1)
 
@@ -45,7 +45,7 @@ def intercept(design: Tensor, weights: Tensor, targets: Tensor, coefficients: Te
 def r2(
     design: Tensor, weights: Tensor, targets: Tensor, coefficients: Tensor, intercepts: Tensor
 ) -> Tensor:
-    """Weighted R2 [B, k] of given surrogates; NaN where the target does not vary.
+    """Weighted R2 [B, k] of given surrogates; NaN if the target does not vary.
 
     >>> x = torch.tensor([[[-1.0], [0.0], [1.0]]], dtype=torch.float64)
     >>> one = torch.ones(1, 3, dtype=torch.float64)

@@ -19,13 +19,13 @@ STRENGTH = 4.0
 
 
 def sensitive_feature(problem: Problem) -> Feature | None:
-    """The categorical input that the groups are made of, or None if it is not an input."""
+    """The categorical input that the groups come from, or None if it is not an input."""
     named = (f for f in problem.features if f.name == problem.group_name)
     return next((f for f in named if f.kind == "categorical" and len(f.columns) > 1), None)
 
 
 def numeric_features(problem: Problem) -> list[Feature]:
-    """The numeric inputs: what gives LIME's perturbations away, and what may be a decoy."""
+    """The numeric inputs: they give LIME's perturbations away, and may serve as a decoy."""
     return [f for f in problem.features if f.kind == "numeric"]
 
 
@@ -41,7 +41,7 @@ class Rule(NamedTuple):
 
 
 def biased_rule(system: System, sensitive: Feature) -> tuple[Rule, tuple[str, ...]]:
-    """Favours the levels whose rate of the favourable class is above the pool's; names them."""
+    """Favours the levels with an above-average rate of the favourable class; names them."""
     X, y, _ = system.problem.rows("train")
     columns = list(sensitive.columns)
     member = X[:, columns] > 0
@@ -55,7 +55,7 @@ def biased_rule(system: System, sensitive: Feature) -> tuple[Rule, tuple[str, ..
 
 
 def decoy_rule(system: System, sensitive: Feature, name: str | None) -> tuple[Rule, str]:
-    """Favours large values of a number: the one named, or the least correlated with the bias."""
+    """Favours large values of one number: the named one, or the least correlated with the bias."""
     X = system.problem.rows("train")[0]
     bias = X @ biased_rule(system, sensitive)[0].weights.cpu().numpy()
     columns = {f.name: f.columns[0] for f in numeric_features(system.problem)}
@@ -68,7 +68,7 @@ def decoy_rule(system: System, sensitive: Feature, name: str | None) -> tuple[Ru
 
 
 def _correlation(a: Array, b: Array) -> float:
-    """|correlation|; infinite where a number is constant and would decide nothing."""
+    """|correlation|; infinite if a number is constant and thus decides nothing."""
     if a.std() == 0 or b.std() == 0:
         return float("inf")
     return float(abs(np.corrcoef(a, b)[0, 1]))
@@ -76,10 +76,10 @@ def _correlation(a: Array, b: Array) -> float:
 
 @dataclass(frozen=True)
 class Detector:
-    """A forest that tells real rows from LIME's perturbations.
+    """A forest that distinguishes real rows from LIME's perturbations.
 
-    It sees the numeric columns, where perturbed values leave the values that occur, as the
-    authors' does.
+    Like the authors', it sees the numeric columns, where perturbed values differ from those that
+    occur.
 
     Reference: Slack et al. 2020, arXiv 1911.02508, section 3.2.
     """
@@ -89,7 +89,7 @@ class Detector:
 
     @classmethod
     def fitted(cls, system: System, trees: int, copies: int) -> "Detector":
-        """A forest of `trees`, on rows of the pool and `copies` perturbations of each."""
+        """Fits a forest of `trees` to rows of the pool and `copies` perturbations of each."""
         columns = [f.columns[0] for f in numeric_features(system.problem)]
         rng = system.streams.numpy("explanations", DETECTOR)
         pool = system.problem.rows("train")[0][:, columns]
@@ -109,5 +109,5 @@ class Detector:
 
 
 def perturbed(rows: Array, rng: np.random.Generator) -> Array:
-    """Numeric columns moved as LIME moves them."""
+    """Perturbs numeric columns as LIME does."""
     return (rows + SIGMA * rng.standard_normal(rows.shape)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Rows and attributions as people look at them: pictures, named values, one number a feature."""
+"""Rows and attributions for human eyes: pictures, named values, one number per feature."""
 
 import math
 
@@ -17,7 +17,7 @@ Grid = tuple[int, int, int]
 
 
 def grid(problem: Problem) -> Grid | None:
-    """The picture that a row is: that of its shape, or a square of flat pixels; None for a table.
+    """The shape of a row as a picture: its own, or a square of flat pixels; None for a table.
 
     Pixels that do not form a square are shown as a table.
     """
@@ -38,7 +38,7 @@ def pictures(problem: Problem, X: Array, shape: Grid) -> Array:
 
 
 def named_values(problem: Problem, X: Array) -> list[list[str]]:
-    """Each row's value of each feature: a category by its name, a number as the model sees it."""
+    """Each row's value of each feature: a category's name, or a number as the model sees it."""
     flat = X.reshape(len(X), -1)
     return [[_value(f, row[list(f.columns)]) for f in problem.features] for row in flat]
 
@@ -53,18 +53,18 @@ def _value(feature: Feature, values: Array) -> str:
 
 
 def by_gradient(system: System, X: Tensor) -> Tensor:
-    """What each column adds to the logit margin of the class predicted, to first order, [R, n, d].
+    """First-order contribution of each column to the predicted class's logit margin, [R, n, d].
 
-    The gradient times (x - the pool's mean): an explanation that any model can be asked for.
+    The gradient times (x - the pool's mean): an explanation available for any model.
     """
     return gradient_x_input(system, X, "margin")
 
 
 def released(system: System, X: Tensor) -> Tensor:
-    """What each column adds by the explanation released with the answer, [R, n, d].
+    """What each column adds according to the released explanation, [R, n, d].
 
-    A slope adds slope (x - the pool's mean). A system that does not say what its attributions
-    mean released LIME's.
+    A slope adds slope (x - the pool's mean). A system that does not state the meaning of its
+    attributions released LIME's.
     """
     attributions = system.explain(X)
     area = neighbourhood(system.problem, device=system.device)
@@ -74,7 +74,7 @@ def released(system: System, X: Tensor) -> Tensor:
 
 
 def per_place(problem: Problem, columns: Array) -> Array:
-    """Effects of columns [n, d] summed over the colours of a pixel [n, h w], or a feature [n, f].
+    """Sums the effects of columns [n, d] by pixel [n, h w], over colours, or by feature [n, f].
 
     The columns of a one-hot feature are one effect: that of the row's category.
     """

@@ -1,4 +1,4 @@
-"""What a local surrogate says of the very row that it explains."""
+"""The prediction of a local surrogate for the row that it explains."""
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ def surrogate_values(
         R, m, s = targets.shape
         t = targets.reshape(1, R * m, s) if shared else targets.transpose(0, 1)
         coefficients, intercepts = ridge.fit(design, weights, t, RIDGE)
-        # A row is its own unmoved copy: no step on columns, every patch present.
+        # A row is its own unperturbed copy: no step on columns, every patch present.
         here = intercepts + coefficients.sum(-1) if isinstance(area, Patches) else intercepts
         values.append(here.reshape(R, m) if shared else here.T)
     return torch.cat(values, dim=1)

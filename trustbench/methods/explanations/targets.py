@@ -1,4 +1,4 @@
-"""What a local surrogate imitates: the logit margin, or the probability, of one class."""
+"""The target of a local surrogate: the logit margin, or the probability, of one class."""
 
 from typing import Literal
 
@@ -9,10 +9,10 @@ Target = Literal["margin", "probability"]
 
 
 def target_values(logits: Tensor, classes: Tensor, target: Target) -> Tensor:
-    """The target of each row's own class: [R, n, s, C] and int64 [R, n] -> [R, n, s].
+    """Selects the target of each row's own class: [R, n, s, C], int64 [R, n] -> [R, n, s].
 
-    The margin is log(p / (1 - p)): a probability saturates where a margin does not, so the
-    margin is the default of everything that explains.
+    The margin is log(p / (1 - p)). A probability saturates but a margin does not, so the margin is
+    the default of all explainers.
 
     >>> p = torch.tensor([0.8, 0.2]).log().view(1, 1, 1, 2)
     >>> round(float(target_values(p, torch.zeros(1, 1, dtype=torch.int64), "margin")), 4)

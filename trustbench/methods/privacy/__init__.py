@@ -1,1 +1,1 @@
-"""Differential privacy: mechanisms, how they compose, and the ledger of what a claim covers."""
+"""Differential privacy: mechanisms, their composition, and the ledger of what a claim covers."""

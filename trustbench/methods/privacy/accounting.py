@@ -1,6 +1,6 @@
-"""What Poisson-sampled Gaussians spend: one function to calibrate by, to refuse by, to report.
+"""The privacy spent by Poisson-sampled Gaussians: one function to calibrate, check and report.
 
-The smallest of the upper bounds that hold: PRV (tight; not everywhere computable) and Rényi DP
+Returns the smallest valid upper bound: PRV (tight, but not computable everywhere) or Rényi DP
 (always). The GDP accountant under-reports and is never used.
 """
 
@@ -23,29 +23,30 @@ __all__ = [
     "spent",
 ]
 
-# Noise beyond this times the bound swallows every gradient in the rounding of single precision.
+# Noise beyond this multiple of the bound swallows every gradient in single precision.
 LARGEST_SIGMA = float(2**24)
-# Below this a step spends an epsilon beyond 10^11, and its square leaves the range of floats soon.
+# Below this a step spends an epsilon above 10^11, and its square soon exceeds the range of floats.
 SMALLEST_SIGMA = 1e-6
-# Below this the mesh of PRV adds more than 2 %, and a normal loss is taken without a mesh.
+# Below this the mesh of PRV adds more than 2 %, and a normal loss needs no mesh.
 SMALL_EPSILON = 0.5
 # A calibrated sigma spends between 99 and 100 % of the target.
 TOLERANCE = 0.01
-# Calibration gave other noise before it knew small and large budgets and tiny deltas: outside of
-# these its arms are another version. Whoever changes the noise of further budgets adds a version.
+# Calibration gave different noise before it supported small and large budgets and tiny deltas:
+# outside these ranges its arms have another version. Add a version when you change the noise of
+# further budgets.
 UNCHANGED_EPSILON = 0.5, 10.0
 UNCHANGED_DELTA = 1e-10
 
 
 class Bound(NamedTuple):
-    """An upper bound of epsilon, and the accountant that gives it."""
+    """An upper bound of epsilon, and the accountant behind it."""
 
     epsilon: float
     accountant: Literal["prv", "rdp"]
 
 
 def calibration_version(epsilon: float | None, delta: float | None) -> int:
-    """Which version of `noise_for` a budget's noise is of; 1 for noise that is given.
+    """The version of `noise_for` that calibrates a budget; 1 for a given noise multiplier.
 
     >>> calibration_version(3.0, None), calibration_version(20.0, None)
     (1, 2)
@@ -58,7 +59,7 @@ def calibration_version(epsilon: float | None, delta: float | None) -> int:
 
 
 def default_delta(members: int) -> float:
-    """The default delta, n^-1.1: below 1/n, as Opacus' and Esipova's scripts have it."""
+    """The default delta, n^-1.1: below 1/n, as in Opacus' and Esipova's scripts."""
     return float(members**-1.1)
 
 
@@ -66,7 +67,7 @@ def spent(mechanisms: PoissonGaussian | Sequence[PoissonGaussian], delta: float)
     """The smallest valid epsilon of all `mechanisms` together, at `delta`.
 
     Raises:
-        ConfigError: when a noise multiplier is below 1e-6.
+        ConfigError: a noise multiplier is below 1e-6.
     """
     return _spent(_together(mechanisms), delta)
 
@@ -79,7 +80,7 @@ def rdp(mechanisms: PoissonGaussian | Sequence[PoissonGaussian], delta: float) -
 def _together(
     mechanisms: PoissonGaussian | Sequence[PoissonGaussian],
 ) -> tuple[PoissonGaussian, ...]:
-    """Equal mechanisms as one of all their steps, in an order that does not depend on theirs."""
+    """Merges equal mechanisms into one with all their steps, independently of their order."""
     steps: dict[tuple[float, float], int] = {}
     for m in [mechanisms] if isinstance(mechanisms, PoissonGaussian) else mechanisms:
         key = m.noise_multiplier, m.sample_rate
@@ -97,7 +98,7 @@ def _spent(mechanisms: tuple[PoissonGaussian, ...], delta: float) -> Bound:
             f"noise_multiplier={least:g} leaves no privacy to account for: one step would spend "
             f"an epsilon beyond 10^11; give at least {SMALLEST_SIGMA:g}."
         )
-    # A sweep that is finished accounts for nothing, and need not import Opacus.
+    # A finished sweep accounts for nothing and need not import Opacus.
     from trustbench.methods.privacy import losses
 
     bounds = [Bound(renyi.epsilon(mechanisms, delta), "rdp")]
@@ -112,12 +113,12 @@ def _spent(mechanisms: tuple[PoissonGaussian, ...], delta: float) -> Bound:
 
 @lru_cache(maxsize=128)
 def noise_for(target: float, rate: float, steps: int, delta: float) -> float:
-    """A noise multiplier that spends 99 to 100 % of `target`, by `spent`.
+    """Returns a noise multiplier that spends 99 to 100 % of `target`, by `spent`.
 
-    Less than 99 % only where `spent` jumps, or for a target that a multiplier of 0.01 meets.
+    It spends less than 99 % only if `spent` jumps, or if a multiplier of 0.01 meets the target.
 
     Raises:
-        ConfigError: when no noise that leaves a gradient its digits reaches the target.
+        ConfigError: the noise needed would swallow every gradient.
     """
     low, high = 1e-2, 1.0
     while _rough(high, rate, steps, delta) > target:
@@ -144,8 +145,8 @@ def noise_for(target: float, rate: float, steps: int, delta: float) -> float:
 def _rough(sigma: float, rate: float, steps: int, delta: float) -> float:
     """A quick upper bound of `spent`: its parts that need no mesh. Never reported.
 
-    First at whole orders, whose sums are short; the largest of them as the best one says that
-    others, or none, serve better.
+    It tries whole orders first, whose sums are short. If the largest is the best, other orders, or
+    none, may serve better.
     """
     from opacus.accountants.analysis.rdp import compute_rdp
 
@@ -163,8 +164,8 @@ def _rough(sigma: float, rate: float, steps: int, delta: float) -> float:
 def _bisect(spend: Callable[[float], float], target: float, low: float, high: float) -> float:
     """The smallest sigma in (low, high] that spends at most `target`; `high` does.
 
-    Epsilon is close to a power of sigma between the ends, so a line through their logarithms
-    finds the answer in a few costly evaluations; halving is the safeguard.
+    Epsilon is close to a power of sigma between the ends, so a line through their logarithms finds
+    the answer in a few costly evaluations; bisection is the safeguard.
     """
     aim, slope = (1 - TOLERANCE / 2) * target, -1.0
     spent = spend(high)

@@ -1,7 +1,7 @@
-"""What several mechanisms on the same rows spend together.
+"""The composition of several mechanisms on the same rows.
 
-Gaussian releases compose exactly; pure ones by the better of adding up and the advanced theorem;
-different kinds by adding up.
+Gaussian releases compose exactly; pure ones by basic or advanced composition, whichever is better;
+different kinds by basic composition.
 
 Reference: Balle and Wang 2018, arXiv 1805.06530, theorem 8 (one Gaussian release); Dong et al.
 2019, arXiv 1905.02383, corollary 3.3 (several); Dwork and Roth 2014, The Algorithmic Foundations
@@ -19,7 +19,7 @@ from trustbench.methods.privacy import accounting
 
 
 class Spent(NamedTuple):
-    """(epsilon, delta)-differential privacy, and how it was counted."""
+    """(epsilon, delta)-differential privacy, and how it was computed."""
 
     epsilon: float
     delta: float
@@ -27,7 +27,7 @@ class Spent(NamedTuple):
 
 
 def spent(mechanisms: Sequence[Mechanism], delta: float) -> Spent:
-    """What all mechanisms spend together at `delta` (pure ones alone may need none of it).
+    """Composes all mechanisms at `delta` (pure ones alone may need no delta).
 
     Raises:
         ConfigError: no accountant bounds them at this delta.
@@ -53,7 +53,7 @@ def _sampled(mechanisms: Sequence[PoissonGaussian], delta: float) -> Spent:
 
 
 def separation(releases: Sequence[Gaussian]) -> float:
-    """How many standard deviations apart one row moves all of the releases together.
+    """The number of standard deviations by which one row moves all of the releases together.
 
     >>> separation([Gaussian(2.0, releases=16)])
     2.0
@@ -71,7 +71,7 @@ def _pure(mechanisms: Sequence[Pure], delta: float) -> Spent:
 
 
 def _advanced(epsilon: float, releases: int, delta: float) -> float:
-    """Dwork and Roth's theorem 3.20; infinite where it is far worse than adding up."""
+    """Dwork and Roth's theorem 3.20; infinite if far worse than basic composition."""
     if epsilon > 700:  # expm1 overflows
         return math.inf
     root = math.sqrt(2 * releases * math.log(1 / delta)) * epsilon
@@ -79,7 +79,7 @@ def _advanced(epsilon: float, releases: int, delta: float) -> float:
 
 
 def gaussian_delta(epsilon: float, apart: float) -> float:
-    """The smallest delta of a Gaussian mechanism whose means lie `apart` deviations apart."""
+    """The smallest delta of a Gaussian mechanism whose means are `apart` deviations apart."""
     half, tilt = apart / 2, epsilon / apart
     return float(ndtr(half - tilt) - math.exp(epsilon + log_ndtr(-half - tilt)))
 
@@ -90,12 +90,12 @@ def gaussian_epsilon(apart: float, delta: float) -> float:
 
 
 def largest_separation(epsilon: float, delta: float) -> float:
-    """How far apart, in deviations, (epsilon, delta) allows the means to lie."""
+    """How far apart, in deviations, the means may be under (epsilon, delta)."""
     return _bisect(lambda mu: gaussian_delta(epsilon, mu) > delta, 1e-12, 1.0)
 
 
 def _bisect(beyond: Callable[[float], bool], low: float, high: float) -> float:
-    """Where `beyond` turns true, for a condition that stays true above that point."""
+    """Finds where `beyond` turns true, for a condition that stays true above that point."""
     while not beyond(high):
         low, high = high, 2 * high
     for _ in range(100):

@@ -1,9 +1,9 @@
-"""The privacy ledger: every read of private rows of an arm, and what may be claimed of them all.
+"""The privacy ledger: every read of private rows of an arm, and the claims that follow.
 
 Plugins declare what they read; none states an epsilon. For each kind of rows that a mechanism
-protects, the ledger composes all mechanisms on them, as often as trained copies answer, and says
-what the claim takes as public and what it leaves open. A read of the same rows without a
-mechanism makes the claim void.
+protects, the ledger composes all mechanisms on them, once for each trained copy that answers, and
+says what the claim assumes to be public and what it leaves open. A read of the same rows without a
+mechanism voids the claim.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,26 +27,26 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Entry:
-    """What one plugin of an arm declares. `reads` is None where it declares nothing."""
+    """The declaration of one plugin of an arm. `reads` is None if it declares nothing."""
 
     plugin: str
     reads: tuple[Read, ...] | None
     copies: int = 1
-    """How many trained copies of a replicate answer with it."""
+    """How many trained copies of a replicate answer."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What of an arm decides how its reads count."""
+    """The properties of an arm that decide how its reads count."""
 
     inclusion: Literal["half", "all"] = "half"
     regime: Literal["tuned", "memorising"] = "tuned"
     own_training: bool = True
-    """False for a matched control: what it deploys was trained without the arm's methods."""
+    """False for a matched control: it deploys models trained without the arm's methods."""
 
 
 class _Line(NamedTuple):
-    """One read in the ledger: whose it is, and how often it is made."""
+    """One read in the ledger: its plugin, and how often it is made."""
 
     plugin: str
     read: Read
@@ -66,7 +66,7 @@ PILOT = Entry(
         ),
     ),
 )
-"""A learning rate that a pilot without any mechanism has chosen."""
+"""A learning rate chosen by a pilot without a mechanism."""
 MEMBERS_PUBLIC = "the number of members"
 TUNING = "choices made by looking at results (tuning)"
 SEED = "whoever knows the seed of the noise"
@@ -75,9 +75,9 @@ SEED = "whoever knows the seed of the noise"
 def guarantees(
     entries: Sequence[Entry], setting: Setting, observed: Sequence[str] = ()
 ) -> tuple[Guarantee, ...]:
-    """One guarantee for each kind of rows that a mechanism protects; void where it fails.
+    """Returns one guarantee for each kind of rows that a mechanism protects; void if it fails.
 
-    `observed` are sentences on what plugins were seen to do against their declarations.
+    `observed` are sentences on plugins that were seen to violate their declarations.
     """
     lines = _lines(entries, setting)
     keys = [
@@ -95,14 +95,14 @@ def guarantees(
 
 
 def protects_training(entry: Entry) -> bool:
-    """Whether the gradients of members go through a mechanism of this plugin."""
+    """Whether a mechanism of this plugin protects the gradients of members."""
     return any(isinstance(r.mechanism, PoissonGaussian) for r in entry.reads or ())
 
 
 def refusal(entries: Sequence[Entry], setting: Setting) -> str | None:
-    """Why a mechanism and another read of training can never be deployed together, or None.
+    """Returns why a mechanism and another read of training cannot be combined, or None.
 
-    With `inclusion=all` the pool is the members: what is learnt from it changes the term of
+    With `inclusion=all` the pool equals the members. What is learnt from it changes the term of
     every other member in a noisy sum, which then moves by more than the noise hides.
     """
     if setting.inclusion != "all" or not setting.own_training:
@@ -171,7 +171,7 @@ def _guarantee(
 
 
 def _breaks(rows: str, line: _Line, setting: Setting) -> str | None:
-    """Why a read without a mechanism voids the claim on `rows`, or None."""
+    """Returns why a read without a mechanism voids the claim on `rows`, or None."""
     read = line.read
     if rows == "members" and read.into == "model" and read.rows in ("members", "pool"):
         return (
@@ -221,7 +221,7 @@ def _open(
 
 
 def _described(line: _Line) -> str:
-    """One mechanism in a few words: `dpsgd (5 x 300 noisy sums)`."""
+    """A mechanism as a short phrase: `dpsgd (5 x 300 noisy sums)`."""
     times = f"{line.times} x " if line.times > 1 else ""
     match line.read.mechanism:
         case PoissonGaussian(steps=steps):

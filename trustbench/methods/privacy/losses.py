@@ -1,8 +1,8 @@
 """Privacy-loss random variables (PRV; Gopi, Lee & Wutschitz 2021, arXiv 2106.02848).
 
-The tight accountant, composed of Opacus' parts. Its answer is the estimate plus its error terms:
-`error` in epsilon for the mesh, a thousandth of delta for what lies outside of the mesh. Where
-its arithmetic would not hold the claim there is no answer, and Rényi DP stands alone.
+The tight accountant, built from Opacus' parts. Its answer is the estimate plus its error terms:
+`error` in epsilon for the mesh, a thousandth of delta for what lies outside the mesh. If its
+arithmetic would not support the claim it gives no answer, and only Rényi DP is used.
 """
 
 import math
@@ -24,7 +24,7 @@ from scipy.special import log_ndtr
 from trustbench.contracts.mechanisms import PoissonGaussian
 from trustbench.methods.privacy import renyi
 
-# Beyond these a composition takes seconds and gigabytes, or exp(loss) overflows.
+# Above these a composition takes seconds and gigabytes, or exp(loss) overflows.
 LARGEST_MESH = 1 << 21
 LARGEST_LOSS = 300.0
 # Below this rate the density of the loss loses too many digits.
@@ -32,7 +32,7 @@ SMALLEST_RATE = 1e-6
 
 
 def epsilon(mechanisms: Sequence[PoissonGaussian], delta: float) -> float | None:
-    """An upper bound of epsilon, or None where PRV is impractical or numerically unsound."""
+    """An upper bound of epsilon, or None if PRV is impractical or numerically unsound."""
     missing = delta / 1000
     rough = renyi.epsilon(mechanisms, delta, renyi.ORDERS)
     error = min(max(0.001, rough / 50), max(0.01, rough / 2000))
@@ -47,7 +47,7 @@ def epsilon(mechanisms: Sequence[PoissonGaussian], delta: float) -> float | None
 
 
 def _domain(reach: float, mesh: float) -> Domain:
-    """Points from -reach to reach, and beyond: as many as the Fourier transform is fast for."""
+    """Points from -reach to reach and beyond; their number suits the fast Fourier transform."""
     size = 2 * math.ceil(reach / mesh) + 2
     while size % 2 or next_fast_len(size, real=True) != size:
         size = next_fast_len(size + 1, real=True)
@@ -56,7 +56,7 @@ def _domain(reach: float, mesh: float) -> Domain:
 
 
 def _reach(mechanisms: Sequence[PoissonGaussian], missing: float, error: float) -> float:
-    """How far the mesh extends to either side: less than `missing` lies outside (Remark 5.6)."""
+    """How far the mesh extends to either side; mass below `missing` lies outside (Remark 5.6)."""
     if not missing:
         return math.inf
     steps = sum(m.steps for m in mechanisms)
@@ -79,7 +79,7 @@ def _composed(
         warnings.filterwarnings("ignore", message="divide by zero encountered in log")
         try:
             parts = [_discrete(m, domain) for m in mechanisms]
-        except RuntimeError:  # Opacus: the mesh does not hold the mean of one loss
+        except RuntimeError:  # Opacus: the mesh does not contain the mean of one loss
             return None
     every = [_repeated(part, m.steps) for part, m in zip(parts, mechanisms, strict=True)]
     whole = every[0] if len(every) == 1 else compose_heterogeneous(every, [1] * len(every))
@@ -96,10 +96,10 @@ def _composed(
 
 
 def _discrete(mechanism: PoissonGaussian, domain: Domain) -> DiscretePRV:
-    """The loss of one step on the mesh, shifted to its mean, as Opacus' `discretize` has it.
+    """The loss of one step on the mesh, shifted to its mean, as in Opacus' `discretize`.
 
     Raises:
-        RuntimeError: the mesh does not hold the mean.
+        RuntimeError: the mesh does not contain the mean.
     """
     loss = _Loss(mechanism.sample_rate, mechanism.noise_multiplier)
     held = _Truncated(loss, float(domain.t_min), float(domain.t_max))
@@ -121,14 +121,14 @@ def _repeated(one: DiscretePRV, steps: int) -> DiscretePRV:
         left //= 2
         if left:
             square = square * square
-    # zero stands at the middle of the mesh, and every step wraps around it once
+    # zero is at the middle of the mesh, and every step wraps around it once
     turn = steps - 1 + (len(one) // 2 if steps % 2 == 0 else 0)
     moved = one.domain.shift_right(one.domain.shifts * (steps - 1))
     return DiscretePRV(pmf=np.roll(irfft(power, len(one)), turn), domain=moved)
 
 
 class _Loss(PoissonSubsampledGaussianPRV):  # type: ignore[misc]
-    """Opacus' loss of one step; one point at a time without numpy, which its integral asks for."""
+    """Opacus' loss of one step; evaluated pointwise without numpy, as its integral requires."""
 
     def cdf(self, t: Any) -> Any:
         """The distribution function at a number or an array."""
@@ -144,10 +144,10 @@ class _Loss(PoissonSubsampledGaussianPRV):  # type: ignore[misc]
 
 
 class _Truncated(TruncatedPrivacyRandomVariable):  # type: ignore[misc]
-    """The loss on a mesh, and nowhere else."""
+    """The loss on a mesh, truncated outside."""
 
     def cdf(self, t: Any) -> Any:
-        """As of `_Loss`."""
+        """The distribution function, as in `_Loss`."""
         if not isinstance(t, float):
             return super().cdf(t)
         if not self.t_min <= t < self.t_max:
@@ -171,7 +171,7 @@ def unsampled(mechanisms: Sequence[PoissonGaussian], delta: float) -> float:
 
 
 def _delta(epsilon: float, mu: float) -> float:
-    """Delta of a Gaussian whose means lie `mu` apart, rounded up."""
+    """Delta of a Gaussian whose means are `mu` apart, rounded up."""
     larger = float(np.exp(log_ndtr(mu / 2 - epsilon / mu)))
     smaller = float(np.exp(min(0.0, epsilon + log_ndtr(-mu / 2 - epsilon / mu))))
     return larger * (1 + 1e-13) - smaller

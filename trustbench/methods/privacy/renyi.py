@@ -1,7 +1,7 @@
 """Rényi differential privacy of Poisson-sampled Gaussians: a bound that always exists.
 
-Mironov, Talwar & Zhang 2019, arXiv 1908.10530, section 3.3, at the orders of Opacus, which the
-tests compare with. Where a small epsilon asks for larger orders than those, they are added.
+Mironov, Talwar & Zhang 2019, arXiv 1908.10530, section 3.3, at the orders of Opacus, against which
+the tests compare. Larger orders are added if a small epsilon needs them.
 """
 
 import math
@@ -16,17 +16,17 @@ from trustbench.contracts.problem import Array
 
 ORDERS = (*(1 + x / 10 for x in range(1, 100)), *(float(a) for a in range(12, 64)))
 LARGE_ORDERS = tuple(float(round(2 ** (k / 4))) for k in range(24, 65))
-# The series of a fractional order ends where its terms fall below exp(-30), as in Opacus; an
-# order that takes more terms than these is left out.
+# The series of a fractional order ends where its terms fall below exp(-30), as in Opacus; orders
+# that take more terms than this are skipped.
 TERMS = 1 << 15
 
 
 def epsilon(
     mechanisms: Sequence[PoissonGaussian], delta: float, orders: tuple[float, ...] | None = None
 ) -> float:
-    """The smallest epsilon over `orders`; None: Opacus' orders, and larger ones where they help.
+    """The smallest epsilon over `orders`; None: Opacus' orders, and larger ones if they help.
 
-    Never below 0; inf where the Rényi divergence overflows.
+    Never below 0; inf if the Rényi divergence overflows.
     """
     value, best = converted(_composed(mechanisms, orders or ORDERS), orders or ORDERS, delta)
     if orders is None and best == ORDERS[-1]:
@@ -50,7 +50,7 @@ def converted(composed: Array, orders: Sequence[float], delta: float) -> tuple[f
 
 @lru_cache(maxsize=256)
 def divergences(sigma: float, rate: float, orders: tuple[float, ...]) -> Array:
-    """The Rényi divergence of one step at every order; inf where it cannot be computed."""
+    """The Rényi divergence of one step at every order; inf if it cannot be computed."""
     if rate == 1:
         return np.array(orders) / (2 * sigma**2)
     logs = [_whole(a, sigma, rate) if a.is_integer() else math.nan for a in orders]
@@ -71,7 +71,7 @@ def _whole(order: float, sigma: float, rate: float) -> float:
 
 
 def _fractional(orders: Array, sigma: float, rate: float) -> Array:
-    """Log A of fractional orders, an alternating series; inf where it does not settle."""
+    """Log A of fractional orders, an alternating series; inf if it does not converge."""
     z = sigma**2 * math.log(1 / rate - 1) + 0.5
     a, blocks, size = orders[:, None], [], 64
     signs, start = [], 0

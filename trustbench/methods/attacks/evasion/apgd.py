@@ -1,4 +1,4 @@
-"""Auto-PGD: projected gradient ascent that chooses its own step sizes, for each point."""
+"""Auto-PGD: projected gradient ascent that chooses its step size for each point."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from trustbench.contracts import Forward
 from trustbench.methods.attacks.evasion.box import ThreatModel, choose
 from trustbench.methods.attacks.evasion.pgd import LOSSES, Objective, Worst, input_gradient, margin
 
-MOMENTUM = 0.75  # weight of the new step against the last one's direction
-RHO = 0.75  # share of steps that must rise, or else the step is halved
+MOMENTUM = 0.75  # weight of the new step against the direction of the last one
+RHO = 0.75  # share of steps that must raise the loss, or else the step is halved
 FIRST_STEP = 2.0  # in radii
 
 
@@ -31,7 +31,7 @@ def checkpoints(steps: int) -> list[int]:
 
 @dataclass
 class _Record:
-    """Of each point [R, n]: the best iterate by the loss climbed, and how the climb went."""
+    """For each point [R, n]: the iterate with the best loss, and the progress of the ascent."""
 
     best: Worst
     gradient: Tensor  # [R, n, *shape], at the best iterate
@@ -41,13 +41,13 @@ class _Record:
     at_checkpoint: Tensor  # the best loss at the last checkpoint
 
     def see(self, X: Tensor, gradient: Tensor, value: Tensor, before: Tensor) -> None:
-        """Takes in one iterate with loss `value`, reached from one with loss `before`."""
+        """Records an iterate with loss `value`, reached from one with loss `before`."""
         self.rises = self.rises + (value > before)
         self.gradient = choose(value > self.best.score, gradient, self.gradient)
         self.best.offer(X, value)
 
     def halve(self, period: int) -> Tensor:
-        """Halves the step of the points that make no progress; returns which, bool [R, n]."""
+        """Halves the step of the points without progress; returns which these are, bool [R, n]."""
         stagnant = ~self.halved & (self.at_checkpoint == self.best.score)
         stuck = (self.rises < RHO * period) | stagnant
         self.eta = torch.where(stuck, self.eta / 2, self.eta)
@@ -66,11 +66,11 @@ def apgd(
     steps: int,
     loss: Objective,
 ) -> Worst:
-    """The worst by margin of all iterates of one Auto-PGD run, and of the clean point.
+    """Returns the iterate with the worst margin in one Auto-PGD run, clean points included.
 
-    Arguments as in `pgd`; the first step is two radii. At each checkpoint a point that rose in
-    fewer than three of four steps, or whose best loss has not moved, halves its step and starts
-    again from its best iterate.
+    Takes the arguments of `pgd`; the first step is two radii. At each checkpoint a point halves its
+    step and restarts from its best iterate if fewer than three of four steps raised its loss, or if
+    its best loss has not changed.
 
     Reference: Croce & Hein 2020, arXiv 2003.01690, algorithm 1.
     """

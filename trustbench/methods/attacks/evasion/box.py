@@ -1,4 +1,4 @@
-"""The threat model: which inputs an attacker may put in place of a clean one."""
+"""The threat model: which inputs an attacker may substitute for a clean one."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ Norm = Literal["linf", "l2"]
 
 @lru_cache(maxsize=8)
 def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, Array, Array]:
-    """(weight, lower, upper), each [d]; a training loop asks for them at every step."""
+    """(weight, lower, upper), each [d]; cached because a training loop uses them at every step."""
     weight, lower, upper = (np.zeros(d, dtype=np.float32) for _ in range(3))
     for feature in features:
         columns = list(feature.columns)
@@ -27,7 +27,7 @@ def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, Array, Array
 
 
 def unattackable(problem: Problem) -> str | None:
-    """Why no input of a problem can be perturbed, or None where some column may be."""
+    """Returns why no input of a problem can be perturbed, or None if some column can be."""
     if _columns(problem.features, problem.n_features)[0].any():
         return None
     return f"no column of {problem.name} may be perturbed (all immutable or of scale 0)"
@@ -35,12 +35,12 @@ def unattackable(problem: Problem) -> str | None:
 
 @dataclass(frozen=True)
 class ThreatModel:
-    """A ball of radius `epsilon` around each clean input, cut by the box of allowed values.
+    """A ball of radius `epsilon` around each clean input, within the box of allowed values.
 
     A perturbation delta is measured per column in units of `weight` (scale x mutable): `linf`
-    bounds max |delta_j / weight_j| and `l2` bounds the Euclidean norm of delta / weight. Columns
-    of weight 0 never change. A clean value that already lies outside the box is not moved by
-    the clipping; it may only not go further out. `epsilon` may be a radius per point, [R, n].
+    bounds max |delta_j / weight_j| and `l2` bounds the Euclidean norm of delta / weight. Columns of
+    weight 0 never change. Clipping does not move a clean value that already lies outside the box,
+    but keeps it from moving further out. `epsilon` may be a radius per point, [R, n].
 
     Reference: Croce et al. 2021, arXiv 2010.09670, section 2; Simonetto et al. 2024, arXiv
     2408.07579, section 2 (boxes and immutable columns of tabular data).
@@ -54,7 +54,7 @@ class ThreatModel:
 
     @classmethod
     def of(cls, problem: Problem, norm: Norm, epsilon: float | Tensor, like: Tensor) -> Self:
-        """The threat model of a problem's features, on the device and in the type of `like`."""
+        """The threat model of a problem's features, on the device and with the type of `like`."""
         weight, lower, upper = (
             torch.as_tensor(column, dtype=like.dtype, device=like.device).view(problem.shape)
             for column in _columns(problem.features, problem.n_features)
@@ -62,11 +62,11 @@ class ThreatModel:
         return cls(norm, epsilon, weight, lower, upper)
 
     def scaled(self, factor: float) -> Self:
-        """The same threat at `factor` times the radius."""
+        """Returns the same threat at `factor` times the radius."""
         return replace(self, epsilon=factor * self.epsilon)
 
     def whole_box(self) -> Self:
-        """Every column free within its bounds: what no model can resist unless it is constant."""
+        """Every column varies freely within its bounds: only a constant model can resist."""
         width = (self.upper - self.lower).clamp(min=0.0)
         radius = 1.0 if self.norm == "linf" else float(width.numel()) ** 0.5
         return replace(self, weight=width, epsilon=radius)
@@ -81,10 +81,11 @@ class ThreatModel:
     def project(
         self, candidate: Tensor, X: Tensor, bounds: tuple[Tensor, Tensor] | None = None
     ) -> Tensor:
-        """The allowed input [..., *shape] that replaces `candidate`, given clean X.
+        """Returns the allowed input [..., *shape] closest to `candidate`, given clean X.
 
-        For `l2` the perturbation is first shrunk to the ball and then clipped to the box, which
-        contains X, so that clipping only shortens it. `bounds` are those of X, if at hand.
+        For `l2` the perturbation is first shrunk to the ball and then clipped to the box. The box
+        contains X, so clipping only shortens the perturbation. `bounds` are those of X, if
+        available.
         """
         if self.norm == "l2":
             delta = candidate - X
@@ -104,19 +105,19 @@ class ThreatModel:
         return size
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """The perturbation [..., *shape] of size 1 that climbs a linear function fastest."""
+        """The perturbation [..., *shape] of size 1 that increases a linear function fastest."""
         if self.norm == "linf":
             return self.weight * gradient.sign()
         return self.weight * _unit(self.weight * gradient, self.weight.ndim)
 
     def step(self, gradient: Tensor, fraction: float | Tensor) -> Tensor:
-        """The move [R, n, *shape] of `fraction` (a number or [R, n]) radii along a gradient."""
+        """The move [R, n, *shape] by `fraction` (scalar or [R, n]) radii along a gradient."""
         return _wide(fraction * self.epsilon, self.weight.ndim) * self.steepest(gradient)
 
     def random_point(self, X: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
-        """A start [R, n, *shape] drawn uniformly from the ball around X [R, n, *shape], then cut.
+        """Draws a start uniformly from the ball around X [R, n, *shape] and clips it to the box.
 
-        One generator per replicate: replicate r's draw does not depend on how many there are.
+        One generator per replicate: replicate r's draw does not depend on the number of replicates.
         """
         if self.norm == "linf":
             noise = 2 * draw(torch.rand, X, generators) - 1
@@ -130,9 +131,10 @@ class ThreatModel:
     def random_direction(
         self, X: Tensor, size: Tensor, generators: Sequence[torch.Generator]
     ) -> Tensor:
-        """X [R, n, *shape] moved by `size` [R, n] in a random direction: random signs or sphere.
+        """Moves X [R, n, *shape] by `size` [R, n] in a random direction (random signs or sphere).
 
-        The control of a directed attack: a perturbation of equal norm, cut by the same box.
+        This is the control of a directed attack: a perturbation of equal norm, clipped by the same
+        box.
         """
         if self.norm == "linf":
             direction = self.weight * (2.0 * (draw(torch.rand, X, generators) < 0.5) - 1.0)
@@ -145,7 +147,7 @@ class ThreatModel:
 def draw(
     kind: Callable[..., Tensor], like: Tensor, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """Numbers in the shape of `like` [R, n, ...] by torch.rand or randn, a stream per replicate."""
+    """Numbers shaped like `like` [R, n, ...] by torch.rand or randn, one stream per replicate."""
     return torch.stack(
         [
             kind(like.shape[1:], generator=g, dtype=like.dtype, device=like.device)
@@ -160,9 +162,9 @@ def choose(where: Tensor, new: Tensor, old: Tensor) -> Tensor:
 
 
 def _unit(vector: Tensor, dims: int) -> Tensor:
-    """Each vector (its last `dims` axes) at Euclidean length 1; zero stays zero.
+    """Scales each vector (the last `dims` axes) to Euclidean length 1; zero stays zero.
 
-    Dividing by the largest entry first keeps the squares of tiny gradients from underflowing.
+    Dividing by the largest entry first prevents the squares of tiny gradients from underflowing.
     """
     flat = vector.flatten(-dims)
     tiny = torch.finfo(vector.dtype).tiny
@@ -172,7 +174,7 @@ def _unit(vector: Tensor, dims: int) -> Tensor:
 
 
 def _wide(values: float | Tensor, dims: int) -> float | Tensor:
-    """A number as it is, numbers per point with `dims` axes appended."""
+    """Returns a number unchanged, and numbers per point with `dims` axes appended."""
     return _last(values, dims) if isinstance(values, Tensor) else values
 
 

@@ -1,4 +1,4 @@
-"""What TRADES adds to the clean loss: the divergence between clean and attacked predictions."""
+"""The term that TRADES adds to the clean loss: the divergence of clean and attacked predictions."""
 
 from collections.abc import Sequence
 
@@ -11,8 +11,8 @@ from trustbench.methods.attacks.evasion.box import ThreatModel, draw
 from trustbench.methods.attacks.evasion.padding import on_real_rows
 from trustbench.methods.attacks.evasion.pgd import ascend
 
-# The standard deviation of the start, in units of each column's scale: at the clean input the
-# divergence and its gradient are zero.
+# The standard deviation of the start, in units of each column's scale. At the clean input itself
+# the divergence and its gradient are zero.
 START = 1e-3
 
 
@@ -30,10 +30,10 @@ def diverging(
     generators: Sequence[torch.Generator],
     steps: int,
 ) -> Tensor:
-    """Inputs [R, N, *shape] whose predictions differ most from those of X [R, N, *shape].
+    """Returns inputs [R, N, *shape] whose predictions differ most from those of X [R, N, *shape].
 
-    Projected ascent on the divergence from a start close to X, steps of 2.5 epsilon / steps; the
-    labels are not read. Draws for the rows in `real` [R, N] only.
+    Ascends the divergence by projected steps of 2.5 epsilon / steps from a start close to X,
+    without reading labels. Random numbers are drawn only for the rows in `real` [R, N].
 
     Reference: Zhang et al. 2019, arXiv 1901.08573, Algorithm 1.
     """
@@ -44,7 +44,7 @@ def diverging(
     def start(x: Tensor, generator: Sequence[torch.Generator]) -> Tensor:
         return x + START * draw(torch.randn, x, generator)
 
-    # the weight may differ from row to row, so it multiplies what was drawn for all of them
+    # the weight may differ between rows, so it multiplies the draws of all of them
     nudged = on_real_rows(start, X, real, generators)
     current = threat.project(X + (nudged - X) * threat.weight, X, bounds)
     for _ in range(steps):

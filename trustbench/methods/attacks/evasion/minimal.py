@@ -1,4 +1,4 @@
-"""The smallest radius at which PGD fools each point, all replicates and points at once."""
+"""The smallest radius at which PGD fools each point, for all replicates and points at once."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,12 +15,12 @@ Fooled = Callable[[Tensor], Tensor]
 def minimal_radius(
     fooled: Fooled, grid: Sequence[float], like: Tensor, bisections: int
 ) -> tuple[Tensor, Tensor]:
-    """(radius [R, n], found [R, n]): the smallest radius tried at which each point is fooled.
+    """Returns the smallest radius tried that fools each point, and whether one did, both [R, n].
 
-    A binary search over the grid, then bisection between neighbours: every point at its own
-    radius. The radius is one at which an attack succeeded, so it is an upper bound of the true
-    distance no matter what the attack misses. Points not fooled at the largest radius get it, and
-    `found` is false.
+    A binary search over the grid, then bisection between neighbours, with a separate radius for
+    each point. An attack succeeded at the returned radius, so it is an upper bound of the true
+    distance, whatever the attack misses. Points that are not fooled at the largest radius get that
+    radius, and `found` is false.
 
     Args:
         fooled: the attack.
@@ -51,5 +51,5 @@ def minimal_radius(
 
 
 def at_radii(threat: ThreatModel, radii: Tensor) -> ThreatModel:
-    """The same threat with a radius of its own for each point, radii [R, n]."""
+    """Returns the same threat with a separate radius for each point, radii [R, n]."""
     return ThreatModel(threat.norm, radii, threat.weight, threat.lower, threat.upper)

@@ -1,4 +1,4 @@
-"""Random inputs for padded batches: a replicate's numbers do not depend on the others."""
+"""Random inputs for padded batches, such that a replicate's numbers do not depend on the others."""
 
 from collections.abc import Callable, Sequence
 
@@ -11,9 +11,9 @@ Move = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
 def on_real_rows(
     move: Move, X: Tensor, real: Tensor, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """`move` applied to the real rows of X [R, N, *shape]; padding (`real` false) stays as it is.
+    """Applies `move` to the real rows of X [R, N, *shape]; padding (`real` false) stays as it is.
 
-    A batch is padded to its largest replicate. Drawing for real rows only keeps a replicate's
+    A batch is padded to its largest replicate. Drawing only for real rows keeps a replicate's
     random numbers, in this batch and all later ones, independent of the other replicates.
 
     Args:

@@ -18,7 +18,7 @@ Objective = Literal[Loss, "dlr", "entropy", "tie"]
 def margin(logits: Tensor, y: Tensor) -> Tensor:
     """The largest other logit minus the true one, [...]; at or above 0 the point is fooled.
 
-    Scaling the logits scales it, so unlike cross-entropy it does not vanish on confident points.
+    It scales with the logits, so unlike cross-entropy it does not vanish on confident points.
 
     >>> margin(torch.tensor([[2.0, 0.5, -1.0]]), torch.tensor([0])).item()
     -1.5
@@ -36,9 +36,9 @@ def cross_entropy(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def difference_of_logits_ratio(logits: Tensor, y: Tensor) -> Tensor:
-    """The margin [...] over the distance from the largest logit to the third: no unit is left.
+    """The margin [...] divided by the distance from the largest logit to the third: dimensionless.
 
-    Needs three classes; shifting or scaling the logits changes nothing.
+    Needs three classes; invariant to shifting or scaling the logits.
 
     Reference: Croce & Hein 2020, arXiv 2003.01690, Eq. 6.
 
@@ -50,7 +50,7 @@ def difference_of_logits_ratio(logits: Tensor, y: Tensor) -> Tensor:
 
 
 def entropy(logits: Tensor, y: Tensor) -> Tensor:  # noqa: ARG001 one signature
-    """Entropy [...] of the predicted distribution: highest where no label stands out.
+    """Entropy [...] of the predicted distribution: highest if no label stands out.
 
     >>> round(entropy(torch.zeros(4), torch.tensor(0)).item(), 4)  # log 4
     1.3863
@@ -60,7 +60,7 @@ def entropy(logits: Tensor, y: Tensor) -> Tensor:  # noqa: ARG001 one signature
 
 
 def tie(logits: Tensor, y: Tensor) -> Tensor:  # noqa: ARG001 one signature
-    """Minus the distance [...] between the two largest logits: highest, 0, where two are equal.
+    """Minus the distance [...] between the two largest logits: highest, 0, if they are equal.
 
     >>> tie(torch.tensor([3.0, 1.0, -1.0]), torch.tensor(0)).item()
     -2.0
@@ -82,30 +82,31 @@ LOSSES: dict[Objective, Callable[[Tensor, Tensor], Tensor]] = {
 class Worst:
     """The worst allowed input found so far for each replicate and point.
 
-    `score` [R, n] is what made it the worst (larger is worse). Merging two is the worst of both.
+    `score` [R, n] ranks the inputs (larger is worse). Merging two results keeps the worse of each
+    point.
     """
 
     X: Tensor  # [R, n, *shape]
     score: Tensor  # [R, n]
 
     def offer(self, X: Tensor, score: Tensor) -> None:
-        """Takes over the points of X [R, n, *shape] whose score [R, n] is larger."""
+        """Takes the points of X [R, n, *shape] whose score [R, n] is larger."""
         better = score > self.score
         self.X = choose(better, X, self.X)
         self.score = torch.where(better, score, self.score)
 
     @property
     def fooled(self) -> Tensor:
-        """Which points are fooled, bool [R, n]; only where the score is the margin."""
+        """Which points are fooled, bool [R, n]; valid only if the score is the margin."""
         return self.score >= 0
 
 
 def input_gradient(
     forward: Forward, X: Tensor, y: Tensor, loss: Objective
 ) -> tuple[Tensor, Tensor]:
-    """The gradient [R, n, *shape] of the loss in X [R, n, *shape], and the logits [R, n, C].
+    """The gradient [R, n, *shape] of the loss at X [R, n, *shape], and the logits [R, n, C].
 
-    No parameter's `.grad` is touched: the gradient is taken with respect to X alone.
+    No parameter's `.grad` changes: the gradient is taken with respect to X alone.
     """
     with torch.enable_grad():
         X = X.detach().requires_grad_()
@@ -125,7 +126,7 @@ def pgd(
     loss: Objective,
     worst_by: Objective = "margin",
 ) -> Worst:
-    """The worst of all iterates of one PGD run from a random start, and of the clean point.
+    """Returns the worst iterate of one PGD run from a random start, clean points included.
 
     Args:
         forward: logits [R, n, C] of inputs [R, n, *shape].
@@ -134,8 +135,8 @@ def pgd(
         threat: what may be changed, and by how much.
         generators: one per replicate; used for the random start only.
         steps: gradient steps, each of 2.5 epsilon / steps.
-        loss: what the steps climb.
-        worst_by: which loss picks the worst iterate.
+        loss: the loss that the steps increase.
+        worst_by: the loss that ranks the iterates.
 
     Reference: Madry et al. 2018, arXiv 1706.06083, section 2.1; margin loss as in Carlini &
     Wagner 2017, arXiv 1608.04644, section V.A (f6).
@@ -161,5 +162,5 @@ def ascend(
     fraction: float,
     bounds: tuple[Tensor, Tensor],
 ) -> Tensor:
-    """`current` after one step of `fraction` of the radius along the gradient, projected."""
+    """Moves `current` by `fraction` of the radius along the gradient, and projects it."""
     return threat.project(current + threat.step(gradient, fraction), X, bounds)

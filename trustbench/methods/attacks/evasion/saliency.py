@@ -1,4 +1,4 @@
-"""An attack on explanations: move what the model attends to, and leave its decision unchanged."""
+"""An attack on explanations: shifts the model's attention and keeps its decision."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from trustbench.methods.attacks.evasion.pgd import Worst, ascend, margin
 def top(attributions: Tensor, k: int) -> Tensor:
     """Membership [..., d] of each column in the k largest |attributions| [..., d]; sums to k.
 
-    Columns tied at the k-th value share the places that are left, so that equal attributions
-    (all pixels of one explained patch) need no arbitrary order.
+    Columns tied at the k-th value share the remaining places, so equal attributions (all pixels of
+    one explained patch) need no arbitrary order.
 
     >>> top(torch.tensor([3.0, -2.0, 2.0, 0.1]), 2)
     tensor([1.0000, 0.5000, 0.5000, 0.0000])
@@ -41,12 +41,12 @@ def explanation_attack(
     steps: int,
     restarts: int,
 ) -> tuple[Worst, Tensor]:
-    """Inputs with the clean decision that draw saliency away from the important columns.
+    """Returns inputs with the clean decision that draw saliency away from the important columns.
 
-    The attacker sees the model's gradients. It climbs -(|saliency| on `important` / all of
-    |saliency|), where saliency is the input gradient of the predicted class's logit margin.
-    A network of ReLUs is piecewise linear: the second derivative that this needs is zero there,
-    and each step becomes a fresh random corner of the ball, kept only when the saliency agrees.
+    The attacker sees the model's gradients. It maximises -(|saliency| on `important` / total
+    |saliency|), where saliency is the input gradient of the predicted class's logit margin. A ReLU
+    network is piecewise linear, so the second derivative that this needs is zero. Each step then
+    becomes a new random corner of the ball, kept only if the saliency improves.
 
     Args:
         forward: twice differentiable in its input, [R, n, *shape] -> [R, n, C].
@@ -58,7 +58,7 @@ def explanation_attack(
         restarts: random starts.
 
     Returns:
-        The worst inputs that keep the decision (the clean one where none was found), and where
+        The worst inputs that keep the decision (the clean one if none was found), and where
         the second derivative was zero at every step: bool [R, n].
 
     Reference: Ghorbani et al. 2019, arXiv 1710.10547, Algorithm 1 (top-k attack).
@@ -84,7 +84,7 @@ def explanation_attack(
 
 
 def _corner(X: Tensor, threat: ThreatModel, generators: Sequence[torch.Generator]) -> Tensor:
-    """X moved by the full radius in a random direction; drawn at each step, needed or not."""
+    """Moves X by the full radius in a random direction; drawn at each step, needed or not."""
     return threat.random_direction(
         X, torch.zeros_like(X.flatten(2)[:, :, 0]) + threat.epsilon, generators
     )
@@ -103,7 +103,7 @@ def _distraction(
         total = size.sum(-1).clamp(min=torch.finfo(size.dtype).tiny)
         objective = -(size * important).sum(-1) / total
         gradient = torch.zeros_like(X)
-        # A linear model's saliency does not depend on X at all: there is no graph to follow.
+        # A linear model's saliency does not depend on X at all, so it has no graph.
         if objective.requires_grad:
             (gradient,) = torch.autograd.grad(objective.sum(), X, materialize_grads=True)
     return objective.detach(), gradient.detach(), logits.argmax(-1) == decision
@@ -117,9 +117,9 @@ def equal_norm_control(
     generators: Sequence[torch.Generator],
     tries: int = 10,
 ) -> Tensor:
-    """X [R, n, *shape] moved as far as `attacked`, in a random direction that keeps the decision.
+    """Moves X [R, n, *shape] as far as `attacked`, in a random direction that keeps the decision.
 
-    Where no direction of `tries` keeps it, the input stays clean, as it does for the attack.
+    If none of `tries` directions keeps it, the input stays clean, as in the attack.
     """
     with torch.no_grad():
         decision = forward(X).argmax(-1)

@@ -1,4 +1,4 @@
-"""A black-box random search by blocks: no gradient, so gradient masking cannot stop it."""
+"""A black-box random search by blocks: it uses no gradient, so gradient masking cannot stop it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from trustbench.contracts import Forward
 from trustbench.methods.attacks.evasion.box import ThreatModel, choose
 from trustbench.methods.attacks.evasion.pgd import Worst, margin
 
-# After these fractions of the queries the block halves (Andriushchenko 2020, appendix B.1).
+# The block halves after these fractions of the queries (Andriushchenko 2020, appendix B.1).
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
 FIRST_BLOCK = 0.8  # fraction of the columns, at the first proposal
-# Fooled points leave the search once they are this share of it.
+# Fooled points leave the search once they reach this share of it.
 REPACK = 0.15
 
 
@@ -35,14 +35,14 @@ def square(
     *,
     queries: int,
 ) -> Worst:
-    """Inputs found by at most `queries` forward passes each, by margin; shapes as in `pgd`.
+    """Searches with up to `queries` forward passes per point, by margin; shapes as in `pgd`.
 
-    Each query proposes fresh signs on a block and keeps them where the margin grows. For linf
-    they replace the block's signs, at full radius; for l2 they are added to them and the whole
-    is rescaled to the sphere, so that any direction can be approached. A block is a square
-    patch with one sign per channel on images [c, h, w], and a random set of columns with a sign
-    each on other inputs. A point is left alone once it is fooled, so a score at or above 0 is
-    not the worst that exists.
+    Each query proposes fresh signs on a block and keeps them if the margin grows. For linf they
+    replace the block's signs, at full radius. For l2 they are added to them and the whole is
+    rescaled to the sphere, so that any direction can be approached. A block is a square patch with
+    one sign per channel on images [c, h, w], and a random set of columns with one sign each on
+    other inputs. A point is left alone once it is fooled, so a score at or above 0 is not the worst
+    possible one.
 
     Reference: Andriushchenko et al. 2020, arXiv 1912.00049, Algorithms 1 and 2; its l2 windows
     are replaced by the sums above.
@@ -67,11 +67,11 @@ def square(
 
 @dataclass
 class _Search:
-    """The points still searched: m of n of each replicate, at positions `rows` [R, m].
+    """The points still in the search: m of n of each replicate, at positions `rows` [R, m].
 
-    `signs` [R, m, *shape] (for l2: sums of signs) are the best so far, with margin `best`
-    [R, m]; `done` marks fooled points. Random numbers are always drawn for all n points and
-    then taken at `rows`, so no point's draw depends on which others are left.
+    `signs` [R, m, *shape] (for l2: sums of signs) are the best so far, with margin `best` [R, m];
+    `done` marks fooled points. Random numbers are always drawn for all n points and then selected
+    at `rows`, so the draw of a point does not depend on which others remain.
     """
 
     n: int
@@ -84,31 +84,31 @@ class _Search:
     bounds: tuple[Tensor, Tensor]  # of X under the threat
 
     def candidate(self, signs: Tensor, threat: ThreatModel) -> Tensor:
-        """The allowed inputs [R, m, *shape] that signs stand for."""
+        """The allowed inputs [R, m, *shape] that the signs encode."""
         moved = self.X + threat.epsilon * _direction(signs, threat)
         return threat.project(moved, self.X, self.bounds)
 
     def take_over(self, proposal: Tensor, score: Tensor) -> None:
-        """Moves the points that are not done to the proposal where its margin is larger."""
+        """Moves the points that are not done to the proposal if its margin is larger."""
         keep = (score > self.best) & ~self.done
         self.signs = choose(keep, proposal, self.signs)
         self.best = torch.where(keep, score, self.best)
         self.done = self.done | (self.best >= 0)
 
     def give(self, worst: Worst, threat: ThreatModel) -> None:
-        """Offers what was found to the result of all n points."""
+        """Writes the points found into the result of all n points."""
         score = torch.full_like(worst.score, -torch.inf).scatter(1, self.rows, self.best)
         index = _axes(self.rows, self.X.ndim).expand_as(self.X)
         worst.offer(worst.X.scatter(1, index, self.candidate(self.signs, threat)), score)
 
     def spare(self) -> float:
-        """The share of the points that could leave: the fewest done in any replicate."""
+        """The share of the points that could leave: the minimum over replicates."""
         return float(self.done.sum(1).amin()) / self.done.shape[1]
 
     def repacked(self) -> "_Search":
-        """The search without done points, as many as the replicate with the fewest has.
+        """Drops done points, as many as the replicate with the fewest done points has.
 
-        Replicates keep equally many points; done ones that stay are no longer moved.
+        All replicates keep the same number of points; done points that stay no longer move.
         """
         m = self.done.shape[1] - int(self.done.sum(1).amin())
         order = self.done.to(torch.int8).argsort(dim=1, stable=True)[:, :m]
@@ -132,7 +132,7 @@ def _start(
     threat: ThreatModel,
     generators: Sequence[torch.Generator],
 ) -> _Search:
-    """All points, at random signs: one per image column and channel, or per column otherwise."""
+    """Starts with all points and random signs: one per image column and channel, or per column."""
     R, n, *shape = X.shape
     stripes = (shape[0], 1, shape[2]) if len(shape) == 3 else tuple(shape)
     signs = torch.stack([_coin((n, *stripes), g, X) for g in generators])
@@ -151,7 +151,7 @@ def _start(
 def _proposal(
     search: _Search, threat: ThreatModel, fraction: float, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """The signs with fresh ones on about `fraction` of the columns of each point."""
+    """Draws fresh signs on about `fraction` of the columns of each point."""
     if search.signs.ndim == 5:
         return _patch(search, threat, fraction, generators)
     return _scatter(search, threat, fraction, generators)
@@ -160,7 +160,7 @@ def _proposal(
 def _scatter(
     search: _Search, threat: ThreatModel, fraction: float, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """New signs on a random set of the columns that may change (drawn with replacement)."""
+    """New signs on a random set of the mutable columns (drawn with replacement)."""
     signs = search.signs.flatten(2)
     allowed = torch.nonzero(threat.weight.flatten() > 0).squeeze(1)
     size = (search.n, max(1, round(fraction * len(allowed))))
@@ -210,7 +210,7 @@ def _coin(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> T
 
 
 def _integers(below: int, shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
-    """Uniform integers [R, *shape] under `below`, each replicate from its own stream."""
+    """Uniform integers [R, *shape] below `below`, each replicate from its own stream."""
     return torch.stack(
         [torch.randint(below, shape, generator=g, device=g.device) for g in generators]
     )
@@ -223,5 +223,5 @@ def _take(values: Tensor, rows: Tensor) -> Tensor:
 
 
 def _axes(values: Tensor, ndim: int) -> Tensor:
-    """Values [R, m] with axes of length 1 appended up to `ndim`."""
+    """Appends axes of length 1 to values [R, m] up to `ndim` axes."""
     return values.view(*values.shape, *[1] * (ndim - values.ndim))

@@ -9,9 +9,8 @@ from torch import Tensor
 from trustbench.contracts import Array, System
 from trustbench.methods.attacks.evasion.pgd import Worst
 
-# Points are attacked in chunks whose inputs hold about this many numbers per replicate. It
-# depends on the input's size alone, so no draw depends on how many replicates or which device
-# there are.
+# Points are attacked in chunks whose inputs hold about this many numbers per replicate. The chunk
+# depends only on the input's size, so no draw depends on the device or on the number of replicates.
 CHUNK = 2**16
 ROWS = 256  # rows of each replicate in one forward pass without gradients
 
@@ -26,10 +25,10 @@ class Targets:
 
 
 def targets(system: System, points: int) -> Targets:
-    """The first `points` rows of one fixed permutation of the test split.
+    """Returns the first `points` rows of a fixed permutation of the test split.
 
-    The permutation depends on the run's seed alone: all arms, replicates and evaluators attack
-    the same rows, and fewer points are a subset of more.
+    The permutation depends only on the run's seed: all arms, replicates and evaluators attack the
+    same rows, and fewer points are a subset of more.
     """
     X, y, group = system.problem.rows("test")
     chosen = system.streams.numpy("attacks").permutation(len(y))[:points]
@@ -40,10 +39,10 @@ def targets(system: System, points: int) -> Targets:
 
 
 def generators(system: System, *attack: int) -> list[torch.Generator]:
-    """One stream per replicate, of its own for each attack number.
+    """One stream per replicate, separate for each attack number.
 
-    Training draws its perturbations from epochs 0, 1, ... of the same purpose; the -1 keeps
-    evaluation apart.
+    Training draws its perturbations from epochs 0, 1, ... of the same purpose; the -1 separates
+    evaluation from it.
     """
     return [
         system.streams.torch("attacks", r, -1, *attack, device=system.device)
@@ -54,7 +53,7 @@ def generators(system: System, *attack: int) -> list[torch.Generator]:
 def in_chunks(
     attack: Callable[[Tensor, Tensor], Worst], X: Tensor, y: Tensor, numbers: int = CHUNK
 ) -> Worst:
-    """`attack` on rows of X [R, n, *shape] and y [n] or [R, n], a chunk at a time."""
+    """Runs `attack` on rows of X [R, n, *shape] and y [n] or [R, n], one chunk at a time."""
     rows = max(32, numbers // X[0, 0].numel())
     parts: Sequence[Worst] = [
         attack(x, t)

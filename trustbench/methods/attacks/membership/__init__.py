@@ -1,4 +1,4 @@
-"""Membership inference, with the replicates as each other's shadow models."""
+"""Membership inference in which the replicates are each other's shadow models."""
 
 from trustbench.methods.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
 from trustbench.methods.attacks.membership.candidates import Observed, models_of

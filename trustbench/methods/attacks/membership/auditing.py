@@ -1,4 +1,4 @@
-"""A lower bound of epsilon from an attack: what the data say, never what is guaranteed."""
+"""A lower bound of epsilon from an attack: what the data shows, not what is guaranteed."""
 
 from dataclasses import dataclass
 
@@ -9,19 +9,19 @@ from trustbench.methods.attacks.membership.likelihood import Scores
 from trustbench.methods.attacks.membership.metrics import smallest_side
 from trustbench.methods.attacks.membership.strongest import Strongest
 
-# Thresholds tried on the other replicates: this many ranks, in steps that grow from either end.
+# Number of thresholds tried on the other replicates, with steps that grow from either end.
 RANKS = 60
 
 
 def clopper_pearson(k: Array, n: Array, confidence: float) -> tuple[Array, Array]:
-    """Exact bounds of a binomial rate after k of n: each holds alone with `confidence`.
+    """Exact bounds of a binomial rate after k of n; each holds alone with `confidence`.
 
     Reference: Clopper & Pearson 1934, Biometrika 26(4).
     """
     from scipy.stats import beta
 
     k, n = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    # the beta distribution is not defined where a count is 0; the bound there is the end
+    # the beta distribution is undefined for a count of 0; the bound is then the end of the range
     low = np.where(k > 0, beta.ppf(1 - confidence, np.maximum(k, 1), n - k + 1), 0.0)
     high = np.where(k < n, beta.ppf(confidence, k + 1, np.maximum(n - k, 1)), 1.0)
     return low, high
@@ -29,7 +29,7 @@ def clopper_pearson(k: Array, n: Array, confidence: float) -> tuple[Array, Array
 
 @dataclass(frozen=True)
 class Counts:
-    """Decisions of one attack: true and false positives, arrays of one shape, and of how many."""
+    """Decisions of one attack: true and false positives, arrays of one shape, with their totals."""
 
     true: Array
     members: int
@@ -37,10 +37,10 @@ class Counts:
     others: int
 
     def epsilon(self, delta: float, confidence: float) -> Array:
-        """The largest epsilon that these decisions contradict, at least 0.
+        """The largest epsilon that these decisions contradict; at least 0.
 
-        (epsilon, delta)-DP allows no test TPR > e^epsilon FPR + delta, nor the same of the
-        complementary decisions. Both rates' bounds hold together with `confidence`.
+        (epsilon, delta)-DP excludes any test with TPR > e^epsilon FPR + delta, and the same for the
+        complementary decisions. The bounds of both rates hold together with `confidence`.
 
         Reference: Kairouz et al. 2015, arXiv 1311.0776, theorem 2.1; Jagielski et al. 2020,
         arXiv 2006.07709, section 4.
@@ -56,28 +56,28 @@ class Counts:
 
 @dataclass(frozen=True)
 class Audit:
-    """Lower bounds of every replicate as the target, and of all decisions together."""
+    """Lower bounds for each replicate as the target, and for all decisions together."""
 
     values: Array  # float64 [R]
     pooled: float
     thresholds: Array  # float64 [R]
-    n: int  # the fewest rows that a replicate was decided on
+    n: int  # the minimum number of rows on which a replicate was decided
 
 
 def audit(found: Strongest, member: Array, *, delta: float, confidence: float) -> Audit | None:
-    """Epsilon's lower bound from the strongest attack, which is chosen without the target.
+    """Returns the lower bound of epsilon by the strongest attack, chosen without the target.
 
-    So is each target's threshold: it is the one that would bound epsilon best if the target's
-    rates were those of the models which the attack was chosen on. So the target's rows test one
-    attack and one threshold, not the best of many, and the bounds are honest. They take a
-    replicate's rows for independent trials, as audits that train few models do: read the
-    confidence as nominal. None where a target has no usable members or non-members.
+    The threshold of each target is also chosen without it: the one that would give the best bound
+    if the target's rates were those of the models on which the attack was chosen. The target's rows
+    therefore test one attack and one threshold, not the best of many, so the bounds are honest.
+    They treat a replicate's rows as independent trials, as all audits that train few models do:
+    read the confidence as nominal. None if a target has no usable members or non-members.
 
     Args:
         found: scores of the targets, and what was chosen for each.
-        member: of the targets, bool [R, n].
-        delta: of the (epsilon, delta) that is contradicted.
-        confidence: of each bound.
+        member: membership of the targets, bool [R, n].
+        delta: the delta of the guarantee to contradict.
+        confidence: the confidence of each bound.
 
     Reference: Jagielski et al. 2020, arXiv 2006.07709; Nasr et al. 2021, arXiv 2101.04535;
     Steinke et al. 2023, arXiv 2305.08846 (many rows of one model).
@@ -110,7 +110,7 @@ def _side(scores: Scores, member: Array, r: int | slice) -> Sides:
 
 
 def _decide(sides: Sides, thresholds: Array) -> Counts:
-    """Counts of "member if score >= threshold", for each of the thresholds."""
+    """Counts of "member if score >= threshold", for each threshold."""
     inside, outside = sides
     return Counts(
         len(inside) - np.searchsorted(inside, thresholds, side="left"),
@@ -123,7 +123,7 @@ def _decide(sides: Sides, thresholds: Array) -> Counts:
 def _threshold(
     scores: Scores, member: Array, target: Sides, delta: float, confidence: float
 ) -> float:
-    """What would bound epsilon best, were the target's rates those of these scores [S, n]."""
+    """The best threshold for bounding epsilon if the target's rates were those of scores [S, n]."""
     sides = _side(scores, member, slice(None))
     every = np.sort(np.concatenate(sides))
     rank = np.unique(np.geomspace(1, len(every), RANKS).astype(int)) - 1

@@ -1,4 +1,4 @@
-"""What an attacker reads off a system's models, and the attacks that there are to choose from."""
+"""What an attacker observes of a system's models, and the attacks to choose from."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,24 +18,24 @@ from trustbench.methods.attacks.membership.strongest import Strongest, strongest
 
 
 def models_of(system: System) -> list[System]:
-    """The replicates, then the protocol's shadows if it has any: the same system of both."""
+    """The replicates, followed by the protocol's shadow models if any, as one system."""
     return [system] if system.shadows is None else [system, system.shadows()]
 
 
 @dataclass(frozen=True)
 class Observed:
-    """What the models release on the pool, and on calibration rows that none was trained on."""
+    """What the models release on the pool, and on calibration rows that no model was trained on."""
 
     phi: Array  # logit-scaled confidence of the label, [M, n]
     p: Array  # probability of the label, [M, n]
-    population: Array  # the same of calibration rows, [M, m]
+    population: Array  # the same for calibration rows, [M, m]
     member: Array  # bool [M, n]
     targets: int
 
     @classmethod
     def of(cls, system: System) -> "Observed":
-        """Of the replicates, which are the targets, and of the protocol's shadows if it has any."""
-        import torch  # whoever only reads attacks does without it
+        """Observes the replicates (the targets), and the protocol's shadow models if any."""
+        import torch  # code that only reads attacks does not need torch
 
         y, z = (system.problem.rows(split)[1] for split in ("train", "calibration"))
         systems = models_of(system)
@@ -50,15 +50,15 @@ class Observed:
         )
 
     def report(self) -> Report:
-        """An empty report on the targets."""
+        """Returns an empty report on the targets."""
         return Report(self.member[: self.targets], shadows=self.member[self.targets :])
 
     def lira(self, *, online: bool) -> Scores:
-        """LiRA on the targets."""
+        """Runs LiRA on the targets."""
         return lira(self.phi, self.member, online=online, targets=self.targets)
 
     def rmia(self, *, gamma: float, offline_a: float | None) -> Scores:
-        """RMIA on the targets."""
+        """Runs RMIA on the targets."""
         return rmia(
             self.p, self.member, self.population,
             gamma=gamma, offline_a=offline_a, targets=self.targets,
@@ -66,11 +66,11 @@ class Observed:
 
     @cached_property
     def strongest(self) -> Strongest | None:
-        """The attack that does best on the models besides a target and its partner, see there."""
+        """Returns the attack that does best on the models other than a target and its partner."""
         return strongest(self.attacks, self.member, self.targets)
 
     def attacks(self, models: Array, targets: int) -> dict[str, Scores]:
-        """Of the models chosen (bool [M]), the first `targets` attacked by every attack."""
+        """Attacks the first `targets` of the chosen models (bool [M]) by every attack."""
         chosen = Observed(
             self.phi[models], self.p[models], self.population[models], self.member[models], targets
         )

@@ -10,10 +10,10 @@ def group_aucs(scores: Scores, member: Array, groups: Array, n_groups: int) -> A
     """The AUC of each replicate within each group, [K, R, G]; NaN where a side has no rows.
 
     Args:
-        scores: of R targets on n rows.
+        scores: scores of R targets on n rows.
         member: bool [R, n].
-        groups: K groupings of the rows, int64 [K, n]; rows in group `n_groups` count nowhere.
-        n_groups: how many groups there are.
+        groups: K groupings of the rows, int64 [K, n]; rows in group `n_groups` are ignored.
+        n_groups: the number of groups.
     """
     out = np.empty((len(groups), len(member), n_groups))
     for r, usable in enumerate(scores.usable):
@@ -26,9 +26,9 @@ def group_aucs(scores: Scores, member: Array, groups: Array, n_groups: int) -> A
 
 
 def _aucs(level: Array, inside: Array, group: Array, n_groups: int) -> Array:
-    """The AUC of each group [G]: rows in ascending order of their scores, whose ties share `level`.
+    """The AUC of each group [G], from rows in ascending order of score; ties share a `level`.
 
-    A member's rank is its place among the rows of its group; tied rows share their mean rank.
+    The rank of a member is its position among the rows of its group; ties share their mean rank.
     """
     by_group = np.argsort(group, kind="stable")
     of, level, inside = group[by_group], level[by_group], inside[by_group]

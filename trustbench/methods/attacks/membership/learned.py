@@ -1,23 +1,23 @@
-"""An attack model learned on the outputs of shadow models, for views made of several things."""
+"""An attack model learned on the outputs of shadow models, for attacks with several features."""
 
 import numpy as np
 
 from trustbench.contracts import Array
 from trustbench.methods.attacks.membership.shadows import folds
 
-# Small trees: with the usual 31 leaves, a view with an idle feature scores below one without it.
-# The leaf is small enough to hold the few rows that a memorising model gets wrong.
+# Small trees: with the usual 31 leaves, an idle feature lowers the score of the attack. The leaf is
+# small enough to hold the few rows that a memorising model gets wrong.
 TREE = {"max_leaf_nodes": 4, "min_samples_leaf": 20}
-# Targets of a fold share one attack model; set where the A/A experiment's columns hold their level
-# on silobank and digits in both regimes (docs/statistics.md).
+# Targets of a fold share one attack model. The settings keep the columns of the A/A experiment at
+# their level on silobank and digits in both regimes (docs/statistics.md).
 SHARED_ATTACKER = 1.25
 
 
 def learned_scores(features: Array, member: Array, iterations: int) -> Array:
-    """Log-odds of membership, [R, n], of features [R, n, F], by boosted trees on the other fold.
+    """Log-odds of membership [R, n] from features [R, n, F], by boosted trees on the other fold.
 
-    Two attack models are made, one on each of the `folds`; a replicate is scored by the one that
-    saw neither it nor its complementary partner.
+    Two attack models are trained, one on each of the `folds`. A replicate is scored by the model
+    that saw neither it nor its complementary partner.
 
     Reference: Shokri et al. 2017, arXiv 1610.05820, section V.
     """
@@ -37,7 +37,7 @@ def learned_scores(features: Array, member: Array, iterations: int) -> Array:
 
 
 def learnable(member: Array) -> str | None:
-    """A reason if there are no two folds to learn on and to attack, else None."""
+    """Returns a reason if there are not two folds to learn on and to attack, else None."""
     if folds(member).max() > 0:
         return None
     return (

@@ -1,4 +1,4 @@
-"""LiRA with the replicates as each other's shadows, on one output or on several at once."""
+"""LiRA with the replicates as each other's shadow models, on one or several outputs."""
 
 import math
 from collections.abc import Callable
@@ -11,12 +11,12 @@ import numpy as np
 from trustbench.contracts import Array
 from trustbench.methods.attacks.membership.shadows import shadows_of
 
-# Below this many shadow models a row's own variance is noisier than one variance for all rows
-# (Carlini et al. 2022, section VI.C).
+# With fewer shadow models a row's own variance is noisier than one variance for all rows (Carlini
+# et al. 2022, section VI.C).
 PER_EXAMPLE_SHADOWS = 64
 TINY = 1e-12  # of a variance
-# Where nothing is memorised the mean over targets is a degenerate U-statistic of order two: its
-# variance is twice what independent values would have (Hoeffding 1948, section 5).
+# Without memorisation the mean over targets is a degenerate U-statistic of order two: its variance
+# is twice that of independent values (Hoeffding 1948, section 5).
 SHARED_PAIRS = math.sqrt(2)
 
 Variance = Literal["equal", "pooled", "per_example"]
@@ -24,19 +24,20 @@ Variance = Literal["equal", "pooled", "per_example"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Membership scores of every target [R, n]: larger means member.
+    """Membership scores of every target [R, n]; larger means member.
 
-    `usable` marks rows that enough shadows saw and did not see; `variance` says whether the
-    Gaussians' variance is per row, pooled over rows, or one for both hypotheses. Targets that are
-    each other's shadows have values that depend on each other (see `dependence`): `without`
-    repeats the attack of all targets without one shadow; where that is not cheap, `widening` is
-    by how much standard errors are longer than those of independent values. `mutual`: whether the
-    attack's own intervals need it; of one that reads OUT shadows alone, or their mean, they do not.
+    `usable` marks rows that enough shadows saw and did not see. `variance` says whether the
+    variance of the Gaussians is per row, pooled over rows, or the same for both hypotheses. Targets
+    that are each other's shadows have dependent values (see `dependence`). `without` repeats the
+    attack of all targets without one shadow; if that is expensive, `widening` is the factor by
+    which standard errors exceed those of independent values. `mutual` says whether the attack's own
+    intervals need this correction; those of attacks that read only OUT shadows, or only their mean,
+    do not.
     """
 
     values: Array  # float64 [R, n]; 0 where not usable
     usable: Array  # bool [R, n]
-    shadows: int  # the fewest that a target has
+    shadows: int  # the minimum over targets
     variance: Variance
     widening: float | None = None
     mutual: bool = True
@@ -44,7 +45,7 @@ class Scores:
 
 
 def lira(phi: Array, member: Array, *, online: bool, targets: int | None = None) -> Scores:
-    """Likelihood-ratio scores with every target attacked by all other models as its shadows.
+    """Likelihood-ratio scores in which all other models are the shadows of a target.
 
     `online` compares N(mean_in, var_in) with N(mean_out, var_out); otherwise the score is the
     one-sided z value of phi under the OUT shadows alone.
@@ -53,11 +54,11 @@ def lira(phi: Array, member: Array, *, online: bool, targets: int | None = None)
         phi: logit-scaled confidence [M, n].
         member: which rows each model was trained on, bool [M, n].
         online: whether the attacker trains IN shadows for each row.
-        targets: how many of the models, the first ones, are targets; all unless given.
+        targets: the number of models, from the first, that are targets; default: all.
 
     Reference: Carlini et al. 2022, arXiv 2112.03570, Algorithm 1 and section V (offline).
     """
-    # Sums of squares lose no digits where each row is near its mean.
+    # Sums of squares lose no digits if each row is near its mean.
     phi = phi.astype(np.float64) - phi.mean(axis=0, dtype=np.float64)
     inside, outside = _Sums.over(phi, member), _Sums.over(phi, ~member)
     count = len(phi) if targets is None else targets
@@ -68,7 +69,7 @@ def lira(phi: Array, member: Array, *, online: bool, targets: int | None = None)
 
 @dataclass(frozen=True)
 class _Sums:
-    """Of phi over some shadows, by row: arrays [n]."""
+    """Sums of phi over some shadows, by row: arrays [n]."""
 
     count: Array
     total: Array
@@ -76,12 +77,12 @@ class _Sums:
 
     @classmethod
     def over(cls, phi: Array, chosen: Array) -> "_Sums":
-        """Over the shadows chosen of each row; phi and chosen are [S, n]."""
+        """Sums over the chosen shadows of each row; phi and chosen are [S, n]."""
         kept = np.where(chosen, phi, 0.0)
         return cls(chosen.sum(axis=0), kept.sum(axis=0), np.square(kept).sum(axis=0))
 
     def less(self, other: "_Sums") -> "_Sums":
-        """Without the shadows of `other`."""
+        """Returns the sums without the shadows of `other`."""
         return _Sums(
             self.count - other.count, self.total - other.total, self.squares - other.squares
         )
@@ -109,7 +110,7 @@ class _Gaussian:
 
 @dataclass(frozen=True)
 class _Attack:
-    """All targets of LiRA, with what their shadows have in common summed once."""
+    """LiRA on all targets; sums over their common shadows are computed once."""
 
     phi: Array
     member: Array
@@ -120,7 +121,7 @@ class _Attack:
     targets: int
 
     def scores(self, without: int | None = None) -> Scores:
-        """Of every target, `without` one of its shadows if it is one."""
+        """Returns the scores of every target, optionally `without` one of its shadows."""
         shape = self.targets, self.phi.shape[1]
         values, usable = np.zeros(shape), np.zeros(shape, dtype=bool)
         shadows = len(self.phi)
@@ -146,12 +147,12 @@ class _Attack:
 
 
 def _kind(member: Array, online: bool, targets: int) -> Variance:
-    """One kind of variance for all targets, from the shadows that each of them has."""
+    """Chooses one kind of variance for all targets, given the number of shadows of each."""
     kept = [shadows_of(member, r) for r in range(targets)]
     if min(int(k.sum()) for k in kept) >= PER_EXAMPLE_SHADOWS:
         return "per_example"
     sides = (False, True) if online else (False,)
-    # A pooled variance needs residuals: some row with two shadows on each side.
+    # A pooled variance needs residuals: a row with two shadows on each side.
     residuals = all(((member[k] == side).sum(0) > 1).any() for k in kept for side in sides)
     return "pooled" if residuals else "equal"
 
@@ -162,15 +163,15 @@ def _log_density(x: Array, g: _Gaussian) -> Array:
 
 # --- several outputs of one row --------------------------------------------------------------
 
-RIDGE = 1e-9  # of the mean variance; outputs that say the same thing twice stay invertible
+RIDGE = 1e-9  # of the mean variance; keeps redundant outputs invertible
 
 
 def joint_lira(outputs: Array, member: Array) -> Scores:
     """The online attack on D outputs of each row at once, [R, n, D].
 
-    Each hypothesis is a Gaussian with the row's mean and one covariance for all rows, so the
-    attack weighs the outputs, and their differences, as the shadows show them to vary together.
-    With D = 1 it is `lira(online=True)` with a pooled variance.
+    Each hypothesis is a Gaussian with the row's mean and one covariance for all rows. The attack
+    thus weighs the outputs, and their differences, by how they vary together in the shadows. With D
+    = 1 it equals `lira(online=True)` with a pooled variance.
 
     Reference: Carlini et al. 2022, arXiv 2112.03570, section VI (several queries of one row).
     """

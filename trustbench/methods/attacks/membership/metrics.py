@@ -1,4 +1,4 @@
-"""What an attacker's scores are worth: AUC and true-positive rates at low false-positive rates."""
+"""Metrics of an attacker's scores: AUC, and true-positive rates at low false-positive rates."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +24,7 @@ def auc(scores: Array, member: Array) -> float:
 
 
 def resolves(fpr: float, non_members: int) -> bool:
-    """Whether a false-positive rate can be told from 0: it must allow one false positive.
+    """Whether a false-positive rate can be distinguished from 0: it must allow one false positive.
 
     >>> resolves(0.01, 100), resolves(0.01, 99), resolves(0.001, 999)
     (True, False, False)
@@ -33,12 +33,12 @@ def resolves(fpr: float, non_members: int) -> bool:
 
 
 def allowed(fpr: float, non_members: int) -> int:
-    """How many false positives a rate allows (the product's rounding error is forgiven)."""
+    """The number of false positives that a rate allows (tolerates the product's rounding error)."""
     return int(np.floor(fpr * non_members + 1e-9))
 
 
 def tpr_at(scores: Array, member: Array, fpr: float) -> float:
-    """The largest true-positive rate of any threshold whose false-positive rate is at most `fpr`.
+    """The largest true-positive rate of any threshold with a false-positive rate of at most `fpr`.
 
     >>> tpr_at(np.array([3.0, 1.0, 2.0, 0.0]), np.array([True, True, False, False]), 0.5)
     1.0
@@ -52,10 +52,10 @@ def tpr_at(scores: Array, member: Array, fpr: float) -> float:
 
 
 def oracle_balanced_accuracy(members: Array, non_members: Array) -> float:
-    """The best balanced accuracy of any threshold on the scores, chosen on these very scores.
+    """The best balanced accuracy of any threshold on the scores, chosen on these same scores.
 
-    An upper bound on what an attacker reaches: the threshold is swept on the evaluation data, as
-    in Song et al. Never report it as an attack; it exists to reproduce published numbers.
+    An upper bound on what an attacker reaches: the threshold is swept on the evaluation data, as in
+    Song et al. Never report it as an attack; it exists to reproduce published numbers.
 
     Reference: Song, Shokri & Mittal 2019, arXiv 1905.10291, section 4.1.
 
@@ -72,18 +72,18 @@ def oracle_balanced_accuracy(members: Array, non_members: Array) -> float:
 
 
 def each(metric: Callable[[Array, Array], float], scores: Scores, member: Array) -> Array:
-    """A metric of (scores, membership) on each replicate's usable rows: [R]."""
+    """A metric of (scores, membership) on the usable rows of each replicate: [R]."""
     rows = zip(scores.values, member, scores.usable, strict=True)
     return np.array([metric(s[u], m[u]) for s, m, u in rows])
 
 
 def smallest_side(usable: Array, member: Array) -> int:
-    """The fewest usable members or non-members that any replicate has, of bool [R, n] each."""
+    """The minimum number of usable members or non-members over replicates, of bool [R, n] each."""
     return int(min((usable & member).sum(1).min(), (usable & ~member).sum(1).min()))
 
 
 def fewest_outside(usable: Array, member: Array) -> int:
-    """The fewest usable non-members that any replicate has."""
+    """The minimum number of usable non-members over replicates."""
     return int((usable & ~member).sum(1).min())
 
 
@@ -94,8 +94,8 @@ def large_groups(usable: Array, member: Array, group: Array, count: int, least: 
         usable: rows that the attack scores, bool [R, n].
         member: bool [R, n].
         group: int [n], below `count`.
-        count: how many groups there are.
-        least: members, and non-members, that a group needs.
+        count: the number of groups.
+        least: the minimum number of members, and of non-members, per group.
     """
     size = np.bincount(group, minlength=count)
     large = [g for g in range(count) if smallest_side(usable & (group == g), member) >= least]
@@ -113,7 +113,7 @@ def within(scores: Scores, rows: Array) -> Scores:
 
 
 def no_non_members(member: Array) -> str | None:
-    """A reason if a replicate of bool [R, n] has no members or no non-members, else None."""
+    """Returns a reason if a replicate of bool [R, n] lacks members or non-members, else None."""
     count = member.sum(axis=1)
     if ((count == 0) | (count == member.shape[1])).any():
         return (
@@ -124,7 +124,7 @@ def no_non_members(member: Array) -> str | None:
 
 
 def no_shadows(replicates: int, least: int = 4) -> str:
-    """Why an attack that needs `least` replicates found no shadow models."""
+    """Says why an attack that needs `least` replicates found no shadow models."""
     return (
         "needs shadow models that saw a row and others that did not; "
         f"protocol.replicates={replicates} leaves none, give at least {least}"
@@ -132,7 +132,7 @@ def no_shadows(replicates: int, least: int = 4) -> str:
 
 
 def unresolved(fpr: float, non_members: int) -> str:
-    """Why a true-positive rate at a false-positive rate cannot be measured."""
+    """Says why a true-positive rate at a false-positive rate cannot be measured."""
     return (
         f"a false-positive rate of {fpr:g} needs {round(1 / fpr)} non-members; "
         f"a replicate has {non_members}"

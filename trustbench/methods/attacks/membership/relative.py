@@ -1,4 +1,4 @@
-"""RMIA: how often a row's likelihood ratio beats that of rows that no model was trained on."""
+"""RMIA: how often a row's likelihood ratio exceeds that of rows that no model was trained on."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -21,20 +21,20 @@ def rmia(
     offline_a: float | None,
     targets: int | None = None,
 ) -> Scores:
-    """Pr_z[(p(x|target) / p(x)) / (p(z|target) / p(z)) > gamma], all other models the references.
+    """Pr_z[(p(x|target) / p(x)) / (p(z|target) / p(z)) > gamma]; all other models are references.
 
-    p(x) is the mean of the references' probabilities: half the mean of those that saw x plus
-    half the mean of those that did not or, offline, ((1 + a) mean_out + 1 - a) / 2. No reference
-    saw a z, so online p(z) is their plain mean. For one target the score is a growing function
-    of the ratio of x: z and gamma put it on a scale that targets share.
+    p(x) is the mean of the references' probabilities: half the mean of those that saw x plus half
+    the mean of those that did not or, offline, ((1 + a) mean_out + 1 - a) / 2. No reference saw a
+    z, so online p(z) is their plain mean. For one target the score is an increasing function of the
+    ratio of x: z and gamma map it to a scale that targets share.
 
     Args:
         p: probability of each row's label, [M, n].
         member: bool [M, n].
-        population: the same of rows z that no model was trained on, [M, m].
+        population: the same for rows z that no model was trained on, [M, m].
         gamma: at least 1; how much larger the ratio of x must be.
         offline_a: None online; otherwise a, how far the models' confidences move on members.
-        targets: how many of the models, the first ones, are targets; all unless given.
+        targets: the number of models, from the first, that are targets; default: all.
 
     Reference: Zarifzadeh et al. 2024, arXiv 2312.03262, section 3.
     """
@@ -64,6 +64,6 @@ def rmia(
 
 
 def _mean(p: Array, chosen: Array | None = None) -> Array:
-    """Mean of p [S, n] over the models chosen [S, n]; 0 where none is."""
+    """Mean of p [S, n] over the chosen models [S, n]; 0 if none is chosen."""
     chosen = np.ones(p.shape, dtype=bool) if chosen is None else chosen
     return np.asarray(np.where(chosen, p, 0.0).sum(0) / np.maximum(chosen.sum(0), 1))

@@ -1,4 +1,4 @@
-"""What an evaluator of membership attacks has found so far; less is better everywhere."""
+"""Collects the measurements of a membership evaluator; lower is better for all of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from trustbench.methods.chance import Chance, with_null
 class Report:
     """Measurements of attacks on the same membership, bool [R, n].
 
-    `shadows` bool [S, n] is that of models which are shadows of all and targets of none.
+    `shadows` bool [S, n] is the membership of models that are shadows of all and targets of none.
     """
 
     member: Array
@@ -36,12 +36,12 @@ class Report:
     facts: dict[str, Fact] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     mutual: dict[str, tuple[Scores, Metric]] = field(default_factory=dict)
-    """Of measurements whose targets are each other's shadows: how they are read from scores."""
+    """For measurements whose targets are each other's shadows: how to compute them from scores."""
     shadows: Array | None = None
 
     @property
     def models(self) -> Array:
-        """Of the targets and of the shadows behind them, bool [M, n]."""
+        """Membership of the targets and of the shadows behind them, bool [M, n]."""
         return self.member if self.shadows is None else np.concatenate([self.member, self.shadows])
 
     def add(
@@ -56,9 +56,9 @@ class Report:
         diagnostic: bool = False,
         widening: float | None = None,
     ) -> None:
-        """A measurement [R] of which less is better; `n` is all rows unless given.
+        """Adds a measurement [R] of which less is better; `n` defaults to all rows.
 
-        `widening`: by how much the standard error is longer than that of independent values.
+        `widening` is the factor by which the standard error exceeds that of independent values.
         """
         array = np.asarray(values, dtype=np.float64)
         rows = self.member.shape[1] if n is None else n
@@ -70,26 +70,26 @@ class Report:
     def scored(
         self, name: str, scores: Scores, metric: Metric, *, unit: str = "AUC", diagnostic: bool
     ) -> None:
-        """A metric of scores whose targets all have usable members and non-members."""
+        """Adds a metric of scores whose targets all have usable members and non-members."""
         values, rows = metric(scores), int(scores.usable.sum(1).min())
         self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, widening=scores.widening)
         if scores.mutual and scores.without is not None:
             self.mutual[name] = scores, metric
 
     def beside(self, name: str, chance: Chance) -> None:
-        """Links the measurement `name` to what it is when the groups it compares mean nothing."""
+        """Links the measurement `name` to its value when the compared groups mean nothing."""
         linked = [with_null(m, chance) if m.name == name else (m,) for m in self.measurements]
         self.measurements = [m for each in linked for m in each]
 
     def auc(self, name: str, scores: Scores, *, diagnostic: bool = False) -> None:
-        """The AUC of each replicate on its usable rows, or that it has no shadows."""
+        """Adds the AUC of each replicate on its usable rows, or that it has no shadows."""
         if smallest_side(scores.usable, self.member):
             self.scored(name, scores, self.each(auc), diagnostic=diagnostic)
         else:
             self.missing[name] = no_shadows(len(self.member))
 
     def tpr(self, name: str, scores: Scores, fpr: float, *, diagnostic: bool = False) -> None:
-        """The true-positive rate at a false-positive rate, or why it cannot be resolved."""
+        """Adds the true-positive rate at a false-positive rate, or why it cannot be resolved."""
         if not smallest_side(scores.usable, self.member):
             self.missing[name] = no_shadows(len(self.member))
             return
@@ -102,7 +102,7 @@ class Report:
         self.facts[f"{name}_false_positives"] = allowed(fpr, outside)
 
     def each(self, metric: Callable[[Array, Array], float]) -> Metric:
-        """A metric of (scores, membership) on every replicate's usable rows."""
+        """Adds a metric of (scores, membership) on every replicate's usable rows."""
 
         def of(scores: Scores) -> Array | None:
             usable = smallest_side(scores.usable, self.member)
@@ -111,7 +111,7 @@ class Report:
         return of
 
     def measured(self) -> Measured:
-        """All of it."""
+        """Returns everything measured."""
         found = shadowing(self.mutual, self.models, len(self.member))
         measurements = [self._dependent(m, found.get(m.name)) for m in self.measurements]
         return Measured(tuple(measurements), self.arrays, self.facts, self.missing)

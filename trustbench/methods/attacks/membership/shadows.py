@@ -1,4 +1,4 @@
-"""Which replicates may stand for a target when an attacker learns how it behaves."""
+"""Which replicates may be shadow models of a target."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from trustbench.contracts import Array
 def shadows_of(member: Array, target: int) -> Array:
     """Which replicates may be shadows of `target`: bool [R].
 
-    All others but those trained on exactly the rows that the target did not see. A partner in
-    a complementary pair is a function of what the attacker wants to know: with it, every row has
-    one IN shadow fewer when it is a member and one OUT shadow fewer when it is not, and the
-    difference in averaging error alone moves the AUC of a model that leaks nothing off one half.
+    All others except those trained on exactly the rows that the target did not see. A partner in a
+    complementary pair depends on what the attacker wants to know: with it, every row has one IN
+    shadow fewer if it is a member and one OUT shadow fewer if it is not. That difference in
+    averaging error alone moves the AUC of a model that leaks nothing away from one half.
     """
     keep = (member != ~member[target]).any(axis=1)
     keep[target] = False
@@ -19,10 +19,10 @@ def shadows_of(member: Array, target: int) -> Array:
 
 
 def folds(member: Array) -> Array:
-    """Two folds of replicates, int [R], with complementary partners in the same one.
+    """Splits the replicates into two folds, int [R]; complementary partners share a fold.
 
-    What is learned on one fold attacks the other: every replicate is a target once, its partner
-    is never learned from, and every row is as often IN as OUT on the side learned from.
+    Models learned on one fold attack the other. Every replicate is a target once, its partner is
+    never learned from, and every row is as often IN as OUT in the fold learned from.
 
     >>> folds(np.array([[1, 0], [0, 1], [1, 0], [0, 1]], dtype=bool)).tolist()
     [0, 0, 1, 1]

@@ -1,4 +1,4 @@
-"""What a membership attacker reads off one model's output on one row."""
+"""The signals that a membership attacker reads from one model's output on one row."""
 
 from typing import TYPE_CHECKING
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def released_logits(system: System, logits: "Tensor") -> Array:
-    """What the attacker takes for logits, [R, n, C]: those of the released probabilities.
+    """The logits that the attacker uses, [R, n, C]: those of the released probabilities.
 
-    Without an interface these are the model's own, bit for bit. Behind one they are the
-    logarithms of what it shows; a released 0 stands for half of the smallest probability that
-    was released at all, which is what rounding to that resolution hides.
+    Without an interface they are the model's own logits, bit for bit. Behind an interface they are
+    the logarithms of what it shows. A released 0 counts as half of the smallest probability
+    released at all, the value that rounding to that resolution hides.
     """
     if system.interface is None:
         return np.asarray(logits.cpu().numpy())
@@ -31,7 +31,7 @@ def true_probability(system: System, logits: "Tensor", y: Array) -> Array:
 
 
 def logit_confidence(logits: Array, y: Array) -> Array:
-    """Logit-scaled confidence log(p_y / (1 - p_y)), [R, n], of logits [R, n, C] and labels [n].
+    """Logit-scaled confidence log(p_y / (1 - p_y)) [R, n] of logits [R, n, C] and labels [n].
 
     Computed in float64 as the true logit minus the log-sum-exp of the others: no probability is
     formed, so nothing saturates.

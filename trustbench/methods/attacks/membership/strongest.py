@@ -1,4 +1,4 @@
-"""The strongest of several attacks on each target, chosen where the target is not seen."""
+"""The strongest of several attacks on each target, chosen without the target."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -12,33 +12,33 @@ from trustbench.methods.attacks.membership.metrics import auc, each, smallest_si
 from trustbench.methods.attacks.membership.shadows import shadows_of
 
 COMBINATION = "combination"
-# Pairs of replicates: the target's, and two whose models attack each other when one is chosen.
+# Pairs of replicates: the target's, and two whose models attack each other in the choice.
 LEAST = 6
 
 Attacks = Mapping[str, Scores]
-"""Scores of the same models by every attack that there is to choose from."""
+"""Scores of the same models by every available attack."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An attack chosen on models which are neither the target nor its complementary partner."""
+    """An attack chosen on models other than the target and its complementary partner."""
 
     name: str
     weights: Mapping[str, float]  # of standardised scores
-    scores: Scores  # of those models themselves, [S, n]
+    scores: Scores  # of the models that chose, [S, n]
     member: Array  # bool [S, n]
 
 
 @dataclass(frozen=True)
 class Strongest:
-    """Scores [R, n], and what each target was attacked by."""
+    """Scores [R, n], and the attack used on each target."""
 
     scores: Scores
     choices: tuple[Choice, ...]
 
     @property
     def chosen(self) -> str:
-        """How many targets each attack was chosen for, the most frequent first."""
+        """How many targets each attack was chosen for, most frequent first."""
         count = Counter(c.name for c in self.choices)
         return ", ".join(f"{name} {times}" for name, times in count.most_common())
 
@@ -46,20 +46,20 @@ class Strongest:
 def strongest(
     attack: Callable[[Array, int], Attacks], member: Array, targets: int | None = None
 ) -> Strongest | None:
-    """Every target is attacked by what is best when all the other models attack each other.
+    """Attacks every target by what works best when all the other models attack each other.
 
-    There is a choice of the attacks and of their combination, a logistic regression of membership
-    on their scores. Neither the target nor its partner has a part in it, as a model or as a
-    shadow of others: the same models choose for both of a pair. So where a target leaks nothing
-    its expected AUC is one half, however many attacks there are to choose from.
+    The candidates are the attacks and their combination, a logistic regression of membership on
+    their scores. Neither the target nor its partner takes part in the choice, as a model or as a
+    shadow of others: the same models choose for both of a pair. If a target leaks nothing, its
+    expected AUC is therefore one half, however many attacks are available.
 
-    `without` repeats the attack of a target without a shadow, the choice held fixed. None where
-    models besides a pair have no shadows among each other.
+    `without` repeats the attack of a target without a shadow, with the choice held fixed. Returns
+    None if the models outside a pair have no shadows among each other.
 
     Args:
-        attack: what the models chosen (bool [M]) say of the first models, by every attack.
+        attack: scores of the first of the chosen models (bool [M]) by every attack.
         member: which rows each model was trained on, bool [M, n].
-        targets: how many of the models, the first ones, are targets; all unless given.
+        targets: the number of models, from the first, that are targets; default: all.
     """
     count = len(member) if targets is None else targets
     choices: dict[bytes, Choice | None] = {}
@@ -92,7 +92,7 @@ def _choose(attacks: Attacks, member: Array) -> Choice | None:
 
 
 def _learned(attacks: Attacks, usable: Array, member: Array) -> dict[str, float]:
-    """The weights that a logistic regression of membership gives to standardised scores."""
+    """The weights of standardised scores in a logistic regression of membership."""
     from sklearn.linear_model import LogisticRegression
 
     scaled = [_standardised(a.values, usable)[usable] for a in attacks.values()]
@@ -101,7 +101,7 @@ def _learned(attacks: Attacks, usable: Array, member: Array) -> dict[str, float]
 
 
 def _standardised(values: Array, usable: Array, like: Array | None = None) -> Array:
-    """Scores [R, n] less each target's mean over its standard deviation, those of `like`."""
+    """Scores [R, n] standardised by each target's mean and standard deviation over `like`."""
     like = values if like is None else like
     mean = np.mean(like, axis=1, where=usable, keepdims=True)
     sd = np.std(like, axis=1, where=usable, keepdims=True)

@@ -1,4 +1,4 @@
-"""Attacks that decide: a threshold learned on other models, then used on the target."""
+"""Attacks that decide by a threshold learned on other models."""
 
 import numpy as np
 
@@ -15,25 +15,25 @@ def best_threshold(scores: Array, member: Array) -> float:
     order = np.argsort(-scores, kind="stable")
     ordered, inside = scores[order], member[order]
     gain = np.cumsum(inside) / inside.sum() - np.cumsum(~inside) / (~inside).sum()
-    # a threshold takes all rows of its score or none
+    # a threshold takes all rows of a score or none
     last = np.append(ordered[1:] != ordered[:-1], True)
     return float(ordered[last][np.argmax(gain[last])])
 
 
 def balanced_accuracy(scores: Array, member: Array, threshold: float) -> float:
-    """Of "member if score >= threshold"."""
+    """Balanced accuracy of "member if score >= threshold"."""
     called = scores >= threshold
     return float((called[member].mean() + (~called[~member]).mean()) / 2)
 
 
 def advantage(scores: Array, member: Array) -> Array:
-    """Balanced accuracy less one half, [R], each threshold from the other replicates' scores.
+    """Balanced accuracy minus one half, [R]; each threshold comes from the other replicates.
 
-    Never from the target's own: Song et al. (2019) sweep it on the target, which is a bound.
-    Neither is a complementary partner's used, see `shadows_of`.
+    A threshold is never chosen on the target itself, as Song et al. (2019) do, which gives an upper
+    bound. The scores of a complementary partner are not used either; see `shadows_of`.
 
     Args:
-        scores: larger means member, of a scale that replicates share, [R, n].
+        scores: larger means member, on a scale that replicates share, [R, n].
         member: bool [R, n].
 
     Reference: Yeom et al. 2018, arXiv 1709.01604, definition 4 (half of their advantage).
