@@ -1,6 +1,6 @@
 """Small real systems that unit tests share: a Problem and R trained replicates."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -45,10 +45,11 @@ def make_problem(n=600, d=6, classes=2, groups=2, seed=0, shift=1.5):
     )
 
 
-def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
+def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0, dtype=torch.float32):
     """Replicates trained on complementary halves with full-batch Adam; plain torch, no engine.
 
-    `draw` > 0 initialises the same replicates differently.
+    `draw` > 0 initialises the same replicates differently; `dtype` is the precision of training
+    and of all answers.
     """
     streams = Streams(seed)
     X, y, _ = problem.rows("train")
@@ -61,16 +62,15 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
     g = torch.Generator().manual_seed(seed + 1000 * draw)
     d, k = problem.n_features, len(problem.classes)
     params = [
-        torch.randn(replicates, d, hidden, generator=g) / d**0.5,
+        torch.randn(replicates, d, hidden, generator=g, dtype=dtype) / d**0.5,
         torch.zeros(replicates, 1, hidden),
-        torch.randn(replicates, hidden, k, generator=g) / hidden**0.5,
+        torch.randn(replicates, hidden, k, generator=g, dtype=dtype) / hidden**0.5,
         torch.zeros(replicates, 1, k),
     ]
-    for p in params:
-        p.requires_grad_(True)
+    params = [p.to(dtype).requires_grad_(True) for p in params]
 
     def forward(x):
-        x = x.flatten(-len(problem.shape))
+        x = x.to(dtype).flatten(-len(problem.shape))
         if x.ndim == 2:
             x = x.expand(replicates, *x.shape)
         h = torch.tanh(torch.baddbmm(params[1], x, params[0]))
@@ -78,7 +78,7 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
 
     optimiser = torch.optim.Adam(params, lr=0.05)
     data, target = torch.as_tensor(X), torch.as_tensor(y).expand(replicates, n)
-    mask = torch.as_tensor(membership, dtype=torch.float32)
+    mask = torch.as_tensor(membership, dtype=dtype)
     for _ in range(steps):
         loss = torch.nn.functional.cross_entropy(
             forward(data).flatten(0, 1), target.flatten(), reduction="none"
@@ -89,7 +89,7 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
     for p in params:
         p.requires_grad_(False)
     # a method that retrained nothing: its baseline has the same replicates
-    baseline = cache(lambda: make_system(problem, replicates, hidden, steps, seed, draw))
+    again = partial(make_system, problem, replicates, hidden, steps, seed, dtype=dtype)
     pool = problem.splits["calibration"]
     calibration = np.stack(
         [
@@ -107,8 +107,8 @@ def make_system(problem, replicates=4, hidden=16, steps=150, seed=0, draw=0):
         calibration=calibration,
         facts={},
         draw=draw,
-        baseline=baseline,
-        reseeded=cache(lambda k: make_system(problem, replicates, hidden, steps, seed, draw + k)),
+        baseline=cache(lambda: again(draw=draw)),
+        reseeded=cache(lambda k: again(draw=draw + k)),
     )
 
 

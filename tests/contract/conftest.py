@@ -10,9 +10,10 @@ from typing import NamedTuple
 import pytest
 import yaml
 
+from tests.conftest import make_problem
 from trustbench.config.compose import conf_dir
 from trustbench.config.plugins import CONTRACTS, build, discover
-from trustbench.contracts import Plugin, Schedule
+from trustbench.contracts import Feature, Plugin, Schedule
 
 FOLDERS = {
     "dataset": "trustbench.datasets",
@@ -65,10 +66,19 @@ def options(*kinds):
 OPTIONS = options()
 
 
-def of(kind):
-    """Runs a test once for every option of a kind."""
-    chosen = [o for o in OPTIONS if o.kind == kind]
-    return pytest.mark.parametrize("option", chosen, ids=[o.name for o in chosen])
+def of(*kinds):
+    """Runs a test once for every option of these kinds."""
+    chosen = [o for o in OPTIONS if o.kind in kinds]
+    ids = [o.name if len(kinds) == 1 else f"{o.kind}/{o.name}" for o in chosen]
+    return pytest.mark.parametrize("option", chosen, ids=ids)
+
+
+@pytest.fixture(scope="session")
+def image_problem():
+    """The toy problem with its columns arranged as one-channel images."""
+    flat = make_problem(n=300, d=28 * 28)
+    pixels = tuple(Feature(f"p{j}", "pixel", (j,), -20.0, 20.0) for j in range(28 * 28))
+    return dataclasses.replace(flat, X=flat.X.reshape(-1, 1, 28, 28), features=pixels)
 
 
 def cheap(plugin):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import make_problem, make_system
+from tests.conftest import make_system
 from tests.contract.conftest import (
     FOLDERS,
     OPTIONS,
@@ -27,7 +27,6 @@ from trustbench.contracts import (
     Batch,
     Dataset,
     Evaluator,
-    Feature,
     Intervention,
     Model,
 )
@@ -225,14 +224,6 @@ def _measured(plugin, system):
         assert m.unit is not None
     for name, array in first.arrays.items():
         assert np.isfinite(np.asarray(array, dtype=float)).all(), name
-
-
-@pytest.fixture(scope="module")
-def image_problem():
-    """The toy problem with its columns arranged as one-channel images."""
-    flat = make_problem(n=300, d=28 * 28)
-    pixels = tuple(Feature(f"p{j}", "pixel", (j,), -20.0, 20.0) for j in range(28 * 28))
-    return dataclasses.replace(flat, X=flat.X.reshape(-1, 1, 28, 28), features=pixels)
 
 
 @of("model")
