@@ -94,7 +94,7 @@ class ArmsSweeper(BasicSweeper):
         from trustbench.config.compose.jobs import Applying
         from trustbench.config.compose.overrides import refuse_impossible
         from trustbench.config.compose.task import options
-        from trustbench.config.sweeping import named_arms, refuse_contradictions, subsets
+        from trustbench.config.sweep_arms import named_arms, refuse_contradictions, subsets
         from trustbench.errors import ConfigError
 
         parser = OverridesParser.create(config_loader=self.loader.loader)
@@ -118,7 +118,7 @@ class ArmsSweeper(BasicSweeper):
 
     def pools(self, jobs: Sequence[tuple[str, list[str]]]) -> list[tuple[str, list[str]]]:
         """The jobs, once for each of `protocol.pools` draws of the data."""
-        from trustbench.config.sweeping import redrawn
+        from trustbench.config.sweep_arms import redrawn
 
         assert self.config is not None
         seed, pools = self.config.seed, self.config.protocol.get("pools", 1)

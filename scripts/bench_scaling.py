@@ -18,7 +18,7 @@ from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
 from trustbench.models.cnn import CNN
 from trustbench.models.mlp import MLP
 from trustbench.training import loop, replicates
-from trustbench.training.choice import choose
+from trustbench.training.engine_choice import choose
 from trustbench.training.state import Trainer
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from trustbench.contracts.measurement import Array, Measurement
-from trustbench.methods.chance import by_chance, observed, with_null
+from trustbench.methods.group_nulls import by_chance, observed, with_null
 from trustbench.methods.groups import gap, means_by
 from trustbench.store.records import MeasurementRecord
 from trustbench.summary.stats.effects import Kind

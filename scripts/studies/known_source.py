@@ -10,7 +10,7 @@ import yaml
 
 from trustbench.config.arms import Arm
 from trustbench.config.compose import compose, composed_arm, conf_dir
-from trustbench.config.sweeping import named_arms
+from trustbench.config.sweep_arms import named_arms
 from trustbench.contracts import System
 from trustbench.execution.deploy import deploy
 from trustbench.execution.plan import plan

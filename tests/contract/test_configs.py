@@ -10,7 +10,7 @@ from trustbench.config.arms import Training
 from trustbench.config.binding import schema
 from trustbench.config.compose import compose, composed_arm, conf_dir
 from trustbench.config.plugins import describe, discover
-from trustbench.config.sweeping import named_arms, subsets
+from trustbench.config.sweep_arms import named_arms, subsets
 
 FILES = sorted(conf_dir().rglob("*.yaml"))
 EXPERIMENTS = discover("experiment", [conf_dir()])

@@ -26,7 +26,7 @@ from trustbench.summary.decide import (
 )
 from trustbench.summary.decide import select_text as select
 from trustbench.summary.render import cell as cell_page
-from trustbench.summary.render import csv_, json_, latex, markdown, plain, terminal
+from trustbench.summary.render import csv_, json_, latex, markdown, terminal, text_table
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.table.table import summarize
 
@@ -181,7 +181,7 @@ OUTPUTS = {
         "failed arm": lambda evil: on_terminal(
             single_arm(hostile(record(status="failed", reason=evil), evil))
         ),
-        "columns": lambda evil: "\n".join(plain.aligned([evil], [[evil]])),
+        "columns": lambda evil: "\n".join(text_table.aligned([evil], [[evil]])),
     },
 }
 
@@ -189,14 +189,15 @@ EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 
 # Modules beside the renderers that write nothing themselves.
 PARTS = {
-    "card", "comparison", "datasheet", "deciding", "decisions", "figures", "gate", "misleading",
+    "card", "comparison", "datasheet", "policy_rules", "decisions", "figures", "gate", "unreliable",
     "policy", "policy_risk", "select", "subject",
-    "wording", "gate_wording", "front_matter", "data_front_matter", "known", "png", "sheets",
-    "visible", "mitigation_wording", "factorial_wording", "secondary_wording", "marks",
+    "wording", "gate_wording", "front_matter", "data_front_matter", "known_interactions", "png",
+    "markdown_parts", "escaping", "mitigation_wording", "factorial_wording",
+    "secondary_wording", "marks",
 }  # fmt: skip
 
 WRITERS = {
     "card_text", "cell", "csv_", "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
-    "gate_terminal", "json_", "latex", "markdown", "plain", "select_json", "select_text",
+    "gate_terminal", "json_", "latex", "markdown", "text_table", "select_json", "select_text",
     "single_arm", "terminal",
 }  # fmt: skip

@@ -17,7 +17,7 @@ from tests.unit.summary.builder import CRESSWELL, method
 from tests.unit.summary.report.report_data import parse
 from trustbench.summary import cards, decide
 from trustbench.summary import render as package
-from trustbench.summary.render import csv_, known, png
+from trustbench.summary.render import csv_, known_interactions, png
 
 
 def test_every_module_that_renders_is_tried_here():
@@ -134,5 +134,5 @@ def test_a_picture_is_drawn_whatever_names_hold():
 
 def test_registered_interactions_stay_on_their_lines():
     aspects = method("dpsgd", epsilon=3.0)
-    assert all("\n" not in line for line in known.lines(CRESSWELL, [aspects]))
-    assert known.safe(EVIL).isprintable()
+    assert all("\n" not in line for line in known_interactions.lines(CRESSWELL, [aspects]))
+    assert known_interactions.safe(EVIL).isprintable()

@@ -19,7 +19,7 @@ from trustbench.execution.fit import fit
 from trustbench.execution.plan import plan
 from trustbench.methods.attacks.membership import Observed, auc, each
 from trustbench.store.records import Store
-from trustbench.summary.table.power import audits
+from trustbench.summary.table.audit_power import audits
 
 PRIVACY = Chosen("privacy", Privacy())
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from trustbench.commands.lookup import DEFAULT_TABLE, find_table
+from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.registered import DEFAULT_TABLE, find_table
-from trustbench.commands.stored import read
-from trustbench.commands.writing import put
+from trustbench.commands.read_records import read
 from trustbench.summary.cards.card import card, find
 from trustbench.summary.cards.card_text import markdown
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from trustbench import tracking
+from trustbench.commands.lookup import DEFAULT_TABLE, find_table
 from trustbench.commands.parsing import add_config_dir, add_store, parser
-from trustbench.commands.registered import DEFAULT_TABLE, find_table
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.records import Record, Store, Sweep

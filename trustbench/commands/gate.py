@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from trustbench.commands.lookup import find_policy, find_table
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.registered import find_policy, find_table
-from trustbench.commands.stored import every_record, read
+from trustbench.commands.read_records import every_record, read
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.records import Record, read_record
 from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from trustbench.commands.past import Past, seconds_text
+from trustbench.commands.past_durations import Past, seconds_text
 from trustbench.config.arms import Arm
 from trustbench.config.compose import Asked, hydra_run
 from trustbench.config.identity import evaluation_id
@@ -13,9 +13,9 @@ from trustbench.execution import job
 from trustbench.execution.pilot import assumed, settled
 from trustbench.execution.plan import Plan, plan, refuse_impossible
 from trustbench.store.records import PluginSpec, Record, Store
-from trustbench.summary.render.known import lines
-from trustbench.summary.render.plain import aligned
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.escaping import visible
+from trustbench.summary.render.known_interactions import lines
+from trustbench.summary.render.text_table import aligned
 from trustbench.summary.table.registry import Table, load_table
 
 USAGE = """usage: trustbench plan [+experiment=NAME] [key=value ...] [-m] [FLAGS]

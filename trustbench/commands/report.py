@@ -4,10 +4,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from trustbench.commands.lookup import DEFAULT_TABLE, find_policy, find_table
+from trustbench.commands.output import write_file
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.registered import DEFAULT_TABLE, find_policy, find_table
-from trustbench.commands.stored import read
-from trustbench.commands.writing import write_file
+from trustbench.commands.read_records import read
 from trustbench.store.files import write_atomically
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.report import document

@@ -22,9 +22,9 @@ from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import write_all
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.render.terminal import show_tables
-from trustbench.summary.table.floor import of_record
 from trustbench.summary.table.registry import load_table
 from trustbench.summary.table.table import summarize
+from trustbench.summary.table.utility_floor import of_record
 
 STYLES = {"ok": "green", "unsupported": "yellow"}
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from trustbench.commands.lookup import find_policy, find_table
+from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.registered import find_policy, find_table
-from trustbench.commands.stored import read
-from trustbench.commands.writing import put
+from trustbench.commands.read_records import read
 from trustbench.errors import UserError, did_you_mean
 from trustbench.summary.decide import select_json
 from trustbench.summary.decide import select_text as people

@@ -60,7 +60,7 @@ class Dataset(Plugin, ABC):
 
 @dataclass(frozen=True)
 class Model(Plugin, ABC):
-    """An architecture, measured in evaluation mode; `training/probing.py` says what is refused."""
+    """An architecture in evaluation mode; `training/module_checks.py` refuses unusable ones."""
 
     # The learning rate if training.lr is null. With it and the momentum of the `training` options,
     # plain descent reaches the accuracy of logistic regression on the data that the model takes.

@@ -9,9 +9,9 @@ import torch
 
 from trustbench.contracts import CHANNELS, Forward, Intervention, System, guarantees
 from trustbench.errors import TrainingDiverged, Unsupported
+from trustbench.execution.deploy_needs import Taken
 from trustbench.execution.fit import Progress, fit
 from trustbench.execution.plan import Plan
-from trustbench.execution.taken import Taken
 from trustbench.methods.privacy import ledger
 from trustbench.store.records import Store
 from trustbench.training.averaging import Averaged

@@ -16,8 +16,8 @@ from trustbench.errors import ConfigError, Unsupported
 from trustbench.methods.privacy import ledger
 from trustbench.store.schema import Pilot
 from trustbench.training import engines, replicates
-from trustbench.training.choice import choose
-from trustbench.training.outputs import refuse_wrong_outputs
+from trustbench.training.engine_choice import choose
+from trustbench.training.output_checks import refuse_wrong_outputs
 
 # Room for the matched control's snapshots of one baseline; large models keep fewer.
 SNAPSHOT_BYTES = 3 * 2**29

@@ -14,7 +14,7 @@ from rich.text import Text
 from trustbench.execution.job import Outcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.escaping import visible
 
 REDRAW_S = 0.25
 WIDEST = 36  # characters of a name or a reason; what went wrong stands in full above the table

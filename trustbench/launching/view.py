@@ -10,7 +10,7 @@ from trustbench.execution.progress import Lines
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Message, Stage
 from trustbench.launching.table import Table
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.escaping import visible
 
 
 class View(Protocol):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from trustbench.errors import ConfigError
 from trustbench.training import hidden
-from trustbench.training.copies import shared_copy
+from trustbench.training.module_copies import shared_copy
 
 # For each class, the fewest axes of one example at which it drops whole channels (the first axis);
 # None: it drops single units. With fewer axes torch drops whole examples.

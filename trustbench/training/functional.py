@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from torch.func import vjp, vmap
 
 from trustbench.training import hidden
-from trustbench.training.called import CalledModule
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
+from trustbench.training.module_call import CalledModule
 
 # Per-example gradients are computed for this many bytes of examples at a time.
 CHUNK_BYTES = 512 * 2**20

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trustbench.errors import Unsupported
-from trustbench.training.copies import shared_copy
+from trustbench.training.module_copies import shared_copy
 
 Sites = Mapping[str, tuple[int, ...]]  # {activation module: the shape of one example's units}
 Factors = Mapping[str, Tensor]

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from trustbench.training import dropout, hidden
-from trustbench.training.copies import shared_copy
 from trustbench.training.engines import (
     Coefficients,
     EngineName,
@@ -24,6 +23,7 @@ from trustbench.training.engines import (
     Params,
     trained,
 )
+from trustbench.training.module_copies import shared_copy
 
 LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU, nn.Dropout)
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from trustbench.errors import ConfigError
 from trustbench.training import hidden
-from trustbench.training.called import CalledModule
 from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
+from trustbench.training.module_call import CalledModule
 
 
 class OpacusEngine(CalledModule):

@@ -16,7 +16,7 @@ from trustbench.models.cnn import CNN
 from trustbench.models.logistic import Logistic
 from trustbench.models.mlp import MLP
 from trustbench.models.resnet18 import ResNet18
-from trustbench.training.choice import is_linear_chain
+from trustbench.training.engine_choice import is_linear_chain
 from trustbench.training.engines import stack
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.opacus_engine import OpacusEngine

@@ -19,12 +19,12 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import MeasurementRecord
 from trustbench.summary.cards.card import card
 from trustbench.summary.cards.figures import by_group, figures
-from trustbench.summary.decide.misleading import of_record
+from trustbench.summary.decide.unreliable import of_record
 from trustbench.summary.render import render
 from trustbench.summary.render.cell import cell_text
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.render.wording import interval, level, number
-from trustbench.summary.report.bench import benches
+from trustbench.summary.report.evidence import benches
 from trustbench.summary.stats.effects import paired_effect
 from trustbench.summary.stats.series import Series, mean_of
 from trustbench.summary.table.contrasts import overlap_of

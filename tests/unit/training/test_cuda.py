@@ -13,7 +13,7 @@ from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
 from trustbench.interventions.uncertainty.mc_dropout import MCDropout
 from trustbench.training import loop
-from trustbench.training.choice import choose
+from trustbench.training.engine_choice import choose
 from trustbench.training.replicates import initial_parameters, membership
 from trustbench.training.state import Trainer
 

@@ -9,7 +9,7 @@ from tests.unit.training.dropout_models import Twice, chain, channels
 from tests.unit.training.test_loop import CPU
 from trustbench.errors import ConfigError
 from trustbench.training import dropout
-from trustbench.training.choice import choose
+from trustbench.training.engine_choice import choose
 
 
 def test_the_places_of_dropout_layers_and_the_shapes_of_their_masks():

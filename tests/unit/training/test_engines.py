@@ -14,7 +14,7 @@ from torch import nn
 
 from tests.conftest import make_problem
 from trustbench.errors import ConfigError
-from trustbench.training.choice import choose, is_linear_chain
+from trustbench.training.engine_choice import choose, is_linear_chain
 from trustbench.training.engines import stack
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LinearChainEngine, tanh

@@ -14,7 +14,7 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import Streams
 from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.training import fits, hooks, loop
-from trustbench.training.choice import choose
+from trustbench.training.engine_choice import choose
 from trustbench.training.replicates import initial_parameters, membership
 from trustbench.training.state import Trainer
 

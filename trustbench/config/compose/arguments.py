@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 
 from trustbench.config.binding import shown
 from trustbench.config.compose.flags import FAIL_FAST, mode, parse, refuse_unstoppable
-from trustbench.config.compose.obeyed import refuse_given
+from trustbench.config.compose.hydra_settings import refuse_given
 from trustbench.config.compose.overrides import completed, listing, refuse_impossible
 from trustbench.config.plugins import registered
 from trustbench.errors import ConfigError, TrustbenchError

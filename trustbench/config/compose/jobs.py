@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from trustbench.config.compose.task import Job, options
-from trustbench.config.sweeping import CHOSEN, method_of, refuse_unused
+from trustbench.config.sweep_arms import CHOSEN, method_of, refuse_unused
 
 UNREAD = ("sweeper", "launcher", "job_logging", "hydra_logging")
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
-from trustbench.config.assembly import GROUPS
-from trustbench.config.compose import values
-from trustbench.config.sweeping import method_of, not_chosen
+from trustbench.config.build_arm import GROUPS
+from trustbench.config.compose import value_errors
+from trustbench.config.sweep_arms import method_of, not_chosen
 from trustbench.errors import did_you_mean
 
 LOOK = "`trustbench run --cfg job` shows what can be set"
@@ -141,11 +141,11 @@ def _value(cause: OmegaConfBaseException | None, error: Error) -> str:
     place = _FULL_KEY.search(error.text)
     key = (getattr(cause, "full_key", None) or (place.group(1) if place else "")) or ""
     given = merged.group(1).strip() if merged else ""
-    refers = values.missing_key(error.text)
+    refers = value_errors.missing_key(error.text)
     if refers:
         reason = no_key(refers, error.known, error.options)
         return f"{error.where}{key or 'a value'} refers to ${{{refers}}}: {reason}"
-    return error.where + values.unfit(error.text, key, given)
+    return error.where + value_errors.unfit(error.text, key, given)
 
 
 _SWEPT = "{0} names several values; add -m to run each, or write a list: key=[a,b]."

@@ -13,9 +13,9 @@ from hydra.core.override_parser.types import (
     ValueType,
 )
 
-from trustbench.config.assembly import GROUPS, KEYS
+from trustbench.config.build_arm import GROUPS, KEYS
 from trustbench.config.plugins import discover
-from trustbench.config.sweeping import CHOSEN
+from trustbench.config.sweep_arms import CHOSEN
 from trustbench.errors import ConfigError, did_you_mean
 
 ADDED = ("experiment",)

@@ -20,8 +20,8 @@ from trustbench.config.arms import Arm
 from trustbench.config.compose.arguments import Command, conf_dir, conf_dirs, read
 from trustbench.config.compose.messages import complained_keys, sentence
 from trustbench.config.compose.overrides import listing
+from trustbench.config.compose.security import guarded
 from trustbench.config.compose.task import Asked, Begun, Task, arm_of
-from trustbench.config.compose.trusted import guarded
 from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.store.redaction import redact

@@ -14,12 +14,12 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from trustbench.config.arms import Arm
-from trustbench.config.assembly import assemble
+from trustbench.config.build_arm import build_arm
 from trustbench.config.compose.messages import sentence
 from trustbench.config.compose.overrides import Options, listing
-from trustbench.config.compose.trusted import refuse_path
+from trustbench.config.compose.security import refuse_path
 from trustbench.config.plugins import discover
-from trustbench.config.sweeping import together
+from trustbench.config.sweep_arms import together
 from trustbench.errors import ConfigError, TrustbenchError
 
 R = TypeVar("R")
@@ -174,7 +174,7 @@ def arm_of(config: DictConfig, hydra: Any) -> Arm:
         raise ConfigError([f"{key} has no value yet; give {key}=VALUE." for key in missing])
     experiment = str(hydra.runtime.choices.get("experiment") or "default")
     refuse_path(experiment)
-    return assemble(plain, experiment)
+    return build_arm(plain, experiment)
 
 
 def _plain(config: DictConfig, key: Any) -> Any:

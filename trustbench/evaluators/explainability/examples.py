@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trustbench.contracts import Array, Evaluator, Fact, Measured, System
 from trustbench.contracts.aspects import Aspect
-from trustbench.methods.explanations import shown
+from trustbench.methods.explanations import display
 from trustbench.methods.explanations.released import explained_points
 
 PROBE = "gradient x (input - pool mean), of the logit margin of the class predicted"
@@ -82,29 +82,29 @@ class Examples(Evaluator):
             "replicate": self.replicate,
             "probe": PROBE,
         }
-        shape = shown.grid(problem)
+        shape = display.grid(problem)
         if shape is not None:
-            arrays["pictures"] = shown.pictures(problem, inputs[rows], shape)
+            arrays["pictures"] = display.pictures(problem, inputs[rows], shape)
         else:
             facts["features"] = json.dumps([f.name for f in problem.features])
-            facts["values"] = json.dumps(shown.named_values(problem, inputs[rows]))
+            facts["values"] = json.dumps(display.named_values(problem, inputs[rows]))
         return Measured((), arrays, facts)
 
     def _sides(self, system: System, X: Tensor) -> list[_Side]:
-        sides = [self._side("probe", system, X, shown.by_gradient)]
+        sides = [self._side("probe", system, X, display.by_gradient)]
         bare = system.baseline() if system.baseline else system
         if bare.reseeded is not None:
-            sides.append(self._side("control", bare.reseeded(1), X, shown.by_gradient))
+            sides.append(self._side("control", bare.reseeded(1), X, display.by_gradient))
         if system.explainer is not None:
-            sides.append(self._side("released", system, X, shown.released))
+            sides.append(self._side("released", system, X, display.released))
             twin = system.reseeded(1) if system.reseeded else None
             if twin is not None and twin.explainer is not None:
-                sides.append(self._side("twin", twin, X, shown.released))
+                sides.append(self._side("twin", twin, X, display.released))
         return sides
 
     def _side(
         self, name: str, system: System, X: Tensor, explain: Callable[[System, Tensor], Tensor]
     ) -> _Side:
-        classes, probability = shown.predictions(system, X, self.replicate)
+        classes, probability = display.predictions(system, X, self.replicate)
         columns = explain(system, X)[self.replicate].detach().double().cpu().numpy()
-        return _Side(name, classes, probability, shown.per_place(system.problem, columns))
+        return _Side(name, classes, probability, display.per_place(system.problem, columns))

@@ -12,9 +12,9 @@ from torch import Tensor
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import uninformative
-from trustbench.methods.explanations.forms import Draws, Neighbourhood
 from trustbench.methods.explanations.lime_surrogate import BUDGET, Lime, Stream
 from trustbench.methods.explanations.local_fit import held_out_r2
+from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood
 from trustbench.methods.explanations.released import explained_points
 
 # Test rows on which a released score is asked twice, to see whether it draws random numbers.

@@ -9,8 +9,8 @@ from torch import Tensor
 from trustbench.contracts import Evaluator, Measured, Measurement, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.deletion import deletion
-from trustbench.methods.explanations.forms import Neighbourhood
 from trustbench.methods.explanations.insertion import insertion
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
 from trustbench.methods.explanations.released import explained_points, part_effects
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, Problem, System
 from trustbench.contracts.aspects import Aspect
-from trustbench.methods.chance import Statistics, against_chance
+from trustbench.methods.group_nulls import Statistics, against_chance
 from trustbench.methods.groups import gap, means, means_by, sizes
 
 HIGHER = frozenset({"worst_group_acc", "dp_ratio"})

@@ -10,9 +10,9 @@ from pydantic import Field
 
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.contracts.aspects import Aspect
-from trustbench.methods.chance import against_chance
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, released_score
 from trustbench.methods.explanations.targets import Target
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import means_by, sizes
 
 

@@ -15,7 +15,7 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
-from trustbench.methods.chance import against_chance
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
 # The random streams of the two attacks, see targets.generators.

@@ -10,7 +10,7 @@ from pydantic import Field
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
-from trustbench.methods.chance import against_chance
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import cells, gap, means, means_by, sizes
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from trustbench.contracts import Array, Evaluator, Measured, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
-from trustbench.methods.chance import Chance, by_chance
+from trustbench.methods.group_nulls import Chance, by_chance
 
 # TPR at these false-positive rates is measured, under this name.
 RATES = {"lira_tpr_1": 0.01, "lira_tpr_01": 0.001}

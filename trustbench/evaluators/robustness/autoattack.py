@@ -15,7 +15,7 @@ from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackab
 from trustbench.methods.attacks.evasion.pgd import Objective, margin
 from trustbench.methods.attacks.evasion.square import square
 from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
-from trustbench.methods.chance import against_chance
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
 APGD_STREAM: dict[Objective, int] = {"ce": 31, "dlr": 32, "margin": 32}

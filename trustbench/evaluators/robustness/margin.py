@@ -15,7 +15,7 @@ from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackab
 from trustbench.methods.attacks.evasion.minimal import at_radii, minimal_radius
 from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
 from trustbench.methods.attacks.evasion.targets import CHUNK, ROWS, generators, targets
-from trustbench.methods.chance import against_chance
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import means, means_by
 
 STREAM = 30

@@ -17,7 +17,7 @@ from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient_shar
 from trustbench.methods.attacks.evasion.pgd import Loss, Worst, margin, pgd
 from trustbench.methods.attacks.evasion.square import square
 from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
-from trustbench.methods.chance import against_chance
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
 # The random stream of each attack, see targets.generators.

@@ -13,7 +13,7 @@ from torch import Tensor
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
-from trustbench.methods.chance import against_chance
+from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import means_by, sizes
 
 NAMES = (

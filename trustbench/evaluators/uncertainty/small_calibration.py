@@ -11,8 +11,8 @@ from pydantic import Field
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
-from trustbench.methods.chance import Chance, with_null
 from trustbench.methods.conformal.redraws import Redraw, Rows, evaluate, redraw
+from trustbench.methods.group_nulls import Chance, with_null
 
 # First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
 STREAM = -2

@@ -7,8 +7,8 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from trustbench.contracts import System
-from trustbench.methods.explanations.forms import Draws, Neighbourhood
 from trustbench.methods.explanations.lime_surrogate import RIDGE, Lime, Stream
+from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood
 
 
 class Posterior(NamedTuple):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import System
-from trustbench.methods.explanations.forms import Neighbourhood
 from trustbench.methods.explanations.lime_surrogate import flatten
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 
 
 def deletion(

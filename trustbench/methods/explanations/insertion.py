@@ -7,7 +7,7 @@ from torch import Tensor
 
 from trustbench.contracts import System
 from trustbench.methods.explanations.deletion import deletion
-from trustbench.methods.explanations.forms import Neighbourhood
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 
 
 def insertion(

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from trustbench.contracts import Array, System
 from trustbench.errors import ConfigError
-from trustbench.methods.explanations.columns import Columns
-from trustbench.methods.explanations.forms import Neighbourhood
 from trustbench.methods.explanations.lime_surrogate import BUDGET, flatten
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.tabular_neighbourhood import Columns
 from trustbench.methods.explanations.targets import Target, target_values
 
 # First index of the `explanations` streams, see lime_surrogate.Stream.

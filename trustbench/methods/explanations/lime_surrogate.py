@@ -10,9 +10,9 @@ from torch import Tensor
 
 from trustbench.contracts import Fact, System
 from trustbench.methods.explanations import ridge
-from trustbench.methods.explanations.forms import Draws, Neighbourhood
+from trustbench.methods.explanations.image_neighbourhood import Patches
+from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
-from trustbench.methods.explanations.patches import Patches
 from trustbench.methods.explanations.targets import Target, target_values
 
 RIDGE = 1.0  # lime's default

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from trustbench.methods.explanations import ridge
-from trustbench.methods.explanations.forms import Draws
 from trustbench.methods.explanations.lime_surrogate import RIDGE
+from trustbench.methods.explanations.neighbourhood_base import Draws
 
 
 def held_out_r2(draws: Draws, targets: Tensor) -> Tensor:

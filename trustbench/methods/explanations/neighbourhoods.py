@@ -3,9 +3,9 @@
 import torch
 
 from trustbench.contracts import Problem
-from trustbench.methods.explanations.columns import columns_of
-from trustbench.methods.explanations.forms import Neighbourhood
-from trustbench.methods.explanations.patches import LARGE, patches_of
+from trustbench.methods.explanations.image_neighbourhood import LARGE, patches_of
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
+from trustbench.methods.explanations.tabular_neighbourhood import columns_of
 
 
 def neighbourhood(

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from trustbench.contracts import Array, System
 from trustbench.contracts.system import Explainer, Intervals
-from trustbench.methods.explanations.forms import Neighbourhood
+from trustbench.methods.explanations.image_neighbourhood import Patches
 from trustbench.methods.explanations.lime_surrogate import Stream, flatten
-from trustbench.methods.explanations.patches import Patches
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 
 Meaning = Literal["slopes", "contributions"]
 FACT = "attributions"

@@ -9,7 +9,7 @@ from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor
 
 from trustbench.contracts import Array, Feature, Problem, System
-from trustbench.methods.explanations.columns import SIGMA
+from trustbench.methods.explanations.tabular_neighbourhood import SIGMA
 
 # Indices of the `explanations` stream: noise of the detector's training, and of the check.
 DETECTOR, CHECK = 26, 27

@@ -5,9 +5,9 @@ from torch import Tensor
 
 from trustbench.contracts import System
 from trustbench.methods.explanations import ridge
-from trustbench.methods.explanations.forms import Neighbourhood
+from trustbench.methods.explanations.image_neighbourhood import Patches
 from trustbench.methods.explanations.lime_surrogate import RIDGE, Lime, Stream
-from trustbench.methods.explanations.patches import Patches
+from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 
 
 def surrogate_values(

@@ -10,10 +10,10 @@ from trustbench.errors import UserError
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.cards.figures import Arrays, Column, Figure, by_group, figures, missing
 from trustbench.summary.decide.policy import TARGETS
+from trustbench.summary.table.dp_noise import FACT
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.evaluations import preferred
 from trustbench.summary.table.grouping import ArmRecords, Group, group_records
-from trustbench.summary.table.noise import FACT
 from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import UTILITY, Estimate
 

@@ -7,7 +7,7 @@ from trustbench.summary.cards.card import Card
 from trustbench.summary.cards.figures import Column
 from trustbench.summary.cards.front_matter import front_matter
 from trustbench.summary.cards.front_matter import name as title
-from trustbench.summary.cards.sheets import (
+from trustbench.summary.cards.markdown_parts import (
     FIGURE_HEAD,
     INTENDED,
     NAMES,
@@ -22,11 +22,11 @@ from trustbench.summary.cards.sheets import (
 )
 from trustbench.summary.decide.policy import TARGETS
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.known import cell, lines, safe
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.escaping import visible
+from trustbench.summary.render.known_interactions import cell, lines, safe
+from trustbench.summary.table.audit_power import audits
+from trustbench.summary.table.dp_noise import FACT, SEEDED, SYSTEM
 from trustbench.summary.table.labels import show
-from trustbench.summary.table.noise import FACT, SEEDED, SYSTEM
-from trustbench.summary.table.power import audits
 from trustbench.summary.table.registry import Table
 from trustbench.summary.table.reproduce import command
 from trustbench.summary.table.results import Estimate

@@ -6,7 +6,7 @@ from typing import Any
 from trustbench.store.records import ProblemSpec, Record
 from trustbench.summary.cards.data_front_matter import front_matter
 from trustbench.summary.cards.datasheet import MEMBERS, Baseline, Datasheet
-from trustbench.summary.cards.sheets import (
+from trustbench.summary.cards.markdown_parts import (
     FIGURE_HEAD,
     INTENDED,
     NAMES,
@@ -18,7 +18,7 @@ from trustbench.summary.cards.sheets import (
     said,
     settings,
 )
-from trustbench.summary.render.known import cell, safe
+from trustbench.summary.render.known_interactions import cell, safe
 from trustbench.summary.stats.values import canonical
 from trustbench.summary.table.labels import show
 

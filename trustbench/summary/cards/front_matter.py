@@ -10,7 +10,7 @@ import yaml
 from trustbench.summary.cards.card import Card
 from trustbench.summary.cards.figures import Figure
 from trustbench.summary.decide.policy import TARGETS
-from trustbench.summary.render.visible import one_line
+from trustbench.summary.render.escaping import one_line
 from trustbench.summary.render.wording import bare
 
 

@@ -12,18 +12,18 @@ from dataclasses import dataclass, replace
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.records import Record, Scalar
-from trustbench.summary.decide.deciding import decisions
 from trustbench.summary.decide.decisions import Decision, Outcome, worst
 from trustbench.summary.decide.policy import Policy
+from trustbench.summary.decide.policy_rules import decisions
 from trustbench.summary.decide.subject import Subject, evaluators_read
 from trustbench.summary.stats.effects import not_measured
 from trustbench.summary.stats.multiplicity import holm
-from trustbench.summary.table.comparable import shared_evaluations
+from trustbench.summary.table.contrast_estimates import judged
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.evaluations import choose
 from trustbench.summary.table.grouping import ArmRecords, Group, group_records
-from trustbench.summary.table.judged import judged
 from trustbench.summary.table.labels import label_of
+from trustbench.summary.table.pairing import shared_evaluations
 from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import UTILITY, Estimate, TableResult
 from trustbench.summary.table.table import summarize

@@ -6,7 +6,7 @@ from trustbench.summary.decide import gate_wording as w
 from trustbench.summary.decide.decisions import Decision
 from trustbench.summary.decide.gate import Candidate, Gate
 from trustbench.summary.decide.policy import Limit
-from trustbench.summary.render.visible import json_text
+from trustbench.summary.render.escaping import json_text
 from trustbench.summary.stats.effects import Effect
 
 SCHEMA = 1

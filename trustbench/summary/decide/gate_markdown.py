@@ -6,8 +6,8 @@ from trustbench.summary.decide import gate_wording as w
 from trustbench.summary.decide.decisions import Decision, Outcome
 from trustbench.summary.decide.gate import Candidate, Gate
 from trustbench.summary.decide.gate_terminal import ranked
+from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.markdown import escape
-from trustbench.summary.render.visible import visible
 
 HEAD = ("", "what", "against", "asked", "measured", "outcome")
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from trustbench.summary.decide import gate_wording as w
 from trustbench.summary.decide.decisions import Decision, Outcome
 from trustbench.summary.decide.gate import Gate
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.escaping import visible
 
 ORDER = (
     Outcome.VIOLATED,

@@ -16,7 +16,7 @@ from trustbench.config.binding import complaint, shown
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.store.records import Strict
-from trustbench.store.unreadable import unreadable
+from trustbench.store.yaml_errors import unreadable
 from trustbench.summary.stats.effects import Kind
 from trustbench.summary.table.risk import AMBER, GREEN
 from trustbench.summary.table.table_file import Metric, Regime

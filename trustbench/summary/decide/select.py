@@ -15,9 +15,9 @@ from trustbench.summary.decide.comparison import (
     scored,
     wins,
 )
-from trustbench.summary.decide.deciding import decisions
 from trustbench.summary.decide.decisions import Outcome, worst
 from trustbench.summary.decide.policy import TARGETS, Policy
+from trustbench.summary.decide.policy_rules import decisions
 from trustbench.summary.decide.subject import Subject
 from trustbench.summary.stats.effects import Verdict, not_measured
 from trustbench.summary.table.estimates import Estimator, Reading

@@ -7,7 +7,7 @@ from trustbench.summary.decide.comparison import DRAWS, SPREAD, Harm, Option
 from trustbench.summary.decide.gate_wording import asked, sentence, what
 from trustbench.summary.decide.policy_risk import PolicyRisk
 from trustbench.summary.decide.select import Selection
-from trustbench.summary.render.visible import json_text
+from trustbench.summary.render.escaping import json_text
 from trustbench.summary.stats.effects import Effect
 from trustbench.summary.table.risk import Interval
 

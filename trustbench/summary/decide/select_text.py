@@ -10,10 +10,10 @@ from trustbench.summary.decide.gate_wording import asked, measured, sentence, wh
 from trustbench.summary.decide.policy_risk import PolicyRisk
 from trustbench.summary.decide.select import Selection
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.known import cell, safe
+from trustbench.summary.render.escaping import visible
+from trustbench.summary.render.known_interactions import cell, safe
 from trustbench.summary.render.marks import marked
-from trustbench.summary.render.plain import aligned
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.text_table import aligned
 from trustbench.summary.stats.effects import Effect
 
 SCORE_NOTE = (

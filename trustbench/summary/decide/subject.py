@@ -7,10 +7,10 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import Record
 from trustbench.summary.decide.policy import TARGETS, Block, Policy
 from trustbench.summary.stats.effects import Verdict
+from trustbench.summary.table.contrast_estimates import filled
 from trustbench.summary.table.contrasts import between
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.grouping import ArmRecords
-from trustbench.summary.table.judged import filled
 from trustbench.summary.table.registry import Table
 from trustbench.summary.table.results import UTILITY, Estimate
 

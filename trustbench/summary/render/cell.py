@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks, secondary_wording
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.visible import neutral
+from trustbench.summary.render.escaping import neutral
 from trustbench.summary.stats.effects import Verdict
 from trustbench.summary.table.labels import show
 from trustbench.summary.table.registry import Beside, Cell, Measure, Table

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from trustbench.summary.render.escaping import neutral
 from trustbench.summary.render.json_ import document
-from trustbench.summary.render.visible import neutral
 from trustbench.summary.table.results import TableResult
 
 FIELDS = (

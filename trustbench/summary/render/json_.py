@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from trustbench.summary.render.visible import json_text
+from trustbench.summary.render.escaping import json_text
 from trustbench.summary.render.wording import bare
 from trustbench.summary.stats.effects import Effect
 from trustbench.summary.table.results import (

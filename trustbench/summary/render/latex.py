@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.visible import one_line
+from trustbench.summary.render.escaping import one_line
 from trustbench.summary.stats.effects import Kind
 from trustbench.summary.table.results import CellResult, TableResult
 

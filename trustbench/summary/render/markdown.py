@@ -11,7 +11,7 @@ from trustbench.summary.render import (
     secondary_wording,
 )
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.visible import one_line
+from trustbench.summary.render.escaping import one_line
 from trustbench.summary.table.results import UTILITY, CellResult, Estimate, TableResult
 from trustbench.summary.table.risk import risks
 

@@ -11,7 +11,7 @@ import numpy as np
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.visible import neutral
+from trustbench.summary.render.escaping import neutral
 from trustbench.summary.stats.effects import Effect
 from trustbench.summary.table.results import UTILITY, CellResult, Estimate, TableResult
 

@@ -11,14 +11,14 @@ from rich.text import Text
 
 from trustbench.contracts.guarantees import without_claims
 from trustbench.store.records import Evaluation, MeasurementRecord, Record
+from trustbench.summary.render.escaping import one_line
 from trustbench.summary.render.marks import BELOW_FLOOR
-from trustbench.summary.render.visible import one_line
 from trustbench.summary.render.wording import facts_text, level
 from trustbench.summary.stats.nulls import chance_means
 from trustbench.summary.stats.series import mean_of
+from trustbench.summary.table.audit_power import audits
 from trustbench.summary.table.evaluations import label, note, unregistered
 from trustbench.summary.table.labels import label_of, shown
-from trustbench.summary.table.power import audits
 
 
 def single_arm(

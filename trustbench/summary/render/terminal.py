@@ -17,7 +17,7 @@ from trustbench.summary.render import (
     secondary_wording,
 )
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.visible import neutral
+from trustbench.summary.render.escaping import neutral
 from trustbench.summary.table.results import UTILITY, CellResult, Estimate, TableResult
 
 GRID_WIDTH = 116

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from trustbench.summary.report.bench import Values
+from trustbench.summary.report.evidence import Values
 from trustbench.summary.report.markup import Html
 from trustbench.summary.report.scales import Scale, linear, log
 from trustbench.summary.report.svg import Box, Plot, chart

@@ -6,8 +6,8 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import Scalar
 from trustbench.summary.render import wording as w
 from trustbench.summary.report import cell_charts
-from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.commands import experiment_command
+from trustbench.summary.report.evidence import Bench
 from trustbench.summary.report.grid import badge
 from trustbench.summary.report.markup import Child, Html, join, listing, sentence, table, tag, terms
 from trustbench.summary.report.numbers import estimate, level, number, p_value, signed

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from trustbench.summary.report.bench import Values
+from trustbench.summary.report.evidence import Values
 from trustbench.summary.report.markup import Html, tag
 from trustbench.summary.report.pixels import Picture, colour, data_uri, overlay, smaller
 from trustbench.summary.report.scales import Scale, linear

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.report import example_charts as charts
-from trustbench.summary.report.bench import EXAMPLES, Bench
+from trustbench.summary.report.evidence import EXAMPLES, Bench
 from trustbench.summary.report.markup import Child, Html, join, sentence, tag
 from trustbench.summary.report.numbers import estimate
 from trustbench.summary.report.svg import figure

@@ -3,7 +3,7 @@
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
-from trustbench.summary.report.bench import Bench
+from trustbench.summary.report.evidence import Bench
 from trustbench.summary.report.markup import Html, breakable, join, scrolling, sentence, tag
 from trustbench.summary.report.numbers import estimate, interval, number, signed
 from trustbench.summary.stats.effects import Kind, Verdict

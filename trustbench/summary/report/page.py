@@ -9,9 +9,9 @@ from trustbench.errors import UserError
 from trustbench.store.records import Record
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.report import tables
-from trustbench.summary.report.bench import Bench, Loader, benches
 from trustbench.summary.report.cells import details
 from trustbench.summary.report.commands import experiment_command
+from trustbench.summary.report.evidence import Bench, Loader, benches
 from trustbench.summary.report.grid import grid, legend
 from trustbench.summary.report.markup import Child, Html, join, listing, tag
 from trustbench.summary.report.panels import panels

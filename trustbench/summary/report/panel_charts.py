@@ -5,7 +5,7 @@ from typing import Literal
 
 import numpy as np
 
-from trustbench.summary.report.bench import Values
+from trustbench.summary.report.evidence import Values
 from trustbench.summary.report.markup import Html
 from trustbench.summary.report.scales import Scale, linear, log
 from trustbench.summary.report.svg import WIDTH, Box, Plot, chart, label, picture, rect, short

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trustbench.summary.report import panel_charts as charts
-from trustbench.summary.report.bench import Bench, as_arrays
+from trustbench.summary.report.evidence import Bench, as_arrays
 from trustbench.summary.report.examples import examples
 from trustbench.summary.report.markup import Html, join, tag
 from trustbench.summary.report.svg import figure

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from trustbench.summary.report.bench import Values
+from trustbench.summary.report.evidence import Values
 
 Picture = NDArray[np.uint8]
 """Levels [h, w, c] of grey (c = 1) or colour (c = 3)."""

@@ -6,12 +6,12 @@ from typing import Any
 from trustbench.contracts.guarantees import without_claims
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.render.wording import facts_text
-from trustbench.summary.report.bench import Bench
 from trustbench.summary.report.commands import arm_command
+from trustbench.summary.report.evidence import Bench
 from trustbench.summary.report.markup import Child, Html, join, listing, tag, terms
+from trustbench.summary.table.dp_noise import FACT, MEANING
 from trustbench.summary.table.grouping import ArmRecords
 from trustbench.summary.table.labels import label_of, show
-from trustbench.summary.table.noise import FACT, MEANING
 
 
 def provenance(bench: Bench) -> Html:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from trustbench.summary.render import factorial_wording, marks, mitigation_wording
 from trustbench.summary.render import wording as w
-from trustbench.summary.report.bench import Bench
+from trustbench.summary.report.evidence import Bench
 from trustbench.summary.report.grid import NAMES
 from trustbench.summary.report.markup import Child, Html, join, listing, sentence, table, tag
 from trustbench.summary.report.numbers import estimate, interval, level, signed

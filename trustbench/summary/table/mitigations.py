@@ -11,10 +11,10 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.summary.stats.effects import Verdict
 from trustbench.summary.stats.nulls import less_chance
 from trustbench.summary.stats.verdicts import BY_CHANCE
+from trustbench.summary.table.contrast_estimates import filled, judged
 from trustbench.summary.table.contrasts import Contrast
 from trustbench.summary.table.estimates import Estimator, Reading
 from trustbench.summary.table.grouping import ArmRecords
-from trustbench.summary.table.judged import filled, judged
 from trustbench.summary.table.registry import Cell, Measure, Mitigation
 from trustbench.summary.table.results import UTILITY, Estimate, MitigationResult
 

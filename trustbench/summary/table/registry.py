@@ -13,7 +13,7 @@ import yaml
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError
 from trustbench.store.records import Scalar, Strict
-from trustbench.store.unreadable import unreadable
+from trustbench.store.yaml_errors import unreadable
 from trustbench.summary.table.table_file import (
     WITHIN,
     Beside,

@@ -7,14 +7,14 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.stats.effects import Verdict, not_measured
 from trustbench.summary.stats.multiplicity import holm
+from trustbench.summary.table.audit_power import audit_notes
+from trustbench.summary.table.contrast_estimates import judged
+from trustbench.summary.table.dp_noise import FACT, noise_notes
 from trustbench.summary.table.estimates import Estimator, at
 from trustbench.summary.table.factorial import factorials
 from trustbench.summary.table.grouping import ArmRecords, Group, group_records
-from trustbench.summary.table.judged import judged
 from trustbench.summary.table.labels import show
 from trustbench.summary.table.mitigations import mitigations
-from trustbench.summary.table.noise import FACT, noise_notes
-from trustbench.summary.table.power import audit_notes
 from trustbench.summary.table.registry import Cell, Measure, Table
 from trustbench.summary.table.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from trustbench.config.assembly import KEYS, assemble
+from trustbench.config.build_arm import KEYS, build_arm
 from trustbench.config.compose import Begun, compose, composed_arm, conf_dirs, hydra_run
 from trustbench.config.compose.messages import sentence
 from trustbench.config.plugins import discover
@@ -27,7 +27,7 @@ def test_all_evaluators_are_chosen_by_default_and_keep_their_keys():
     assert {e.name: e.plugin for e in arm.evaluators}["robustness"].epsilon == 0.05
 
 
-def test_every_default_key_is_known_to_the_assembler():
+def test_every_default_key_is_known_to_build_arm():
     assert {str(k) for k in compose()} - {"hydra"} == set(KEYS)
 
 
@@ -72,10 +72,10 @@ def test_the_pool_is_the_default_and_its_settings_are_checked_first(seen):
         hydra_run(["-m", "seed=1,2", "hydra.launcher.retries=-1"], seen.begin, seen.work)
 
 
-def test_assemble_reports_unknown_and_missing_keys_together():
+def test_build_arm_reports_unknown_and_missing_keys_together():
     config = {k: None for k in KEYS if k != "seed"} | {"sead": 1}
     with pytest.raises(ConfigError) as caught:
-        assemble(config)
+        build_arm(config)
     assert caught.value.problems[0].startswith("unknown key sead; did you mean 'seed'?")
     assert caught.value.problems[1].startswith("seed is missing")
 

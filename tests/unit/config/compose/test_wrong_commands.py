@@ -12,7 +12,7 @@ from tests.unit.config.compose.seen import experiment
 from trustbench import cli
 from trustbench.commands import run
 from trustbench.config.compose.flags import UNUSED
-from trustbench.config.compose.obeyed import OBEYED, refuse_given
+from trustbench.config.compose.hydra_settings import OBEYED, refuse_given
 from trustbench.errors import ConfigError
 
 # Words that only Hydra, OmegaConf, pydantic, PyYAML and Python itself use.

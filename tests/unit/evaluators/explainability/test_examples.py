@@ -12,7 +12,7 @@ from trustbench.contracts import Feature
 from trustbench.datasets import adult, celeba, compas, digits, silobank
 from trustbench.evaluators.explainability.examples import Examples
 from trustbench.interventions.explainability.lime import LimeRelease
-from trustbench.methods.explanations import shown
+from trustbench.methods.explanations import display
 from trustbench.methods.explanations.released import explained_points
 
 
@@ -41,7 +41,7 @@ def test_rows_are_those_that_evaluators_of_explanations_take(system):
     X, y, _ = system.problem.rows("test")
     assert found.arrays["labels"].tolist() == y[rows].tolist()
     assert json.loads(found.facts["features"]) == ["x0", "x1", "colour", "g"]
-    assert json.loads(found.facts["values"]) == shown.named_values(system.problem, X[rows])
+    assert json.loads(found.facts["values"]) == display.named_values(system.problem, X[rows])
     assert "pictures" not in found.arrays
 
 
@@ -50,10 +50,10 @@ def test_the_control_is_the_baseline_with_other_seeds(system):
     assert found.facts["sides"] == "probe control"
     X, _ = explained_points(system, 3)
     for k, each in enumerate((system, system.baseline().reseeded(1))):
-        columns = shown.by_gradient(each, X)[1].double().numpy()
-        wanted = shown.per_place(system.problem, columns)
+        columns = display.by_gradient(each, X)[1].double().numpy()
+        wanted = display.per_place(system.problem, columns)
         np.testing.assert_allclose(found.arrays["effects"][k], wanted, rtol=1e-4, atol=1e-6)
-        classes, probability = shown.predictions(each, X, 1)
+        classes, probability = display.predictions(each, X, 1)
         assert found.arrays["classes"][k].tolist() == classes.tolist()
         np.testing.assert_allclose(found.arrays["probability"][k], probability)
     alone = dataclasses.replace(system, baseline=None)
@@ -66,7 +66,7 @@ def test_released_explanations_come_with_those_of_a_twin(system):
     assert found.facts["sides"] == "probe control released twin"
     X, _ = explained_points(system, 3)
     for k, each in ((2, released(system)), (3, released(system).reseeded(1))):
-        wanted = shown.per_place(system.problem, shown.released(each, X)[0].double().numpy())
+        wanted = display.per_place(system.problem, display.released(each, X)[0].double().numpy())
         np.testing.assert_allclose(found.arrays["effects"][k], wanted, rtol=1e-4, atol=1e-6)
     assert (found.arrays["effects"][2] != found.arrays["effects"][3]).any()
 

@@ -11,7 +11,7 @@ from trustbench.errors import UserError
 from trustbench.store.records import ProblemSpec
 from trustbench.summary.cards.card import card, find
 from trustbench.summary.cards.card_text import markdown
-from trustbench.summary.cards.sheets import level
+from trustbench.summary.cards.markdown_parts import level
 from trustbench.summary.stats.series import mean_of
 
 DP = method("dpsgd", epsilon=3.0)

@@ -6,7 +6,7 @@ from tests.unit.summary.builder import R, method
 from tests.unit.summary.cards.datasheets import DP, made, page, records, rows
 from tests.unit.summary.cards.test_card import section
 from trustbench.store.records import Evaluation, PluginSpec
-from trustbench.summary.cards.sheets import interval
+from trustbench.summary.cards.markdown_parts import interval
 from trustbench.summary.stats.series import mean_of
 
 

@@ -14,7 +14,7 @@ from trustbench.errors import UserError
 from trustbench.evaluators.fairness.fairness import Fairness
 from trustbench.execution.measure import _measurement
 from trustbench.store.records import MeasurementRecord
-from trustbench.summary.decide.misleading import of_record
+from trustbench.summary.decide.unreliable import of_record
 from trustbench.summary.stats.effects import Kind
 from trustbench.summary.stats.verdicts import claim_p, judge, side_of_zero
 from trustbench.summary.table.contrasts import between, within

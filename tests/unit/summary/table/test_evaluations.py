@@ -13,8 +13,8 @@ from trustbench.errors import UserError
 from trustbench.store.records import PluginSpec
 from trustbench.summary.decide.select import select
 from trustbench.summary.render import FORMATS, render
-from trustbench.summary.table.comparable import shared_evaluations
 from trustbench.summary.table.evaluations import choose, label, preferred
+from trustbench.summary.table.pairing import shared_evaluations
 from trustbench.summary.table.table import summarize
 from trustbench.tracking import run_content as tracked
 
@@ -176,7 +176,7 @@ def test_the_choice_and_the_report_say_it(tmp_path, capsys):
     html = (tmp_path / "r.html").read_text()
     assert SAID in html
     assert "<dt>settings that are not registered</dt><dd>min_group=5</dd>" in html
-    from trustbench.commands.registered import find_policy
+    from trustbench.commands.lookup import find_policy
 
     [selection] = select(records, CRESSWELL, find_policy("default", None))
     assert SAID in selection.notes

@@ -20,7 +20,7 @@ from trustbench.methods.attacks.membership.metrics import (
     tpr_at,
     unresolved,
 )
-from trustbench.methods.chance import Chance, with_null
+from trustbench.methods.group_nulls import Chance, with_null
 
 
 @dataclass

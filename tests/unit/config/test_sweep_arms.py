@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustbench.config.sweeping import (
+from trustbench.config.sweep_arms import (
     named_arms,
     redrawn,
     refuse_contradictions,

@@ -23,9 +23,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from trustbench.config.compose.files import readable
-from trustbench.config.compose.obeyed import refuse_composed
-from trustbench.config.sweeping import method_of
+from trustbench.config.compose.file_errors import readable
+from trustbench.config.compose.hydra_settings import refuse_composed
+from trustbench.config.sweep_arms import method_of
 from trustbench.errors import ConfigError
 
 HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")

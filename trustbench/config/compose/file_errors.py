@@ -7,7 +7,7 @@ from hydra.plugins.config_source import ConfigLoadError
 from yaml import YAMLError
 
 from trustbench.errors import ConfigError
-from trustbench.store.unreadable import unreadable
+from trustbench.store.yaml_errors import unreadable
 
 
 @contextlib.contextmanager

@@ -14,15 +14,15 @@ from trustbench.summary.decide.decisions import (
     needed,
     within_chance,
 )
-from trustbench.summary.decide.misleading import of_record, trusted, warned
 from trustbench.summary.decide.policy import TARGETS, Block, Bound, Limit, Policy
 from trustbench.summary.decide.subject import Subject, evaluator_of
+from trustbench.summary.decide.unreliable import of_record, trusted, warned
 from trustbench.summary.stats.effects import Verdict, not_measured
 from trustbench.summary.stats.nulls import excess_of
 from trustbench.summary.stats.series import mean_of
-from trustbench.summary.table.comparable import shared_evaluations
 from trustbench.summary.table.contrasts import overlap_of, side
 from trustbench.summary.table.grouping import ArmRecords
+from trustbench.summary.table.pairing import shared_evaluations
 from trustbench.summary.table.registry import Measure
 from trustbench.summary.table.results import UTILITY, Estimate
 

@@ -17,7 +17,7 @@ GROUPS = ("dataset", "model", "training", "intervention", "evaluator", "table")
 KEYS = (*GROUPS, "protocol", *RUN_KEYS, *FOLDERS, "tracking_uri", "plugins")
 
 
-def assemble(config: Mapping[str, Any], experiment: str = "default") -> Arm:
+def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
     """The arm that a composed configuration describes; imports its plugins.
 
     Raises:

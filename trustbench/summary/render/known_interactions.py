@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import PluginSpec
+from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.markdown import escape
-from trustbench.summary.render.visible import visible
 from trustbench.summary.table.registry import Table
 
 

@@ -7,8 +7,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trustbench.training import dropout, hidden
-from trustbench.training.copies import shared_copy
 from trustbench.training.engines import Params, trained
+from trustbench.training.module_copies import shared_copy
 
 
 class CalledModule:

@@ -14,7 +14,7 @@ from trustbench.contracts import Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError
 from trustbench.training import dropout
-from trustbench.training.copies import shared_copy
+from trustbench.training.module_copies import shared_copy
 
 ROWS = 4
 ALONE = 2  # the number of them that get a pass of their own

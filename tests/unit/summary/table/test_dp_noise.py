@@ -4,7 +4,7 @@ import pytest
 
 from tests.unit.summary.builder import CRESSWELL, method, record
 from trustbench.summary.render import json_, latex, markdown, terminal
-from trustbench.summary.table.noise import noise_notes
+from trustbench.summary.table.dp_noise import noise_notes
 from trustbench.summary.table.table import summarize
 
 

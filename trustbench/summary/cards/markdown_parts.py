@@ -5,8 +5,8 @@ from typing import Any
 
 from trustbench.summary.cards.figures import Figure
 from trustbench.summary.render import wording as w
-from trustbench.summary.render.known import safe
-from trustbench.summary.render.visible import one_line
+from trustbench.summary.render.escaping import one_line
+from trustbench.summary.render.known_interactions import safe
 from trustbench.summary.stats.effects import Effect
 from trustbench.summary.table.labels import show, shown
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from trustbench.summary.render.visible import visible
+from trustbench.summary.render.escaping import visible
 
 
 def aligned(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

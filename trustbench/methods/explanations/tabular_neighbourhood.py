@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Problem
-from trustbench.methods.explanations.forms import Draws, Neighbourhood, Noise
+from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood, Noise
 
 SIGMA, PIXEL_SIGMA = 0.5, 0.15
 KERNEL_WIDTH = 0.75  # times sqrt(d), as lime.lime_tabular

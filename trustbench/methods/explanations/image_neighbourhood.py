@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Problem
-from trustbench.methods.explanations.forms import Draws, Neighbourhood, Noise
+from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood, Noise
 
 LARGE = 8  # images with a longer side are cut into at most LARGE x LARGE patches
 KERNEL_WIDTH = 0.25  # of the cosine distance, as lime.lime_image

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trustbench.methods.chance import BUDGET, by_chance, observed
+from trustbench.methods.group_nulls import BUDGET, by_chance, observed
 from trustbench.methods.groups import gap, means_by
 
 
@@ -69,5 +69,5 @@ def test_the_groupings_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
 
     whole = draws()
     assert BUDGET > 60 * 3
-    monkeypatch.setattr("trustbench.methods.chance.BUDGET", 60 * 3 * 7)
+    monkeypatch.setattr("trustbench.methods.group_nulls.BUDGET", 60 * 3 * 7)
     np.testing.assert_allclose(draws(), whole, atol=1e-12)

@@ -9,7 +9,7 @@ from trustbench.summary.cards.card import card
 from trustbench.summary.cards.card_text import markdown
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.stats.effects import paired_effect
-from trustbench.summary.table.power import audits, detectable, power_text
+from trustbench.summary.table.audit_power import audits, detectable, power_text
 from trustbench.summary.table.table import summarize
 
 STUDIES = 2000

@@ -9,8 +9,8 @@ from torch import nn
 
 from tests.conftest import make_problem
 from trustbench.errors import ConfigError
-from trustbench.training.choice import choose
-from trustbench.training.probing import refuse_unsteady
+from trustbench.training.engine_choice import choose
+from trustbench.training.module_checks import refuse_unsteady
 
 CPU = torch.device("cpu")
 

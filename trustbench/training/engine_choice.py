@@ -7,7 +7,7 @@ from trustbench.contracts import Problem
 from trustbench.training.engines import Engine
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LAYERS, LinearChainEngine
-from trustbench.training.probing import refuse_unsteady
+from trustbench.training.module_checks import refuse_unsteady
 
 
 def is_linear_chain(module: nn.Module) -> bool:
