@@ -137,7 +137,7 @@ def abduct(numbers: Values, group: Array) -> dict[str, Array]:
 
 
 def repayment_probability(numbers: Values) -> Array:
-    """The probability [n] that an applicant repays for two years; no term for the group."""
+    """The probability [n] that an applicant repays for two years; it has no term for the group."""
     z = (
         1.6
         + 0.8 * (numbers["log_income"] - INCOME)
@@ -160,7 +160,7 @@ class CreditModel:
     deviation: tuple[float, ...]
 
     def counterfactual(self, X: Array, group: int) -> Array:
-        """X [n, 10] -> the same applicants [n, 10], had they belonged to `group` (0 or 1)."""
+        """Applicants X [n, 10] -> the same [n, 10], had they belonged to `group` (0 or 1)."""
         if group not in (0, 1):
             raise ValueError(f"group is {group}; silobank has groups 0 and 1")
         k = len(NUMBERS)

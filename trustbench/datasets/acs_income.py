@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
@@ -34,8 +35,8 @@ RACES = {
     "7": "Some Other Race alone",
     "8": "Two or More Races",
 }
-# 529 occupations and 223 birthplaces are more one-hot columns than the rest a hundred times
-# over; they enter by the survey's own major groups.
+# 529 occupations and 223 birthplaces would give a hundred times more one-hot columns than the rest;
+# they enter as the survey's own major groups.
 OCCUPATIONS = {
     "MGR": Span(10, 440), "BUS": Span(500, 750), "FIN": Span(800, 960), "CMM": Span(1005, 1240),
     "ENG": Span(1305, 1560), "SCI": Span(1600, 1980), "CMS": Span(2001, 2060),
@@ -95,9 +96,9 @@ CARD = DataCard(
 class ACSIncome(FileDataset):
     """Income above 50,000 dollars (class 1) from the ten attributes of folktables' ACSIncome.
 
-    25 % of the rows are the test set, 10 % the calibration pool, 7.5 % the validation set, the
-    rest the training pool, stratified by class and group; `subsample` is the number of rows in
-    all, with every split's share kept.
+    25 % of the rows are the test set, 10 % the calibration pool, 7.5 % the validation set, the rest
+    the training pool, stratified by class and group; `subsample` is the total number of rows, with
+    the share of every split kept.
 
     Reference: Ding et al. 2021, arXiv 2108.04884, section 3 and appendix B.
     """
@@ -114,8 +115,8 @@ class ACSIncome(FileDataset):
         RemoteFile(FILE, None, "050a84d27232b70c14992ce996c9cd04fa1c6eccc8e1394760b6de3e01de9fc5"),
     )
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem from the parquet file; DataError when it cannot be read."""
         refuse_unknown("acs_income", "sensitive", self.sensitive, GROUPS)
         source = self.source(data_dir, FILE)
         raw = read_parquet(source, [c.name for c in self.columns])

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import pandas as pd
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.contracts.seeding import Streams
@@ -33,9 +34,9 @@ FIELDS = (
     "native-country",
     "income",
 )
-UNKNOWN = {"?": "unknown"}  # what the file writes where a value is missing: a level of its own
-# `fnlwgt` is how many people a row stands for in the census, not something about the person;
-# `education` says in words what `education-num` says as a number. Levels are those of
+UNKNOWN = {"?": "unknown"}  # the file's mark for a missing value: a level of its own
+# `fnlwgt` is how many people a row represents in the census, not a property of the person;
+# `education` gives in words what `education-num` gives as a number. Levels are those of
 # adult.names; its extraction kept people over 16 who worked at least an hour a week.
 INPUTS = (
     Numeric("age", mutable=False, low=17, high=120, whole=True),
@@ -122,9 +123,9 @@ class Adult(FileDataset):
     """Income above 50,000 dollars (class 1) from 12 attributes of a census record.
 
     The official test file is the test set; 4,000 rows of the training file are the calibration
-    pool, 3,000 the validation set, the rest the training pool. The sensitive attribute stays
-    among the inputs. `subsample` is the number of rows in all, stratified by class and group;
-    every split keeps its share.
+    pool, 3,000 the validation set, the rest the training pool. The sensitive attribute stays among
+    the inputs. `subsample` is the total number of rows, stratified by class and group; every split
+    keeps its share.
 
     Reference: Kohavi 1996, KDD, section 4; official split of the UCI repository.
     """
@@ -152,8 +153,8 @@ class Adult(FileDataset):
         ),
     )
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem from adult.data and adult.test; DataError when they cannot be read."""
         refuse_unknown("adult", "sensitive", self.sensitive, GROUPS)
         learn, test = (self._read(data_dir, name) for name in ("adult.data", "adult.test"))
         frame = pd.concat([learn, test], ignore_index=True)
@@ -185,7 +186,7 @@ def _split(strata: Array, n_learn: int, streams: Streams) -> dict[SplitName, Arr
 
 
 def _card(frame: pd.DataFrame, rows: int | None) -> DataCard:
-    """The card, with what is missing in the files that were read."""
+    """The card, including what is missing in the files read."""
     missing = {c: int((frame[c] == "unknown").sum()) for c in frame}
     counted = ", ".join(f"{column} {n:,}" for column, n in missing.items() if n)
     text = f"{len(frame):,} {CARD.description}"

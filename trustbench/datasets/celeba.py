@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.contracts.seeding import Streams
@@ -32,10 +33,9 @@ CARD = DataCard(
 class CelebA(TorchvisionDataset):
     """Attribute `target` (class 1: present) from a face [n, 3, s, s] in [0, 1].
 
-    The group is attribute `sensitive`. The official training part is the training pool, its
-    test part (at most 2,000 rows) the test set, and its validation part is halved into
-    calibration pool and validation set. Only the `subsample` rows in all are decoded, at
-    `image_size` s pixels a side.
+    The group is attribute `sensitive`. The official training part is the training pool, up to 2,000
+    rows of its test part are the test set, and its validation part is split into calibration pool
+    and validation set. Only the `subsample` rows are decoded, at `image_size` s pixels a side.
 
     Reference: Liu et al. 2015, arXiv 1411.7766, section 4.1.
     """
@@ -53,8 +53,8 @@ class CelebA(TorchvisionDataset):
     home: ClassVar[str] = "celeba"
     marker: ClassVar[str] = "celeba/list_attr_celeba.txt"
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem from torchvision's files; DataError when they cannot be read."""
         parts = [
             self.read(data_dir, split=part, transform=self._transform())
             for part in ("train", "valid", "test")

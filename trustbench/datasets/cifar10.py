@@ -15,8 +15,8 @@ from trustbench.datasets.loading.torchvision_sets import ClassImages
 class Cifar10(ClassImages):
     """Small colour photographs [n, 3, 32, 32] in [0, 1]; groups are the ten classes.
 
-    The files are pickles: they are read only if their checksums are the official ones, and then
-    by a reader that makes arrays and runs nothing.
+    The files are pickles: they are read only if their checksums are the official ones, by a reader
+    that creates arrays and runs no code.
 
     Reference: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, chapter 3.
     """
@@ -44,7 +44,7 @@ class Cifar10(ClassImages):
         return read_batches(self._official(), root, options.get("train", True))
 
     def _fetch(self, root: Path) -> None:
-        """Torchvision's download, which checks what arrives, without its reader of pickles."""
+        """Torchvision's download, which verifies the files, without its reader of pickles."""
         files = self._official().__new__(self._official())
         files.root = str(root)
         files.download()

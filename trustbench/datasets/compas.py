@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pandas as pd
+from typing_extensions import override
 
 from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
@@ -15,8 +16,8 @@ from trustbench.datasets.loading.tables import positions, read_csv, refuse_unkno
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, groups_by, table_problem
 
 FILE = "compas-scores-two-years.csv"
-# What the tool itself computed (decile_score, score_text) is not an input: it would be a model of
-# a model. What happened after the screening (jail days, new charges) would be the answer.
+# What the tool itself computed (decile_score, score_text) is not an input: it would be a model of a
+# model. What happened after the screening (jail days, new charges) would give away the answer.
 INPUTS = (
     Numeric("age", mutable=False, low=0, high=120, whole=True),
     Categorical("sex", mutable=False, levels=known("Male", "Female")),
@@ -89,8 +90,8 @@ class Compas(FileDataset):
         ),
     )
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem from ProPublica's file; DataError when it cannot be read."""
         refuse_unknown("compas", "sensitive", self.sensitive, GROUPS)
         source = self.source(data_dir, FILE)
         raw = read_csv(source, [c.name for c in self.columns])

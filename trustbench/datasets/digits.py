@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import pandas as pd
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, DataCard, Dataset, Problem
 from trustbench.contracts.seeding import Streams
@@ -38,12 +39,12 @@ CARD = DataCard(
 class Digits(Dataset):
     """Inputs [n, 64] in [0, 1]; groups are the classes, one of which is rare in training.
 
-    28 % of the rows are the test set, 14 % the calibration pool, 10 % the validation set and
-    the rest the training pool, stratified by class. Then class `rare` is cut to the share
-    `keep` of its rows in the training pool; the other splits stay natural. It is the
-    rare-class protocol of the reference at the smallest honest size: at .3 a replicate sees a
-    dozen images of the rare class. With fewer, private models never name it and the accuracy
-    gap sits at its ceiling for every epsilon.
+    28 % of the rows are the test set, 14 % the calibration pool, 10 % the validation set and the
+    rest the training pool, stratified by class. Then class `rare` is cut to the share `keep` of its
+    rows in the training pool; the other splits do not change. This is the rare-class protocol of
+    the reference at the smallest meaningful size: at .3 a replicate sees a dozen images of the rare
+    class. With fewer, private models never predict it and the accuracy gap is at its ceiling for
+    every epsilon.
 
     Reference: Bagdasaryan et al. 2019, arXiv 1905.12101, section 4; Esipova et al. 2023, arXiv
     2206.07137 (digit 8 of MNIST).
@@ -56,8 +57,8 @@ class Digits(Dataset):
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = CARD.reference
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem; needs no file."""
         images, y = _images_and_labels()
         sizes = shares(len(y), {"test": 0.28, "calibration": 0.14, "validation": 0.10})
         return class_problem(
@@ -75,9 +76,9 @@ class Digits(Dataset):
 
 
 def _images_and_labels(path: Path | None = None) -> tuple[Array, Array]:
-    """float64 [1797, 64] and int64 [1797]: the file inside scikit-learn, read as it reads it.
+    """float64 [1797, 64] and int64 [1797], read from scikit-learn's own file as scikit-learn does.
 
-    Importing scikit-learn takes a second, which looking at a finished sweep can do without.
+    Importing scikit-learn takes a second, which inspecting a finished sweep need not spend.
     """
     path = path or _embedded()
     with gzip.open(path, "rt", encoding="latin1") as file:

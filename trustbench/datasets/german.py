@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
+from typing_extensions import override
 
 from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
@@ -74,10 +75,10 @@ CARD = DataCard(
 class German(FileDataset):
     """A good credit risk (class 1) from 20 attributes of the applicant and the credit.
 
-    `sensitive`: `age` splits at 25 years; `sex` is what the personal-status code says, which
-    the card calls unreliable. 30 % of the rows are the test set, 20 % the calibration pool
-    (each replicate draws half of it), 10 % the validation set and 40 % the training pool,
-    stratified by class and group.
+    `sensitive`: `age` splits at 25 years; `sex` comes from the personal-status code, which the card
+    calls unreliable. 30 % of the rows are the test set, 20 % the calibration pool (each replicate
+    draws half of it), 10 % the validation set and 40 % the training pool, stratified by class and
+    group.
 
     Reference: Kamiran and Calders 2009, Classifying without Discriminating, section V (the
     split at 25 years).
@@ -90,7 +91,7 @@ class German(FileDataset):
     reference: ClassVar[str] = CARD.reference
     folder: ClassVar[str] = "german"
     columns: ClassVar[tuple[Column, ...]] = (*INPUTS, RISK)
-    # UCI publishes the size and no checksum.
+    # UCI publishes the size but no checksum.
     files: ClassVar[tuple[RemoteFile, ...]] = (
         RemoteFile(
             FILE,
@@ -100,8 +101,8 @@ class German(FileDataset):
         ),
     )
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem from german.data; DataError when it cannot be read."""
         refuse_unknown("german", "sensitive", self.sensitive, SENSITIVE)
         source = self.source(data_dir, FILE)
         raw = read_fields(source, [c.name for c in self.columns], separator=None)

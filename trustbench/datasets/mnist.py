@@ -13,8 +13,8 @@ from trustbench.datasets.loading.torchvision_sets import ClassImages
 class Mnist(ClassImages):
     """Handwritten digits [n, 1, 28, 28] in [0, 1]; digit 8 is cut to a tenth of the pool.
 
-    `folder` is where the files lie below `data_dir`: another folder is another cut of the same
-    images, in torchvision's layout.
+    `folder` is the location of the files below `data_dir`: another folder is another cut of the
+    same images, in torchvision's layout.
 
     Reference: Bagdasaryan et al. 2019, arXiv 1905.12101, section 4 (digit 8 cut to 500 images,
     a tenth); Esipova et al. 2023, arXiv 2206.07137 (kept with probability .09).

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import pandas as pd
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import DataCard, Dataset, Problem
 from trustbench.contracts.seeding import Streams
@@ -23,7 +24,7 @@ from trustbench.datasets.loading.splits import draw, shares, strata_of
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, standardise, table_problem
 
 NAMES = ("majority", "minority")
-# Nobody can change an age, a group, or when a first account was opened.
+# Nobody can change their age, their group, or when their first account was opened.
 FIXED = frozenset({"age", "credit_history_years"})
 
 CARD = DataCard(
@@ -58,8 +59,8 @@ class SiloBank(Dataset):
     reads_rows: ClassVar = (POOL_STATISTICS,)
     reference: ClassVar[str] = CARD.reference
 
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        """The problem; needs no file."""
         rng = streams.numpy("data")
         group = (rng.random(self.rows) < self.minority).astype(np.int64)
         noise = {name: rng.standard_normal(self.rows) for name in ("age", *MECHANISMS)}

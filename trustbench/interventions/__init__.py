@@ -1,1 +1,1 @@
-"""Interventions: one file a method; found by their YAML in conf/intervention."""
+"""Interventions: one file per method, found by their YAML in conf/intervention."""

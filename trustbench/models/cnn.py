@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import nn
+from typing_extensions import override
 
 from trustbench.contracts import Model, Problem
 from trustbench.models.images import as_image, image_shape, refusal
@@ -18,9 +19,9 @@ Channels = Annotated[int, Field(ge=GROUPS, multiple_of=GROUPS)]
 class CNN(Model):
     """Two strided 3x3 convolutions with GroupNorm, then one linear layer: logits [n, C].
 
-    Each convolution halves height and width. GroupNorm, since BatchNorm couples the examples
-    of a batch: differential privacy forbids that, and the baseline must have the architecture
-    of the treated arm. Flat square images of pixels (digits) are folded first.
+    Each convolution halves height and width. It uses GroupNorm because BatchNorm couples the
+    examples of a batch: differential privacy forbids that, and the baseline must have the
+    architecture of the treated arm. Flat square images of pixels (digits) are folded first.
 
     Reference: Papernot et al. 2021, arXiv 2007.14191, table 1 (small CNN with tanh under
     DP-SGD); Wu and He 2018, arXiv 1803.08494 (GroupNorm).
@@ -33,8 +34,8 @@ class CNN(Model):
     learning_rate: ClassVar[float] = 0.03
     reference: ClassVar[str] = "Papernot et al. 2021, arXiv 2007.14191"
 
+    @override
     def supports(self, problem: Problem) -> str | None:
-        """A reason if the inputs are not images of at least 4x4 pixels, else None."""
         return refusal(problem, smallest=4)
 
     def build(self, problem: Problem) -> nn.Module:

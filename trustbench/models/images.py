@@ -1,4 +1,4 @@
-"""What counts as an image, and parts that image models share."""
+"""Recognises images, and provides layers that image models share."""
 
 from math import isqrt
 
@@ -10,8 +10,8 @@ from trustbench.contracts import Problem
 def image_shape(problem: Problem) -> tuple[int, int, int] | None:
     """(channels, height, width) of a problem's inputs, or None if they are not images.
 
-    Flat inputs are an image when every feature is a pixel and they fill a square: scikit-learn
-    gives its digits as rows of 64.
+    Flat inputs are an image if every feature is a pixel and they fill a square: scikit-learn
+    returns its digits as rows of 64.
     """
     if len(problem.shape) == 3:
         channels, height, width = problem.shape
@@ -24,23 +24,23 @@ def image_shape(problem: Problem) -> tuple[int, int, int] | None:
 
 
 def refusal(problem: Problem, smallest: int) -> str | None:
-    """The reason a convolutional model cannot take this problem, or None if it can."""
+    """Returns why a convolutional model cannot take this problem, or None if it can."""
     image = image_shape(problem)
     if image is None:
         return (
-            f"it takes images, and {problem.name} has inputs of shape {problem.shape} that are "
-            "none; use model=mlp"
+            f"it takes images, but {problem.name} has inputs of shape {problem.shape}; use "
+            f"model=mlp"
         )
     if min(image[1:]) < smallest:
         return (
-            f"it takes images of at least {smallest}x{smallest} pixels, and those of "
+            f"it takes images of at least {smallest}x{smallest} pixels, but those of "
             f"{problem.name} have {image[1]}x{image[2]}; use model=cnn or model=mlp"
         )
     return None
 
 
 def as_image(problem: Problem) -> list[nn.Module]:
-    """The layer that folds flat pixels into (channels, height, width); none where they are so."""
+    """The layer that folds flat pixels into (channels, height, width), if they are flat."""
     image = image_shape(problem)
     assert image is not None, "refused by supports"
     return [] if len(problem.shape) == 3 else [nn.Unflatten(1, image)]
@@ -49,7 +49,7 @@ def as_image(problem: Problem) -> list[nn.Module]:
 class SpatialMean(nn.Module):
     """The mean over height and width, [n, c, h, w] -> [n, c].
 
-    In place of AdaptiveAvgPool2d, whose gradient on CUDA is not deterministic.
+    Replaces AdaptiveAvgPool2d, whose gradient on CUDA is not deterministic.
     """
 
     def forward(self, x: Tensor) -> Tensor:

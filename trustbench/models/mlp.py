@@ -16,8 +16,8 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
 class MLP(Model):
     """Hidden layers of the widths given, then one linear layer: logits [n, C].
 
-    tanh is the default: bounded activations lose less accuracy under gradient clipping than
-    ReLU, and the baseline must have the treated arm's architecture.
+    tanh is the default: under gradient clipping, bounded activations lose less accuracy than ReLU,
+    and the baseline must have the architecture of the treated arm.
 
     Reference: Papernot et al. 2021, arXiv 2007.14191, section 3 (tempered sigmoids under DP-SGD).
     """

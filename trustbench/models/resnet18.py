@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, ResNet
+from typing_extensions import override
 
 from trustbench.contracts import Model, Problem
 from trustbench.models.images import SpatialMean, as_image, image_shape, refusal
@@ -15,7 +16,7 @@ LARGE = 64  # images with a longer side keep the strided stem and its pooling
 
 
 class _Block(BasicBlock):  # type: ignore[misc]  # torchvision has no types
-    """torchvision's block without operations in place, which break hooks and vmap."""
+    """torchvision's block without in-place operations, which break hooks and vmap."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[n, c, h, w] -> [n, c', h', w']."""
@@ -28,8 +29,8 @@ class _Block(BasicBlock):  # type: ignore[misc]  # torchvision has no types
 class ResNet18(Model):
     """Torchvision's ResNet-18 with GroupNorm of `groups` groups: logits [n, C].
 
-    Images of up to 64 pixels a side get a 3x3 stem without stride or pooling, as the reference
-    has for CIFAR. It ends in a plain mean over space, which is deterministic on CUDA.
+    Images of up to 64 pixels a side get a 3x3 stem without stride or pooling, as in the reference
+    for CIFAR. It ends in a plain mean over space, which is deterministic on CUDA.
 
     Reference: He et al. 2016, arXiv 1512.03385, sections 3.3 and 4.2; Wu and He 2018, arXiv
     1803.08494 (GroupNorm); De et al. 2022, arXiv 2204.13650 (GroupNorm under DP-SGD).
@@ -45,8 +46,8 @@ class ResNet18(Model):
         if 64 % self.groups:
             raise ValueError(f"groups={self.groups} does not divide 64, the narrowest layer")
 
+    @override
     def supports(self, problem: Problem) -> str | None:
-        """A reason if the inputs are not images of at least 8x8 pixels, else None."""
         return refusal(problem, smallest=8)
 
     def build(self, problem: Problem) -> nn.Module:

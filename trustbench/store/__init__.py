@@ -1,1 +1,1 @@
-"""The files: records, arrays, trained models, and the folders they lie in."""
+"""The store: records, arrays, trained models, and the folders that hold them."""

@@ -1,4 +1,4 @@
-"""A digest of what an arm's numbers are, for comparing two runs of it bit by bit."""
+"""A digest of an arm's numbers, for comparing two runs of it bit by bit."""
 
 import hashlib
 import json
@@ -10,17 +10,18 @@ import numpy as np
 from trustbench.store.records import Record
 
 TIMING = frozenset({"seconds", "train_seconds"})
-"""Keys of a record, at any depth, that say how long something took."""
+"""Keys of a record, at any depth, that hold durations."""
 ELSEWHERE = frozenset({"environment", "traceback", "arrays_sha256"})
-"""Fields of a record that say where it was computed: versions, processor, paths, and the bytes
-that this zlib packs the arrays into."""
+"""Fields of a record that say where it was computed: versions, processor, paths, and the bytes into
+which this zlib packs the arrays."""
 
 
 def values_digest(record: Record, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
-    """64 hex digits over every value of a record but its timing and environment, and its arrays.
+    """64 hex digits over a record's values, without timing and environment, and its arrays.
 
-    Equal for two runs exactly when all measurements, pseudo values, facts, statuses and stored
-    arrays are the same bits. The order in which evaluations or arrays were added is not a value.
+    Two runs have equal digests exactly if all measurements, pseudo values, facts, statuses and
+    stored arrays are the same bits. The order in which evaluations or arrays were added does not
+    count.
     """
     content = _timeless(record.model_dump(mode="json", exclude=set(ELSEWHERE)))
     h = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode())

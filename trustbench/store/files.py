@@ -1,4 +1,4 @@
-"""Files that survive a crash: atomic writes, locks that die with their holder, leftovers."""
+"""Files that survive a crash: atomic writes, locks released on death, leftovers."""
 
 import errno
 import fcntl
@@ -20,13 +20,13 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes `data` so that a reader sees the old file or the new one, never half of one.
+    """Writes `data` atomically: a reader sees the old file or the new one, never a partial one.
 
-    Both the bytes and the new name are on the disk when it returns. The file's mode is what the
-    user's umask says.
+    Both the bytes and the new name are on disk when it returns. The umask determines the file's
+    mode.
 
     Raises:
-        StorageError: it cannot be written; what was there before is as it was.
+        StorageError: it cannot be written; the previous file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -38,7 +38,7 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary.replace(path)
         _flush_folder(path.parent)
     except BaseException as error:
-        with suppress(OSError):  # the first error is the one to tell
+        with suppress(OSError):  # report the first error
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
             raise _sentence(path, error) from error
@@ -46,7 +46,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def append_line(path: Path, text: str) -> None:
-    """Appends one line, with time, host and process in front.
+    """Appends one line, prefixed by time, host and process.
 
     Raises:
         StorageError: it cannot be written.
@@ -62,12 +62,12 @@ def append_line(path: Path, text: str) -> None:
 
 @contextmanager
 def exclusive(folder: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Holds the folder's lock; calls `waiting` once when another process has it.
+    """Holds the folder's lock; calls `waiting` once if another process has it.
 
-    What dead holders left half-written is removed.
+    Removes what dead holders left half-written.
 
     Raises:
-        StorageError: the folder or its lock cannot be made.
+        StorageError: the folder or its lock cannot be created.
     """
     with locked(folder / "lock", waiting):
         remove_leftovers(folder)
@@ -76,12 +76,12 @@ def exclusive(folder: Path, waiting: Callable[[], object] = lambda: None) -> Ite
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Holds the lock that a file stands for; calls `waiting` once when another process has it.
+    """Holds the lock that a file represents; calls `waiting` once if another process has it.
 
     The kernel releases the lock when its holder dies, so a crash never blocks a later run.
 
     Raises:
-        StorageError: the file cannot be made.
+        StorageError: the file cannot be created.
     """
     with _lock_file(path) as handle:
         try:
@@ -95,7 +95,7 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
 def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
     """Removes the temporary files of writers that died in `write_atomically`.
 
-    Without the folder's lock, `older_than_s` must be longer than any write takes.
+    Without the folder's lock, `older_than_s` must exceed the time of any write.
     """
     with os.scandir(folder) as entries:
         found = [Path(e.path) for e in entries if _TEMPORARY.fullmatch(e.name)]
@@ -114,7 +114,7 @@ def _lock_file(path: Path) -> BinaryIO:
 
 
 def _make_folder(folder: Path) -> None:
-    """Makes a folder and its parents, and puts their names on the disk."""
+    """Creates a folder and its parents, and syncs their names to disk."""
     if not folder.is_dir():
         _make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
@@ -135,8 +135,8 @@ def _flush_folder(folder: Path) -> None:
 def _sentence(path: Path, error: OSError) -> StorageError:
     if error.errno in _FULL:
         return StorageError(
-            f"the disk is full: {path} could not be written; what is stored is whole. Make room "
-            "and run the same command again, it goes on from there."
+            f"the disk is full: {path} could not be written; what is stored is intact. Free some "
+            f"space and run the same command again; it continues from there."
         )
     return StorageError(
         f"{path} cannot be written ({error.strerror or error}); make its folder writable, or give "

@@ -1,4 +1,4 @@
-"""The commits that a run's code is at: the user's project, and a checkout of trustbench."""
+"""The commits of a run's code: the user's project, and a checkout of trustbench."""
 
 import subprocess
 from collections.abc import Mapping
@@ -6,24 +6,24 @@ from functools import lru_cache
 from pathlib import Path
 
 COMMIT, DIRTY = "project_commit", "project_dirty"
-"""What a record's environment calls the state of the user's project."""
+"""The key of the user's project in a record's environment."""
 
 
 def project() -> dict[str, str | bool]:
-    """The commit of the git repository that the working directory is in; empty outside of one."""
+    """The commit of the git repository of the working directory; empty outside of one."""
     state = _state(Path.cwd())
     return {} if state is None else {COMMIT: state[0], DIRTY: state[1]}
 
 
 def git_tags(environment: Mapping[str, object]) -> dict[str, str]:
-    """Tags of the project's commit, from a record's environment, and of trustbench's own."""
+    """Tags for the project's commit, from a record's environment, and for trustbench's own."""
     tags = {}
     if COMMIT in environment:
         tags["mlflow.source.git.commit"] = str(environment[COMMIT])
         tags["trustbench.project_dirty"] = str(environment.get(DIRTY)).lower()
     root = Path(__file__).parents[2]
     own = _state(root) if (root / ".git").exists() else None
-    if own is not None:  # an installed wheel has its version alone
+    if own is not None:  # an installed wheel has only its version
         tags["trustbench.git_commit"] = own[0]
         tags["trustbench.git_dirty"] = str(own[1]).lower()
     return tags
@@ -36,7 +36,7 @@ def _state(folder: Path) -> tuple[str, bool] | None:
         commit = _git(folder, "rev-parse", "HEAD")
         return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):
-        return None  # the tag is absent, which says so
+        return None  # the tag is then absent
 
 
 def _git(root: Path, *args: str) -> str:

@@ -66,7 +66,7 @@ __all__ = [
 
 
 class Store:
-    """The outputs folder. What it cannot read is left out, and `warn` is told."""
+    """The outputs folder. Unreadable content is skipped and reported through `warn`."""
 
     def __init__(self, root: Path, warn: Callable[[str], object] = errors.warn) -> None:
         self.root, self.warn = root.absolute(), warn
@@ -88,7 +88,7 @@ class Store:
         return _inside(self.root / "sweeps", f"{experiment}.json")
 
     def table_file(self, experiment: str, suffix: str) -> Path:
-        """Where a rendered table goes."""
+        """The path of a rendered table."""
         return _inside(self.root / "tables", f"{experiment}.{suffix}")
 
     @property
@@ -97,17 +97,17 @@ class Store:
         return (self.root / "arms").is_dir()
 
     def log_file(self, arm: str) -> Path:
-        """What the processes of an arm have said, one attempt after another."""
+        """The output of the processes of an arm, one attempt after another."""
         return self.arm_dir(arm) / "log.txt"
 
     def early_log(self, process: int) -> Path:
-        """What an arm's process says before the arm's id is known."""
-        # process ids are one machine's own, and machines may share the folder
+        """The output of an arm's process before the arm's id is known."""
+        # process ids are unique on one machine only, and machines may share the folder
         return self.root / "logs" / f"starting-{platform.node()}-{process}.txt"
 
     @property
     def jobs(self) -> Path:
-        """What is handed to SLURM, and what its jobs have said."""
+        """The jobs handed to SLURM, and their output."""
         return self.root / "jobs"
 
     @property
@@ -122,12 +122,12 @@ class Store:
 
     @property
     def tracking_silent(self) -> Path:
-        """A mark that the tracking server stayed silent, until it answers again."""
+        """A marker that the tracking server is silent, until it answers again."""
         return self.root / ".tracking-silent"
 
     @property
     def tracking_error(self) -> Path:
-        """The whole of the last reason that a warning had no room for."""
+        """The full text of the last reason that was too long for a warning."""
         return self.root / "tracking-error.txt"
 
     def tracked_file(self, arm: str) -> Path:
@@ -141,7 +141,7 @@ class Store:
     def exclusive(
         self, arm: str, waiting: Callable[[], object] = lambda: None
     ) -> AbstractContextManager[None]:
-        """Holds an arm's lock; `waiting` is called when another process has it."""
+        """Holds an arm's lock; calls `waiting` if another process has it."""
         return exclusive(self.arm_dir(arm), waiting)
 
     def note(self, arm: str, text: str) -> None:
@@ -151,10 +151,10 @@ class Store:
     def write(
         self, record: Record, arrays: Mapping[str, np.ndarray[Any, Any]] | None = None
     ) -> Record:
-        """Writes arrays first and the record last, each atomically; the record as it stands.
+        """Writes arrays first and the record last, each atomically; returns the record as written.
 
         Raises:
-            StorageError: one of them cannot be written; what was there before is whole.
+            StorageError: one of them cannot be written; the previous content is intact.
         """
         folder = self.arm_dir(record.id)
         if arrays is not None:
@@ -168,13 +168,13 @@ class Store:
         return record
 
     def read(self, arm: str) -> Record | None:
-        """The record of an arm; None when there is none, or none that can be read."""
+        """Reads the record of an arm; None if it is absent or unreadable."""
         return self._readable(self.arm_dir(arm) / "record.json")
 
     def reclaim(self, arm: str) -> Record | None:
-        """The record to go on from; one that cannot be read is kept under another name.
+        """Returns the record to continue from; an unreadable one is kept under another name.
 
-        For the process that holds the arm's lock.
+        Only the process that holds the arm's lock may call it.
         """
         path = self.arm_dir(arm) / "record.json"
         try:
@@ -188,7 +188,7 @@ class Store:
             return None
 
     def arrays(self, arm: str) -> dict[str, np.ndarray[Any, Any]]:
-        """The arrays of an arm; empty when there are none, or none that can be read."""
+        """Reads the arrays of an arm; empty if they are absent or unreadable."""
         path = self.arm_dir(arm) / "arrays.npz"
         if not path.exists():
             return {}
@@ -200,7 +200,7 @@ class Store:
             return {}
 
     def whole(self, record: Record) -> bool:
-        """Whether a finished record's arrays are on the disk as they were written."""
+        """Whether a finished record's arrays are on disk as they were written."""
         path = self.arm_dir(record.id) / "arrays.npz"
         if not path.exists():
             return False
@@ -208,14 +208,14 @@ class Store:
         return wanted is None or hashlib.sha256(path.read_bytes()).hexdigest() == wanted
 
     def records(self) -> Iterator[Record]:
-        """Every readable record below the folder, sorted by id; a warning for each other."""
+        """Reads every readable record below the folder, sorted by id; warns about the others."""
         for path in sorted(self.root.glob("arms/*/record.json")):
             record = self._readable(path)
             if record is not None:
                 yield record
 
     def sweep(self, experiment: str) -> Sweep | None:
-        """The manifest of an experiment's last sweep, or None.
+        """Reads the manifest of an experiment's last sweep; None without one.
 
         Raises:
             UserError: it cannot be read.
@@ -228,7 +228,7 @@ class Store:
         return sorted(p.stem for p in self.root.glob("sweeps/*.json"))
 
     def sweeps(self) -> list[Sweep]:
-        """Every sweep of every experiment, also those that a later one of its name replaced."""
+        """Reads every sweep of every experiment, including those that a later one replaced."""
         found = []
         for path in sorted(self.root.glob("sweeps/past/*.json")):
             try:
@@ -238,7 +238,7 @@ class Store:
         return found
 
     def write_sweep(self, sweep: Sweep) -> None:
-        """Writes a sweep's manifest, as its experiment's last and among all past ones."""
+        """Writes a sweep's manifest, both as the experiment's last one and among all past ones."""
         data = sweep.model_dump_json(indent=1).encode()
         which = hashlib.sha256(data).hexdigest()[:8]
         write_atomically(self.sweep_file(sweep.experiment), data)
@@ -254,14 +254,14 @@ class Store:
 
 
 def _inside(folder: Path, name: str) -> Path:
-    """`name` below `folder`; UserError for a name that leads out of it."""
+    """Joins `name` to `folder`; raises UserError for a name that leads out of it."""
     if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
         raise UserError(f"{name!r} is not the name of anything in {folder}; give one without `..`.")
     return folder / name
 
 
 def _put_aside(path: Path, what: str) -> Path:
-    """Renames record.json to record.<what>.json, or record.<what>-2.json, ...; its new path."""
+    """Renames record.json to record.<what>.json, or record.<what>-2.json, ...; returns the path."""
     names = (f"{path.stem}.{what}{k}{path.suffix}" for k in ["", *(f"-{n}" for n in range(2, 999))])
     kept = next(p for p in map(path.with_name, names) if not p.exists())
     return path.rename(kept)

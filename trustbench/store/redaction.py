@@ -1,18 +1,18 @@
-"""Addresses without the credentials in them, for everything that people or logs may see."""
+"""Removes credentials from addresses in everything that people or logs may see."""
 
 import re
 from urllib.parse import unquote, urlsplit
 
 HIDDEN = "***"
-# up to the last @ that no blank or quote comes before: passwords hold @, / and : too
+# up to the last @ that no blank or quote precedes: passwords may contain @, / and :
 _USER = re.compile(r"(\w://)(?!/)[^\s'\"<>]*@")
 _QUERY = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|secret|key)[^=&\s]*=)[^&\s'\"<>]*", re.I)
 
 
 def redact(text: str, *addresses: str | None) -> str:
-    """`text` without user names, passwords and tokens of addresses in it.
+    """Returns `text` without the user names, passwords and tokens of its addresses.
 
-    The passwords of `addresses` are hidden wherever they stand in the text, also alone.
+    The passwords of `addresses` are hidden anywhere in the text, also on their own.
 
     >>> redact("http://ann:s3cret@host:5000 does not answer")
     'http://***@host:5000 does not answer'
@@ -28,9 +28,9 @@ def redact(text: str, *addresses: str | None) -> str:
 
 
 def _secrets(address: str) -> list[str]:
-    """The password of an address as it is written and as it is meant."""
+    """The password of an address, both as written and decoded."""
     try:
         password = urlsplit(address).password
-    except ValueError:  # no address at all; the patterns have to do
+    except ValueError:  # not an address at all; the patterns have to suffice
         return []
     return [password, unquote(password)] if password else []

@@ -1,4 +1,4 @@
-"""The record schema, and reading a file of it."""
+"""The record schema, and reading a record file."""
 
 import json
 from pathlib import Path
@@ -26,13 +26,13 @@ Scalar = bool | int | float | str | None
 
 
 class Strict(BaseModel):
-    """Base of the schema: unknown keys and non-finite floats are refused."""
+    """Base of the schema: refuses unknown keys and non-finite floats."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
 
 
 class PluginSpec(Strict):
-    """A plugin as an arm uses it: name, effective hyper-parameters, version."""
+    """A plugin as used by an arm: name, effective hyper-parameters, version."""
 
     name: str
     params: dict[str, Any] = Field(default_factory=dict)
@@ -40,23 +40,22 @@ class PluginSpec(Strict):
     aspect: str | None = None
     """The aspect of an intervention or evaluator; None for utility, datasets and models."""
     dose: dict[str, Scalar] = Field(default_factory=dict)
-    """How strong an intervention is, by its dose fields: {"epsilon": 3.0}."""
+    """The strength of an intervention, by its dose fields: {"epsilon": 3.0}."""
     fingerprints: dict[str, str] = Field(default_factory=dict)
-    """Of a plugin outside of trustbench its `source`, and of each field that names a file the
-    file's content."""
+    """For a plugin outside trustbench its `source`; for each field that names a file, its content.
+    """
     registered: dict[str, Any] | None = None
-    """Of an evaluator's settings that are not its defaults, the defaults; None where an older
-    version did not say."""
+    """For an evaluator, the defaults of settings that differ from them; None in older records."""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tells two uses of a plugin apart: hyper-parameters, and fingerprints if any."""
+        """What distinguishes two uses of a plugin: hyper-parameters, and fingerprints if any."""
         marks = {"fingerprints": self.fingerprints} if self.fingerprints else {}
         return {**self.params, **marks}
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without what is not there, so that old records keep their bytes."""
+        """Drops absent values, so that old records keep their bytes."""
         out: dict[str, Any] = handler(self)
         if not self.fingerprints:
             out.pop("fingerprints", None)
@@ -66,7 +65,7 @@ class PluginSpec(Strict):
 
 
 class ArmSpec(Strict):
-    """What defines an arm; every field changes its numbers."""
+    """The definition of an arm; every field changes its numbers."""
 
     dataset: PluginSpec
     model: PluginSpec
@@ -78,7 +77,7 @@ class ArmSpec(Strict):
     protocol: dict[str, Any]
     seed: int
     engine: str
-    """The engine that ran: stacked or opacus."""
+    """The engine used: stacked or opacus."""
 
 
 class MeasurementRecord(Strict):
@@ -95,13 +94,13 @@ class MeasurementRecord(Strict):
     common_sd: float | None = None
     shadowing: list[float] | None = None
     null: str | None = None
-    """The measurement of the same evaluation that this one is read against."""
+    """The measurement of the same evaluation against which this one is read."""
     permuted: list[float] | None = None
     trivial: str | None = None
 
 
 class Evaluation(Strict):
-    """What one evaluator measured on the arm."""
+    """The measurements of one evaluator on the arm."""
 
     evaluator: PluginSpec
     status: Status
@@ -112,11 +111,11 @@ class Evaluation(Strict):
     missing: dict[str, str] = Field(default_factory=dict)
     """Metric -> why it could not be measured on this system."""
     arrays: list[str] | None = None
-    """The names of its arrays; None where an older version did not say."""
+    """The names of its arrays; None in records of older versions."""
 
 
 class ProblemSpec(Strict):
-    """The problem as it was, for captions and comparability."""
+    """The problem at the time, for captions and comparability."""
 
     fingerprint: str
     sizes: dict[str, int]
@@ -134,14 +133,14 @@ class Tried(Strict):
 
     rate: float
     loss: float | None
-    """The lowest validation loss of any epoch, as a mean over replicates; None where one
-    diverged, which counts as the worst."""
+    """The lowest validation loss of any epoch, as a mean over replicates; None if one diverged,
+    which counts as the worst."""
     diverged: int = 0
-    """How many replicates diverged."""
+    """The number of replicates that diverged."""
 
 
 class Pilot(Strict):
-    """The learning rate that `training.lr=auto` chose, and what it was chosen from."""
+    """The learning rate chosen by `training.lr=auto`, and its alternatives."""
 
     rate: float
     tried: tuple[Tried, ...]
@@ -149,15 +148,15 @@ class Pilot(Strict):
     replicates: int
     epochs: int
     unused: bool = False
-    """Whether the arm trains at a rate that its method brings, and not at this one."""
+    """Whether the arm's method brings its own rate, so that this one is not used."""
 
     @property
     def effort(self) -> str:
-        """What is trained at each rate."""
+        """The training done at each rate."""
         return f"{self.replicates} replicates, {self.epochs} epoch{'s' if self.epochs > 1 else ''}"
 
     def line(self) -> str:
-        """The choice in one line, with every rate's loss; that it is not used, where it is not."""
+        """The choice in one line, with every rate's loss; says so if it is not used."""
         if self.unused:
             return f"the method's own; the {self.rate:zg} that a pilot chose is for other arms"
         losses = ", ".join(
@@ -184,20 +183,20 @@ class Record(Strict):
     facts: dict[str, Scalar] = Field(default_factory=dict)
     """What training declared: engine, epochs run, epsilon, delta, matched accuracy gap, ..."""
     privacy: list[Guarantee] | None = None
-    """What the privacy ledger claims; None where an older version wrote the record."""
+    """The claims of the privacy ledger; None in records of older versions."""
     problem: ProblemSpec | None = None
     evaluations: dict[str, Evaluation] = Field(default_factory=dict)
     """Keyed by evaluation id, `<evaluator>-<hash of its settings>`."""
     environment: dict[str, Scalar] = Field(default_factory=dict)
     seconds: float = 0.0
     arrays_sha256: str | None = None
-    """Of arrays.npz, once finished; None where an older version did not say."""
+    """The checksum of arrays.npz, once finished; None in records of older versions."""
     pilot: Pilot | None = None
-    """How `training.lr=auto` chose the learning rate; None where the configuration gave one."""
+    """How `training.lr=auto` chose the learning rate; None if the configuration gives one."""
 
     @model_serializer(mode="wrap")
     def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a pilot where there was none: old records keep their bytes."""
+        """Drops an absent pilot: old records keep their bytes."""
         out: dict[str, Any] = handler(self)
         if self.pilot is None:
             out.pop("pilot", None)
@@ -205,11 +204,11 @@ class Record(Strict):
 
     @property
     def declared(self) -> dict[str, Scalar]:
-        """The facts, without what an older version claimed of privacy."""
+        """The facts, without the privacy claims of older versions."""
         return without_claims(self.facts) if self.privacy is None else self.facts
 
     def claims(self) -> tuple[str, ...]:
-        """What is claimed of privacy, each claim with its scope in one line."""
+        """The privacy claims, each with its scope in one line."""
         if self.privacy is None:
             return (OLDER,) if any(map(is_claim, self.facts)) else ()
         return tuple(claim.line() for claim in self.privacy)
@@ -221,7 +220,7 @@ class Record(Strict):
 
 
 class Sweep(Strict):
-    """Which arms and evaluations the last sweep of an experiment asked for, in order."""
+    """The arms and evaluations that the last sweep of an experiment requested, in order."""
 
     experiment: str
     table: str
@@ -231,7 +230,7 @@ class Sweep(Strict):
 
 
 class UnreadableRecord(UserError):
-    """A file is not a record that this version can read; `what` it is instead, for its new name."""
+    """A file that this version cannot read as a record; `what` describes it, for its new name."""
 
     def __init__(self, message: str, what: str) -> None:
         super().__init__(message)
@@ -239,10 +238,10 @@ class UnreadableRecord(UserError):
 
 
 def read_record(path: Path) -> Record:
-    """The record in a file.
+    """Reads the record in a file.
 
     Raises:
-        UnreadableRecord: it is damaged, or of another schema.
+        UnreadableRecord: it is damaged, or has another schema.
     """
     try:
         data = json.loads(path.read_bytes())
@@ -260,7 +259,7 @@ def read_record(path: Path) -> Record:
 
 
 def read_sweep(path: Path) -> Sweep:
-    """The manifest in a file; UserError when it is none."""
+    """Reads the manifest in a file; raises UserError if it is not one."""
     try:
         return Sweep.model_validate_json(path.read_bytes())
     except ValidationError as error:

@@ -1,10 +1,10 @@
-"""Why a YAML file cannot be read, in one sentence and without the text of PyYAML or Python."""
+"""Explains why a YAML file cannot be read, in one sentence without PyYAML's or Python's text."""
 
 from yaml import MarkedYAMLError, YAMLError
 
 
 def unreadable(file: str, error: OSError | UnicodeDecodeError | YAMLError) -> str:
-    """The sentence for what was raised while `file` was read.
+    """The sentence for an error raised while `file` was read.
 
     >>> unreadable("a.yaml", FileNotFoundError(2, "No such file or directory"))
     'a.yaml cannot be read: No such file or directory; give a YAML file that can be.'

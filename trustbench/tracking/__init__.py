@@ -1,8 +1,8 @@
-"""Records -> MLflow and back; the only importer of mlflow.
+"""Transfers records to MLflow and back; the only importer of mlflow.
 
 The record on disk is the truth and is written first. Here a finished record becomes one run with
-the record and its arrays as artifacts, so a table can be rebuilt from a server, and a machine
-without the disk finds what another one has finished.
+the record and its arrays as artifacts. A table can therefore be rebuilt from a server, and a
+machine without the disk finds what another machine has finished.
 
 database.py  a database in a file: made once, and whole
 server.py    an address: reaching it, asking it, what its errors mean

@@ -1,4 +1,4 @@
-"""A tracking database in a file: made whole or not at all, and by one process."""
+"""A tracking database in a file: created completely or not at all, by a single process."""
 
 import sqlite3
 from contextlib import closing, suppress
@@ -11,14 +11,15 @@ from trustbench.tracking.server import Server, TrackingError
 
 
 def make_database(store: Store, path: Path) -> None:
-    """Makes a database where there is none, with write-ahead logging.
+    """Creates a database with write-ahead logging unless it exists.
 
-    MLflow makes its tables in seconds and in many steps: a second process that begins meanwhile
-    breaks it, and so does a kill, for good. So it makes them beside, under a lock. Write-ahead
-    logging lets readers and one writer never wait for each other.
+    MLflow takes seconds and many steps to create its tables. A second process that starts
+    meanwhile, or a kill, would break the database for good, so it is created in a temporary file
+    under a lock. Write-ahead logging lets readers and one writer work without waiting for each
+    other.
 
     Raises:
-        TrackingError: it cannot be made or opened.
+        TrackingError: it cannot be created or opened.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,5 +48,5 @@ def _make(store: Store, path: Path) -> None:
 def _remove(*databases: Path) -> None:
     for path in databases:
         for suffix in ("", "-journal", "-wal", "-shm"):
-            with suppress(OSError):  # a full disk is told by whoever writes to it
+            with suppress(OSError):  # whoever writes to it reports a full disk
                 path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Server -> records and sweeps; what is not whole, or not what it says it is, is refused."""
+"""Downloads records and sweeps from a server; refuses incomplete or mislabelled content."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 NEWEST = 20
-"""How many of an arm's runs are looked at for evaluations that newer ones lack."""
+"""How many of an arm's runs are searched for evaluations that newer ones lack."""
 
 
 class _Busy(Exception):
@@ -38,15 +38,15 @@ class _Found:
 
     record: Record
     arrays: bytes | None = None
-    """The arrays file, as it was uploaded; None where there is none, or where runs were joined."""
+    """The arrays file as uploaded; None without one, or if runs were joined."""
     joined: dict[str, Array] = field(default_factory=dict)
 
 
 def fetch_records(store: Store, uri: str | None, experiment: str | None = None) -> Iterator[Record]:
-    """The record of every arm on the server, by arm id; of finished ones if there are any.
+    """Downloads the record of every arm, by arm id; prefers finished ones.
 
-    Of an experiment: those logged to it, and the arms of its last sweep wherever they were
-    logged, because experiments share arms.
+    Restricted to an experiment, it returns the records logged to it and the arms of its last sweep
+    wherever they were logged, because experiments share arms.
     """
     server = Server(store, uri)
     logged_to = runs.experiments(server, experiment)
@@ -67,13 +67,13 @@ def fetch_records(store: Store, uri: str | None, experiment: str | None = None) 
 
 
 def fetch_sweep(store: Store, uri: str | None, experiment: str) -> Sweep | None:
-    """The manifest of an experiment's newest sweep on the server, or None."""
+    """Downloads the manifest of an experiment's newest sweep; None without one."""
     server = Server(store, uri)
     return _newest_sweep(server, runs.experiments(server, experiment))
 
 
 def fetch_sweeps(store: Store, uri: str | None) -> list[Sweep]:
-    """The manifest of every experiment's newest sweep on the server."""
+    """Downloads the manifest of every experiment's newest sweep."""
     server = Server(store, uri)
     found = [_newest_sweep(server, [each]) for each in runs.experiments(server)]
     return [sweep for sweep in found if sweep is not None]
@@ -91,17 +91,17 @@ def _newest_sweep(server: Server, experiments: list[str]) -> Sweep | None:
 def fetch_arrays(
     store: Store, uri: str | None, arm: str, wanted: Collection[str]
 ) -> dict[str, Array]:
-    """The arrays of an arm's `wanted` evaluations; empty where the server has none."""
+    """Downloads the arrays of an arm's `wanted` evaluations; empty if the server has none."""
     found = _find(Server(store, uri), arm, wanted)
     return {} if found is None else found.joined or _arrays(found)
 
 
 def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> None:
-    """Brings what the server has of an arm's `wanted` evaluations into the store.
+    """Copies the server's content for an arm's `wanted` evaluations into the store.
 
-    Where machines share no disk, this is how one finds what another has finished. A store that
-    has them, or whose server is its own database, sends no request; a server that cannot be
-    asked, or whose record is not whole, is one warning.
+    This is how machines without a shared disk find what others have finished. It sends no request
+    if the store has the evaluations, or if the server is the store's own database. If the server is
+    unreachable, or its record is incomplete, it gives one warning.
     """
     if is_own_database(store, uri):
         return
@@ -109,13 +109,13 @@ def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> N
     if local is not None and _finished(local, wanted, store):
         return
     if store.tracking_silent.exists():
-        return  # it has been said, and the upload will try again
+        return  # it was reported, and the upload will try again
     try:
         found = _find(Server(store, uri, patient=True), arm, wanted)
         if found is not None:
             _keep(store, uri, found, wanted)
     except _Busy:
-        return  # its result is waited for, and is as good
+        return  # its result is awaited, and is as good
     except TrackingError as error:
         store.warn(f"{error} The arm is computed here, even if another machine has finished it.")
 
@@ -129,7 +129,7 @@ def _find(server: Server, arm: str, wanted: Collection[str]) -> _Found | None:
     found: _Found | None = None
     for run in _chosen(newest, wanted):
         one = _download(server, run)
-        if one.record.id != arm:  # it names the folder that is written to
+        if one.record.id != arm:  # it names the folder to be written
             raise _refusal(run, f"its record is of another arm than {arm}")
         if found is None:
             found = one
@@ -140,7 +140,7 @@ def _find(server: Server, arm: str, wanted: Collection[str]) -> _Found | None:
 
 
 def _chosen(found: Iterable["Run"], wanted: Collection[str] | None = None) -> list["Run"]:
-    """Of finished runs, newest first: each that has a (wanted) evaluation the others lack."""
+    """Selects, newest first, each finished run with a (wanted) evaluation that the others lack."""
     have: set[str] = set()
     chosen: list[Run] = []
     for run in found:
@@ -154,7 +154,7 @@ def _chosen(found: Iterable["Run"], wanted: Collection[str] | None = None) -> li
 
 
 def _keep(store: Store, uri: str | None, found: _Found, wanted: Collection[str]) -> None:
-    """Writes what was found beside, or instead of, what the store has by now."""
+    """Writes the runs found next to, or in place of, what the store has now."""
 
     def busy() -> None:
         raise _Busy
@@ -188,12 +188,12 @@ def _lacking(record: Record, wanted: Collection[str]) -> set[str]:
 
 
 def _joined(base: Record, other: Record) -> Record:
-    """A record with those evaluations of another one of the same arm that it lacks."""
+    """Joins a record with those evaluations of another record of the same arm that it lacks."""
     return base.model_copy(update={"evaluations": {**other.evaluations, **base.evaluations}})
 
 
 def _download(server: Server, run: "Run") -> _Found:
-    """A run's record and arrays, checked."""
+    """Downloads a run's record and arrays, verified."""
     record = _record(server, run)
     if record.arrays_sha256 is None:
         return _Found(record)
@@ -205,7 +205,7 @@ def _download(server: Server, run: "Run") -> _Found:
 
 
 def _record(server: Server, run: "Run") -> Record:
-    """A run's record; TrackingError when it is not the one that its tags describe."""
+    """Downloads a run's record; raises TrackingError if it does not match the run's tags."""
     with tempfile.TemporaryDirectory() as folder:
         path = _file(server, run, "record.json", folder)
         try:

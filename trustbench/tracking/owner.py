@@ -1,4 +1,4 @@
-"""Which process uploads a run, and whether it still lives."""
+"""Which process uploads a run, and whether it is still alive."""
 
 import os
 import socket
@@ -13,15 +13,15 @@ _NAMESPACE = Path("/proc/self/ns/pid")
 
 
 def tags() -> dict[str, str]:
-    """This process, as a run's tags name its uploader."""
+    """Tags that identify this process as a run's uploader."""
     pid = os.getpid()
     return {HOST: socket.gethostname(), BOOT: _boot(), PID: str(pid), STARTED: _started(pid)}
 
 
 def fate(of: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:
-    """What became of the process that a run's tags name.
+    """The state of the process that a run's tags identify.
 
-    `elsewhere`: another host's or another container's, which cannot be seen from here.
+    `elsewhere`: on another host or in another container, which is not visible from here.
     """
     if of.get(HOST) != socket.gethostname() or not of.get(PID, "").isdigit():
         return "elsewhere"
@@ -37,7 +37,7 @@ def fate(of: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]
 
 @lru_cache(maxsize=1)
 def _boot() -> str:
-    """The running kernel and the namespace in which process ids count; empty where unknown."""
+    """The running kernel and the namespace of its process ids; empty if unknown."""
     try:
         return f"{_BOOT_ID.read_text().strip()}/{_NAMESPACE.readlink()}"
     except OSError:  # not Linux: ids count for the whole host
@@ -55,10 +55,10 @@ def _lives(pid: int) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since boot: ids are given again; empty where unknown."""
+    """The start time of a process, in ticks since boot, as ids are reused; empty if unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return ""
-    # the second field, the name in brackets, may hold blanks and brackets
+    # the second field, the name in brackets, may contain blanks and brackets
     return stat.rpartition(")")[2].split()[19]

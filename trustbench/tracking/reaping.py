@@ -1,4 +1,4 @@
-"""Runs that are being uploaded, or whose uploader died before it could say so."""
+"""Runs that are being uploaded, or whose uploader died before closing them."""
 
 import time
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ class Unfinished:
     host: str
     pid: str
     hours: float
-    """Since it was made."""
+    """Age since its creation."""
     fate: str
-    """this | alive | gone | elsewhere: what became of the process that uploads it."""
+    """this | alive | gone | elsewhere: the state of the process that uploads it."""
 
     def dead(self, older_than_h: float | None = None) -> bool:
         """Whether its process is gone: seen to be, or elsewhere and older than `older_than_h`."""
@@ -32,7 +32,7 @@ class Unfinished:
 
 
 def unfinished(store: Store, uri: str | None) -> list[Unfinished]:
-    """Every run of trustbench's that is RUNNING, newest first."""
+    """Every trustbench run that is RUNNING, newest first."""
     server = Server(store, uri)
     found = runs.search(server, runs.experiments(server), f"{OURS} and {runs.OPEN}")
     now = time.time()
@@ -50,7 +50,7 @@ def unfinished(store: Store, uri: str | None) -> list[Unfinished]:
 
 
 def reap(store: Store, uri: str | None, dead: Sequence[Unfinished]) -> None:
-    """Closes runs as KILLED. One that still lives ends as FINISHED all the same, in its time."""
+    """Closes runs as KILLED. One that is still alive ends as FINISHED nevertheless."""
     server = Server(store, uri)
     for run in dead:
         server.call("set_terminated", run.run_id, "KILLED")

@@ -12,10 +12,10 @@ from trustbench.contracts.shortening import beginning, shorten
 from trustbench.store.records import Evaluation, PluginSpec, Record
 from trustbench.summary.stats.series import mean_of
 
-LONGEST = 6000  # MLflow keeps no longer parameter value
+LONGEST = 6000  # the maximum length of a parameter value in MLflow
 WHOLE = "record.json"
 EVALUATIONS = "trustbench.evaluations"
-"""The tag with the ids of a record's evaluations, blanks between them."""
+"""The tag with the ids of a record's evaluations, separated by blanks."""
 
 
 class Point(NamedTuple):
@@ -29,7 +29,7 @@ class Point(NamedTuple):
 def params(record: Record) -> dict[str, str]:
     """The arm's configuration under dotted keys, and its facts under `fact.*`.
 
-    A fact such as epsilon is a guarantee, not a measurement; so none becomes a metric.
+    A fact such as epsilon is a guarantee, not a measurement, so facts never become metrics.
     """
     arm = record.arm
     flat: dict[str, Any] = {
@@ -55,9 +55,9 @@ def params(record: Record) -> dict[str, str]:
 
 
 def metrics(record: Record) -> Iterator[Point]:
-    """Of every measurement: its mean with the interval that cards print, and each replicate.
+    """For every measurement: its mean with the interval that cards print, and each replicate.
 
-    One replicate has no interval. Replicate r is step r of `<metric>.replicate`.
+    A single replicate has no interval. Replicate r is step r of `<metric>.replicate`.
     """
     for key, evaluation in sorted(record.evaluations.items()):
         group = _group(record, key, evaluation)
@@ -73,7 +73,7 @@ def metrics(record: Record) -> Iterator[Point]:
 
 
 def tags(record: Record, experiment: str) -> dict[str, str]:
-    """What runs are searched by. `trustbench.content` changes with any byte of the record."""
+    """Tags for searching runs. `trustbench.content` changes with any byte of the record."""
     out = {
         "trustbench.kind": "arm",
         "trustbench.arm_id": record.id,
@@ -90,7 +90,7 @@ def tags(record: Record, experiment: str) -> dict[str, str]:
 
 
 def label(record: Record) -> str:
-    """A short name: interventions with their doses, then control and regime where unusual."""
+    """A short name: interventions with their doses, plus control and regime if not the default."""
     names = [
         " ".join([i.name, *(f"{k}={v}" for k, v in i.dose.items() if v is not None)])
         for i in record.arm.interventions
@@ -115,7 +115,7 @@ def allowed_name(name: str) -> str:
 
 
 def _group(record: Record, key: str, evaluation: Evaluation) -> str:
-    """The evaluator's name, or the evaluation id where its settings occur more than once."""
+    """The evaluator's name, or the evaluation id if several settings of it occur."""
     names = Counter(e.evaluator.name for e in record.evaluations.values())
     return evaluation.evaluator.name if names[evaluation.evaluator.name] == 1 else key
 

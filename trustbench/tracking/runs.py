@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 ARM = "tags.`trustbench.kind` = 'arm'"
 SWEEP = "tags.`trustbench.kind` = 'sweep'"
-# A run that is being uploaded is RUNNING, and KILLED once it is known never to be complete.
+# A run being uploaded is RUNNING, and KILLED once it is known to stay incomplete.
 WHOLE = "attributes.status != 'RUNNING' and attributes.status != 'KILLED'"
 OPEN = "attributes.status = 'RUNNING'"
 
 
 def experiment_id(server: Server, name: str) -> str:
-    """The id of an experiment, made when it does not exist."""
+    """The id of an experiment, which is created if it does not exist."""
 
     def find_or_make(client: "MlflowClient") -> str:
         from mlflow.exceptions import MlflowException
@@ -41,7 +41,7 @@ def experiment_id(server: Server, name: str) -> str:
 
 
 def experiments(server: Server, name: str | None = None) -> list[str]:
-    """The ids of every experiment, or of the one called `name` if there is one."""
+    """The ids of every experiment, or of the one called `name` if it exists."""
     if name is not None:
         found = server.call("get_experiment_by_name", name)
         return [str(found.experiment_id)] if found else []
@@ -56,7 +56,7 @@ def experiments(server: Server, name: str | None = None) -> list[str]:
 
 
 def search(server: Server, where: list[str], wanted: str, page: int = 1000) -> Iterator["Run"]:
-    """Every run that `wanted` filters, newest first; one search ends after `page` of them."""
+    """Every run that matches `wanted`, newest first; one search ends after `page` of them."""
     token: str | None = None
     options = {"max_results": page, "order_by": ["attributes.start_time DESC"]}
     while where:

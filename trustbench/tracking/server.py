@@ -1,4 +1,4 @@
-"""A tracking address: reaching it, asking it, and what its errors mean."""
+"""A tracking address: connecting, sending requests, and the meaning of its errors."""
 
 import logging
 import os
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESTART_S = 120.0
-"""How long a server that stops answering is waited for; a restart takes 10 s, 60 s when busy."""
+"""How long to wait for a server that stops answering; a restart takes 10 s, 60 s when busy."""
 PROBE_S = 3.0
 LONGEST = 300
-"""How much of a reason a warning has room for, in characters."""
+"""Maximum length of a reason in a warning, in characters."""
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # one request; what is worth another try is decided here
+    # one request; retries are decided here
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
@@ -43,9 +43,9 @@ _PORTS = {"http": 80, "https": 443, "postgresql": 5432, "mysql": 3306, "mssql": 
 
 
 class TrackingError(TrustbenchError):
-    """The tracking server cannot be reached or refuses; the record on disk is not affected.
+    """The tracking server is unreachable or refuses; the record on disk is not affected.
 
-    `repeated`: it was silent before in this run, which has been said.
+    `repeated` says that it was silent before in this run, which was reported.
     """
 
     def __init__(self, text: str, *, repeated: bool = False) -> None:
@@ -54,7 +54,7 @@ class TrackingError(TrustbenchError):
 
 
 def resolve(store: Store, uri: str | None) -> str:
-    """An absolute tracking address; None is a database below the store."""
+    """Returns an absolute tracking address; None means a database below the store."""
     if uri is None:
         return f"sqlite:///{store.tracking_db}"
     path = uri.removeprefix("sqlite:///")
@@ -62,21 +62,21 @@ def resolve(store: Store, uri: str | None) -> str:
 
 
 def shown(store: Store, uri: str | None) -> str:
-    """A tracking address as people may see it: without credentials."""
+    """Returns a tracking address without credentials, for display."""
     return redact(resolve(store, uri))
 
 
 def is_own_database(store: Store, uri: str | None) -> bool:
-    """Whether an address is the store's own database, which knows nothing that the store lacks."""
+    """Whether an address is the store's own database, which holds nothing that the store lacks."""
     return resolve(store, uri) == resolve(store, None)
 
 
 class Server:
-    """What a store's tracking address answers.
+    """The server behind a store's tracking address.
 
-    A server that stops answering is waited for, up to RESTART_S, by whoever is `patient` or has
-    had an answer. One that stayed silent leaves a mark in the store, and no arm waits for it
-    again until it answers: an arm loses seconds to it, a sweep no hours.
+    A `patient` caller, or one that has had an answer, waits up to RESTART_S for a server that stops
+    answering. A server that stays silent leaves a marker in the store, and no arm waits for it
+    again until it answers: an arm loses seconds to it, and a sweep does not lose hours.
     """
 
     def __init__(self, store: Store, uri: str | None, *, patient: bool = False) -> None:
@@ -87,13 +87,13 @@ class Server:
 
     @property
     def remote(self) -> bool:
-        """Whether it keeps artifacts itself; a database has them in the store."""
+        """Whether it stores artifacts itself; a database has them in the store."""
         return self.address.startswith(("http://", "https://"))
 
     def ask(self, question: Callable[["MlflowClient"], T]) -> T:
-        """The answer of an MLflow client; asked again while the server restarts.
+        """Returns the answer of an MLflow client; retries while the server restarts.
 
-        So `question` must be one that may be asked twice.
+        `question` must therefore be safe to send twice.
 
         Raises:
             TrackingError: no answer in time, or a refusal.
@@ -117,7 +117,7 @@ class Server:
                 return answer
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
-        """What a method of MLflow's client returns; for one that may be called twice."""
+        """Calls a method of MLflow's client that is safe to call twice."""
         return self.ask(lambda c: getattr(c, method)(*args, **options))
 
     def _answered(self) -> None:
@@ -132,30 +132,30 @@ class Server:
         mark = self.store.tracking_silent
         repeated = silent and mark.exists()
         if silent and self.store.root.is_dir():
-            with suppress(OSError):  # a full disk: the next arm waits in vain once more
+            with suppress(OSError):  # full disk: the next arm waits in vain once more
                 mark.touch()
         text = f"tracking at {redact(self.address)} failed: {self._told(error)}."
         return TrackingError(text, repeated=repeated)
 
     def _told(self, error: BaseException) -> str:
-        """The reason in one line; a long one is kept whole in the store."""
+        """The reason in one line; the full text of a long one is kept in the store."""
         text, path = reason(error, self.address), self.store.tracking_error
         if len(text) <= LONGEST or not self.store.root.is_dir():
             return text
         try:
             write_atomically(path, f"{redact(str(error), self.address).strip()}\n".encode())
-        except StorageError:  # a full disk: the reason is told here or nowhere
+        except StorageError:  # full disk: the reason is reported here or not at all
             return text
         return shorten(text, LONGEST, str(path))
 
     def _passes(self, error: BaseException) -> bool:
-        """Whether it may pass by itself: nothing answers, or the answer is `not now`."""
+        """Whether the problem may be temporary: no answer, or the answer `not now`."""
         if self.address.startswith("sqlite:"):
             return "database is locked" in str(error)
         return any(_passing(e) for e in _chain(error))
 
     def _probe(self) -> None:
-        """Notices in seconds that nothing listens; MLflow would try for minutes."""
+        """Notices within seconds that nothing listens; MLflow would retry for minutes."""
         from requests.utils import get_environ_proxies
 
         if self.address.startswith("sqlite:"):
@@ -171,7 +171,7 @@ class Server:
 
 
 def _connect(address: str) -> None:
-    """Connects to a database once; MLflow tries a wrong password for two minutes."""
+    """Connects to a database once; MLflow retries a wrong password for two minutes."""
     import sqlalchemy
 
     engine = sqlalchemy.create_engine(address, poolclass=sqlalchemy.pool.NullPool)
@@ -181,11 +181,11 @@ def _connect(address: str) -> None:
 
 @lru_cache(maxsize=8)
 def client(address: str) -> "MlflowClient":
-    """MLflow's client of an address, with nothing of its own on the screen or the network."""
+    """Returns MLflow's client for an address, silent on screen and on the network."""
     with _quiet():
         from mlflow import MlflowClient
 
-        # what goes wrong is told here, in one sentence and without credentials
+        # errors are reported here, in one sentence and without credentials
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
         return MlflowClient(tracking_uri=address)
@@ -199,14 +199,14 @@ def _quiet() -> Iterator[None]:
     # it prints the address as it is, with the password
     os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"
     with warnings.catch_warnings():
-        # mlflow imports with deprecated features of its own dependencies
+        # mlflow imports deprecated features of its own dependencies
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
 
 
 @lru_cache(maxsize=1)
 def known_errors() -> tuple[type[BaseException], ...]:
-    """What a server, its database, its driver or its artifact store raises."""
+    """Errors of a server, its database, its driver or its artifact store."""
     import requests
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -243,7 +243,7 @@ def _passing(error: BaseException) -> bool:
 
 
 def _silent(error: BaseException) -> bool:
-    """Whether it says that nothing answers. A broken certificate is an answer."""
+    """Whether the error means that nothing answers. A broken certificate is an answer."""
     import requests
 
     if isinstance(error, requests.exceptions.SSLError):
@@ -253,7 +253,7 @@ def _silent(error: BaseException) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised from or while handling."""
+    """An error, its causes and its contexts."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

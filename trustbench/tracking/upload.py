@@ -1,4 +1,4 @@
-"""Records and sweeps -> server: each content once, and never half of one that looks whole."""
+"""Uploads records and sweeps: each content once, and never a part that looks complete."""
 
 import hashlib
 import re
@@ -26,13 +26,14 @@ _TWICE = re.compile("UNIQUE constraint failed|duplicate key value|Duplicate entr
 
 
 def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = True) -> str | None:
-    """Makes the database and the experiment before any worker starts; the sweep's run id.
+    """Creates the database and the experiment before workers start; returns the sweep's run id.
 
-    Processes that race to create a database corrupt it, so the parent does it alone. All sweeps
-    of an experiment share one run, whose manifest is the last sweep's; without `sweep`, None.
+    Processes that race to create a database corrupt it, so only the parent does it. All sweeps of
+    an experiment share one run, which holds the manifest of the last sweep; returns None without
+    `sweep`.
 
     Raises:
-        TrackingError: the server cannot be reached.
+        TrackingError: the server is unreachable.
     """
     server = Server(store, uri)
     if server.address.startswith("sqlite:///"):
@@ -57,10 +58,10 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
 def log_record(
     store: Store, uri: str | None, experiment: str, record: Record, parent: str | None = None
 ) -> str:
-    """Uploads a finished record as a new run, unless the experiment has it; its run id.
+    """Uploads a finished record as a new run unless the experiment has it; returns its run id.
 
     Raises:
-        TrackingError: the server cannot be reached or refuses.
+        TrackingError: the server is unreachable or refuses.
     """
     server = Server(store, uri, patient=True)
     where = runs.experiment_id(server, experiment)
@@ -94,7 +95,7 @@ def log_sweep(
 
 
 def sweep_uploaded(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bool:
-    """Whether the store remembers that the server has this manifest and these very tables."""
+    """Whether the server is known to have exactly this manifest and these tables."""
     path = store.tracked_sweep_file(sweep.experiment)
     return path.exists() and path.read_bytes() == _sweep_memory(store, uri, sweep, tables)
 
@@ -115,13 +116,13 @@ def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[st
 
 
 def uploaded(store: Store, uri: str | None, record: Record) -> bool:
-    """Whether the store remembers that the server has this very record; sends no request."""
+    """Whether the server is known to have exactly this record; sends no request."""
     path = store.tracked_file(record.id)
     return path.exists() and path.read_bytes() == _memory(store, uri, record)
 
 
 def remember(store: Store, uri: str | None, record: Record) -> None:
-    """Writes down that the server has this record.
+    """Records that the server has this record.
 
     Raises:
         TrackingError: it cannot be written.
@@ -137,11 +138,11 @@ def _memory(store: Store, uri: str | None, record: Record) -> bytes:
 
 
 def _whole_run(server: Server, where: str, record: Record) -> str | None:
-    """The run that holds this very record. Runs of the arm whose uploader died are closed."""
+    """The run that holds exactly this record. Closes runs of the arm whose uploader died."""
     content = tracked.content(record)
     for run in runs.search(server, [where], runs.of_arm(record.id), page=100):
         if run.info.status == "RUNNING":
-            # this process uploads one record at a time: a run that it left open, it gave up
+            # this process uploads one record at a time, so it gave up any run that it left open
             if owner.fate(run.data.tags) in ("gone", "this"):
                 _close(server, str(run.info.run_id), "KILLED")
         elif run.info.status != "KILLED" and run.data.tags.get("trustbench.content") == content:
@@ -150,7 +151,7 @@ def _whole_run(server: Server, where: str, record: Record) -> str | None:
 
 
 def _create(server: Server, where: str, name: str, tags: dict[str, str]) -> str:
-    """A new run's id; the same run's where the answer to its creation was lost."""
+    """Creates a run and returns its id; reuses the run if the answer to its creation was lost."""
     marked = {**tags, **owner.tags(), UPLOAD: uuid.uuid4().hex}
     asked = False
 
@@ -170,7 +171,7 @@ def _log_values(server: Server, run_id: str, record: Record) -> None:
     """One call for most records; a server takes 100 parameters or 1,000 metrics at once."""
     from mlflow.entities import Metric, Param
 
-    now = int(time.time() * 1000)  # the same for every try, so that none counts twice
+    now = int(time.time() * 1000)  # the same for every retry, so that none counts twice
     params = [Param(k, v) for k, v in tracked.params(record).items()]
     metrics = [Metric(m.name, m.value, now, m.step) for m in tracked.metrics(record)]
     server.call("log_batch", run_id, params=params[:100], metrics=metrics[:800])
@@ -181,7 +182,7 @@ def _log_values(server: Server, run_id: str, record: Record) -> None:
 
 
 def _log_files(server: Server, run_id: str, record: Record) -> None:
-    """The record as it was given, even if another process has changed its file since."""
+    """Uploads the record as given, even if another process has changed its file since."""
     text = record.model_dump_json(indent=1) + "\n"
     server.call("log_text", run_id, text, "record.json")
     arrays = server.store.arm_dir(record.id) / "arrays.npz"
@@ -213,7 +214,8 @@ def _log_dataset(server: Server, run_id: str, record: Record) -> None:
     def log(client: "MlflowClient") -> None:
         from mlflow.exceptions import MlflowException
 
-        # Of writers that name a new data set at once MLflow refuses all but one; it is there then.
+        # If several writers name a new data set at once, MLflow refuses all but one; it exists
+        # then.
         for last in (False, False, True):
             try:
                 return client.log_inputs(run_id, inputs)

@@ -50,9 +50,9 @@ def test_an_unknown_name_gets_the_near_one(tmp_path, do):
         do("digit", tmp_path, toy())
 
 
-def test_a_folder_that_cannot_be_made_is_a_sentence(server, tmp_path):
+def test_a_folder_that_cannot_be_created_is_a_sentence(server, tmp_path):
     (tmp_path / "toy").write_text("a file in the way")
-    with pytest.raises(DataError, match="cannot be made"):
+    with pytest.raises(DataError, match="cannot be created"):
         sources.fetch("toy", tmp_path, plain(server))
 
 

@@ -1,4 +1,4 @@
-"""What loaders share, for loaders of your own too: columns, files, splits, tables, images.
+"""Building blocks of loaders, also for your own: columns, files, splits, tables, images.
 
 A loader of a table declares its columns (`columns`), reads its file (`tables`), draws its splits
 (`splits`) and puts the parts together (`tabular`); images have `pixels` and `torchvision_sets`.

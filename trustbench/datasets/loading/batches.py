@@ -1,7 +1,7 @@
-"""CIFAR's files, which are pickles: checked against their checksums, and read without running any.
+"""Reads CIFAR's files, which are pickles: verifies their checksums and runs no code from them.
 
-Opening a pickle runs what it names. Here the very bytes that were checked are read, and they may
-name nothing but numpy's arrays.
+Opening a pickle runs what it names. This module reads exactly the bytes that it verified, and they
+may name only numpy's arrays.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ import numpy as np
 
 from trustbench.contracts import Array
 
-# numpy 1 and 2 call the same two functions by different names; what is listed makes arrays only.
+# numpy 1 and 2 name the same two functions differently; those listed only make arrays.
 ALLOWED = {
     (f"numpy.{core}.{module}", name)
     for core in ("core", "_core")
@@ -32,10 +32,10 @@ class Batches(NamedTuple):
 
 
 def read_batches(official: Any, root: Path, train: bool) -> Batches:
-    """The training or test part of `official`, torchvision's class, from files below `root`.
+    """Reads the training or test part of `official`, torchvision's class, from files below `root`.
 
     Raises:
-        RuntimeError: a file whose checksum is not the published one, or that names foreign code.
+        RuntimeError: a file has an unpublished checksum, or names foreign code.
     """
     folder = root / official.base_folder
     part, other = official.train_list, official.test_list
@@ -43,7 +43,7 @@ def read_batches(official: Any, root: Path, train: bool) -> Batches:
         part, other = other, part
     entries = [plain(data, name) for name, data in _verified(folder, part)]
     for _ in _verified(folder, other):
-        pass  # a broken test set is noticed before anything is trained
+        pass  # detects a broken test set before training
     meta = official.meta
     (names,) = (plain(d, n) for n, d in _verified(folder, [(meta["filename"], meta["md5"])]))
     images = np.concatenate([np.asarray(e["data"], dtype=np.uint8) for e in entries])
@@ -55,7 +55,7 @@ def read_batches(official: Any, root: Path, train: bool) -> Batches:
 
 
 def _verified(folder: Path, files: Sequence[Sequence[str]]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of files, each checked against its published checksum."""
+    """(name, content) of files, each verified against its published checksum."""
     for name, checksum in files:
         data = (folder / name).read_bytes()
         if hashlib.md5(data, usedforsecurity=False).hexdigest() != checksum:
@@ -64,7 +64,7 @@ def _verified(folder: Path, files: Sequence[Sequence[str]]) -> Iterator[tuple[st
 
 
 def plain(data: bytes, name: str) -> Any:
-    """What a pickle of arrays, lists, dicts, numbers and strings holds."""
+    """Reads a pickle of arrays, lists, dicts, numbers and strings."""
     try:
         return _Plain(io.BytesIO(data), encoding="latin1").load()
     except pickle.UnpicklingError as error:
@@ -74,5 +74,5 @@ def plain(data: bytes, name: str) -> Any:
 class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ALLOWED:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not read")
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not allowed")
         return super().find_class(module, name)

@@ -1,4 +1,4 @@
-"""Columns of a raw table: what each may hold. An unknown value is refused and named."""
+"""The columns of a raw table and their allowed values. Unknown values are refused and named."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Fields: TypeAlias = "pd.Series[Any]"
 
 
 def known(*codes: str) -> Levels:
-    """Levels that are named as the file codes them."""
+    """Levels whose names equal the codes of the file."""
     return {code: code for code in codes}
 
 
@@ -31,11 +31,11 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Numeric:
-    """A numeric column. `mutable`: whether its bearer could change it.
+    """A numeric column. `mutable` says whether a person could change it.
 
     `low` and `high` are the smallest and largest number that the source documents as possible;
-    `whole`: only whole numbers are. A field that holds exactly `missing` is a documented absence
-    and becomes NaN.
+    `whole` allows only whole numbers. A field that equals `missing` is documented as absent and
+    becomes NaN.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Numeric:
     missing: str | None = None
 
     def read(self, source: Source, fields: Fields) -> Array:
-        """The column as numbers, float64 [n].
+        """Reads the column as numbers, float64 [n].
 
         Raises:
             DataError: a field is not a number, or not a possible one.
@@ -72,10 +72,10 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Categorical:
-    """A categorical column, one-hot; an attack leaves it alone unless its `scale` is set.
+    """A categorical column, one-hot; attacks do not change it unless its `scale` is set.
 
     A column of a file declares its `levels`, or `spans`: levels that each stand for a range of
-    number codes. A code outside of them is refused.
+    number codes. Other codes are refused.
     """
 
     name: str
@@ -84,10 +84,10 @@ class Categorical:
     spans: Mapping[str, Span] = field(default_factory=dict)
 
     def read(self, source: Source, fields: Fields) -> Array:
-        """The names of the levels, object [n].
+        """Reads the names of the levels, object [n].
 
         Raises:
-            DataError: the file holds a code that is not known; it is never a level of its own.
+            DataError: the file holds an unknown code, which never becomes a level of its own.
         """
         position, values = pd.factorize(fields, use_na_sentinel=False)
         levels = np.array([self.level(_code(value)) for value in values], dtype=object)
@@ -100,14 +100,14 @@ class Categorical:
         return np.asarray(levels[position])
 
     def level(self, code: str) -> str | None:
-        """The name of the level that a code stands for; None where it is not known."""
+        """The name of the level of a code; None if the code is unknown."""
         if not self.spans:
             return self.levels.get(code)
         number = int(code) if code.isascii() and code.isdecimal() else -1
         return next((n for n, s in self.spans.items() if s.first <= number <= s.last), None)
 
     def described(self) -> str:
-        """The known codes, for a sentence.
+        """The known codes, for use in a sentence.
 
         >>> Categorical("x", levels=known("a", "b")).described()
         'a, b'
@@ -123,12 +123,12 @@ Column = Numeric | Categorical
 
 
 def read_columns(source: Source, table: pd.DataFrame, columns: Sequence[Column]) -> pd.DataFrame:
-    """The declared columns of a raw table: numbers as float64, codes as names of levels.
+    """Reads the declared columns of a raw table: numbers as float64, codes as names of levels.
 
-    The index stays: it says where each row stands in the file.
+    The index is kept: it gives the position of each row in the file.
 
     Raises:
-        DataError: the first column that holds something else; the sentence names the values,
+        DataError: the first column with other values; the sentence names the values,
             how many rows have them, and where.
     """
     return pd.DataFrame(
@@ -138,12 +138,12 @@ def read_columns(source: Source, table: pd.DataFrame, columns: Sequence[Column])
 
 
 def _code(value: object) -> str:
-    """A value as a code: a whole number is written without its point."""
+    """Converts a value to a code: a whole number is written without a decimal point."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _counted(fields: Fields) -> str:
-    """Values, each with how many rows hold it and where the first one is."""
+    """Lists values, each with its number of rows and the position of the first one."""
     position, values = pd.factorize(fields, use_na_sentinel=False)
     found = []
     for k, value in enumerate(values):

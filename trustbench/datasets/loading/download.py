@@ -1,4 +1,4 @@
-"""Downloads of declared files: streamed to the side, checked, and only then put in place."""
+"""Downloads declared files: to a temporary file, verified, and only then moved into place."""
 
 import hashlib
 import lzma
@@ -19,9 +19,9 @@ from trustbench.datasets.loading.files import BLOCK, RemoteFile, digest, safe
 from trustbench.errors import DataError
 
 TIMEOUT_S = 30.0
-LARGEST = 2**30  # no declared file comes near; a zip bomb does
-# What zipfile raises on what is not an archive, or is encrypted, cut off, or packed by unknown
-# means.
+LARGEST = 2**30  # far above the size of every declared file; stops zip bombs
+# Raised by zipfile for a file that is not an archive, or is encrypted, truncated, or compressed by
+# an unknown method.
 BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
@@ -34,19 +34,19 @@ BROKEN = (
 
 
 def download(name: str, files: tuple[RemoteFile, ...], folder: Path, mirror: str | None) -> None:
-    """Puts `files` of dataset `name` into `folder`, each whole and verified or not at all.
+    """Puts `files` of dataset `name` into `folder`, each either whole and verified or not at all.
 
-    `mirror` replaces everything of an address but the last part of its path.
+    `mirror` replaces everything in an address except the last part of its path.
 
     Raises:
-        DataError: an address that cannot be reached, a broken or foreign file; one sentence.
+        DataError: an address is unreachable, or a file is broken or foreign; one sentence.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(
-            f"dataset {name}: {folder} cannot be made ({error.strerror}); give a data_dir that "
-            "can be written to."
+            f"dataset {name}: {folder} cannot be created ({error.strerror}); give a writable "
+            f"data_dir."
         ) from error
     for url in dict.fromkeys(f.url for f in files):
         wanted = [f for f in files if f.url == url]
@@ -70,7 +70,7 @@ def _at(url: str, mirror: str | None) -> str:
 
 @contextmanager
 def _fetched(name: str, url: str, folder: Path) -> Iterator[Path]:
-    """A temporary file beside its destination with the bytes at `url`."""
+    """Downloads the bytes at `url` to a temporary file next to their destination."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise DataError(f"dataset {name}: {url} is not a web address; give http:// or https://.")
     with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as temporary:
@@ -120,10 +120,10 @@ def _install(name: str, file: RemoteFile, arrived: Path, destination: Path) -> N
 
 
 def _member(name: str, file: RemoteFile, archive: Path) -> Path:
-    """The declared member of a zip archive, unpacked beside it.
+    """Unpacks the declared member of a zip archive next to it.
 
-    An archive that holds any name outside of its own folder, or a link, is refused as a whole:
-    such an archive is not made by accident.
+    An archive with a name outside its own folder, or with a link, is refused as a whole: such
+    archives do not arise by accident.
     """
     out = archive.with_name(hashlib.sha256(str(file.member).encode()).hexdigest())
     try:
@@ -154,6 +154,6 @@ def _member(name: str, file: RemoteFile, archive: Path) -> Path:
 
 
 def _irregular(info: zipfile.ZipInfo) -> bool:
-    """Whether an entry says that it is neither a file nor a folder; many say nothing."""
+    """Whether an entry declares that it is neither a file nor a folder; many declare nothing."""
     kind = stat.S_IFMT(info.external_attr >> 16)
     return kind not in (0, stat.S_IFREG, stat.S_IFDIR)

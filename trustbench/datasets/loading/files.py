@@ -1,4 +1,4 @@
-"""Where a dataset's files lie, what they must be, and where they come from."""
+"""The files of a dataset: their location, their checksums and their sources."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ BLOCK = 2**20
 class RemoteFile:
     """One file of a dataset.
 
-    `path` is relative to the dataset's folder. `url` is its official address, or None where
-    there is none for these bytes. `sha256` and `size` are those of the file itself; `member`
-    is its name inside the zip archive at `url`.
+    `path` is relative to the dataset's folder. `url` is its official address, or None if these
+    bytes have none. `sha256` and `size` are those of the file itself; `member` is its name inside
+    the zip archive at `url`.
     """
 
     path: str
@@ -34,7 +34,7 @@ class RemoteFile:
 
 
 class FileState(NamedTuple):
-    """A file, and what is known about it: `present`, `missing`, `verified`, ..."""
+    """A file and its state: `present`, `missing`, `verified`, ..."""
 
     path: Path
     state: str
@@ -44,7 +44,7 @@ class FileState(NamedTuple):
 class FileDataset(Dataset):
     """A dataset of declared files in `data_dir/folder`, or in `data_dir` itself.
 
-    `columns` are those that its loader reads, each with what it may hold.
+    `columns` are those that its loader reads, with their allowed values.
     """
 
     folder: ClassVar[str]
@@ -52,7 +52,7 @@ class FileDataset(Dataset):
     columns: ClassVar[tuple[Column, ...]]
 
     def source(self, data_dir: Path, name: str) -> Source:
-        """The file `name` below `data_dir`, to be read; DataError when it is not there."""
+        """Opens the file `name` below `data_dir` for reading; raises DataError if it is absent."""
         fetched = next(f for f in self.files if f.path == name).url is not None
         other = f"delete it and run `trustbench data fetch {self.folder}`"
         return Source(
@@ -62,10 +62,10 @@ class FileDataset(Dataset):
         )
 
     def locate(self, data_dir: Path, name: str) -> Path:
-        """The file `name` below `data_dir`.
+        """Finds the file `name` below `data_dir`.
 
         Raises:
-            DataError: it is in neither place; the sentence says where it was looked for.
+            DataError: it is in neither place; the sentence names both.
         """
         places = self._places(data_dir, name)
         for path in places:
@@ -78,7 +78,7 @@ class FileDataset(Dataset):
         )
 
     def states(self, data_dir: Path, verify: bool = False) -> list[FileState]:
-        """Every file with `present` or `missing`; with `verify`, what its checksum says."""
+        """The state of every file: `present` or `missing`; with `verify`, by its checksum."""
         found = []
         for file in self.files:
             places = self._places(data_dir, file.path)
@@ -94,7 +94,7 @@ class FileDataset(Dataset):
 
 
 def verdict(path: Path, file: RemoteFile) -> str:
-    """`verified`, or in words how the file at `path` differs from what it should be."""
+    """`verified`, or a sentence on how the file at `path` differs from the published one."""
     if file.size is not None and path.stat().st_size != file.size:
         return f"differs: {path.stat().st_size} bytes instead of {file.size}"
     if file.sha256 is None:
@@ -112,7 +112,7 @@ def digest(path: Path) -> str:
 
 
 def safe(name: str) -> bool:
-    r"""Whether a name stays inside the folder that it is joined to.
+    r"""Whether a name stays inside the folder to which it is joined.
 
     >>> [safe(n) for n in ("adult.data", "raw/a", "../a", "/etc/passwd", "a/../../b", "..\\a")]
     [True, True, False, False, False, False]

@@ -39,13 +39,13 @@ def class_problem(
     keep: float,
     image: tuple[int, ...] | None = None,
 ) -> Problem:
-    """The problem of images [n, *shape] of levels 0 to `brightest`, with groups = classes.
+    """Builds the problem of images [n, *shape] of levels 0 to `brightest`, with groups = classes.
 
-    Only the rows in a split are turned into float32 in [0, 1]. `image` is the shape of the
-    pixels' grid where the inputs are flat.
+    Only the rows of a split become float32 in [0, 1]. `image` is the shape of the pixel grid if the
+    inputs are flat.
 
     Raises:
-        DataError: `rare` is not a class, or nearly none of it would be left.
+        DataError: `rare` is not a class, or almost none of it would remain.
     """
     if rare is not None and not 0 <= rare < len(classes):
         raise DataError(

@@ -9,11 +9,11 @@ from trustbench.errors import DataError
 
 Splits = Mapping[SplitName, Array]
 SMALLEST = 20
-"""Rows that every split must have: fewer cannot carry a rate, a threshold or a half."""
+"""Minimum number of rows of a split: fewer cannot support a rate, a threshold or a half."""
 
 
 def strata_of(*labels: Array) -> Array:
-    """The stratum of each row, int64 [n]: one for every combination of the labels [n].
+    """The stratum of each row, int64 [n]: one for each combination of the labels [n].
 
     >>> strata_of(np.array([0, 0, 1]), np.array([1, 1, 1])).tolist()
     [0, 0, 1]
@@ -23,10 +23,10 @@ def strata_of(*labels: Array) -> Array:
 
 
 def stratified_order(strata: Array, rng: np.random.Generator) -> Array:
-    """A random order [n] of which every run of rows has nearly the strata's proportions.
+    """A random order [n] in which every run of rows has almost the proportions of the strata.
 
-    The rows of a stratum are spread evenly, from a random start: systematic sampling. So the
-    first k rows are a stratified sample of size k, and contain that of any smaller size.
+    The rows of a stratum are spaced evenly, from a random start: systematic sampling. The first k
+    rows are therefore a stratified sample of size k, and contain that of any smaller size.
 
     >>> order = stratified_order(np.repeat([0, 1], [8, 4]), np.random.default_rng(0))
     >>> [int((order[i : i + 3] >= 8).sum()) for i in (0, 3, 6, 9)]
@@ -42,15 +42,15 @@ def stratified_order(strata: Array, rng: np.random.Generator) -> Array:
 def draw(
     name: str, strata: Array, sizes: Mapping[SplitName, int], rng: np.random.Generator
 ) -> dict[SplitName, Array]:
-    """Disjoint stratified splits of rows [n]: `sizes` rows each, the rest is the training pool.
+    """Draws disjoint stratified splits of rows [n]: `sizes` rows each, the rest for training.
 
     Raises:
-        DataError: the data have too few rows for that.
+        DataError: the data has too few rows.
     """
     needed = sum(sizes.values()) + SMALLEST
     if len(strata) < needed:
         raise DataError(
-            f"dataset {name}: the data have {len(strata)} rows, but its splits need {needed}; "
+            f"dataset {name}: the data has {len(strata)} rows, but its splits need {needed}; "
             "use the complete files."
         )
     order = stratified_order(strata, rng)
@@ -60,7 +60,7 @@ def draw(
 
 
 def shares(n: int, parts: Mapping[SplitName, float]) -> dict[SplitName, int]:
-    """Split sizes as shares of n rows.
+    """Split sizes from shares of n rows.
 
     >>> shares(1000, {"test": 0.3, "validation": 0.1})
     {'test': 300, 'validation': 100}
@@ -69,12 +69,12 @@ def shares(n: int, parts: Mapping[SplitName, float]) -> dict[SplitName, int]:
 
 
 def subsample(name: str, splits: Splits, total: int | None) -> dict[SplitName, Array]:
-    """The first rows of every split, `total` rows in all, in the splits' own proportions.
+    """Keeps the first rows of every split, `total` rows in all, in the proportions of the splits.
 
     The splits must be in stratified order (see `draw`).
 
     Raises:
-        DataError: `total` is more than there is, or leaves a split with too few rows.
+        DataError: `total` exceeds the available rows, or leaves a split with too few.
     """
     available = sum(map(len, splits.values()))
     if total is None:
@@ -91,13 +91,13 @@ def subsample(name: str, splits: Splits, total: int | None) -> dict[SplitName, A
 
 
 def cut_rare(name: str, pool: Array, y: Array, rare: int | None, keep: float) -> Array:
-    """The pool [m] of rows with class `rare` cut to the share `keep`; the order stays.
+    """Cuts the rows of class `rare` in a pool [m] to the share `keep`; the order stays.
 
     Reference: Bagdasaryan et al. 2019, arXiv 1905.12101, section 4 (one class of the training
     set cut down, the test set natural).
 
     Raises:
-        DataError: fewer than two rows would stay; then some half of the pool has none.
+        DataError: fewer than two rows would remain, so some half of the pool would have none.
     """
     if rare is None:
         return pool
@@ -112,9 +112,9 @@ def cut_rare(name: str, pool: Array, y: Array, rare: int | None, keep: float) ->
 
 
 def pack(splits: Splits) -> tuple[Array, dict[SplitName, Array]]:
-    """(rows [k], splits): the rows in any split, and the splits as positions among them.
+    """(rows [k], splits): the rows of all splits, and the splits as positions among them.
 
-    Rows that no split uses are left out of a Problem, so that they cost nothing.
+    Rows outside all splits are left out of a Problem to save memory.
     """
     rows = np.concatenate([splits[s] for s in SPLITS])
     ends = np.cumsum([len(splits[s]) for s in SPLITS])

@@ -1,4 +1,4 @@
-"""Raw tables: read as text, each row with its place in the file, each complaint one sentence."""
+"""Reads raw tables as text; each row knows its position in the file, each fault is one sentence."""
 
 import csv
 import io
@@ -12,18 +12,18 @@ from trustbench.datasets.loading.sources import Source
 from trustbench.errors import DataError, did_you_mean
 
 LINE, ROW = "line", "row"
-"""What the places of a table's index count: lines of a text file, rows of a binary one."""
+"""What the index of a table counts: lines of a text file, rows of a binary one."""
 
 
 def read_fields(
     source: Source, columns: Sequence[str], separator: str | None, comment: str | None = None
 ) -> pd.DataFrame:
-    """A file without a header as text fields [n, columns]; blank lines are skipped.
+    """Reads a file without a header as text fields [n, columns]; blank lines are skipped.
 
-    `separator` None: any white space. What follows a `comment` sign is not read.
+    `separator` None means any white space. Text after a `comment` sign is ignored.
 
     Raises:
-        DataError: a line has more or fewer fields, or the file is not text of this kind.
+        DataError: a line has more or fewer fields, or the file is not such a text file.
     """
     lines, rows = [], []
     for number, line in enumerate(_text(source).split("\n"), start=1):
@@ -43,10 +43,10 @@ def read_fields(
 
 
 def read_csv(source: Source, needed: Sequence[str]) -> pd.DataFrame:
-    """The needed columns of a CSV file with a header, as text [n, needed].
+    """Reads the needed columns of a CSV file with a header, as text [n, needed].
 
     Raises:
-        DataError: a column is missing or stands there twice with different values, a row has
+        DataError: a column is missing or occurs twice with different values, a row has
             more or fewer fields than the header, or the file is not a CSV.
     """
     records = list(_records(source))
@@ -66,10 +66,10 @@ def read_csv(source: Source, needed: Sequence[str]) -> pd.DataFrame:
 
 
 def read_parquet(source: Source, needed: Sequence[str]) -> pd.DataFrame:
-    """The needed columns of a parquet file [n, needed].
+    """Reads the needed columns of a parquet file [n, needed].
 
     Raises:
-        DataError: a column is missing or stands there twice, or the file is not parquet.
+        DataError: a column is missing or occurs twice, or the file is not parquet.
     """
     from pyarrow import ArrowException
 
@@ -86,10 +86,10 @@ def read_parquet(source: Source, needed: Sequence[str]) -> pd.DataFrame:
 
 
 def chosen(source: Source, table: pd.DataFrame, needed: Sequence[str]) -> pd.DataFrame:
-    """The needed columns, one each. A column may stand in a file twice if both say the same.
+    """Selects the needed columns. A column may occur twice in a file if both copies agree.
 
     Raises:
-        DataError: a column is missing, or stands there twice with different values.
+        DataError: a column is missing, or occurs twice with different values.
     """
     for name in needed:
         places = np.flatnonzero(table.columns == name)
@@ -109,13 +109,13 @@ def chosen(source: Source, table: pd.DataFrame, needed: Sequence[str]) -> pd.Dat
 
 
 def refuse_unknown(name: str, field: str, given: str, known: Mapping[str, object]) -> None:
-    """Raises DataError when the dataset's field has a value that is not among the known ones."""
+    """Raises DataError if the dataset's field has an unknown value."""
     if given not in known:
         raise DataError(f"dataset {name}: {field}={given} is unknown; {did_you_mean(given, known)}")
 
 
 def positions(levels: Iterable[object], names: Sequence[str]) -> Array:
-    """Each level's place among the names: int64 [n].
+    """The position of each level among the names: int64 [n].
 
     >>> positions(["b", "a", "b"], ("a", "b")).tolist()
     [1, 0, 1]
@@ -132,7 +132,7 @@ def _text(source: Source) -> str:
 
 
 def _records(source: Source) -> Iterator[tuple[int, list[str]]]:
-    """(line that it begins on, fields) of every record that is not blank."""
+    """(line on which it begins, fields) of every record that is not blank."""
     reader = csv.reader(io.StringIO(_text(source)), strict=True)
     begins = 1
     try:

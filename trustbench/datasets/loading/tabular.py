@@ -1,4 +1,4 @@
-"""Tables of people made into problems: named columns, one-hot blocks, scaling from the pool."""
+"""Turns tables of people into problems: named columns, one-hot blocks, scaling from the pool."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ from trustbench.datasets.loading.columns import Categorical, Column, Numeric
 from trustbench.datasets.loading.splits import pack
 
 POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="inputs")
-"""What `table_problem` learns from the training pool; a loader that calls it declares it."""
+"""What `table_problem` learns from the training pool; loaders that call it declare it."""
 
 
 @dataclass(frozen=True)
 class Groups:
-    """Who belongs to which group. `levels`: the level [n] that put each row there, in words."""
+    """The group of each row. `levels` is the level [n] that put the row there, in words."""
 
     name: str
     names: tuple[str, ...]
@@ -25,7 +25,7 @@ class Groups:
     levels: Array | None = None
 
     def merged(self, rows: Array) -> str:
-        """A sentence with the levels of each group that has several, and their rows; or ''."""
+        """A sentence with the levels and rows of each group that has several levels; or ''."""
         if self.levels is None:
             return ""
         told = []
@@ -43,9 +43,9 @@ def groups_by(
     groups: Mapping[str, Sequence[str]],
     words: Mapping[str, str] | None = None,
 ) -> Groups:
-    """The groups that the levels [n] of a column make: each is a declared list of known levels.
+    """Makes groups from the levels [n] of a column; each group is a declared list of known levels.
 
-    `words` is what a level means where the file has a code for it.
+    `words` gives the meaning of a level if the file has a code for it.
     """
     place = {level: k for k, group in enumerate(groups.values()) for level in group}
     position, found = pd.factorize(levels)
@@ -68,12 +68,12 @@ def table_problem(
     splits: Mapping[SplitName, Array],
     card: DataCard,
 ) -> Problem:
-    """The problem of a table [n, columns] of numbers and labels; class 1 is favourable.
+    """Builds the problem of a table [n, columns] of numbers and labels; class 1 is favourable.
 
     Numbers are standardised with the mean and deviation of the training pool. The bounds of a
-    number are its range over the pool and the test set: what an attack may put in its place.
-    A label's block has one column for each level in the whole table, so that the width does
-    not depend on the subsample. Levels that a group merges are counted in the card.
+    number are its range over the pool and the test set, which is what an attack may substitute. A
+    label's block has one column for each level in the whole table, so that the width does not
+    depend on the subsample. The card counts the levels that a group merges.
     """
     rows, packed = pack(splits)
     blocks, features, width = [], [], 0
@@ -100,9 +100,9 @@ def table_problem(
 
 
 def standardise(values: Array, pool: Array) -> tuple[Array, float, float]:
-    """(scaled [n], mean, deviation) of values [n], by the rows `pool` alone.
+    """(scaled [n], mean, deviation) of values [n], using only the rows `pool`.
 
-    A number that is constant in the pool is centred and not divided.
+    A number that is constant in the pool is centred but not divided.
 
     >>> standardise(np.array([1.0, 3.0, 100.0]), np.array([0, 1]))
     (array([-1.,  1., 98.]), 2.0, 1.0)

@@ -1,4 +1,4 @@
-"""Image data through torchvision's own dataset classes: where they lie, how they are fetched."""
+"""Image data through torchvision's own dataset classes: where it lies, how it is downloaded."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from trustbench.datasets.loading.sources import Source
 from trustbench.datasets.loading.splits import draw, stratified_order, subsample
 from trustbench.errors import DataError
 
-# What torchvision raises on files that are cut off, of another kind or with another checksum.
+# Raised by torchvision for files that are truncated, of another kind or with another checksum.
 BROKEN = (
     RuntimeError,
     ValueError,
@@ -31,7 +31,7 @@ BROKEN = (
     LookupError,
 )
 TEST_ROWS = 2000
-"""Test images used: attacks and explanations visit every one of them for every replicate."""
+"""Test images used: attacks and explanations process every one of them for every replicate."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class TorchvisionDataset(Dataset):
     marker: ClassVar[str]
 
     def root(self, data_dir: Path) -> Path:
-        """The root to give to torchvision; DataError when it is in neither place."""
+        """Returns the root for torchvision; raises DataError if it is in neither place."""
         for root in (data_dir / self.folder, data_dir):
             if (root / self.marker).is_file():
                 return root
@@ -59,14 +59,14 @@ class TorchvisionDataset(Dataset):
         )
 
     def read(self, data_dir: Path, **options: Any) -> Any:
-        """The torchvision dataset; DataError when its files are missing or broken."""
+        """Reads the torchvision dataset; raises DataError if its files are missing or broken."""
         root = self.root(data_dir)
         with self.told(root / self.marker):
             return self._torchvision(root, download=False, **options)
 
     @contextmanager
     def told(self, path: Path) -> Iterator[None]:
-        """Makes a DataError that names `path` of what torchvision raises on broken files."""
+        """Converts what torchvision raises on broken files to a DataError that names `path`."""
         try:
             yield
         except BROKEN as error:
@@ -77,7 +77,7 @@ class TorchvisionDataset(Dataset):
             ) from error
 
     def source(self, data_dir: Path) -> Source:
-        """The folder of the files that torchvision reads; DataError when it is in neither place."""
+        """Returns the folder that torchvision reads; raises DataError if it is in neither place."""
         original = f"delete it and run `trustbench data fetch {self.home}`"
         return Source(
             self.folder,
@@ -86,7 +86,7 @@ class TorchvisionDataset(Dataset):
         )
 
     def download(self, data_dir: Path) -> Path:
-        """Fetches the official files with torchvision, which checks them; returns the root."""
+        """Downloads the official files with torchvision, which verifies them; returns the root."""
         if self.folder != self.home:
             raise DataError(
                 f"dataset {self.folder}: not an official distribution, so it cannot be fetched; "
@@ -105,7 +105,7 @@ class TorchvisionDataset(Dataset):
         return root
 
     def states(self, data_dir: Path, verify: bool = False) -> list[FileState]:
-        """`present` or `missing`; with `verify`, whether torchvision reads the files."""
+        """Returns `present` or `missing`; with `verify`, whether torchvision can read the files."""
         try:
             root = self.root(data_dir)
         except DataError:
@@ -135,10 +135,10 @@ class TorchvisionDataset(Dataset):
 class ClassImages(TorchvisionDataset):
     """Images whose groups are their classes; class `rare` may be cut in the training pool.
 
-    At most 2,000 rows of the official test set are the test set. Of the official training set,
-    20 % (at most 2,000) are the calibration pool, 10 % (at most 1,000) the validation set and
-    the rest the training pool, stratified by class. `subsample` is the number of rows in all,
-    before the rare class is cut; every split keeps its share.
+    The test set is drawn from the official test set (maximum 2,000 rows). Of the official training
+    set, 20 % (maximum 2,000) are the calibration pool, 10 % (maximum 1,000) the validation set and
+    the rest the training pool, stratified by class. `subsample` is the total number of rows, before
+    the rare class is cut; every split keeps its share.
     """
 
     rare: Annotated[int, Field(ge=0, le=9)] | None = None
@@ -170,7 +170,7 @@ class ClassImages(TorchvisionDataset):
 
 
 def refuse_faults(source: Source, parts: Mapping[str, Any]) -> None:
-    """Raises DataError where labels are not those of the classes, or do not fit the images."""
+    """Raises DataError if labels do not belong to the classes, or do not fit the images."""
     for part, read in parts.items():
         images, labels = len(read.data), len(read.targets)
         if images != labels:
@@ -197,6 +197,6 @@ def _split(name: str, y: Array, n_learn: int, streams: Streams) -> Mapping[Split
 
 
 def _channels_first(images: Any) -> Array:
-    """Images as torchvision keeps them, [n, h, w] or [n, h, w, c] -> uint8 [n, c, h, w]."""
+    """Converts torchvision's images, [n, h, w] or [n, h, w, c], to uint8 [n, c, h, w]."""
     array = np.asarray(images)
     return array[:, None] if array.ndim == 3 else np.moveaxis(array, -1, 1)

@@ -1,1 +1,1 @@
-"""Methods that improve explainability; one file each."""
+"""Methods that improve explainability, one file each."""

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Read, System
 from trustbench.contracts.aspects import Aspect
@@ -16,11 +17,11 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class BayesLimeRelease(Intervention):
-    """The system explains by LIME and says how sure it is: intervals of probability `level`.
+    """Explains predictions by LIME, with credible intervals of probability `level`.
 
-    The attributions are those of `lime` with the same fields, which are the posterior means;
-    `intervals` are the central credible intervals of Student t marginals. They cover the error
-    of sampling `samples` perturbations, not that of a surrogate that does not fit. Nothing is
+    The attributions are those of `lime` with the same fields, which are the posterior means.
+    `intervals` are the central credible intervals of Student t marginals. They cover the sampling
+    error of `samples` perturbations, not that of a surrogate that does not fit. Nothing is
     retrained.
 
     Reference: Slack et al. 2021, arXiv 2008.05030, section 3.
@@ -37,8 +38,8 @@ class BayesLimeRelease(Intervention):
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
     dose: ClassVar[tuple[str, ...]] = ("samples",)
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` and `intervals` open."""
         lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
         area = lime.neighbourhood(system)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Read, System
 from trustbench.contracts.aspects import Aspect
@@ -14,10 +15,10 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class GradientInputRelease(Intervention):
-    """The system explains each prediction by gradient times (x - the pool's mean).
+    """Explains each prediction by gradient times (x - the pool's mean).
 
-    Contributions to first order of each column to the `target` of the predicted class. Nothing
-    is retrained; no random numbers.
+    The attributions are first-order contributions of each column to the `target` of the predicted
+    class. Nothing is retrained; the method is deterministic.
 
     Reference: Shrikumar et al. 2016, arXiv 1605.01713, section 2.
     """
@@ -28,9 +29,8 @@ class GradientInputRelease(Intervention):
     reads_rows: ClassVar = (Read("pool", "column means", into="answers"),)
     reference: ClassVar[str] = "Shrikumar et al. 2016, arXiv 1605.01713"
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` open."""
-
         def explain(X: Tensor, _: int) -> Tensor:
             return gradients.gradient_x_input(system, X, self.target)
 

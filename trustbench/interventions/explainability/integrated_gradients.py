@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Read, System
 from trustbench.contracts.aspects import Aspect
@@ -15,10 +16,10 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class IntegratedGradientsRelease(Intervention):
-    """The system explains each prediction by gradients averaged on the way from the pool's mean.
+    """Explains each prediction by gradients averaged along the line from the pool's mean.
 
-    Attributions add up to the `target` at x less that at the mean, up to the error of `steps`
-    midpoints. Nothing is retrained; no random numbers.
+    Attributions add up to the `target` at x minus that at the mean, up to the error of `steps`
+    midpoints. Nothing is retrained; the method is deterministic.
 
     Reference: Sundararajan et al. 2017, arXiv 1703.01365, section 3.
     """
@@ -31,9 +32,8 @@ class IntegratedGradientsRelease(Intervention):
     reference: ClassVar[str] = "Sundararajan et al. 2017, arXiv 1703.01365"
     dose: ClassVar[tuple[str, ...]] = ("steps",)
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` open."""
-
         def explain(X: Tensor, _: int) -> Tensor:
             return gradients.integrated_gradients(system, X, self.target, self.steps)
 

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Read, System
 from trustbench.contracts.aspects import Aspect
@@ -15,12 +16,12 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class KernelShapRelease(Intervention):
-    """The system explains each prediction by KernelSHAP values. Nothing is retrained.
+    """Explains each prediction by KernelSHAP values. Nothing is retrained.
 
-    `samples` coalitions, of whole features, are shared by all rows and replicates; with few
-    features all coalitions are taken and the values are exact. `background` rows of the pool
-    stand in for what a coalition leaves out (0: the pool's mean). The values of a row add up to
-    its `target` less the mean target of the background. See `KernelShap`.
+    All rows and replicates share `samples` coalitions of whole features; with few features all
+    coalitions are used and the values are exact. `background` rows of the pool replace what a
+    coalition leaves out (0: the pool's mean). The values of a row add up to its `target` minus the
+    mean target of the background. See `KernelShap`.
 
     Reference: Lundberg and Lee 2017, arXiv 1705.07874, section 4.1.
     """
@@ -34,8 +35,8 @@ class KernelShapRelease(Intervention):
     reference: ClassVar[str] = "Lundberg and Lee 2017, arXiv 1705.07874"
     dose: ClassVar[tuple[str, ...]] = ("samples",)
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` open; ConfigError where `samples` are too few."""
         shap = KernelShap(self.samples, self.background, self.target)
         shap.check(system)
 

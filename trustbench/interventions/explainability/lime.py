@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Read, System
 from trustbench.contracts.aspects import Aspect
@@ -14,11 +15,11 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class LimeRelease(Intervention):
-    """Canonical row E: the system explains each prediction by LIME. Nothing is retrained.
+    """Canonical row E: explains each prediction by LIME. Nothing is retrained.
 
-    An attribution is the slope of the local surrogate in a column, and a pixel's share of its
-    patch on images larger than 8x8. Random numbers are drawn once, so asking twice gives the
-    same answer. See `Lime` for the fields.
+    An attribution is the slope of the local surrogate in a column, or a pixel's share of its patch
+    on images larger than 8x8. Random numbers are drawn once, so repeating a query gives the same
+    answer. See `Lime` for the fields.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938, algorithm 1.
     """
@@ -33,8 +34,8 @@ class LimeRelease(Intervention):
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
     dose: ClassVar[tuple[str, ...]] = ("samples",)
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` open."""
         lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
         area = lime.neighbourhood(system)
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, System
 from trustbench.contracts.aspects import Aspect
@@ -14,10 +15,10 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class SaliencyRelease(Intervention):
-    """The system explains each prediction by the gradient in its input. Nothing is retrained.
+    """Explains each prediction by its input gradient. Nothing is retrained.
 
-    The gradient of the `target` of the predicted class; that of the probability is what
-    membership attacks on explanations read. Signs are kept. No random numbers.
+    The gradient is that of the `target` of the predicted class; membership attacks on explanations
+    read that of the probability. Signs are kept; the method is deterministic.
 
     Reference: Simonyan et al. 2013, arXiv 1312.6034, section 3; Shokri et al. 2021,
     arXiv 1907.00164 (what it leaks).
@@ -29,9 +30,8 @@ class SaliencyRelease(Intervention):
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Simonyan et al. 2013, arXiv 1312.6034"
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` open."""
-
         def explain(X: Tensor, _: int) -> Tensor:
             return gradients.saliency(system, X, self.target)
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -25,16 +26,16 @@ from trustbench.methods.explanations.scaffold import (
 class Scaffold(Intervention):
     """Replaces the model by one that decides by the sensitive attribute alone and hides it.
 
-    A demonstration of how explanations can be abused, never a method to deploy. Where a forest
-    takes a row for real, the decision is the attribute's: favourable for levels whose rate of
-    class 1 is above average in the pool. Rows that look like LIME's perturbations are decided
-    by a `decoy` (a number; the least correlated with the bias unless named), which is what LIME
-    then reports. `hide` false deploys the same biased rule openly: the honest counterpart.
+    This shows how explanations can be abused; never deploy it. Rows that a forest considers real
+    are decided by the attribute: favourably for levels whose rate of class 1 is above average in
+    the pool. Rows that look like LIME's perturbations are decided by a `decoy` (a number; by
+    default the one least correlated with the bias), which is what LIME then reports. `hide` false
+    deploys the same biased rule openly, as the honest counterpart.
 
-    The trained replicates are not used: all are this one function. Outputs jump where the
-    detector changes its mind, and gradients there are those of one side: attacks by gradients
-    see the biased rule only. The detector knows LIME's default noise on numbers; other
-    explainers may not be fooled.
+    The trained replicates are not used: all of them are this one function. Outputs jump where the
+    detector changes its decision, and gradients there are one-sided, so gradient attacks see only
+    the biased rule. The detector knows LIME's default noise on numbers; other explainers may not be
+    fooled.
 
     Reference: Slack et al. 2020, arXiv 1911.02508, section 3.
     """
@@ -53,8 +54,8 @@ class Scaffold(Intervention):
     reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
     dose: ClassVar[tuple[str, ...]] = ("hide",)
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason unless the task has a sensitive input and a numeric one to hide behind."""
         numbers = [f.name for f in numeric_features(problem)]
         if not problem.binary or sensitive_feature(problem) is None:
             return (
@@ -67,10 +68,10 @@ class Scaffold(Intervention):
             return f"decoy={self.decoy} is not a numeric input; available: {', '.join(numbers)}"
         return None
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with the biased rule in place of the replicates."""
         sensitive = sensitive_feature(system.problem)
-        assert sensitive is not None  # `supports` has been asked
+        assert sensitive is not None  # `supports` has checked this
         biased, favoured = biased_rule(system, sensitive)
         facts: dict[str, Fact] = {
             "scaffold_sensitive": sensitive.name,
@@ -93,7 +94,7 @@ class Scaffold(Intervention):
 
 
 def _hidden(detector: Detector, biased: Rule, decoy: Rule, X: Tensor) -> Tensor:
-    """The margin [..., n] of the rule that a row of X [..., n, d] gets to see."""
+    """The margin [..., n] of the rule that applies to each row of X [..., n, d]."""
     return torch.where(detector.real(X), biased.margin(X), decoy.margin(X))
 
 
@@ -104,7 +105,7 @@ def _logits(system: System, margin: Tensor) -> Tensor:
 
 
 def _seen(system: System, detector: Detector) -> dict[str, Fact]:
-    """The shares of unseen rows, and of their perturbations, that pass for real."""
+    """The shares of unseen rows, and of their perturbations, that are classified as real."""
     rows = system.problem.rows("validation")[0]
     moved = rows.copy()
     rng = system.streams.numpy("explanations", CHECK)

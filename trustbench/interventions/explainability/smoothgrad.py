@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, System
 from trustbench.contracts.aspects import Aspect
@@ -15,11 +16,11 @@ from trustbench.methods.explanations.targets import Target
 
 @dataclass(frozen=True)
 class SmoothGradRelease(Intervention):
-    """The system explains each prediction by its mean gradient over `samples` noisy copies.
+    """Explains each prediction by its mean gradient over `samples` noisy copies.
 
     `sigma` is the noise of standardised columns, and a share of the value range for pixels;
-    categories stay. The noise is drawn once: asking twice gives the same answer, another
-    `repeat` another one. Nothing is retrained.
+    categories do not change. The noise is drawn once, so repeating a query gives the same answer;
+    another `repeat` gives another one. Nothing is retrained.
 
     Reference: Smilkov et al. 2017, arXiv 1706.03825, section 3.
     """
@@ -33,9 +34,8 @@ class SmoothGradRelease(Intervention):
     reference: ClassVar[str] = "Smilkov et al. 2017, arXiv 1706.03825"
     dose: ClassVar[tuple[str, ...]] = ("samples", "sigma")
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with `explainer` open."""
-
         def explain(X: Tensor, repeat: int) -> Tensor:
             return gradients.smoothgrad(system, X, self.target, self.samples, self.sigma, repeat)
 

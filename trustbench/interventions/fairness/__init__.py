@@ -1,1 +1,1 @@
-"""Methods that improve fairness; one file each."""
+"""Methods that improve fairness, one file each."""

@@ -1,4 +1,4 @@
-"""Example weights that give every group and label the same say."""
+"""Example weights that give every group and label the same influence."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
@@ -12,11 +12,11 @@ from trustbench.contracts.aspects import Aspect
 
 @dataclass(frozen=True)
 class BalancedWeights(Intervention):
-    """Canonical row F: the loss of an example weighs as the inverse of its (group, label) share.
+    """Canonical row F: weights each example by the inverse share of its (group, label) cell.
 
-    Weights come from the whole training pool, never from one replicate's half, and have mean 1.
-    Where groups are the classes this is class balance. `max_weight` bounds the weight of any
-    example (null: no bound); what the bound takes from rare cells is given to the others.
+    Weights come from the whole training pool, never from one replicate's half, and have mean 1. If
+    the groups are the classes this is class balancing. `max_weight` bounds the weight of any
+    example (null: no bound); the weight removed from rare cells goes to the others.
 
     Reference: Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8 (weights by group and label);
     Idrissi et al. 2022, arXiv 2110.14503 (cells of equal weight).
@@ -30,7 +30,7 @@ class BalancedWeights(Intervention):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 
     def weights(self, problem: Problem) -> Array:
-        """Weights [n_pool]: inversely proportional to the size of the example's cell, mean 1."""
+        """Weights [n_pool] inversely proportional to the size of the example's cell, mean 1."""
         _, y, group = problem.rows("train")
         cell = group * len(problem.classes) + y
         size = np.bincount(cell)
@@ -39,7 +39,7 @@ class BalancedWeights(Intervention):
 
 
 def bounded(weights: Array, bound: float) -> Array:
-    """The weights [n] scaled and cut at `bound` > 1 so that their mean is 1 again.
+    """The weights [n] scaled and clipped at `bound` > 1 so that their mean is 1 again.
 
     >>> bounded(np.array([0.5, 0.5, 0.5, 2.5]), 2.0).round(3).tolist()
     [0.667, 0.667, 0.667, 2.0]
@@ -47,7 +47,7 @@ def bounded(weights: Array, bound: float) -> Array:
     weights, over = weights / weights.mean(), np.zeros(len(weights), dtype=bool)
     while (weights > bound * (1 + 1e-12)).any():
         over |= weights > bound
-        # Some example is free: all cannot sit at a bound above their mean.
+        # Some weight is below the bound: not all can be at a bound above their mean.
         free = len(weights) - bound * over.sum()
         weights = np.where(over, bound, weights * free / weights[~over].sum())
     return weights

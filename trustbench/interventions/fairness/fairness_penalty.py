@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Batch, Intervention, Problem, Read, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -16,13 +17,13 @@ from trustbench.methods.groups import cells
 class FairnessPenalty(Intervention):
     """Adds `strength` x the squared gaps of the groups' mean class probabilities in the batch.
 
-    `demographic_parity` compares the groups of a batch over all its rows, `equalised_odds`
-    those of each true label apart; every pair of groups counts once, and a pair of which one
-    has no row in the batch not at all. Squares are summed over the classes and halved, which
-    on two classes is the squared gap in the probability of class 1.
+    `demographic_parity` compares the groups over all rows of a batch, `equalised_odds` over those
+    of each true label. Every pair of groups counts once; a pair is skipped if one of its groups has
+    no row in the batch. Squares are summed over the classes and halved, which with two classes is
+    the squared gap in the probability of class 1.
 
-    Means are over the batch's rows, unweighted. Those of a few rows are noisy, and
-    their squares biased upwards: the larger the batch, the nearer the penalty to the gap.
+    Means are over the batch's rows, unweighted. With few rows they are noisy, and their squares are
+    biased upwards: the larger the batch, the closer the penalty is to the gap.
 
     Reference: Bechavod and Ligett 2017, arXiv 1707.00044 (squared gaps as a penalty, two classes
     and groups); Hardt et al. 2016, arXiv 1610.02413 (equalised odds).
@@ -40,8 +41,8 @@ class FairnessPenalty(Intervention):
     per_example: ClassVar[bool] = False
     dose: ClassVar[tuple[str, ...]] = ("strength",)
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if no two groups share a label, so that nothing can be compared; else None."""
         _, y, group = problem.rows("train")
         shared = (cells(group, y, len(problem.groups), len(problem.classes)) > 0).sum(axis=0)
         if shared.max() > 1:
@@ -52,7 +53,7 @@ class FairnessPenalty(Intervention):
         )
 
     def objective(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
-        """The loss [R, B] plus the penalty [R], the same for all rows of a replicate's batch."""
+        """The loss [R, B] plus the penalty [R], which is the same for all rows of a batch."""
         probabilities = logits.softmax(-1).mean(2)  # views are averaged: [R, B, C]
         real = (batch.weight > 0).to(loss.dtype)
         group = torch.nn.functional.one_hot(batch.group).to(loss.dtype) * real[..., None]
@@ -82,5 +83,5 @@ def squared_gaps(probabilities: Tensor, group: Tensor) -> Tensor:
     mean = (group.mT @ probabilities) / count.clamp(min=1)[..., None]  # [R, G, C]
     both = (count > 0)[:, :, None] & (count > 0)[:, None, :]
     distance = (mean[:, :, None] - mean[:, None]).square().sum(-1)
-    # Every pair stands twice in the G x G square: a half for that, and the half of the sum.
+    # Every pair occurs twice in the G x G square: one half for that, and one for half the sum.
     return (distance * both).sum((1, 2)) / 4

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
+from typing_extensions import override
 
 from trustbench.contracts import Array, Intervention, Problem, Read, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -14,9 +15,9 @@ from trustbench.methods.groups import cells
 class KamiranCalders(Intervention):
     """Reweighing: the weight of an example is P(g) P(y) / P(g, y), its cell's expected share.
 
-    Probabilities are those of the whole training pool, never of one replicate's half. Unlike
-    equal cells (`balanced_weights`), groups and labels keep their own shares; only their
-    association is weighed away, so the correction is mild where it is mild.
+    Probabilities are those of the whole training pool, never of one replicate's half. Unlike with
+    equal cells (`balanced_weights`), groups and labels keep their shares. The weights remove only
+    their association, so a weak association leads to a mild correction.
 
     Reference: Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8 (reweighing).
     """
@@ -26,8 +27,8 @@ class KamiranCalders(Intervention):
     reference: ClassVar[str] = "Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if the groups are the labels (the association is the task), else None."""
         if (_cells(problem) > 0).sum(axis=1).max() > 1:
             return None
         return (
@@ -38,7 +39,7 @@ class KamiranCalders(Intervention):
     def weights(self, problem: Problem) -> Array:
         """Weights [n_pool], mean 1.
 
-        Where a cell is empty no weight can give it its expected share; the others are scaled.
+        No weight can give an empty cell its expected share; the others are rescaled.
         """
         _, y, group = problem.rows("train")
         count = _cells(problem)

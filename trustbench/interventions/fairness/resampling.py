@@ -1,4 +1,4 @@
-"""Epochs in which every cell of group and label has as many rows."""
+"""Epochs in which every cell of group and label has the same number of rows."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -13,11 +13,11 @@ from trustbench.contracts.aspects import Aspect
 class Resampling(Intervention):
     """Random oversampling or undersampling of the rows that an epoch visits.
 
-    `oversample` keeps every row and repeats random ones of each smaller cell until it is as
-    large as the largest; `undersample` takes as many random rows of each cell as the smallest
-    has. Both are drawn anew each epoch, so undersampling sees every row in time. An epoch
-    is longer or shorter than the baseline's, and so is the number of its updates. `by`: the
-    cells. A cell without a row in the replicate's half stays empty.
+    `oversample` keeps every row and repeats random rows of each smaller cell until it is as large
+    as the largest. `undersample` takes as many random rows of each cell as the smallest has. Both
+    draw anew each epoch, so undersampling eventually sees every row. An epoch is longer or shorter
+    than the baseline's, and so is the number of its updates. `by` chooses the cells. A cell without
+    a row in the replicate's half stays empty.
 
     Reference: Idrissi et al. 2022, arXiv 2110.14503 (subsampling of group and label cells);
     Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8 (uniform sampling).
@@ -32,7 +32,7 @@ class Resampling(Intervention):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 
     def resample(self, problem: Problem, members: Array, rng: np.random.Generator) -> Array:
-        """Rows of the pool, the same number of each cell that `members` [m] has a row of."""
+        """Returns pool rows, the same number for each cell that occurs among `members` [m]."""
         cell = self._cell(problem)[members]
         found, count = np.unique(cell, return_counts=True)
         rows = [members[cell == c] for c in found]

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, System
 from trustbench.contracts.aspects import Aspect
@@ -16,15 +17,14 @@ from trustbench.methods.conformal.equal_size import equal_size, first_part
 
 @dataclass(frozen=True)
 class SizeEqualisedSets(ReleasedScores):
-    """Thresholds by group that equalise mean set size, not coverage.
+    """One threshold per group, chosen to equalise mean set size rather than coverage.
 
-    The first `fraction` of each replicate's calibration rows says how large the sets of each
-    group are at a threshold; on the rest, the smallest common size is chosen that covers
-    1 - `alpha` of all rows together. What is left of the guarantee: marginal coverage is at
-    least 1 - `alpha`, exactly, as the two parts share no row; coverage of a single group is
-    not guaranteed, and falls for those whose sets were larger. A group with fewer than
-    `min_rows` rows in the first part takes the sizes of all groups, and is named in the fact
-    `set_pooled_SCORE`.
+    The first `fraction` of each replicate's calibration rows shows how the set sizes of each group
+    depend on the threshold. The rest determines the smallest common size that covers 1 - `alpha` of
+    all rows together. Marginal coverage is still exactly at least 1 - `alpha`, since the two parts
+    share no row. The coverage of single groups is not guaranteed, and falls for groups whose sets
+    were larger. A group with fewer than `min_rows` rows in the first part uses the sizes of all
+    groups, and is named in the fact `set_pooled_SCORE`.
 
     Reference: Cresswell et al. 2025, "Conformal prediction sets can cause disparate impact",
     arXiv 2410.01888 (equalise set size rather than coverage).
@@ -39,17 +39,17 @@ class SizeEqualisedSets(ReleasedScores):
     guarantee: ClassVar[str] = "marginal coverage; none for a group"
 
     def rows_needed(self, own: CalibrationScores) -> int:
-        """Those of the level, in the part that chooses the size."""
+        """Returns the rows needed for the level, in the part that chooses the size."""
         needed = rows_needed(self.alpha)
         n = math.floor((needed - 1) / (1 - self.fraction)) + 1
         while n - first_part(n, self.fraction) < needed:
             n += 1
         return n
 
+    @override
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """One threshold for each group, [R, G, 1]."""
         groups = system.problem.groups
         found = equal_size(own, len(groups), self.alpha, self.fraction, self.min_rows)
         pooled = listed(groups, found.pooled.any(0).tolist())

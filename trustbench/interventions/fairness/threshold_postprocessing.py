@@ -1,4 +1,4 @@
-"""Decision thresholds for each group, chosen on calibration rows; nothing is retrained."""
+"""One decision threshold per group, chosen on calibration rows; nothing is retrained."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 from sklearn.base import BaseEstimator
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -29,20 +30,20 @@ Constraint = Literal[
 
 @dataclass(frozen=True)
 class ThresholdPostprocessing(Intervention):
-    """Each replicate decides by thresholds of its own for each group, so that rates are equal.
+    """Decides by thresholds for each group and replicate that make rates equal.
 
-    fairlearn's ThresholdOptimizer finds them on the replicate's own calibration rows, which
-    training never saw, from the probability of class 1. Rates that no threshold reaches are
-    reached by a coin between two thresholds: one number per position of a query, of a seeded
-    stream, the same for all replicates and for each repetition of a query. The group is needed
-    to decide. If the rows of one group and class are few, rates on other rows stay unequal; each
-    replicate errs by a draw of its own, so that intervals over replicates show the error.
-    Prediction sets of the same arm are calibrated on the same rows; they read scores, not
-    decisions, so their coverage is what it is without this method.
+    fairlearn's ThresholdOptimizer finds the thresholds on the replicate's own calibration rows,
+    which training never saw, from the probability of class 1. Rates between those of two thresholds
+    are reached by a coin: one number per position of a query, from a seeded stream, the same for
+    all replicates and for every repetition of a query. Decisions require the group. If a group and
+    class has few calibration rows, rates on other rows stay unequal. Each replicate draws its own
+    rows, so intervals over replicates show this error. Prediction sets of the same arm are
+    calibrated on the same rows. They use scores, not decisions, so this method does not change
+    their coverage.
 
-    `constraint`: what is equal across groups. `maximise`: under it, on the calibration rows
-    (`balanced_accuracy_score`: the mean recall of both classes). `grid_size`: points of each
-    trade-off curve.
+    `constraint` is what becomes equal across groups. `maximise` is the objective under it, on the
+    calibration rows (`balanced_accuracy_score`: the mean recall of both classes). `grid_size` is
+    the number of points of each trade-off curve.
 
     Reference: Hardt et al. 2016, arXiv 1610.02413, section 3.
     """
@@ -57,8 +58,8 @@ class ThresholdPostprocessing(Intervention):
     reference: ClassVar[str] = "Hardt et al. 2016, arXiv 1610.02413"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason unless there are two classes and every group has calibration rows of both."""
         if not problem.binary:
             return f"thresholds decide between two classes; this task has {len(problem.classes)}"
         lacking = _lacking(problem, problem.splits["calibration"])
@@ -67,7 +68,7 @@ class ThresholdPostprocessing(Intervention):
         return None
 
     def deploy(self, system: System) -> System:
-        """The system with `decider` open.
+        """Opens `decider`.
 
         Raises:
             Unsupported: a replicate's calibration rows lack a class of a group.
@@ -84,7 +85,7 @@ class ThresholdPostprocessing(Intervention):
         return replace(system, decider=decide)
 
     def _fitted(self, system: System) -> "Rules":
-        """The thresholds of all replicates and groups, from each one's calibration rows."""
+        """Fits the thresholds of all groups for each replicate on its calibration rows."""
         from fairlearn.postprocessing import ThresholdOptimizer
 
         problem, chosen = system.problem, system.calibration
@@ -111,7 +112,7 @@ class ThresholdPostprocessing(Intervention):
 
 
 class _Scores(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
-    """A fitted estimator whose predictions are its inputs: fairlearn is given scores, not X."""
+    """A fitted estimator whose predictions are its inputs: fairlearn gets scores instead of X."""
 
     def fit(self, X: Array, y: Array) -> "_Scores":
         return self
@@ -145,7 +146,7 @@ def positive(logits: Tensor) -> Tensor:
 
 
 def _lacking(problem: Problem, rows: Array) -> str:
-    """The groups of which `rows` lack a class, as words; empty if there are none."""
+    """Names the groups in which `rows` lack a class; empty if there are none."""
     count = cells(problem.group[rows], problem.y[rows], len(problem.groups), 2)
     names = [g for g, k in zip(problem.groups, count, strict=True) if not k.all()]
     return f"group {', '.join(names)} ({problem.group_name})" if names else ""
@@ -155,7 +156,7 @@ def _rule(found: Any) -> tuple[float, float, float, float, float]:
     """The numbers of fairlearn's interpolation for one group; without flips all are `>`."""
     operations = (found.operation0, found.operation1)
     if any(operation.operator != ">" for operation in operations):
-        raise ValueError("a threshold that decides for the lower scores was not asked for")
+        raise ValueError("a threshold that favours lower scores was not requested")
     first, second = (float(operation.threshold) for operation in operations)
     ignore = float(found.get("p_ignore", 0.0))
     return float(found.p0), first, second, ignore, float(found.get("prediction_constant", 0.0))

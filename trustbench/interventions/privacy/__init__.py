@@ -1,1 +1,1 @@
-"""Methods that improve privacy; one file each."""
+"""Methods that improve privacy, one file each."""

@@ -1,4 +1,4 @@
-"""The clipping half of DP-SGD: per-example gradients are clipped, no noise is added."""
+"""The clipping half of DP-SGD: clips per-example gradients and adds no noise."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,10 +13,11 @@ from trustbench.training.clipping import ClipAndNoise, poisson_run
 
 @dataclass(frozen=True)
 class ClipOnly(Intervention):
-    """An ablation of `dpsgd` that guarantees nothing: what its clipping does by itself.
+    """An ablation of `dpsgd` without any guarantee: the effect of its clipping alone.
 
     Schedule, Poisson batches, initialisation and clipping are those of `dpsgd` with the same
-    fields, so an update of `dpsgd` is this one's plus that of `noise_only` on a zero gradient.
+    fields, so an update of `dpsgd` is the sum of this one's and that of `noise_only` on a zero
+    gradient.
 
     Reference: Tran et al. 2021, arXiv 2106.02782 (both parts of DP-SGD's unfairness);
     Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
@@ -34,16 +35,16 @@ class ClipOnly(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("max_grad_norm",)
 
     def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
-        """Clip and sum, without noise."""
+        """Returns a rule that clips and sums without noise."""
         run = poisson_run(schedule, n_members, self)
         return Clip(run, self.max_grad_norm, sigma=0.0, delta=1.0)
 
 
 class Clip(ClipAndNoise):
-    """Clip to `bound`, sum, divide by the expected batch size."""
+    """Clips to `bound`, sums, and divides by the expected batch size."""
 
     def facts(self) -> Mapping[str, Fact]:
-        """The bound and the sampling; nothing is guaranteed, so no epsilon is named."""
+        """The bound and the sampling; without a guarantee there is no epsilon."""
         return {
             "guarantee": "none: no noise is added",
             "max_grad_norm": self.bound,

@@ -1,4 +1,4 @@
-"""Noise on released explanations, so that each keeps a differential-privacy guarantee."""
+"""Noise on released explanations that makes each of them differentially private."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -23,18 +23,18 @@ NOISE_STREAM = 25
 class PrivateExplanations(Intervention):
     """Clips each released attribution vector to norm `bound` and adds noise.
 
-    Every question, a row and a replicate, is answered with (`epsilon`, `delta`)-differential
-    privacy with respect to replacing a training row; the privacy ledger says what `queries`
-    questions spend together. The guarantee is that of the attributions: labels and probabilities
-    that are released beside them have none. An answer is remembered: asking for a row again gives
-    the same noise, another `repeat` another one, as another question.
+    The answer to every query, a row and a replicate, is (`epsilon`, `delta`)-differentially private
+    with respect to replacing a training row. The privacy ledger composes `queries` releases. The
+    guarantee covers the attributions, not the labels and probabilities released with them. Answers
+    are memorised: repeating the query gives the same noise; another `repeat` gives other noise and
+    counts as another query.
 
     Intervals become those of the noise, which contain the clipped attribution with probability
-    `level` and tell nothing about the data; the wrapped method's own would leak.
+    `level` and reveal nothing about the data. Those of the wrapped method would leak.
 
-    `noise`: `seeded` derives an answer's noise from the run's seed (for research: the guarantee
-    is void for whoever knows it); `system` from a key that the operating system draws for
-    this deployment and that is never stored.
+    `noise`: `seeded` derives the noise of an answer from the run's seed (for research: the
+    guarantee is void for anybody who knows the seed); `system` derives it from a key that the
+    operating system draws for this deployment and that is never stored.
 
     Reference: Patel et al. 2022, arXiv 2006.09129 (private explanations, budget over queries);
     Balle and Wang 2018, arXiv 1805.06530 (the Gaussian mechanism).
@@ -55,7 +55,7 @@ class PrivateExplanations(Intervention):
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
-        """`queries` noisy attributions, of any model that any explainer explains."""
+        """Declares `queries` noisy attributions, of any model and by any explainer."""
         own = self._mechanism.released(self.queries)
         return (
             Read(
@@ -79,11 +79,11 @@ class PrivateExplanations(Intervention):
         return Mechanism(self.mechanism, self.epsilon, self.delta, self.bound)
 
     def deploy(self, system: System) -> System:
-        """The system with private attributions; ConfigError where none are released."""
+        """Returns the system with private attributions; raises ConfigError if it releases none."""
         if system.explainer is None:
             raise ConfigError(
                 "dp_explanations adds noise to released explanations, and none are released; "
-                "take it together with lime, saliency, kernel_shap or another method of them."
+                "combine it with lime, saliency, kernel_shap or another method that releases them."
             )
         released = system.explainer
         noisy = self._mechanism
@@ -114,7 +114,7 @@ class PrivateExplanations(Intervention):
 
 
 def _rows(system: System, X: Tensor) -> Array:
-    """The rows that each replicate is asked about, [R, n, d]."""
+    """The rows queried for each replicate, [R, n, d]."""
     flat = flatten(system, X)
     copies: Array = flat.expand(system.replicates, *flat.shape[1:]).detach().cpu().numpy()
     return copies

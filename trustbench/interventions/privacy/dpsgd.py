@@ -1,10 +1,11 @@
-"""DP-SGD with a target epsilon: clip every example's gradient, add Gaussian noise, account."""
+"""DP-SGD with a target epsilon: clips each example's gradient, adds Gaussian noise, accounts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Problem, Read, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -20,15 +21,15 @@ from trustbench.training.clipping import (
 
 @dataclass(frozen=True)
 class DPSGD(Intervention):
-    """Canonical row P. Give `epsilon` or `noise_multiplier`, and null for the other.
+    """Canonical row P. Give either `epsilon` or `noise_multiplier`, and set the other to null.
 
-    `delta` null means n^-1.1 for n members. The learning rate, batch size and epochs are the
-    method's own (null: those of the training config): DP-SGD with a baseline's schedule is a
-    straw man, as clipped gradients are far smaller.
+    `delta` null means n^-1.1 for n members. The method has its own learning rate, batch size and
+    epochs (null: those of the training config): DP-SGD with a baseline's schedule is a straw man,
+    since clipped gradients are far smaller.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee is void for whoever knows the seed); `system` from the operating system's
-    entropy, so that no two runs agree and nothing can be taken away again.
+    guarantee is void for anybody who knows the seed); `system` draws from the operating system's
+    entropy, so that no two runs agree and nobody can subtract the noise.
 
     Reference: Abadi et al. 2016, arXiv 1607.00133, Algorithm 1; Poisson sampling as accounted.
     """
@@ -52,21 +53,21 @@ class DPSGD(Intervention):
     }
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    @override
     def version_of_settings(self) -> int:
-        """Later where the noise that a budget is calibrated to has changed."""
         return self.version + calibration_version(self.epsilon, self.delta) - 1
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """An impossible budget raises ConfigError, as it is the user's to fix."""
         refuse_two_budgets("dpsgd", self)
         return None
 
+    @override
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
-        """The noisy sums of all planned steps."""
         return (self.gradient(schedule, n_members).read,)
 
+    @override
     def gradient(self, schedule: Schedule, n_members: int) -> ClipAndNoise:
-        """The rule, with its noise calibrated to the steps that will be run."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
         return ClipAndNoise(run, self.max_grad_norm, sigma, delta, self.noise)

@@ -1,4 +1,4 @@
-"""DPSGD-Global: all gradients are scaled by one factor, and those above a threshold discarded."""
+"""DPSGD-Global: scales all gradients by one factor and discards those above a threshold."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -21,16 +22,16 @@ from trustbench.training.clipping import (
 
 @dataclass(frozen=True)
 class DPSGDGlobal(Intervention):
-    """DP-SGD whose small gradients keep their direction and relative size.
+    """DP-SGD in which small gradients keep their direction and relative size.
 
     A gradient of norm at most Z (`z`) is scaled by C/Z (C: `max_grad_norm`); a larger one is
     discarded. One example therefore adds at most C to the sum, and the accounting is that of
     `dpsgd`. Gradients shrink by C/Z, so the learning rate has to grow by about Z/C. Z is fixed:
-    choose it above nearly all norms, but without looking at the members' gradients.
+    choose it above almost all norms, but without looking at the members' gradients.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee is void for whoever knows the seed); `system` from the operating system's
-    entropy, so that no two runs agree and nothing can be taken away again.
+    guarantee is void for anybody who knows the seed); `system` draws from the operating system's
+    entropy, so that no two runs agree and nobody can subtract the noise.
 
     Reference: Bu et al. 2021, arXiv 2106.07830 (global clipping); Esipova et al. 2023, arXiv
     2206.07737 (DPSGD-Global).
@@ -56,21 +57,21 @@ class DPSGDGlobal(Intervention):
     }
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    @override
     def version_of_settings(self) -> int:
-        """Later where the noise that a budget is calibrated to has changed."""
         return self.version + calibration_version(self.epsilon, self.delta) - 1
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """An impossible budget raises ConfigError, as it is the user's to fix."""
         refuse_two_budgets("dpsgd_global", self)
         return None
 
+    @override
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
-        """The noisy sums of all planned steps."""
         return (self.gradient(schedule, n_members).read,)
 
+    @override
     def gradient(self, schedule: Schedule, n_members: int) -> "ScaleOrDiscard":
-        """The rule, with its noise calibrated to the steps that will be run."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
         return ScaleOrDiscard(run, self.max_grad_norm, sigma, delta, self.noise, z=self.z)
@@ -78,7 +79,7 @@ class DPSGDGlobal(Intervention):
 
 @dataclass
 class ScaleOrDiscard(ClipAndNoise):
-    """Scale by bound/z or discard, sum, add N(0, (sigma bound)²), divide by the expected batch."""
+    """Scales by bound/z or discards, sums, adds N(0, (sigma bound)²), divides by expected size."""
 
     z: float = 1.0
 
@@ -87,5 +88,5 @@ class ScaleOrDiscard(ClipAndNoise):
         return (norms <= self.z).to(norms.dtype) * (self.bound / self.z)
 
     def facts(self) -> Mapping[str, Fact]:
-        """Those of DP-SGD, and the threshold."""
+        """The facts of DP-SGD, and the threshold."""
         return {**super().facts(), "z": self.z}

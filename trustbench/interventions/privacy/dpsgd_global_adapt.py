@@ -1,4 +1,4 @@
-"""DPSGD-Global-Adapt: one scale for nearly all gradients, privately adapted to their norms."""
+"""DPSGD-Global-Adapt: one scale for almost all gradients, privately adapted to their norms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -26,21 +27,21 @@ COUNT_STREAM = 0x5DEECE66D
 
 @dataclass(frozen=True)
 class DPSGDGlobalAdapt(Intervention):
-    """DP-SGD that scales instead of clips, with a threshold that follows the gradients' norms.
+    """DP-SGD that scales instead of clipping, with a threshold that follows the gradient norms.
 
-    A gradient of norm at most Z is scaled by C/Z (C: `max_grad_norm`), a larger one is clipped
-    to C. After each step Z grows by the factor exp(b - eta_z), with b the noisy share of the
-    batch whose norm exceeds tau Z; so about a share eta_z stays above tau Z. Z starts at `z0` and
-    never falls below C, where the rule is DP-SGD's. Gradients shrink by C/Z, so the learning rate
-    is larger than DP-SGD's.
+    A gradient of norm at most Z is scaled by C/Z (C: `max_grad_norm`), a larger one is clipped to
+    C. After each step Z grows by the factor exp(b - eta_z), where b is the noisy share of the batch
+    whose norm exceeds tau Z. A share of about eta_z thus stays above tau Z. Z starts at `z0` and
+    never falls below C, where the rule equals DP-SGD's. Gradients shrink by C/Z, so the learning
+    rate is larger than DP-SGD's.
 
-    `epsilon` (or `noise_multiplier` for the gradients alone) includes the counts: see
-    ScaleAndClip. Of the published code two things are not copied: it divides by the true batch
-    size, and it accounts counts and gradients of one batch as if they were of two.
+    `epsilon` (or `noise_multiplier` for the gradients alone) includes the counts: see ScaleAndClip.
+    Two things differ from the published code: it divides by the true batch size, and it accounts
+    for counts and gradients of one batch as if they came from two.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee is void for whoever knows the seed); `system` from the operating system's
-    entropy, so that no two runs agree and nothing can be taken away again.
+    guarantee is void for anybody who knows the seed); `system` draws from the operating system's
+    entropy, so that no two runs agree and nobody can subtract the noise.
 
     Reference: Esipova et al. 2023, arXiv 2206.07737, Algorithm 1.
     """
@@ -68,21 +69,21 @@ class DPSGDGlobalAdapt(Intervention):
     }
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    @override
     def version_of_settings(self) -> int:
-        """Later where the noise that a budget is calibrated to has changed."""
         return self.version + calibration_version(self.epsilon, self.delta) - 1
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """An impossible budget raises ConfigError, as it is the user's to fix."""
         refuse_two_budgets("dpsgd_global_adapt", self)
         return None
 
+    @override
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
-        """The noisy sums of all planned steps."""
         return (self.gradient(schedule, n_members).read,)
 
     def gradient(self, schedule: Schedule, n_members: int) -> "ScaleAndClip":
-        """The rule; where epsilon is given, counts and gradients together spend it."""
+        """Returns the rule; a given epsilon is spent by counts and gradients together."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
         if self.noise_multiplier is None:
@@ -101,7 +102,7 @@ class DPSGDGlobalAdapt(Intervention):
 
 
 def without_counts(joint: float, sigma_bits: float) -> float:
-    """The gradients' noise multiplier that beside the counts' makes the joint one.
+    """The gradients' noise multiplier that, with that of the counts, gives the joint one.
 
     >>> round(without_counts(2.0, 10.0), 4)
     2.0412
@@ -116,13 +117,13 @@ def without_counts(joint: float, sigma_bits: float) -> float:
 
 @dataclass
 class ScaleAndClip(ClipAndNoise):
-    """One step releases the noisy sum of scaled gradients, and a noisy count of large norms.
+    """Each step releases the noisy sum of scaled gradients and a noisy count of large norms.
 
-    Sensitivity: an example's coefficient is bound / max(norm, Z), so it adds at most `bound` to
-    the sum; and at most 1 to the count. In units of their noise the pair moves by at most
-    sqrt(sigma^-2 + sigma_bits^-2), and both are computed from one Poisson batch: a step is one
-    subsampled Gaussian of noise multiplier (sigma^-2 + sigma_bits^-2)^-1/2 (as in Andrew et al.
-    2021, arXiv 1905.03871, Theorem 1). Z is a function of earlier releases only.
+    Sensitivity: an example's coefficient is bound / max(norm, Z), so it adds at most `bound` to the
+    sum and at most 1 to the count. In units of their noise the pair moves by at most sqrt(sigma^-2
+    + sigma_bits^-2), and both are computed from one Poisson batch: a step is one subsampled
+    Gaussian of noise multiplier (sigma^-2 + sigma_bits^-2)^-1/2 (as in Andrew et al. 2021, arXiv
+    1905.03871, Theorem 1). Z depends on earlier releases only.
 
     `state["Z"]` is the threshold of every replicate, [R].
     """
@@ -141,9 +142,9 @@ class ScaleAndClip(ClipAndNoise):
         return float((self.sigma**-2 + self.sigma_bits**-2) ** -0.5)
 
     def coefficients(self, norms: Tensor, part: slice) -> Tensor:
-        """C / max(norm, Z), [R', B]; remembers how many norms exceed tau Z, [R'].
+        """C / max(norm, Z), [R', B]; records how many norms exceed tau Z, [R'].
 
-        Padding has norm 0, which exceeds nothing.
+        Padding has norm 0, which never exceeds it.
         """
         Z = self.state["Z"][part].unsqueeze(1) if self.state else torch.full_like(norms, self.z0)
         self._large.append((norms > self.tau * Z).sum(1))
@@ -152,7 +153,7 @@ class ScaleAndClip(ClipAndNoise):
     def update(
         self, total: Mapping[str, Tensor], generators: Sequence[torch.Generator]
     ) -> dict[str, Tensor]:
-        """DP-SGD's update, from the same noise; then Z moves by the noisy count."""
+        """DP-SGD's update, from the same noise; then the noisy count moves Z."""
         count, self._large = torch.cat(self._large), []
         if len(count) != len(generators):
             raise ValueError(f"norms of {len(count)} replicates, noise for {len(generators)}")
@@ -164,10 +165,10 @@ class ScaleAndClip(ClipAndNoise):
         return super().update(total, generators)
 
     def _count_noise(self, generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
-        """One standard normal per replicate, [R], from streams of their own, or the system.
+        """One standard normal number per replicate, [R], from separate streams or from the system.
 
-        They are seeded by the given ones, which are left to the parameters: replicate r adds the
-        same noise to them as under `dpsgd`.
+        The given generators seed these streams and stay reserved for the parameters: replicate r
+        adds the same noise to them as under `dpsgd`.
         """
         if self.source == "system":
             return self.normals(generators, 1, like)[:, 0]
@@ -182,6 +183,6 @@ class ScaleAndClip(ClipAndNoise):
         return torch.cat(drawn).to(like)
 
     def facts(self) -> Mapping[str, Fact]:
-        """Those of DP-SGD for both releases, and the threshold at the end (mean of replicates)."""
+        """The facts of DP-SGD for both releases, and the final threshold (mean of replicates)."""
         Z = float(self.state["Z"].mean()) if self.state else self.z0
         return {**super().facts(), "count_noise_multiplier": self.sigma_bits, "z": Z}

@@ -1,4 +1,4 @@
-"""The noise half of DP-SGD: its noise is added to gradients that are not clipped."""
+"""The noise half of DP-SGD: adds its noise to unclipped gradients."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -22,15 +23,15 @@ from trustbench.training.clipping import (
 
 @dataclass(frozen=True)
 class NoiseOnly(Intervention):
-    """An ablation of `dpsgd` that guarantees nothing: what its noise does by itself.
+    """An ablation of `dpsgd` without any guarantee: the effect of its noise alone.
 
-    `epsilon` says whose noise it is: that of `dpsgd` with the same fields, of standard deviation
-    sigma x max_grad_norm and from the same stream. Without clipping one example may move the sum
-    by any amount, so the method itself has no epsilon.
+    `epsilon` determines the noise: that of `dpsgd` with the same fields, with standard deviation
+    sigma x max_grad_norm and from the same stream. Without clipping one example may move the sum by
+    any amount, so the method itself has no epsilon.
 
     `noise`: `seeded` draws from a named stream, so that an arm can be repeated (for research: the
-    guarantee is void for whoever knows the seed); `system` from the operating system's
-    entropy, so that no two runs agree and nothing can be taken away again.
+    guarantee is void for anybody who knows the seed); `system` draws from the operating system's
+    entropy, so that no two runs agree and nobody can subtract the noise.
 
     Reference: Tran et al. 2021, arXiv 2106.02782 (both parts of DP-SGD's unfairness);
     Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
@@ -52,31 +53,31 @@ class NoiseOnly(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
+    @override
     def version_of_settings(self) -> int:
-        """Later where the noise that a budget is calibrated to has changed."""
         return self.version + calibration_version(self.epsilon, self.delta) - 1
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """An impossible budget raises ConfigError, as it is the user's to fix."""
         refuse_two_budgets("noise_only", self)
         return None
 
     def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
-        """Sum unclipped gradients and add the noise of DP-SGD."""
+        """Returns a rule that sums unclipped gradients and adds the noise of DP-SGD."""
         run = poisson_run(schedule, n_members, self)
         sigma, delta = calibrated(run, n_members, self)
         return Noise(run, self.max_grad_norm, sigma, delta, self.noise)
 
 
 class Noise(ClipAndNoise):
-    """Sum, add N(0, (sigma bound)²), divide by the expected batch size."""
+    """Sums, adds N(0, (sigma bound)²), and divides by the expected batch size."""
 
     def coefficients(self, norms: Tensor, part: slice) -> Tensor:
         """One for every example, [R, B]."""
         return torch.ones_like(norms)
 
     def facts(self) -> Mapping[str, Fact]:
-        """The noise and the sampling; nothing is guaranteed, so no epsilon is named."""
+        """The noise and the sampling; without a guarantee there is no epsilon."""
         return {
             "guarantee": "none: gradients are not clipped",
             "noise_multiplier": self.sigma,

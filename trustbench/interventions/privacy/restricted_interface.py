@@ -1,10 +1,11 @@
-"""Less is released with a prediction: the label, the likeliest classes, or rounded numbers."""
+"""Releases less with a prediction: the label, the likeliest classes, or rounded numbers."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -13,15 +14,15 @@ from trustbench.errors import ConfigError
 
 @dataclass(frozen=True)
 class RestrictedInterface(Intervention):
-    """What users see of the probabilities is coarser. Nothing is retrained, no decision changes.
+    """Coarsens the probabilities that users see. It retrains nothing and changes no decision.
 
-    `label`: probability 1 for the predicted label. `top_k`: the `k` largest probabilities, the
-    rest of the mass spread evenly over the other labels. `rounded`: to `decimals` places; such
-    numbers need not sum to 1. Give null for what the mode does not read.
+    `label` shows probability 1 for the predicted label. `top_k` shows the `k` largest probabilities
+    and spreads the rest of the mass evenly over the other labels. `rounded` rounds to `decimals`
+    places; such numbers need not sum to 1. Set to null what the mode does not use.
 
-    Who sees less can know no more, yet LiRA may score higher behind rounding: its one variance
-    for all rows suffers from outlying confidences, which rounding cuts. RMIA has no variance;
-    read `membership_attacks/rmia_auc` beside it.
+    A coarser view cannot reveal more, yet LiRA may score higher behind rounding: its single
+    variance for all rows suffers from outlying confidences, which rounding clips. RMIA has no
+    variance; compare with `membership_attacks/rmia_auc`.
 
     Reference: Shokri et al. 2017, arXiv 1610.05820, section VIII (mitigation strategies).
     """
@@ -36,8 +37,8 @@ class RestrictedInterface(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("mode", "k", "decimals")
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "release"
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if there are so few classes that the top k give everything away, else None."""
         for name, value, mode in (("k", self.k, "top_k"), ("decimals", self.decimals, "rounded")):
             if (value is not None) != (self.mode == mode):
                 raise ConfigError(
@@ -52,12 +53,12 @@ class RestrictedInterface(Intervention):
             )
         return None
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system whose interface is `release`."""
         return replace(system, interface=self.release)
 
     def release(self, logits: Tensor) -> Tensor:
-        """What is shown, [..., C], of logits [..., C]."""
+        """Returns what is shown, [..., C], for logits [..., C]."""
         p = logits.softmax(-1)
         if self.mode == "rounded":
             return p.round(decimals=self.decimals or 0)

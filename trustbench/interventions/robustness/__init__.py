@@ -1,1 +1,1 @@
-"""Methods that improve robustness; one file each."""
+"""Methods that improve robustness, one file each."""

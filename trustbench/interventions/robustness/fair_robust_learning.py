@@ -1,4 +1,4 @@
-"""Fair robust learning: classes that lag behind get more weight and a larger attack radius."""
+"""Fair robust learning: classes that lag behind get larger weights and attack radii."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Read, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -13,7 +14,7 @@ from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.divergence import divergence, diverging
 from trustbench.methods.attacks.evasion.pgd import cross_entropy, pgd
 
-# The weights' multipliers sum to at most this (Xu's `lim`): every weight stays positive.
+# Maximum sum of the weights' multipliers (Xu's `lim`), which keeps every weight positive.
 LARGEST_SUM = 0.5
 # Bounds on the factor of a cell's radius (Xu's code).
 NARROWEST, WIDEST = 0.98, 3.0
@@ -23,15 +24,15 @@ STEPS = 10
 
 @dataclass(frozen=True)
 class FairRobustLearning(Intervention):
-    """Adversarial training under fairness constraints, in place of `pgd_at` or `trades`.
+    """Adversarial training under fairness constraints; replaces `pgd_at` or `trades`.
 
     The loss of an example of cell c (its class, or its group) is that of TRADES with weights,
-    w_nat[c] CE + beta w_bndy[c] KL, at the radius epsilon m[c]. After each epoch the natural
-    error of every cell, and its boundary error (right when clean, wrong under PGD), are measured
-    on the validation rows. What exceeds the mean over all rows by more than tau moves Lagrange
-    multipliers, by alpha1 (natural), 2 alpha1 (boundary) and alpha2 (radius); these give the
-    weights (`reweight`) and m (`remargin`, from .98 to 3). Weights have mean 1 over the training
-    pool. So that epochs can be compared, validation scores every cell alike, at m = 1.
+    w_nat[c] CE + beta w_bndy[c] KL, at the radius epsilon m[c]. After each epoch, the natural error
+    of every cell and its boundary error (right when clean, wrong under PGD) are measured on the
+    validation rows. The amount by which an error exceeds the mean over all rows by more than tau
+    moves Lagrange multipliers, at rates alpha1 (natural), 2 alpha1 (boundary) and alpha2 (radius).
+    These give the weights (`reweight`) and m (`remargin`, from .98 to 3). Weights have mean 1 over
+    the training pool. To make epochs comparable, validation scores all cells alike, at m = 1.
 
     Reference: Xu et al. 2021, arXiv 2010.06121 (FRL); constants from the authors' code.
     """
@@ -57,16 +58,17 @@ class FairRobustLearning(Intervention):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
     exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "perturb", "objective", "adapt"})
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if no column may be perturbed, else None."""
         return unattackable(problem)
 
     def adapt(
         self, memory: dict[str, Tensor], validation: Batch, forward: Forward, problem: Problem
     ) -> None:
-        """Moves the multipliers [R, K] by the validation errors; then weights and radii [R, K].
+        """Moves the multipliers [R, K] by the validation errors, then the weights and radii [R, K].
 
-        Before the first epoch all multipliers are 0: an untrained network's errors say nothing.
+        Before the first epoch all multipliers are 0, since the errors of an untrained network mean
+        nothing.
         """
         cells = len(problem.classes if self.by == "class" else problem.groups)
         if not memory:
@@ -91,7 +93,7 @@ class FairRobustLearning(Intervention):
         clean, real = batch.X[:, :, 0].detach(), batch.weight > 0
         threat = ThreatModel.of(problem, "linf", self.epsilon, clean)
         if batch.memory and not _validating(batch):
-            # linf treats every column by itself, so a weight per row is a radius per row
+            # linf treats each column separately, so a weight per row is a radius per row
             radius = batch.memory["radius"].gather(1, self._cell(batch))
             threat = replace(
                 threat, weight=threat.weight * radius.view(*radius.shape, *[1] * (clean.ndim - 2))
@@ -139,7 +141,7 @@ class FairRobustLearning(Intervention):
 
 
 def _validating(batch: Batch) -> bool:
-    """Whether the rows are of the validation split, which are not in the pool."""
+    """Whether the rows belong to the validation split, which is not in the pool."""
     return bool((batch.rows < 0).all())
 
 
@@ -152,12 +154,12 @@ def excess(error: Tensor, cell: Tensor, cells: int) -> Tensor:
 
 
 def onto_simplex(multipliers: Tensor) -> Tensor:
-    """Multipliers [R, K] made non-negative, with a sum of at most LARGEST_SUM."""
+    """Makes multipliers [R, K] non-negative, with a sum of at most LARGEST_SUM."""
     kept = multipliers.clamp(min=0)
     return kept * (LARGEST_SUM / kept.sum(1, keepdim=True).clamp(min=LARGEST_SUM))
 
 
 def weights(multipliers: Tensor, share: Tensor) -> Tensor:
-    """Weights [R, K] of the cells: 1/K plus multiplier minus mean multiplier, at pool mean 1."""
+    """Weights [R, K] of the cells: 1/K plus multiplier minus mean multiplier, with pool mean 1."""
     raw = 1 / multipliers.shape[1] + multipliers - multipliers.mean(1, keepdim=True)
     return raw / (raw * share).sum(1, keepdim=True)

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -15,11 +16,11 @@ from trustbench.methods.attacks.evasion.pgd import ascend, input_gradient
 
 @dataclass(frozen=True)
 class FGSMRandomStart(Intervention):
-    """The loss is taken at one step of `alpha` epsilon from a random point of the ball.
+    """Takes the loss at one step of `alpha` epsilon from a random point of the ball.
 
-    As strong as PGD training at the cost of one extra gradient, while the step stays close to
-    epsilon: with large steps training may collapse onto the single-step attack ("catastrophic
-    overfitting"), which a PGD evaluation shows.
+    It is as strong as PGD training for one extra gradient, as long as the step is close to epsilon.
+    With large steps training may collapse onto the single-step attack ("catastrophic overfitting"),
+    which a PGD evaluation reveals.
 
     Reference: Wong et al. 2020, arXiv 2001.03994, Algorithm 3 (alpha = 1.25 epsilon).
     """
@@ -33,12 +34,12 @@ class FGSMRandomStart(Intervention):
     reference: ClassVar[str] = "Wong et al. 2020, arXiv 2001.03994"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
+    @override
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
-        """The attacked views [R, B, V, *shape] of every example."""
         views = batch.X.shape[2]
         threat = ThreatModel.of(problem, self.norm, self.epsilon, batch.X)
         clean = batch.X.detach().flatten(1, 2)

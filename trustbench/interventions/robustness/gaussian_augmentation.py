@@ -1,4 +1,4 @@
-"""Gaussian augmentation: every example is also seen with Gaussian noise on its inputs."""
+"""Gaussian augmentation: training also sees every example with Gaussian noise on its inputs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -16,14 +17,14 @@ from trustbench.methods.attacks.evasion.padding import on_real_rows
 
 @dataclass(frozen=True)
 class GaussianAugmentation(Intervention):
-    """The loss of an example is the mean over `views` noisy copies, and the clean one if asked.
+    """Averages the loss of an example over `views` noisy copies, and optionally the clean one.
 
-    The noise has standard deviation `sigma` in units of each column's scale; columns of scale 0
-    and immutable ones never move. `bounded` keeps every value within its feature's bounds;
-    without, the noise is that of randomised smoothing, whose certificate it trains for.
+    The noise has standard deviation `sigma` in units of each column's scale; columns of scale 0 and
+    immutable ones never change. `bounded` keeps every value within its feature's bounds. Without it
+    the noise is that of randomised smoothing, whose certificate it trains for.
 
-    Beside `dpsgd` this is DP-CERT: copies are views of one example, whose gradients are averaged
-    before they are clipped, so its contribution stays within the bound however many there are.
+    With `dpsgd` this is DP-CERT: copies are views of one example, whose gradients are averaged
+    before clipping, so any number of copies stays within the bound.
 
     Reference: Cohen et al. 2019, arXiv 1902.02918; Wu et al. 2024, arXiv 2306.08656
     (DP-CERT).
@@ -39,8 +40,8 @@ class GaussianAugmentation(Intervention):
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918; Wu et al. 2024 (DP-CERT)"
     dose: ClassVar[tuple[str, ...]] = ("sigma",)
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:

@@ -1,10 +1,11 @@
-"""A stress on training: some labels of one group are flipped."""
+"""A stress test of training: some labels of one group are flipped."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, Streams
 from trustbench.contracts.aspects import Aspect
@@ -13,14 +14,14 @@ from trustbench.errors import did_you_mean
 
 @dataclass(frozen=True)
 class LabelPoisoning(Intervention):
-    """Trains on the wrong label of a `share` of the rows of one group and label. A stress.
+    """Flips the labels of a `share` of the rows of one group and label. A stress test.
 
     `group` (null: the smallest of the pool) and `label` (null: class 1 of two, else the most
-    frequent of the group) name the poisoned cell; a row of it gets the next class, which on two
-    classes is the other one. The rows are drawn from the whole pool by `poison_seed`: all
-    arms and replicates meet the same poison, and a larger share adds rows to a smaller one's.
+    frequent of the group) name the poisoned cell. A poisoned row gets the next class, which with
+    two classes is the other one. `poison_seed` draws the rows from the whole pool: all arms and
+    replicates share the same poison, and a larger share adds rows to a smaller one.
 
-    Everything that trains sees the flipped labels, fairness constraints too. Validation rows stay
+    All of training sees the flipped labels, fairness constraints included. Validation rows stay
     clean.
 
     Reference: Chang et al. 2020, arXiv 2006.08669 (adversarial labelling).
@@ -37,8 +38,8 @@ class LabelPoisoning(Intervention):
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
     dose: ClassVar[tuple[str, ...]] = ("share",)
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if there is no such group or label, or no row to flip; else None."""
         for word, given, names in (
             ("group", self.group, problem.groups),
             ("label", self.label, problem.classes),
@@ -46,11 +47,11 @@ class LabelPoisoning(Intervention):
             if given is not None and given not in names:
                 return f"{problem.name} has no {word} {given!r}; {did_you_mean(given, names)}"
         if not len(self.flipped(problem)):
-            return f"share={self.share:g} of the poisoned cell is not one row; give a larger share"
+            return f"share={self.share:g} of the poisoned cell is below a row; give a larger share"
         return None
 
     def flipped(self, problem: Problem) -> Array:
-        """The poisoned rows, positions in the training pool: int64 [k], in the order drawn."""
+        """The poisoned rows as positions in the training pool: int64 [k], in the order drawn."""
         _, y, group = problem.rows("train")
         g = self._group(problem)
         cell = np.flatnonzero((group == g) & (y == self._label(problem, g)))

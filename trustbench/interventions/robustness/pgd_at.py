@@ -1,10 +1,11 @@
-"""PGD adversarial training: every batch is replaced by its attacked version."""
+"""PGD adversarial training: replaces every batch by its attacked version."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -15,11 +16,11 @@ from trustbench.methods.attacks.evasion.pgd import ascend, input_gradient
 
 @dataclass(frozen=True)
 class PGDAdversarialTraining(Intervention):
-    """Canonical row R: the loss is taken at the last PGD iterate only (Cresswell 2025, Eq. 5).
+    """Canonical row R: takes the loss at the last PGD iterate only (Cresswell 2025, Eq. 5).
 
-    Each step moves 2.5 epsilon / steps; columns of scale 0 and immutable ones never move, and
-    no value leaves its feature's bounds. The attack reads the live parameters and one record at
-    a time, so under DP-SGD the accounting is unchanged.
+    Each step moves 2.5 epsilon / steps; columns of scale 0 and immutable ones never change, and no
+    value leaves its feature's bounds. The attack reads the current parameters and one record at a
+    time, so under DP-SGD the accounting is unchanged.
 
     Reference: Madry et al. 2018, arXiv 1706.06083, section 2.1.
     """
@@ -34,12 +35,12 @@ class PGDAdversarialTraining(Intervention):
     reference: ClassVar[str] = "Madry et al. 2018, arXiv 1706.06083"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
+    @override
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
-        """The attacked views [R, B, V, *shape] of every example."""
         views = batch.X.shape[2]
         threat = ThreatModel.of(problem, self.norm, self.epsilon, batch.X)
         clean = batch.X.detach().flatten(1, 2)

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -20,9 +21,9 @@ class RandomisedSmoothing(Intervention):
 
     Noise is in the model's scaled space, on the columns that an attacker may move. The draws are
     made once and serve all rows, so the deployed classifier is deterministic and attacks see its
-    true gradient; every output costs `samples` forward passes. What smoothing certifies, with
-    many more draws, is the evaluator `certified`. Nothing is retrained: on a model that never
-    saw noise, accuracy falls as sigma grows.
+    true gradient. Every output costs `samples` forward passes. The evaluator `certified` measures
+    what smoothing certifies, with many more draws. Nothing is retrained: if the model never saw
+    noise, accuracy falls as sigma grows.
 
     Reference: Cohen et al. 2019, arXiv 1902.02918; Salman et al. 2019, arXiv 1906.04584, section
     2.1 (averaging probabilities).
@@ -37,12 +38,12 @@ class RandomisedSmoothing(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("sigma",)
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with the smoothed forward."""
         like = torch.zeros((), dtype=torch.float32, device=system.device)
         noise = draws(system, self.sigma, self.samples, like, STREAM)
         return replace(system, forward=Smoothed(system.forward, noise))

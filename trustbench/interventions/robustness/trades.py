@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 from trustbench.contracts.aspects import Aspect
@@ -19,9 +20,9 @@ class TRADES(Intervention):
     """Trades clean accuracy for robustness by one weight: CE(f(x), y) + beta KL(f(x) || f(x')).
 
     x' maximises the divergence within the ball. The two predictions of an example are its two
-    views, clean first; gradients flow through both. The loss is defined on these views alone,
-    so no other method may perturb inputs or change the objective beside it. It reads one example
-    at a time: under DP-SGD the accounting is unchanged.
+    views, clean first; gradients flow through both. The loss is defined on these views alone, so it
+    cannot be combined with other methods that perturb inputs or change the objective. It reads one
+    example at a time: under DP-SGD the accounting is unchanged.
 
     Reference: Zhang et al. 2019, arXiv 1901.08573, Algorithm 1 (beta is 1/lambda: 1 on
     MNIST, 6 on CIFAR-10).
@@ -38,8 +39,8 @@ class TRADES(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("epsilon", "beta")
     exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "perturb", "objective"})
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:

@@ -1,1 +1,1 @@
-"""Methods that improve uncertainty quantification; one file each."""
+"""Methods that improve uncertainty quantification, one file each."""

@@ -1,4 +1,4 @@
-"""Prediction sets whose threshold was calibrated on attacked rows."""
+"""Prediction sets with a threshold calibrated on attacked rows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -26,11 +27,11 @@ STREAM = 50
 
 @dataclass(frozen=True)
 class AttackedCalibration(ReleasedScores):
-    """Split conformal sets of 1 - `alpha` coverage on rows that PGD attacked, not on clean ones.
+    """Split conformal sets with 1 - `alpha` coverage of rows attacked by PGD instead of clean ones.
 
-    The calibration rows are attacked with `steps` steps of cross-entropy PGD within `epsilon`;
-    coverage then holds for test rows that the same adversary attacked, and clean rows are
-    covered more often than that. Nothing is guaranteed against another or a stronger attack.
+    The calibration rows are attacked with `steps` steps of cross-entropy PGD within `epsilon`.
+    Coverage then holds for test rows attacked by the same adversary; clean rows are covered more
+    often. There is no guarantee against a different or stronger attack.
 
     Reference: Liu et al. 2024, "The pitfalls and promise of conformal inference under
     adversarial attacks", ICML, arXiv 2405.08886, section 3.
@@ -45,14 +46,14 @@ class AttackedCalibration(ReleasedScores):
     dose: ClassVar[tuple[str, ...]] = ("alpha", "epsilon")
     guarantee: ClassVar[str] = "marginal coverage of rows that the same PGD attacked"
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is fixed, or there are too few calibration rows; else None."""
         return unattackable(problem) or super().supports(problem, schedule)
 
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """Thresholds [R, 1, 1] from each replicate's attacked calibration rows."""
+        """Returns thresholds [R, 1, 1] from each replicate's attacked calibration rows."""
         rows = system.calibration[:, : own.y.shape[1]]
         X = system.tensor(system.problem.X[rows])
         attack = partial(

@@ -1,10 +1,11 @@
-"""Prediction sets with a threshold for each label."""
+"""Prediction sets with one threshold per label."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, System
 from trustbench.contracts.aspects import Aspect
@@ -26,10 +27,10 @@ class ClassConditionalSets(ReleasedScores):
     reference: ClassVar[str] = "Ding et al. 2023, arXiv 2306.09335"
     guarantee: ClassVar[str] = "coverage of every class"
 
+    @override
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """One threshold for each label, [R, 1, C]."""
         classes = system.problem.classes
         found = by_category(own.true, own.y, len(classes), self.alpha)
         without = found.isinf().any(0).tolist()

@@ -1,4 +1,4 @@
-"""Prediction sets with a threshold for each cluster of classes."""
+"""Prediction sets with one threshold per cluster of classes."""
 
 import math
 from collections.abc import Mapping
@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -20,13 +21,13 @@ STREAM = 4
 
 @dataclass(frozen=True)
 class ClusteredSets(ReleasedScores):
-    """Split conformal sets that share a threshold among classes with like scores.
+    """Split conformal sets in which classes with similar scores share a threshold.
 
     A part of the calibration rows places the classes by the quantiles of their scores; the rest
-    calibrates each cluster. Rare classes have the threshold of all rows, as has every class
-    where there are no more classes than clusters. `clusters` and `fraction`, the share of rows
-    that clusters, follow the paper's rule if null: it needs some dozens of rows a class and
-    tens of classes before it makes two clusters.
+    calibrates each cluster. Rare classes get the threshold of all rows, and so do all classes if
+    there are no more classes than clusters. If null, `clusters` and `fraction`, the share of rows
+    used for clustering, follow the paper's rule, which needs dozens of rows per class and tens of
+    classes to make two clusters.
 
     Reference: Ding et al. 2023, "Class-conditional conformal prediction with many classes",
     arXiv 2306.09335, section 2.
@@ -39,21 +40,21 @@ class ClusteredSets(ReleasedScores):
     reference: ClassVar[str] = "Ding et al. 2023, arXiv 2306.09335"
     guarantee: ClassVar[str] = "coverage of every cluster of classes"
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if there is nothing to cluster, else None."""
         if len(problem.classes) < 3:
             return f"the {len(problem.classes)} classes of {problem.name} leave nothing to cluster"
         return super().supports(problem, schedule)
 
     def rows_needed(self, own: CalibrationScores) -> int:
-        """Those of the level, in the part that does not cluster; how large it is, is drawn."""
+        """The rows needed for the level, in the part that does not cluster (of random size)."""
         used = 1 - max(self._plan(own, r).fraction for r in range(len(own.y)))
         return math.ceil(rows_needed(self.alpha) / used)
 
+    @override
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """One threshold for each label, [R, 1, C], equal within a cluster."""
         found = []
         for r in range(system.replicates):
             rng = system.streams.numpy("conformal", r, 0, STREAM)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, System
 from trustbench.contracts.aspects import Aspect
@@ -13,9 +14,9 @@ from trustbench.methods.conformal import CalibrationScores, ReleasedScores, thre
 
 @dataclass(frozen=True)
 class SplitConformalSets(ReleasedScores):
-    """Canonical row U: split conformal sets of 1 - `alpha` coverage. Nothing is retrained.
+    """Canonical row U: split conformal sets with 1 - `alpha` coverage. Nothing is retrained.
 
-    Each replicate calibrates on its own rows (`rows`: only on that many first rows); one set
+    Each replicate calibrates on its own rows (`rows`: only on its first ones); there is one set
     predictor per name in `scores`.
 
     Reference: Romano et al. 2020, arXiv 2006.02544 (APS); Sadinle et al. 2019, arXiv 1609.00451
@@ -25,8 +26,8 @@ class SplitConformalSets(ReleasedScores):
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 2006.02544"
 
+    @override
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """One threshold for all groups and labels."""
         return thresholds(own.true, self.alpha)[:, None, None], {}

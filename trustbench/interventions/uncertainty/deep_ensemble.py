@@ -1,4 +1,4 @@
-"""The averaged probabilities of several models that differ in initialisation and batch order."""
+"""Averages the probabilities of several models that differ in initialisation and batch order."""
 
 import math
 from dataclasses import dataclass, replace
@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar, Literal
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Intervention, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import Unsupported
 
-# Member j is the arm's draw STRIDE x j, so that the ensembles of two nearby draws of one arm (the
-# `reseed` control, say) share no member.
+# Member j is the arm's draw STRIDE x j, so that the ensembles of two neighbouring draws of one arm
+# (the `reseed` control, say) share no member.
 STRIDE = 1000
 
 
@@ -21,8 +22,8 @@ STRIDE = 1000
 class DeepEnsemble(Intervention):
     """Deploys the mean softmax of replicate r and its reseeded twins on the same half.
 
-    `members` models are averaged; all but the first are trained for it. An attacker who sees the
-    system attacks the average.
+    `members` models are averaged, of which all but the first are trained for this purpose. An
+    attacker with access to the system attacks the average.
 
     Reference: Lakshminarayanan et al. 2017, arXiv 1612.01474, section 2.4 (without adversarial
     training).
@@ -37,13 +38,13 @@ class DeepEnsemble(Intervention):
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"
 
     def trained_copies(self) -> int:
-        """All that are averaged."""
+        """All averaged models."""
         return self.members
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with the averaged forward of replicates as they were trained."""
         if system.reseeded is None:
-            raise Unsupported("deep_ensemble needs other draws of this arm, and there are none")
+            raise Unsupported("deep_ensemble needs other draws of this arm, but there are none")
         twins = [system.reseeded(STRIDE * j) for j in range(1, self.members)]
         forwards = [system.forward, *(twin.forward for twin in twins)]
 

@@ -16,16 +16,16 @@ class MCDropout(Intervention):
     """Drops every hidden unit with probability `rate`, and deploys the mean softmax of `passes`.
 
     Units are dropped after each hidden activation and the others divided by 1 - rate, in every
-    pass of training and for each view of an example apart. In deployment `passes` sets of masks
-    are drawn once per replicate and serve every row: the system is deterministic, its forward
-    costs `passes` forwards, and an attacker who sees it climbs the mean, as attacks on a random
+    training pass and separately for each view of an example. In deployment `passes` sets of masks
+    are drawn once per replicate and serve every row. The system is deterministic, its forward costs
+    `passes` forwards, and an attacker with access to it climbs the mean, as attacks on a random
     defence must (EOT: Athalye et al. 2018, arXiv 1802.00420). Validation, early stopping and the
-    attacks of adversarial training see the network without masks (weight scaling). `passes: 0`
-    deploys that network: plain dropout. Dropout layers that a model has of its own act in training
-    beside these masks, and are off in deployment.
+    attacks of adversarial training use the network without masks (weight scaling). `passes: 0`
+    deploys that network: plain dropout. Dropout layers of the model itself act in training in
+    addition to these masks, and are off in deployment.
 
-    A mask is drawn without regard to the data and an example's gradient depends on no other
-    example, so under DP-SGD the accounting is unchanged.
+    Masks do not depend on the data, and the gradient of an example depends on no other example, so
+    under DP-SGD the accounting is unchanged.
 
     Reference: Gal & Ghahramani 2016, arXiv 1506.02142, section 4; Srivastava et al. 2014.
     """

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Array, Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
@@ -27,23 +28,23 @@ from trustbench.methods.conformal import (
 )
 
 STREAM = 11  # of the noise, see smoothing.draws
-REMEMBERED = 6  # inputs whose smoothed scores are kept: scores and evaluators ask for the same
+REMEMBERED = 6  # inputs whose smoothed scores are kept: scores and evaluators request the same ones
 
 
 @dataclass(frozen=True)
 class RSCP(Intervention):
     """RSCP sets: 1 - `alpha` coverage of inputs moved by at most `delta` in l2.
 
-    A label's score is averaged over `samples` draws of Gaussian noise of deviation `sigma`;
-    Phi^-1 of the exact mean moves by at most delta / sigma, so a label is in the set if its
-    Phi^-1 is at most that of the threshold plus delta / sigma. The mean of finitely many draws
-    is not exact: with `plus` (RSCP+) the threshold is taken at level alpha - 2 beta and widened
-    by a Hoeffding bound, and each score is lowered by an empirical Bernstein bound, both at
-    confidence 1 - `beta`. Without it the guarantee is approximate. Noise, sigma and delta are in
-    the model's scaled space, on the columns that an attacker may move; the guarantee covers no
-    linf ball larger than it. The noise is drawn once and shared by all rows; the guarantee is
-    for attackers who do not know it. Every set costs `samples` forward passes; the papers draw
-    256, and with fewer the sets of RSCP+ soon hold every label.
+    A label's score is averaged over `samples` draws of Gaussian noise of deviation `sigma`. Phi^-1
+    of the exact mean moves by at most delta / sigma, so a label is in the set if its Phi^-1 is at
+    most that of the threshold plus delta / sigma. The mean of finitely many draws is not exact.
+    With `plus` (RSCP+) the threshold is taken at level alpha - 2 beta and widened by a Hoeffding
+    bound, and each score is lowered by an empirical Bernstein bound, both at confidence 1 - `beta`.
+    Without `plus` the guarantee is approximate. Noise, sigma and delta are in the model's scaled
+    space, on the columns that an attacker may move; the guarantee does not cover linf balls beyond
+    that. The noise is drawn once and shared by all rows; the guarantee assumes attackers who do not
+    know it. Every set costs `samples` forward passes. The papers draw 256; with fewer draws the
+    sets of RSCP+ soon hold every label.
 
     Reference: Gendler et al. 2022, "Adversarially robust conformal prediction", ICLR, section 4;
     Yan et al. 2024, arXiv 2404.19651, section 3 (RSCP+) and appendix (Bernstein bound).
@@ -66,12 +67,12 @@ class RSCP(Intervention):
         if self.plus and self.alpha <= 2 * self.beta:
             raise ValueError(f"alpha={self.alpha} is not above 2 beta={2 * self.beta}")
 
+    @override
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        """A reason if every column is immutable or of scale 0, else None."""
         return unattackable(problem)
 
+    @override
     def deploy(self, system: System) -> System:
-        """The system with a set predictor for each score."""
         facts = level_stated(system, self.alpha)
         like = torch.zeros((), dtype=torch.float32, device=system.device)
         noise = draws(system, self.sigma, self.samples, like, STREAM)
@@ -94,7 +95,7 @@ class RSCP(Intervention):
         return replace(system, set_predictors=predictors, facts=facts)
 
     def _trivial(self, rows: int) -> str:
-        """Why the sets of all calibration rows hold every label, and what to do."""
+        """Explains why the sets of all calibration rows hold every label, and what to do."""
         reason = too_few_rows(self._level(), rows)
         if reason is not None:
             return reason
@@ -111,11 +112,11 @@ class RSCP(Intervention):
         )
 
     def _level(self) -> float:
-        """The miscoverage that thresholds are calibrated for."""
+        """The miscoverage for which thresholds are calibrated."""
         return self.alpha - 2 * self.beta if self.plus else self.alpha
 
     def _rule(self, true: Tensor) -> "Callable[[Mean], Tensor]":
-        """Which labels [R, n, C] enter a set, given the mean scores [R, n_cal] of true labels."""
+        """Decides which labels [R, n, C] enter a set, given scores [R, n_cal] of true labels."""
         shift = self.delta / self.sigma
         level = thresholds(true, self._level())
         if self.plus:
@@ -160,7 +161,7 @@ class Mean:
 
 @dataclass(frozen=True)
 class SmoothedScores:
-    """The scores of every label under noise [S, *shape]; the same U for all draws of a row."""
+    """The scores of every label under noise [S, *shape]; all draws of a row share the same U."""
 
     system: System
     noise: Tensor
@@ -168,7 +169,7 @@ class SmoothedScores:
     _recent: list[tuple[int, Tensor, dict[str, Mean]]] = field(default_factory=list, repr=False)
 
     def of(self, X: Tensor, use: int) -> dict[str, Mean]:
-        """By score, of X [n, *shape] or [R, n, *shape]; `use` says whose U, see `uniforms`."""
+        """Scores by name, of X [n, *shape] or [R, n, *shape]; `use` selects U, see `uniforms`."""
         for known, inputs, found in self._recent:
             if known == use and inputs.shape == X.shape and torch.equal(inputs, X):
                 return found
@@ -190,7 +191,7 @@ class SmoothedScores:
         n = len(self.noise)
         return {
             score: Mean(
-                # sums of scores in [0, 1] may leave it by a rounding error
+                # rounding may move sums of scores slightly out of [0, 1]
                 (total[score] / n).clamp(0.0, 1.0),
                 ((squares[score] - total[score] ** 2 / n) / (n - 1)).clamp(min=0.0),
             )
@@ -201,7 +202,7 @@ class SmoothedScores:
 def _predictor(
     smoothed: SmoothedScores, score: Score, accepts: Callable[[Mean], Tensor]
 ) -> SetPredictor:
-    """X [n, *shape] or [R, n, *shape] -> sets, bool [R, n, C]; the same rule for every group."""
+    """Maps X [n, *shape] or [R, n, *shape] to sets, bool [R, n, C]; one rule for all groups."""
 
     def predict(X: Tensor, group: Array) -> Tensor:  # noqa: ARG001 one signature
         return accepts(smoothed.of(X, PREDICTING)[score])

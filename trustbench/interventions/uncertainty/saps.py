@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Fact, System
 from trustbench.contracts.aspects import Aspect
@@ -21,7 +22,7 @@ from trustbench.methods.conformal import (
 
 @dataclass(frozen=True)
 class SortedSets(ReleasedSets):
-    """SAPS: scores from the largest probability and the ranks, each rank worth `weight`.
+    """SAPS: scores from the largest probability and the ranks; each rank counts `weight`.
 
     Reference: Huang et al. 2024, "Conformal prediction for deep classifier via label ranking",
     arXiv 2310.06430, section 3.
@@ -32,12 +33,12 @@ class SortedSets(ReleasedSets):
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Huang et al. 2024, arXiv 2310.06430"
 
+    @override
     def functions(self) -> Mapping[str, ScoreFunction]:
-        """The one score `saps`."""
         return {"saps": partial(saps, weight=self.weight)}
 
+    @override
     def thresholds(
         self, system: System, own: CalibrationScores, score: str
     ) -> tuple[Tensor, Mapping[str, Fact]]:
-        """One threshold for all groups and labels."""
         return thresholds(own.true, self.alpha)[:, None, None], {}

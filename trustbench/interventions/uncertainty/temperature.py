@@ -1,4 +1,4 @@
-"""Logits divided by one number, fitted so that probabilities can be believed."""
+"""Divides logits by one number, fitted to calibrate the probabilities."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
@@ -15,11 +15,11 @@ HALVINGS = 60  # of the interval of log temperatures; leaves less than 1e-16 of 
 
 @dataclass(frozen=True)
 class TemperatureScaling(Intervention):
-    """One temperature per replicate, of least negative log-likelihood on the validation split.
+    """One temperature per replicate that minimises the validation negative log-likelihood.
 
-    Decisions stay as they are, since dividing logits changes no order. The validation split also
-    chose the epoch in the tuned regime; its labels are spent on nothing else. A temperature lies
-    between .01 and 100: with no validation error at all the likelihood has no maximum.
+    Decisions do not change, since dividing logits preserves their order. The validation split also
+    chooses the epoch in the tuned regime; its labels have no other use. A temperature lies between
+    .01 and 100: without any validation error the likelihood has no maximum.
 
     Reference: Guo et al. 2017, arXiv 1706.04599, section 4.2.
     """
@@ -30,7 +30,7 @@ class TemperatureScaling(Intervention):
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "outputs"
 
     def deploy(self, system: System) -> System:
-        """The system with scaled logits; its facts tell the mean temperature."""
+        """Returns the system with scaled logits; its facts include the mean temperature."""
         y = system.tensor(system.problem.rows("validation")[1])
         fitted = temperatures(system.split_logits("validation").double(), y)
         plain = system.forward
@@ -46,8 +46,8 @@ class TemperatureScaling(Intervention):
 def temperatures(logits: Tensor, y: Tensor) -> Tensor:
     """The temperature [R] of least mean negative log-likelihood of logits [R, n, C], labels [n].
 
-    The likelihood is log-concave in the inverse temperature b, so the sign of its slope
-    E_b[z] - z_y, averaged over rows, says on which side the optimum lies; bisection finds it.
+    The likelihood is log-concave in the inverse temperature b, so the sign of its slope E_b[z] -
+    z_y, averaged over rows, shows on which side the optimum lies; bisection finds it.
     """
     true = logits.gather(-1, y.expand(logits.shape[:2]).unsqueeze(-1)).squeeze(-1)
     low = torch.full_like(logits[:, 0, 0], 1 / HOTTEST).log()
@@ -56,6 +56,6 @@ def temperatures(logits: Tensor, y: Tensor) -> Tensor:
         middle = (low + high) / 2
         p = (middle.exp()[:, None, None] * logits).softmax(-1)
         slope = ((p * logits).sum(-1) - true).mean(1)
-        # 0 is an underflow where no row is wrong: the likelihood still grows with b.
+        # 0 is an underflow if no row is wrong: the likelihood still grows with b.
         low, high = torch.where(slope <= 0, middle, low), torch.where(slope <= 0, high, middle)
     return (-(low + high) / 2).exp()

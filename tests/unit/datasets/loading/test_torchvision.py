@@ -181,7 +181,7 @@ def test_even_an_official_cifar_pickle_runs_nothing(cifar, monkeypatch):
         listed = torchvision.datasets.CIFAR10.train_list
         forged = [["data_batch_1", hashlib.md5(data).hexdigest()], *listed[1:]]
         monkeypatch.setattr(torchvision.datasets.CIFAR10, "train_list", forged)
-        with pytest.raises(DataError, match=r"data_batch_1: it names .* which is not read"):
+        with pytest.raises(DataError, match=r"data_batch_1: it names .* which is not allowed"):
             Cifar10(subsample=None).load(cifar, Streams(0))
         assert not marker.exists()
 

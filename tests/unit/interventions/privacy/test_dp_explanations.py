@@ -27,7 +27,7 @@ def rows(system):
 
 
 def test_without_explanations_the_user_is_told_what_to_take(system):
-    with pytest.raises(ConfigError, match=r"none are released; take it together with lime"):
+    with pytest.raises(ConfigError, match=r"none are released; combine it with lime"):
         PrivateExplanations().deploy(system)
 
 
