@@ -128,11 +128,11 @@ def test_images_too_small_to_halve_are_refused():
     assert CNN().supports(images((1, 4, 4))) is None
 
 
-def test_flat_pixels_that_fill_no_square_are_no_image():
+def test_flat_pixels_that_do_not_fill_a_square_are_not_an_image():
     base = images((64,))
     odd = tuple(Feature(f"p{j}", "pixel", (j,), 0.0, 1.0) for j in range(63))
     problem = Problem(**{**vars(base), "X": base.X[:, :63], "features": odd})
-    assert "none" in CNN().supports(problem)
+    assert "inputs of shape (63,)" in CNN().supports(problem)
 
 
 def test_flat_pixels_are_folded_row_by_row():

@@ -50,7 +50,7 @@ def draw(
     needed = sum(sizes.values()) + SMALLEST
     if len(strata) < needed:
         raise DataError(
-            f"dataset {name}: the data has {len(strata)} rows, but its splits need {needed}; "
+            f"dataset {name}: the data have {len(strata)} rows, but its splits need {needed}; "
             "use the complete files."
         )
     order = stratified_order(strata, rng)
