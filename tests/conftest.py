@@ -135,5 +135,5 @@ def shared_data():
     """Byte-exact copies of public data sets; tests that need them skip where they are absent."""
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
-        pytest.skip(f"needs the public data files in {folder}; see README, section Data")
+        pytest.skip(f"needs the public data files in {folder}; see docs/data.md")
     return folder

@@ -1,8 +1,8 @@
-"""Writes the README's tables from records: each from the command that stands next to it.
+"""Writes the tables of docs/results/tables.md, each from the sweep of the command beside it.
 
 run: trustbench run +experiment=dp_vs_fairness
      trustbench run +experiment=full_table dataset=adult data_dir=../shared/data
-     python scripts/fill_readme.py [--outputs outputs] [--table dp_vs_fairness]
+     python scripts/fill_tables.py [--outputs outputs] [--table dp_vs_fairness]
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trustbench.store.records import Store
 
-README = Path(__file__).resolve().parents[1] / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "tables.md"
 # anchor -> (experiment, dataset, model): the file that the sweep wrote
 TABLES = {
     "dp_vs_fairness": "dp_vs_fairness-digits-mlp",
@@ -23,10 +23,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--outputs", type=Path, default=Path("outputs"))
     parser.add_argument("--table", nargs="*", choices=list(TABLES), default=list(TABLES))
-    asked = parser.parse_args()
-    store = Store(asked.outputs)
-    text = README.read_text()
-    for anchor in asked.table:
+    requested = parser.parse_args()
+    store = Store(requested.outputs)
+    text = PAGE.read_text()
+    for anchor in requested.table:
         table = store.table_file(TABLES[anchor], "md").read_text()
         # The registered table and what its methods guarantee; the command prints the rest.
         lines = re.split(r"\n#+ ", table.split("\n", 1)[1])[0].strip().splitlines()
@@ -38,9 +38,9 @@ def main():
         head, found, rest = text.partition(start)
         _, closed, tail = rest.partition(end)
         if not (found and closed):
-            raise SystemExit(f"README.md has no place for {anchor}: {start} ... {end}")
+            raise SystemExit(f"{PAGE.name} has no place for {anchor}: {start} ... {end}")
         text = "\n".join([head + start, shown, "", *declared, end]) + tail
-    README.write_text(text)
+    PAGE.write_text(text)
 
 
 if __name__ == "__main__":
