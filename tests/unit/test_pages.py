@@ -9,7 +9,8 @@ from tests.unit.test_docs import DOCUMENTS, PAGES, ROOT, text
 CODE = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
 ROOMS = "trustbench|conf|docs|scripts|tests|hydra_plugins"
-CODE_PATH = re.compile(rf"`((?:{ROOMS})/[\w./*-]*)`")
+# not the name of a file that a recipe writes, which stands alone before its code
+CODE_PATH = re.compile(rf"`((?:{ROOMS})/[\w./*-]*)`(?!:\n)")
 
 
 def prose(document):
