@@ -44,8 +44,9 @@ def _options(group: str, dirs: Sequence[Path]) -> list[tuple[str, str]]:
 def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
     """The metrics that a registered table reads, and where it reads them."""
     found: dict[str, list[str]] = {}
-    for path in discover("table", dirs).values():
-        for metric, where in _read(load_table(path)):
+    known = discover("table", dirs)
+    for path in known.values():
+        for metric, where in _read(load_table(path, known)):
             found.setdefault(metric, []).append(where)
     return [(metric, "; ".join(dict.fromkeys(where))) for metric, where in found.items()]
 

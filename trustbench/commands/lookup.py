@@ -13,7 +13,13 @@ DEFAULT_TABLE = "cresswell"
 
 def find_table(name: str, config_dir: str | None) -> Table:
     """The registered table of a name or a file; UserError when there is none."""
-    return load_table(_file("table", name, config_dir))
+    known = discover("table", conf_dirs(config_dir))
+    return load_table(_file("table", name, config_dir), known)
+
+
+def table_at(path: Path) -> Table:
+    """The registered table of a run's configuration, by its file."""
+    return load_table(path, discover("table", conf_dirs(None)))
 
 
 def find_policy(name: str, config_dir: str | None) -> Policy:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from trustbench.commands.lookup import table_at
 from trustbench.commands.past_durations import Past, seconds_text
 from trustbench.config.arms import Arm
 from trustbench.config.compose import Asked, hydra_run
@@ -16,7 +17,7 @@ from trustbench.store.records import PluginSpec, Record, Store
 from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.known_interactions import lines
 from trustbench.summary.render.text_table import aligned
-from trustbench.summary.table.registry import Table, load_table
+from trustbench.summary.table.registry import Table
 
 USAGE = """usage: trustbench plan [+experiment=NAME] [key=value ...] [-m] [FLAGS]
 
@@ -69,7 +70,7 @@ def main(args: Sequence[str]) -> int:
         asked = composed.asked
     else:
         return 0  # Hydra only printed something: --cfg, --info
-    table = load_table(asked.table)
+    table = table_at(asked.table)
     rows = planned(asked.arms, Store(asked.first.output_dir))
     for line in _lines(asked, rows, table):
         print(visible(line))  # noqa: T201

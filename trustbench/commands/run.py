@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench import tracking
+from trustbench.commands.lookup import table_at
 from trustbench.commands.report import write_report
 from trustbench.config.arms import Arm
 from trustbench.config.compose import Asked, Begun, hydra_run
@@ -22,7 +23,6 @@ from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import write_all
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.render.terminal import show_tables
-from trustbench.summary.table.registry import load_table
 from trustbench.summary.table.table import summarize
 from trustbench.summary.table.utility_floor import of_record
 
@@ -50,7 +50,7 @@ def begin(asked: Asked) -> Begun:
 
     One arm, or a sweep without a server, has no run on one.
     """
-    load_table(asked.table)
+    table_at(asked.table)
     arm = asked.first
     try:
         arm.output_dir.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
     if cut or not any(o.arm_id for o in outcomes):
         _show_status(asked, outcomes)
         return  # the manifest and tables of an earlier, whole sweep stay as they are
-    table = load_table(asked.table)
+    table = table_at(asked.table)
     sweep = Sweep(
         experiment=asked.experiment,
         table=table.name,
@@ -157,7 +157,7 @@ def _print_arm(asked: Asked, outcome: Outcome) -> None:
     if outcome.arm_id:
         record = Store(asked.first.output_dir).read(outcome.arm_id)
     if record is not None and outcome.status in STYLES:
-        below = of_record(record, load_table(asked.table).floor, outcome.evaluations)
+        below = of_record(record, table_at(asked.table).floor, outcome.evaluations)
         _console().print(single_arm(record, outcome.evaluations, below))
 
 

@@ -200,7 +200,8 @@ def _table(config: DictConfig, hydra: Any) -> Path:
     if path is None or OmegaConf.load(path) != config.table:
         raise ConfigError(
             f"table is not the registered table {name!r}; a table is fixed before anything "
-            "runs: copy its file, edit the copy, and choose that with table=NAME."
+            f"runs: write one that says `extends: {name}` and what differs, and choose it with "
+            "table=NAME."
         )
     return path
 

@@ -4,16 +4,15 @@ A cell takes its row's intervention and its column's metric, unless it names its
 file does not say is an error.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
-
-import yaml
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError
 from trustbench.store.records import Scalar, Strict
-from trustbench.store.yaml_errors import unreadable
+from trustbench.summary.table.extending import read_table
 from trustbench.summary.table.table_file import (
     WITHIN,
     Beside,
@@ -100,13 +99,12 @@ class Table(Strict):
         return next(c for c in self.cells if (c.source, c.target) == (source, target))
 
 
-def load_table(path: Path) -> Table:
-    """The table in a YAML file; ConfigError with every problem in it, each one sentence."""
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(unreadable(f"table {path}", error)) from error
-    return parse_table(data, str(path))
+def load_table(path: Path, known: Mapping[str, Path] = MappingProxyType({})) -> Table:
+    """The table in a YAML file; ConfigError with every problem in it, each one sentence.
+
+    `known` are the files of the tables that it may extend, by name, beside those of its folder.
+    """
+    return parse_table(read_table(path, known), str(path))
 
 
 def parse_table(data: Any, origin: str) -> Table:

@@ -1,6 +1,6 @@
 """The YAML file of a registered table: its shape, and what is wrong with one, in sentences."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -178,11 +178,20 @@ def parse_file(data: Any, origin: str) -> TableFile:
     try:
         file = TableFile.model_validate(data)
     except ValidationError as error:
-        raise ConfigError([f"table {origin}: {_sentence(e)}" for e in error.errors()]) from error
+        told = [f"table {origin}: {_sentence(e)}" for e in _outermost(error.errors())]
+        raise ConfigError(told) from error
     absent = [f"table {origin}: {problem}" for problem in _absent(file)]
     if absent:
         raise ConfigError(absent)
     return file
+
+
+def _outermost(errors: Sequence[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Without what is wrong below an unknown aspect, whose sentence says enough."""
+    unknown = [e["loc"][:-1] for e in errors if e["type"] == "enum"]
+    for e in errors:
+        if e["type"] == "enum" or not any(e["loc"][: len(u)] == u for u in unknown):
+            yield e
 
 
 def _absent(file: TableFile) -> Iterator[str]:
