@@ -1,4 +1,4 @@
-"""What a model card says of one record: numbers, effects, guarantees and limits, and no more."""
+"""The content of a model card of one record: numbers, effects, guarantees and limits."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,12 +33,12 @@ TRAINING_FACTS = frozenset(
         "train_seconds",
     }
 )
-"""What every training declares; anything else is declared by the arm's methods or its control."""
+"""Facts of every training; all others are declared by the arm's methods or its control."""
 
 
 @dataclass(frozen=True)
 class Card:
-    """A record's card; `figures` has every measurement, `primary` those of the table's columns."""
+    """A record's card; `figures` holds all measurements, `primary` those of the table's columns."""
 
     record: Record
     label: str
@@ -55,13 +55,13 @@ class Card:
     declared: Mapping[str, Scalar]
     claims: tuple[str, ...]
     settings: tuple[str, ...]
-    """A sentence for each evaluator that is not read at its registered settings alone."""
+    """A sentence for each evaluator that is also read at other than its registered settings."""
     unreliable: str | None
     below_floor: str | None
 
     @property
     def seeded(self) -> bool:
-        """Whether privacy noise came from a seeded stream, which whoever knows it can repeat."""
+        """Whether privacy noise came from a seeded stream, which the seed can reproduce."""
         return self.declared.get(FACT) == "seeded"
 
 
@@ -72,11 +72,11 @@ def card(
     table: Table,
     evaluations: Collection[str] | None = None,
 ) -> Card:
-    """The card of a record.
+    """Builds the card of a record.
 
-    `arrays` are those beside the record; `records` are those of the store, among which its
-    baseline is looked for; `evaluations` as in `summarize`. Raises UserError for a record without
-    measurements, and where records cannot be compared.
+    `arrays` are the arrays of the record; `records` are those of the store, among which its
+    baseline is searched; `evaluations` as in `summarize`. Raises UserError for a record without
+    measurements, and if records cannot be compared.
     """
     if record.status != "ok" or record.problem is None:
         raise UserError(
@@ -108,7 +108,7 @@ def card(
 
 
 def find(name: str, records: Sequence[Record]) -> Record:
-    """The record of an id, or of the beginning of one; UserError when it is not exactly one."""
+    """Finds a record by its id or a prefix of it; raises UserError unless exactly one matches."""
     found = [r for r in records if r.id == name] or [r for r in records if r.id.startswith(name)]
     if len(found) == 1 and name:
         return found[0]
@@ -131,7 +131,7 @@ def _metrics(measure: Measure) -> tuple[str, ...]:
 def _placed(
     record: Record, records: Sequence[Record], evaluations: Collection[str] | None
 ) -> tuple[Group, ArmRecords]:
-    """The group and the arm that a record belongs to."""
+    """The group and the arm to which a record belongs."""
     for group in group_records(records, evaluations):
         for arm in group.arms:
             if record.id in arm.ids:

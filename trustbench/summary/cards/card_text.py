@@ -1,4 +1,4 @@
-"""A model card as Markdown with the front matter that model hubs read; from a record only."""
+"""A model card as Markdown, with the front matter that model hubs read; from a record only."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ from trustbench.summary.table.results import Estimate
 
 
 def markdown(card: Card, table: Table, licence: str | None = None) -> str:
-    """The card; `licence` is the identifier of the model's licence, which no record knows."""
+    """Renders the card; `licence` identifies the model's licence, which records do not hold."""
     text = [front_matter(card, licence)]
     for section in (_what, _use, _data, _performance, _groups, _effects, _guarantees, _limits):
         text += [*section(card), ""]
@@ -204,14 +204,14 @@ def _known(card: Card, table: Table) -> Iterator[str]:
 
 def _reproduce(card: Card) -> Iterator[str]:
     yield "## How to reproduce\n"
-    # what is pasted into a shell must be what is seen: no name hides a part of it
+    # what is pasted into a shell must be what is seen: no name may hide a part of it
     text = "\n".join(map(visible, command(card.record).split("\n")))
     fence = "`" * (max((len(run) for run in _runs(text)), default=0) + 3)
     yield f"{fence}sh\n{text}\n{fence}"
 
 
 def _runs(text: str) -> list[str]:
-    """The runs of backticks in a text, which a fence around it has to be longer than."""
+    """The runs of backticks in a text; a fence around it has to be longer."""
     return ["`" * len(part) for part in "".join(c if c == "`" else " " for c in text).split()]
 
 

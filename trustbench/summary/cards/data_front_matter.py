@@ -1,6 +1,7 @@
-"""The front matter of a datasheet: what data hubs index, as one YAML document.
+"""The front matter of a datasheet: the YAML document that data hubs index.
 
-Keys and values: hub-docs, datasetcard.md, of Hugging Face. Only keys whose value records know.
+Keys and values: hub-docs, datasetcard.md, of Hugging Face. Only keys whose values are in the
+records.
 """
 
 from bisect import bisect_right
@@ -24,7 +25,7 @@ LICENCES = {
         )
     },
 }
-"""A licence as data sets' cards name it -> the hub's identifier; what is not here is `other`."""
+"""Maps a licence as named on the cards of data sets to the hub's identifier; else `other`."""
 BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 

@@ -1,4 +1,4 @@
-"""What a datasheet says of one data set: what stored records know of it, and no more."""
+"""The content of a datasheet of one data set, from stored records only."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,30 +14,30 @@ from trustbench.summary.table.registry import Table
 from trustbench.summary.table.results import UTILITY
 
 MEMBERS = "members"
-"""The only size that is not of a split: a replicate's own rows of the training pool."""
+"""The only size that does not belong to a split: a replicate's own rows of the training pool."""
 
 
 @dataclass(frozen=True)
 class Used:
-    """One problem that the data set became, and the records of it; the first one is cited."""
+    """One problem made from the data set, with its records; the first one is cited."""
 
     problem: ProblemSpec
     records: tuple[Record, ...]
 
     @property
     def source(self) -> str:
-        """The record that its numbers are from."""
+        """The record that its numbers come from."""
         return self.records[0].id
 
     @property
     def plugins(self) -> list[PluginSpec]:
-        """The settings that it was made with; several when they make the same data."""
+        """The settings that produced it; several if they give the same data."""
         specs = [r.arm.dataset for r in self.records]
         return list({canonical([s.version, s.params]): s for s in specs}.values())
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds that its splits were drawn with."""
+        """The seeds of its splits."""
         return sorted({r.arm.seed for r in self.records})
 
     @property
@@ -47,23 +47,23 @@ class Used:
 
     @property
     def rows(self) -> int:
-        """The rows of all splits."""
+        """The total number of rows of all splits."""
         return sum(n for split, n in self.problem.sizes.items() if split != MEMBERS)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What was measured on the data with no method applied."""
+    """Measurements on the data without any method."""
 
     record: Record
     primary: Mapping[str, str]
-    """Target -> the primary metric of its column: of fairness and of utility."""
+    """Target -> the primary metric of its column, for fairness and utility."""
     figures: tuple[Figure, ...]
-    """Those of these metrics: one for each evaluation that has it."""
+    """The figures of these metrics: one for each evaluation that has the metric."""
     missing: Mapping[str, str]
     """Metric or evaluator -> why it was not measured."""
     groups: tuple[Column, ...]
-    """What the evaluators of these metrics measured by group."""
+    """Measurements by group of the evaluators of these metrics."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +73,16 @@ class Datasheet:
     dataset: str
     table: str
     problems: tuple[Used, ...]
-    """One for each fingerprint, those of the same settings and seed together."""
+    """One for each fingerprint; those of the same settings and seed are adjacent."""
     baselines: tuple[Baseline, ...]
     arms: tuple[ArmRecords, ...]
-    """Every record of the data set, one each; the label tells the methods apart, controls last."""
+    """Every record of the data set, one entry each; the label distinguishes methods, controls last.
+    """
     tasks: tuple[str, ...]
-    """Tabular or image classification, where a record shows what a row is."""
+    """Tabular or image classification, if a record shows what a row is."""
 
     def told(self, key: str) -> list[tuple[Any, str]]:
-        """What the data sets' cards say of something, each with the record that says it."""
+        """What the cards of the data say about a topic, each with its record."""
         found: dict[str, tuple[Any, str]] = {}
         for used in self.problems:
             if key in used.problem.card:
@@ -91,17 +92,17 @@ class Datasheet:
 
     @property
     def synthetic(self) -> bool:
-        """Whether any of the data are made up."""
+        """Whether any of the data is synthetic."""
         return any(value for value, _ in self.told("synthetic"))
 
 
 def datasheet(
     records: Sequence[Record], load: Callable[[str], Arrays], table: Table, name: str | None = None
 ) -> Datasheet:
-    """The datasheet of the data set of a name, or of the only one.
+    """Builds the datasheet of the named data set, or of the only one.
 
-    `load` gives the arrays beside a record. Raises UserError when there is no such data set,
-    several to choose from, or no record that got as far as its data.
+    `load` returns the arrays of a record. Raises UserError if there is no such data set, if there
+    are several to choose from, or if no record reached its data.
     """
     dataset = _chosen(records, name)
     own = sorted((r for r in records if r.arm.dataset.name == dataset), key=_order)
@@ -149,7 +150,7 @@ def _is_baseline(record: Record) -> bool:
 
 
 def _order(record: Record) -> tuple[str, int, bool, str, str]:
-    """By settings, seed, and whether training cuts the pool; baselines first, to be cited."""
+    """Orders by settings, seed, and whether training cuts the pool; baselines come first."""
     arm = record.arm
     settings = canonical([arm.dataset.version, arm.dataset.params, arm.model.name])
     cut = arm.training.get("max_members") is not None

@@ -1,4 +1,4 @@
-"""A datasheet as Markdown with the front matter that data hubs read; from stored records only."""
+"""A datasheet as Markdown, with the front matter that data hubs read; from records only."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ UNEQUAL = {
     "minority": "the share that the smaller group is drawn with",
     "subsample": "how many rows are taken in all",
 }
-"""The settings that decide how many rows there are of a class, of a group, or in all."""
+"""The settings that determine the number of rows of a class, of a group, or in all."""
 INCLUSION = {
     "half": "Each replicate is trained on its own random half of the training pool",
     "all": "Each replicate is trained on all of the training pool",
@@ -37,7 +37,7 @@ NO_CUT = {"rare": "no class is made rare", "subsample": "every row is taken"}
 
 
 def markdown(sheet: Datasheet) -> str:
-    """The datasheet: the sections of Gebru et al. 2021, and what was measured on the data."""
+    """Renders the sections of Gebru et al. 2021, and the measurements on the data."""
     text = [front_matter(sheet)]
     for section in (
         *(_head, _motivation, _composition, _collection, _preprocessing),
@@ -131,7 +131,7 @@ def _preprocessing(sheet: Datasheet) -> Iterator[str]:
 
 
 def _loaded(sheet: Datasheet) -> Iterator[tuple[str, Any, str, str]]:
-    """(setting, value, what it decides, record) of every value that a setting had."""
+    """(setting, value, what it decides, record) of every value of a setting."""
     seen = set()
     for used in sheet.problems:
         for record in used.records:
@@ -207,7 +207,7 @@ def _baselines(sheet: Datasheet) -> Iterator[str]:
 
 def _groups(baseline: Baseline) -> Iterator[list[str]]:
     record = baseline.record
-    assert record.problem is not None  # a baseline got as far as its data
+    assert record.problem is not None  # a baseline that reached its data
     for column in baseline.groups:
         for group, n in record.problem.group_sizes.items():
             mean = column.by_group.get(group)
@@ -229,7 +229,7 @@ def _which(record: Record) -> list[str]:
 
 
 def _told(sheet: Datasheet, *keys: str) -> Iterator[str]:
-    """What the data set's card says of something, and which record has it."""
+    """What the data set's card says about a topic, and the record that holds it."""
     for key in keys:
         found = sheet.told(key)
         for value, source in found:
@@ -245,7 +245,7 @@ def _unknown(what: str) -> str:
 def _distinct(
     sheet: Datasheet, of: Callable[[ProblemSpec], Any]
 ) -> Iterator[tuple[ProblemSpec, str]]:
-    """The problems that differ in something, each with the record that is cited for it."""
+    """The problems that differ in some way, each with the record cited for it."""
     found: dict[str, tuple[ProblemSpec, str]] = {}
     for used in sheet.problems:
         found.setdefault(canonical(of(used.problem)), (used.problem, used.source))
@@ -253,7 +253,7 @@ def _distinct(
 
 
 def _of_records(sheet: Datasheet, of: Callable[[Record], Any]) -> Iterator[tuple[Any, str]]:
-    """The values that something has in the records, None left out, each with the first record."""
+    """The values of a setting in the records, including None, each with its first record."""
     found: dict[str, tuple[Any, str]] = {}
     for used in sheet.problems:
         for record in used.records:

@@ -1,4 +1,4 @@
-"""The numbers of one record: means over replicates with their intervals, in all and by group."""
+"""The numbers of one record: means over replicates with intervals, overall and by group."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ class Figure:
     rows: int
     evaluation: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What of the evaluator's settings is not registered."""
+    """The evaluator's settings that are not the registered ones."""
     chance: float | None = None
-    """Its mean over random groups of the same sizes, where it compares groups."""
+    """Its mean over random groups of the same sizes, if it compares groups."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Column:
 
 
 def figures(record: Record) -> Iterator[Figure]:
-    """Every metric of the record that has a mean with an interval."""
+    """Every metric of the record for which a mean with an interval exists."""
     for key, evaluation in sorted(record.evaluations.items()):
         nulls = chance_means(evaluation.measurements)
         for name, m in evaluation.measurements.items():
@@ -61,7 +61,7 @@ def figures(record: Record) -> Iterator[Figure]:
 
 
 def missing(record: Record) -> Iterator[tuple[str, str]]:
-    """(metric or evaluator, why) of what was asked for and not measured."""
+    """(metric or evaluator, why) for everything requested but not measured."""
     for evaluation in record.evaluations.values():
         name = evaluation.evaluator.name
         if evaluation.status != "ok":
@@ -70,10 +70,10 @@ def missing(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
-    """The arrays beside the record that hold one number a replicate and group.
+    """The arrays of the record that hold one number per replicate and group.
 
-    Their replicates depend on each other as those of the same metric over all rows do. `record` is
-    one that got as far as its data: it has a problem.
+    Their replicates are as dependent as those of the same metric over all rows. `record` is one
+    that reached its data, so it has a problem.
     """
     assert record.problem is not None
     groups = record.problem.groups
@@ -97,10 +97,10 @@ def _split(
     kept: NDArray[np.generic] | None,
     groups: Sequence[str],
 ) -> Iterator[tuple[str, str, NDArray[np.float64]]]:
-    """(metric, group, values [R]) of an array that is by group; nothing for any other.
+    """(metric, group, values [R]) of an array by group; nothing for other arrays.
 
-    By group are `group_<metric>` [R, G], `<metric>_group_<g>` [R], and where `groups` [K] says
-    which groups were kept, every real array [R, K].
+    Arrays by group are `group_<metric>` [R, G], `<metric>_group_<g>` [R], and, if `groups` [K]
+    lists the groups kept, every real array [R, K].
     """
     one = re.fullmatch(r"(.+)_group_(\d+)", name)
     if one and values.ndim == 1 and int(one[2]) < len(groups):

@@ -1,4 +1,4 @@
-"""The front matter of a model card: what model hubs index, as one YAML document.
+"""The front matter of a model card: the YAML document that model hubs index.
 
 Keys and values: hub-docs, modelcard.md, of Hugging Face.
 """
@@ -76,7 +76,7 @@ def name(card: Card) -> str:
 
 
 def fingerprint(card: Card) -> str:
-    """That of the data."""
+    """The fingerprint of the data."""
     assert card.record.problem is not None  # `card` refuses records without one
     return card.record.problem.fingerprint
 

@@ -1,4 +1,4 @@
-"""What model cards and datasheets write alike: numbers, tables, settings, the data's own words."""
+"""Shared parts of model cards and datasheets: numbers, tables, settings, words of data cards."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ NAMES = {
     "synthetic": "Synthetic",
     "rows_public": "Single rows may be shown to anybody",
 }
-"""What the card of a data set says -> how it is called."""
+"""The names of the entries in the card of a data set."""
 
 
 def level(value: float) -> str:
@@ -37,7 +37,7 @@ def interval(effect: Effect) -> str:
 
 
 def code(name: str) -> str:
-    r"""An id as code that ends where it ends, in a table too.
+    r"""An id as inline code, safe inside a table.
 
     >>> print(code("2252644c"), code("a`|b"))
     `2252644c` `a'\|b`
@@ -47,19 +47,19 @@ def code(name: str) -> str:
 
 
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """A table whose cells are already safe."""
+    """A table of cells that are already safe."""
     yield f"| {' | '.join(head)} |"
     yield f"|{'---|' * len(head)}"
     yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
 def settings(params: Mapping[str, Any]) -> str:
-    """Settings in one line."""
+    """Settings on one line."""
     return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
 
 
 def said(value: Any) -> str:
-    """What the card of a data set says; yes or no where it is that.
+    """An entry in the card of a data set; booleans as yes or no.
 
     >>> said(True), said("CC BY 4.0")
     ('yes', 'CC BY 4.0')
@@ -70,13 +70,13 @@ def said(value: Any) -> str:
 
 
 def out_of_scope(synthetic: bool) -> list[str]:
-    """What numbers measured on a data set cannot tell, with any method."""
+    """What numbers measured on a data set cannot show, with any method."""
     out = ["decisions about people", "other data, groups or attackers than those measured here"]
     return [*out, "statements about the world: the data are synthetic"] if synthetic else out
 
 
 def figure_cells(record: str, figure: Figure) -> list[str]:
-    """Mean with interval and unit, which way is better, rows, and where it is from."""
+    """Mean with interval and unit, direction, rows, and source."""
     better = "higher" if figure.higher_is_better else "lower"
     unit = f" {safe(figure.unit)}" if figure.unit else ""
     at = f" ({shown(figure.settings)})" if figure.settings else ""
@@ -92,7 +92,7 @@ FIGURE_HEAD = ("mean [95 % interval]", "better", "rows", "record, evaluation")
 def figure_rows(
     record: str, metric: str, figures: Iterable[Figure], missing: Mapping[str, str]
 ) -> Iterator[list[str]]:
-    """The cells under FIGURE_HEAD of every figure of a metric, or why there is none."""
+    """The cells under FIGURE_HEAD of every figure of a metric, or the reason for none."""
     found = [f for f in figures if f.metric == metric]
     yield from (figure_cells(record, f) for f in found)
     if not found:

@@ -1,8 +1,8 @@
-"""Arms compared: scores by a policy's weights, the Pareto front, and how firm a choice is.
+"""Comparison of arms: scores by a policy's weights, the Pareto front, robustness of a choice.
 
 An arm's harm on a target is how much worse it is than the baseline, as a share of the change that
-the table calls unacceptable. Its score is the sum of these shares by the policy's weights, which
-sum to 1; the baseline's is 0, and lower is better.
+the table calls unacceptable. Its score is the sum of these shares, weighted by the policy. The
+weights sum to 1; the baseline's score is 0, and lower is better.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,12 @@ from trustbench.summary.table.contrasts import Contrast
 
 DRAWS = 2000
 SPREAD = 0.5
-"""Weights are drawn up to this share above and below their own."""
+"""The maximum relative deviation of drawn weights from the policy's."""
 
 
 @dataclass(frozen=True)
 class Harm:
-    """How much worse an arm is than the baseline on one target, or why that is not known."""
+    """How much worse an arm is than the baseline on one target, or why that is unknown."""
 
     target: str
     metric: str
@@ -43,7 +43,7 @@ class Harm:
 
     @property
     def size(self) -> int | None:
-        """How many replicates there are."""
+        """The number of replicates."""
         return None if self.contrast is None else len(self.contrast.differences)
 
     def share(self, weight: float = 1.0) -> tuple[float, Contrast]:
@@ -54,7 +54,7 @@ class Harm:
 
 @dataclass(frozen=True)
 class Option:
-    """One measured arm, and how it stands among the others."""
+    """One measured arm and its position among the others."""
 
     label: str
     interventions: tuple[str, ...]
@@ -64,27 +64,27 @@ class Option:
     """Every demand of the policy on the arm, as the gate decides it."""
     outcome: Outcome
     below_floor: str | None = None
-    """By how much the arm misses the utility floor; None where it does not."""
+    """By how much the arm misses the utility floor; None if it does not."""
     score: Effect | None = None
     unscored: str | None = None
     """Why there is no score."""
     dominated_by: tuple[str, ...] = ()
     on_front: bool | None = None
-    """None where the arm has no score, and so is compared with none."""
+    """None if the arm has no score and thus is not compared."""
     beyond_best: Effect | None = None
     """The score minus that of the chosen arm, paired; None for the chosen one."""
     wins: float | None = None
-    """The share of the drawn weights under which the arm is chosen; None where it cannot be."""
+    """The share of the drawn weights under which the arm is chosen; None if it cannot be."""
 
     @property
     def tied(self) -> bool:
-        """Whether the data do not tell the arm from the chosen one: the interval holds zero."""
+        """Whether the arm is indistinguishable from the chosen one: the interval contains zero."""
         d = self.beyond_best
         return d is not None and d.low <= 0 <= d.high
 
 
 def scored(options: Sequence[Option], weights: Mapping[str, float]) -> list[Option]:
-    """The options with their scores, where every weighted target has comparable numbers."""
+    """Adds scores to the options if every weighted target has comparable numbers."""
     needed = [t for t, w in weights.items() if w > 0]
     sizes = {n for o in options for t in needed if (n := o.harms[t].size) is not None}
     out = []
@@ -101,7 +101,7 @@ def scored(options: Sequence[Option], weights: Mapping[str, float]) -> list[Opti
 
 
 def _parts(option: Option, weights: Mapping[str, float]) -> list[tuple[float, Contrast]]:
-    """What the score of a scored arm is the sum of."""
+    """The summands of the score of a scored arm."""
     return [option.harms[t].share(w) for t, w in weights.items() if w > 0]
 
 
@@ -112,13 +112,13 @@ def _sum(parts: Sequence[tuple[float, Contrast]]) -> Effect:
 
 
 def comparable(rated: Sequence[Option], target: str) -> bool:
-    """Whether every one of these arms has the same replicates of a target."""
+    """Whether all of these arms have the same replicates of a target."""
     sizes = {o.harms[target].size for o in rated}
     return len(sizes) == 1 and None not in sizes
 
 
 def placed(option: Option, rated: Sequence[Option], compared: Sequence[str]) -> Option:
-    """The option with those that dominate it on the compared targets."""
+    """Adds to the option those that dominate it on the compared targets."""
     if option.score is None:
         return option
     better = tuple(o.label for o in rated if o is not option and dominates(o, option, compared))
@@ -128,9 +128,10 @@ def placed(option: Option, rated: Sequence[Option], compared: Sequence[str]) -> 
 def dominates(a: Option, b: Option, targets: Sequence[str]) -> bool:
     """Whether `a` is shown to be no worse than `b` on every target, and better on one.
 
-    No worse: the 95 % interval of the paired difference lies below the smallest difference of
-    interest, and not above zero. Better: it lies below zero. So no two arms dominate each other,
-    and a target that the data leave open keeps both on the front.
+    No worse means that the 95 % interval of the paired difference lies below the smallest
+    difference of interest, and not above zero. Better means that it lies below zero. Two arms
+    therefore never dominate each other, and a target that the data leaves open keeps both on the
+    front.
     """
     pairs = [(a.harms[t], b.harms[t]) for t in targets]
     known = [(_sum([x.share(), y.share(-1.0)]), _margin(x, y)) for x, y in pairs]
@@ -161,8 +162,8 @@ def points(option: Option) -> float:
 def wins(eligible: Sequence[Option], weights: Mapping[str, float]) -> dict[str, float]:
     """Label -> the share of drawn weights under which the arm has the lowest score.
 
-    Each of DRAWS draws moves every weight by up to SPREAD of itself, uniformly, from a fixed
-    seed. Arms of equal score share the draw.
+    Each of DRAWS draws changes every weight by up to SPREAD of itself, uniformly, from a fixed
+    seed. Arms with equal scores share the draw.
     """
     if not eligible:
         return {}

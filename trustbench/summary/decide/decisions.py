@@ -1,15 +1,14 @@
-"""A limit against an interval: inside, outside, or across; and what a policy makes of that.
+"""Compares an interval with a limit (inside, outside, or across), and applies the policy.
 
-Each bound is decided on a 95 % t interval: passed when the interval lies wholly inside,
-violated when wholly outside. So a model that lies exactly at a limit passes it in 2.5 % of
+Each bound is decided on a 95 % t interval: it is passed if the interval lies wholly inside, and
+violated if it lies wholly outside. A model exactly at a limit therefore passes it in 2.5 % of
 studies, and violates it in 2.5 %.
 
-Several limits: a gate passes when every limit passes, so a model that breaks any of them passes
-in at most 2.5 % of studies, however many limits there are (an intersection-union test, which
-needs no correction; Berger 1982). `violated` is not corrected either, so that it means what the
-printed interval shows: with k limits that are all just kept, at least one is called violated in
-up to k x 2.5 % of studies. Verdicts that block come as the table prints them, by Holm or
-Benjamini-Hochberg.
+With several limits, a gate passes if every limit passes. A model that breaks any of them passes in
+at most 2.5 % of studies, however many limits there are (an intersection-union test, which needs no
+correction; Berger 1982). `violated` is not corrected either, so that it agrees with the printed
+interval: with k limits that are all just kept, at least one is called violated in up to k x 2.5 %
+of studies. Verdicts that block are those of the table, by Holm or Benjamini-Hochberg.
 """
 
 import math
@@ -24,14 +23,14 @@ from trustbench.summary.table.results import Estimate
 
 
 class Outcome(StrEnum):
-    """What a decision, a candidate or a whole gate comes to."""
+    """The outcome of a decision, a candidate or a whole gate."""
 
     PASS = "pass"
     VIOLATED = "violated"
     INCONCLUSIVE = "inconclusive"
     UNMEASURED = "unmeasured"
     UNRELIABLE = "unreliable"
-    """What would pass rests on a measurement that is known to mislead."""
+    """A pass that rests on a measurement that is known to mislead."""
 
 
 ANSWERS: dict[Answer, Outcome] = {
@@ -43,10 +42,10 @@ ANSWERS: dict[Answer, Outcome] = {
 
 @dataclass(frozen=True)
 class Decision:
-    """One bound of a limit, or one cell whose verdict may block, decided.
+    """The decision on one bound of a limit, or on one cell whose verdict may block.
 
-    The effect of `estimate` is the arm's own mean for an absolute bound, and a difference in
-    units of harm for everything else. `counts_as` is what the policy makes of the outcome.
+    The effect of `estimate` is the arm's own mean for an absolute bound, and a difference in units
+    of harm otherwise. `counts_as` is how the policy treats the outcome.
     """
 
     rule: Limit | Block
@@ -54,19 +53,19 @@ class Decision:
     outcome: Outcome
     counts_as: Outcome
     cell: str | None = None
-    """The cell that the metric stands in, `P→F`; None where the table reads it nowhere."""
+    """The cell of the metric, `P→F`; None if the table does not use it."""
     bound: Bound | None = None
     """None for a verdict."""
     against: str | None = None
-    """The arm or record that the effect is a difference from; None for the arm's own mean."""
+    """The arm or record with which the effect compares; None for the arm's own mean."""
     needs: str | None = None
     """How many replicates would decide an inconclusive one: `n = 34`."""
     unreliable: str | None = None
-    """What warns that the metric misleads here; None where nothing does."""
+    """A warning that the metric misleads here; None without any."""
 
     @property
     def reason(self) -> str | None:
-        """Why nothing was measured, changed or can be trusted; None where none of it is so."""
+        """Why nothing was measured or changed, or cannot be trusted; None otherwise."""
         verdict = self.estimate.verdict
         if self.unreliable is not None:
             named = self.outcome is Outcome.UNRELIABLE
@@ -98,7 +97,7 @@ def decide(effect: Effect, bound: Bound) -> Outcome:
 def within_chance(outcome: Outcome, estimate: Estimate, bound: Bound) -> Verdict | None:
     """Why a violated limit on a difference is inconclusive: random groups show as much; or None.
 
-    What passes stays a pass: the limit speaks of the metric as it is printed.
+    A pass stays a pass: the limit is about the metric as printed.
     """
     effect, beyond = estimate.effect, estimate.beyond_chance
     if outcome is not Outcome.VIOLATED or effect is None or beyond is None:
@@ -109,12 +108,12 @@ def within_chance(outcome: Outcome, estimate: Estimate, bound: Bound) -> Verdict
 
 
 def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block, delta: float) -> Outcome:
-    """What a cell's verdict comes to under a rule; an immaterial benefit blocks nothing.
+    """Decides a cell's verdict under a rule; an immaterial benefit blocks nothing.
 
-    An inconclusive verdict leaves open whether there is harm, benefit or neither. It passes
-    where the 95 % interval rules out the harm that blocks: harm of `delta` or more, the smallest
-    of interest; or any at all, where immaterial harm blocks too. What is unchanged by
-    construction, or on every replicate, harms nothing and passes.
+    An inconclusive verdict leaves open whether there is harm, benefit or neither. It passes if the
+    95 % interval excludes the harm that blocks: harm of at least `delta`, the smallest of interest,
+    or any harm if immaterial harm blocks too. Results that are unchanged by construction, or on
+    every replicate, harm nothing and pass.
     """
     if verdict.unchanged:
         return Outcome.PASS
@@ -130,8 +129,8 @@ def decide_verdict(verdict: Verdict, effect: Effect | None, rule: Block, delta: 
 def needed(effect: Effect, limit: float) -> str:
     """How many replicates (or pools) would put the interval on one side of `limit`.
 
-    The smallest n whose 95 % t interval leaves out the limit with power 0.8, if the mean and
-    the standard deviation are those observed; or what is needed where no n is enough.
+    This is the smallest n whose 95 % t interval excludes the limit with power 0.8, assuming the
+    observed mean and standard deviation; or what is needed if no n is enough.
 
     >>> needed(Effect(0.5, -0.1, 1.1, 5, 0.5, 1.0, 0.1, 0.0, 1.0), 0.0)
     'n = 10'

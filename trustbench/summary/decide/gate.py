@@ -1,9 +1,9 @@
-"""Records and a policy -> decisions: may this change, or this arm, go ahead?
+"""Decides by a policy whether a change, or an arm, may go ahead.
 
-Two ways to ask. `gate_sweep` takes every treated arm of a sweep against the sweep's baseline;
-its verdicts are those that the table prints. `gate_pair` takes a candidate against a baseline
-that somebody names, two models trained on the same replicates; its verdicts are by Holm over the
-cells that it compares.
+There are two entry points. `gate_sweep` compares every treated arm of a sweep with the sweep's
+baseline; its verdicts are those that the table prints. `gate_pair` compares a candidate with a
+given baseline, two models trained on the same replicates; its verdicts are by Holm over the cells
+that it compares.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ from trustbench.summary.table.table import summarize
 
 @dataclass(frozen=True)
 class Candidate:
-    """One arm, over its regimes, and what the policy says of it."""
+    """One arm, over its regimes, and the policy's decisions on it."""
 
     dataset: str
     model: str
@@ -57,7 +57,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a policy says of every candidate."""
+    """The policy's decisions on every candidate."""
 
     policy: Policy
     candidates: tuple[Candidate, ...]
@@ -76,11 +76,10 @@ def gate_sweep(
     evaluations: Collection[str] | None = None,
     stored: Mapping[str, Record] | None = None,
 ) -> Gate:
-    """Every treated arm of every table among the records, against its baseline.
+    """Gates every treated arm of every table among the records against its baseline.
 
-    `evaluations` are the evaluation ids that may be read (None: all); `stored` are the records
-    that limits may name. Raises UserError when records cannot be compared, and when there is no
-    treated arm.
+    `evaluations` are the evaluation ids that may be read (None: all); `stored` are the records that
+    limits may name. Raises UserError if records cannot be compared, or if there is no treated arm.
     """
     groups = group_records(records, evaluations)
     results = summarize(records, table, evaluations)
@@ -98,7 +97,7 @@ def gate_sweep(
 
 
 def only(gate: Gate, arms: Sequence[str]) -> Gate:
-    """The gate of some arms, by their labels; UserError for a label that no candidate has."""
+    """Restricts the gate to the labelled arms; raises UserError for an unknown label."""
     known = {c.arm for c in gate.candidates}
     for arm in arms:
         if arm not in known:
@@ -133,7 +132,7 @@ def gate_pair(
     policy: Policy,
     stored: Mapping[str, Record] | None = None,
 ) -> Gate:
-    """A candidate against a baseline, each one record or one for each regime and seed.
+    """Gates a candidate against a baseline; each is one record, or one per regime and seed.
 
     Raises UserError, `not comparable: ...`, unless both were trained on the same replicates and
     measured by the same evaluators.
@@ -166,7 +165,7 @@ def gate_pair(
 
 
 def _arms(records: Sequence[Record]) -> dict[str, ArmRecords]:
-    """Regime -> the arm of these records, one for each seed; UserError for several arms."""
+    """Regime -> the arm of these records, one per seed; raises UserError for several arms."""
     labels = {r.id: _label(r) for r in records}
     if len(set(labels.values())) > 1:
         named = "; ".join(f"{i} {label}" for i, label in labels.items())

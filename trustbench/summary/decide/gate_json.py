@@ -24,7 +24,7 @@ def document(gate: Gate) -> dict[str, Any]:
 
 
 def text(gate: Gate) -> str:
-    """The document as text; NaN and infinity are refused, as JSON has neither."""
+    """The document as text; refuses NaN and infinity, which JSON does not have."""
     return json_text(document(gate))
 
 
@@ -44,7 +44,7 @@ def _candidate(c: Candidate) -> dict[str, Any]:
 
 
 def _interval(effect: Effect | None) -> dict[str, float] | None:
-    """An effect beside the one that is decided on."""
+    """An effect that accompanies the decisive one."""
     if effect is None:
         return None
     return {"effect": effect.effect, "low": effect.low, "high": effect.high}

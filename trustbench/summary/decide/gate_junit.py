@@ -1,8 +1,8 @@
 """A gate as JUnit XML: a suite for each candidate, a test case for each decision.
 
-Violated is a failure, and so is what the policy does not let pass; not measured is an error;
-inconclusive is skipped, as is what the policy lets pass. JUnit has no fourth outcome: the exit
-code tells inconclusive from passed.
+Violated is a failure, and so is anything that the policy does not let pass; not measured is an
+error; inconclusive is skipped, as is anything that the policy lets pass. JUnit has no fourth
+outcome: the exit code distinguishes inconclusive from passed.
 """
 
 import re
@@ -16,7 +16,7 @@ _FORBIDDEN = re.compile(
     "[^\t\n\u0020-\u007e\u00a0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
     "|[\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
-"""What XML 1.0 has no way to write, what a terminal obeys, and what turns text around."""
+"""Characters that XML 1.0 cannot hold, that control a terminal, or that reverse text."""
 
 
 def text(gate: Gate) -> str:
@@ -61,7 +61,7 @@ def _case(gate: Gate, c: Candidate, d: Decision) -> ET.Element:
 
 
 def _kind(d: Decision) -> str | None:
-    """The element that says how a test case ended; None where it passed."""
+    """The element for the outcome of a test case; None if it passed."""
     if d.outcome is Outcome.PASS:
         return None
     if d.counts_as is Outcome.VIOLATED:
@@ -76,5 +76,5 @@ def _sums(suites: list[ET.Element]) -> dict[str, str]:
 
 
 def _legal(text: str) -> str:
-    """The text with a mark for every character that must not be in it."""
+    """The text with a mark in place of every illegal character."""
     return _FORBIDDEN.sub("�", text)

@@ -54,5 +54,5 @@ def _row(d: Decision) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    """Text that Markdown shows as it is, and that links nobody: `@name` and `#1` stay text."""
+    """Escapes text for literal display; it links nobody: `@name` and `#1` stay text."""
     return escape(visible(" ".join(text.split()))).replace("@", "&#64;").replace("#", "&#35;")

@@ -17,12 +17,12 @@ ORDER = (
 
 
 def text(gate: Gate) -> str:
-    """The gate as plain text, whose every line is one of ours: control characters are marked."""
+    """Renders the gate as plain text; control characters in names are marked."""
     return "\n".join(visible(line) for line in _lines(gate)) + "\n"
 
 
 def ranked(decisions: tuple[Decision, ...]) -> list[Decision]:
-    """Decisions, those that ask for attention first, else in the order of the policy."""
+    """Sorts decisions: those that need attention first, else in the order of the policy."""
     return sorted(decisions, key=lambda d: (d.counts_as is Outcome.PASS, ORDER.index(d.outcome)))
 
 

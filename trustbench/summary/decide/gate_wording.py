@@ -1,4 +1,4 @@
-"""How every rendering of a gate spells its decisions."""
+"""The wording of decisions in every rendering of a gate."""
 
 from trustbench.summary.decide.decisions import Decision, Outcome, digits
 from trustbench.summary.decide.gate import Candidate, Gate
@@ -15,7 +15,7 @@ SYMBOLS = {
     Outcome.UNRELIABLE: "!",
 }
 NO_VERDICT = (Outcome.UNMEASURED, Outcome.UNRELIABLE)
-"""Outcomes to which the verdict of the cell has nothing to add."""
+"""Outcomes to which the verdict of the cell adds nothing."""
 RATE = (
     "Against an arm or a null, numbers are in units of harm: positive is worse. "
     "Each limit is decided on a 95 % t interval. A candidate that breaks any limit passes in at "
@@ -25,7 +25,7 @@ RATE = (
 
 
 def what(d: Decision) -> str:
-    """Cell, metric and regime: what a decision is about."""
+    """The subject of a decision: cell, metric and regime."""
     metric = d.estimate.metric
     name = contrast_name(metric, d.estimate.against, d.estimate.reference) if metric else ""
     if isinstance(d.rule, Limit) and d.rule.beyond_chance:
@@ -35,7 +35,7 @@ def what(d: Decision) -> str:
 
 
 def asked(d: Decision) -> str:
-    """What the policy asks for."""
+    """The demand of the policy."""
     if d.bound is not None:
         return d.bound.text
     assert isinstance(d.rule, Block)
@@ -52,7 +52,7 @@ def number(value: float, decimals: int, signed: bool) -> str:
 
 
 def measured(d: Decision) -> str:
-    """The effect with its interval, n and what marks it; empty where there is none."""
+    """The effect with its interval, n and marks; empty without an effect."""
     effect = d.estimate.effect
     if effect is None:
         return ""
@@ -72,7 +72,7 @@ def measured(d: Decision) -> str:
 
 
 def outcome(d: Decision) -> str:
-    """The outcome, what would decide it, and what the policy makes of it."""
+    """The outcome, what would decide it, and how the policy treats it."""
     text = "not measured" if d.outcome is Outcome.UNMEASURED else str(d.outcome)
     verdict = d.estimate.verdict
     if d.needs:
@@ -88,7 +88,7 @@ def outcome(d: Decision) -> str:
 
 
 def sentence(d: Decision) -> str:
-    """One sentence: what was measured where, what the policy asks for, and what that comes to."""
+    """One sentence: what was measured and where, the demand of the policy, and the outcome."""
     found = what(d)
     if d.against is not None and d.estimate.against is None and d.estimate.reference is None:
         found += f" against {d.against}"
@@ -101,12 +101,12 @@ def sentence(d: Decision) -> str:
 
 
 def heading(c: Candidate) -> str:
-    """A candidate, what it is compared with, and on how many replicates."""
+    """A candidate, its reference, and the number of replicates."""
     return f"{c.title}, against {c.against}, {c.replicates} replicates"
 
 
 def counts(gate: Gate) -> str:
-    """How many candidates come to what."""
+    """How many candidates have which outcome."""
     found = [c.outcome for c in gate.candidates]
     kinds = [o for o in (Outcome.PASS, Outcome.VIOLATED, Outcome.INCONCLUSIVE) if o in found]
     said = ", ".join(f"{found.count(o)} {o}" for o in kinds)
@@ -114,5 +114,5 @@ def counts(gate: Gate) -> str:
 
 
 def title(gate: Gate) -> str:
-    """The policy and what the whole gate comes to."""
+    """The policy and the outcome of the whole gate."""
     return f"policy {gate.policy.name} {gate.policy.version}: {gate.outcome}"

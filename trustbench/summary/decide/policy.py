@@ -1,7 +1,7 @@
-"""A policy: what an organisation asks of a change, written down before anything is measured.
+"""A policy: what an organisation demands of a change, written down before measuring.
 
 It ranks the aspects, limits metrics (absolutely, or relative to a reference), names the verdicts
-that block a change, and says what becomes of a question that the data leave open.
+that block a change, and says how to treat questions that the data leaves open.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,12 +26,12 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 """What a policy ranks, limits and protects: the five aspects and utility."""
 Answer = Literal["pass", "fail", "inconclusive"]
 BLOCKING = (Kind.HARM, Kind.IMMATERIAL)
-"""The verdicts that speak of harm, and that a policy may therefore let block."""
+"""The verdicts of harm, which a policy may let block."""
 BOUNDS = ("at_most", "at_least", "worse_by_at_most")
 
 
 class Priority(Strict):
-    """A target and how much it weighs when arms are compared; its place in the list ranks it."""
+    """A target and its weight in comparisons of arms; its place in the list is its rank."""
 
     target: Target
     weight: NonNegativeFloat
@@ -54,11 +54,11 @@ class Bound(NamedTuple):
 
 
 class Limit(Strict):
-    """What a metric may be at most or at least, and by how much it may be worse.
+    """The minimum or maximum of a metric, or by how much it may be worse.
 
-    `at_most` and `at_least` bound the arm's own mean, in the unit of the metric.
-    `worse_by_at_most` bounds the harm beyond the baseline, or beyond `reference` or `record`.
-    `beyond_chance` reads a metric over groups less what random groups of the same sizes show.
+    `at_most` and `at_least` bound the arm's own mean, in the unit of the metric. `worse_by_at_most`
+    bounds the harm relative to the baseline, `reference` or `record`. `beyond_chance` subtracts
+    from a metric over groups what random groups of the same sizes show.
     """
 
     metric: Target | Metric
@@ -67,15 +67,15 @@ class Limit(Strict):
     at_least: float | None = None
     worse_by_at_most: NonNegativeFloat | None = None
     reference: str | None = None
-    """The intervention whose arm stands in for the baseline of the relative bound."""
+    """The intervention whose arm replaces the baseline for the relative bound."""
     record: str | None = None
-    """The id of a stored record that stands in for the baseline of the relative bound."""
+    """The id of a stored record that replaces the baseline for the relative bound."""
     beyond_chance: bool = False
-    """Of a maximum, minimum or gap over groups: bound what it has beyond random groups."""
+    """For a maximum, minimum or gap over groups: bounds the excess over random groups."""
     regime: Regime | None = None
-    """None: the regime in which the table reads the metric, else `tuned`."""
+    """None: the regime in which the table uses the metric, else `tuned`."""
     reason: str | None = None
-    """Why the limit is what it is: a law, a contract, a promise."""
+    """The reason for the limit: a law, a contract, a promise."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -92,7 +92,7 @@ class Limit(Strict):
 
     @property
     def bounds(self) -> tuple[Bound, ...]:
-        """The bounds that are given, each decided on its own."""
+        """The given bounds, each decided on its own."""
         given = ((kind, getattr(self, kind)) for kind in BOUNDS)
         return tuple(Bound(kind, value) for kind, value in given if value is not None)
 
@@ -100,8 +100,8 @@ class Limit(Strict):
 class Block(Strict):
     """Verdicts of cells that block: those in a candidate's own row of the table.
 
-    A `significant but immaterial` effect blocks where it is one of harm, not of benefit.
-    `sources` narrows the rule to candidates whose method is of these aspects.
+    A `significant but immaterial` effect blocks only as harm, not as benefit. `sources` restricts
+    the rule to candidates whose method belongs to these aspects.
     """
 
     verdicts: tuple[Literal[Kind.HARM, Kind.IMMATERIAL], ...] = Field(min_length=1)
@@ -116,12 +116,12 @@ class Block(Strict):
         return self
 
     def covers(self, source: str | None, target: str) -> bool:
-        """Whether the rule speaks of the effect of a method of `source` on `target`."""
+        """Whether the rule covers the effect of a method of `source` on `target`."""
         return target in self.targets and (self.sources is None or source in self.sources)
 
 
 class Bands(Strict):
-    """Where a risk (likelihood x severity, in [0, 1]) turns amber and where red."""
+    """The risks (likelihood x severity, in [0, 1]) at which amber and red begin."""
 
     amber: float = Field(default=GREEN, ge=0, le=1)
     """Amber from here on."""
@@ -136,24 +136,24 @@ class Bands(Strict):
 
 
 class Policy(Strict):
-    """A policy. Its ranking names every target once, with weights that never grow downwards."""
+    """A policy. It ranks every target once, with weights that never grow downwards."""
 
     name: str = Field(min_length=1)
     version: PositiveInt
-    """Grows with every change of what the policy demands."""
+    """Increased whenever the demands of the policy change."""
     description: str
     table: str = "cresswell"
-    """The registered table whose cells, columns and margins the policy speaks of."""
+    """The registered table whose cells, columns and margins the policy uses."""
     priorities: tuple[Priority, ...]
     """Most important first."""
     limits: tuple[Limit, ...] = ()
     block: tuple[Block, ...] = ()
     inconclusive: Answer = "inconclusive"
-    """What a limit or a cell that the data cannot decide does to the gate."""
+    """How a limit or a cell that the data cannot decide affects the gate."""
     unmeasured: Answer = "inconclusive"
-    """What one that was not measured, or failed, does to the gate."""
+    """How one that was not measured, or failed, affects the gate."""
     unreliable: Answer = "inconclusive"
-    """What a pass does to the gate that rests on a measurement known to mislead."""
+    """How a pass that rests on a misleading measurement affects the gate."""
     risk: Bands = Bands()
 
     @model_validator(mode="after")
@@ -180,7 +180,7 @@ class Policy(Strict):
 
 
 def load_policy(path: Path) -> Policy:
-    """The policy in a YAML file; ConfigError with every problem in it, each one sentence."""
+    """Reads a policy from a YAML file; raises ConfigError with every problem, one sentence each."""
     try:
         text = path.read_text(encoding="utf-8")
         twice = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader), ""))
@@ -193,24 +193,24 @@ def load_policy(path: Path) -> Policy:
 
 
 def parse_policy(data: Any, origin: str) -> Policy:
-    """The policy in a parsed YAML document; `origin` names it in error sentences.
+    """Parses a policy from a YAML document; `origin` names it in error sentences.
 
     Raises:
-        ConfigError: every problem in it, each one sentence that begins with `origin`.
+        ConfigError: every problem, each one sentence that begins with `origin`.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"policy {origin}: expected keys and values, got {shown(data)}.")
     try:
         return Policy.model_validate(data)
     except ValidationError as error:
-        # a list whose items are all wrong is called too short as well
+        # a list with only invalid items is also reported as too short
         errors = [e for e in error.errors() if e["type"] != "too_short" or not e["input"]]
         found = dict.fromkeys(_sentence(e) for e in errors)
         raise ConfigError([f"policy {origin}: {sentence}" for sentence in found]) from error
 
 
 def _repeated(node: yaml.Node | None, where: str) -> Iterator[str]:
-    """Every key that a mapping of the document has twice; YAML would keep the last in silence."""
+    """Every key that occurs twice in a mapping; YAML would silently keep the last."""
     if isinstance(node, yaml.SequenceNode):
         for i, item in enumerate(node.value):
             yield from _repeated(item, f"{where}{i}.")
@@ -233,7 +233,7 @@ _PARTS: Mapping[str, type[Strict]] = {
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """One problem that pydantic found, as a sentence."""
+    """A problem found by pydantic, as a sentence."""
     path = [k for k in error["loc"] if k not in _BRANCHES and not str(k).startswith("literal")]
     where, given = ".".join(map(str, path)), error["input"]
     if error["type"] == "extra_forbidden":
@@ -261,7 +261,7 @@ _BRANCHES = ("function-after", "constrained-str")
 
 
 def _allowed(path: list[int | str]) -> list[str]:
-    """The words allowed at a place of the file that takes one of a few."""
+    """The words allowed at a place of the file."""
     for key in reversed(path):
         if key == "verdicts":
             return [k.value for k in BLOCKING]

@@ -1,4 +1,4 @@
-"""Likelihood x severity by a policy: what harms an aspect that weighs more is a greater risk."""
+"""Likelihood x severity by a policy: harm to an aspect with a larger weight is a greater risk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from trustbench.summary.table.risk import Band, Interval, Risk, risks
 class PolicyRisk:
     """The risk of one ordered pair of aspects, by a policy's priorities and bands.
 
-    `weight` is the target's weight over the largest weight, in [0, 1], so that the risk to the
-    most important target stays as it is. `weighted` is the risk times that weight.
+    `weight` is the target's weight divided by the largest weight, in [0, 1], so that the risk to
+    the most important target does not change. `weighted` is the risk times that weight.
     """
 
     risk: Risk
     weight: float
     weighted: Interval
     band: Band
-    """By the point value, as the bands of the unweighted risk are."""
+    """The band of the point value, as for the unweighted risk."""
     lowest: Band
     highest: Band
-    """The bands of the ends of the interval: where they differ, the band is not sure."""
+    """The bands of the ends of the interval: if they differ, the band is uncertain."""
 
 
 def policy_risks(results: Sequence[TableResult], policy: Policy) -> list[PolicyRisk]:

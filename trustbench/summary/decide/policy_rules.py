@@ -1,4 +1,4 @@
-"""What each rule of a policy reads of a candidate, and the decision that follows."""
+"""Evaluates each rule of a policy for a candidate, and decides."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ from trustbench.summary.table.results import UTILITY, Estimate
 
 
 def decisions(subject: Subject) -> Iterator[Decision]:
-    """Every bound of every limit, and every cell that may block, in the order of the policy."""
+    """Decides every bound of every limit, and every cell that may block, in policy order."""
     for limit in subject.policy.limits:
         metric, regime, target = _read(limit, subject)
         for bound in limit.bounds:
@@ -40,9 +40,9 @@ def decisions(subject: Subject) -> Iterator[Decision]:
 
 
 def _read(limit: Limit, subject: Subject) -> tuple[str, str, str | None]:
-    """(metric, regime, target) that a limit reads on this task.
+    """(metric, regime, target) that a limit uses on this task.
 
-    A metric that the table reads brings the regime and the target of its first column or cell.
+    The first column or cell that uses a metric determines its regime and target.
     """
     places = _places(subject)
     for target, measure in places:
@@ -151,7 +151,7 @@ def _against(subject: Subject, limit: Limit) -> str:
 def _reference(
     subject: Subject, limit: Limit, arm: ArmRecords, metric: str
 ) -> ArmRecords | Verdict | None:
-    """What stands in for the baseline of a relative limit; None where it was not measured."""
+    """The reference of a relative limit in place of the baseline; None if it was not measured."""
     if limit.record is not None:
         return _stored(subject, limit.record, arm, metric)
     if limit.reference is not None:
@@ -160,7 +160,7 @@ def _reference(
 
 
 def _stored(subject: Subject, name: str, arm: ArmRecords, metric: str) -> ArmRecords:
-    """A stored record as an arm; UserError when it is absent or not comparable."""
+    """A stored record as an arm; raises UserError if it is absent or not comparable."""
     if name not in subject.stored:
         raise UserError(
             f"policy {subject.policy.name} compares with record {name}, which is not among the "
@@ -194,7 +194,7 @@ def _decision(
     needs: str | None,
     bound: Bound | None = None,
 ) -> Decision:
-    """The decision on an outcome, which is unreliable where the metric may mislead."""
+    """The decision on an outcome, which is unreliable if the metric may mislead."""
     warning = _warned(subject, estimate)
     outcome = trusted(outcome, warning)
     return Decision(
@@ -211,7 +211,7 @@ def _decision(
 
 
 def _absent(subject: Subject, target: str) -> Estimate:
-    """What a cell would have needed."""
+    """What a missing cell would have needed."""
     of, arm = subject.of, next(iter(subject.arms.values()))
     measures = {t.value: m for t, (m, _) in of.row_measures(arm).items()}
     measure = of.table.utility if target == UTILITY else measures[target]
@@ -223,12 +223,12 @@ def _absent(subject: Subject, target: str) -> Estimate:
 
 
 def _warned(subject: Subject, estimate: Estimate) -> str | None:
-    """What warns that the metric misleads on the records that an effect was read from."""
+    """The warning that the metric misleads on the records behind an effect."""
     return warned(subject.of, (m for _, m in _places(subject)), estimate, subject.stored)
 
 
 def _counts_as(policy: Policy, outcome: Outcome) -> Outcome:
-    """What the policy makes of an outcome."""
+    """How the policy treats an outcome."""
     answers = {
         Outcome.INCONCLUSIVE: policy.inconclusive,
         Outcome.UNMEASURED: policy.unmeasured,

@@ -1,4 +1,4 @@
-"""Which measured arm serves a policy best, which are on the Pareto front, and what was traded."""
+"""Selects the measured arm that serves a policy best, with the Pareto front and the trade-offs."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ ORDER = (Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.VIOLATED)
 
 @dataclass(frozen=True)
 class Selection:
-    """The arms of one table by one policy, best first: those that pass it, then the others."""
+    """The arms of one table ranked by one policy: those that pass it, then the others."""
 
     policy: Policy
     table: str
@@ -42,7 +42,7 @@ class Selection:
     model: str
     variant: str
     compared: tuple[str, ...]
-    """The targets that the front is made of: those measured on every scored arm."""
+    """The targets of the front: those measured on every scored arm."""
     options: tuple[Option, ...]
     chosen: str | None
     notes: tuple[str, ...] = field(default=())
@@ -54,7 +54,7 @@ class Selection:
 
     @property
     def outcome(self) -> Outcome:
-        """That of the chosen arm. Without one: violated if every arm is, else inconclusive."""
+        """The chosen arm's outcome; without one, violated if all arms are, else inconclusive."""
         if self.best is not None:
             return self.best.outcome
         violated = all(o.outcome is Outcome.VIOLATED for o in self.options)
@@ -117,7 +117,7 @@ def _subjects(
         if arm.control == "none":
             found.setdefault(arm.key, {})[arm.regime] = arm
     baselines = {r: b for r in {a.regime for a in of.group.arms} if (b := of.group.baseline(r))}
-    # the baseline is what verdicts are relative to, and has none of its own
+    # verdicts are relative to the baseline, so it has none of its own
     unblocked = policy.model_copy(update={"block": ()})
     out = []
     for arms in found.values():
@@ -190,12 +190,12 @@ def _harm(subject: Subject, target: str) -> Harm:
 
 
 def _measure(subject: Subject, target: str) -> tuple[Measure, str | None]:
-    """What is read, and the reference arm if any: the column's metric, which any two arms share.
+    """The measure and the reference arm if any: the column's metric, which all arms share.
 
-    It cannot show what a release gives away, as the released arm has the baseline's own models.
-    So the rows that register a release are read by their cells; not on the diagonal, where the
-    null is the absence of explanations or sets, and not the baseline. The same goes for cells that
-    compare with a reference arm.
+    That metric cannot show what a release reveals, since the released arm has the baseline's own
+    models. Rows that register a release therefore use their cells, except on the diagonal, where
+    the null is the absence of explanations or sets and not the baseline. The same holds for cells
+    that compare with a reference arm.
     """
     of, arm = subject.of, _first(subject.arms)
     if target == UTILITY:
@@ -212,31 +212,31 @@ def _measure(subject: Subject, target: str) -> tuple[Measure, str | None]:
 
 
 def _releases(table: Table) -> set[str]:
-    """The aspects whose methods are released beside unchanged models."""
+    """The aspects whose methods release something beside unchanged models."""
     return {c.source.value for c in table.cells if c.contrast == "released - not released"}
 
 
 def _eligible(rated: Sequence[Option]) -> list[Option]:
-    """The scored arms that pass the policy; where none does, those not shown to violate it."""
+    """The scored arms that pass the policy; without any, those not shown to violate it."""
     sure = [o for o in rated if o.outcome is Outcome.PASS]
     return sure or [o for o in rated if o.outcome is not Outcome.VIOLATED]
 
 
 def _order(option: Option) -> tuple[bool, int, float]:
-    """Scored arms first, by what they satisfy, then by score."""
+    """Orders scored arms first, by what they satisfy, then by score."""
     if option.score is None:
         return True, ORDER.index(option.outcome), 0.0
     return False, ORDER.index(option.outcome), points(option)
 
 
 def _surely_better(option: Option) -> bool:
-    """Whether an arm not shown to violate the policy scores below the chosen one."""
+    """Whether an arm that is not shown to violate the policy scores below the chosen one."""
     less = option.beyond_best is not None and option.beyond_best.high < 0
     return less and option.outcome is Outcome.INCONCLUSIVE
 
 
 def _notes(selection: Selection) -> Iterator[str]:
-    """What a reader of the choice has to know."""
+    """Notes for the reader of the choice."""
     best, options = selection.best, selection.options
     if best is None and any(o.score is not None for o in options):
         yield "Every arm that could be scored violates a demand of the policy."

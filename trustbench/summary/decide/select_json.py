@@ -15,7 +15,7 @@ SCHEMA = 1
 
 
 def document(selections: Sequence[Selection], risks: Sequence[PolicyRisk]) -> dict[str, Any]:
-    """The JSON document; `effect` is positive where an arm is worse."""
+    """The JSON document; `effect` is positive if an arm is worse."""
     policy = selections[0].policy
     return {
         "schema": SCHEMA,
@@ -28,7 +28,7 @@ def document(selections: Sequence[Selection], risks: Sequence[PolicyRisk]) -> di
 
 
 def text(selections: Sequence[Selection], risks: Sequence[PolicyRisk]) -> str:
-    """The document as text; NaN and infinity are refused, as JSON has neither."""
+    """The document as text; refuses NaN and infinity, which JSON does not have."""
     return json_text(document(selections, risks))
 
 

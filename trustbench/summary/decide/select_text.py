@@ -1,4 +1,4 @@
-"""A choice among arms for people: a terminal's lines and GitHub-flavoured Markdown."""
+"""A choice among arms for people: terminal lines and GitHub-flavoured Markdown."""
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -31,14 +31,14 @@ RISK_NOTE = (
     "weight; bands by the policy. A band in parentheses is one that the interval reaches too."
 )
 SHOWN = 2
-"""Demands of an arm that a terminal shows; Markdown and JSON have all."""
+"""The number of demands that a terminal shows per arm; Markdown and JSON show all."""
 ARM_HEAD = ("arm", "limits", "score", "beyond the chosen", "front", "wins")
 TRADE_HEAD = ("target", "weight", "metric", "effect", "share of unacceptable", "traded")
 RISK_HEAD = ("cell", "likelihood", "severity", "risk", "weight", "weighted", "band")
 
 
 class Ours(str):
-    """Numbers and words of our own: nothing in them that Markdown would take for markup."""
+    """Numbers and words of our own, free of Markdown markup."""
 
     __slots__ = ()
 
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
 
 def terminal(selections: Sequence[Selection], risks: Sequence[PolicyRisk]) -> str:
-    """Plain text whose every line is one of ours."""
+    """Plain text; control characters in names are marked."""
     lines: list[str] = []
     for s in selections:
         lines += [headline(s), ""]
@@ -91,7 +91,7 @@ def headline(s: Selection) -> str:
 
 
 def tables(s: Selection) -> Iterator[Rows]:
-    """The arms, and what the chosen one trades."""
+    """The arms, and the trade-offs of the chosen one."""
     yield Rows("arms, best first", ARM_HEAD, [_arm(s, o) for o in s.options])
     if s.best is not None and s.best.interventions:
         rows = [_trade(s, s.best.harms[t]) for t in s.policy.weights]
@@ -138,7 +138,7 @@ def _of(harm: Harm) -> str:
 
 
 def traded(effect: Effect) -> str:
-    """What the interval says of the sign."""
+    """What the interval says about the sign."""
     if effect.low > 0:
         return "▲ worse"
     if effect.high < 0:
@@ -154,7 +154,7 @@ def _harms(s: Selection) -> Rows:
 
 
 def _brief(o: Option) -> str:
-    """The first demands that keep an arm from being chosen, and how many more there are."""
+    """The first demands that exclude an arm, and the number of further ones."""
     failing = [d for d in ranked(o.decisions) if d.counts_as is not Outcome.PASS]
     said = [f"{what(d)} {asked(d)}: {measured(d)} {_said(d.outcome)}" for d in failing[:SHOWN]]
     if len(failing) > SHOWN:
@@ -169,7 +169,7 @@ def _said(outcome: Outcome) -> str:
 
 
 def _failings(o: Option) -> Iterator[str]:
-    """What keeps an arm from being chosen without doubt."""
+    """The demands that exclude an arm, or leave it in doubt."""
     for d in ranked(o.decisions):
         if d.counts_as is not Outcome.PASS:
             yield sentence(d)
@@ -188,7 +188,7 @@ def risk_rows(risks: Sequence[PolicyRisk]) -> Rows:
 
 
 def band(r: PolicyRisk) -> str:
-    """The band, and those that the interval reaches too."""
+    """The band, and those that the interval also reaches."""
     reached = dict.fromkeys(str(b) for b in (r.lowest, r.highest) if b is not r.band)
     return f"{r.band} (or {' or '.join(reached)})" if reached else str(r.band)
 

@@ -1,4 +1,4 @@
-"""One candidate before a policy: its arms, and how it differs from what it is compared with."""
+"""One candidate under a policy: its arms, and how it differs from its reference."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from trustbench.summary.table.results import UTILITY, Estimate
 
 @dataclass(frozen=True)
 class Subject:
-    """A candidate: its arm in each regime, what it is compared with, and its cells' verdicts."""
+    """A candidate: its arm in each regime, its reference, and its cells' verdicts."""
 
     of: Estimator
     policy: Policy
@@ -25,7 +25,7 @@ class Subject:
     arms: Mapping[str, ArmRecords]
     baselines: Mapping[str, ArmRecords]
     against: str
-    """What the baselines are called in reasons and sentences."""
+    """The name of the baselines in reasons and sentences."""
     verdicts: Mapping[str, Estimate]
     """Target -> the judged effect."""
     stored: Mapping[str, Record]
@@ -45,11 +45,11 @@ class Subject:
         return f"{'+'.join(a.letter for a in self.sources)}→{letter}"
 
     def covered(self, rule: Block, target: str) -> bool:
-        """Whether a rule speaks of what the candidate does to a target."""
+        """Whether a rule covers the candidate's effect on a target."""
         return any(rule.covers(source, target) for source in self.sources or (None,))
 
     def floored(self, metric: str, *arms: ArmRecords) -> Verdict | None:
-        """The verdict on the first of the arms that learnt nothing, unless this metric says so."""
+        """The verdict on the first arm that learnt nothing, unless this metric reports it."""
         if evaluator_of(metric) == evaluator_of(self.of.table.floor.metric):
             return None
         return next((v for a in arms if (v := self.of.floor.learnt_nothing(a))), None)
@@ -84,7 +84,7 @@ class Subject:
 
 
 def evaluators_read(policy: Policy, table: Table, sources: Collection[str | None]) -> set[str]:
-    """The evaluators that a policy's rules may read for methods of these aspects."""
+    """The evaluators that a policy's rules may use for methods of these aspects."""
     named = {limit.metric for limit in policy.limits}
     metrics: set[str] = named - set(TARGETS)
     for target in TARGETS:

@@ -1,4 +1,4 @@
-"""Measurements that are known to mislead, and what rests on them."""
+"""Measurements that are known to mislead, and the outcomes that rest on them."""
 
 from collections.abc import Iterable, Mapping
 
@@ -13,9 +13,9 @@ from trustbench.summary.table.results import Estimate
 def warned(
     of: Estimator, measures: Iterable[Measure], estimate: Estimate, stored: Mapping[str, Record]
 ) -> str | None:
-    """What warns that a metric misleads on the records that an effect was read from, or None.
+    """Returns the warning that a metric misleads on the records behind an effect, or None.
 
-    The warnings are those that `measures` register for the metric, of any column or cell; their
+    The warnings are those that `measures` register for the metric, in any column or cell; their
     secondary metrics of the same evaluator share them. `stored` are records beside the group's.
     """
     names = dict.fromkeys(m.unreliable_if for m in measures if _misled(m, str(estimate.metric)))
@@ -27,7 +27,7 @@ def warned(
 
 
 def _misled(measure: Measure, metric: str) -> bool:
-    """Whether what warns of a measure warns of this metric."""
+    """Whether the warning of a measure applies to this metric."""
     if measure.unreliable_if is None or measure.metric == metric:
         return measure.unreliable_if is not None
     same = metric.partition("/")[0] == measure.unreliable_if.partition("/")[0]
@@ -35,7 +35,7 @@ def _misled(measure: Measure, metric: str) -> bool:
 
 
 def trusted(outcome: Outcome, warning: str | None) -> Outcome:
-    """The outcome; a pass that rests on a misleading measurement is none."""
+    """The outcome, where a pass that rests on a misleading measurement is not a pass."""
     return Outcome.UNRELIABLE if warning and outcome is Outcome.PASS else outcome
 
 

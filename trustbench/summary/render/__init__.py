@@ -1,4 +1,4 @@
-"""Renderings of a table, and the one entry to them."""
+"""Renderings of a table, and their single entry point."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ FORMATS: dict[str, Callable[[Sequence[TableResult]], str | bytes]] = {
     "terminal": terminal.text,
 }
 FILES = ("md", "csv", "json", "tex", "png")
-"""The formats that are written as files, those that are drawn last."""
+"""The formats written as files; drawn ones last."""
 DRAWN = ("png",)
 
 
 def render(results: TableResult | Sequence[TableResult], format: str) -> str | bytes:
-    """One or several tables in a format; bytes for png, text for the others.
+    """Renders one or several tables in a format; bytes for png, text otherwise.
 
-    Raises UserError for an unknown format and for no table at all.
+    Raises UserError for an unknown format, or without any table.
     """
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
@@ -40,10 +40,10 @@ def render(results: TableResult | Sequence[TableResult], format: str) -> str | b
 
 
 def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> list[Path]:
-    """Writes each table in every file format below the store; the paths of the files.
+    """Writes each table in every file format below the store; returns the paths.
 
-    A file that has its content already stays as it is. A picture, which takes a second to draw,
-    is drawn when one of the others has changed: it shows nothing that they do not say.
+    A file with unchanged content is left alone. A picture, which takes a second to draw, is drawn
+    only if one of the others has changed, since it shows nothing else.
     """
     paths = []
     for result in results:
@@ -64,5 +64,5 @@ def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> 
 
 
 def _slug(text: str) -> str:
-    """A name that is one path segment."""
+    """A name as one path segment."""
     return re.sub(r"[^A-Za-z0-9._=]+", "_", text).strip("._") or "_"

@@ -1,4 +1,4 @@
-"""One cell in words: what is registered, and every number at hand."""
+"""One cell in words: what is registered, and all available numbers."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,7 +14,7 @@ from trustbench.summary.table.risk import Risk, risks
 
 
 def cell_text(table: Table, source: Aspect, target: Aspect, results: Sequence[TableResult]) -> str:
-    """What `trustbench cell` prints."""
+    """The output of `trustbench cell`."""
     results = [neutral(r) for r in results]
     cell = table.cell(source, target)
     lines = [*_registered(table, cell), *_sides(table, cell), ""]
@@ -87,7 +87,7 @@ SIDES = {
     False: f"treated and baseline share {BETWEEN}the method, and the replicates that it trains",
     True: f"treated and reference share {BETWEEN}the one method or the other",
 }
-"""Of contrasts between arms, by whether a reference stands in for the baseline."""
+"""The sides of contrasts between arms, keyed by whether a reference replaces the baseline."""
 
 
 def _measure(name: str, measure: Measure) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _beside(each: Beside) -> str:
 
 
 def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
-    """The cell's own number in one table, its doses, and what stands beside it."""
+    """The cell's own number in one table, its doses, and the related numbers."""
     known = [cell.estimate, *cell.doses, *cell.secondary]
     if cell.verdict.kind not in secondary_wording.SAID and not any(e.effect for e in known):
         return
@@ -143,7 +143,7 @@ def _secondary(cell: CellResult) -> Iterator[str]:
 
 
 def _chance(e: Estimate) -> Iterator[str]:
-    """Of a metric over groups: each side beside random groups, and the effect less theirs."""
+    """For a metric over groups: each side beside random groups, and the effect minus theirs."""
     less = w.less_chance(e)
     if less is not None and e.treated_mean is not None and e.reference_mean is not None:
         treated = f"{w.level(e.treated_mean)}{w.beside_chance(e.treated_chance)}"

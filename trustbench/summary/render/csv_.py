@@ -81,7 +81,7 @@ def _rows(results: Sequence[TableResult]) -> Iterator[dict[str, object]]:
 
 
 def _chance(found: Mapping[str, Any]) -> dict[str, object]:
-    """An effect less that of random groups; empty fields where the metric compares none."""
+    """An effect minus that of random groups; empty fields if the metric compares none."""
     beyond = found["beyond_chance"] or {}
     return {f"beyond_chance_{k}": beyond.get(k) for k in ENDS}
 

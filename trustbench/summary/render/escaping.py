@@ -1,7 +1,7 @@
-"""Text that keeps to its line: what names from data or configurations become before they are shown.
+"""Text restricted to its line: names from data or configurations are cleaned before display.
 
-A name with a line feed could forge a line of ours, and control characters move a cursor, turn text
-around or rename a terminal.
+A name with a line feed could forge a line of ours, and control characters can move a cursor,
+reverse text or rename a terminal.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ _HIDDEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufe
 
 
 def visible(line: str) -> str:
-    r"""The line without what moves a cursor, turns text around or ends the line.
+    r"""The line without characters that move a cursor, reverse text or end the line.
 
     >>> print(visible("a\x1b[31m b\nc"))
     a�[31m b�c
@@ -27,7 +27,7 @@ def visible(line: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Text on one line: white space becomes a blank, what is not printable a mark.
+    r"""Text on one line: white space becomes a blank, unprintable characters a mark.
 
     >>> print(one_line("a\n b\x1b"))
     a b�
@@ -56,7 +56,7 @@ def _neutral(value: Any) -> Any:
 
 
 def _fields(value: Any) -> Any:
-    """A dataclass with neutral fields; the same object where there is nothing to change."""
+    """A dataclass with neutral fields; the same object if nothing changes."""
     old = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
     new = {name: _neutral(v) for name, v in old.items()}
     changed = {name: v for name, v in new.items() if v != old[name]}
@@ -64,9 +64,9 @@ def _fields(value: Any) -> Any:
 
 
 def json_text(document: Any) -> str:
-    r"""A document as JSON with a line feed at its end; NaN and infinity are refused.
+    r"""A document as JSON with a final line feed; refuses NaN and infinity.
 
-    What a terminal would obey is escaped, so that the file can be looked at.
+    Characters that control a terminal are escaped, so that the file is safe to view.
 
     >>> print(json_text({"a": "é\x9b"}), end="")
     {

@@ -1,4 +1,4 @@
-"""How renderings say what all subsets of some methods do."""
+"""The wording of factorial effects: all subsets of some methods."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def rows(design: FactorialResult) -> Iterator[tuple[str, str, str, str, str, str
 
 
 def without_contrasts(design: FactorialResult) -> Iterator[str]:
-    """A line for each reason why columns have no contrasts."""
+    """One line for each reason why columns have no contrasts."""
     for reason in dict.fromkeys(design.absent.values()):
         columns = [t for t, why in design.absent.items() if why == reason]
         yield f"{', '.join(columns)}: {reason}"

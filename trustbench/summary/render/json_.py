@@ -22,10 +22,10 @@ SCHEMA = 1
 def document(results: Sequence[TableResult]) -> dict[str, Any]:
     """The JSON document.
 
-    Every cell has dataset, model, source, target, intervention, metric, unit, effect, low,
-    high, n, verdict, reason, regime, dose, beyond_matched and records. A cell without a number
-    has `effect: null` and a reason. Where the metric compares groups, `beyond_chance` is the
-    effect less that of random groups, and the adjusted p values are of both effects together.
+    Every cell has dataset, model, source, target, intervention, metric, unit, effect, low, high, n,
+    verdict, reason, regime, dose, beyond_matched and records. A cell without a number has `effect:
+    null` and a reason. If the metric compares groups, `beyond_chance` is the effect minus that of
+    random groups, and the adjusted p values are those of both effects together.
     """
     return {
         "schema": SCHEMA,
@@ -64,7 +64,7 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
 
 
 def text(results: Sequence[TableResult]) -> str:
-    """The document as text; NaN and infinity are refused, as JSON has neither."""
+    """The document as text; refuses NaN and infinity, which JSON does not have."""
     return json_text(document(results))
 
 

@@ -1,4 +1,4 @@
-"""What is known before a run about the interactions of its methods: registered, with references."""
+"""What is known about the interactions of methods before a run: registered, with references."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from trustbench.summary.table.registry import Table
 
 @dataclass(frozen=True)
 class Known:
-    """What a table registers of one cell: the expected sign, which decides nothing."""
+    """What a table registers for one cell: the expected sign, which decides nothing."""
 
     cell: str
     source: Aspect
     target: Aspect
     method: str
-    """The method that the cell is registered for."""
+    """The method for which the cell is registered."""
     expected: str
     references: tuple[str, ...]
     note: str | None
@@ -26,7 +26,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Remedy:
-    """A registered mitigation that an intervention is part of."""
+    """A registered mitigation in which an intervention takes part."""
 
     cell: str
     harmful: str
@@ -53,7 +53,7 @@ def known(table: Table, interventions: Iterable[PluginSpec]) -> list[Known]:
 
 
 def remedies(table: Table, interventions: Iterable[PluginSpec]) -> list[Remedy]:
-    """The registered mitigations of harms that these methods are registered to do."""
+    """The registered mitigations of harms that these methods are registered to cause."""
     names = {i.name for i in interventions}
     return [
         Remedy(
@@ -91,7 +91,7 @@ def _cited(references: Sequence[str]) -> str:
 
 
 def safe(text: str) -> str:
-    r"""Text on one line that Markdown shows as it is, and that links nobody.
+    r"""Text on one line that Markdown shows literally, and that links nobody.
 
     >>> print(safe("a|b <c>\n# @d"))
     a\|b &lt;c> &#35; &#64;d

@@ -33,7 +33,7 @@ SYMBOLS = {
 
 
 def escape(text: str) -> str:
-    r"""Text that LaTeX prints as it is, on one line.
+    r"""Escapes text so that LaTeX prints it literally, on one line.
 
     >>> print(escape("50 % of a_b"))
     50 \% of a\_b
@@ -102,7 +102,7 @@ def _cell(cell: CellResult) -> list[str]:
 
 
 def _notes(result: TableResult) -> str:
-    """What cells measure where it is not their column's, why others have no number, DP noise."""
+    """What cells measure instead of their column's metric, why others have no number, DP noise."""
     own = [f"{c.name}: {metric}" for c in result.cells if (metric := w.own_metric(result, c))]
     absent = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
     unreliable = [f"{c.name} is unreliable: {c.unreliable}" for c in result.cells if c.unreliable]

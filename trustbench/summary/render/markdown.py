@@ -20,7 +20,7 @@ _AT_START = re.compile(r"^(#|>|\+|-|\d+(?=[.)]))")
 
 
 def escape(text: str) -> str:
-    r"""Text that Markdown shows as it is, on one line and within one table cell.
+    r"""Escapes text so that Markdown shows it literally, on one line and within one table cell.
 
     >>> print(escape("a|b <c> _d_"))
     a\|b &lt;c> \_d\_
@@ -125,7 +125,7 @@ def _secondary(result: TableResult) -> Iterator[str]:
 
 
 def _read(e: Estimate) -> str:
-    """An effect, and what it is less that of random groups where the metric compares groups."""
+    """An effect, also minus that of random groups if the metric compares groups."""
     less = w.less_chance(e)
     return w.estimate_text(e) + marks.mark(e) + (f"<br>{less}" if less else "")
 

@@ -1,4 +1,4 @@
-"""How renderings say which method removes which harm, and at what cost."""
+"""The wording of mitigations: which method removes which harm, and at what cost."""
 
 from trustbench.summary.render.wording import bare, interval, number
 from trustbench.summary.stats.effects import Kind
@@ -21,7 +21,7 @@ def row(m: MitigationResult) -> tuple[str, ...]:
 
 
 def _costs(m: MitigationResult) -> str:
-    """The material costs; where a column has none because it has no number, that is said."""
+    """The material costs; columns without a number are named."""
     material = [
         f"{t} {number(e.effect.effect)} {interval(e.effect)}"
         for t, e in m.costs.items()

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from matplotlib.cm import ScalarMappable
 
 LIMIT = 10.0
-"""Effects beyond this many deltas have the strongest colour."""
+"""Effects above this many deltas have the strongest colour."""
 EMPTY: tuple[float, ...] = (0.93, 0.93, 0.93)
 DARK = 1.35
-"""Sum of red, green and blue below which text is white."""
+"""If the sum of red, green and blue is lower, text is white."""
 WIDTH, HEIGHT = 10.0, 10.6
 """Inches of one table: narrow and tall, so that it is readable at the width of a page."""
 LEFT, TOP, BOTTOM = 0.82, 1.02, 0.82
@@ -44,7 +44,7 @@ class Line(NamedTuple):
 def image(results: Sequence[TableResult]) -> bytes:
     """Every table as one PNG, one below another.
 
-    Orange is harm and purple is benefit, a pair that colour-blind readers tell apart; symbols
+    Orange is harm and purple is benefit, a pair that colour-blind readers can distinguish; symbols
     and words carry the verdict without colour.
     """
     from matplotlib.figure import Figure

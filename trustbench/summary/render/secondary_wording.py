@@ -1,4 +1,4 @@
-"""How secondary metrics are told: each with its effect, or with the reason why it has none."""
+"""The wording of secondary metrics: each with its effect, or the reason for none."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from trustbench.summary.stats.effects import Kind, Verdict
 from trustbench.summary.table.results import CellResult, Estimate, TableResult
 
 SAID = (Kind.NOT_APPLICABLE, Kind.FAILED)
-"""What is told of a metric without an effect. One that nothing here measures is left out."""
+"""Reasons that are shown. A metric that nothing here measures is left out."""
 
 
 def measured(result: TableResult) -> Iterator[tuple[str, str, Estimate]]:
@@ -35,7 +35,7 @@ def absent_of(cell: CellResult) -> Sequence[tuple[str, str, str]]:
 
 
 def _said(cell: CellResult, verdict: Verdict) -> bool:
-    """Whether a reason is told; of an arm that failed the cell's own is enough."""
+    """Whether a reason is shown; for an arm that failed, the cell's own is enough."""
     own = verdict == cell.estimate.verdict and verdict.kind is Kind.FAILED
     return verdict.kind in SAID and not own
 

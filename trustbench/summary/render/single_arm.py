@@ -1,4 +1,4 @@
-"""What `trustbench run` prints of one arm without a sweep: measurements, not effects."""
+"""The output of `trustbench run` for one arm without a sweep: measurements, not effects."""
 
 from collections.abc import Collection, Iterator
 
@@ -26,9 +26,9 @@ def single_arm(
 ) -> RenderableType:
     """Every measurement's mean with its 95 % t interval over replicates, by evaluator.
 
-    `evaluations` are the ids of those to print (None: all in the record). Evaluators that measured
-    nothing give their reason, and so does each missing metric. `below_floor` says by how much the
-    arm misses the utility floor, if it does.
+    `evaluations` are the ids to print (None: all in the record). Evaluators without measurements
+    give their reason, and so does each missing metric. `below_floor` says by how much the arm
+    misses the utility floor, if it does.
     """
     if evaluations is not None:
         asked = {k: e for k, e in record.evaluations.items() if k in evaluations}

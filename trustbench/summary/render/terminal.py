@@ -41,7 +41,7 @@ def text(results: Sequence[TableResult], width: int = 120, colour: bool = False)
 
 
 def show_tables(results: Sequence[TableResult], console: Console) -> None:
-    """Prints the tables: as wide as a terminal and in colour, or 120 columns of plain text."""
+    """Prints the tables: as wide as the terminal and in colour, or as 120 columns of plain text."""
     if not console.is_terminal:  # a file or a pipe: rich would guess 80 columns
         console.file.write(text(results))
         return
@@ -50,7 +50,7 @@ def show_tables(results: Sequence[TableResult], console: Console) -> None:
 
 
 def renderable(result: TableResult, width: int) -> RenderableType:
-    """Everything that is printed of one table."""
+    """Everything printed for one table."""
     result = neutral(result)
     body = _grid(result) if width >= GRID_WIDTH else _list(result)
     parts: list[RenderableType] = [
@@ -90,7 +90,7 @@ def _grid(result: TableResult) -> Grid:
 
 
 def _cell(result: TableResult, cell: CellResult) -> Text:
-    """Metric (where it is not the column's), effect, interval, verdict, what lies beside it."""
+    """Metric (if not the column's), effect, interval, verdict, and additions."""
     out = Text()
     own = w.own_metric(result, cell)
     if own:
@@ -153,7 +153,7 @@ def _line(
 
 
 def _arms(result: TableResult, width: int) -> Iterator[RenderableType]:
-    """Every arm's effects, when there are more arms than the table prints."""
+    """Every arm's effects, if there are more arms than the table prints."""
     if all(a.printed for a in result.arms):
         return
     yield Text(f"\nAll arms and doses ({w.exploratory_note()})", style="bold")

@@ -1,4 +1,4 @@
-"""How every rendering spells numbers, verdicts and captions."""
+"""The wording of numbers, verdicts and captions in every rendering."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -20,7 +20,7 @@ TARGETS = (*(a.value for a in Aspect), UTILITY)
 
 
 class Sign(NamedTuple):
-    """A verdict in short; the symbol survives where colour does not."""
+    """A verdict in short; the symbol works without colour."""
 
     symbol: str
     short: str
@@ -57,7 +57,7 @@ def number(value: float) -> str:
 
 
 def level(value: float) -> str:
-    """A level of a metric, which has no sign to show unless it is negative.
+    """A level of a metric, whose sign is shown only if negative.
 
     >>> level(0.5462), level(-0.0001)
     ('0.546', '0.000')
@@ -83,7 +83,7 @@ def estimate_text(estimate: Estimate) -> str:
 
 
 def beside_chance(mean: float | None) -> str:
-    """What random groups show, to stand behind a metric over groups; empty for any other.
+    """What random groups show, to follow a metric over groups; empty for all others.
 
     >>> beside_chance(0.5912), beside_chance(None)
     (' (random groups of these sizes: 0.591)', '')
@@ -92,7 +92,7 @@ def beside_chance(mean: float | None) -> str:
 
 
 def less_chance(estimate: Estimate) -> str | None:
-    """An effect on a metric over groups less that of random groups; None for any other."""
+    """The effect on a metric over groups minus that of random groups; None for all others."""
     beyond = estimate.beyond_chance
     if beyond is None:
         return None
@@ -100,7 +100,7 @@ def less_chance(estimate: Estimate) -> str | None:
 
 
 def sample(effect: Effect) -> str:
-    """How many replicates an effect rests on, and pools where there are several.
+    """The number of replicates behind an effect, and of pools if there are several.
 
     >>> from trustbench.summary.stats.effects import Effect
     >>> sample(Effect(0.5, 0.25, 0.75, 80, 0.1, 1.0, 0.0, 0.3, 0.7, pools=5))
@@ -110,7 +110,7 @@ def sample(effect: Effect) -> str:
 
 
 def short(verdict: Verdict) -> str:
-    """Symbol and short word; a count or a needed n where there is one."""
+    """Symbol and short word, with a count or a needed n if there is one."""
     sign = SIGNS[verdict.kind]
     if verdict.kind is Kind.INCONCLUSIVE:
         return f"{sign.symbol} {open_question(verdict)}"
@@ -131,7 +131,7 @@ def open_question(verdict: Verdict) -> str:
 
 
 def legend() -> str:
-    """What the symbols stand for, in the words of the verdicts."""
+    """The meaning of the symbols, in the words of the verdicts."""
     kinds = [k for k, s in SIGNS.items() if s.short != k.value]
     return "; ".join(f"{SIGNS[k].symbol} {SIGNS[k].short}: {k}" for k in kinds)
 
@@ -170,7 +170,7 @@ def bare(metric: str) -> str:
 
 
 def own_metric(result: TableResult, cell: CellResult) -> str | None:
-    """What a cell measures where that is not its column's metric."""
+    """What a cell measures if it is not its column's metric."""
     column = result.reseed[TARGETS.index(cell.target)].measure
     if cell.measure is None or (column and cell.measure.metric == column.metric):
         return None
@@ -180,7 +180,7 @@ def own_metric(result: TableResult, cell: CellResult) -> str | None:
 def contrast_name(
     metric: str, against: str | float | None = None, reference: str | None = None
 ) -> str:
-    """A metric, and what it is measured against.
+    """A metric, and its reference.
 
     >>> contrast_name("set_size_gap/gap_aps", "set_size_gap/gap_aps_permuted")
     'set_size_gap/gap_aps - gap_aps_permuted'
@@ -194,7 +194,7 @@ def contrast_name(
 
 
 def measured_as(e: Estimate) -> str:
-    """What an estimate was measured by: its metric, its null, settings that are not registered.
+    """How an estimate was measured: its metric, its null, settings that are not registered.
 
     >>> e = Estimate("conformal", {}, "tuned", "set_attack/size_aps", settings={"epsilon": 0.2})
     >>> measured_as(e)
@@ -214,13 +214,13 @@ def row_cells(result: TableResult, source: Aspect) -> list[CellResult]:
 
 
 def row_arm(result: TableResult, source: Aspect) -> str:
-    """The arm that a row prints: its label, or the registered intervention."""
+    """The arm of a row: its label, or the registered intervention."""
     cells = row_cells(result, source)
     return next((c.estimate.arm for c in cells if c.estimate.records), cells[0].intervention)
 
 
 def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:
-    """(reason, the cells that it leaves without a number or a claim), in the table's order."""
+    """(reason, the cells without a number or a claim for it), in the table's order."""
     found: dict[str, list[str]] = {}
     for cell in (*result.cells, *result.utility, *result.reseed):
         said = cell.verdict.sentence
@@ -232,7 +232,7 @@ def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:
 
 
 def registered_notes(result: TableResult) -> list[str]:
-    """What the table has to say of a cell beforehand, for every cell with a number."""
+    """The registered notes of the table, for every cell with a number."""
     return [
         f"{c.name}: {c.registered.note}."
         for c in result.cells
@@ -246,7 +246,7 @@ def facts_text(facts: Mapping[str, Scalar]) -> str:
 
 
 def declared(result: TableResult) -> Iterator[str]:
-    """What the arms declare, and what is claimed of their privacy, each with its scope."""
+    """What the arms declare, and their privacy claims, each with its scope."""
     for arm in result.arms:
         facts = without_claims(arm.facts)
         if facts:

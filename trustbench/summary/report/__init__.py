@@ -1,4 +1,4 @@
-"""The report: one HTML file that needs no network, with the table, every cell and its evidence."""
+"""The report: one self-contained HTML file with the table, every cell and its evidence."""
 
 from trustbench.summary.report.page import document
 

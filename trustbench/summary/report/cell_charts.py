@@ -1,4 +1,4 @@
-"""The two pictures of a cell: its replicates paired, and its effect over the dose."""
+"""The two charts of a cell: its paired replicates, and its effect over the dose."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from trustbench.summary.table.results import Estimate
 LEFT = Box(left=46, right=196)
 RIGHT = Box(left=246, right=332)
 FAR = 8.0
-"""Doses whose largest is this many times the smallest are drawn on a logarithmic axis."""
+"""With at least this ratio of largest to smallest dose, the axis is logarithmic."""
 
 
 def paired(
@@ -67,7 +67,7 @@ def dose_response(doses: Sequence[tuple[float, Estimate]], name: str, delta: flo
 
 
 def _room(scale: Scale) -> Scale:
-    """The scale with room beyond both ends, so that whiskers do not lie on the frame."""
+    """The scale with a margin at both ends, so that whiskers do not touch the frame."""
     if scale.kind == "log":
         beyond = 10 ** (0.05 * math.log10(scale.high / scale.low))
         return Scale(scale.low / beyond, scale.high * beyond, scale.ticks, scale.label, "log")
@@ -76,7 +76,7 @@ def _room(scale: Scale) -> Scale:
 
 
 def _zero(plot: Plot, delta: float) -> None:
-    """The line of no effect, and the effects too small to matter around it."""
+    """The line of no effect, and the range of effects too small to matter."""
     if delta > 0:
         plot.shade(max(-delta, plot.y.low), min(delta, plot.y.high), "margin")
     plot.line([(plot.x.low, 0.0), (plot.x.high, 0.0)], "zero")

@@ -1,4 +1,4 @@
-"""Behind a cell of the table: what was registered, what was measured, and how to do it again."""
+"""Behind a cell of the table: its registration, its measurements, and how to repeat them."""
 
 from collections.abc import Iterator, Mapping
 
@@ -19,7 +19,7 @@ from trustbench.summary.table.results import CellResult, Estimate
 
 
 def details(bench: Bench, risks: Lines, experiment: str | None) -> Html:
-    """A section for each cell of the table, in its order, with what is said of its risk."""
+    """A section for each cell of the table, in its order, with its risk."""
     result = bench.result
     ordered = [c for source in Aspect for c in w.row_cells(result, source)]
     cells = [*ordered, *result.reseed]
@@ -137,7 +137,7 @@ def _chance(mean: float | None, side: str) -> Html | None:
 
 
 def _beyond(cell: CellResult) -> Iterator[tuple[str, Child]]:
-    """The effect beyond a baseline of equal accuracy, or why there is none."""
+    """The effect beyond a baseline of equal accuracy, or the reason for none."""
     if cell.beyond_matched is not None:
         gap = cell.matched_accuracy_gap
         missed = None if gap is None else f"; the match missed by {gap:z.3f} validation accuracy"
@@ -148,7 +148,7 @@ def _beyond(cell: CellResult) -> Iterator[tuple[str, Child]]:
 
 
 def _reseed(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
-    """What another seed alone does to the same metric."""
+    """The effect of another seed alone on the same metric."""
     if cell.source is None:
         return
     control = bench.result.reseed[w.TARGETS.index(cell.target)]
@@ -187,7 +187,7 @@ def _figures(bench: Bench, cell: CellResult) -> Iterator[Html]:
 
 
 def _dose_chart(cell: CellResult, measure: Measure) -> Iterator[Html]:
-    """The effect over the dose, where at least two doses have a number."""
+    """The effect over the dose, if at least two doses have a number."""
     key = _varied(cell)
     if key is None:
         return

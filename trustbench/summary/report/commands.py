@@ -1,4 +1,4 @@
-"""The commands that make a report's numbers again, written from its records."""
+"""The commands that reproduce a report's numbers, written from its records."""
 
 import shlex
 from collections.abc import Collection, Sequence
@@ -11,7 +11,7 @@ UNNAMED = "default"
 
 
 def arm_command(record: Record, evaluations: Collection[str]) -> str:
-    """Trains and measures one arm again, by the evaluations that the report reads."""
+    """Trains and measures one arm again, with the evaluations that the report reads."""
     read = {k: e for k, e in record.evaluations.items() if k in evaluations}
     return reproduce.command(record.model_copy(update={"evaluations": read}))
 

@@ -1,4 +1,4 @@
-"""One table of the report with the records and arrays that stand behind it."""
+"""One table of the report with its records and arrays."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,20 +18,20 @@ from trustbench.summary.table.results import CellResult, Estimate, TableResult
 
 Arrays = Mapping[str, NDArray[Any]]
 Loader = Callable[[str], Arrays]
-"""Arm id -> its stored arrays; empty where there are none."""
+"""Arm id -> its stored arrays; empty without any."""
 Values = NDArray[np.float64]
 DRAWN = frozenset(
     ("roc_fpr", "roc_tpr", "bin_confidence", "bin_accuracy", "group_accuracy", "groups")
 )
-"""What charts read; the rest of an arm's arrays (logits above all) is not kept in memory."""
+"""The arrays that charts read; the others (above all logits) are not kept in memory."""
 
 EXAMPLES = "examples"
-"""The evaluator whose arrays are drawn all."""
+"""The evaluator all of whose arrays are drawn."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A table, the group of records that it summarises, and their arrays. `index` names it."""
+    """A table, the group of records behind it, and their arrays. `index` identifies it."""
 
     result: TableResult
     group: Group
@@ -40,11 +40,11 @@ class Bench:
     _kept: dict[str, Arrays] = field(default_factory=dict)
 
     def anchor(self, cell: CellResult) -> str:
-        """The id of a cell in the page; it holds no name that anybody gave."""
+        """The id of a cell in the page; it contains no name from the user."""
         return f"t{self.index}-{cell.source.value if cell.source else 'reseed'}-{cell.target}"
 
     def record_anchor(self, ident: str) -> str | None:
-        """The id under which the page describes a record; None for one that is not here."""
+        """The id under which the page describes a record; None for a record that is not on it."""
         place = self._places.get(ident)
         return None if place is None else f"t{self.index}-r{place}"
 
@@ -62,7 +62,7 @@ class Bench:
         return {r.id: r for r in self.records}
 
     def paired(self, estimate: Estimate) -> tuple[Values, Values] | None:
-        """What a metric is on the treated side and on what it is compared with: [n] each."""
+        """The values of a metric on the treated side and on its reference: [n] each."""
         metric, own = estimate.metric, estimate.records
         if estimate.effect is None or metric is None or not own:
             return None
@@ -83,7 +83,7 @@ class Bench:
         return np.asarray(out, dtype=np.float64)
 
     def mean(self, arm: ArmRecords, metric: str) -> Effect | None:
-        """A metric's mean over replicates and seeds; None where there are not two or more."""
+        """A metric's mean over replicates and seeds; None with fewer than two."""
         found = side(arm, sorted(arm.records), metric, self.group.evaluations, arm.label)
         if isinstance(found, Verdict) or len(found.harm) < 2:
             return None
@@ -94,8 +94,8 @@ class Bench:
     ) -> tuple[Values, Values, Values] | None:
         """The mean, low and high of each column of an array [R, k] over replicates and seeds.
 
-        Columns with a value that is not finite have none. None where `array` gives None, and
-        where there are not two or more values.
+        Columns with a value that is not finite have none. Returns None if `array` does, or with
+        fewer than two values.
         """
         seeds = self._by_seed(arm, evaluator, name)
         if seeds is None or sum(map(len, seeds)) < 2:
@@ -120,9 +120,9 @@ class Bench:
         )
 
     def array(self, arm: ArmRecords, evaluator: str, name: str) -> NDArray[Any] | None:
-        """An array of an evaluator on an arm, the seeds' replicates one after another.
+        """An array of an evaluator on an arm, with the replicates of the seeds one after another.
 
-        An array without replicates (a grid, say) is that of the first seed. None where the
+        An array without replicates (a grid, say) is that of the first seed. Returns None if the
         evaluator did not finish on a record, or stored no such array.
         """
         found = self._by_seed(arm, evaluator, name)
@@ -131,7 +131,7 @@ class Bench:
         return np.concatenate(found)
 
     def _by_seed(self, arm: ArmRecords, evaluator: str, name: str) -> list[NDArray[Any]] | None:
-        """The array of each seed; None where one has none, or they differ in their columns."""
+        """The array of each seed; None if one has none, or if their columns differ."""
         key = self.group.evaluations.get(evaluator, "")
         found = []
         for seed in sorted(arm.records):
@@ -162,7 +162,7 @@ class Bench:
         return self._kept[ident]
 
     def fact(self, arm: ArmRecords, evaluator: str, name: str) -> Any:
-        """A fact that an evaluator declared on an arm's first record; None where it did not."""
+        """A fact that an evaluator declared on an arm's first record; None without it."""
         record = arm.records[min(arm.records)]
         evaluation = record.evaluations.get(self.group.evaluations.get(evaluator, ""))
         return evaluation.facts.get(name) if evaluation else None
@@ -185,7 +185,7 @@ class Bench:
 
 
 def as_arrays(effects: Sequence[Effect | None]) -> tuple[Values, Values, Values]:
-    """Mean, low and high of effects, [k] each; not a number where there is none."""
+    """Mean, low and high of effects, [k] each; NaN without an effect."""
     rows = [(e.effect, e.low, e.high) if e else (np.nan, np.nan, np.nan) for e in effects]
     mean, low, high = np.array(rows, dtype=np.float64).T
     return mean, low, high

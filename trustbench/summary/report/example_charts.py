@@ -13,21 +13,21 @@ from trustbench.summary.report.scales import Scale, linear
 from trustbench.summary.report.svg import WIDTH, label, picture, rect, short
 
 GAP, LINE = 8.0, 13.0
-"""Between tiles, and the height of a line of text."""
+"""The gap between tiles, and the height of a line of text."""
 LEFT, RIGHT = 16.0, WIDTH - 16.0
 """Where the scale of bars begins and ends."""
 TILE = (WIDTH - 3 * GAP) / 4
 FEATURES = 8
-"""How many features a chart has bars for."""
+"""Maximum number of features with bars in a chart."""
 BAR = 5.0
 NAME, VALUE = 28, 18
-"""Letters of a feature's name and of its value that fit beside each other."""
+"""Maximum number of letters of a feature's name and of its value."""
 Look = Literal["ref", "control", "arm"]
 
 
 @dataclass(frozen=True)
 class Explained:
-    """What one side predicts of a row, and the effects [p] of its features or pixels on that."""
+    """The prediction of one side for a row, and the effects [p] of its features or pixels on it."""
 
     look: Look
     name: str
@@ -65,8 +65,8 @@ def bars(
 ) -> Html:
     """The strongest features of the last side by name and value, with a bar for each side.
 
-    Bars are shares of the whole explanation, which is the sum of the effects' sizes: methods
-    have units of their own.
+    Bars are shares of the whole explanation, which is the sum of the absolute effects, because
+    methods have different units.
     """
     shares = [_share(s.effects) for s in sides]
     order = np.argsort(-np.abs(shares[-1]), kind="stable")[:FEATURES]

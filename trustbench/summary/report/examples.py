@@ -1,4 +1,4 @@
-"""A few test rows under the baseline and under each arm, with what another seed does as control."""
+"""A few test rows under the baseline and under each arm, with another seed as control."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,14 +22,14 @@ OFF = "evaluator.examples.rows=never"
 
 @dataclass(frozen=True)
 class Kept:
-    """What a record keeps of its rows; arrays over sides and rows as the evaluator stores them."""
+    """A record's stored rows; arrays over sides and rows as the evaluator stores them."""
 
     sides: Mapping[str, int]
     arrays: Mapping[str, NDArray[Any]]
     facts: Mapping[str, Any]
 
     def same_as(self, other: "Kept") -> bool:
-        """Whether everything shown of two arms is equal."""
+        """Whether everything shown for two arms is equal."""
         if self.sides != other.sides or self.arrays.keys() != other.arrays.keys():
             return False
         return all(np.array_equal(a, other.arrays[k]) for k, a in self.arrays.items())
@@ -113,7 +113,7 @@ def _notes(bench: Bench, first: Kept) -> Iterator[Html]:
 
 
 def _regime(bench: Bench, regime: str) -> Iterator[Html]:
-    """A block for each arm whose rows differ from the baseline's; else the baseline alone."""
+    """A block for each arm whose rows differ from the baseline's; else only the baseline."""
     bare = bench.group.baseline(regime)
     baseline = kept(bench, bare) if bare else None
     same, shown = [], 0
@@ -145,7 +145,7 @@ def _block(bench: Bench, arm: ArmRecords, own: Kept, baseline: Kept | None, open
 
 
 def _claim(bench: Bench, arm: ArmRecords) -> Iterator[Child]:
-    """The measured effects that the pictures are about: on explanations, or of releasing them."""
+    """The measured effects behind the pictures: on explanations, or of releasing them."""
     row = next((r for r in bench.result.arms if r.label == arm.label), None)
     sources = {i.aspect for i in arm.interventions}
     about = Aspect.EXPLAINABILITY.value
@@ -186,7 +186,7 @@ def _row(bench: Bench, own: Kept, baseline: Kept | None, k: int, name: str) -> H
 def _sides(
     own: Kept, baseline: Kept | None, k: int, classes: Sequence[str]
 ) -> Iterator[charts.Explained]:
-    """The baseline, the control, and the arm, where they are known; the arm is the last."""
+    """The baseline, the control and the arm, if known; the arm is the last."""
 
     def side(kept: Kept, key: str, look: charts.Look, name: str) -> charts.Explained:
         i, arrays = kept.sides[key], kept.arrays

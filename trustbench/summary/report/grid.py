@@ -1,4 +1,4 @@
-"""The 5x5 table of the report: every cell is a link to its evidence."""
+"""The 5x5 table of the report: every cell links to its evidence."""
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import marks
@@ -19,7 +19,7 @@ NAMES = {
     Kind.FAILED: "failed",
     Kind.NOT_MEASURED: "absent",
 }
-"""The style of a verdict: a colour, and a border that differs where colour is not seen."""
+"""The style of a verdict: a colour, and a border that differs for readers without colour."""
 
 
 def grid(bench: Bench) -> Html:
@@ -66,7 +66,7 @@ def badge(verdict: Verdict) -> Html:
 
 
 def legend() -> Html:
-    """What the symbols of the table stand for."""
+    """The meaning of the table's symbols."""
     shown = [
         tag("span", f"{sign.symbol} {sign.short}", class_=f"badge k-{NAMES[kind]}")
         for kind, sign in w.SIGNS.items()

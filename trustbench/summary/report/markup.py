@@ -1,4 +1,4 @@
-"""HTML and SVG as text. Everything that is not `Html` already is escaped."""
+"""HTML and SVG as text. Everything that is not yet `Html` is escaped."""
 
 import html
 import re
@@ -11,7 +11,7 @@ _EMPTY = frozenset({"path", "line", "rect", "circle"})
 
 
 class Html(str):
-    """Text that is markup already."""
+    """Text that is already markup."""
 
     __slots__ = ()
 
@@ -19,11 +19,11 @@ class Html(str):
 Child = str | None
 """Text, markup, or None."""
 Attribute = str | float | bool | None
-"""A value; True has no value, None and False leave the attribute out."""
+"""A value; True writes no value, None and False omit the attribute."""
 
 
 def escape(text: str) -> Html:
-    """Text as markup that shows it. Control characters and changes of direction become a mark.
+    """Escapes text for display. Control characters and changes of direction become a mark.
 
     >>> print(escape("a<b> 'c'"), escape(Html("<i>")))
     a&lt;b&gt; &#x27;c&#x27; <i>
@@ -43,12 +43,12 @@ def breakable(name: str) -> Html:
 
 
 def join(*children: Child) -> Html:
-    """Children, one after another."""
+    """Joins children, one after another."""
     return Html("".join(escape(c) for c in children if c is not None))
 
 
 def tag(name: str, /, *children: Child, **attributes: Attribute) -> Html:
-    """An element. `class_` stands for class; other underscores are hyphens.
+    """An element. `class_` becomes class; other underscores become hyphens.
 
     >>> print(tag("a", "x < y", class_="wide", href="#c", data_n=3, hidden=None))
     <a class="wide" href="#c" data-n="3">x &lt; y</a>
@@ -74,7 +74,7 @@ def _attribute(name: str, value: Attribute) -> str:
 def table(
     head: list[Child], rows: list[list[Child]], *, caption: Child = None, class_: str = "plain"
 ) -> Html:
-    """A table whose first column names its rows, in a box of its own that scrolls."""
+    """A table whose first column names its rows, in its own scrolling box."""
     body = [
         tag("tr", tag("th", row[0], scope="row"), *(tag("td", c) for c in row[1:])) for row in rows
     ]
@@ -88,12 +88,12 @@ def table(
 
 
 def scrolling(content: Html, name: str) -> Html:
-    """A box that scrolls sideways on its own, with the keyboard too."""
+    """A box that scrolls sideways on its own, also with the keyboard."""
     return tag("div", content, class_="scroll", role="region", aria_label=name, tabindex="0")
 
 
 def sentence(text: str) -> str:
-    """A text as a sentence of its own.
+    """Turns a text into a sentence.
 
     >>> sentence("a, b")
     'A, b.'
@@ -102,7 +102,7 @@ def sentence(text: str) -> str:
 
 
 def terms(pairs: list[tuple[str, Child]]) -> Html:
-    """A list of terms and what they are; pairs without a value are left out."""
+    """A list of terms with definitions; pairs without a value are left out."""
     return tag(
         "dl", *(join(tag("dt", k), tag("dd", v)) for k, v in pairs if v is not None and v != "")
     )

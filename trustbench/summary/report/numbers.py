@@ -1,4 +1,4 @@
-"""Numbers as every rendering spells them; `<data>` carries the exact value beside its text."""
+"""Numbers as in every rendering; `<data>` carries the exact value beside its text."""
 
 from trustbench.summary.render import marks
 from trustbench.summary.render import wording as w
@@ -8,12 +8,12 @@ from trustbench.summary.table.results import Estimate
 
 
 def signed(value: float, of: str) -> Html:
-    """A difference. `of` is the key under which JSON has the value."""
+    """A difference. `of` is the key of the value in the JSON."""
     return tag("data", w.number(value), value=repr(value), data_of=of)
 
 
 def level(value: float | None, of: str) -> Html | None:
-    """A level of a metric, which has no sign to show; None stays None."""
+    """A level of a metric, without a sign; None stays None."""
     return None if value is None else tag("data", w.level(value), value=repr(value), data_of=of)
 
 
@@ -38,7 +38,7 @@ def number(effect: Effect, of: str = "") -> Html:
 
 
 def estimate(e: Estimate) -> Html:
-    """`wording.estimate_text`: effect, interval and n, or the verdict that says why not."""
+    """`wording.estimate_text`: effect, interval and n, or the verdict in their place."""
     if e.effect is None:
         return join(w.estimate_text(e))
     below = tag("span", marks.mark(e), class_="unreliable") if e.below_floor else None

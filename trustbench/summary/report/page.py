@@ -1,4 +1,4 @@
-"""The page: head, table and evidence of each dataset, risks, and nothing from elsewhere."""
+"""The page: head, table and evidence of each dataset, and risks; it loads nothing external."""
 
 import base64
 import hashlib
@@ -30,13 +30,13 @@ def document(
     experiment: str | None = None,
     policy: Policy | None = None,
 ) -> str:
-    """The report of some tables as one HTML file, the same bytes for the same records.
+    """Renders the report of some tables as one HTML file, deterministically for given records.
 
-    `records` and `evaluations` are what `results` were summarised from; `load` gives the arrays
-    of an arm; `experiment` is the sweep's, None when no sweep was chosen; a `policy` brings its
-    weights and bands to the risks.
+    `records` and `evaluations` are those from which `results` were summarised; `load` returns the
+    arrays of an arm; `experiment` is the sweep's, None if no sweep was chosen; a `policy` applies
+    its weights and bands to the risks.
 
-    Raises UserError when there is no table at all.
+    Raises UserError without any table.
     """
     if not results:
         raise UserError(
@@ -61,7 +61,7 @@ def document(
 
 
 def _head(title: str) -> Html:
-    """Style and policy: a browser that honours it runs our script only and loads nothing."""
+    """Style and security policy: a browser that honours it runs only our script."""
     policy = (
         f"default-src 'none'; style-src {_digest('style.css')}; script-src {_digest('script.js')}; "
         "img-src data:; base-uri 'none'; form-action 'none'"
@@ -82,7 +82,7 @@ def _source(name: str) -> str:
 
 
 def _own(element: str, name: str) -> Html:
-    """A file of ours as an element; it holds no `</`, so nothing in it ends the element."""
+    """One of our files as an element; it contains no `</`, so nothing in it ends the element."""
     return tag(element, Html(_source(name)))
 
 

@@ -1,4 +1,4 @@
-"""Small pictures of one arm beside its baseline, one for each arm."""
+"""Small charts of one arm beside its baseline, one for each arm."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -14,13 +14,13 @@ UNIT = linear([0.0, 1.0])
 ROW = 17.0
 """Height of a row of names."""
 NAME = 17
-"""Letters of a group's name that fit beside its row."""
+"""Maximum number of letters of a group's name beside its row."""
 
 
 Look = Literal["arm", "ref"]
-"""How a side is drawn: the arm itself, or the baseline beside it."""
+"""The look of a side: the arm itself, or the baseline beside it."""
 Sides = Sequence[tuple[Look, tuple[Values, ...]]]
-"""What is drawn on one picture, the last on top."""
+"""The sides drawn on one chart, the last on top."""
 
 
 def _axis(scale: Scale, text: str) -> Scale:
@@ -28,7 +28,7 @@ def _axis(scale: Scale, text: str) -> Scale:
 
 
 def roc_scale(every: Sequence[Sides]) -> Scale:
-    """One scale for all pictures of an attack, so that they can be compared."""
+    """One scale for all charts of an attack, so that they can be compared."""
     means = [(x, rates.mean(0)) for sides in every for _, (x, rates) in sides]
     return log([1.0, *(float(v) for pair in means for values in pair for v in values)])
 
@@ -36,8 +36,8 @@ def roc_scale(every: Sequence[Sides]) -> Scale:
 def roc(sides: Sides, scale: Scale, title: str) -> Html:
     """True over false positives, both logarithmic: mean and range over replicates.
 
-    A side is (false-positive rates [k], true-positive rates [n, k]). No interval: replicates of
-    one attack are each other's shadows.
+    A side is (false-positive rates [k], true-positive rates [n, k]). There is no interval, because
+    the replicates of an attack are each other's shadows.
     """
     plot = Plot(_axis(scale, "false positives"), _axis(scale, "true positives"))
     plot.line([(scale.low, scale.low), (scale.high, scale.high)], "zero")
@@ -64,8 +64,7 @@ def reliability(sides: Sides, title: str) -> Html:
 def robustness(sides: Sides, places: Sequence[tuple[float, str]], title: str) -> Html:
     """Accuracy over the radius of the attack, with 95 % intervals over replicates.
 
-    A side is (radii, accuracies, low, high), [k] each; the last radius stands apart, at a place of
-    its own.
+    A side is (radii, accuracies, low, high), [k] each; the last radius is drawn separately.
     """
     low, high = places[0][0], places[-1][0]
     room = 0.06 * (high - low)
@@ -79,7 +78,7 @@ def robustness(sides: Sides, places: Sequence[tuple[float, str]], title: str) ->
 def _with_intervals(
     plot: Plot, x: Values, mean: Values, low: Values, high: Values, *, look: Look, apart: int = 0
 ) -> None:
-    """Means [k] at x [k] with their intervals; the last ones are not joined."""
+    """Means [k] at x [k] with their intervals; the last ones are not connected."""
     ends = zip(x, np.clip(low, 0, 1), np.clip(high, 0, 1), strict=True)
     plot.whiskers(ends, f"whisker {look}")
     points = list(zip(x, mean, strict=True))
@@ -88,13 +87,13 @@ def _with_intervals(
 
 
 def group_scale(every: Sequence[Values]) -> Scale:
-    """One scale for the mean accuracies [K] of all pictures, so that they can be compared."""
+    """One scale for the mean accuracies [K] of all charts, so that they can be compared."""
     means = [float(v) for values in every for v in values if np.isfinite(v)]
     return linear([1.0, *means], "accuracy")
 
 
 def by_group(sides: Sides, names: Sequence[str], scale: Scale, title: str) -> Html:
-    """A value of each group with 95 % intervals over replicates, a row for each group.
+    """A value of each group with 95 % intervals over replicates, one row per group.
 
     A side is (means, low, high), [K] each.
     """
@@ -116,7 +115,7 @@ def by_group(sides: Sides, names: Sequence[str], scale: Scale, title: str) -> Ht
 
 
 def set_sizes(rows_by_size: Values, names: Sequence[str], title: str) -> Html:
-    """The shares of set sizes in each group: rows_by_size [n, K, C + 1], a bar for each group."""
+    """The shares of set sizes in each group: rows_by_size [n, K, C + 1], one bar per group."""
     shares = rows_by_size.sum(0) / rows_by_size.sum((0, 2))[:, None]
     left, right, top = 122.0, WIDTH - 44.0, 20.0
     height = top + ROW * len(names) + 8

@@ -63,7 +63,7 @@ def _panel(title: str, figures: Iterator[Html], note: str, name: str) -> Html:
 
 
 def _beside(bench: Bench, read: Read) -> Iterator[tuple[str, charts.Sides]]:
-    """(caption, what to draw): every arm with data of its own beside its baseline, then that."""
+    """(caption, what to draw): every arm with own data beside its baseline, then the baseline."""
     for regime in bench.regimes:
         baseline = bench.group.baseline(regime)
         known = read(baseline) if baseline else None

@@ -12,15 +12,15 @@ from trustbench.summary.report.evidence import Values
 Picture = NDArray[np.uint8]
 """Levels [h, w, c] of grey (c = 1) or colour (c = 3)."""
 MOST = 48
-"""Longer sides are made shorter, by means over blocks."""
+"""Longer sides are shortened, by means over blocks."""
 FOR, AGAINST = (179, 60, 0), (11, 83, 148)
-"""The colours of an effect above zero and below; told apart by the colour-blind."""
+"""The colours of positive and negative effects; distinguishable by the colour-blind."""
 FADED = 0.2
-"""How much of a picture's contrast is left under the effects."""
+"""The share of a picture's contrast that remains under the effects."""
 
 
 def overlay(picture: Picture, effects: Values) -> Picture:
-    """A faded picture [h, w, c] under effects [h, w]; the strongest has its full colour."""
+    """A faded picture [h, w, c] under effects [h, w]; the strongest has the full colour."""
     most = float(np.abs(effects).max())
     share = (np.abs(effects) / most if most > 0 else np.zeros_like(effects))[..., None]
     under = 255 - FADED * (255 - colour(picture).mean(-1, keepdims=True))
@@ -29,7 +29,7 @@ def overlay(picture: Picture, effects: Values) -> Picture:
 
 
 def colour(picture: Picture) -> Picture:
-    """A picture in three channels; of other numbers of channels, the mean is shown as grey."""
+    """A picture in three channels; for other numbers of channels, the mean as grey."""
     if picture.shape[-1] == 3:
         return picture
     grey = picture.mean(-1, keepdims=True).astype(np.uint8)
@@ -37,7 +37,7 @@ def colour(picture: Picture) -> Picture:
 
 
 def smaller(values: NDArray[np.generic]) -> Values:
-    """Values [h, w, ...] by means over square blocks, so that no side is longer than MOST.
+    """Shrinks values [h, w, ...] by means over square blocks until no side exceeds MOST.
 
     >>> smaller(np.arange(4.0).reshape(2, 2)).tolist()
     [[0.0, 1.0], [2.0, 3.0]]
@@ -51,7 +51,7 @@ def smaller(values: NDArray[np.generic]) -> Values:
 
 
 def data_uri(picture: Picture) -> str:
-    """A picture in three channels [h, w, 3] as an address that holds all of it.
+    """A picture in three channels [h, w, 3] as a data URI.
 
     The PNG is written by hand (W3C PNG, second edition): no filter, one compressed block.
     """

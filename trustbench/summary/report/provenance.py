@@ -1,4 +1,4 @@
-"""Where the numbers come from: software, hardware, seeds, data, settings, and every arm."""
+"""The origin of the numbers: software, hardware, seeds, data, settings, and every arm."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,7 +30,7 @@ def provenance(bench: Bench) -> Html:
 
 
 def _software(records: Sequence[Record]) -> Iterator[tuple[str, Child]]:
-    """What ran where; several values where the records differ."""
+    """The software and hardware; several values if the records differ."""
     keys = dict.fromkeys(k for r in records for k in r.environment)
     for key in keys:
         yield key, _distinct(r.environment.get(key) for r in records)
@@ -93,7 +93,7 @@ def _settings(bench: Bench) -> Iterator[tuple[str, Child]]:
 
 
 def _arms(bench: Bench) -> Html:
-    """Every record: what it is, how it ended, what it declared, and its command."""
+    """Every record: its arm, its status, its declarations, and its command."""
     every = [(arm, arm.records[s]) for arm in bench.group.arms for s in sorted(arm.records)]
     return join(*(_arm(bench, arm, record) for arm, record in every))
 

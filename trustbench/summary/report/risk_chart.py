@@ -10,7 +10,7 @@ from trustbench.summary.table.risk import Interval
 
 SIDE = 430.0
 NEAR = 6.0
-"""Points closer than this are named together."""
+"""Points closer than this share one label."""
 LETTER, LINE = 6.2, 12.0
 """Width of a letter and height of a line of a name."""
 PER_LINE = 3
@@ -19,7 +19,7 @@ Rectangle = tuple[float, float, float, float]
 
 
 class Place(NamedTuple):
-    """A cell by its letters, and where it stands."""
+    """A cell by its letters, and its position."""
 
     name: str
     severity: Interval
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 def matrix(places: Sequence[Place], amber: float, red: float, likelihood: str) -> Html:
     """Every cell with its intervals; the bands are those of the product of both axes.
 
-    Amber begins at a product of `amber`, red above `red`; `likelihood` names the upright axis.
+    Amber begins at a product of `amber`, red above `red`; `likelihood` labels the vertical axis.
     """
     box = Box(left=46, right=SIDE - 12, bottom=SIDE - 50)
     plot = Plot(linear([0, 1], "severity"), linear([0, 1], likelihood), box)
@@ -51,7 +51,7 @@ def matrix(places: Sequence[Place], amber: float, red: float, likelihood: str) -
 
 
 def _names(plot: Plot, places: Sequence[Place]) -> Iterator[Html]:
-    """The cells' letters beside their points, each where the fewest others stand."""
+    """The cells' letters beside their points, each where it overlaps the fewest others."""
     groups = _together(plot, places)
     taken = [(x - 4, y - 4, x + 4, y + 4) for (x, y), _ in groups]
     for (x, y), names in groups:
@@ -70,13 +70,13 @@ def _names(plot: Plot, places: Sequence[Place]) -> Iterator[Html]:
 
 
 def _outside(inner: Rectangle, box: Box) -> float:
-    """A large number for what would be written beyond the axes."""
+    """A large penalty for labels beyond the axes."""
     inside = box.left <= inner[0] and inner[2] <= box.right
     return 0.0 if inside and box.top <= inner[1] and inner[3] <= box.bottom else 1e6
 
 
 def _together(plot: Plot, places: Sequence[Place]) -> list[tuple[Point, list[str]]]:
-    """The points with the names of all that lie on them."""
+    """The points with the names of all cells that lie on them."""
     found: list[tuple[Point, list[str]]] = []
     for name, severity, likelihood in places:
         x, y = plot.at(severity.value, likelihood.value)

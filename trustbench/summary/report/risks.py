@@ -1,4 +1,4 @@
-"""Likelihood x severity of every cell, drawn and in numbers; by a policy where one is given."""
+"""Likelihood x severity of every cell, drawn and in numbers; by a policy if one is given."""
 
 from collections.abc import Mapping, Sequence
 
@@ -15,11 +15,11 @@ from trustbench.summary.table.risk import AMBER, GREEN, Interval, Risk, risks
 
 HOW = "trustbench report --policy NAME"
 Lines = Mapping[tuple[Aspect | None, str], Html]
-"""(source, target) -> what is said of the risk of that cell."""
+"""(source, target) -> the sentence on the risk of that cell."""
 
 
 def risk_section(results: Sequence[TableResult], policy: Policy | None) -> tuple[Html, Lines]:
-    """The risks over all tables, and a line for each cell; nothing where no cell has a risk."""
+    """The risks over all tables, with a line for each cell; empty if no cell has a risk."""
     body, lines = _plain(risks(results)) if policy is None else _weighted(results, policy)
     if not lines:
         return join(), {}
@@ -42,7 +42,7 @@ def _plain(measured: Sequence[Risk]) -> tuple[Html, Lines]:
 
 
 def _weighted(results: Sequence[TableResult], policy: Policy) -> tuple[Html, Lines]:
-    """The risks times the weight of their target, in the policy's bands, as `select` has them."""
+    """The risks times the weight of their target, in the policy's bands, as in `select`."""
     found, bands = policy_risks(results, policy), policy.risk
     places = [Place(_name(r.risk), r.risk.severity, _times(r)) for r in found]
     caption = (

@@ -1,4 +1,4 @@
-"""Where a number is drawn: linear and logarithmic axes with round ticks."""
+"""Positions of numbers: linear and logarithmic axes with round ticks."""
 
 import math
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ class Scale:
     kind: Kind = "linear"
 
     def at(self, value: float, start: float, end: float) -> float:
-        """Where between `start` and `end` a value is; what lies outside is at the nearer end."""
+        """The position of a value between `start` and `end`; outliers are at the nearer end."""
         low, high, x = self.low, self.high, min(max(value, self.low), self.high)
         if self.kind == "log":
             low, high, x = math.log10(low), math.log10(high), math.log10(x)
@@ -28,7 +28,7 @@ class Scale:
 
 
 def linear(values: Iterable[float], label: str = "", count: int = 4) -> Scale:
-    """A scale that holds every finite value, with about `count` steps between round ticks.
+    """A scale over all finite values, with about `count` steps between round ticks.
 
     >>> scale = linear([0.0, 0.93])
     >>> scale.low, scale.high, [text for _, text in scale.ticks]
@@ -52,7 +52,7 @@ def _step(rough: float) -> float:
 def log(values: Iterable[float], label: str = "") -> Scale:
     """A logarithmic scale over the positive finite values, with a tick at each power of ten.
 
-    Less than two decades also have ticks at 2 and 5.
+    Ranges below two decades also have ticks at 2 and 5.
     """
     positive = [v for v in values if math.isfinite(v) and v > 0] or [0.1, 1.0]
     low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))

@@ -1,4 +1,4 @@
-"""A chart as inline SVG: axes, lines, bands, dots and whiskers; how they look is the style's."""
+"""A chart as inline SVG: axes, lines, bands, dots and whiskers; the style sheet sets their look."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Box:
-    """The rectangle that data are drawn in, in user units of the chart."""
+    """The rectangle in which data is drawn, in user units of the chart."""
 
     left: float = 46.0
     top: float = 12.0
@@ -32,7 +32,7 @@ class Plot:
     marks: list[Html] = field(default_factory=list)
 
     def at(self, x: float, y: float) -> Point:
-        """Where a point is drawn."""
+        """The position of a point."""
         box = self.box
         return self.x.at(x, box.left, box.right), self.y.at(y, box.bottom, box.top)
 
@@ -43,7 +43,7 @@ class Plot:
             self.marks.append(tag("path", d=_path(placed), class_=class_))
 
     def segments(self, pairs: Iterable[tuple[Point, Point]], class_: str) -> None:
-        """Many lines of one look, in one element."""
+        """Many lines of one style, in one element."""
         d = "".join(_path([self.at(*a), self.at(*b)]) for a, b in pairs)
         if d:
             self.marks.append(tag("path", d=d, class_=class_))
@@ -88,12 +88,12 @@ class Plot:
 
 
 def chart(plots: Sequence[Plot], title: str, width: float = WIDTH, height: float = HEIGHT) -> Html:
-    """Plots as one picture, with a title that is read aloud."""
+    """Plots as one picture, with a title for screen readers."""
     return picture([join(_frame(p), *p.marks) for p in plots], title, width, height)
 
 
 def picture(content: Sequence[Html], title: str, width: float, height: float) -> Html:
-    """Marks as a picture of that size at most, with a title that is read aloud."""
+    """Marks as a picture of at most that size, with a title for screen readers."""
     return tag(
         "svg",
         tag("title", title),
@@ -129,7 +129,7 @@ def label(x: float, y: float, text: str, class_: str = "note", **more: Attribute
 
 
 def short(text: str, most: int) -> str:
-    """The text, cut to a maximum number of characters and marked where it is cut."""
+    """Cuts the text to a maximum number of characters, with a mark."""
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -1,4 +1,4 @@
-"""The tables under the table: utility, all arms, factorials, mitigations, notes."""
+"""The tables below the 5x5 table: utility, all arms, factorials, mitigations, notes."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ STRIP = (150.0, 18.0)
 
 
 def utility(bench: Bench) -> Html:
-    """What every arm costs in accuracy, as numbers and intervals on one scale."""
+    """The cost of every arm in accuracy, as numbers and intervals on one scale."""
     result = bench.result
     found = [(a, a.estimates[UTILITY]) for a in result.arms if UTILITY in a.estimates]
     shown = [(a, e) for a, e in found if e.effect is not None]
@@ -66,7 +66,7 @@ def _verdict(e: Estimate) -> Html | None:
 
 
 def arms(result: TableResult) -> Html:
-    """Every registered effect of every arm and dose, when there are more than the table prints."""
+    """Every registered effect of every arm and dose, if there are more than the table prints."""
     if all(a.printed for a in result.arms):
         return join()
     rows: list[list[Child]] = []
@@ -114,7 +114,7 @@ def mitigations(result: TableResult) -> Html:
 
 
 def notes(result: TableResult) -> Html:
-    """Why cells are empty, and what else to know."""
+    """Why cells are empty, and other notes."""
     lines: list[Child] = [f"{', '.join(cells)}: {reason}" for reason, cells in w.footnotes(result)]
     lines += result.notes
     return join(tag("h3", "Notes"), listing(lines)) if lines else join()

@@ -1,6 +1,6 @@
 """Paired effects, their equivalence test, and the verdict that a table cell prints.
 
-Everything is in raw units of harm: a difference is positive when the treated side is worse.
+Everything is in raw units of harm: a difference is positive if the treated side is worse.
 """
 
 import math
@@ -18,11 +18,11 @@ ALPHA = 0.05
 FDR = 0.10
 """Level of Benjamini-Hochberg over the exploratory grid."""
 POWER = 0.80
-"""Power that a required number of replicates is computed for."""
+"""Power for which the required number of replicates is computed."""
 ROUNDING = 1e-12
-"""Relative spread of differences below which they do not vary."""
+"""Differences with a smaller relative spread count as constant."""
 LARGEST_N = 100_000
-"""Beyond this many replicates a study is not a plan; it is printed as `> 100000`."""
+"""Larger studies are not a plan; their number is printed as `> 100000`."""
 
 
 class Kind(StrEnum):
@@ -40,21 +40,21 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict and what stands in its parenthesis; `why` may say more than fits there."""
+    """A verdict and the content of its parenthesis; `why` may say more than fits there."""
 
     kind: Kind
     detail: str | None = None
     why: str | None = None
     unchanged: bool = False
-    """No replicate differs because the metric lives and the two sides are the same for it."""
+    """No replicate differs because the two sides are the same for a metric that can vary."""
     needs: str | None = None
-    """Of an inconclusive one: how many replicates would settle it, `n = 34`."""
+    """For an inconclusive verdict: how many replicates would settle it, `n = 34`."""
     by_chance: bool = False
-    """Random groups of the same sizes show a difference as large as that between the sides."""
+    """Random groups of the same sizes show a difference as large as the one between the sides."""
 
     @property
     def text(self) -> str:
-        """The verdict as it is printed.
+        """The verdict as printed.
 
         >>> Verdict(Kind.INCONCLUSIVE, "needs n = 34").text
         'inconclusive (needs n = 34)'
@@ -63,12 +63,12 @@ class Verdict:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no number; None where there is one."""
+        """The reason for a missing number; None if there is a number."""
         return self.why or self.detail
 
     @property
     def sentence(self) -> str:
-        """The verdict, and what its parenthesis leaves out of the reason.
+        """The verdict, and the part of the reason that its parenthesis leaves out.
 
         >>> Verdict(Kind.FAILED, "1 of 2", "out of memory").sentence
         'failed (1 of 2): out of memory'
@@ -77,7 +77,7 @@ class Verdict:
 
 
 def not_measured(needs: str) -> Verdict:
-    """The verdict of a cell that nothing here measured, and what it needs."""
+    """The verdict of a cell without any measurement, and what it needs."""
     return Verdict(Kind.NOT_MEASURED, f"needs {needs}")
 
 
@@ -85,13 +85,13 @@ def not_measured(needs: str) -> Verdict:
 class Effect:
     """The mean of n paired differences, with its 95 % (`low`, `high`) and 90 % t intervals.
 
-    With one pool the t statistic rests on the n differences and the interval is conditional on
-    that pool's data. With several it rests on the means of the pools, and speaks of the data that
-    the pools were drawn from. `sd` is that of what t rests on; `common` is what stands in the
-    standard error beside sd / sqrt(units), because the units share it.
+    With one pool the t statistic rests on the n differences and the interval is conditional on that
+    pool's data. With several it rests on the means of the pools, and covers the population from
+    which the pools were drawn. `sd` is the standard deviation of the numbers behind t; `common` is
+    the part of the standard error in addition to sd / sqrt(units), which the units share.
 
-    `dz` is the mean over the standard deviation with Hedges' small-sample factor; None where
-    the differences do not vary. `p` is two-sided, for a mean of zero.
+    `dz` is the mean over the standard deviation with Hedges' small-sample factor; None if the
+    differences do not vary. `p` is two-sided, for a mean of zero.
     """
 
     effect: float
@@ -108,7 +108,7 @@ class Effect:
 
     @property
     def units(self) -> int:
-        """How many numbers t rests on."""
+        """The number of values behind t."""
         return self.n if self.pools == 1 else self.pools
 
     @property
@@ -125,13 +125,13 @@ def paired_effect(
 ) -> Effect:
     """The effect over n >= 2 paired differences [n], in their own unit.
 
-    `pools` [n] says which draw of the data each comes from (None: one for all). `common_sd`: of
-    an error that all replicates of one pool share. `overlap`: test rows over training rows where
-    several pools are splits of the same rows; their variance is then (1 / K + overlap) s^2.
+    `pools` [n] says which draw of the data each difference comes from (None: one for all).
+    `common_sd` is the standard deviation of an error that all replicates of one pool share.
+    `overlap` is test rows over training rows if several pools are splits of the same rows; their
+    variance is then (1 / K + overlap) s^2.
 
-    Differences that neither vary nor share an error have an interval of no width: p is 1 when
-    they are zero and 0 when they are not. Raises ValueError for fewer than two or for non-finite
-    differences.
+    Differences that neither vary nor share an error have an interval of zero width: p is 1 if they
+    are zero and 0 otherwise. Raises ValueError for fewer than two or for non-finite differences.
 
     Reference: Student's t for a paired mean; Hedges 1981 for the factor 1 - 3 / (4 df - 1);
     Nadeau and Bengio 2003, section 4 (overlap).
@@ -146,7 +146,7 @@ def paired_effect(
         return replace(of_pools, n=len(d), pools=of_pools.n)
     n, mean = len(d), float(d.mean())
     sd = float(d.std(ddof=1))
-    if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal, or apart by floating-point error only
+    if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal up to floating-point error
         mean, sd = float(d[0]) + 0.0, 0.0  # never minus zero
         if common_sd == 0:
             return Effect(mean, mean, mean, n, sd, None, float(mean == 0), mean, mean)
@@ -170,8 +170,8 @@ def paired_effect(
 def tost_p(effect: Effect, delta: float) -> float:
     """The p value of two one-sided tests that the mean lies inside (-delta, delta).
 
-    At most ALPHA exactly when the 90 % interval lies inside. It is 1 where the differences do
-    not vary: without spread there is no test.
+    It is at most ALPHA exactly if the 90 % interval lies inside. It is 1 if the differences do not
+    vary: without spread there is no test.
 
     Reference: Schuirmann 1987.
     """
@@ -181,7 +181,7 @@ def tost_p(effect: Effect, delta: float) -> float:
 
 
 class Aim(NamedTuple):
-    """What a study shall tell apart: a distance, by a one-sided test of this level and power."""
+    """What a study must distinguish: a distance, by a one-sided test of this level and power."""
 
     distance: float
     level: float
@@ -191,8 +191,8 @@ class Aim(NamedTuple):
 def smallest_n(sd: float, aim: Aim, common: float = 0.0) -> int | None:
     """The smallest n that reaches an aim; None beyond LARGEST_N.
 
-    The t quantiles of n - 1 degrees of freedom at the level and at the power, times the standard
-    error of n replicates, hypot(sd / sqrt(n), common), are at most the distance.
+    At this n, the t quantiles of n - 1 degrees of freedom at the level and at the power, times the
+    standard error of n replicates, hypot(sd / sqrt(n), common), are at most the distance.
     """
 
     def enough(n: int) -> bool:
@@ -202,14 +202,14 @@ def smallest_n(sd: float, aim: Aim, common: float = 0.0) -> int | None:
     low, high = 2, LARGEST_N
     if not enough(high):
         return None
-    while low < high:  # `enough` is monotone: n grows, the quantiles and the error fall
+    while low < high:  # `enough` is monotone: as n grows, the quantiles and the error fall
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle + 1, high)
     return low
 
 
 def out_of_reach(aim: Aim, common: float) -> bool:
-    """Whether the part of the error that stays with any n forbids an aim: the limit of n."""
+    """Whether the part of the error that remains for any n makes an aim impossible."""
     return float(ndtri(1 - aim.level) + ndtri(aim.power)) * common >= aim.distance
 
 
@@ -225,11 +225,11 @@ def required_n(sd: float, delta: float, common: float = 0.0) -> int | None:
 
 
 def what_settles(effect: Effect, aims: Sequence[Aim]) -> str:
-    """`n = 34`: the fewest replicates, beyond those that ran, that reach one of the aims.
+    """`n = 34`: the smallest number of replicates, beyond those that ran, that reaches an aim.
 
-    Pools where t rests on pools. Replicates of one pool share the error of its rows (`common`),
-    and pools that are splits of one file share rows; where what remains of the error with any
-    number of them forbids every aim, this says what else is needed.
+    Counts pools if t rests on pools. Replicates of one pool share the error of its rows (`common`),
+    and pools that are splits of one file share rows. If the remaining error makes every aim
+    impossible, the text says what else is needed.
 
     >>> effect = paired_effect(np.array([0.0, 0.1, 0.2]), common_sd=0.1)
     >>> what_settles(effect, [Aim(0.3, 0.025, 0.8)]), what_settles(effect, [Aim(0.2, 0.025, 0.8)])

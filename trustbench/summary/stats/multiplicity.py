@@ -6,7 +6,7 @@ import numpy as np
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's adjusted p values, in the order given; controls the family-wise error.
+    """Holm's adjusted p values, in the given order; controls the family-wise error.
 
     Reference: Holm 1979.
 
@@ -22,7 +22,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Benjamini-Hochberg adjusted p values, in the order given; controls the false discovery rate.
+    """Benjamini-Hochberg adjusted p values, in the given order; controls the false discovery rate.
 
     Reference: Benjamini and Hochberg 1995.
 

@@ -1,8 +1,9 @@
-"""What random groups of the same sizes show, and metrics over groups read against it.
+"""The null of random groups of the same sizes, against which metrics over groups are read.
 
-A maximum, a minimum or a gap over groups is away from zero by noise alone, and the noisier a model
-is, the further. Such a measurement names its null, and a difference of two arms counts as far as
-the difference of (metric - null) agrees with it. The rule follows the measurement, not its name.
+Noise alone moves a maximum, a minimum or a gap over groups away from zero, and more so the noisier
+a model is. Such a measurement names its null, and a difference of two arms counts only as far as
+the difference of (metric - null) agrees with it. The rule depends on the measurement, not on its
+name.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,24 +19,24 @@ from trustbench.summary.stats.series import Series
 
 
 class Side(NamedTuple):
-    """A metric of one arm, a record per seed, and its null; None where it compares no groups."""
+    """A metric of one arm, one record per seed, and its null; None if it compares no groups."""
 
     found: tuple[MeasurementRecord, ...]
     null: tuple[MeasurementRecord, ...] | None = None
 
     @property
     def harm(self) -> Series:
-        """The metric, with the sign turned so that more is worse."""
+        """The metric, with its sign turned so that larger is worse."""
         return _harm(self.found)
 
     @property
     def excess(self) -> Series:
-        """The harm less that of random groups; zero where no groups are compared."""
+        """The harm minus that of random groups; zero if no groups are compared."""
         return 0.0 * self.harm if self.null is None else self.harm - _harm(self.null)
 
     @property
     def mean(self) -> float:
-        """Over seeds and replicates, in the metric's own unit."""
+        """The mean over seeds and replicates, in the metric's own unit."""
         return _mean(self.found)
 
     @property
@@ -47,10 +48,10 @@ class Side(NamedTuple):
 def side_of(
     records: Sequence[Record], metric: str, found: Sequence[MeasurementRecord], key: str
 ) -> Side:
-    """A metric's measurements, one of each record's evaluation `key`, with their null.
+    """A metric's measurements, one per record, from evaluation `key`, with their null.
 
     Raises:
-        UserError: the records do not agree on the null, or one of them does not hold it.
+        UserError: the records disagree on the null, or one of them does not hold it.
     """
     names = {m.null for m in found}
     if names == {None}:
@@ -66,14 +67,14 @@ def side_of(
 
 
 def null_of(evaluation: Evaluation, m: MeasurementRecord) -> MeasurementRecord | None:
-    """The null of a measurement of this evaluation; None where it has none, or it is missing."""
+    """The null of a measurement of this evaluation; None if it has none, or if it is missing."""
     return None if m.null is None else evaluation.measurements.get(m.null)
 
 
 def less_chance(treated: Side, reference: Side) -> Series | None:
-    """Treated minus reference, each less its null; None where neither compares groups.
+    """Treated minus reference, each minus its null; None if neither compares groups.
 
-    What floating-point error leaves of values that are equal is zero.
+    Floating-point residues of equal values become zero.
     """
     if treated.null is None and reference.null is None:
         return None
@@ -91,7 +92,7 @@ def excess_of(side: Side, overlap: float = 0.0) -> Effect | None:
 
 
 def chance_means(measurements: Mapping[str, MeasurementRecord]) -> dict[str, float]:
-    """Metric -> what it is on average for random groups, of those that compare groups."""
+    """Metric -> its mean over random groups, for the metrics that compare groups."""
     nulls = {name: m.null for name, m in measurements.items() if m.null is not None}
     return {name: float(np.mean(measurements[null].values)) for name, null in nulls.items()}
 

@@ -13,7 +13,8 @@ from trustbench.summary.stats.effects import Effect, paired_effect
 Values = NDArray[np.float64]
 
 LARGEST_VARIANCE = 4.0
-"""Of a mean, over that of independent values: no more is possible where pairs share all."""
+"""Maximum ratio of the standard error of a mean to that of independent values, reached if pairs
+share all."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +22,12 @@ class Series:
     """One quantity over seeds and replicates, [n]; sums and differences of series are series.
 
     `shadowing` [n] is what each replicate, as a shadow model, adds to the values of the others of
-    its pool, zero where there are no shadows; `pools` [n] says which draw of the data each value
-    comes from.
+    its pool, zero without shadows; `pools` [n] says which draw of the data each value comes from.
 
-    Two kinds of error are shared by all replicates of a pool. `drawn` [pools, K] is the quantity
-    under K random groupings of the pool's rows: arms meet the same groupings, so that the luck
-    that two sides share leaves their difference. `fixed`: the standard deviation of any other
-    shared error, which is independent between the parts of a sum.
+    All replicates of a pool share two kinds of error. `drawn` [pools, K] is the quantity under K
+    random groupings of the pool's rows: arms share the groupings, so chance that affects both sides
+    cancels in their difference. `fixed` is the standard deviation of any other shared error, which
+    is independent between the parts of a sum.
     """
 
     values: Values
@@ -38,7 +38,7 @@ class Series:
 
     @classmethod
     def of(cls, found: Sequence[MeasurementRecord], sign: float = 1.0) -> "Series":
-        """A metric of one arm, a record per seed."""
+        """A metric of one arm, one record per seed."""
         values = [m.values if m.pseudo is None else m.pseudo for m in found]
         moved = [np.zeros(len(m.values)) if m.shadowing is None else m.shadowing for m in found]
         draws = [m.permuted for m in found if m.permuted is not None]
@@ -80,7 +80,7 @@ class Series:
 
     @property
     def common_sd(self) -> float:
-        """The standard deviation of what all replicates of a pool share."""
+        """The standard deviation of the error that all replicates of a pool share."""
         return math.hypot(self.fixed, _luck(self.drawn))
 
     def effect(self, overlap: float = 0.0) -> Effect:
@@ -89,12 +89,12 @@ class Series:
 
     @property
     def independent(self) -> Values:
-        """Values of the same mean, spread so that t's interval for independent values is right.
+        """Values of the same mean, spread such that t's interval for independent values is right.
 
         Replicate i moves the mean by its value as a target, T_i, and as a shadow of the others,
-        S_i: the variance of the mean is that of T + S, of which T alone would be taken. The
-        variance of S is left out: it is mostly that of leaving one shadow out of few, which the
-        mean does not have. How far the estimate holds is measured in docs/statistics.md.
+        S_i. The variance of the mean is that of T + S, whereas independence would use T alone. The
+        variance of S is left out: it mostly reflects leaving one of few shadows out, which the mean
+        does not have. docs/statistics.md measures how far the estimate holds.
         """
         spread = np.array(self.values)
         for pool in np.unique(self.pools):
@@ -104,10 +104,10 @@ class Series:
 
 
 def mean_of(found: Sequence[MeasurementRecord], overlap: float = 0.0) -> Effect:
-    """A metric's mean over replicates, with the interval that every output prints beside it.
+    """A metric's mean over replicates, with the interval that every output prints.
 
-    One record per seed; `overlap` as in `paired_effect`. The interval is as wide as dependent
-    values and errors that they share ask, and is not cut at the metric's bounds.
+    It takes one record per seed; `overlap` as in `paired_effect`. The interval accounts for
+    dependent values and shared errors, and is not cut at the metric's bounds.
 
     Raises:
         ValueError: there are fewer than two values, which have no interval.
@@ -118,13 +118,13 @@ def mean_of(found: Sequence[MeasurementRecord], overlap: float = 0.0) -> Effect:
 def mean_of_part(
     parts: Sequence[Values], wholes: Sequence[MeasurementRecord] | None, overlap: float = 0.0
 ) -> Effect:
-    """The mean of a part, a group say, with the interval that every output prints beside it.
+    """The mean of a part, such as a group, with the interval that every output prints.
 
     `parts` are its values [R], one array per seed; `wholes` are the same metric over all rows,
-    whose replicates depend on each other as those of the part do (None: nothing is known of it).
+    whose replicates are as dependent as those of the part (None: unknown).
 
     Raises:
-        ValueError: as `mean_of`.
+        ValueError: as in `mean_of`.
     """
     pools = np.repeat(np.arange(len(parts)), [len(v) for v in parts])
     if wholes is not None:
@@ -133,7 +133,7 @@ def mean_of_part(
 
 
 def as_dependent_as(values: Values, whole: MeasurementRecord) -> Values:
-    """Values [R] of a part, spread by the factor of the same metric over all rows."""
+    """Spreads values [R] of a part by the factor of the same metric over all rows."""
     plain = np.asarray(whole.values, dtype=np.float64)
     own = Series.of([whole]).independent
     factor = float(own.std() / plain.std()) if np.ptp(plain) else 1.0
@@ -141,7 +141,7 @@ def as_dependent_as(values: Values, whole: MeasurementRecord) -> Values:
 
 
 def _luck(drawn: Values | None) -> float:
-    """The standard deviation over groupings, of the pool where it is largest."""
+    """The standard deviation over groupings, for the pool in which it is largest."""
     return 0.0 if drawn is None else float(drawn.std(axis=1, ddof=1).max())
 
 

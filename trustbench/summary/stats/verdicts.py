@@ -1,4 +1,4 @@
-"""The verdict that a table cell prints, from an effect and what random groups show of it."""
+"""The verdict of a table cell, from an effect and what random groups show of it."""
 
 from trustbench.summary.stats.effects import (
     ALPHA,
@@ -13,13 +13,13 @@ from trustbench.summary.stats.effects import (
 )
 
 BY_CHANCE = "random groups of the same sizes show as much"
-"""Why a difference of a metric over groups is neither harm nor benefit."""
+"""Why a difference of a metric over groups counts neither as harm nor as benefit."""
 
 
 def side_of_zero(effect: Effect, beyond_chance: Effect | None = None) -> int:
-    """1 or -1 where the 95 % interval excludes zero above or below, else 0.
+    """1 or -1 if the 95 % interval lies above or below zero, else 0.
 
-    Where random groups are read as well, both intervals have to.
+    If random groups are read as well, both intervals have to.
     """
     both = (effect,) if beyond_chance is None else (effect, beyond_chance)
     if all(e.low > 0 for e in both):
@@ -28,11 +28,11 @@ def side_of_zero(effect: Effect, beyond_chance: Effect | None = None) -> int:
 
 
 def claim_p(effect: Effect, beyond_chance: Effect | None = None) -> float:
-    """The p value of the claim that a verdict of harm or benefit makes.
+    """The p value of the claim made by a verdict of harm or benefit.
 
-    Where random groups are read as well, the claim is that both differences are on one side of
-    zero: the larger p value, and 1 where the means have opposite signs (an intersection-union
-    test, which needs no correction of its own).
+    If random groups are read as well, the claim is that both differences are on one side of zero:
+    the larger p value, and 1 if the means have opposite signs (an intersection-union test, which
+    needs no correction of its own).
 
     Reference: Berger 1982.
     """
@@ -46,10 +46,10 @@ def claim_p(effect: Effect, beyond_chance: Effect | None = None) -> float:
 def _needed(effect: Effect, delta: float, family: int) -> str:
     """How many replicates would settle an inconclusive effect.
 
-    Where the observed mean is inside the margin, normally `required_n`; where that many have run
-    already, the smaller of what would detect the mean at Holm's strictest level and what would
-    show it equivalent. A mean beyond the margin, or one that no number shows equivalent, needs
-    what would detect it.
+    If the observed mean is inside the margin, this is normally `required_n`; if that many have
+    already run, it is the smaller of the number that would detect the mean at Holm's strictest
+    level and the number that would show it equivalent. A mean beyond the margin, or one that no
+    number shows equivalent, needs the number that would detect it.
     """
     mean, zero = abs(effect.effect), Aim(delta, ALPHA, (1 + POWER) / 2)
     detected = [Aim(mean, ALPHA / (2 * family), POWER)] if mean else []
@@ -64,10 +64,10 @@ def _needed(effect: Effect, delta: float, family: int) -> str:
 
 
 def open_beyond_chance(effect: Effect, beyond: Effect, margin: float, family: int = 1) -> Verdict:
-    """The verdict on an effect that excludes zero, of which the part beyond chance does not.
+    """The verdict on an effect that excludes zero while its part beyond chance does not.
 
-    Random groups show as much, unless that part is on the effect's side and at least `margin`,
-    and some number of replicates would show it; then that is the number needed.
+    The verdict is that random groups show as much, unless that part is on the effect's side, is at
+    least `margin`, and some number of replicates would show it; then it is that number.
     """
     aim = Aim(abs(beyond.effect), ALPHA / (2 * family), POWER)
     alike = beyond.effect * effect.effect > 0 and aim.distance >= margin
@@ -85,16 +85,16 @@ def judge(
     alpha: float = ALPHA,
     beyond_chance: Effect | None = None,
 ) -> Verdict:
-    """The verdict on an effect, given the smallest effect of interest `delta`.
+    """Judges an effect, given the smallest effect of interest `delta`.
 
-    An effect is significant when its 95 % interval excludes zero and `p_adjusted` (of `claim_p`,
-    over `family` tests) is below `alpha`; it is immaterial when its 90 % interval lies inside
-    (-delta, delta). The expected sign plays no part. Differences that do not vary show harm or
-    benefit where they reach `delta`, and never that there is none.
+    An effect is significant if its 95 % interval excludes zero and `p_adjusted` (of `claim_p`, over
+    `family` tests) is below `alpha`. It is immaterial if its 90 % interval lies inside (-delta,
+    delta). The expected sign plays no part. Differences that do not vary show harm or benefit if
+    they reach `delta`, and never its absence.
 
-    `beyond_chance` is the same effect of a metric over groups less what random groups show. Where
-    its interval does not exclude zero on the same side, the effect is not significant. It plays no
-    part in what is immaterial, which speaks of the metric as it is printed.
+    `beyond_chance` is the same effect of a metric over groups, minus what random groups show. If
+    its interval does not exclude zero on the same side, the effect is not significant. It does not
+    affect what is immaterial, which concerns the metric as printed.
     """
     if effect.error == 0 and abs(effect.effect) < delta:
         return Verdict(

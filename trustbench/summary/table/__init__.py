@@ -1,1 +1,1 @@
-"""The 5x5 table: which records are compared, and what each cell comes to."""
+"""The 5x5 table: which records are compared, and the result of each cell."""

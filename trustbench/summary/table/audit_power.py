@@ -1,4 +1,4 @@
-"""What a membership audit would detect: the smallest AUC above one half, from its own spread."""
+"""The power of a membership audit: the smallest detectable AUC above one half, from its spread."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,15 +15,15 @@ from trustbench.summary.table.results import CellResult
 CHANCE = 0.5
 UNIT = "AUC"
 SHADOWS = "shadows"
-"""The fact of an evaluation that says how many shadow models each target has."""
+"""The fact of an evaluation with the number of shadow models per target."""
 
 
 def detectable(effect: Effect) -> float | None:
     """The smallest mean above one half whose 95 % interval excludes one half with power .8.
 
-    `effect` is the mean of an audit with its standard error. A true mean that is z standard
-    errors above one half makes the t statistic noncentral with z: z is where its quantile of
-    1 - power is the critical value. 1 or more where no AUC is detected; None where nothing varies.
+    `effect` is the mean of an audit with its standard error. If the true mean is z standard errors
+    above one half, the t statistic is noncentral with z; z solves that its quantile of 1 - power is
+    the critical value. 1 or more if no AUC is detectable; None if nothing varies.
 
     Reference: noncentral t, as in Cohen 1988, Statistical Power Analysis, section 2.
     """
@@ -35,7 +35,7 @@ def detectable(effect: Effect) -> float | None:
 
 
 def power_text(audits: Sequence[tuple[Effect, int | None]]) -> str | None:
-    """One sentence on audits (mean, shadow models): the least that the weakest of them detects.
+    """One sentence on audits (mean, shadow models): what the weakest of them can detect.
 
     >>> from trustbench.summary.stats.effects import paired_effect
     >>> import numpy as np
@@ -69,7 +69,7 @@ def audits(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def audit_notes(group: Group, cells: Sequence[CellResult]) -> Iterator[str]:
-    """A sentence for each AUC of shadow models that the privacy column reads, of all its arms."""
+    """A sentence for each AUC of shadow models in the privacy column, over all its arms."""
     measures = [c.measure for c in cells if c.target == Aspect.PRIVACY and c.measure]
     read = [(m.metric, m.regime) for m in measures if m.against is None]
     for metric, regime in dict.fromkeys(read):
@@ -89,11 +89,11 @@ def audit_notes(group: Group, cells: Sequence[CellResult]) -> Iterator[str]:
 
 
 def shadows_of(evaluation: Evaluation) -> int | None:
-    """How many shadow models its targets have; None where it has none or does not say."""
+    """The number of shadow models per target; None without any, or if it is not declared."""
     count = evaluation.facts.get(SHADOWS)
     return count if isinstance(count, int) else None
 
 
 def _first(evaluation: Evaluation) -> tuple[str, MeasurementRecord] | None:
-    """An evaluator's first AUC, which is the one that it is read for."""
+    """An evaluator's first AUC, its primary one."""
     return next(((k, m) for k, m in evaluation.measurements.items() if m.unit == UNIT), None)

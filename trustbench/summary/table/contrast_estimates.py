@@ -1,4 +1,4 @@
-"""Contrasts as the estimates that every output reads, and estimates with their verdicts."""
+"""Turns contrasts into estimates, which every output reads, and gives them verdicts."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from trustbench.summary.table.results import Estimate
 def filled(
     blank: Estimate, contrast: Contrast | Verdict, below_floor: str | None = None
 ) -> Estimate:
-    """The estimate of a contrast, not judged yet; with the verdict where there is none."""
+    """The estimate of a contrast, not judged yet; or with the verdict in its place."""
     if isinstance(contrast, Verdict):
         return replace(blank, verdict=contrast)
     if contrast.degenerate is not None:
@@ -40,7 +40,7 @@ def judged(
     family: int = 1,
     alpha: float = ALPHA,
 ) -> Estimate:
-    """The estimate with its verdict; without an adjusted p value its own stands as it is."""
+    """The estimate with its verdict; without an adjusted p value the raw one counts."""
     effect, own = estimate.effect, estimate.p
     if effect is None or own is None:
         return estimate

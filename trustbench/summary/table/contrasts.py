@@ -1,4 +1,4 @@
-"""Paired differences between arms in units of harm, or the verdict that says why there are none."""
+"""Paired differences between arms in units of harm, or the verdict in their place."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,16 +31,16 @@ class Contrast:
     unit: str
     records: tuple[str, ...]
     overlap: float = 0.0
-    """Test rows over training rows, where pools are splits of one file and share rows."""
+    """Test rows over training rows, if pools are splits of one file and share rows."""
     degenerate: Verdict | None = None
-    """Why these differences show neither an effect nor its absence; None where they may."""
+    """Why these differences show neither an effect nor its absence; None if they may."""
     less_chance: Series | None = None
-    """The differences, each side less what random groups of the same sizes show; None where
-    neither side compares groups, or the reference is itself what random groups show."""
+    """The differences, each side minus what random groups of the same sizes show; None if neither
+    side compares groups, or if the reference is itself what random groups show."""
 
     @cached_property
     def differences(self) -> Values:
-        """[n], spread so that t's interval for independent values is right."""
+        """[n], spread such that t's interval for independent values is right."""
         return self.series.independent
 
     @cached_property
@@ -50,17 +50,17 @@ class Contrast:
 
     @cached_property
     def beyond_chance(self) -> Effect | None:
-        """The effect that is left once each side is read against random groups."""
+        """The effect that remains once each side is read against random groups."""
         return None if self.less_chance is None else self.less_chance.effect(self.overlap)
 
     @property
     def direction(self) -> int:
-        """1 where a harm shows, -1 where a benefit does, 0 where the intervals show neither."""
+        """1 if a harm shows, -1 if a benefit does, 0 if the intervals show neither."""
         return side_of_zero(self.effect, self.beyond_chance)
 
 
 def _incomplete(record: Record, what: str) -> Verdict | None:
-    """Why a record has no numbers at all; None when it has."""
+    """Why a record has no numbers at all; None if it has some."""
     reason = record.reason or "no reason recorded"
     if record.status == "ok":
         return None
@@ -76,7 +76,7 @@ def _incomplete(record: Record, what: str) -> Verdict | None:
 def measurement(
     record: Record, metric: str, evaluations: Mapping[str, str], what: str
 ) -> MeasurementRecord | Verdict:
-    """A metric of a record, or why there is none. `what` names the arm in the reason."""
+    """A metric of a record, or the reason for none. `what` names the arm in the reason."""
     stopped = _incomplete(record, what)
     if stopped:
         return stopped
@@ -100,7 +100,7 @@ def measurement(
 
 
 def _worst(verdicts: Sequence[tuple[Verdict, Record]], records: Sequence[Record]) -> Verdict:
-    """One verdict for an arm whose records do not all have numbers: failures count together."""
+    """One verdict for an arm with records without numbers: failures are counted together."""
     failed = [(v, r) for v, r in verdicts if v.kind is Kind.FAILED]
     if not failed:
         return verdicts[0][0]
@@ -112,7 +112,7 @@ def _worst(verdicts: Sequence[tuple[Verdict, Record]], records: Sequence[Record]
 def side(
     arm: ArmRecords, seeds: Sequence[int], metric: str, evaluations: Mapping[str, str], what: str
 ) -> Side | Verdict:
-    """The metric of each seed's record with its null, or one verdict when any of them has none."""
+    """The metric of each seed's record with its null, or one verdict if any of them has none."""
     records = [arm.records[s] for s in seeds]
     found = [measurement(r, metric, evaluations, what) for r in records]
     absent = [(v, r) for v, r in zip(found, records, strict=True) if isinstance(v, Verdict)]
@@ -154,7 +154,7 @@ def between(
 def _explained(
     found: Contrast, treated: ArmRecords, reference: ArmRecords, metric: str
 ) -> Contrast:
-    """The contrast; where no replicate differs, with what the arms say of the reason."""
+    """The contrast; if no replicate differs, with the reasons that the arms give."""
     sides = found.treated.found, found.reference.found
     if found.degenerate is None or known_trivial(*sides):
         return found
@@ -170,7 +170,7 @@ def within(
 ) -> Contrast | Verdict:
     """Observed minus null (or with a channel minus without), both measured on the same arm.
 
-    A number as `against` is what the metric would be under the null.
+    A number as `against` is the value of the metric under the null.
     """
     seeds = sorted(arm.records)
     a = side(arm, seeds, metric, evaluations, arm.label)
@@ -184,7 +184,7 @@ def within(
     if isinstance(b, Verdict):
         return b
     if isinstance(against, str) and _reads_null(a, metric, b, against):
-        a, b = a._replace(null=None), b._replace(null=None)  # what is left is read already
+        a, b = a._replace(null=None), b._replace(null=None)  # now read against chance
     return _contrast(a, b, metric, arm.ids, overlap_of(arm))
 
 
@@ -220,7 +220,7 @@ def _contrast(
 
 
 def overlap_of(arm: ArmRecords) -> float:
-    """Test rows over pool rows; 0 where every seed makes rows of its own."""
+    """Test rows over pool rows; 0 if every seed generates its own rows."""
     problem = next((r.problem for r in arm.records.values() if r.problem), None)
     if problem is None or problem.card.get("synthetic"):
         return 0.0
@@ -228,14 +228,14 @@ def overlap_of(arm: ArmRecords) -> float:
 
 
 def _constant(like: MeasurementRecord, value: float) -> MeasurementRecord:
-    """A measurement that has one value on every replicate."""
+    """Whether a measurement has one value on every replicate."""
     same = [value] * len(like.values)
     kept = {"pseudo": None, "shadowing": None, "common_sd": None, "null": None, "permuted": None}
     return like.model_copy(update={"values": same, **kept})
 
 
 def metrics_of(arm: ArmRecords, evaluations: Mapping[str, str]) -> list[str]:
-    """Every metric that an effect may be read from, in the records of an arm."""
+    """Every metric from which an effect may be read, in the records of an arm."""
     found: dict[str, Any] = {}
     for record in arm.records.values():
         for evaluator, key in evaluations.items():

@@ -1,4 +1,4 @@
-"""Pairs in which nothing could show: no test of a difference, or of its absence, speaks of them."""
+"""Pairs in which nothing can show: no test of a difference, or of its absence, applies."""
 
 from collections.abc import Sequence
 
@@ -24,11 +24,11 @@ def nothing_shows(
     differences: NDArray[np.float64],
     metric: str,
 ) -> Verdict | None:
-    """The verdict on a pair of which no replicate differs; None where some replicate does.
+    """The verdict on a pair in which no replicate differs; None if some replicate does.
 
-    A constant difference that is not zero is a finding: it repeats on every replicate. The same
-    value on both sides of every replicate is not: with both sides constant nothing could show,
-    and with identical sides the two arms are the same for this metric.
+    A constant difference other than zero is a finding: it repeats on every replicate. Equal values
+    on both sides of every replicate are not: if both sides are constant nothing could show, and if
+    they are identical the two arms are the same for this metric.
     """
     if any(m.common_sd for m in (*treated, *reference)):
         return None
@@ -57,7 +57,7 @@ def nothing_shows(
 def known_trivial(
     treated: Sequence[MeasurementRecord], reference: Sequence[MeasurementRecord]
 ) -> str | None:
-    """Why one side stands at its bound whatever its method does, as its evaluator says it."""
+    """Why one side is at its bound whatever its method does, as its evaluator says."""
     return next((m.trivial for m in (*treated, *reference) if m.trivial), None)
 
 

@@ -1,4 +1,4 @@
-"""What the source of privacy noise means for whoever reads a number."""
+"""What the source of privacy noise means for a reader."""
 
 from collections.abc import Iterable, Iterator
 

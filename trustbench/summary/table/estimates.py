@@ -19,10 +19,10 @@ from trustbench.summary.table.utility_floor import UtilityFloor
 
 
 class Reading(NamedTuple):
-    """What is read from an arm: a metric, and what it is compared with.
+    """What is read from an arm: a metric, and its reference.
 
-    `against` is measured on the same arm (or is a number); `reference` names the intervention
-    whose arm stands in for the baseline. Neither: the baseline.
+    `against` is measured on the same arm (or is a number); `reference` names the intervention whose
+    arm replaces the baseline. Without either, the reference is the baseline.
     """
 
     metric: str
@@ -70,10 +70,10 @@ class Estimator:
     def voided(
         self, metric: str, arm: ArmRecords, other: ArmRecords | None = None
     ) -> Verdict | None:
-        """The verdict that takes the place of a difference between arms; None where none does.
+        """The verdict that replaces a difference between arms; None if there is no such verdict.
 
-        On any metric where the baseline is undertrained; on those that do not measure utility
-        where one of the arms learnt nothing.
+        It applies to any metric if the baseline is undertrained, and to metrics that do not measure
+        utility if one of the arms learnt nothing.
         """
         undertrained = self.floor.undertrained(self.group.baseline(arm.regime))
         if undertrained or _evaluator(metric) == _evaluator(self.table.floor.metric):
@@ -82,7 +82,7 @@ class Estimator:
         return next((v for a in arms if (v := self.floor.learnt_nothing(a))), None)
 
     def reference(self, arm: ArmRecords, name: str | None) -> ArmRecords | Verdict | None:
-        """The arm that stands in for the baseline: the one that shares the doses they both have."""
+        """The arm that replaces the baseline: the one with the same doses where both have them."""
         if name is None:
             return self.group.baseline(arm.regime)
         arms = [a for a in self.group.alone(name) if a.regime == arm.regime]
@@ -98,7 +98,7 @@ class Estimator:
 
     @cached_property
     def grid(self) -> dict[GridKey, Estimate]:
-        """Every effect that the records hold, with Benjamini-Hochberg p values; no verdicts."""
+        """Every effect in the records, with Benjamini-Hochberg p values; no verdicts."""
         found = {}
         for arm, reading in self._readings():
             contrast = self.contrast(arm, reading)
@@ -119,12 +119,12 @@ class Estimator:
                     yield from ((arm, r) for r in _named(arm, measure, reference))
 
     def row_measures(self, arm: ArmRecords) -> dict[Aspect, tuple[Measure | None, str | None]]:
-        """What each column measures for an arm, and what stands in for the baseline.
+        """What each column measures for an arm, and what replaces the baseline.
 
-        No measure where the cell needs something first.
+        There is no measure if the cell needs something first.
 
-        An arm with one intervention is measured as its aspect's row registers; a combination,
-        and a method without the cell's own reference, by the columns.
+        An arm with one intervention is measured as its aspect's row registers; a combination, and a
+        method without the cell's own reference, by the columns.
         """
         aspect = arm.interventions[0].aspect
         columns: dict[Aspect, tuple[Measure | None, str | None]]
@@ -148,17 +148,17 @@ class Estimator:
         return judged(estimate, measure.delta, p, alpha=FDR)
 
     def raw(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
-        """The effect on a measure, not judged yet; with the verdict where there is none."""
+        """The effect on a measure, not judged yet; or the verdict in its place."""
         return self.read(arm, Reading(measure.metric, measure.against, reference))
 
     def read(self, arm: ArmRecords, reading: Reading) -> Estimate:
-        """An effect, not judged yet; with the verdict where there is none."""
+        """An effect, not judged yet; or the verdict in its place."""
         return self._estimate(arm, reading, self.contrast(arm, reading))
 
     def printed(
         self, intervention: str, regime: str, point: Mapping[str, Scalar]
     ) -> ArmRecords | Verdict:
-        """The arm of a method that is printed: its only dose, or the operating point."""
+        """The printed arm of a method: its only dose, or the operating point."""
         arms = self.group.alone(intervention)
         if not arms:
             return not_measured(f"intervention={intervention}")
@@ -178,7 +178,7 @@ class Estimator:
         return self.warned(measure.unreliable_if, [arm, *([baseline] if baseline else [])])
 
     def warned(self, warning: str | None, arms: Sequence[ArmRecords]) -> str | None:
-        """In which replicates of these arms a warning is above zero; None where in none."""
+        """The replicates of these arms in which a warning is above zero; None without any."""
         if warning is None:
             return None
         signs = []
@@ -193,7 +193,7 @@ class Estimator:
         return f"{warning} in {' and '.join(signs)}" if signs else None
 
     def combined(self, names: Sequence[str], regime: str) -> ArmRecords | Verdict:
-        """The arm of a list of methods, each at its row's operating point where doses differ."""
+        """The arm of a list of methods, each at its row's operating point if doses differ."""
         wanted = sorted(names)
         arms = [
             a
@@ -210,7 +210,7 @@ class Estimator:
     def against(
         self, arm: ArmRecords, other: ArmRecords, metric: str, name: str | None = None
     ) -> Contrast | Verdict:
-        """An arm minus another one, by replicate; `name` is what reasons call the other."""
+        """An arm minus another one, by replicate; `name` is the other's name in reasons."""
         found = between(arm, other, metric, self.group.evaluations, name or other.label)
         return found if isinstance(found, Verdict) else self.voided(metric, arm, other) or found
 
@@ -223,8 +223,8 @@ class Estimator:
     ) -> tuple[Estimate, ...]:
         """The effects on a measure's secondary metrics, with the grid's p values.
 
-        `arm` is the cell's own, None where it was not measured; a secondary metric may name
-        another method or regime.
+        `arm` is the cell's own, None if it was not measured; a secondary metric may name another
+        method or regime.
         """
         found = []
         for each in measure.secondary:

@@ -1,7 +1,7 @@
-"""Which evaluation of an evaluator is read, and which of its settings are not the registered ones.
+"""Which evaluation of an evaluator is read, and which of its settings are not registered.
 
-Registered are the defaults of the evaluator. An evaluation at other settings is labelled with them
-wherever it is printed, and is read only where it is the only one, or was asked for.
+Registered settings are the defaults of the evaluator. An evaluation at other settings is labelled
+with them wherever it is printed, and is read only if it is the only one, or if it was requested.
 """
 
 from collections import defaultdict
@@ -20,16 +20,16 @@ Specs = Mapping[str, PluginSpec]
 
 @dataclass(frozen=True)
 class Choice:
-    """What is read of every evaluator."""
+    """The evaluations chosen for reading."""
 
     ids: Mapping[str, str] = field(default_factory=dict)
     """Evaluator -> evaluation id."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Evaluator -> its settings that are not the registered ones, where there are any."""
+    """Evaluator -> its settings that are not the registered ones, if there are any."""
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Evaluator -> sentences, where it is read at such settings or was run at several."""
+    """Evaluator -> sentences, if it is read at such settings or was run at several."""
     others: tuple[str, ...] = ()
-    """Evaluations that may be read and are not."""
+    """Evaluations that could be read but are not."""
 
 
 def unregistered(spec: PluginSpec) -> dict[str, Any]:
@@ -38,12 +38,12 @@ def unregistered(spec: PluginSpec) -> dict[str, Any]:
 
 
 def label(spec: PluginSpec) -> str:
-    """An evaluator, told from itself at its registered settings: `set_attack epsilon=0.2`."""
+    """An evaluator's name, with its settings unless registered: `set_attack epsilon=0.2`."""
     return f"{spec.name} {shown(unregistered(spec))}".rstrip()
 
 
 def note(spec: PluginSpec) -> str | None:
-    """A sentence where an evaluator is not at its registered settings, else None."""
+    """A sentence if an evaluator is not at its registered settings, else None."""
     if not spec.registered:
         return None
     return f"{label(spec)} is not at its registered settings ({shown(spec.registered)})."
@@ -52,7 +52,7 @@ def note(spec: PluginSpec) -> str | None:
 def choose(records: Sequence[Record], evaluations: Collection[str] | None = None) -> Choice:
     """The evaluation of each evaluator to read: the only one, or the one at registered settings.
 
-    Of those, the one of the newest version. `evaluations` are the ids to choose from (None: all).
+    Of several, the newest version counts. `evaluations` are the ids to choose from (None: all).
 
     Raises:
         UserError: more than one evaluation of an evaluator remains.
@@ -74,14 +74,14 @@ def choose(records: Sequence[Record], evaluations: Collection[str] | None = None
 
 
 def registered_only(specs: Specs) -> list[str]:
-    """The ids to prefer among several: at registered settings, and of the newest version."""
+    """The preferred ids among several: at registered settings, and of the newest version."""
     plain = {k: s for k, s in specs.items() if s.registered == {}}
     newest = max((s.version for s in plain.values()), default=0)
     return [k for k, s in plain.items() if s.version == newest]
 
 
 def preferred(record: Record, read: Collection[str] = ()) -> Record:
-    """The record with one evaluation of each evaluator, where one is to be preferred.
+    """The record with one evaluation of each evaluator, if one is preferred.
 
     That is one of the ids in `read`, else the one at registered settings.
     """
@@ -122,5 +122,5 @@ def _notes(read: str, specs: Specs) -> Iterator[str]:
 
 
 def _dated(spec: PluginSpec, read: PluginSpec) -> str:
-    """The label, with the version where that is not the one that is read."""
+    """The label, with the version if it is not the one that is read."""
     return label(spec) + ("" if spec.version == read.version else f" version {spec.version}")

@@ -1,7 +1,7 @@
 """Beyond pairs: main effects and interactions of a list of methods, from all their subsets.
 
-With k methods there are 2^k arms. A contrast is a sum of arms with signs, taken replicate by
-replicate, so its interval is paired like every other.
+With k methods there are 2^k arms. A contrast is a signed sum of arms, taken replicate by replicate,
+so its interval is paired like every other.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -22,7 +22,7 @@ from trustbench.summary.table.results import UTILITY, FactorialContrast, Factori
 
 Subset = frozenset[str]
 EXCESS = "more than the sum"
-"""The kind of what a combination costs beyond the sum of its parts."""
+"""The kind of contrast for the cost of a combination beyond the sum of its parts."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def _largest(of: Estimator, regime: str) -> _Cube | None:
         if arm.regime != regime or arm.control != "none":
             continue
         names = frozenset(i.name for i in arm.interventions)
-        if names in arms:  # several doses: which one is a level of the factor?
+        if names in arms:  # several doses: the level of the factor is ambiguous
             doubled.add(names)
         arms.setdefault(names, arm)
     for names in sorted(arms, key=lambda s: (-len(s), sorted(s))):
@@ -139,12 +139,12 @@ def _kinds(cube: _Cube) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _contrast(y: Mapping[Subset, Series], cube: _Cube, kind: str, some: tuple[str, ...]) -> Series:
-    """What a kind of contrast is of the arms' values, [n]."""
+    """A kind of contrast of the arms' values, [n]."""
     return _beyond_the_sum(y, cube) if kind == EXCESS else _crossed(y, cube, some)
 
 
 def _beyond_the_sum(y: Mapping[Subset, Series], cube: _Cube) -> Series:
-    """What all methods together do beyond the sum of what each does."""
+    """The effect of all methods together beyond the sum of their effects."""
     none = frozenset[str]()
     total = y[frozenset(cube.factors)] + (len(cube.factors) - 1.0) * y[none]
     for factor in cube.factors:

@@ -1,7 +1,7 @@
 """Which records may be compared: arms over seeds, and groups of arms that make one table.
 
-A group shares the dataset, the model, the protocol and one training per regime. Within it an
-arm is a list of interventions in a regime under a control, with one record per seed.
+A group shares the dataset, the model, the protocol and one training configuration per regime.
+Within it an arm is a list of interventions in a regime under a control, with one record per seed.
 """
 
 import itertools
@@ -22,7 +22,7 @@ Key = str
 
 @dataclass(frozen=True)
 class ArmRecords:
-    """One arm: its record for each seed. `label` tells it from every other arm of the group."""
+    """One arm: its record for each seed. `label` distinguishes it within the group."""
 
     interventions: tuple[PluginSpec, ...]
     control: str
@@ -37,7 +37,7 @@ class ArmRecords:
 
     @property
     def dose(self) -> dict[str, Scalar]:
-        """The dose fields of every intervention; prefixed with its name when there are several."""
+        """The dose fields of every intervention; prefixed with its name if there are several."""
         if len(self.interventions) == 1:
             return dict(self.interventions[0].dose)
         return {f"{i.name}.{k}": v for i in self.interventions for k, v in i.dose.items()}
@@ -59,7 +59,7 @@ class ArmRecords:
 
 @dataclass(frozen=True)
 class Group:
-    """The arms of one table. `variant` says what tells it from other tables of the same names."""
+    """The arms of one table. `variant` distinguishes it from other tables of the same names."""
 
     dataset: PluginSpec
     model: PluginSpec
@@ -72,11 +72,11 @@ class Group:
     notes: tuple[str, ...] = ()
     variant: str = ""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Evaluator -> its settings that are not the registered ones, where there are any."""
+    """Evaluator -> its settings that are not the registered ones, if there are any."""
     settings_notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Evaluator -> those of the notes that are about its settings."""
+    """Evaluator -> the notes about its settings."""
     others: tuple[str, ...] = ()
-    """Evaluations of these records that may be read and are not."""
+    """Evaluations of these records that could be read but are not."""
 
     def find(self, regime: str, key: Key, control: str) -> ArmRecords | None:
         """The arm of these interventions, or None."""
@@ -105,7 +105,7 @@ class Group:
 
     @property
     def classes(self) -> int | None:
-        """How many classes the task has; None when no arm got as far as the problem."""
+        """The number of classes; None if no arm reached the problem."""
         records = (r for a in self.arms for r in a.records.values())
         return next((len(r.problem.classes) for r in records if r.problem), None)
 
@@ -120,9 +120,9 @@ def group_records(
 ) -> list[Group]:
     """The groups among the records, sorted by dataset and model.
 
-    Of one evaluator with several settings the registered ones are read. Raises UserError when
-    none of them are and `evaluations` does not choose one, and for two records of the same arm
-    that nothing tells apart.
+    If an evaluator has several settings the registered ones are read. Raises UserError if none of
+    them are registered and `evaluations` does not choose one, and for two records of the same arm
+    that nothing distinguishes.
     """
     benches: dict[Key, list[Record]] = defaultdict(list)
     for record in records:
@@ -216,7 +216,7 @@ def _only(found: Sequence[Record], notes: list[str]) -> Record:
 
 
 def _check_same_data(records: Iterable[Record]) -> None:
-    """Raises UserError when records of one seed and regime saw different data.
+    """Raises UserError if records of one seed and regime saw different data.
 
     Regimes may differ: `memorising` cuts the training pool, and no cell pairs across regimes.
     """
@@ -235,7 +235,7 @@ def _check_same_data(records: Iterable[Record]) -> None:
 
 
 def labelled(arms: Sequence[ArmRecords]) -> tuple[ArmRecords, ...]:
-    """The arms with labels: names and doses, and other parameters where these do not differ."""
+    """The arms with labels: names and doses, and other parameters if these do not differ."""
     named: dict[tuple[str, str, str], list[ArmRecords]] = defaultdict(list)
     for arm in arms:
         label = label_of(arm.interventions)
@@ -261,7 +261,7 @@ def _flat(arm: ArmRecords) -> dict[str, Any]:
 
 
 def _with_variants(groups: Sequence[Group]) -> list[Group]:
-    """The groups, those with the same names told apart by the settings that differ."""
+    """The groups; those with the same names are distinguished by the settings that differ."""
     out = []
     for group in groups:
         names = (group.dataset.name, group.model.name)

@@ -1,4 +1,4 @@
-"""What arms and their doses are called in every output."""
+"""The names of arms and their doses in every output."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from trustbench.store.records import PluginSpec
 
 
 def show(value: Any) -> str:
-    """A value as labels print it."""
+    """A value as printed in labels."""
     return f"{value:zg}" if isinstance(value, float) else str(value)
 
 
 def shown(settings: Mapping[str, Any]) -> str:
-    """Settings as labels print them.
+    """Settings as printed in labels.
 
     >>> shown({"epsilon": 0.2, "steps": 50})
     'epsilon=0.2 steps=50'

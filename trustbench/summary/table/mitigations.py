@@ -1,7 +1,7 @@
-"""Does a method remove the harm that another does, and what does it cost elsewhere?
+"""Does a method remove the harm done by another, and what does it cost elsewhere?
 
-The table registers which method is meant to reconcile which pair. Both arms are compared with
-what the cell compares with; the change is paired by replicate.
+The table registers which method is meant to reconcile which pair. Both arms are compared with the
+reference of the cell; the change is paired by replicate.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from trustbench.summary.table.results import UTILITY, Estimate, MitigationResult
 
 
 def mitigations(of: Estimator) -> tuple[MitigationResult, ...]:
-    """Every registered mitigation of which both arms were asked for; usually none."""
+    """Every registered mitigation for which both arms were requested; usually none."""
     return tuple(r for m in of.table.mitigations if (r := _result(of, m)) is not None)
 
 
@@ -53,7 +53,7 @@ def _result(of: Estimator, registered: Mitigation) -> MitigationResult | None:
 
 
 def _effect(of: Estimator, arm: ArmRecords, cell: Cell, measure: Measure) -> Contrast | Verdict:
-    """An arm on the cell's measure, compared with what the cell compares with."""
+    """An arm on the cell's measure, compared with the reference of the cell."""
     found = of.contrast(arm, Reading(measure.metric, measure.against, cell.reference))
     return found if isinstance(found, Verdict) else found.degenerate or found
 
@@ -83,7 +83,7 @@ def _compared(
 
 
 def _change(before: Contrast, after: Contrast) -> Contrast:
-    """After minus before, replicate by replicate; a reference that both have drops out."""
+    """After minus before, replicate by replicate; a common reference cancels."""
     series, less = after.series - before.series, None
     if after.reference.found == before.reference.found:
         series = after.treated.harm - before.treated.harm
@@ -95,9 +95,9 @@ def _change(before: Contrast, after: Contrast) -> Contrast:
 
 
 def _answer(before: Contrast, after: Contrast, change: Contrast, delta: float) -> str:
-    """The question's answer in words, by intervals alone.
+    """The answer in words, from the intervals alone.
 
-    Of a metric over groups, a difference counts where random groups do not show as much.
+    For a metric over groups, a difference counts if random groups do not show as much.
     """
     if before.direction <= 0:
         more = f": {BY_CHANCE}" if before.effect.low > 0 else ""
@@ -120,7 +120,7 @@ def _columns(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
 def _costs(
     of: Estimator, harmful: ArmRecords, mitigating: ArmRecords, target: Aspect, regime: str
 ) -> Iterator[tuple[str, Estimate]]:
-    """What the mitigating arm does to every other column beyond the harmful arm, judged alone."""
+    """The mitigating arm's effect on every other column beyond the harmful arm, judged alone."""
     for other, measure in _columns(of, regime):
         if other == target.value:
             continue

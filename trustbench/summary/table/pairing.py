@@ -12,13 +12,13 @@ from trustbench.summary.table.evaluations import registered_only
 def shared_evaluations(
     baseline: Sequence[Record], candidate: Sequence[Record], read: Collection[str]
 ) -> dict[str, str]:
-    """Evaluator -> the evaluation id that all records are read by.
+    """Evaluator -> the evaluation id at which all records are read.
 
-    `read` are the evaluators whose numbers matter: their settings have to agree. One that only
-    one side ran is named by that side, and is unmeasured on the other.
+    `read` are the evaluators whose numbers matter: their settings have to agree. One that only one
+    side ran is read from that side, and counts as unmeasured on the other.
 
     Raises:
-        UserError: the records are not comparable; every reason, each one sentence.
+        UserError: the records are not comparable; gives every reason, each one sentence.
     """
     problems = list(_problems(baseline, candidate))
     chosen = {}
@@ -62,7 +62,7 @@ def _problems(baseline: Sequence[Record], candidate: Sequence[Record]) -> Iterat
 
 
 def _data(a: Record, b: Record) -> Iterator[str]:
-    """How the data sets of two records differ by their settings."""
+    """How the data sets of two records differ in their settings."""
     if a.arm.dataset.name != b.arm.dataset.name:
         yield f"record {b.id} is of dataset {b.arm.dataset.name}, record {a.id} of " + (
             a.arm.dataset.name
@@ -110,13 +110,13 @@ def _of(record: Record, name: str) -> Mapping[str, Evaluation]:
 
 
 def _common(name: str, records: Sequence[Record]) -> list[str]:
-    """The evaluations of one evaluator that every record which ran it has."""
+    """The evaluations of one evaluator that all records which ran it share."""
     having = [ids for r in records if (ids := set(_of(r, name)))]
     return sorted(set.intersection(*having))
 
 
 def _registered(name: str, common: Collection[str], records: Sequence[Record]) -> list[str]:
-    """Of several evaluations those at registered settings."""
+    """The evaluations at registered settings, if there are several."""
     every = {k: e.evaluator for r in records for k, e in _of(r, name).items()}
     return registered_only({k: every[k] for k in common})
 

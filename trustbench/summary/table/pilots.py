@@ -1,4 +1,4 @@
-"""Learning rates that pilots chose: what a table says of them, and that no contrast mixes two."""
+"""Learning rates chosen by pilots: the table's notes on them; no contrast mixes two."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from trustbench.store.records import Pilot, Record
 
 
 def refuse_two_rates(records: Iterable[Record]) -> None:
-    """Raises UserError when records of one seed and regime have rates that two pilots chose."""
+    """Raises UserError if two pilots chose the rates of records of one seed and regime."""
     for (regime, seed), found in _by_rate(records).items():
         if len(found) > 1:
             ids = sorted(i for same in found.values() for i in same)
@@ -21,7 +21,7 @@ def refuse_two_rates(records: Iterable[Record]) -> None:
 
 
 def notes(records: Iterable[Record]) -> Iterator[str]:
-    """One line for each regime whose learning rates pilots chose."""
+    """One line for each regime whose learning rates were chosen by pilots."""
     records = list(records)
     seeds = len({r.arm.seed for r in records})
     chosen: dict[str, dict[float, list[int]]] = defaultdict(dict)
@@ -47,7 +47,7 @@ def _grid(pilot: Pilot) -> str:
 
 
 def _by_rate(records: Iterable[Record]) -> dict[tuple[str, int], dict[float, list[str]]]:
-    """(regime, seed) -> rate -> the records whose rate a pilot chose."""
+    """(regime, seed) -> rate -> the records whose rate was chosen by a pilot."""
     found: dict[tuple[str, int], dict[float, list[str]]] = defaultdict(dict)
     for record in records:
         if record.pilot is not None:

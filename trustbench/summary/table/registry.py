@@ -1,7 +1,7 @@
 """The registered table: what each of the 25 cells measures, fixed before anything runs.
 
-A cell takes its row's intervention and its column's metric, unless it names its own. What the
-file does not say is an error.
+A cell takes its row's intervention and its column's metric, unless it names its own. Anything
+missing in the file is an error.
 """
 
 from collections.abc import Iterator, Mapping
@@ -47,18 +47,17 @@ class Cell(Strict):
     target: Aspect
     intervention: str
     reference: str | None
-    """The intervention whose arm stands in for the baseline; None: the baseline."""
+    """The intervention whose arm replaces the baseline; None: the baseline."""
     operating_point: dict[str, Scalar]
     dose: str | None
-    """What is varied to see how the effect grows: a parameter of this method, or of another
-    (`method.parameter`)."""
+    """The varied dose: a parameter of this method, or of another (`method.parameter`)."""
     contrast: ContrastKind
     expected: Expected
     references: tuple[str, ...]
     note: str | None
     needs: str | None
     column: Column | None
-    """What is measured; None where the cell needs something first."""
+    """What is measured; None if the cell needs something first."""
 
     @property
     def dosed(self) -> tuple[str, ...]:
@@ -81,7 +80,7 @@ class Table(Strict):
 
     name: str
     version: int
-    """Grows with every change of what a cell measures."""
+    """Increased whenever the measurement of a cell changes."""
     description: str
     utility: Measure
     floor: Floor
@@ -91,7 +90,7 @@ class Table(Strict):
     mitigations: tuple[Mitigation, ...] = ()
 
     def of_sides(self, metric: str, against: str | float) -> Sides | None:
-        """What the two sides of a contrast within an arm share and differ in, where it is said."""
+        """What the two sides of a contrast within an arm share and differ in, if stated."""
         return next((s for s in self.sides if (s.metric, s.against) == (metric, against)), None)
 
     def cell(self, source: Aspect, target: Aspect) -> Cell:
@@ -100,7 +99,7 @@ class Table(Strict):
 
 
 def load_table(path: Path, known: Mapping[str, Path] = MappingProxyType({})) -> Table:
-    """The table in a YAML file; ConfigError with every problem in it, each one sentence.
+    """Reads a table from a YAML file; raises ConfigError with every problem, one sentence each.
 
     `known` are the files of the tables that it may extend, by name, beside those of its folder.
     """
@@ -108,7 +107,7 @@ def load_table(path: Path, known: Mapping[str, Path] = MappingProxyType({})) -> 
 
 
 def parse_table(data: Any, origin: str) -> Table:
-    """The table in a parsed YAML document; `origin` names it in error sentences."""
+    """Parses a table from a YAML document; `origin` names it in error sentences."""
     file = parse_file(data, origin)
     problems = [f"table {origin}: {problem}" for problem in _contradictions(file)]
     if problems:
@@ -127,7 +126,7 @@ def parse_table(data: Any, origin: str) -> Table:
 
 
 def _contradictions(file: TableFile) -> Iterator[str]:
-    """A sentence for each cell whose entries exclude each other."""
+    """A sentence for each cell with contradictory entries."""
     for source, row in file.cells.items():
         for target, entry in row.items():
             where = f"cells.{source}.{target}"

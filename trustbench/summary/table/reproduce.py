@@ -1,4 +1,4 @@
-"""The command that runs a record's arm again, from what the record says and nothing else."""
+"""The command that runs a record's arm again, from the record alone."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ _WORDS = ("null", "true", "false", "nan", "inf")
 
 
 def overrides(record: Record) -> list[str]:
-    """What follows `trustbench run`: every setting that the arm's numbers rest on.
+    """The arguments of `trustbench run`: every setting that the arm's numbers depend on.
 
     Settings are given with `++`, which sets a key whether or not its file names it.
     """
@@ -43,7 +43,7 @@ def evaluators(record: Record) -> list[str]:
 
 
 def command(record: Record) -> str:
-    """The command for a POSIX shell, one setting a line."""
+    """The command for a POSIX shell, one setting per line."""
     words = ["trustbench run", *map(shlex.quote, [*overrides(record), *evaluators(record)])]
     return " \\\n  ".join(words)
 
@@ -53,7 +53,7 @@ def _settings(key: str, params: Mapping[str, Any]) -> Iterator[str]:
 
 
 def value(v: Any) -> str:
-    r"""A value as Hydra's command line takes it.
+    r"""A value in the syntax of Hydra's command line.
 
     >>> print(value([1, None, "a b", "it's", True, {"k": "x"}]))
     [1,null,'a b','it\'s',true,{k:x}]

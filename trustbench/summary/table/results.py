@@ -1,4 +1,4 @@
-"""What a table is made of once it is computed; every rendering reads these and nothing else."""
+"""The computed table; every rendering reads these types and nothing else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ UTILITY = "utility"
 
 @dataclass(frozen=True)
 class Estimate:
-    """The effect of one arm on one metric, or the verdict that says why there is none.
+    """The effect of one arm on one metric, or the verdict in its place.
 
-    `verdict` is None for secondary metrics, which have no registered margin to be judged by.
-    `p_adjusted` is Holm's for the registered cells and Benjamini-Hochberg's elsewhere.
+    `verdict` is None for secondary metrics, which have no registered margin. `p_adjusted` is Holm's
+    for the registered cells and Benjamini-Hochberg's elsewhere.
     """
 
     arm: str
@@ -29,7 +29,7 @@ class Estimate:
     metric: str | None
     against: str | float | None = None
     reference: str | None = None
-    """The arm that stands in for the baseline; None: the baseline, or the arm itself."""
+    """The arm that replaces the baseline; None: the baseline, or the arm itself."""
     unit: str | None = None
     effect: Effect | None = None
     verdict: Verdict | None = None
@@ -37,28 +37,28 @@ class Estimate:
     treated_mean: float | None = None
     reference_mean: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What of the evaluator's settings is not registered."""
+    """The evaluator's settings that are not the registered ones."""
     treated_chance: float | None = None
-    """What random groups of the same sizes show on the treated side, of a metric over groups."""
+    """For a metric over groups, what random groups of the same sizes show on the treated side."""
     reference_chance: float | None = None
     beyond_chance: Effect | None = None
-    """The effect less that of random groups, with which harm and benefit have to agree."""
+    """The effect minus that of random groups; harm and benefit have to agree with it."""
     records: tuple[str, ...] = ()
     differences: tuple[float, ...] = ()
-    """The paired differences that the effect is the mean of; positive is worse."""
+    """The paired differences, whose mean is the effect; positive is worse."""
     below_floor: str | None = None
-    """By how much the arm misses the utility floor; None where it does not."""
+    """By how much the arm misses the utility floor; None if it does not."""
     less_chance: tuple[float, ...] = ()
-    """Those that `beyond_chance` is the mean of; empty for a metric that compares no groups."""
+    """The differences whose mean is `beyond_chance`; empty for a metric that compares no groups."""
 
     @property
     def reason(self) -> str | None:
-        """Why there is no number; None where there is one."""
+        """The reason for a missing number; None if there is a number."""
         return self.verdict.reason if self.verdict and self.effect is None else None
 
     @property
     def p(self) -> float | None:
-        """The p value of the claim that a verdict of harm or benefit makes, before correction."""
+        """The p value of the claim made by a verdict of harm or benefit, before correction."""
         return None if self.effect is None else claim_p(self.effect, self.beyond_chance)
 
 
@@ -73,10 +73,10 @@ class CellResult:
     registered: Cell | None = None
     measure: Measure | None = None
     unreliable: str | None = None
-    """What warns that the metric misleads here; None when nothing does."""
+    """A warning that the metric misleads here; None without any."""
     beyond_matched: Effect | None = None
     beyond_reason: str | None = None
-    """Why there is no effect beyond matched accuracy, where there should be one."""
+    """Why there is no effect beyond matched accuracy, if there should be one."""
     matched_accuracy_gap: float | None = None
     secondary: tuple[Estimate, ...] = ()
     doses: tuple[Estimate, ...] = ()
@@ -105,7 +105,7 @@ class CellResult:
 class ArmRow:
     """Every registered effect of one treated arm: a dose, an alternative or a combination.
 
-    Judged with Benjamini-Hochberg over the whole grid: exploratory.
+    They are judged with Benjamini-Hochberg over the whole grid: exploratory.
     """
 
     label: str
@@ -113,19 +113,19 @@ class ArmRow:
     dose: Mapping[str, Scalar]
     estimates: Mapping[str, Estimate]
     facts: Mapping[str, Scalar]
-    """What training declared on this arm and not on the baseline: epsilon, accountant, ..."""
+    """What training declared on this arm but not on the baseline: epsilon, accountant, ..."""
     privacy: tuple[Guarantee, ...]
-    """What the privacy ledger claims of the arm."""
+    """The privacy ledger's claims on the arm."""
     claims: tuple[str, ...]
-    """The same in lines to print, each number with its scope."""
+    """The same as printed lines, each number with its scope."""
     printed: bool
     below_floor: str | None = None
-    """By how much the arm misses the utility floor; None where it does not."""
+    """By how much the arm misses the utility floor; None if it does not."""
 
 
 @dataclass(frozen=True)
 class FactorialContrast:
-    """A main effect, an interaction, or what a combination costs beyond the sum of its parts.
+    """A main effect, an interaction, or the cost of a combination beyond the sum of its parts.
 
     Positive is worse; an interaction above zero means that the methods harm more together.
     """
@@ -139,7 +139,7 @@ class FactorialContrast:
     p_adjusted: float | None = None
     verdict: Verdict | None = None
     beyond_chance: Effect | None = None
-    """The same of a metric over groups less what random groups show."""
+    """The same, for a metric over groups minus what random groups show."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,7 @@ class FactorialResult:
 
 @dataclass(frozen=True)
 class MitigationResult:
-    """Whether a method removes the harm that another does to an aspect, and what that costs."""
+    """Whether a method removes the harm that another does to an aspect, and its cost."""
 
     source: Aspect
     target: Aspect
@@ -166,12 +166,12 @@ class MitigationResult:
     before: Effect | None = None
     after: Effect | None = None
     change: Effect | None = None
-    """`after` minus `before`, paired: negative where the harm shrinks."""
+    """`after` minus `before`, paired: negative if the harm shrinks."""
     answer: str = ""
     costs: Mapping[str, Estimate] = field(default_factory=dict)
-    """Target -> what the mitigating arm does to it beyond the harmful one, judged alone."""
+    """Target -> the mitigating arm's effect on it beyond the harmful arm, judged alone."""
     unpriced: Mapping[str, str] = field(default_factory=dict)
-    """Target -> why what it costs is not known."""
+    """Target -> why its cost is unknown."""
     reason: str | None = None
 
 
@@ -183,7 +183,7 @@ class TableResult:
     dataset: str
     model: str
     variant: str
-    """What tells it from other tables of the same names; usually empty."""
+    """Distinguishes it from other tables of the same names; usually empty."""
     replicates: int
     seeds: tuple[int, ...]
     regimes: tuple[str, ...]
@@ -197,9 +197,9 @@ class TableResult:
     """How many registered cells Holm's correction covers."""
     notes: tuple[str, ...] = field(default=())
     noise: tuple[str, ...] = ()
-    """Those of the notes that say where privacy noise came from."""
+    """The notes on the source of privacy noise."""
     settings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Evaluator -> those of the notes that say at which of its settings it is read."""
+    """Evaluator -> the notes on the settings at which it is read."""
     factorials: tuple[FactorialResult, ...] = ()
     mitigations: tuple[MitigationResult, ...] = ()
 

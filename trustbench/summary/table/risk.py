@@ -1,8 +1,8 @@
 """Likelihood x severity of each cell over the conditions in which it was measured.
 
 A condition is a dataset, model, regime and dose. Replicates within a condition measure
-repeatability; conditions measure how likely the harm is somewhere. Both factors are shown with
-their intervals, never the product alone.
+repeatability; conditions measure how likely the harm occurs somewhere. Both factors are shown with
+their intervals, never only the product.
 """
 
 from collections.abc import Sequence
@@ -41,9 +41,9 @@ class Interval:
 class Risk:
     """The risk of one ordered pair of aspects.
 
-    `likelihood`: how probable a difference above the smallest effect of interest is, averaged
-    over conditions. `severity`: the mean of such differences as a share of the unacceptable
-    change, at most 1; 0 where there is none.
+    `likelihood` is the probability of a difference above the smallest effect of interest, averaged
+    over conditions. `severity` is the mean of such differences as a share of the unacceptable
+    change, at most 1; 0 without any.
     """
 
     source: Aspect
@@ -69,7 +69,7 @@ class _Condition:
 
 
 def risks(results: Sequence[TableResult]) -> list[Risk]:
-    """The risk of every off-diagonal cell with a number, over all the tables given.
+    """The risk of every off-diagonal cell with a number, over all given tables.
 
     Reference: Cresswell 2025, section 4, step 4; Brown, Cai and DasGupta 2001 (Jeffreys).
     """
@@ -83,7 +83,7 @@ def risks(results: Sequence[TableResult]) -> list[Risk]:
 
 
 def _conditions(result: TableResult, cell: CellResult) -> list[_Condition]:
-    """One for each dose of the cell's own method that has a number."""
+    """One condition for each dose of the cell's own method that has a number."""
     if cell.measure is None:
         return []
     own = [e for e in (cell.doses or (cell.estimate,)) if e.differences]
@@ -91,7 +91,7 @@ def _conditions(result: TableResult, cell: CellResult) -> list[_Condition]:
     out = []
     for name, e in named.items():
         d = np.array(e.differences)
-        if e.less_chance:  # harm counts as far as random groups do not show it too
+        if e.less_chance:  # harm counts only as far as random groups do not show it too
             d = np.minimum(d, e.less_chance)
         share = np.clip(d / cell.measure.unacceptable, 0.0, 1.0)
         out.append(_Condition(name, d > cell.measure.delta, share))
@@ -106,7 +106,7 @@ def _risk(source: Aspect, target: Aspect, conditions: Sequence[_Condition]) -> R
     intervals = [
         Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True)
     ]
-    if len(conditions) == 1:  # a bootstrap of no exceedance has no width; Jeffreys' interval has
+    if len(conditions) == 1:  # without exceedance a bootstrap has no width, Jeffreys' has
         intervals[0] = jeffreys(conditions[0].exceeds)
     names = tuple(c.name for c in conditions)
     return Risk(source, target, names, *intervals)

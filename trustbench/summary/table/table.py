@@ -1,4 +1,4 @@
-"""Records -> the 5x5 table: a pure function, so that any machine rebuilds it from the files."""
+"""Records -> the 5x5 table: a pure function, so that any machine can rebuild it from the files."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +22,11 @@ from trustbench.summary.table.results import UTILITY, ArmRow, CellResult, Estima
 def summarize(
     records: Sequence[Record], table: Table, evaluations: Collection[str] | None = None
 ) -> list[TableResult]:
-    """One table for each dataset and model among the records, sorted by their names.
+    """Builds one table for each dataset and model among the records, sorted by their names.
 
-    `evaluations` are the evaluation ids that may be read (None: all). Raises UserError when
-    the records of one table cannot be compared; never for an arm that failed or is missing,
-    which is a verdict.
+    `evaluations` are the evaluation ids that may be read (None: all). Raises UserError if the
+    records of one table cannot be compared, but never for an arm that failed or is missing: that is
+    a verdict.
     """
     return [_Summary(Estimator(g, table)).result() for g in group_records(records, evaluations)]
 
@@ -122,7 +122,7 @@ class _Summary:
         return self._beyond(filled, arm, measure)
 
     def _beyond(self, cell: CellResult, arm: ArmRecords, measure: Measure) -> CellResult:
-        """The cell with its effect beyond the baseline of equal accuracy, or why it has none."""
+        """The cell with its effect beyond a baseline of equal accuracy, or the reason for none."""
         matched = self.group.matched(arm)
         if matched is None:
             return replace(cell, beyond_reason="not measured (needs control=matched)")
@@ -139,7 +139,7 @@ class _Summary:
         )
 
     def _reseed(self) -> list[CellResult]:
-        """The baseline with other seeds against the baseline: what a false alarm looks like."""
+        """The baseline with other seeds against the baseline: the look of a false alarm."""
         measures = {t.value: self.table.columns[t].on(self.of.binary) for t in Aspect}
         row = [self._reseed_cell(t, m) for t, m in measures.items()]
         return [
@@ -248,7 +248,7 @@ class _Summary:
 
 
 def _row_order(arm: ArmRecords) -> tuple[int, list[int]]:
-    """Single methods before combinations, in the order of their aspects; doses stay in theirs."""
+    """Single methods before combinations, in the order of their aspects; doses keep theirs."""
     aspects = [a.value for a in Aspect]
     places = [aspects.index(i.aspect) if i.aspect in aspects else -1 for i in arm.interventions]
     return len(places), places
@@ -259,7 +259,7 @@ def _without(cell: CellResult, verdict: Verdict) -> CellResult:
 
 
 def _judged(cells: Sequence[CellResult]) -> tuple[list[CellResult], int]:
-    """The cells with verdicts, and how many Holm's family holds: off-diagonal, with a p value."""
+    """The cells with verdicts, and the size of Holm's family: off-diagonal, with a p value."""
     tests = [
         i
         for i, c in enumerate(cells)
@@ -275,7 +275,7 @@ def _judged(cells: Sequence[CellResult]) -> tuple[list[CellResult], int]:
 
 
 def _judged_alone(cell: CellResult, p_adjusted: float | None = None, family: int = 1) -> CellResult:
-    """The cell with its verdict; outside a family the p value stands as it is."""
+    """The cell with its verdict; outside a family the raw p value counts."""
     if cell.measure is None:
         return cell
     return replace(cell, estimate=judged(cell.estimate, cell.measure.delta, p_adjusted, family))

@@ -1,4 +1,4 @@
-"""The YAML file of a registered table: its shape, and what is wrong with one, in sentences."""
+"""The YAML file of a registered table: its schema, and its faults in sentences."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
@@ -21,15 +21,15 @@ WITHIN = ("released - not released", "observed - null")
 # <evaluator>/<measurement>
 Metric = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+/[^\s/]+$")]
 Positive = Annotated[float, Field(gt=0)]
-# What a metric is measured against within an arm: another metric, or a number (a null of 0, say).
+# The reference of a metric within an arm: another metric, or a number (a null of 0, say).
 Against = Metric | float | None
 
 
 class Beside(Strict):
     """A metric printed beside the primary one.
 
-    What is not given is the cell's own: its `intervention` and operating point, its regime; and
-    `reference` names the intervention whose arm stands in for the baseline.
+    Omitted keys are those of the cell: its `intervention` and operating point, its regime;
+    `reference` names the intervention whose arm replaces the baseline.
     """
 
     metric: Metric
@@ -49,7 +49,7 @@ class Beside(Strict):
 class Measure(Strict):
     """What is measured, and which differences matter: `delta` is the smallest of interest.
 
-    `unreliable_if` names a diagnostic that is above zero where the metric misleads.
+    `unreliable_if` names a diagnostic that is above zero if the metric misleads.
     """
 
     metric: Metric
@@ -63,7 +63,7 @@ class Measure(Strict):
     @field_validator("secondary", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:
-        """A bare name stands for a metric without `against`."""
+        """A bare name is a metric without `against`."""
         if not isinstance(value, list):
             return value
         return [{"metric": v} if isinstance(v, str) else v for v in value]
@@ -110,7 +110,7 @@ class CellEntry(Strict):
 
 
 class Plain(Strict):
-    """A metric of an arm, and the one that says what a plain logistic regression reaches."""
+    """A metric of an arm, and the metric that says what a plain logistic regression reaches."""
 
     metric: Metric
     logistic: Metric
@@ -119,8 +119,8 @@ class Plain(Strict):
 class Floor(Strict):
     """An arm whose mean `metric` is not `above_chance` over 1 / C has learnt nothing.
 
-    One that is below the logistic regression less `margin` on every pair in `below` of its regime
-    is below the floor, unless the regression's own `logistic` is at chance.
+    An arm that is below the logistic regression minus `margin` on every pair in `below` of its
+    regime is below the floor, unless the regression's own `logistic` is at chance.
     """
 
     metric: Metric
@@ -133,7 +133,7 @@ class Floor(Strict):
 class Mitigation(Strict):
     """A method meant to remove the harm of the cell (source, target).
 
-    `by` is the list of methods of the arm that stands in for `harmful`.
+    `by` is the list of methods of the arm that replaces `harmful`.
     """
 
     source: Aspect
@@ -144,7 +144,7 @@ class Mitigation(Strict):
 
 
 class Sides(Strict):
-    """What the two sides of a contrast within an arm share, and in what they differ, in words."""
+    """What the two sides of a contrast within an arm share and differ in, in words."""
 
     metric: Metric
     against: Metric | float
@@ -168,10 +168,10 @@ class TableFile(Strict):
 
 
 def parse_file(data: Any, origin: str) -> TableFile:
-    """A parsed YAML document as a file with all rows, columns and cells.
+    """Parses a YAML document into a file with all rows, columns and cells.
 
     Raises:
-        ConfigError: every problem in it, each one sentence that begins with `origin`.
+        ConfigError: every problem, each one sentence that begins with `origin`.
     """
     if not isinstance(data, Mapping):
         raise ConfigError(f"table {origin}: expected keys and values, got {shown(data)}.")
@@ -229,7 +229,7 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
 
 
 def _sentence(error: ErrorDetails) -> str:
-    """One problem that pydantic found, as a sentence."""
+    """A problem found by pydantic, as a sentence."""
     path = [k for k in error["loc"] if k != "[key]"]
     where, given = ".".join(map(str, path)), error["input"]
     if error["type"] == "extra_forbidden":

@@ -1,9 +1,9 @@
 """The utility floor: arms at chance, and arms below a plain logistic regression on their rows.
 
-What an arm at chance does to another column means nothing, and neither does a difference from a
-baseline that learnt less than a logistic regression: a method may look better by undertraining
-less. A treated arm below the regression keeps its effects, as lost utility is what a method may
-cost; it is marked wherever they are shown.
+The effects of an arm at chance on other columns mean nothing, and neither does a difference from a
+baseline that learnt less than a logistic regression: a method may look better merely by
+undertraining less. A treated arm below the regression keeps its effects, since lost utility may be
+the cost of a method; it is marked wherever they are shown.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -40,7 +40,7 @@ class UtilityFloor:
     _means: dict[tuple[str, ...], float | None] = field(default_factory=dict, repr=False)
 
     def mean(self, arm: ArmRecords, metric: str) -> float | None:
-        """The mean of a metric over an arm's seeds and replicates; None where it has none."""
+        """The mean of a metric over an arm's seeds and replicates; None if it has none."""
         key = (metric, *arm.ids)
         if key not in self._means:
             found = [
@@ -52,11 +52,11 @@ class UtilityFloor:
 
     @property
     def chance(self) -> float | None:
-        """The balanced accuracy of a guess; None when no arm got as far as the problem."""
+        """The balanced accuracy of a guess; None if no arm reached the problem."""
         return 1 / self.group.classes if self.group.classes else None
 
     def learnt_nothing(self, arm: ArmRecords) -> Verdict | None:
-        """The verdict on an arm whose balanced accuracy is at chance; None for any other."""
+        """The verdict on an arm whose balanced accuracy is at chance; None for all others."""
         mean, chance = self.mean(arm, self.floor.metric), self.chance
         if mean is None or chance is None:
             return None  # the table's notes say that the floor was not checked
@@ -71,10 +71,10 @@ class UtilityFloor:
         )
 
     def below(self, arm: ArmRecords) -> str | None:
-        """By how much an arm misses the logistic regression less the margin; None if it does not.
+        """By how much an arm misses the logistic regression minus the margin; None if it does not.
 
-        Where several pairs are registered for the regime, an arm is below the floor when it is
-        below on all of them. Never where the regression itself is at chance.
+        If several pairs are registered for the regime, an arm is below the floor if it is below on
+        all of them. It never is if the regression itself is at chance.
         """
         short = self._short(arm)
         if not short:
@@ -86,7 +86,7 @@ class UtilityFloor:
         )
 
     def below_in(self, arms: Iterable[ArmRecords]) -> str | None:
-        """By how much an arm misses the floor in each regime where it does; None where in none."""
+        """By how much an arm misses the floor in each regime; None if it misses it in none."""
         return "; ".join(f"{a.regime}: {b}" for a in arms if (b := self.below(a))) or None
 
     def _short(self, arm: ArmRecords) -> list[_Short]:
@@ -101,14 +101,14 @@ class UtilityFloor:
         return found
 
     def _regression_learns(self, arm: ArmRecords) -> bool:
-        """Whether the regression is above chance, as an arm that learns something has to be."""
+        """Whether the regression is above chance, as any arm that learns something has to be."""
         mean, chance = self.mean(arm, self.floor.logistic), self.chance
         if mean is None or chance is None:
             return False
         return mean > chance + self.floor.above_chance
 
     def pairs(self, regime: str) -> tuple[Plain, ...]:
-        """What an arm of a regime is compared with."""
+        """The references of an arm of a regime."""
         return next((pairs for name, pairs in self.floor.below.items() if name == regime), ())
 
     def undertrained(self, baseline: ArmRecords | None) -> Verdict | None:
@@ -119,7 +119,7 @@ class UtilityFloor:
         return Verdict(Kind.NOT_APPLICABLE, f"baseline undertrained: {below}", WHAT_TO_DO)
 
     def mark(self, arm: ArmRecords, other: ArmRecords | None = None) -> str | None:
-        """What marks a difference of two arms: which of them are below the floor, and by how much.
+        """Marks a difference of two arms: which of them are below the floor, and by how much.
 
         `other` may be the baseline, whose differences are not effects at all.
         """
@@ -129,9 +129,9 @@ class UtilityFloor:
         return " and ".join(f"{label}: {below}" for label, below in named.items()) or None
 
     def notes(self) -> Iterator[str]:
-        """A sentence for each arm below the floor, and for what was not checked.
+        """A sentence for each arm below the floor, and for everything that was not checked.
 
-        The verdicts of a table speak of a baseline below it, and then of no arm beside it; a
+        If the baseline is below it, the verdicts of the table say so, and no arm is listed. A
         matched control is as good as its arm on purpose.
         """
         for arm in self.group.arms:
