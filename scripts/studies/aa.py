@@ -33,9 +33,11 @@ from trustbench.config.identity import evaluation_id
 from trustbench.config.plugins import discover
 from trustbench.contracts import Dataset, Evaluator, Measurement, Problem, System
 from trustbench.contracts.aspects import Aspect
-from trustbench.execution import measure as runner
+from trustbench.execution import record as recording
 from trustbench.execution.deploy import deploy
+from trustbench.execution.fit import fit
 from trustbench.execution.job import prepare_torch
+from trustbench.execution.others import beside
 from trustbench.execution.plan import Plan, plan
 from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 
@@ -136,8 +138,11 @@ class Systems(Sequence[Deployed | None]):
     """The bare system, then the same replicates with each method that only deploys; deployed
     when first asked for, None where a method cannot be applied."""
 
-    def __init__(self, base: Plan, setting: str, store: Store) -> None:
+    def __init__(
+        self, base: Plan, setting: str, store: Store, evaluators: Sequence[Chosen[Evaluator]]
+    ) -> None:
         self.base, self.store, self.methods = base, store, channels(setting)
+        self.evaluators = evaluators
         self.at = cache(self._at)
 
     def __len__(self) -> int:
@@ -156,7 +161,10 @@ class Systems(Sequence[Deployed | None]):
         return self._deployed(plan(arm), registered)
 
     def _deployed(self, made: Plan, registered: bool) -> Deployed:
-        system, changed = deploy(made, self.store, quiet)
+        trained = fit(made, self.store, quiet)
+        system, changed = deploy(made, trained, self.store, quiet)
+        needs = {need for e in self.evaluators for need in e.plugin.needs_of(system)}
+        system = beside(system, made, needs, self.store, quiet)
         if made.arm.control == "none":  # the baseline arm has no baseline to be compared with,
             system = replace(system, baseline=None)  # whatever is released beside it
         return Deployed(system, changed, registered)
@@ -239,13 +247,13 @@ def measured_arm(
     """The arm's record, and the system of each (evaluation, metric)."""
     prepare_torch(arm)
     base = plan(arm)
-    systems = Systems(base, setting, Store(folder))
+    systems = Systems(base, setting, Store(folder), wanted)
     keys = [(setting, arm.control, f"{arm.training.regime}/{evaluation_id(e)}") for e in wanted]
     found = {evaluation_id(e): measured(k, e, systems) for k, e in zip(keys, wanted, strict=True)}
     kept = {k: f for k, f in found.items() if f is not None}
     origins = {(k, name): at for k, (_, origin) in kept.items() for name, at in origin.items()}
     evaluations = {k: evaluation for k, (evaluation, _) in kept.items()}
-    return runner.describe(base, "ok", evaluations=evaluations), origins
+    return recording.describe(base, "ok", evaluations=evaluations), origins
 
 
 def comparable(*arms: tuple[Record, dict[tuple[str, str], int]]) -> list[dict]:

@@ -28,8 +28,9 @@ from trustbench.config.compose.running import compose, composed_arm
 from trustbench.contracts import Dataset, Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.splits import draw, shares, strata_of
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed
 from trustbench.execution.job import prepare_torch
+from trustbench.execution.others import beside
 from trustbench.execution.plan import plan
 from trustbench.store.records import Store
 
@@ -105,8 +106,15 @@ def pool(setting: str, world: int, k: int) -> str:
     return json.dumps({"world": world, "pool": k, "differences": found})
 
 
+def quiet(stage: str, done: int, total: int) -> None:
+    """No progress."""
+
+
 def measured(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
-    system, _ = deploy(plan(arm), Store(folder), lambda *_: None)
+    made, store = plan(arm), Store(folder)
+    system = deployed(made, store, quiet)
+    needs = {need for e in arm.evaluators for need in e.plugin.needs_of(system)}
+    system = beside(system, made, needs, store, quiet)
     return {
         f"{e.name}/{m.name}": m.values
         for e in arm.evaluators

@@ -23,7 +23,7 @@ from scipy import stats
 
 from trustbench.config.arms import Arm
 from trustbench.config.compose.running import compose, composed_arm
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed
 from trustbench.execution.job import prepare_torch
 from trustbench.execution.plan import plan
 from trustbench.methods.attacks import membership as mia
@@ -58,7 +58,7 @@ def studies(dataset: str, seed: int) -> dict[str, dict[str, dict[str, list]]]:
         for name in ARMS:
             arm = replace(arm_of(dataset, name), seed=seed)
             prepare_torch(arm)
-            system, _ = deploy(plan(arm), Store(Path(folder)), lambda *_: None)
+            system = deployed(plan(arm), Store(Path(folder)), lambda *_: None)
             _, y, group = system.problem.rows("train")
             minority = group == np.bincount(group).argmin()
             member = system.membership

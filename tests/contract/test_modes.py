@@ -11,7 +11,7 @@ from tests.unit.arm_toys import ACCURACY, ignore
 from tests.unit.models.test_models import images
 from trustbench.config.arms import Arm, Chosen, Protocol, Training
 from trustbench.contracts import Dataset, Model
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed as deployed_system
 from trustbench.execution.plan import plan
 from trustbench.interventions.uncertainty.mc_dropout import MCDropout
 from trustbench.store.records import Store
@@ -57,7 +57,7 @@ def deployed(model, engine, tmp_path, *interventions):
         output_dir=tmp_path,
         data_dir=Path("nowhere"),
     )
-    return deploy(plan(arm), Store(tmp_path), ignore)[0]
+    return deployed_system(plan(arm), Store(tmp_path), ignore)
 
 
 ENGINES = pytest.mark.parametrize("engine", ["auto", "stacked", "opacus"])

@@ -3,8 +3,7 @@
 import pytest
 
 from trustbench.config.compose import compose, composed_arm, conf_dir
-from trustbench.execution import measure as runner
-from trustbench.execution import plan as planning
+from trustbench.execution.arm import run_arm
 from trustbench.store.records import Store
 from trustbench.summary.stats.effects import Kind
 from trustbench.summary.table.registry import load_table
@@ -21,8 +20,7 @@ def table_of(folder, *overrides):
             f"intervention={intervention}", "evaluator=[utility,fairness]", "device=cpu",
             "protocol.replicates=4", f"output_dir={folder}", *overrides,
         ])  # fmt: skip
-        plan = planning.plan(composed_arm(config))
-        records.append(runner.run(plan, store, lambda *_: None)[0])
+        records.append(run_arm(composed_arm(config), store, lambda *_: None)[0])
     [result] = summarize(records, TABLE)
     return result
 

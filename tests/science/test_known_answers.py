@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from trustbench.execution import measure as runner
+from trustbench.execution.arm import run_arm
 from trustbench.execution.job import prepare_torch
-from trustbench.execution.plan import plan
 from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,9 +205,9 @@ def run(short, folder, data):
     source = sources.Source(case["experiment"], Store(folder), data, {}, (), short.extra)
     ids = {}
     for name in names:
-        planned = plan(source.arm(name))
-        prepare_torch(planned.arm)
-        record, _ = runner.run(planned, source.store, lambda *_: None)
+        arm = source.arm(name)
+        prepare_torch(arm)
+        record, _ = run_arm(arm, source.store, lambda *_: None)
         assert record.status == "ok", f"{name}: {record.reason}"
         ids[name] = record.id
     return replace(source, ids=ids)

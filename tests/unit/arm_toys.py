@@ -20,8 +20,7 @@ from trustbench.contracts import (
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import DataError
-from trustbench.execution import measure as runner
-from trustbench.execution.plan import plan
+from trustbench.execution.arm import run_arm
 from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.store.records import Store
 
@@ -65,6 +64,7 @@ class Accuracy(Evaluator):
 @dataclass(frozen=True)
 class Transfer(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
+    needs: ClassVar = frozenset({"baseline"})
 
     def supports(self, system):
         return None if system.baseline else "the baseline has no baseline"
@@ -126,4 +126,4 @@ def ignore(*_):
 
 
 def run(arm):
-    return runner.run(plan(arm), Store(arm.output_dir), ignore)
+    return run_arm(arm, Store(arm.output_dir), ignore)

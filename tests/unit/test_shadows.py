@@ -14,8 +14,9 @@ from trustbench.config.identity import evaluation_id
 from trustbench.errors import ConfigError
 from trustbench.evaluators.privacy.adversarial_membership import AdversarialMembership
 from trustbench.evaluators.privacy.privacy import Privacy
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed
 from trustbench.execution.fit import fit
+from trustbench.execution.others import beside
 from trustbench.execution.plan import plan
 from trustbench.methods.attacks.membership import Observed, auc, each
 from trustbench.store.records import Store
@@ -49,17 +50,24 @@ def test_the_replicates_their_fit_and_their_numbers_stay(arm, shadowed, engine):
     assert plain.privacy == more.privacy
 
 
+def observed(arm):
+    """What an attacker reads off the arm's replicates and shadows."""
+    made, store = plan(arm), Store(arm.output_dir)
+    system = deployed(made, store, ignore)
+    return Observed.of(beside(system, made, {"shadows"}, store, ignore))
+
+
 def test_shadows_are_the_models_that_more_replicates_would_be(arm, shadowed):
     shadows = plan(shadowed).shadows()
     many = plan(replace(arm, protocol=replace(arm.protocol, replicates=10)))
     assert plan(arm).shadows() is None
     np.testing.assert_array_equal(shadows.membership, many.membership[4:])
     np.testing.assert_array_equal(plan(shadowed).membership, many.membership[:4])
-    a, b = (deploy(p, Store(arm.output_dir), ignore)[0] for p in (shadows, many))
+    a, b = (deployed(p, Store(arm.output_dir), ignore) for p in (shadows, many))
     np.testing.assert_array_equal(a.calibration, b.calibration[4:])
     X = b.tensor(b.problem.rows("test")[0])
     torch.testing.assert_close(a.logits(X), b.logits(X)[4:])
-    seen = Observed.of(deploy(plan(shadowed), Store(arm.output_dir), ignore)[0])
+    seen = observed(shadowed)
     assert (len(seen.member), seen.targets) == (10, 4)
     odd = replace(arm, protocol=replace(arm.protocol, replicates=3, shadows=2))
     assert odd.protocol.models("shadows") == range(4, 6), "no half of a pair is drawn twice"
@@ -123,8 +131,8 @@ def test_with_more_shadows_lira_comes_closer_to_what_many_replicates_find(tmp_pa
     def value(replicates, shadows):
         overrides = ["dataset=digits", "training=memorising", "intervention=dpsgd"]
         overrides += [f"protocol.replicates={replicates}", f"protocol.shadows={shadows}"]
-        arm = composed_arm(compose(overrides))
-        seen = Observed.of(deploy(plan(arm), Store(tmp_path), ignore)[0])
+        arm = replace(composed_arm(compose(overrides)), output_dir=tmp_path)
+        seen = observed(arm)
         return each(auc, seen.lira(online=True), seen.member[:replicates]).mean()
 
     few, more, many = value(16, 0), value(16, 32), value(64, 0)

@@ -33,16 +33,19 @@ from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
 from trustbench.contracts.system import (
     CHANNELS,
+    NEEDS,
     Explainer,
     Fact,
     Forward,
     Intervals,
+    Need,
     SetPredictor,
     System,
 )
 
 __all__ = [
     "CHANNELS",
+    "NEEDS",
     "SPLITS",
     "TRAINING_HOOKS",
     "Array",
@@ -62,6 +65,7 @@ __all__ = [
     "Measured",
     "Measurement",
     "Model",
+    "Need",
     "Plugin",
     "PoissonGaussian",
     "Problem",

@@ -18,7 +18,7 @@ from trustbench.contracts.mechanisms import Read
 from trustbench.contracts.problem import Array, Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
-from trustbench.contracts.system import CHANNELS, Forward, System
+from trustbench.contracts.system import CHANNELS, Forward, Need, System
 
 if TYPE_CHECKING:
     import torch
@@ -224,6 +224,15 @@ class Evaluator(Plugin, ABC):
     # The channels of a system that the numbers depend on. An arm that changes none of them and
     # shares the baseline's replicates reuses the baseline's evaluation.
     reads: ClassVar[frozenset[str]] = frozenset(CHANNELS)
+    # The other systems that `measure` asks for, which are trained before any evaluator runs:
+    # "baseline" (`system.baseline()`), "reseed" (`system.reseeded(1)`), "baseline_reseed"
+    # (`reseeded(1)` and `reseeded(system.draw + 1)` of the baseline, or of the arm that is the
+    # baseline) and "shadows" (`system.shadows()`). `supports` may look which of them there are.
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    def needs_of(self, system: System) -> frozenset[Need]:
+        """Those of `needs` that this system is measured with; override to spare a training."""
+        return self.needs
 
     def supports(self, system: System) -> str | None:
         """Returns why nothing can be measured on this system ("needs released sets"), or None."""

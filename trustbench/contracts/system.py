@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.problem import Array, Problem, SplitName
@@ -28,16 +28,23 @@ CHANNELS = ("forward", "decider", "interface", "explainer", "intervals", "set_pr
 """The fields of a System that interventions fill; an evaluator declares which ones it reads."""
 
 
+Need = Literal["baseline", "reseed", "baseline_reseed", "shadows"]
+NEEDS: tuple[Need, ...] = get_args(Need)
+"""The other systems that an evaluator may ask a System for, see `Evaluator.needs`."""
+
+
 @dataclass(frozen=True)
 class System:
     """A deployed system: the trained replicates plus their output channels.
 
     Evaluators read it and never change it. A channel is None (or empty) until the `deploy` hook of
-    an intervention opens it. `baseline` and `reseeded` return other whole systems, trained when
-    first requested: the baseline arm (None for the baseline itself), and this arm on the same
-    halves with its k-th other initialisation and batch order (k = 1 is the `reseed` control).
-    `draw` is the index of the arm among these draws: 0 unless it is a control. `shadows` returns
-    the models that the protocol trains only for attacks, as a system; None without them.
+    an intervention opens it. `baseline` and `reseeded` return other whole systems: the baseline
+    arm (None for the baseline itself), and this arm on the same halves with its k-th other
+    initialisation and batch order (k = 1 is the `reseed` control). `draw` is the index of the arm
+    among these draws: 0 unless it is a control. `shadows` returns the models that the protocol
+    trains only for attacks, as a system; None without them. An evaluator gets those that it
+    declares in `needs`, all trained before it runs; those that a `deploy` hook takes are trained
+    at once.
     """
 
     problem: Problem

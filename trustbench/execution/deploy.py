@@ -1,4 +1,4 @@
-"""From trained replicates to the deployed system, and to the other systems it is compared with."""
+"""From trained replicates to the deployed system."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -7,44 +7,53 @@ from functools import cache
 
 import torch
 
-from trustbench.contracts import CHANNELS, Forward, Intervention, System, guarantees
+from trustbench.contracts import CHANNELS, NEEDS, Forward, Intervention, System, guarantees
 from trustbench.errors import TrainingDiverged, Unsupported
 from trustbench.execution.deploy_needs import Taken
-from trustbench.execution.fit import Progress, fit
+from trustbench.execution.fit import Progress, fit, renamed
 from trustbench.execution.plan import Plan
 from trustbench.methods.privacy import ledger
 from trustbench.store.records import Store
 from trustbench.training.averaging import Averaged
 from trustbench.training.engines import Params
+from trustbench.training.fits import Fit
 from trustbench.training.replicates import calibration_rows
 
 # In place of an epoch, in the streams of hidden factors: what is drawn for the deployed network.
 DEPLOYED = -1
 
 
-def deploy(plan: Plan, store: Store, progress: Progress) -> tuple[System, frozenset[str]]:
+def deployed(plan: Plan, store: Store, progress: Progress) -> System:
+    """The deployed system of a plan, trained where it is not yet."""
+    return deploy(plan, fit(plan, store, progress), store, progress)[0]
+
+
+def deploy(
+    plan: Plan, trained: Fit, store: Store, progress: Progress
+) -> tuple[System, frozenset[str]]:
     """The system after every `deploy` hook, and which of its channels the hooks changed.
 
-    A hook is shown a system whose twins are as bare as itself, so that it can average over them.
+    A hook is shown a system whose twins are as bare as itself, so that it can average over them;
+    those that it takes are trained here. Of the system that is returned, `execution/others.py`
+    fills in the other systems.
     """
-    bare = system = _bare(plan, store, progress)
+    bare = system = _bare(plan, trained, store, progress)
     observed: list[str] = []
     for intervention in plan.deployments:
         taken = Taken(bare)
-        deployed = intervention.deploy(dataclasses.replace(system, **taken.watched))
-        _refuse_replacement(intervention, bare, system, deployed)
+        after = intervention.deploy(dataclasses.replace(system, **taken.watched))
+        _refuse_replacement(intervention, bare, system, after)
         observed += taken.undeclared(intervention)
-        system = deployed
+        system = after
     changed = frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
     claims = plan.guarantees
     if observed:
         claims = ledger.guarantees(plan.entries, plan.setting, observed)
-    whole = _twins(plan, lambda twin: deploy(twin, store, progress)[0])
     return dataclasses.replace(
         system,
-        reseeded=whole,
-        shadows=_shadows(plan, store, progress),
-        baseline=bare.baseline,
+        reseeded=undeclared,
+        shadows=None if plan.shadows() is None else undeclared,
+        baseline=None if bare.baseline is None else undeclared,
         guarantees=claims,
         facts={**guarantees.refuse_claims(system.facts), **guarantees.facts(claims)},
     ), changed
@@ -76,9 +85,16 @@ def _refuse_replacement(
         )
 
 
-def _bare(plan: Plan, store: Store, progress: Progress) -> System:
+def undeclared(*_: object) -> System:
+    """Stands for the systems that nothing has asked for before measuring started."""
+    raise RuntimeError(
+        "an evaluator asks for another system that it does not declare; list it in the class "
+        f"attribute `needs`, which takes {', '.join(NEEDS)}"
+    )
+
+
+def _bare(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
     """The trained replicates before anything is deployed."""
-    trained = fit(plan, store, progress)
     return System(
         problem=plan.problem,
         forward=_forward(plan, trained.params),
@@ -92,7 +108,7 @@ def _bare(plan: Plan, store: Store, progress: Progress) -> System:
         facts={**plan.facts(), **guarantees.without_claims(trained.facts)},
         baseline=_baseline(plan, store, progress),
         draw=plan.arm.salt,
-        reseeded=_twins(plan, lambda twin: _bare(twin, store, progress)),
+        reseeded=_twins(plan, store, progress),
     )
 
 
@@ -117,41 +133,29 @@ def _forward(plan: Plan, params: Params) -> Forward:
 
 
 def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], System] | None:
-    """The baseline arm's system, trained only if an evaluator asks for it."""
+    """The baseline arm's system, trained only if a `deploy` hook takes it."""
     baseline = plan.baseline()
     if baseline.arm_id == plan.arm_id:
         return None
 
     @cache
     def system() -> System:
-        # an evaluator may ask inside `no_grad`
+        # a hook may ask inside `no_grad`
         with torch.enable_grad(), _named("the baseline"):
-            return deploy(baseline, store, progress)[0]
+            return deployed(baseline, store, renamed(progress, "train the baseline"))
 
     return system
 
 
-def _shadows(plan: Plan, store: Store, progress: Progress) -> Callable[[], System] | None:
-    """The arm's models that only attack, deployed alike; trained only if asked for."""
-    shadows = plan.shadows() if plan.arm.part == "replicates" else None
-    if shadows is None:
-        return None
-
-    @cache
-    def system() -> System:
-        with torch.enable_grad(), _named("the models that attack"):
-            return deploy(shadows, store, progress)[0]
-
-    return system
-
-
-def _twins(plan: Plan, system_of: Callable[[Plan], System]) -> Callable[[int], System]:
-    """The arm's other draws, trained only if asked for."""
+def _twins(plan: Plan, store: Store, progress: Progress) -> Callable[[int], System]:
+    """The arm's other draws, bare, trained only if a `deploy` hook takes them."""
+    told = renamed(progress, "train another copy")
 
     @cache
     def system(k: int) -> System:
         with torch.enable_grad(), _named("another draw of the arm"):
-            return system_of(plan.reseeded(k))
+            twin = plan.reseeded(k)
+            return _bare(twin, fit(twin, store, told), store, told)
 
     return system
 

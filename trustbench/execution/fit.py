@@ -15,8 +15,19 @@ from trustbench.training.engines import Params
 from trustbench.training.state import Trainer, TrainingState
 
 Progress = Callable[[str, int, int], None]
+TRAIN = "train"
+"""The stage of an arm whose own replicates train; stages of other trainings begin with it."""
 WAITING = "waiting for another process"
 """The stage of an arm whose work another process is doing."""
+
+
+def renamed(progress: Progress, stage: str) -> Progress:
+    """The progress of an arm that trains another one: its training has `stage` for a name."""
+
+    def told(own: str, done: int, total: int) -> None:
+        progress(stage if own.startswith(TRAIN) else own, done, total)
+
+    return told
 
 
 def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
@@ -31,21 +42,29 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
         found = fits.read_fit(folder, plan.device, store.warn)
         if found is not None:
             return found
-        journal = folder / "journal"
-        append_line(journal, "start fit")
+        append_line(folder / "journal", "start fit")
         if plan.arm.control == "matched":
             made, state = _match(plan, store, progress)
         else:
-            made, state = _train(plan, store, progress)
+            started = time.monotonic()
+            trainer = _trainer(plan)
+            state = loop.train(
+                trainer,
+                _initial(plan),
+                progress=lambda epoch, epochs: progress(TRAIN, epoch, epochs),
+                resume=fits.read_checkpoint(folder, plan.device, store.warn),
+                checkpoint=lambda state: fits.write_checkpoint(folder, state),
+                checkpoint_s=plan.arm.checkpoint_s,
+            )
+            made = _fit(trainer, state, time.monotonic() - started)
         fits.write_fit(folder, made, state)
-        append_line(journal, "done fit")
+        append_line(folder / "journal", "done fit")
         return made
 
 
-def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:
-    arm, folder = plan.arm, store.fit_dir(plan.fit_id)
+def _trainer(plan: Plan) -> Trainer:
     rule = plan.rule()
-    trainer = Trainer(
+    return Trainer(
         problem=plan.problem,
         engine=plan.engine,
         interventions=plan.retraining,
@@ -54,37 +73,33 @@ def _train(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
         membership=plan.membership,
         streams=plan.streams,
         device=plan.device,
-        patience=arm.training.patience,
+        patience=plan.arm.training.patience,
         snapshots=plan.snapshots(),
     )
-    count = len(arm.models)
-    params = replicates.initial_parameters(
-        arm.model.plugin, plan.problem, count, plan.streams, plan.device
-    )
-    started = time.monotonic()
-    state = loop.train(
-        trainer,
-        params,
-        progress=lambda epoch, epochs: progress("train", epoch, epochs),
-        resume=fits.read_checkpoint(folder, plan.device, store.warn),
-        checkpoint=lambda state: fits.write_checkpoint(folder, state),
-        checkpoint_s=arm.checkpoint_s,
-    )
+
+
+def _initial(plan: Plan) -> Params:
+    model, count = plan.arm.model.plugin, len(plan.arm.models)
+    return replicates.initial_parameters(model, plan.problem, count, plan.streams, plan.device)
+
+
+def _fit(trainer: Trainer, state: TrainingState, seconds: float) -> fits.Fit:
+    """What is kept of a training that has ended."""
     facts: dict[str, Fact] = {
         "epochs": state.epoch,
         "batch_size": trainer.schedule.batch_size,
         "lr": trainer.schedule.lr,
         "epoch_selected": float(state.best_epoch.mean()),
         "validation_accuracy": float(state.best_accuracy.mean()),
-        "train_seconds": round(time.monotonic() - started, 3),
+        "train_seconds": round(seconds, 3),
     }
-    if rule is not None:
-        facts.update(guarantees.refuse_claims(rule.facts()))
+    if trainer.rule is not None:
+        facts.update(guarantees.refuse_claims(trainer.rule.facts()))
     curves = {
         "validation_loss": np.array(state.loss),
         "validation_accuracy": np.array(state.accuracy),
     }
-    return fits.Fit(state.best, state.best_accuracy, facts, curves), state
+    return fits.Fit(state.best, state.best_accuracy, facts, curves)
 
 
 def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:
@@ -93,8 +108,8 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
     Among a replicate's snapshots, the earliest of those closest in validation accuracy.
     """
     baseline, treated = plan.stopped()
-    target = fit(treated, store, progress).accuracy
-    states, accuracy = _snapshots(baseline, store, progress)
+    target = fit(treated, store, renamed(progress, "train the treated arm")).accuracy
+    states, accuracy = _snapshots(baseline, store, renamed(progress, "train the baseline"))
     chosen = np.abs(accuracy - target).argmin(axis=0)
     picked = torch.as_tensor(chosen, device=plan.device)
     each = torch.arange(len(chosen), device=plan.device)

@@ -21,10 +21,12 @@ from trustbench.errors import (
     Unsupported,
     UserError,
 )
-from trustbench.execution import measure as runner
+from trustbench.execution.arm import run_arm
 from trustbench.execution.fit import Progress
-from trustbench.execution.pilot import settle, settled
-from trustbench.execution.plan import Plan, plan, refuse_impossible
+from trustbench.execution.measure import finished
+from trustbench.execution.pilot import settled
+from trustbench.execution.plan import Plan, plan
+from trustbench.execution.record import record_failure
 from trustbench.store.records import Record, Status, Store
 from trustbench.store.redaction import redact
 
@@ -84,14 +86,15 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
     reused = False
     error: BaseException | None = None
     status: Status | str = "ok"
+
+    def known(made: Plan) -> None:
+        nonlocal planned
+        planned = made
+        identified(made.arm_id)
+
     try:
         prepare_torch(arm)
-        planned = settle(plan(arm), store, progress)
-        identified(planned.arm_id)
-        refuse_impossible(planned)
-        wanted = [evaluation_id(e) for e in arm.evaluators]
-        tracking.bring(store, arm.tracking_uri, planned.arm_id, wanted)
-        record, reused = runner.run(planned, store, progress)
+        record, reused = run_arm(arm, store, progress, known)
         if not (reused and tracking.uploaded(store, arm.tracking_uri, record)):
             notes += _track(arm, store, record)
     except UserError as e:
@@ -129,7 +132,7 @@ def look(arm: Arm) -> Outcome | None:
         if not store.used:
             return None
         planned = settled(plan(arm), store)
-        record = runner.finished(planned, store) if planned else None
+        record = finished(planned, store) if planned else None
         if (
             planned is None
             or record is None
@@ -257,7 +260,7 @@ def _record_failure(planned: Plan, store: Store, status: str, error: BaseExcepti
         return []
     expected = isinstance(error, TrustbenchError)
     try:
-        record = runner.record_failure(
+        record = record_failure(
             planned,
             store,
             "unsupported" if status == "unsupported" else "failed",

@@ -1,65 +1,55 @@
-"""One arm: problem -> replicates -> system -> measurements -> record."""
+"""From a deployed system to the evaluations of its record, each stored as soon as it is there."""
 
-import dataclasses
-import platform
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from trustbench import __version__
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
-from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, Need, System
 from trustbench.errors import Unsupported
 from trustbench.execution import older, staleness
-from trustbench.execution.deploy import deploy
-from trustbench.execution.fit import WAITING, Progress
+from trustbench.execution.fit import Progress
 from trustbench.execution.plan import Plan
-from trustbench.store.provenance import project
-from trustbench.store.records import (
-    ArmSpec,
-    Evaluation,
-    MeasurementRecord,
-    ProblemSpec,
-    Record,
-    Status,
-    Store,
-)
+from trustbench.execution.record import arm_spec, describe
+from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 
 Evaluated = tuple[Evaluation, dict[str, Array]]
 
 
-def run(plan: Plan, store: Store, progress: Progress) -> tuple[Record, bool]:
-    """The arm's record with every evaluation asked for, and whether all of it existed before.
+@dataclass
+class Unfinished:
+    """A record that is being filled, its arrays, and the evaluators that it lacks."""
 
-    Evaluations that an earlier run finished are kept; each new one is stored at once, so a kill
-    loses at most the evaluation in progress. Of two processes one computes, the other waits.
+    plan: Plan
+    store: Store
+    record: Record
+    arrays: dict[str, Array]
+    missing: dict[str, Chosen[Evaluator]]
+    started: float
 
-    Raises:
-        StorageError: something cannot be written; what is stored is whole.
-    """
-    wanted = {evaluation_id(e): e for e in plan.arm.evaluators}
-    with store.exclusive(plan.arm_id, lambda: progress(WAITING, 0, 1)):
-        record = store.reclaim(plan.arm_id)
-        if record is not None and _complete(record, wanted, store):
-            whole = older.completed(plan, record)
-            return record if whole is record else store.write(whole), True
-        if record is None and staleness.marked(plan.arm):
-            why = staleness.stale_arm(_arm_spec(plan), store.records())
-            if why is not None:
-                store.warn(why)
-        return _measured(plan, wanted, record, store, progress), False
+
+def stored(plan: Plan, store: Store) -> Record | None:
+    """The arm's record if it has every evaluation, or None; only its holder may call this."""
+    record = store.reclaim(plan.arm_id)
+    if record is None or not _complete(record, _wanted(plan), store):
+        return None
+    whole = older.completed(plan, record)
+    return record if whole is record else store.write(whole)
 
 
 def finished(plan: Plan, store: Store) -> Record | None:
-    """The record that `run` would find whole; nothing is written or waited for."""
+    """The record that `stored` would return unchanged; nothing is written or waited for."""
     record = store.read(plan.arm_id)
-    wanted = [evaluation_id(e) for e in plan.arm.evaluators]
-    if record is None or not _complete(record, wanted, store):
+    if record is None or not _complete(record, _wanted(plan), store):
         return None
     return record if older.completed(plan, record) is record else None
+
+
+def _wanted(plan: Plan) -> dict[str, Chosen[Evaluator]]:
+    return {evaluation_id(e): e for e in plan.arm.evaluators}
 
 
 def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
@@ -67,19 +57,20 @@ def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
     return found and store.whole(record)
 
 
-def _measured(
-    plan: Plan,
-    wanted: Mapping[str, Chosen[Evaluator]],
-    earlier: Record | None,
-    store: Store,
-    progress: Progress,
-) -> Record:
-    """The finished record, from an earlier one of which all that is whole is kept."""
+def begin(plan: Plan, store: Store) -> Unfinished:
+    """The arm's record as `started`, with all that is whole of an earlier one."""
     started = time.monotonic()
+    earlier = store.read(plan.arm_id)
+    if earlier is None and staleness.marked(plan.arm):
+        why = staleness.stale_arm(arm_spec(plan), store.records())
+        if why is not None:
+            store.warn(why)
     arrays = _arrays(earlier, store)
     known = older.with_registered(plan, earlier.evaluations) if earlier else {}
     missing = {
-        k: e for k, e in wanted.items() if k not in known or not _has_arrays(k, known[k], arrays)
+        k: e
+        for k, e in _wanted(plan).items()
+        if k not in known or not _has_arrays(k, known[k], arrays)
     }
     for key, why in staleness.stale_evaluations(known, missing, plan.arm_id):
         store.warn(why)
@@ -87,27 +78,55 @@ def _measured(
         arrays = {k: a for k, a in arrays.items() if not k.startswith(f"{key}/")}
     record = describe(plan, "started", evaluations=known)
     store.write(record)
-    system, changed = deploy(plan, store, progress)
+    return Unfinished(plan, store, record, arrays, missing, started)
+
+
+def share(begun: Unfinished, changed: frozenset[str]) -> dict[str, Evaluated]:
+    """The baseline's evaluations that are the arm's own, of those it lacks.
+
+    `changed` are the channels that the arm's methods have changed.
+    """
+    found = {
+        key: _shared(begun.plan, chosen, changed, begun.store)
+        for key, chosen in begun.missing.items()
+    }
+    return {key: evaluated for key, evaluated in found.items() if evaluated is not None}
+
+
+def needs(begun: Unfinished, shared: Collection[str], system: System) -> set[Need]:
+    """The other systems that the evaluators need which will be measured."""
+    left = [chosen.plugin for key, chosen in begun.missing.items() if key not in shared]
+    return {n for e in left if e.supports(system) is None for n in e.needs_of(system)}
+
+
+def measure(
+    begun: Unfinished, shared: Mapping[str, Evaluated], system: System, progress: Progress
+) -> None:
+    """Fills the record: each evaluation is stored at once."""
+    record, store, arrays = begun.record, begun.store, begun.arrays
     arrays.setdefault("logits", system.split_logits("test").cpu().numpy())
-    for k, (key, chosen) in enumerate(missing.items()):
-        progress(chosen.name, k, len(missing))
-        found = _shared(plan, chosen, changed, store)
-        if found is None:
-            store.note(plan.arm_id, f"start {key}")
-        record.evaluations[key], extra = found or _evaluate(chosen, system)
+    for k, (key, chosen) in enumerate(begun.missing.items()):
+        progress(chosen.name, k, len(begun.missing))
+        if key not in shared:
+            store.note(record.id, f"start {key}")
+        record.evaluations[key], extra = shared.get(key) or _evaluate(chosen, system)
         arrays.update({f"{key}/{name}": a for name, a in extra.items()})
         store.write(record, arrays)
-        store.note(plan.arm_id, f"{'shared' if found else 'done'} {key}")
-    progress("done", len(missing), len(missing))
-    finished = record.model_copy(
+        store.note(record.id, f"{'shared' if key in shared else 'done'} {key}")
+    progress("done", len(begun.missing), len(begun.missing))
+
+
+def finish(begun: Unfinished, system: System) -> Record:
+    """The finished record, as it is stored."""
+    finished = begun.record.model_copy(
         update={
             "status": "ok",
             "facts": dict(system.facts),
             "privacy": list(system.guarantees),
-            "seconds": round(time.monotonic() - started, 3),
+            "seconds": round(time.monotonic() - begun.started, 3),
         }
     )
-    return store.write(finished, arrays)
+    return begun.store.write(finished, begun.arrays)
 
 
 def _arrays(record: Record | None, store: Store) -> dict[str, Array]:
@@ -129,54 +148,6 @@ def _has_arrays(key: str, evaluation: Evaluation, arrays: Mapping[str, Array]) -
     if evaluation.arrays is None:
         return bool(arrays)
     return all(f"{key}/{name}" in arrays for name in evaluation.arrays)
-
-
-def record_failure(
-    plan: Plan,
-    store: Store,
-    status: Status,
-    reason: str,
-    traceback: str | None = None,
-    facts: Mapping[str, Fact] | None = None,
-) -> Record:
-    """Writes why an arm has no full set of measurements; what it has, and a finished one, is kept.
-
-    Raises:
-        StorageError: it cannot be written.
-    """
-    with store.exclusive(plan.arm_id):
-        known = store.reclaim(plan.arm_id)
-        if known is not None and known.status == "ok":
-            return known  # another process finished it meanwhile
-        evaluations = dict(known.evaluations) if known else None
-        record = describe(plan, status, reason=reason, traceback=traceback, evaluations=evaluations)
-        record.facts.update(facts or {})
-        return store.write(record)
-
-
-def describe(
-    plan: Plan,
-    status: Status,
-    *,
-    reason: str | None = None,
-    traceback: str | None = None,
-    evaluations: dict[str, Evaluation] | None = None,
-) -> Record:
-    """The plan's record as it stands before (or instead of) its measurements."""
-    return Record(
-        id=plan.arm_id,
-        fit=plan.fit_id,
-        arm=_arm_spec(plan),
-        status=status,
-        reason=reason,
-        traceback=traceback,
-        replicates=plan.arm.protocol.replicates,
-        facts=plan.facts(),
-        problem=_problem_spec(plan),
-        evaluations=evaluations or {},
-        environment=environment(plan),
-        pilot=plan.recorded_pilot,
-    )
 
 
 def _shared(
@@ -245,46 +216,3 @@ def _measurement(m: Measurement, system: System) -> MeasurementRecord:
 
 def _numbers(values: Array | None) -> list[float] | None:
     return None if values is None else [float(v) for v in values]
-
-
-def _arm_spec(plan: Plan) -> ArmSpec:
-    arm = plan.arm
-    return ArmSpec(
-        dataset=arm.dataset.spec(),
-        model=arm.model.spec(),
-        training=arm.training.content(),
-        interventions=[i.spec() for i in arm.interventions],
-        control=arm.control,
-        protocol=arm.protocol.content(),
-        seed=arm.seed,
-        engine=plan.engine.name,
-    )
-
-
-def _problem_spec(plan: Plan) -> ProblemSpec:
-    problem = plan.problem
-    sizes = {str(split): len(rows) for split, rows in problem.splits.items()}
-    counts = np.bincount(problem.rows("test")[2], minlength=len(problem.groups))
-    return ProblemSpec(
-        fingerprint=problem.fingerprint,
-        sizes={**sizes, "members": plan.members},
-        classes=list(problem.classes),
-        groups=list(problem.groups),
-        group_name=problem.group_name,
-        group_sizes=dict(zip(problem.groups, counts.tolist(), strict=True)),
-        card=dataclasses.asdict(problem.card),
-    )
-
-
-def environment(plan: Plan) -> dict[str, str | int | float | bool | None]:
-    """Versions and hardware that may explain a difference in the last digits."""
-    return {
-        "trustbench": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-        "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "cpu",
-        "threads": plan.arm.threads,
-        **project(),
-    }

@@ -150,8 +150,11 @@ class Plan:
         return plan(replace(self.arm, control="reseed", reseeds=self.arm.salt + k))
 
     def shadows(self) -> "Plan | None":
-        """The models of the same recipe that only attack; None where the protocol has none."""
-        if not self.arm.protocol.shadows:
+        """The models of the same recipe that only attack; None where the protocol has none.
+
+        They themselves have none.
+        """
+        if self.arm.part == "shadows" or not self.arm.protocol.shadows:
             return None
         return plan(replace(self.arm, part="shadows"))
 

@@ -10,8 +10,8 @@ from trustbench.commands.past_durations import Past
 from trustbench.commands.plan import planned
 from trustbench.config.compose import compose, composed_arm
 from trustbench.config.identity import evaluation_id
-from trustbench.execution.measure import describe
 from trustbench.execution.plan import plan
+from trustbench.execution.record import describe
 from trustbench.store.records import Evaluation, Store
 
 BASE = ["evaluator=[utility,fairness]", "protocol.replicates=4", "training.epochs=3"]

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Release, run
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
-from trustbench.execution import measure as runner
+from trustbench.execution.measure import finished
 from trustbench.execution.plan import plan
 from trustbench.store.records import Store
 
@@ -30,12 +30,12 @@ def test_a_record_without_a_ledger_gets_one_and_nothing_is_measured_again(arm):
     assert whole.privacy[0].epsilon == whole.facts["epsilon"]
     old = aged(private, whole, facts={**whole.facts, "epsilon": 0.5, "accountant": "gdp"})
     assert b'"registered"' not in _bytes(private, old)
-    assert runner.finished(plan(private), Store(private.output_dir)) is None
+    assert finished(plan(private), Store(private.output_dir)) is None
     again, reused = run(private)
     assert reused
     assert again == whole, "ledger, facts and settings are as if written today"
     assert again == Store(private.output_dir).read(whole.id)
-    assert runner.finished(plan(private), Store(private.output_dir)) == whole
+    assert finished(plan(private), Store(private.output_dir)) == whole
 
 
 def test_a_void_claim_takes_the_old_number_with_it(arm):

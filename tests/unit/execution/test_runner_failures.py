@@ -1,6 +1,7 @@
 """What goes wrong in an arm stays contained: a record, one sentence, one warning."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 
@@ -46,6 +47,8 @@ class Refuses(Accuracy):
 @dataclass(frozen=True)
 class NeedsBaseline(Accuracy):
     """Measures against the baseline."""
+
+    needs: ClassVar = frozenset({"baseline"})
 
     def measure(self, system):
         return super().measure(system.baseline())

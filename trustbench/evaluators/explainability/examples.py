@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Fact, Measured, System
+from trustbench.contracts import Array, Evaluator, Fact, Measured, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations import display
 from trustbench.methods.explanations.released import explained_points
@@ -48,7 +48,12 @@ class Examples(Evaluator):
 
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed", "reseed"})
     reference: ClassVar[str] = "Adebayo et al. 2018, arXiv 1810.03292"
+
+    def needs_of(self, system: System) -> frozenset[Need]:
+        """Only released explanations are compared with those of this arm with other seeds."""
+        return self.needs if system.explainer is not None else self.needs - {"reseed"}
 
     def supports(self, system: System) -> str | None:
         """The reason no row may be kept, or None."""

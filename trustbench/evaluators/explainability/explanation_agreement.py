@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, Measurement, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.methods.explanations.agreement import (
@@ -50,6 +50,7 @@ class ExplanationAgreement(Evaluator):
 
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"reseed"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
 
     def measure(self, system: System) -> Measured:

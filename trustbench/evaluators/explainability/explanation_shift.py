@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.agreement import (
     Explained,
@@ -50,6 +50,7 @@ class ExplanationShift(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
 
     def supports(self, system: System) -> str | None:

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -45,6 +45,7 @@ class AdversarialMembership(Evaluator):
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
 
     def supports(self, system: System) -> str | None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts import Array, Evaluator, Measured, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 
@@ -36,6 +36,7 @@ class DiscrepancyAttack(Evaluator):
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Tian et al. 2024, IJCAI (FD-MIA)"
 
     def supports(self, system: System) -> str | None:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts import Array, Evaluator, Measured, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 
@@ -46,6 +46,7 @@ class MembershipAttacks(Evaluator):
     version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
 
     def supports(self, system: System) -> str | None:

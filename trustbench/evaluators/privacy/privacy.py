@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts import Array, Evaluator, Measured, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.group_nulls import Chance, by_chance
@@ -51,6 +51,7 @@ class Privacy(Evaluator):
     version: ClassVar[int] = 7
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
 
     def supports(self, system: System) -> str | None:

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient_share
@@ -55,6 +55,7 @@ class Robustness(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
 
     def supports(self, system: System) -> str | None:

@@ -4,7 +4,7 @@ import pytest
 
 from trustbench.config.compose import compose, composed_arm
 from trustbench.evaluators.privacy.membership_attacks import MembershipAttacks
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed
 from trustbench.execution.plan import plan
 from trustbench.store.records import Store
 
@@ -19,7 +19,7 @@ def audited(tmp_path, data, seed, *overrides, replicates=8):
     """The ledger's claim of a small arm, and the evaluator's bounds [R] with their facts."""
     own = [*DATA[data], *SMALL, f"protocol.replicates={replicates}", f"seed={seed}"]
     arm = composed_arm(compose([*own, "model.hidden=[24]", *overrides]))
-    system = deploy(plan(arm), Store(tmp_path), lambda *_: None)[0]
+    system = deployed(plan(arm), Store(tmp_path), lambda *_: None)
     measured = MembershipAttacks().measure(system)
     [lower] = [m.values for m in measured.measurements if m.name == "epsilon_lower"]
     return system.facts.get("epsilon"), lower, measured.facts

@@ -7,8 +7,7 @@ from tests.unit.arm_toys import hits, ignore
 from trustbench.config.arms import Chosen
 from trustbench.contracts import Evaluator, Intervention, Measured
 from trustbench.contracts.aspects import Aspect
-from trustbench.execution import measure as runner
-from trustbench.execution.plan import plan
+from trustbench.execution.arm import run_arm
 from trustbench.store.digests import values_digest
 from trustbench.store.records import Store
 
@@ -38,7 +37,7 @@ RIGHT, PLAIN = Chosen("right", Right()), Chosen("plain", Right(kept=False))
 def run(arm):
     """(record, reused, notes) of an arm."""
     notes = []
-    record, reused = runner.run(plan(arm), Store(arm.output_dir, notes.append), ignore)
+    record, reused = run_arm(arm, Store(arm.output_dir, notes.append), ignore)
     return record, reused, notes
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.execution.survival.damage import computed, digest, flip, folder, run, truncate
 from trustbench.config.arms import Chosen
-from trustbench.execution import measure as runner
+from trustbench.execution.arm import run_arm
 from trustbench.execution.plan import plan
 from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.store.records import Store
@@ -79,7 +79,7 @@ def stop_training(arm, epoch):
             raise Killed
 
     with pytest.raises(Killed):
-        runner.run(plan(arm), Store(arm.output_dir), kill)
+        run_arm(arm, Store(arm.output_dir), kill)
 
 
 @pytest.mark.parametrize("damage", [None, truncate, flip, lambda p: p.write_bytes(b"")])
@@ -93,8 +93,8 @@ def test_training_goes_on_from_its_checkpoint_or_begins_again(arm, damage, tmp_p
     if damage:
         damage(checkpoint)
     epochs, notes = [], []
-    again, _ = runner.run(
-        plan(eager),
+    again, _ = run_arm(
+        eager,
         Store(arm.output_dir, notes.append),
         lambda stage, done, _: epochs.append(done) if stage == "train" else None,
     )

@@ -7,8 +7,9 @@ from dataclasses import replace
 from tests.unit.arm_toys import ignore
 from tests.unit.execution.survival.damage import digest, run
 from trustbench.execution import job
-from trustbench.execution import measure as runner
+from trustbench.execution.arm import run_arm
 from trustbench.execution.plan import plan
+from trustbench.execution.record import record_failure
 from trustbench.store import files
 from trustbench.store.digests import values_digest
 from trustbench.store.records import Store
@@ -66,7 +67,7 @@ def test_a_full_disk_fails_the_arm_in_one_sentence_and_the_next_run_goes_on(
 def test_a_failure_never_overwrites_what_another_process_finished(arm):
     record, _, _ = run(arm)
     store = Store(arm.output_dir)
-    assert runner.record_failure(plan(arm), store, "failed", "too late") == record
+    assert record_failure(plan(arm), store, "failed", "too late") == record
     assert store.read(record.id) == record
 
 
@@ -100,7 +101,7 @@ def test_an_arm_that_another_process_computes_is_waited_for_and_reused(arm, tmp_
             store.write(record, theirs.arrays(record.id))  # the other process finishes it
             release.set()
 
-        found, reused = runner.run(plan(arm), store, progress)
+        found, reused = run_arm(arm, store, progress)
     assert stages == ["waiting for another process"]
     assert reused
     assert found == record

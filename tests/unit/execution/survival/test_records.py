@@ -22,8 +22,7 @@ from tests.unit.execution.survival.damage import (
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
 from trustbench.errors import UserError
-from trustbench.execution import measure as runner
-from trustbench.execution.plan import plan
+from trustbench.execution.arm import run_arm
 from trustbench.store.records import Store, Sweep
 
 
@@ -132,7 +131,7 @@ def test_a_shared_evaluation_whose_arrays_are_lost_is_measured_by_the_arm_itself
     store = Store(arm.output_dir, ignore)
     truncate(folder(arm, base) / "arrays.npz")
     same = replace(arm, interventions=(Chosen("nothing", Nothing()),))
-    record, _ = runner.run(plan(same), store, ignore)
+    record, _ = run_arm(same, store, ignore)
     right = evaluation_id(RIGHT)
     assert ("start", right) in computed(folder(arm, record))
     assert ("shared", evaluation_id(PLAIN)) in computed(folder(arm, record))

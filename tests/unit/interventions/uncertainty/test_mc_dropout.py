@@ -14,7 +14,7 @@ from tests.unit.training.test_loop import DP, SCHEDULE, assert_engines_agree, as
 from trustbench.config.arms import Chosen
 from trustbench.contracts import Batch
 from trustbench.execution import job
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed as deployed_system
 from trustbench.execution.plan import plan
 from trustbench.interventions.robustness.pgd_at import PGDAdversarialTraining
 from trustbench.interventions.robustness.trades import TRADES
@@ -131,7 +131,7 @@ def test_attacks_and_validation_see_the_network_without_masks(problem):
 def deployed(arm, *interventions, **changes):
     chosen = tuple(Chosen(type(i).__name__, i) for i in interventions)
     made = plan(replace(arm, interventions=chosen, **changes))
-    return made, deploy(made, Store(arm.output_dir), ignore)[0]
+    return made, deployed_system(made, Store(arm.output_dir), ignore)
 
 
 def test_the_system_is_the_mean_over_fixed_masks(arm):
@@ -176,13 +176,13 @@ def test_no_passes_deploy_the_weights_as_they_are(arm):
 
 
 def test_temperature_and_ensembles_are_built_on_the_mean(arm):
-    _, plain = deployed(arm, MCDropout(passes=3))
+    made, plain = deployed(arm, MCDropout(passes=3))
     X = plain.tensor(plain.problem.rows("test")[0])
     _, cooled = deployed(arm, MCDropout(passes=3), TemperatureScaling())
     ratio = cooled.forward(X) / plain.forward(X)
     torch.testing.assert_close(ratio, ratio[:, :1, :1].expand_as(ratio), rtol=1e-4, atol=1e-5)
     _, both = deployed(arm, DeepEnsemble(members=2), MCDropout(passes=3))
-    twin = plain.reseeded(STRIDE)
+    twin = deployed_system(made.reseeded(STRIDE), Store(arm.output_dir), ignore)
     mean = (plain.forward(X).softmax(-1) + twin.forward(X).softmax(-1)) / 2
     torch.testing.assert_close(both.forward(X).softmax(-1), mean)
     assert not torch.equal(twin.forward.draws[0]["2"], plain.forward.draws[0]["2"])

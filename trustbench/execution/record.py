@@ -1,0 +1,113 @@
+"""The record of an arm, from its plan: what it is, where it ran, and why it may have failed."""
+
+import dataclasses
+import platform
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from trustbench import __version__
+from trustbench.contracts import Fact
+from trustbench.execution.plan import Plan
+from trustbench.store.provenance import project
+from trustbench.store.records import (
+    ArmSpec,
+    Evaluation,
+    ProblemSpec,
+    Record,
+    Status,
+    Store,
+)
+
+
+def record_failure(
+    plan: Plan,
+    store: Store,
+    status: Status,
+    reason: str,
+    traceback: str | None = None,
+    facts: Mapping[str, Fact] | None = None,
+) -> Record:
+    """Writes why an arm has no full set of measurements; what it has, and a finished one, is kept.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with store.exclusive(plan.arm_id):
+        known = store.reclaim(plan.arm_id)
+        if known is not None and known.status == "ok":
+            return known  # another process finished it meanwhile
+        evaluations = dict(known.evaluations) if known else None
+        record = describe(plan, status, reason=reason, traceback=traceback, evaluations=evaluations)
+        record.facts.update(facts or {})
+        return store.write(record)
+
+
+def describe(
+    plan: Plan,
+    status: Status,
+    *,
+    reason: str | None = None,
+    traceback: str | None = None,
+    evaluations: dict[str, Evaluation] | None = None,
+) -> Record:
+    """The plan's record as it stands before (or instead of) its measurements."""
+    return Record(
+        id=plan.arm_id,
+        fit=plan.fit_id,
+        arm=arm_spec(plan),
+        status=status,
+        reason=reason,
+        traceback=traceback,
+        replicates=plan.arm.protocol.replicates,
+        facts=plan.facts(),
+        problem=_problem_spec(plan),
+        evaluations=evaluations or {},
+        environment=environment(plan),
+        pilot=plan.recorded_pilot,
+    )
+
+
+def arm_spec(plan: Plan) -> ArmSpec:
+    """What a record says of the arm that it is of."""
+    arm = plan.arm
+    return ArmSpec(
+        dataset=arm.dataset.spec(),
+        model=arm.model.spec(),
+        training=arm.training.content(),
+        interventions=[i.spec() for i in arm.interventions],
+        control=arm.control,
+        protocol=arm.protocol.content(),
+        seed=arm.seed,
+        engine=plan.engine.name,
+    )
+
+
+def _problem_spec(plan: Plan) -> ProblemSpec:
+    problem = plan.problem
+    sizes = {str(split): len(rows) for split, rows in problem.splits.items()}
+    counts = np.bincount(problem.rows("test")[2], minlength=len(problem.groups))
+    return ProblemSpec(
+        fingerprint=problem.fingerprint,
+        sizes={**sizes, "members": plan.members},
+        classes=list(problem.classes),
+        groups=list(problem.groups),
+        group_name=problem.group_name,
+        group_sizes=dict(zip(problem.groups, counts.tolist(), strict=True)),
+        card=dataclasses.asdict(problem.card),
+    )
+
+
+def environment(plan: Plan) -> dict[str, str | int | float | bool | None]:
+    """Versions and hardware that may explain a difference in the last digits."""
+    return {
+        "trustbench": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if plan.device.type == "cuda" else "cpu",
+        "threads": plan.arm.threads,
+        **project(),
+    }
