@@ -10,6 +10,7 @@ KEY    := $(shell { awk '/^\[/ { on = /^\[(build-system|project|tool\.hatch)/ } 
 STAMPS := $(VENV)/.stamps
 BASE   := $(STAMPS)/base-$(KEY)
 TEST   := $(STAMPS)/test-$(KEY)
+DOCS   := $(STAMPS)/docs-$(KEY)
 
 # One thread per process: two test processes with two threads each are slower than both with one.
 RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -19,7 +20,7 @@ MARKS     := not gpu and not science and not network and not cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test run test test-fast test-science test-gpu test-cluster check lint \
-        golden bench faults coverage hooks wheel clean
+        golden bench faults coverage docs hooks wheel clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | \
@@ -35,7 +36,7 @@ setup: $(BASE)  ## Make .venv and install trustbench (a clean install downloads 
 
 setup-test: $(TEST)  ## The same, with what tests and lint need
 
-check: lint test  ## What CI runs: lint, types, import rules, tests
+check: lint docs test  ## What CI runs: lint, types, import rules, the site, tests
 
 lint: $(TEST)  ## ruff, ruff format, mypy --strict, import-linter
 	$(BIN)/python -m ruff check .
@@ -69,6 +70,9 @@ bench: $(BASE)  ## Time the main commands; prints machine, n and ratios
 faults: $(TEST)  ## Kill, fill, cut and damage the smoke sweep over 100 times; half an hour or more
 	$(BIN)/python scripts/faults.py
 
+docs: $(DOCS)  ## Build the site of the documentation into site/; strict, offline
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 hooks: $(TEST)  ## Install the pre-commit hooks
 	$(BIN)/python -m pip install -q 'pre-commit>=4'
 	$(BIN)/pre-commit install
@@ -77,7 +81,7 @@ wheel: $(TEST)  ## Build dist/*.whl
 	$(BIN)/python -m build --wheel --no-isolation
 
 clean:  ## Remove caches and builds; .venv and outputs stay
-	rm -rf dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
+	rm -rf dist build site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
 
 # --- set-up ------------------------------------------------------------------------------------
 
@@ -107,3 +111,7 @@ $(TEST): $(BASE)
 	$(PIP) -e '.[test]'
 	@$(COMPILE)
 	@rm -f $(STAMPS)/test-* && touch $@
+
+$(DOCS): $(BASE)
+	$(PIP) -e '.[docs]'
+	@rm -f $(STAMPS)/docs-* && touch $@

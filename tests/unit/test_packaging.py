@@ -140,7 +140,7 @@ def imported(folder):
     [
         ("trustbench", ("ray", "slurm")),
         ("hydra_plugins", ()),
-        ("scripts", ()),
+        ("scripts", ("docs",)),
         ("tests", ("test", "ray", "slurm")),
     ],
 )
@@ -186,10 +186,11 @@ def test_ci_runs_the_targets_that_people_run():
     assert re.findall(r"^step make (\S+)", script.read_text(), re.M) == [
         "setup-test",
         "lint",
+        "docs",
         "test",
     ]
     makefile = (ROOT / "Makefile").read_text()
-    assert re.search(r"^check: lint test\b", makefile, re.M)
+    assert re.search(r"^check: lint docs test\b", makefile, re.M)
 
 
 def test_no_configuration_names_a_machine():
