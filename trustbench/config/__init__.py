@@ -1,1 +1,1 @@
-"""Hydra in, Arm out: everything that reads, checks and names a configuration."""
+"""From Hydra to an Arm: everything that reads, checks and names a configuration."""

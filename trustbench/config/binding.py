@@ -1,4 +1,4 @@
-"""Values of a configuration bound to the fields of a frozen dataclass, which is their schema."""
+"""Binds configuration values to the fields of a frozen dataclass, which is their schema."""
 
 import dataclasses
 import json
@@ -35,11 +35,11 @@ _WANTED = {
     "value_error": "{error}",
     "assertion_error": "{error}",
 }
-"""Kinds of pydantic's errors whose words are not those of a command line."""
+"""Kinds of pydantic errors whose wording does not suit a command line."""
 
 
 def bind(cls: type[T], params: Mapping[str, Any], key: str) -> T:
-    """An instance of dataclass `cls`; `key` is where `params` stand in the configuration.
+    """Creates an instance of dataclass `cls`; `key` is the position of `params`.
 
     Raises:
         ConfigError: one sentence for each unknown key, missing value, wrong type or range.
@@ -63,16 +63,16 @@ def bind(cls: type[T], params: Mapping[str, Any], key: str) -> T:
 
 
 def check(hint: Any, value: Any, key: str) -> Any:
-    """`value` as type `hint` wants it; a list from YAML becomes a tuple where one is asked for.
+    """Converts `value` to type `hint`; a list from YAML becomes a tuple if needed.
 
     Raises:
-        ConfigError: what was given at `key`, and what is allowed.
+        ConfigError: the value given at `key`, and what is allowed.
     """
     odd = next(_not_finite(value), None)
     if odd is not None:
         raise ConfigError(f"{key} is {shown(value)}; give finite numbers only, not {odd!r}.")
-    # JSON is as strict as YAML reads: "3" is not a number and true is not an integer, but a list is
-    # a tuple and a string is a path.
+    # JSON is as strict as YAML: "3" is not a number and true is not an integer, but a list is a
+    # tuple and a string is a path.
     try:
         return _adapter(hint).validate_json(json.dumps(value), strict=True)
     except TypeError as error:
@@ -99,11 +99,11 @@ class Problems:
         self.sentences: list[str] = []
 
     def add(self, sentence: str) -> None:
-        """Notes one problem."""
+        """Records one problem."""
         self.sentences.append(sentence)
 
     def of(self, make: Callable[..., T], *args: Any) -> T | None:
-        """What `make(*args)` returns, or None when it raised ConfigError, which is kept."""
+        """Returns `make(*args)`, or None if it raised ConfigError, which is kept."""
         try:
             return make(*args)
         except ConfigError as error:
@@ -111,7 +111,7 @@ class Problems:
             return None
 
     def raise_any(self) -> None:
-        """Raises ConfigError with every problem, each once, if there is any."""
+        """Raises ConfigError with every distinct problem, if there is any."""
         if self.sentences:
             raise ConfigError(tuple(dict.fromkeys(self.sentences)))
 
@@ -134,7 +134,7 @@ def _not_finite(value: Any) -> Iterator[float]:
 
 
 def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
-    """One sentence for everything that is wrong with one value, or with one of its items."""
+    """One sentence for everything wrong with a value, or with one of its items."""
     wanted = " or ".join(dict.fromkeys(map(_wanted, errors)))
     place = errors[0]["loc"][:1]
     item_is_there = place and isinstance(place[0], int) and place[0] < len(value)
@@ -145,7 +145,7 @@ def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:
 
 
 def complaint(error: ErrorDetails) -> str:
-    """What pydantic says of one value, in our words: what it should be, or a check's own text."""
+    """A pydantic error on one value in our words: what it should be, or a check's own text."""
     own = error["type"] in ("value_error", "assertion_error")
     return _wanted(error) if own else f"it should be {_wanted(error)}"
 
@@ -162,5 +162,5 @@ def _wanted(error: ErrorDetails) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as YAML writes it, where Python would write it in another way."""
+    """A value in YAML syntax where Python's differs."""
     return json.dumps(value) if value is None or isinstance(value, bool) else repr(value)

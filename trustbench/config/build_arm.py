@@ -1,4 +1,4 @@
-"""A composed configuration, as plain values, made into an Arm; every problem found at once."""
+"""Builds an Arm from a composed configuration of plain values; reports all problems at once."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ KEYS = (*GROUPS, "protocol", *RUN_KEYS, *FOLDERS, "tracking_uri", "plugins")
 
 
 def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
-    """The arm that a composed configuration describes; imports its plugins.
+    """Builds the arm that a composed configuration describes; imports its plugins.
 
     Raises:
         ConfigError: every problem of the configuration, each one sentence with its full key.
@@ -29,7 +29,7 @@ def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
             problems.add(f"unknown key {key}; {did_you_mean(key, KEYS)}")
     for key in KEYS:
         if key not in config and key not in ("intervention", "evaluator"):
-            problems.add(f"{key} is missing from the configuration; give it back its value.")
+            problems.add(f"{key} is missing from the configuration; restore its value.")
     problems.sentences += [s for kind in GROUPS[:5] for s in _unprintable(config.get(kind), kind)]
     problems.raise_any()
     allowed = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
@@ -85,7 +85,7 @@ def _many(
 
 
 def _chosen(kind: str, name: str, node: Any, key: str, allowed: tuple[str, ...]) -> Chosen[Any]:
-    """The plugin at `key` of the configuration, with the fingerprints of what it rests on."""
+    """The plugin at `key` of the configuration, with the fingerprints of what it depends on."""
     plugin = build(kind, name, node, key, allowed)
     return Chosen(name, plugin, fingerprints.of(plugin, key))
 
@@ -111,7 +111,7 @@ def _folder(value: Any, key: str) -> Path:
 def _tracking_uri(value: Any) -> str | None:
     uri: str | None = check(str | None, value, "tracking_uri")
     if uri is not None and not uri.startswith(SCHEMES):
-        shown = uri.rpartition("@")[2]  # what stands before it may be a password
+        shown = uri.rpartition("@")[2]  # the text before it may be a password
         raise ConfigError(
             f"tracking_uri is {shown!r}; give null (a database in output_dir), sqlite:///FILE, "
             "or the address of an MLflow server: http://HOST:PORT."

@@ -1,9 +1,9 @@
 """What a plugin's numbers depend on beside its settings: its source, and the files it reads.
 
-Plugins of trustbench itself state a `version` in place of a fingerprint of their source. Any
-other plugin is fingerprinted by its module and by the modules that this one imports from the
-user's own folders: those of the search path that are neither Python's nor installed packages. Of
-an installed plugin, the modules of its own package count.
+Plugins of trustbench itself state a `version` in place of a fingerprint of their source. All other
+plugins are fingerprinted by their module and by the modules that it imports from the user's own
+folders: those on the search path that contain neither Python nor installed packages. For an
+installed plugin, the modules of its own package count.
 """
 
 import ast
@@ -22,21 +22,21 @@ from trustbench.contracts import Dataset, Plugin
 from trustbench.errors import ConfigError
 
 SOURCE = "source"
-"""The key of a fingerprint that is of code; every other key is the field that names a file."""
+"""The key of a fingerprint of code; all other keys are fields that name a file."""
 
 Marks = tuple[tuple[str, str], ...]
 INSTALLED = ("site-packages", "dist-packages")
 LENGTH = 16
 
-# A process runs the source that it has imported, even if the file changes afterwards.
+# A process runs the source that it imported, even if the file changes afterwards.
 _SOURCES: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
 
 
 def of(plugin: Plugin, key: str) -> Marks:
-    """The fingerprints of a plugin that stands at `key` of the configuration, sorted by name.
+    """The fingerprints of a plugin at `key` of the configuration, sorted by name.
 
     Raises:
-        ConfigError: a field names a file that does not exist, or the plugin's module has no file.
+        ConfigError: a field names a missing file, or the plugin's module has no file.
     """
     marks = dict(_files(plugin, key))
     module = type(plugin).__module__
@@ -76,17 +76,17 @@ def modules(module: ModuleType) -> dict[str, Path]:
 
 
 class _Search:
-    """Where the modules that count are looked for."""
+    """Where relevant modules are searched."""
 
     def __init__(self, name: str, path: Path) -> None:
-        """For the module `name` of a plugin: the folder that it is in, then the user's others."""
+        """For the module `name` of a plugin: its own folder, then the user's other folders."""
         self.top = name.partition(".")[0]
         own = path.resolve().parents[name.count(".") + (path.stem == "__init__")]
         self.installed = _installed(own)
         self.roots = [own] if self.installed else [own, *(r for r in _user_roots() if r != own)]
 
     def file(self, name: str) -> Path | None:
-        """The source of a module; None for one that is not the user's."""
+        """The source file of a module; None if it is not the user's."""
         top = name.partition(".")[0]
         elsewhere = self.installed or top == "trustbench" or top in sys.stdlib_module_names
         if elsewhere and top != self.top:
@@ -100,7 +100,7 @@ class _Search:
 
 
 def _user_roots() -> list[Path]:
-    """The folders of the search path that hold the user's own code."""
+    """The folders of the search path that contain the user's own code."""
     roots = dict.fromkeys(Path(entry or ".").resolve() for entry in sys.path)
     return [r for r in roots if r.is_dir() and not _installed(r) and not _pythons(r)]
 
@@ -116,7 +116,7 @@ def _pythons(folder: Path) -> bool:
 
 
 def _parents(name: str) -> Iterator[str]:
-    """The packages that importing a module imports."""
+    """The packages imported along with a module."""
     parts = name.split(".")
     return (".".join(parts[:k]) for k in range(1, len(parts)))
 
@@ -125,7 +125,7 @@ def _imports(name: str, path: Path) -> Iterator[str]:
     """Every module that a source file may import, by absolute name."""
     try:
         tree = ast.parse(_text(path))
-    except (SyntaxError, ValueError):  # compiled, or for another Python: it counts by its bytes
+    except (SyntaxError, ValueError):  # compiled, or for another Python: its bytes count
         return
     package = name if path.stem == "__init__" else name.rpartition(".")[0]
     for node in ast.walk(tree):
@@ -149,12 +149,12 @@ def _imported_from(node: ast.ImportFrom, package: str) -> Iterator[str]:
 
 
 def _text(path: Path) -> bytes:
-    """A source file's bytes, with line ends of one kind: a checkout may change them."""
+    """A source file's bytes with uniform line ends, which a checkout may change."""
     return path.read_bytes().replace(b"\r\n", b"\n")
 
 
 def _files(plugin: Plugin, key: str) -> Iterator[tuple[str, str]]:
-    """The content of the files that fields name; of a data set, the problem has a fingerprint."""
+    """The content of files named by fields; for a dataset, the problem has a fingerprint."""
     if isinstance(plugin, Dataset):
         return
     for field in fields(plugin):
@@ -171,7 +171,7 @@ def _files(plugin: Plugin, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _named(value: Any, declared: bool) -> Iterator[Path]:
-    """The paths in a field's value; a text is one where the plugin declares the field so."""
+    """The paths in a field's value; a text is a path if the plugin declares the field so."""
     if isinstance(value, Path) or (declared and isinstance(value, str)):
         yield Path(value).expanduser()
     elif isinstance(value, Mapping):

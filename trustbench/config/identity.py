@@ -1,4 +1,4 @@
-"""Content ids of arms, fits and evaluations: a hash of everything that changes their numbers."""
+"""Content ids of arms, fits and evaluations: hashes of everything that changes their numbers."""
 
 import hashlib
 import json
@@ -9,10 +9,10 @@ from typing import Any
 from trustbench.config.arms import Arm, Chosen
 from trustbench.contracts import Evaluator, Intervention
 
-# Grows when the meaning of a hashed field changes; golden ids in the tests pin it.
-# 2: the reseed control keeps snapshots, so that a matched control has a twin.
+# Increased when the meaning of a hashed field changes; golden ids in the tests pin it. 2: the
+# reseed control keeps snapshots, so that a matched control has a twin.
 ID_VERSION = 2
-# Grows when a pilot's numbers or its choice among them change.
+# Increased when a pilot's numbers or its choice change.
 PILOT_VERSION = 1
 
 
@@ -27,7 +27,7 @@ def digest(content: Mapping[str, Any], length: int = 16) -> str:
 
 
 def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
-    """The identity fields of an arm, with what its data and engine turned out to be."""
+    """The identity fields of an arm, with the resolved properties of its data and engine."""
     content = {
         "id_version": ID_VERSION,
         "dataset": {"name": arm.dataset.name, "fingerprint": fingerprint},
@@ -40,7 +40,7 @@ def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
         "seed": arm.seed,
         "engine": engine,
     }
-    # The rate alone: its scores may differ in their last digits between machines.
+    # Only the rate: the last digits of its scores may differ between machines.
     return {**content, "pilot": arm.pilot.rate} if arm.pilot else content
 
 
@@ -48,16 +48,16 @@ def arm_id(arm: Arm, fingerprint: str, engine: str) -> str:
     """The id of an arm, 16 hex digits.
 
     Raises:
-        ValueError: a pilot has still to choose its learning rate, on which the id depends.
+        ValueError: a pilot has yet to choose its learning rate, on which the id depends.
     """
     return digest(_decided_content(arm, fingerprint, engine))
 
 
 def fit_id(arm: Arm, fingerprint: str, engine: str) -> str:
-    """The id of an arm's trained models: arms that differ in deployment only share it.
+    """The id of an arm's trained models, shared by arms that differ only in deployment.
 
     Raises:
-        ValueError: as `arm_id`.
+        ValueError: as in `arm_id`.
     """
     content = _decided_content(arm, fingerprint, engine)
     retraining = [_plugin(i) for i in in_order(arm.interventions) if i.plugin.retrains]
@@ -73,7 +73,7 @@ def pilot_id(arm: Arm, fingerprint: str, engine: str) -> str:
     baseline = replace(arm, interventions=(), control="none", reseeds=1)
     baseline = replace(baseline, part="replicates", pilot=None)
     content = arm_content(baseline, fingerprint, engine)
-    inclusion = {"inclusion": arm.protocol.inclusion}  # a pilot has replicates of its own
+    inclusion = {"inclusion": arm.protocol.inclusion}  # a pilot has its own replicates
     return digest({**content, "protocol": inclusion, "what": f"pilot {PILOT_VERSION}"})
 
 
@@ -89,9 +89,9 @@ def evaluation_id(evaluator: Chosen[Evaluator]) -> str:
 
 
 def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Intervention]]:
-    """The canonical order of a list of interventions: hooks that chain run in this order.
+    """The canonical order of a list of interventions, in which chained hooks run.
 
-    Sorting makes `[dpsgd,pgd_at]` and `[pgd_at,dpsgd]` the same arm, which they are.
+    Sorting makes `[dpsgd,pgd_at]` and `[pgd_at,dpsgd]` the same arm.
     """
     return sorted(interventions, key=lambda i: i.name)
 
@@ -99,5 +99,5 @@ def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Int
 def _plugin(chosen: Chosen[Any]) -> dict[str, Any]:
     spec = chosen.spec()
     content = {"name": spec.name, "params": spec.params, "version": spec.version}
-    # Built-in plugins have none, and their ids are those of before there were any.
+    # Built-in plugins have none, and their ids are those from before fingerprints existed.
     return {**content, "fingerprints": spec.fingerprints} if spec.fingerprints else content

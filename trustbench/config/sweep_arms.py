@@ -1,4 +1,4 @@
-"""What a sweep's list of arms may say; plain values, no Hydra."""
+"""The arms of a sweep's configuration; plain values, no Hydra."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import chain, combinations
@@ -10,11 +10,11 @@ POOLS = "protocol.pools"
 SHARED = (POOLS, "output_dir", "tracking_uri")
 UNSWEPT = ("experiment", "table", *SHARED)
 CHOSEN = ("intervention", "evaluator")
-"""The groups of which an arm chooses any number of plugins, each with settings under its name."""
+"""Groups of which an arm chooses any number of plugins, each with settings under its name."""
 
 
 def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The arms of `hydra.sweeper.arms`; a single unnamed one when there are none.
+    """The arms of `hydra.sweeper.arms`; a single unnamed one without any.
 
     A list inside a list stands for its overrides, so that YAML anchors can share some.
 
@@ -41,7 +41,7 @@ def named_arms(arms: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _flat(overrides: Any) -> Any:
-    """The overrides with nested lists opened; anything else as it is, to be refused."""
+    """The overrides with nested lists flattened; anything else is left as it is, to be refused."""
     if isinstance(overrides, str | Mapping) or not isinstance(overrides, Iterable):
         return overrides
     opened: list[Any] = []
@@ -88,10 +88,10 @@ def redrawn(name: str, overrides: Sequence[str], seed: int, pools: int) -> dict[
 
 
 def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str, bool]) -> None:
-    """Raises ConfigError when an arm and the command line set the same key.
+    """Raises ConfigError if an arm and the command line set the same key.
 
-    Both map an override's key to whether it sweeps. An arm that silently lost its own value
-    would carry a wrong name; one that silently kept it would ignore the user.
+    Both arguments map an override's key to whether it sweeps. An arm that silently lost its own
+    value would carry a wrong name; one that silently kept it would ignore the user.
     """
     for key in UNSWEPT:
         if {**common, **own}.get(key):
@@ -112,7 +112,7 @@ def refuse_contradictions(arm: str, common: Mapping[str, bool], own: Mapping[str
 
 
 def method_of(key: str) -> tuple[str, str] | None:
-    """The group and the name of the plugin that an override's key sets something of.
+    """The group and the name of the plugin that an override's key configures.
 
     >>> method_of("+intervention.dpsgd.epsilon")
     ('intervention', 'dpsgd')
@@ -127,7 +127,7 @@ def refuse_unused(
 ) -> None:
     """Raises ConfigError for settings of methods that no arm of a sweep chooses.
 
-    All are keys of overrides; `options` lists a group.
+    All arguments are keys of overrides; `options` lists a group.
     """
     problems = []
     for key in settings:
@@ -150,7 +150,7 @@ def not_chosen(key: str, group: str, name: str, options: Iterable[str]) -> str:
 
 
 def together(problems: Mapping[str, tuple[str, ...]], jobs: int) -> list[str]:
-    """Each sentence once, with the arms it is about unless it is about all.
+    """Each sentence once, with the arms that it concerns unless it concerns all.
 
     >>> together({"a": ("x is 1.", "y is 2."), "b": ("x is 1.",)}, jobs=2)
     ['x is 1.', 'arm a: y is 2.']

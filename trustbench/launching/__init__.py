@@ -1,1 +1,1 @@
-"""Where the arms of a sweep run: processes of this machine (pool), or machines of others."""
+"""Runs the arms of a sweep: in processes of this machine (pool), or on other machines."""

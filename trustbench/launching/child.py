@@ -1,4 +1,4 @@
-"""An arm's process: a fork of the server that runs one arm, and says over a pipe how it goes."""
+"""An arm's process: a fork of the server that runs one arm and reports over a pipe."""
 
 import contextlib
 import os
@@ -20,12 +20,12 @@ from trustbench.launching.processes import kill_descendants
 from trustbench.store.records import Store
 from trustbench.store.redaction import redact
 
-EVERY_S = 0.1  # the parent is told no more often how far a stage is
+EVERY_S = 0.1  # minimum interval between progress messages within a stage
 
 
 def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, str]) -> None:
     """Receives a function and an arm, runs it, and sends back its outcome."""
-    os.setsid()  # a group of its own, so that it can be killed with all it has started
+    os.setsid()  # a group of its own, so that it can be killed with all its descendants
     log = Log(Store(root), header)
     os.environ.clear()
     os.environ.update(environment)
@@ -41,12 +41,12 @@ def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, st
     pipe.send(last)
     sys.stdout.flush()
     sys.stderr.flush()
-    kill_descendants(os.getpid())  # those that have left the group are known only now
-    os._exit(0)  # no library's exit hook or forgotten thread holds the slot
+    kill_descendants(os.getpid())  # processes that left the group are known only now
+    os._exit(0)  # no library's exit hook or forgotten thread keeps the slot
 
 
 class Log:
-    """Where standard output and error go: the arm's log, once its id is known."""
+    """The target of standard output and error: the arm's log, once its id is known."""
 
     def __init__(self, store: Store, header: str) -> None:
         self.store, self.header = store, header
@@ -55,7 +55,7 @@ class Log:
         print(f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC, {header}", flush=True)  # noqa: T201
 
     def identified(self, arm_id: str) -> None:
-        """Goes on in the arm's log, with what was said so far."""
+        """Continues in the arm's log, with the output so far."""
         if self.early is None:
             return
         early, self.early = self.early, None
@@ -64,7 +64,7 @@ class Log:
         with early.open("rb") as said, path.open("ab") as log:
             shutil.copyfileobj(said, log)
         early.unlink()
-        with contextlib.suppress(OSError):  # another process starts and has its own in there
+        with contextlib.suppress(OSError):  # another process starts and has its own file there
             early.parent.rmdir()
 
     def _write_to(self, path: Path) -> None:
@@ -85,7 +85,7 @@ class Reports:
         self.stage, self.sent = "", 0.0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Sends a new stage at once, and what changes within one now and then."""
+        """Sends a new stage at once, and progress within a stage at intervals."""
         now = time.monotonic()
         if stage == self.stage and now - self.sent < EVERY_S:
             return
@@ -98,12 +98,12 @@ class Reports:
         self._send(Identified(arm_id))
 
     def _send(self, message: Message) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the parent is gone, and so is this at once
+        with contextlib.suppress(BrokenPipeError):  # the parent is gone, and this ends too
             self.pipe.send(message)
 
 
 def _die_with_parent() -> None:
-    """Kills this process and all it has started, when the parent is gone."""
+    """Kills this process and all its descendants when the parent dies."""
     parent = parent_process()
     assert parent is not None
     connection.wait([parent.sentinel])

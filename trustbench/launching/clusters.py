@@ -14,10 +14,10 @@ from trustbench.store.records import Store
 
 
 def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[Outcome]:
-    """The outcome of every arm, in their order.
+    """Runs the arms on Ray and returns their outcomes, in order.
 
     Raises:
-        ConfigError: the cluster cannot be used, or what arms write there would never come back.
+        ConfigError: the cluster cannot be used, or records written there would never come back.
     """
     if settings.outputs is not None:
         _refuse_unreachable(arms)
@@ -26,7 +26,7 @@ def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[Outco
 
 
 def on_slurm(arms: Sequence[Arm], work: Work, settings: SlurmSettings) -> list[Outcome]:
-    """The outcome of every arm, in their order.
+    """Runs the arms on SLURM and returns their outcomes, in order.
 
     Raises:
         ConfigError: SLURM cannot be used, or refuses the jobs.
@@ -37,7 +37,7 @@ def on_slurm(arms: Sequence[Arm], work: Work, settings: SlurmSettings) -> list[O
 
 
 def _refuse_unreachable(arms: Sequence[Arm]) -> None:
-    """Folders on other machines' own disks cannot be read here: records come by a server."""
+    """Folders on other machines' own disks are unreadable here: records need a tracking server."""
     uris = {arm.tracking_uri for arm in arms}
     if any(uri is None or uri.startswith("sqlite:///") for uri in uris):
         raise ConfigError(

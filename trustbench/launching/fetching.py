@@ -1,4 +1,4 @@
-"""Records of arms that ran on other machines: here by a shared disk, or by the tracking server."""
+"""Fetches records of arms that ran elsewhere: by a shared disk, or by the tracking server."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +12,7 @@ from trustbench.store.records import Store
 def with_records(
     outcomes: Sequence[Outcome], output_dir: Path, tracking_uri: str | None
 ) -> list[Outcome]:
-    """The outcomes, with every record that can be had in the store; an arm without one fails."""
+    """Puts every available record into the store; an arm without one fails."""
     store = Store(output_dir)
     return [_with_record(outcome, store, tracking_uri) for outcome in outcomes]
 
@@ -26,10 +26,10 @@ def _with_record(outcome: Outcome, store: Store, uri: str | None) -> Outcome:
     server = (
         "give a tracking server, tracking_uri=http://HOST:PORT"
         if tracking.is_own_database(store, uri)
-        else "see to it that the tracking server answers all machines"
+        else "make sure that all machines can reach the tracking server"
     )
     reason = (
-        "its record is on another machine's disk; let output_dir be on a disk that all machines "
+        "its record is on another machine's disk; put output_dir on a disk that all machines "
         f"share, or {server}, and run the same command again."
     )
     return replace(outcome, status="failed", reason=reason)

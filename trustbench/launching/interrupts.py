@@ -1,4 +1,4 @@
-"""Ctrl-C while arms run: once to start no more, twice to stop now."""
+"""Ctrl-C while arms run: once to start nothing more, twice to stop now."""
 
 import signal
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 class Interrupts:
     """Counts interrupts instead of raising KeyboardInterrupt; a termination counts as two.
 
-    Outside of the main thread, where Python delivers no signals, it sees none.
+    Outside the main thread, where Python delivers no signals, it sees none.
     """
 
     def __init__(self) -> None:
@@ -18,12 +18,12 @@ class Interrupts:
 
     @property
     def stop(self) -> bool:
-        """Nothing new is to be started."""
+        """Nothing more is to be started."""
         return self.count >= 1
 
     @property
     def now(self) -> bool:
-        """What runs is to be stopped as well."""
+        """Running arms are to be stopped as well."""
         return self.count >= 2
 
     def __enter__(self) -> "Interrupts":

@@ -1,4 +1,4 @@
-"""What an arm's process tells the pool, over a pipe of their own."""
+"""Messages from an arm's process to the pool, over a pipe."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ class Stage:
 
 @dataclass(frozen=True)
 class Identified:
-    """The arm's data are read, so its id is known; its record and its log are under it."""
+    """The arm's data has been read, so its id is known, under which its record and log are."""
 
     arm_id: str
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The arm's outcome; the last thing that its process says."""
+    """The arm's outcome; the last message of its process."""
 
     outcome: Outcome
 

@@ -1,4 +1,4 @@
-"""What `hydra.launcher` of the pool may say."""
+"""The settings of the pool in `hydra.launcher`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from trustbench.errors import ConfigError
 class Options:
     """How many arms run at once, and when one is stopped.
 
-    `slots`: arms at once on the CPU (null: the cores that this process may use, by the threads of
-    an arm). `gpus`: ids as CUDA_VISIBLE_DEVICES takes them (null: every device that is visible;
-    []: none), each for `per_gpu` arms at once. `timeout_s` and `memory_gb` are an arm's limits;
-    memory is what its processes have resident. `on_error`: whether arms are still started after
-    one has failed. `retries`: how often an arm is started again whose process died.
+    `slots` is the number of concurrent arms on the CPU (null: the cores available to this process,
+    divided by the threads of an arm). `gpus` are ids as in CUDA_VISIBLE_DEVICES (null: all visible
+    devices; []: none), each for `per_gpu` concurrent arms. `timeout_s` and `memory_gb` are limits
+    per arm; memory is the resident memory of its processes. `on_error` says whether arms are still
+    started after one has failed. `retries` is how often an arm whose process died is started again.
     """
 
     slots: Annotated[int, Field(ge=1)] | None = None

@@ -1,4 +1,4 @@
-"""In which order arms are started: what others can use comes first."""
+"""The order in which arms start: first those whose results others can use."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from trustbench.config.identity import arm_content, digest, evaluation_id
 
 
 def starting_order(arms: Sequence[Arm]) -> list[int]:
-    """The indices of arms as they should start; equal arms keep the order of the sweep.
+    """The indices of arms in starting order; equal arms keep the order of the sweep.
 
-    A baseline's replicates and evaluations are used by arms that deploy something on them, and
-    a matched control needs the baseline's and the treated arm's replicates: whoever starts
-    before what it needs computes it, or waits for whoever does.
+    Arms that deploy something on a baseline use its replicates and evaluations, and a matched
+    control needs the replicates of the baseline and of the treated arm. An arm that starts before
+    its prerequisites computes them, or waits for the process that does.
     """
     return sorted(range(len(arms)), key=lambda i: _rank(arms[i]))
 
@@ -25,7 +25,7 @@ def _rank(arm: Arm) -> int:
 
 
 def first_equal(arms: Sequence[Arm]) -> list[int]:
-    """For each arm the index of the first that is equal to it in all that changes its record."""
+    """For each arm the index of the first one with an identical record."""
     first: dict[str, int] = {}
     return [first.setdefault(_content(arm), i) for i, arm in enumerate(arms)]
 

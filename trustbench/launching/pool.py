@@ -1,7 +1,7 @@
-"""The pool: the arms of a sweep, each in a process of its own, as many at once as fit.
+"""The pool: the arms of a sweep, each in its own process, as many at once as fit.
 
-The parent runs nothing of an arm; it only looks whether the arm is finished. If an arm's process
-dies, the others continue and its record says what happened.
+The parent computes nothing of an arm; it only checks whether the arm is finished. If an arm's
+process dies, the others continue and its record says what happened.
 """
 
 import time
@@ -25,13 +25,13 @@ from trustbench.launching.view import View, shown
 from trustbench.store.records import Store
 
 TICK_S = 0.2
-LOOK_S = 5.0  # how long is spent on arms that turn out to be unfinished
-MEMORY_S = 0.5  # how often an arm's memory is looked at
-SERVER = Server()  # one for the process: what it has imported serves every sweep
+LOOK_S = 5.0  # maximum time spent on checking arms that turn out to be unfinished
+MEMORY_S = 0.5  # interval between measurements of an arm's memory
+SERVER = Server()  # one for the process: its imports serve every sweep
 
 
 def opened(settings: Mapping[str, Any]) -> "Pool":
-    """The pool of `hydra.launcher`'s settings.
+    """The pool with the settings of `hydra.launcher`.
 
     Raises:
         ConfigError: every problem of the settings.
@@ -56,7 +56,7 @@ class Pool:
             SERVER.start()
 
     def run(self, arms: Mapping[str, Arm], work: Work) -> list[Outcome]:
-        """The outcome of every arm, in their order; `work` runs one in its process.
+        """Returns the outcome of every arm, in their order; `work` runs one in its process.
 
         Raises:
             TrustbenchError: no process can be started.
@@ -100,9 +100,10 @@ class _Run:
         return self.ended
 
     def _look(self) -> None:
-        """Ends the arms that are finished since an earlier run: they need no process.
+        """Ends the arms that an earlier run finished: they need no process.
 
-        Looking reads an arm's data. Where that takes long and is in vain, processes do it, at once.
+        The check reads an arm's data. If that takes long and is in vain, processes do it
+        concurrently.
         """
         waiting, self.waiting = self.waiting, []
         in_vain = 0.0
@@ -146,7 +147,7 @@ class _Run:
                 self.view.started(attempt)
 
     def _limit(self, attempt: Attempt) -> None:
-        """Kills an arm that is over its limits, or every arm when the user says so."""
+        """Kills an arm that exceeds its limits, or every arm at the user's request."""
         seconds, gb = self.options.timeout_s, self.options.memory_gb
         if self.interrupts.now:
             attempt.kill("interrupted")
@@ -156,7 +157,7 @@ class _Run:
             attempt.kill("memory")
 
     def _close(self, attempt: Attempt) -> None:
-        """What becomes of an arm whose process has ended."""
+        """Handles the end of an arm's process."""
         for message in attempt.receive():
             self.view.said(attempt, message)
         how = attempt.close()
@@ -203,7 +204,7 @@ class _Run:
         return f"{self.pool.failed}, and on_error=stop" if self.pool.failed else None
 
     def _start_no_more(self) -> None:
-        """Ends what waits, and says once what happens to what runs."""
+        """Ends waiting arms, and reports once what happens to running ones."""
         why = self._why_not()
         status = "interrupted" if self.interrupts.stop else "skipped"
         for job in self.waiting:

@@ -1,4 +1,4 @@
-"""A process with all it has started: how much memory they hold, and how to end them."""
+"""A process with all its descendants: how much memory they hold, and how to end them."""
 
 import contextlib
 import os
@@ -9,9 +9,9 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_gb(leader: int) -> float:
-    """The memory that a process and its descendants have resident, in GB; needs /proc.
+    """The resident memory of a process and its descendants, in GB; needs /proc.
 
-    Pages that they share count for each: libraries, and what the fork server had imported.
+    Shared pages count for each of them: libraries, and the imports of the fork server.
     """
     return sum(_pages(pid) for pid in family(leader)) * PAGE / 1e9
 
@@ -25,7 +25,7 @@ def kill_tree(leader: int) -> None:
 
 
 def kill_descendants(leader: int) -> None:
-    """Kills all that a process has started, and not the process."""
+    """Kills all descendants of a process, but not the process itself."""
     _kill(family(leader) - {leader})
 
 
@@ -38,7 +38,7 @@ def _kill(processes: set[int]) -> None:
 def family(leader: int) -> set[int]:
     """The ids of a process, of the members of its session and of their descendants.
 
-    Only the leader where there is no /proc.
+    Only the leader without /proc.
     """
     found = {leader}
     known = {int(p.name): _stat(p) for p in Path("/proc").glob("[0-9]*")}
@@ -55,12 +55,12 @@ def family(leader: int) -> set[int]:
 
 
 def _stat(process: Path) -> tuple[int, int] | None:
-    """(parent, session) of a process; None when it has just ended."""
+    """(parent, session) of a process; None if it has just ended."""
     try:
         text = (process / "stat").read_text(errors="replace")
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    fields = text.rpartition(")")[2].split()  # the name before it may contain anything
     return int(fields[1]), int(fields[3])
 
 

@@ -1,8 +1,8 @@
 """Arms on the machines of a Ray cluster, each in a fresh process.
 
-Ray's own retries are off: a task of its that died would run four times in silence. An arm is
-handed to Ray only when a machine has room for it, so that none waits in Ray's queue, machines may
-join and leave while a sweep runs, and an interrupt leaves nothing behind that would start later.
+Ray's own retries are off: it would silently run a task that died four times. An arm is handed to
+Ray only if a machine has room for it. None therefore waits in Ray's queue, machines may join and
+leave during a sweep, and an interrupt leaves nothing behind that would start later.
 """
 
 import os
@@ -23,19 +23,19 @@ from trustbench.execution.job import Outcome
 from trustbench.launching.driving import Death
 from trustbench.launching.worker import Work, run_arm
 
-STORE_BYTES = 80_000_000  # what arms and outcomes travel through; Ray allows no less than 75 MB
+STORE_BYTES = 80_000_000  # for arms and outcomes in transit; Ray requires 75 MB
 CALL_S = 10.0
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
-    # whoever reaches a cluster without a token can run code on it
+    # anybody who reaches a cluster without a token can run code on it
     "RAY_AUTH_MODE": "token",
 }
 
 
 @dataclass(frozen=True)
 class RaySettings:
-    """`hydra.launcher` of hydra/launcher=ray; the keys are explained in its file."""
+    """`hydra.launcher` of hydra/launcher=ray; its file explains the keys."""
 
     address: str | None = None
     cpus: Annotated[float, Field(gt=0)] = 1
@@ -67,17 +67,17 @@ class RayMachines:
             num_cpus=self.needs["CPU"],
             num_gpus=self.needs.get("GPU", 0),
             memory=None if memory is None else memory * 2**30,
-            max_calls=1,  # a process for one arm: nothing is left in it for the next
+            max_calls=1,  # one process per arm: nothing is left in it for the next
             max_retries=0,
         )(run_arm)
         note(f"Ray: {len(nodes)} machines with room for {self.room()} arms at once.")
 
     def room(self) -> int:
-        """Free places, by what the living machines have and this sweep runs; below 0 when lost."""
+        """Free places on living machines, minus running arms; below 0 after losing a machine."""
         return sum(slots(node, self.needs) for node in self._nodes()) - len(self.running)
 
     def start(self, arms: Mapping[int, Arm]) -> None:
-        """Hands arms to Ray, with the folders that they find on their machine."""
+        """Hands arms to Ray, with the folders on their machine."""
         for index, arm in arms.items():
             arm = replace(
                 arm,
@@ -87,7 +87,7 @@ class RayMachines:
             self.running[self.task.remote(self.work, arm, __version__)] = index
 
     def ended(self, timeout_s: float) -> Mapping[int, Outcome | Death]:
-        """What has come back; a lost machine is noticed within seconds."""
+        """The results so far; a lost machine is noticed within seconds."""
         if not self.running:
             return {}
         try:
@@ -105,7 +105,7 @@ class RayMachines:
         self.ray.shutdown()
 
     def _stranded(self) -> dict[int, Death]:
-        """Arms that were handed to a machine just as it died: Ray would keep them for ever."""
+        """Arms handed to a machine just as it died, which Ray would keep forever."""
         excess, now = -self.room(), time.monotonic()
         if excess <= 0:
             self.crowded = None
@@ -138,10 +138,10 @@ class RayMachines:
 
 
 def connect(address: str | None) -> Any:
-    """The ray module, connected.
+    """Returns the connected ray module.
 
     Raises:
-        ConfigError: there is no cluster at the address, or it takes no token of ours.
+        ConfigError: there is no cluster at the address, or it does not accept our token.
     """
     plain = {} if sys.stderr.isatty() else {"RAY_COLOR_PREFIX": "0"}
     for name, value in {**ENVIRONMENT, **plain}.items():
@@ -167,7 +167,7 @@ def connect(address: str | None) -> Any:
 
 
 def _call(address: str) -> None:
-    """Raises OSError if nothing answers: Ray itself would go on trying for minutes."""
+    """Raises OSError if nothing answers, since Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         raise ValueError("it is not of the form HOST:PORT")
@@ -175,7 +175,7 @@ def _call(address: str) -> None:
 
 
 def _find_or_start(ray: Any, quiet: Mapping[str, Any]) -> None:
-    """The cluster that runs on this machine; without one, this machine alone."""
+    """The cluster on this machine; without one, this machine alone."""
     try:
         ray.init(address="auto", **quiet)
     except ConnectionError:
@@ -188,11 +188,11 @@ def _find_or_start(ray: Any, quiet: Mapping[str, Any]) -> None:
         )
         token = Path.home() / ".ray" / "auth_token"
         if token.exists() and token.stat().st_uid == os.getuid():
-            token.chmod(0o600)  # Ray makes it for everybody to read
+            token.chmod(0o600)  # Ray makes it readable for everybody
 
 
 def needs(settings: RaySettings, nodes: list[Mapping[str, float]]) -> dict[str, float]:
-    """What an arm takes of a machine, by Ray's names of resources.
+    """The resources of an arm, by Ray's names.
 
     >>> needs(RaySettings(), [{"CPU": 8.0}, {"CPU": 8.0, "GPU": 2.0}])
     {'CPU': 1, 'GPU': 1.0}
@@ -205,7 +205,7 @@ def needs(settings: RaySettings, nodes: list[Mapping[str, float]]) -> dict[str, 
 
 
 def slots(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
-    """How many arms a machine has place for.
+    """How many arms fit on a machine.
 
     >>> slots({"CPU": 8.0, "GPU": 2.0}, {"CPU": 1, "GPU": 0.5})
     4

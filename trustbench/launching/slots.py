@@ -19,7 +19,7 @@ class Slot:
     gpu: str = NO_GPU
 
     def environment(self, arm: Arm) -> Mapping[str, str]:
-        """The environment of an arm's process here: its devices and its threads."""
+        """The environment of an arm's process in this slot: its devices and its threads."""
         threads = str(arm.threads)
         return {
             # cuBLAS is deterministic with a fixed work space, which it reads when CUDA starts
@@ -33,7 +33,7 @@ class Slot:
 
 
 class Slots:
-    """The slots of a sweep; those that are free are taken and given back."""
+    """The slots of a sweep, taken and given back."""
 
     def __init__(self, options: Options, arms: Sequence[Arm]) -> None:
         gpus = options.gpus
@@ -64,14 +64,14 @@ class Slots:
 
 
 def available_cores() -> int:
-    """The cores that this process may run on; where a system does not say, all there are."""
+    """The cores available to this process; if the system does not say, all of them."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def visible_gpus() -> tuple[str, ...]:
-    """The devices that torch sees here, as CUDA_VISIBLE_DEVICES names them; starts no CUDA."""
+    """The devices that torch sees, as named in CUDA_VISIBLE_DEVICES; does not start CUDA."""
     count = torch.cuda.device_count()
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     names = given.split(",") if given is not None else map(str, range(count))

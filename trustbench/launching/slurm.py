@@ -1,6 +1,6 @@
-"""Arms as jobs of SLURM, submitted by submitit; or as submitit's processes on this machine.
+"""Arms as SLURM jobs, submitted by submitit; or as submitit's processes on this machine.
 
-What a job runs and returns travels as pickles in a folder that only the user can read, and is
+The input and output of a job travel as pickles in a folder that only the user can read; they are
 deleted once the outcome is there.
 """
 
@@ -21,14 +21,14 @@ from trustbench.launching.slurm_job import ArmJob
 from trustbench.launching.slurm_queue import Queue
 from trustbench.launching.worker import Work
 
-# what stands in the comments at the head of a batch file, where a line of its own would be run
+# allowed in the comments at the head of a batch file, where a separate line would be run
 Word = Annotated[str, Field(pattern=r"^[\w.,:@%/=+&|*!()\[\]-]+$")]
-SIGNAL_S = 90  # how long before its end a job is told, to leave and be queued again
+SIGNAL_S = 90  # how long before its end a job is told to leave and be queued again
 
 
 @dataclass(frozen=True)
 class SlurmSettings:
-    """`hydra.launcher` of hydra/launcher=slurm; the keys are explained in its file."""
+    """`hydra.launcher` of hydra/launcher=slurm; its file explains the keys."""
 
     cluster: Literal["slurm", "local"] = "slurm"
     partition: Word | None = None
@@ -57,7 +57,7 @@ class SlurmMachines:
         self.queue = Queue() if settings.cluster == "slurm" else None
 
     def room(self) -> int:
-        """SLURM queues what is more than `parallel`; submitit alone would start all at once."""
+        """SLURM queues what exceeds `parallel`; submitit alone would start all at once."""
         if self.queue is not None:
             return len(self.running) + 10**6
         return self.settings.parallel - len(self.running)
@@ -66,7 +66,7 @@ class SlurmMachines:
         """Submits arms, several as one array.
 
         Raises:
-            ConfigError: SLURM refuses, say the partition.
+            ConfigError: SLURM refuses them, for example because of the partition.
         """
         import submitit
 
@@ -86,7 +86,7 @@ class SlurmMachines:
             self.queue.watch(job.job_id for job in jobs.values())
 
     def ended(self, timeout_s: float) -> Mapping[int, Outcome | Death]:
-        """The jobs whose result is there, and those that SLURM no longer knows without one."""
+        """The jobs whose result has arrived, and those that SLURM no longer knows without one."""
         deadline = time.monotonic() + timeout_s
         while True:
             over = {i: job for i, job in self.running.items() if self._over(job)}
@@ -108,13 +108,13 @@ class SlurmMachines:
         return self.queue.over(job.job_id)
 
     def _result(self, job: Any) -> Outcome | Death:
-        """What a job that is over has left; its pickles go, its log stays."""
+        """The result of a job that is over; its pickles are deleted, its log stays."""
         import submitit
 
         log = job.paths.stdout
         died = Death(f"its job died ({self._state(job)}; log: {log})")
         if self.queue is not None and not job.paths.result_pickle.exists():
-            return died  # submitit would wait until `sacct` says so
+            return died  # submitit would wait until `sacct` reports it
         try:
             outcome: Outcome = job.result()
         except submitit.core.utils.FailedJobError as error:
@@ -132,10 +132,10 @@ class SlurmMachines:
 
 
 def executor(settings: SlurmSettings, folder: Path) -> Any:
-    """Submitit's executor, with what every job asks SLURM for.
+    """Submitit's executor, with every job's resources.
 
     Raises:
-        ConfigError: there is no SLURM on this machine, or an option that sbatch does not have.
+        ConfigError: this machine has no SLURM, or sbatch lacks an option.
     """
     import submitit
 
@@ -175,7 +175,7 @@ def executor(settings: SlurmSettings, folder: Path) -> Any:
 
 
 def private(folder: Path) -> Path:
-    """The folder, which only its owner may write to: what lies in it is run.
+    """The folder, to which only its owner may write, since its content is run.
 
     Raises:
         ConfigError: it belongs to somebody else, or others may write to it.
@@ -191,7 +191,7 @@ def private(folder: Path) -> Path:
 
 
 def _refusal(error: BaseException) -> str:
-    """The last line with words of what a command or a job has said."""
+    """The last line with words in the output of a command or a job."""
     lines = [line.strip() for line in str(error).splitlines()]
     said = [line for line in lines if line and not line.startswith(("---", "You can", "- /"))]
     return said[-1].rstrip(".") if said else type(error).__name__

@@ -1,4 +1,4 @@
-"""What a job of SLURM's runs, and how it leaves when SLURM says so."""
+"""The body of a SLURM job, and how it leaves when SLURM says so."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from trustbench.launching.worker import Work, run_arm
 
 
 class ArmJob:
-    """What a job runs. A job that is told to leave is queued again and finds its checkpoint."""
+    """Runs an arm. A job that is told to leave is queued again and finds its checkpoint."""
 
     def __init__(self, work: Work) -> None:
         self.work, self.version = work, __version__
@@ -30,7 +30,7 @@ class ArmJob:
         return run_arm(self.work, arm, self.version)
 
     def checkpoint(self, arm: Arm) -> Any:
-        """What runs when the job is queued again: the same, and the store knows how far it was."""
+        """Runs when the job is queued again: the same, as the store knows how far it got."""
         import submitit
 
         return submitit.helpers.DelayedSubmission(self, arm)
@@ -39,8 +39,8 @@ class ArmJob:
 def leaving(handler: Callable[[int, FrameType | None], Any]) -> Any:
     """Submitit's handler of the signal before the end, which leaves by raising SystemExit.
 
-    An arm catches that as a failure of its own; so the process leaves at once. When the job has
-    been queued again too often, the arm's reason says so.
+    An arm would catch that as its own failure, so the process leaves at once. If the job has been
+    queued again too often, the arm's reason says so.
     """
     import submitit
 

@@ -1,21 +1,21 @@
-"""What SLURM says of jobs, by `squeue`.
+"""The states of jobs according to `squeue`.
 
-Submitit asks `sacct`, which sites without an accounting database do not have, and without it a
-dead job would be waited for for ever.
+Submitit asks `sacct`, which sites without an accounting database lack; a sweep would then wait
+forever for a dead job.
 """
 
 import subprocess
 import time
 from collections.abc import Iterable
 
-ASK_S = 10.0  # how often squeue is asked
+ASK_S = 10.0  # interval between calls of squeue
 GRACE_S = 60.0  # how long SLURM may not know a job: a new one not yet, an old one no longer
 OVER = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL"}
-LAG_S = 15.0  # how long the result of a job that is over may be on its way to this machine
+LAG_S = 15.0  # how long the result of a finished job may take to reach this machine
 
 
 class Queue:
-    """What SLURM says of a sweep's jobs."""
+    """The states of a sweep's jobs in SLURM."""
 
     def __init__(self) -> None:
         self.watched: set[str] = set()
@@ -24,7 +24,7 @@ class Queue:
         self.asked = 0.0
 
     def watch(self, jobs: Iterable[str]) -> None:
-        """Jobs that have just been submitted."""
+        """Watches jobs that have just been submitted."""
         self.watched |= set(jobs)
 
     def over(self, job: str) -> bool:
@@ -48,7 +48,7 @@ class Queue:
 
 
 def queued(jobs: Iterable[str]) -> dict[str, str] | None:
-    """The state of each job that SLURM knows; None when it does not answer."""
+    """The state of each job that SLURM knows; None if it does not answer."""
     arrays = ",".join(sorted({job.split("_")[0] for job in jobs}))
     ask = ["squeue", "--noheader", "--array", "--states=all", "--format=%i %T", f"--jobs={arrays}"]
     try:

@@ -17,14 +17,14 @@ from trustbench.launching.messages import Message
 from trustbench.summary.render.escaping import visible
 
 REDRAW_S = 0.25
-WIDEST = 36  # characters of a name or a reason; what went wrong stands in full above the table
+WIDEST = 36  # maximum characters of a name or a reason; failures are shown in full above the table
 STYLES = {"ok": "green", "kept": "green", "unsupported": "yellow", "queued": "dim", "running": ""}
 
 
 class Table:
-    """Every arm that runs or has failed, as many others as there is room for, and how many are.
+    """All running and failed arms, as many others as fit, and their number.
 
-    What arms print goes to their log files, so nothing else writes to the terminal meanwhile.
+    The output of arms goes to their log files, so nothing else writes to the terminal meanwhile.
     """
 
     def __init__(self, jobs: Sequence[Job], out: TextIO) -> None:
@@ -55,7 +55,7 @@ class Table:
         """The attempt knows; the next redraw shows it."""
 
     def ended(self, job: Job, outcome: Outcome) -> None:
-        """Shows the end; what went wrong also stays above the table."""
+        """Shows the end; failures also stay above the table."""
         self.running.pop(job.index, None)
         self.outcomes[job.index] = outcome
         if outcome.status != "ok":
@@ -69,7 +69,7 @@ class Table:
         self.live.console.print(Text(visible(text)))
 
     def tick(self, *, at_once: bool = False) -> None:
-        """Redraws, a few times a second at most."""
+        """Redraws at most a few times a second."""
         now = time.monotonic()
         if at_once or now - self.drawn >= REDRAW_S:
             self.drawn = now
@@ -89,7 +89,7 @@ class Table:
         return Group(grid, Text(self.counts(), style="dim"))
 
     def counts(self) -> str:
-        """How many arms are where, and how long the rest may take."""
+        """The number of arms in each state, and how long the rest may take."""
         found = Counter(map(self.status, self.jobs))
         said = ", ".join(f"{n} {status}" for status, n in sorted(found.items()))
         if not self.running and not self.outcomes:
@@ -98,7 +98,7 @@ class Table:
         return said if left is None else f"{said}; about {_clock(left)} left"
 
     def _left(self) -> float | None:
-        """Seconds, if what has not ended takes as long as what has; None as long as none has."""
+        """Remaining seconds if the rest takes as long as the ended arms; None without any."""
         took = [o.seconds for o in self.outcomes.values() if o.status == "ok" and not o.reused]
         if not took or not self.running:
             return None
@@ -108,14 +108,14 @@ class Table:
         return (ahead - behind) / len(self.running)
 
     def status(self, job: Job) -> str:
-        """Where an arm is."""
+        """The state of an arm."""
         outcome = self.outcomes.get(job.index)
         if outcome is not None:
             return outcome.said
         return "running" if job.index in self.running else "queued"
 
     def _chosen(self, count: int) -> Iterable[Job]:
-        """The arms that are shown, in the order of the sweep."""
+        """The arms shown, in the order of the sweep."""
         rank = {"running": 0, "queued": 2, "ok": 3, "kept": 4}
         ranked = sorted(self.jobs, key=lambda job: (rank.get(self.status(job), 1), job.index))
         return sorted(ranked[:count], key=lambda job: job.index)
@@ -136,7 +136,7 @@ class Table:
 
 
 def _clock(seconds: float | None) -> str:
-    """Minutes and seconds, with hours where there are some.
+    """Minutes and seconds, with hours if needed.
 
     >>> _clock(75.2), _clock(3675), _clock(None)
     ('1:15', '1:01:15', '')

@@ -1,4 +1,4 @@
-"""What a sweep looks like while it runs: lines in a file or pipe, a live table on a terminal."""
+"""The display of a running sweep: lines in a file or pipe, a live table on a terminal."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,19 +14,19 @@ from trustbench.summary.render.escaping import visible
 
 
 class View(Protocol):
-    """Is told what happens to the arms, as it happens."""
+    """Receives the events of the arms as they happen."""
 
     def started(self, attempt: Attempt) -> None:
         """A process runs an arm."""
 
     def said(self, attempt: Attempt, message: Message) -> None:
-        """An arm has come to a new stage, or further in one."""
+        """An arm has reached a new stage, or progressed in one."""
 
     def ended(self, job: Job, outcome: Outcome) -> None:
         """An arm needs no more processes."""
 
     def note(self, text: str) -> None:
-        """Something else is to be told."""
+        """Any other message."""
 
     def tick(self) -> None:
         """Time has passed."""
@@ -69,8 +69,8 @@ class PlainLines:
             self.note(text)
 
     def note(self, text: str) -> None:
-        """One line, or as many as there are."""
+        """One line, or several."""
         print(visible(text), file=self.out, flush=True)
 
     def tick(self) -> None:
-        """Nothing moves here."""
+        """Does nothing: lines do not change."""

@@ -1,4 +1,4 @@
-"""Hydra in, Arm out; the only importer of Hydra, beside the plugins that Hydra itself finds."""
+"""From Hydra to an Arm; the only importer of Hydra, beside the plugins that Hydra itself finds."""
 
 from trustbench.config.compose.arguments import conf_dir, conf_dirs
 from trustbench.config.compose.running import compose, composed_arm, hydra_run

@@ -20,7 +20,7 @@ SEARCHPATH = "hydra.searchpath"
 
 @dataclass(frozen=True)
 class Command:
-    """Flags and overrides as Hydra takes them, and where options are looked up."""
+    """Flags and overrides in Hydra's form, and where options are looked up."""
 
     flags: tuple[str, ...]
     overrides: tuple[str, ...]
@@ -28,7 +28,7 @@ class Command:
 
 
 def read(args: Sequence[str]) -> Command:
-    """The command that `args` give, in any order of flags and overrides.
+    """Reads the command in `args`, with flags and overrides in any order.
 
     Raises:
         ConfigError: an unknown flag, or a folder that does not exist.
@@ -67,7 +67,7 @@ def conf_dir() -> Path:
 
 
 def conf_dirs(config_dir: str | None = None, searchpath: Sequence[str] | None = None) -> list[Path]:
-    """Every folder where options are looked up: trustbench's, the user's, plugin packages'.
+    """Every folder in which options are looked up: trustbench's, the user's, plugin packages'.
 
     Raises:
         ConfigError: one of the user's folders does not exist.
@@ -88,7 +88,7 @@ def _searchpath(overrides: Sequence[Override]) -> list[str]:
 
 
 def _package_dirs() -> list[str]:
-    """The `conf` folders of installed packages that bring plugins."""
+    """The `conf` folders of installed packages with plugins."""
     found = []
     for entry in registered():
         for home in _homes(entry.module):

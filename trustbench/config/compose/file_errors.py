@@ -1,4 +1,4 @@
-"""Files of a configuration that cannot be read are told in one sentence."""
+"""Reports unreadable configuration files in one sentence."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from trustbench.store.yaml_errors import unreadable
 
 @contextlib.contextmanager
 def readable(path: str) -> Iterator[None]:
-    """Inside, a file is read.
+    """Reads a file inside the block.
 
     Raises:
-        ConfigError: it is not YAML, not text, or not to be read.
+        ConfigError: it is not YAML, not text, or not readable.
     """
     try:
         yield

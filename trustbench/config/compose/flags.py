@@ -1,4 +1,4 @@
-"""The flags of `trustbench run`: those of Hydra's that do something here, and one of our own."""
+"""The flags of `trustbench run`: those of Hydra's that have an effect here, and one of our own."""
 
 import argparse
 import contextlib
@@ -11,22 +11,22 @@ from hydra.core.override_parser.types import Override
 from trustbench.errors import ConfigError
 
 FAIL_FAST = "--fail-fast"
-FIXED = "a run is made of trustbench's own configuration; give your options with --config-dir"
+FIXED = "a run starts from trustbench's own configuration; give your options with --config-dir"
 UNUSED = {
     "config_name": FIXED,
     "config_path": FIXED,
-    "experimental_rerun": "the same command again goes on where the last one stopped",
-    "shell_completion": "it has no completion for shells",
+    "experimental_rerun": "running the same command again continues where the last one stopped",
+    "shell_completion": "there is no shell completion",
     "hydra_help": "`trustbench run --help` lists what it does use",
 }
-"""Flags of Hydra's that are refused, and why or what to do instead."""
+"""Hydra's flags that are refused, each with the reason or an alternative."""
 
 
 def parse(args: Sequence[str]) -> argparse.Namespace:
-    """The flags in `args`, and what is left as `overrides`.
+    """Parses the flags in `args`; the rest becomes `overrides`.
 
     Raises:
-        ConfigError: an unknown flag, one that is not used, or some that contradict each other.
+        ConfigError: an unknown flag, one that is not used, or contradictory ones.
     """
     if "--version" in args:
         raise ConfigError("--version goes without a command; write `trustbench --version`.")
@@ -51,7 +51,7 @@ def parse(args: Sequence[str]) -> argparse.Namespace:
 
 
 def mode(flags: argparse.Namespace, overrides: Sequence[Override]) -> list[str]:
-    """What -m and --run say in Hydra's configuration, where an experiment may say it too."""
+    """Applies -m and --run to Hydra's configuration, which an experiment may also set."""
     given = [str(o.input_line) for o in overrides if o.key_or_group == "hydra.mode"]
     wanted = "MULTIRUN" if flags.multirun else "RUN" if flags.run else None
     flag = "-m" if flags.multirun else "--run"

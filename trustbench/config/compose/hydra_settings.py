@@ -1,7 +1,7 @@
 """Which settings of Hydra trustbench obeys; the others are refused instead of ignored.
 
-Hydra composes and launches. Folders, records, logs and resume are trustbench's own, so what Hydra
-has for them would do nothing, or leave empty folders behind.
+Hydra composes and launches. Folders, records, logs and resume are trustbench's own, so Hydra's
+settings for them would do nothing, or leave empty folders behind.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,14 +16,14 @@ from trustbench.errors import ConfigError, did_you_mean
 LOGGING = ("job_logging", "hydra_logging")
 GROUPS = ("launcher", "sweeper", *LOGGING)
 OBEYED = (*GROUPS, "searchpath", "mode", "verbose", "job.env_set")
-FOLDER = "output_dir=FOLDER says where results go"
+FOLDER = "output_dir=FOLDER sets where results go"
 SHELL = "set environment variables in the shell"
 INSTEAD = {
     "run": FOLDER,
     "sweep": FOLDER,
     "output": FOLDER,
     "output_subdir": "every record holds the configuration of its arm",
-    "job.chdir": "a run stays in the folder that it is started in",
+    "job.chdir": "a run stays in its starting folder",
     "job.env_copy": SHELL,
     "callbacks": "trustbench runs no callbacks",
     "help": "`trustbench run --help` is fixed",
@@ -39,13 +39,13 @@ DEFAULTS: dict[str, Any] = {
     "job.env_copy": [],
     "callbacks": {},
 }
-"""What conf/config.yaml and Hydra say of settings that nobody may change in a file either."""
+"""Values in conf/config.yaml and Hydra of settings that must not change in a file either."""
 SWEEPS = ("arms", "factors", "params", "max_batch_size")
 PLAIN = ("pool", "basic")
 """Launchers whose choice makes no difference to one arm."""
 QUIET = {"version": 1, "root": None, "disable_existing_loggers": False}
 HERE = {"verbose": False, "job_logging": QUIET, "hydra_logging": QUIET, "job.env_set": {}}
-"""Settings that Hydra applies in the processes of its own launchers, and what they are if unset."""
+"""Settings that Hydra applies in the processes of its own launchers, with their unset values."""
 
 
 def refuse_given(overrides: Sequence[Override]) -> None:
@@ -56,7 +56,7 @@ def refuse_given(overrides: Sequence[Override]) -> None:
 
 
 def refuse_composed(hydra: DictConfig, given: Sequence[str]) -> None:
-    """Raises ConfigError for what files give of Hydra's own part and would be ignored.
+    """Raises ConfigError for settings of Hydra's own part in files that would be ignored.
 
     `given` are the keys of the command line's overrides.
     """
@@ -86,7 +86,7 @@ def _given(o: Override) -> Iterator[str]:
 
 
 def _set(o: Override, key: str, name: str) -> Iterator[str]:
-    """What is wrong with a value that is set, not chosen from a group."""
+    """What is wrong with a value that is set rather than chosen from a group."""
     given, group = repr(o.input_line), name.split(".")[0]
     if name in GROUPS or group in LOGGING:
         yield f"{given} changes {key}, which is chosen as a whole: hydra/{group}=NAME."
@@ -126,7 +126,7 @@ def _unswept(hydra: DictConfig, given: Sequence[str]) -> Iterator[str]:
 
 
 def _unreached(hydra: DictConfig) -> Iterator[str]:
-    """Settings that the processes of trustbench's own launchers do not get."""
+    """Settings that do not reach the processes of trustbench's own launchers."""
     choice = str(hydra.runtime.choices.get("hydra/launcher"))
     if not str(hydra.launcher.get("_target_")).startswith("hydra_plugins.trustbench_"):
         return
@@ -138,7 +138,7 @@ def _unreached(hydra: DictConfig) -> Iterator[str]:
 
 
 def _changed(hydra: DictConfig, defaults: Mapping[str, Any]) -> Iterator[str]:
-    """The keys whose values are not the default ones."""
+    """The keys whose values are not the defaults."""
     for name, default in defaults.items():
         value = OmegaConf.select(hydra, name, throw_on_missing=False)
         plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -1,4 +1,4 @@
-"""The arms of a sweep as Hydra composes them: each once, and with the settings that are for it."""
+"""The arms of a sweep as composed by Hydra: each once, and with the settings that apply to it."""
 
 import copy
 from collections.abc import Sequence
@@ -18,11 +18,11 @@ UNREAD = ("sweeper", "launcher", "job_logging", "hydra_logging")
 
 
 class ComposedOnce:
-    """Hydra's config loader, for which nothing is composed a second time.
+    """Hydra's config loader, which composes nothing twice.
 
     Composing takes a fifth of a second. Jobs that choose the same options and differ in values
-    share one composition, which values are then set in, as Hydra itself sets them last. A worker
-    process gets the loader without what it holds.
+    share one composition, in which the values are then set, as Hydra itself sets them last. A
+    worker process gets the loader without its cache.
     """
 
     def __init__(self, loader: Any) -> None:
@@ -40,10 +40,10 @@ class ComposedOnce:
         return getattr(self.loader, name)
 
     def compose(self, master: DictConfig, overrides: Sequence[str]) -> tuple[DictConfig, Any]:
-        """What a job's arm is made of, and Hydra's part of its configuration, which is shared.
+        """Composes a job's arm, and Hydra's part of its configuration, which is shared.
 
-        The first is without what no arm reads and copying would take most of the time: the table,
-        and of Hydra's part the list of all arms.
+        The first lacks what no arm reads and what would take most of the time to copy: the table
+        and, in Hydra's part, the list of all arms.
         """
         chosen, values = self._parsed(overrides)
         hydra = self._shared(master, chosen).hydra
@@ -63,7 +63,7 @@ class ComposedOnce:
         return {group: set(made.get(group) or ()) for group in CHOSEN}
 
     def job(self, master: DictConfig, name: str, overrides: Sequence[str]) -> Job:
-        """An arm of a sweep, to be composed when it is checked."""
+        """An arm of a sweep, composed when it is checked."""
 
         def known() -> DictConfig:
             try:
@@ -89,14 +89,14 @@ class ComposedOnce:
         return self.shared[options]
 
     def _sets_a_value(self, override: Override) -> bool:
-        """Whether it sets a value, which no choice of options depends on."""
+        """Whether it sets a value, on which no choice of options depends."""
         key = override.key_or_group
         return not override.is_hydra_override() and not self.loader.repository.group_exists(key)
 
     def load_sweep_config(
         self, master_config: DictConfig, sweep_overrides: list[str]
     ) -> DictConfig:
-        """The whole configuration of a job: what launchers that compose call, once for each."""
+        """The whole configuration of a job; launchers that compose call this once per job."""
         chosen, values = self._parsed(sweep_overrides)
         made = copy.deepcopy(self._shared(master_config, chosen))
         self.loader._apply_overrides_to_config(values, made)
@@ -106,7 +106,7 @@ class ComposedOnce:
 
 
 class Applying:
-    """Settings of methods that a sweep gives for all arms: each is for those that chose it."""
+    """Settings of methods that a sweep gives for all arms: each applies to those that chose it."""
 
     def __init__(self, loader: ComposedOnce, master: Any, common: Sequence[Override]) -> None:
         self.loader, self.master = loader, master
@@ -121,7 +121,7 @@ class Applying:
             return own
         try:
             chosen = self.loader.chosen(self.master, own)
-        except (HydraException, OmegaConfBaseException):  # told when the job is checked
+        except (HydraException, OmegaConfBaseException):  # reported when the job is checked
             self.used.update(self.settings)
             return own
         fits = {k for k, (group, name) in self.settings.items() if name in chosen[group]}

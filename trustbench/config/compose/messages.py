@@ -1,7 +1,7 @@
 """Hydra's error messages as one sentence each: what was given, what is available, what to do.
 
-No text of Hydra's or OmegaConf's reaches a user: what no rule here knows is told by the override
-or the file that it is about.
+No text of Hydra or OmegaConf reaches a user: an error that no rule here matches is reported by the
+override or the file that it concerns.
 """
 
 import re
@@ -29,7 +29,7 @@ Options = Callable[[str], Iterable[str]]
 
 @dataclass(frozen=True)
 class Error:
-    """What an error says, and what is known where it happened."""
+    """The text of an error, and what is known about its context."""
 
     text: str
     known: Any
@@ -39,14 +39,14 @@ class Error:
 
     @property
     def where(self) -> str:
-        """The file that it is in, with a colon; empty for the command line."""
+        """The file in which it occurred, with a colon; empty for the command line."""
         file = _FILE.search(self.text)
         own = ("config", "hydra/config")
         return f"{file.group(1)}.yaml: " if file and file.group(1) not in own else ""
 
 
 def sentence(error: BaseException, known: Any, options: Options = lambda _: ()) -> str:
-    """One sentence for an error of Hydra's or OmegaConf's."""
+    """One sentence for an error of Hydra or OmegaConf."""
     chain = list(_chain(error))
     text = "\n".join(map(str, chain))
     told = Error(text, known, options)
@@ -93,7 +93,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _names(node: Mapping[Any, Any]) -> list[str]:
-    """The keys that a person may set; Hydra's own part is for those who know it."""
+    """The keys that a user may set; Hydra's own part is for experts."""
     return [str(k) for k in node if k not in ("hydra", "_target_")]
 
 
@@ -136,7 +136,7 @@ def _unexpected(found: re.Match[str], error: Error) -> str:
 
 
 def _value(cause: OmegaConfBaseException | None, error: Error) -> str:
-    """What no rule knows: a value that does not fit, or an interpolation."""
+    """Errors that no rule matches: a value that does not fit, or an interpolation."""
     merged = _MERGED.search(error.text)
     place = _FULL_KEY.search(error.text)
     key = (getattr(cause, "full_key", None) or (place.group(1) if place else "")) or ""

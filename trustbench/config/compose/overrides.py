@@ -1,4 +1,4 @@
-"""Overrides that cannot mean anything are refused before Hydra composes them."""
+"""Refuses meaningless overrides before Hydra composes them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,16 +19,16 @@ from trustbench.config.sweep_arms import CHOSEN
 from trustbench.errors import ConfigError, did_you_mean
 
 ADDED = ("experiment",)
-"""Groups that a run may have; the others it has."""
+"""Groups that a run may lack; it has all others."""
 SWEPT = ("dataset", "model", "training")
 OPENED = ("hydra.sweeper.arms", "hydra.sweeper.params", "hydra.job.env_set")
-"""Where a person adds keys; Hydra wants a + for that."""
+"""Where users add keys, for which Hydra requires a +."""
 
 Options = Callable[[str], Iterable[str]]
 
 
 def completed(override: str) -> str:
-    """The override with the + that Hydra needs where a key is always an added one.
+    """The override with the + that Hydra requires for keys that are always additions.
 
     >>> completed("experiment=smoke"), completed("hydra.sweeper.arms.a=[seed=1]")
     ('+experiment=smoke', '++hydra.sweeper.arms.a=[seed=1]')
@@ -40,7 +40,7 @@ def completed(override: str) -> str:
 
 
 def listing(dirs: Sequence[Path]) -> Options:
-    """What lists the options of a config group, in these folders."""
+    """Returns a function that lists the options of a config group in these folders."""
 
     def options(group: str) -> list[str]:
         return [*discover(group, dirs), *(["all"] if group == "evaluator" else [])]
@@ -51,7 +51,8 @@ def listing(dirs: Sequence[Path]) -> Options:
 def refuse_impossible(overrides: Sequence[Override], options: Options, whose: str = "") -> None:
     """Raises ConfigError for overrides that choose nothing, or remove what every run needs.
 
-    `options` lists a config group; `whose` overrides they are, unless the command line's.
+    `options` lists a config group; `whose` says whose overrides they are, if not the command
+    line's.
     """
     found = [next(_problems(o, options), None) for o in overrides]
     problems = [f"{whose}{p}" for p in found if p is not None]
@@ -60,7 +61,7 @@ def refuse_impossible(overrides: Sequence[Override], options: Options, whose: st
 
 
 def _problems(o: Override, options: Options) -> Iterator[str]:
-    """What is wrong with an override, the first thing first."""
+    """The problems of an override, most basic first."""
     key, given = o.key_or_group, repr(o.input_line)
     if not key:
         yield f"{given} has no key; write key=value."
@@ -93,7 +94,7 @@ def _removed(o: Override) -> Iterator[str]:
 
 
 def _unlisted(o: Override) -> Iterator[str]:
-    """Sweeps whose values nobody has listed."""
+    """Sweeps whose values are not listed."""
     key, given = o.key_or_group, repr(o.input_line)
     if o.is_hydra_override():
         yield f"{given} sweeps a setting of the whole run; give {key} one value."
@@ -104,7 +105,7 @@ def _unlisted(o: Override) -> Iterator[str]:
 
 
 def _unchosen(o: Override, options: Options) -> Iterator[str]:
-    """Choices that name no option, or more than there is room for."""
+    """Choices that name no option, or more options than the group allows."""
     key, given = o.key_or_group, repr(o.input_line)
     if o.is_force_add() or (o.is_add() and key not in ADDED):
         several = f", and several as {key}=[a,b]" if key in CHOSEN else ""

@@ -1,4 +1,4 @@
-"""hydra.main with an error policy, and the Compose API for everything that runs nothing."""
+"""hydra.main with an error policy, and the Compose API for commands that run nothing."""
 
 import contextlib
 import io
@@ -32,7 +32,7 @@ R = TypeVar("R")
 def hydra_run(
     args: Sequence[str], begin: Callable[[Asked], Begun], work: Callable[[Arm], R]
 ) -> tuple[Asked, list[R]] | None:
-    """What was asked and what each arm returned; None when Hydra only printed something.
+    """Returns the request and the result of each arm; None if Hydra only printed something.
 
     Raises:
         ConfigError: the command line or the configuration is wrong.
@@ -57,14 +57,14 @@ def hydra_run(
         except SystemExit as stop:  # after --help (0) or a --package that does not exist (1)
             if stop.code:
                 raise ConfigError(
-                    "--package names nothing of the configuration; `trustbench run --cfg job` "
+                    "--package names no part of the configuration; `trustbench run --cfg job` "
                     "without it shows what there is."
                 ) from None
     return (task.asked, task.results) if task.asked is not None else None
 
 
 def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -> DictConfig:
-    """The configuration of `trustbench run OVERRIDES`, with Hydra's own part under `hydra`."""
+    """Composes the configuration of `trustbench run OVERRIDES`, with Hydra's part in `hydra`."""
     dirs = dirs or conf_dirs()
     _generate(dirs)
     extra = [f"hydra.searchpath=[{','.join(f'file://{d}' for d in dirs[1:])}]"] if dirs[1:] else []
@@ -73,12 +73,12 @@ def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -
 
 
 def composed_arm(config: DictConfig) -> Arm:
-    """The arm of what `compose` returns."""
+    """Returns the arm described by the result of `compose`."""
     return arm_of(config, config.hydra)
 
 
 def _generate(dirs: Sequence[Path]) -> None:
-    """`evaluator=all`: every evaluator there is, the user's own among them."""
+    """`evaluator=all`: every available evaluator, the user's own included."""
     store = ConfigStore.instance()
     everyone = list(discover("evaluator", dirs))
     store.store(group="evaluator", name="all", node={"defaults": everyone}, provider="trustbench")
@@ -100,7 +100,7 @@ def _explained(error: BaseException, command: Command) -> str:
 
 
 def _known(error: BaseException, command: Command) -> Any:
-    """The configuration without the overrides that `error` complains about, for near names."""
+    """The configuration without the overrides named by `error`, to suggest near names."""
     wrong = complained_keys(error)
     parser = OverridesParser.create()
     kept = [
@@ -113,7 +113,7 @@ def _known(error: BaseException, command: Command) -> Any:
     try:
         return OmegaConf.to_container(compose(kept, command.dirs))
     except (HydraException, OmegaConfBaseException, TrustbenchError, ValueError):
-        return {}  # more is wrong than one key: the error must do without a near name
+        return {}  # more than one key is wrong: the error gets no suggestion
 
 
 @contextlib.contextmanager
@@ -127,9 +127,9 @@ def _as_argv(args: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redacted(flags: Sequence[str]) -> Iterator[None]:
-    """What Hydra prints of a configuration (--cfg, --info), without the credentials in it.
+    """The output of Hydra for a configuration (--cfg, --info), without the credentials in it.
 
-    What it complains about is raised too, and told in our words.
+    Its complaints are raised as well, in our words.
     """
     if not any(f.startswith(("-c", "-i", "--cfg", "--info")) for f in flags):
         yield
@@ -144,7 +144,7 @@ def _redacted(flags: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _full_errors() -> Iterator[bool]:
-    """Lets Hydra raise instead of print-and-exit; yields whether the user wants tracebacks."""
+    """Lets Hydra raise instead of print and exit; yields whether the user wants tracebacks."""
     old = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

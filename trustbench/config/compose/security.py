@@ -1,8 +1,8 @@
-"""What a configuration may make this process do: nothing but build the plugins it names.
+"""Restricts what a configuration may make this process do: build the plugins it names.
 
-Hydra imports and calls whatever its own part of a configuration names: callbacks, logging
-classes, nested `_target_`. Somebody else's experiment file could so run anything. Here every
-configuration is looked through as soon as it is composed, before Hydra acts on it.
+Hydra imports and calls anything that its own part of a configuration names: callbacks, logging
+classes, nested `_target_`. An experiment file from somebody else could thus run arbitrary code.
+Every configuration is therefore checked as soon as it is composed, before Hydra acts on it.
 """
 
 import contextlib
@@ -39,20 +39,19 @@ STREAMS = ("ext://sys.stdout", "ext://sys.stderr")
 SHELL = ("setup", "teardown", "sbatch", "additional_parameters", "srun_args", "python")
 READABLE = ("HOME", "USER", "TMPDIR", "SCRATCH")
 OWN = "TRUSTBENCH_"
-"""A configuration may read these environment variables; others may be secrets."""
+"""The environment variables that a configuration may read; others may be secrets."""
 
 
 @contextlib.contextmanager
 def guarded() -> Iterator[None]:
-    """Inside, whatever Hydra composes is refused if it would run code that no plugin declares.
+    """Refuses, inside the block, any composition that would run code that no plugin declares.
 
-    Hydra has no hook between composing and acting, so its loader is wrapped here; and `oc.env`
-    reads no variable that could be a secret, because values end up in records and on servers.
-    Each file is read once: Hydra composes a sweep four times and more, and reading the table
-    takes longest.
+    Hydra has no hook between composing and acting, so its loader is wrapped here. `oc.env` reads no
+    variable that could be a secret, because values end up in records and on servers. Each file is
+    read once: Hydra composes a sweep at least four times, and reading the table takes longest.
 
     Raises:
-        ConfigError: one sentence for each thing that is refused.
+        ConfigError: one sentence for each refused item.
     """
     source = _file_source()
     original, read = ConfigLoaderImpl.load_configuration, source.load_config
@@ -64,7 +63,7 @@ def guarded() -> Iterator[None]:
         common = _for_all_arms(overrides) if run_mode == RunMode.MULTIRUN else overrides
         try:
             made = original(self, config_name, common, run_mode, **kw)
-        except KeyError as error:  # the one that Hydra raises: an environment variable is not set
+        except KeyError as error:  # raised by Hydra if an environment variable is not set
             raise ConfigError(
                 f"hydra.job.env_copy names {error}, which is not set; drop it, and set environment "
                 "variables in the shell."
@@ -96,9 +95,9 @@ def guarded() -> Iterator[None]:
 
 
 def _file_source() -> type[ConfigSource]:
-    """What reads files for Hydra.
+    """The source from which Hydra reads files.
 
-    It imports its plugins anew, so this is not the class that an import statement gives.
+    Hydra imports its plugins anew, so this is not the class that an import statement gives.
     """
     Plugins.instance()
     found: type[ConfigSource] = SourcesRegistry.instance().resolve("file")
@@ -115,9 +114,9 @@ def _key(override: str) -> str:
 
 
 def refuse_code(hydra: Any, overrides: Sequence[str] = ()) -> None:
-    """Raises ConfigError when Hydra's part of a configuration runs code or shell commands.
+    """Raises ConfigError if Hydra's part of a configuration runs code or shell commands.
 
-    `overrides` are those of the command line, which are the user's own words.
+    `overrides` are those of the command line, which come from the user.
     """
     given = [_key(o) for o in overrides]
     plain = OmegaConf.to_container(hydra, resolve=False)
@@ -179,7 +178,7 @@ def _logging(plain: Any) -> Iterator[str]:
 
 
 def _shell(hydra: Any, given: Sequence[str]) -> Iterator[str]:
-    """Shell commands are taken from the command line, or from a launcher that it chose."""
+    """Shell commands may come only from the command line, or from a launcher that it chose."""
     choice = str(hydra.runtime.choices.get("hydra/launcher"))
     for key in SHELL:
         value = hydra.launcher.get(key) if hydra.launcher else None
@@ -213,7 +212,7 @@ def _walk(value: Any, key: str) -> Iterator[tuple[str, Any]]:
 
 
 def _environment(name: str, *default: Any) -> Any:
-    """`oc.env`, for variables that are no secrets."""
+    """`oc.env`, restricted to variables that are not secrets."""
     if name not in READABLE and not name.startswith(OWN):
         raise ConfigError(
             f"a configuration may not read the environment variable {name}, whose value would "

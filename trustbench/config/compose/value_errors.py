@@ -1,4 +1,4 @@
-"""Values that do not fit a configuration, and interpolations that cannot be resolved, in words."""
+"""Explains values that do not fit a configuration, and unresolvable interpolations."""
 
 import re
 
@@ -50,15 +50,15 @@ _RESOLVING = (
 
 
 def missing_key(text: str) -> str | None:
-    """The key that an interpolation refers to and that does not exist, if `text` says so."""
+    """The missing key to which an interpolation refers, if `text` says so."""
     found = _MISSING.search(text)
     return found.group(1) if found else None
 
 
 def unfit(text: str, key: str, given: str) -> str:
-    """The sentence for an error of OmegaConf's about the value of `key`.
+    """The sentence for an OmegaConf error on the value of `key`.
 
-    `given` is the override that sets it, where one does.
+    `given` is the override that sets it, if one does.
     """
     name = key or given or "one of the values"
     own = re.search(r"ConfigError raised while resolving interpolation: (.+)", text)
