@@ -15,7 +15,7 @@ FIXED = "a run starts from trustbench's own configuration; give your options wit
 UNUSED = {
     "config_name": FIXED,
     "config_path": FIXED,
-    "experimental_rerun": "running the same command again continues where the last one stopped",
+    "experimental_rerun": "the same command again continues where the last one stopped",
     "shell_completion": "there is no shell completion",
     "hydra_help": "`trustbench run --help` lists what it does use",
 }

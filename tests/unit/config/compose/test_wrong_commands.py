@@ -159,7 +159,7 @@ IGNORED = {
     "--config-name x": "give your options with --config-dir.",
     "--config-path x": "give your options with --config-dir.",
     "--config-dir /tmp --config-dir /usr": "--config-dir is given 2 times; give one folder there",
-    "--experimental-rerun x": "running the same command again continues where the last one stopped.",
+    "--experimental-rerun x": "the same command again continues where the last one stopped.",
     "-sc install=bash": "there is no shell completion.",
     "--package protocol": "--package goes with --cfg; give both or neither.",
     "--cfg job -p nope": "--package names no part of the configuration;",
