@@ -1,1 +1,1 @@
-"""One arm: plan, fit, deploy, measure; and the job around it that never raises."""
+"""Runs one arm: plan, fit, deploy, measure; and the job around it, which never raises."""

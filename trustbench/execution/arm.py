@@ -1,6 +1,6 @@
 """One arm, read from top to bottom: plan, fit, deploy, measure, record.
 
-`execution/job.py` runs it so that nothing it raises reaches another arm.
+`execution/job.py` runs it such that its exceptions do not reach other arms.
 """
 
 from collections.abc import Callable
@@ -20,23 +20,23 @@ from trustbench.store.records import Record, Store
 def run_arm(
     arm: Arm, store: Store, progress: Progress, planned: Callable[[Plan], object] = bool
 ) -> tuple[Record, bool]:
-    """The arm's record with every evaluation it lists, and whether all of it existed before.
+    """Returns the arm's record with every listed evaluation, and whether all of it existed before.
 
-    Everything that trains does so before the first evaluator runs. What an earlier run finished
-    is kept and each new evaluation is stored at once, so a kill loses at most the one in
-    progress. Of two processes one computes, the other waits.
+    All training happens before the first evaluator runs. What an earlier run finished is kept and
+    each new evaluation is stored at once, so a kill loses at most the one in progress. Of two
+    processes one computes and the other waits.
 
     Args:
         arm: what is trained and measured.
-        store: where its record and its trained replicates are.
-        progress: is told the stage, and how much of it is done.
-        planned: is called with the plan once its id is known, before anything is refused.
+        store: the location of its record and its trained replicates.
+        progress: receives the stage, and how much of it is done.
+        planned: receives the plan once its id is known, before anything is refused.
 
     Raises:
         UserError: the data or the configuration is wrong.
         Unsupported: the parts of the arm do not fit each other; the message is the reason.
         TrainingDiverged: a replicate stopped being finite.
-        StorageError: something cannot be written; what is stored is whole.
+        StorageError: something cannot be written; what is stored is intact.
     """
     made = settle(plan(arm), store, progress)
     planned(made)

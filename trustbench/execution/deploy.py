@@ -1,4 +1,4 @@
-"""From trained replicates to the deployed system."""
+"""Builds the deployed system from trained replicates."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -19,23 +19,23 @@ from trustbench.training.engines import Params
 from trustbench.training.fits import Fit
 from trustbench.training.replicates import calibration_rows
 
-# In place of an epoch, in the streams of hidden factors: what is drawn for the deployed network.
+# Replaces the epoch in the streams of hidden factors for draws of the deployed network.
 DEPLOYED = -1
 
 
 def deployed(plan: Plan, store: Store, progress: Progress) -> System:
-    """The deployed system of a plan, trained where it is not yet."""
+    """The deployed system of a plan, trained if it is not yet."""
     return deploy(plan, fit(plan, store, progress), store, progress)[0]
 
 
 def deploy(
     plan: Plan, trained: Fit, store: Store, progress: Progress
 ) -> tuple[System, frozenset[str]]:
-    """The system after every `deploy` hook, and which of its channels the hooks changed.
+    """Applies every `deploy` hook; returns the system and the channels that the hooks changed.
 
-    A hook is shown a system whose twins are as bare as itself, so that it can average over them;
-    those that it takes are trained here. Of the system that is returned, `execution/others.py`
-    fills in the other systems.
+    A hook receives a system whose twins are not deployed either, so that it can average over them;
+    those that it takes are trained here. `execution/others.py` adds the other systems to the
+    returned one.
     """
     bare = system = _bare(plan, trained, store, progress)
     observed: list[str] = []
@@ -62,10 +62,10 @@ def deploy(
 def _refuse_replacement(
     intervention: Intervention, bare: System, before: System, after: System
 ) -> None:
-    """Raises Unsupported when a method that opens a channel takes the place of another's.
+    """Raises Unsupported if a method that opens a channel replaces that of another.
 
-    Of two explainers the second would win in silence. Methods that change what a channel says
-    (`release`) are meant to take its place, and sets of different scores stand side by side.
+    The second of two explainers would silently win. Methods that change what a channel releases
+    (`release`) are meant to replace it, and sets of different scores are compatible.
     """
     if intervention.deploys != "channel":
         return
@@ -75,18 +75,18 @@ def _refuse_replacement(
         if first is not getattr(bare, channel) and second is not first:
             raise Unsupported(
                 f"{name} and another method of this arm both fill the `{channel}` channel, which "
-                "has room for one; take one of them."
+                f"holds only one; choose one of them."
             )
     both = [s for s, p in before.set_predictors.items() if after.set_predictors.get(s) is not p]
     if both:
         raise Unsupported(
-            f"{name} and another method of this arm both release {', '.join(both)} sets; take one "
-            "of them, or give them different `scores`."
+            f"{name} and another method of this arm both release {', '.join(both)} sets; choose "
+            f"one of them, or give them different `scores`."
         )
 
 
 def undeclared(*_: object) -> System:
-    """Stands for the systems that nothing has asked for before measuring started."""
+    """Stands in for systems that were not requested before measuring started."""
     raise RuntimeError(
         "an evaluator asks for another system that it does not declare; list it in the class "
         f"attribute `needs`, which takes {', '.join(NEEDS)}"
@@ -94,7 +94,7 @@ def undeclared(*_: object) -> System:
 
 
 def _bare(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
-    """The trained replicates before anything is deployed."""
+    """The trained replicates before any deployment."""
     return System(
         problem=plan.problem,
         forward=_forward(plan, trained.params),
@@ -113,11 +113,11 @@ def _bare(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
 
 
 def _forward(plan: Plan, params: Params) -> Forward:
-    """The replicates' logits, averaged over fixed draws where their hidden factors stay on.
+    """The replicates' logits, averaged over fixed draws if their hidden factors stay active.
 
     A matched control deploys the baseline's network, which was trained without factors.
     """
-    for intervention in plan.retraining:  # one at most: the `hidden` hook is exclusive
+    for intervention in plan.retraining:  # at most one: the `hidden` hook is exclusive
         if intervention.draws() and plan.arm.control != "matched":
             streams = [
                 plan.streams.torch("hidden", r, DEPLOYED, device=plan.device)
@@ -162,7 +162,7 @@ def _twins(plan: Plan, store: Store, progress: Progress) -> Callable[[int], Syst
 
 @contextmanager
 def _named(whose: str) -> Iterator[None]:
-    """Says of a training that diverged whose it was: nothing can be compared with it."""
+    """Names the training that diverged, since nothing can be compared with it."""
     try:
         yield
     except TrainingDiverged as error:

@@ -1,4 +1,4 @@
-"""What a `deploy` hook takes of other trained replicates, against what the method declares."""
+"""The other trained replicates that a `deploy` hook takes, compared with its declaration."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from trustbench.contracts import Intervention, System
 
 @dataclass
 class Taken:
-    """Which other trained replicates a `deploy` hook takes from the system that it is shown."""
+    """The other trained replicates that a `deploy` hook takes from the system it receives."""
 
     bare: System
     copies: set[int] = field(default_factory=set)
@@ -17,7 +17,7 @@ class Taken:
 
     @property
     def watched(self) -> dict[str, Any]:
-        """The fields of a system that give other replicates, with a note of each that is taken."""
+        """The fields of a system that return other replicates, recording each that is taken."""
         found: dict[str, Any] = {}
         if self.bare.reseeded is not None:
             found["reseeded"] = self._twin
@@ -26,7 +26,7 @@ class Taken:
         return found
 
     def undeclared(self, intervention: Intervention) -> list[str]:
-        """What was taken against the declaration, in sentences; none may be taken later."""
+        """Sentences on replicates taken beyond the declaration; none may be taken later."""
         self.sealed = True
         name, found = type(intervention).__name__, []
         if 1 + len(self.copies) != intervention.trained_copies():

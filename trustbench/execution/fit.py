@@ -16,13 +16,13 @@ from trustbench.training.state import Trainer, TrainingState
 
 Progress = Callable[[str, int, int], None]
 TRAIN = "train"
-"""The stage of an arm whose own replicates train; stages of other trainings begin with it."""
+"""The stage in which an arm's own replicates train; stages of other training start with it."""
 WAITING = "waiting for another process"
-"""The stage of an arm whose work another process is doing."""
+"""The stage of an arm that another process is working on."""
 
 
 def renamed(progress: Progress, stage: str) -> Progress:
-    """The progress of an arm that trains another one: its training has `stage` for a name."""
+    """The progress of an arm that trains another one, with `stage` as the name of that training."""
 
     def told(own: str, done: int, total: int) -> None:
         progress(stage if own.startswith(TRAIN) else own, done, total)
@@ -31,10 +31,10 @@ def renamed(progress: Progress, stage: str) -> Progress:
 
 
 def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
-    """The plan's replicates; arms that share a fit wait for the one process that trains it.
+    """Returns the plan's replicates; arms that share a fit wait for the process that trains it.
 
     Raises:
-        StorageError: they cannot be written; a checkpoint, if there is one, is kept.
+        StorageError: they cannot be written; an existing checkpoint is kept.
         TrainingDiverged: a replicate's parameters, loss or outputs stopped being finite.
     """
     folder = store.fit_dir(plan.fit_id)
@@ -84,7 +84,7 @@ def _initial(plan: Plan) -> Params:
 
 
 def _fit(trainer: Trainer, state: TrainingState, seconds: float) -> fits.Fit:
-    """What is kept of a training that has ended."""
+    """What is kept of a finished training."""
     facts: dict[str, Fact] = {
         "epochs": state.epoch,
         "batch_size": trainer.schedule.batch_size,
@@ -105,7 +105,7 @@ def _fit(trainer: Trainer, state: TrainingState, seconds: float) -> fits.Fit:
 def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:
     """The baseline stopped at the treated arm's validation accuracy, replicate by replicate.
 
-    Among a replicate's snapshots, the earliest of those closest in validation accuracy.
+    Chooses, among a replicate's snapshots, the earliest of those closest in validation accuracy.
     """
     baseline, treated = plan.stopped()
     target = fit(treated, store, renamed(progress, "train the treated arm")).accuracy
@@ -125,7 +125,7 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
 
 
 def _snapshots(baseline: Plan, store: Store, progress: Progress) -> tuple[Params, Array]:
-    """The baseline's snapshots as in `read_snapshots`; it is trained again where they are lost."""
+    """The baseline's snapshots as in `read_snapshots`; lost ones are trained again."""
     folder = store.fit_dir(baseline.fit_id)
     fit(baseline, store, progress)
     found = fits.read_snapshots(folder, baseline.device, store.warn)

@@ -1,4 +1,4 @@
-"""From a deployed system to the evaluations of its record, each stored as soon as it is there."""
+"""Measures a deployed system; each evaluation of its record is stored as soon as it exists."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ Evaluated = tuple[Evaluation, dict[str, Array]]
 
 @dataclass
 class Unfinished:
-    """A record that is being filled, its arrays, and the evaluators that it lacks."""
+    """A partial record, its arrays, and the evaluators that it lacks."""
 
     plan: Plan
     store: Store
@@ -41,7 +41,7 @@ def stored(plan: Plan, store: Store) -> Record | None:
 
 
 def finished(plan: Plan, store: Store) -> Record | None:
-    """The record that `stored` would return unchanged; nothing is written or waited for."""
+    """The record that `stored` would return unchanged; writes nothing and waits for nothing."""
     record = store.read(plan.arm_id)
     if record is None or not _complete(record, _wanted(plan), store):
         return None
@@ -58,7 +58,7 @@ def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
 
 
 def begin(plan: Plan, store: Store) -> Unfinished:
-    """The arm's record as `started`, with all that is whole of an earlier one."""
+    """The arm's record as `started`, with all intact parts of an earlier one."""
     started = time.monotonic()
     earlier = store.read(plan.arm_id)
     if earlier is None and staleness.marked(plan.arm):
@@ -82,7 +82,7 @@ def begin(plan: Plan, store: Store) -> Unfinished:
 
 
 def share(begun: Unfinished, changed: frozenset[str]) -> dict[str, Evaluated]:
-    """The baseline's evaluations that are the arm's own, of those it lacks.
+    """Adds the baseline's evaluations that also hold for the arm, among those it lacks.
 
     `changed` are the channels that the arm's methods have changed.
     """
@@ -94,7 +94,7 @@ def share(begun: Unfinished, changed: frozenset[str]) -> dict[str, Evaluated]:
 
 
 def needs(begun: Unfinished, shared: Collection[str], system: System) -> set[Need]:
-    """The other systems that the evaluators need which will be measured."""
+    """The other systems that the pending evaluators need."""
     left = [chosen.plugin for key, chosen in begun.missing.items() if key not in shared]
     return {n for e in left if e.supports(system) is None for n in e.needs_of(system)}
 
@@ -117,7 +117,7 @@ def measure(
 
 
 def finish(begun: Unfinished, system: System) -> Record:
-    """The finished record, as it is stored."""
+    """The finished record, as stored."""
     finished = begun.record.model_copy(
         update={
             "status": "ok",
@@ -130,21 +130,21 @@ def finish(begun: Unfinished, system: System) -> Record:
 
 
 def _arrays(record: Record | None, store: Store) -> dict[str, Array]:
-    """The stored arrays that can be trusted: a finished record's are as they were written.
+    """The stored arrays that can be trusted: those of a finished record are as written.
 
-    An unfinished record's may be newer than it by one evaluation, each whole in itself.
+    Those of an unfinished record may be one evaluation ahead of it, each intact.
     """
     if record is None or (record.status == "ok" and not store.whole(record)):
         if record is not None:
             store.warn(
-                f"the arrays of arm {record.id} are damaged or missing; it is measured again."
+                f"the arrays of arm {record.id} are damaged or missing; the arm is measured again."
             )
         return {}
     return store.arrays(record.id)
 
 
 def _has_arrays(key: str, evaluation: Evaluation, arrays: Mapping[str, Array]) -> bool:
-    """Whether an evaluation's arrays are there; of older versions, whether there are any."""
+    """Whether an evaluation's arrays exist; for older versions, whether there are any."""
     if evaluation.arrays is None:
         return bool(arrays)
     return all(f"{key}/{name}" in arrays for name in evaluation.arrays)
@@ -153,7 +153,7 @@ def _has_arrays(key: str, evaluation: Evaluation, arrays: Mapping[str, Array]) -
 def _shared(
     plan: Plan, chosen: Chosen[Evaluator], changed: frozenset[str], store: Store
 ) -> Evaluated | None:
-    """The baseline's evaluation, where this arm changed nothing that the evaluator reads."""
+    """The baseline's evaluation, if this arm changed nothing that the evaluator reads."""
     if changed & chosen.plugin.reads or not plan.interventions:
         return None
     baseline = plan.baseline()
@@ -178,7 +178,7 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
     if reason is None:
         try:
             measured = evaluator.measure(system)
-        except Unsupported as unsupported:  # found out while measuring, such as a diverged baseline
+        except Unsupported as unsupported:  # found while measuring, such as a diverged baseline
             reason = str(unsupported)
     if measured is None:
         return Evaluation(evaluator=spec, status="unsupported", reason=reason, arrays=[]), {}

@@ -1,4 +1,4 @@
-"""What records of older versions do not say, and is added when their arm is asked for again."""
+"""Adds what records of older versions lack, when their arm is requested again."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,9 +10,9 @@ from trustbench.store.records import Evaluation, Record
 
 
 def completed(plan: Plan, record: Record) -> Record:
-    """The record with what the privacy ledger claims and which settings are not registered.
+    """The record with privacy claims and unregistered settings filled in.
 
-    The same object where nothing is missing.
+    Returns the same object if nothing is missing.
     """
     update: dict[str, Any] = {}
     if record.privacy is None:
@@ -25,7 +25,7 @@ def completed(plan: Plan, record: Record) -> Record:
 
 
 def with_registered(plan: Plan, known: Mapping[str, Evaluation]) -> dict[str, Evaluation]:
-    """The evaluations; those asked for again say which of their settings are not registered."""
+    """The evaluations; requested ones state which of their settings are not registered."""
     out = dict(known)
     for chosen in plan.arm.evaluators:
         key = evaluation_id(chosen)

@@ -11,12 +11,12 @@ from trustbench.execution.plan import Plan
 from trustbench.store.records import Store
 
 Found = System | Unsupported
-"""Another system, or why nothing can be compared with it."""
+"""Another system, or why it cannot be compared with."""
 BASELINE = ("train reference (the baseline)", "the baseline")
 BASELINE_RESEED = ("train reference (the baseline, another seed)", "another draw of the arm")
 RESEED = ("train reference (another seed)", "another draw of the arm")
 SHADOWS = ("train models that attack", "the models that attack")
-"""What progress says while another system trains, and what a reason calls it."""
+"""The name of another system in progress messages while it trains, and in reasons."""
 
 
 def beside(
@@ -24,7 +24,7 @@ def beside(
 ) -> System:
     """The system with the others that `needs` lists, all trained or read.
 
-    Of one whose training diverged, an evaluator that asks for it gets the reason as Unsupported.
+    If the training of one diverged, an evaluator that requests it gets the reason as Unsupported.
     """
     others = _Others(store, progress)
     own: dict[int, Found] = {}
@@ -40,7 +40,7 @@ def beside(
     elif {"baseline", "baseline_reseed"} & set(needs):
         found = others.of(baseline, *BASELINE)
         if isinstance(found, System) and "baseline_reseed" in needs:
-            # the arm's own draw may be one of the baseline's: the next one is neither's
+            # the arm's own draw may be one of the baseline's: the next one belongs to neither
             draws = others.draws(baseline, {1, plan.arm.salt + 1}, *BASELINE_RESEED)
             found = replace(found, reseeded=_draw(draws))
         system = replace(system, baseline=_given(found))
@@ -49,7 +49,7 @@ def beside(
 
 @dataclass
 class _Others:
-    """What has been trained or read so far: an arm may need one system for several reasons."""
+    """The systems trained or read so far: an arm may need one of them for several reasons."""
 
     store: Store
     progress: Progress

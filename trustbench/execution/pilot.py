@@ -1,4 +1,4 @@
-"""The learning rate of a plan, where `training.lr=auto` leaves it to a pilot: read, or tried."""
+"""The learning rate of a plan with `training.lr=auto`: read from a pilot, or tried."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -12,18 +12,18 @@ from trustbench.training import pilot, replicates
 from trustbench.training.state import Trainer
 
 STAGE = "pilot"
-"""The stage of an arm whose learning rate is being chosen."""
+"""The stage in which an arm's learning rate is chosen."""
 
 
 def settle(plan: Plan, store: Store, progress: Progress) -> Plan:
-    """The plan with its learning rate: of training.lr=auto the one that a pilot chooses.
+    """Returns the plan with its learning rate; a pilot chooses it for training.lr=auto.
 
     Arms that share a pilot wait for the one process that runs it. Every rate is stored as soon as
-    it is tried, so a kill loses the one in progress.
+    it is tried, so a kill loses only the one in progress.
 
     Raises:
         ConfigError: the pilot diverges at every rate.
-        StorageError: what it finds cannot be written.
+        StorageError: its results cannot be written.
     """
     known = settled(plan, store)
     if known is not None:
@@ -42,12 +42,12 @@ def settle(plan: Plan, store: Store, progress: Progress) -> Plan:
 
 
 def settled(plan: Plan, store: Store) -> Plan | None:
-    """The plan with its learning rate, or None where a pilot has still to choose it.
+    """The plan with its learning rate, or None if a pilot has yet to choose it.
 
     Nothing is trained, written or waited for.
 
     Raises:
-        ConfigError: as `settle`.
+        ConfigError: as in `settle`.
     """
     if not plan.arm.undecided:
         return plan
@@ -58,9 +58,9 @@ def settled(plan: Plan, store: Store) -> Plan | None:
 
 
 def assumed(plan: Plan) -> Plan:
-    """The plan at the smallest rate of its grid, for what can be said before the pilot.
+    """The plan at the smallest rate of its grid, for statements before the pilot has run.
 
-    Whether methods fit the problem and each other, and what they may claim, depends on no rate.
+    No rate affects whether methods fit the problem and each other, or what they may claim.
     """
     training = plan.arm.training
     choice = Pilot(
@@ -78,7 +78,7 @@ def _with_rate(plan: Plan, tried: Iterable[Tried]) -> Plan:
 
 
 def _try_rate(plan: Plan, rate: float, progress: Callable[[int, int], None]) -> Tried:
-    """What the baseline reaches at a rate: replicates that are none of the arm's own."""
+    """The baseline's result at a rate, from replicates that are not the arm's own."""
     arm = plan.arm
     streams = Streams(plan.streams.entropy("pilot"))
     protocol = replace(arm.protocol, replicates=pilot.REPLICATES)
@@ -102,5 +102,5 @@ def _try_rate(plan: Plan, rate: float, progress: Callable[[int, int], None]) -> 
 
 
 def _within(progress: Progress, rate: int, rates: int) -> Callable[[int, int], None]:
-    """The progress of one of several rates, as that of them all."""
+    """Converts the progress of one of several rates to that of all."""
     return lambda epoch, epochs: progress(STAGE, rate * epochs + epoch, rates * epochs)

@@ -1,4 +1,4 @@
-"""An arm made concrete before anything is trained: data, engine, halves, ids."""
+"""A concrete arm before training: data, engine, halves, ids."""
 
 import json
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ from trustbench.training import engines, replicates
 from trustbench.training.engine_choice import choose
 from trustbench.training.output_checks import refuse_wrong_outputs
 
-# Room for the matched control's snapshots of one baseline; large models keep fewer.
+# Maximum memory for the matched control's snapshots of one baseline; large models keep fewer.
 SNAPSHOT_BYTES = 3 * 2**29
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be trained and measured. Making one trains nothing and writes nothing."""
+    """What will be trained and measured. Creating a plan trains nothing and writes nothing."""
 
     arm: Arm
     problem: Problem
@@ -46,7 +46,7 @@ class Plan:
 
     @cached_property
     def pilot_id(self) -> str:
-        """The content id of the pilot that chooses its learning rate with training.lr=auto."""
+        """The content id of the pilot that chooses its learning rate if training.lr=auto."""
         return pilot_id(self.arm, self.problem.fingerprint, self.engine.name)
 
     @property
@@ -56,7 +56,7 @@ class Plan:
 
     @property
     def retraining(self) -> list[Intervention]:
-        """Those that change the trained replicates."""
+        """The interventions that change the trained replicates."""
         return [i for i in self.interventions if i.retrains]
 
     @property
@@ -67,12 +67,12 @@ class Plan:
 
     @property
     def members(self) -> int:
-        """Rows of the smallest half; what privacy is accounted for."""
+        """The number of rows in the smallest half, for which privacy is accounted."""
         return int(self.membership.sum(1).min())
 
     @property
     def schedule(self) -> Schedule:
-        """The training config for these members; a gradient rule may bring its own."""
+        """The training config for these members, unless a gradient rule brings its own schedule."""
         return self.arm.schedule(self.members)
 
     def rule(self, schedule: Schedule | None = None) -> GradientRule | None:
@@ -96,7 +96,7 @@ class Plan:
 
     @property
     def recorded_pilot(self) -> Pilot | None:
-        """What the record keeps of the pilot: its choice, and whether the arm trains at it."""
+        """The record's entry on the pilot: its choice, and whether the arm trains at it."""
         pilot = self.arm.pilot
         return pilot and pilot.model_copy(update={"unused": not self.piloted})
 
@@ -118,7 +118,7 @@ class Plan:
 
     @property
     def setting(self) -> ledger.Setting:
-        """What of the arm decides how reads count."""
+        """The properties of the arm that decide how reads count."""
         return ledger.Setting(
             inclusion=self.arm.protocol.inclusion,
             regime=self.arm.training.regime,
@@ -127,7 +127,7 @@ class Plan:
 
     @cached_property
     def guarantees(self) -> tuple[Guarantee, ...]:
-        """What the arm may claim of privacy, by what its plugins declare."""
+        """The privacy claims of the arm, from what its plugins declare."""
         return ledger.guarantees(self.entries, self.setting)
 
     def baseline(self) -> "Plan":
@@ -135,7 +135,7 @@ class Plan:
         return plan(replace(self.arm, interventions=(), control="none", reseeds=1))
 
     def stopped(self) -> tuple["Plan", "Plan"]:
-        """Of a matched control: the baseline that is stopped early, and the arm it is matched to.
+        """For a matched control: the baseline that is stopped early, and the arm it is matched to.
 
         The control's own twin is matched among the twins of both.
         """
@@ -150,7 +150,7 @@ class Plan:
         return plan(replace(self.arm, control="reseed", reseeds=self.arm.salt + k))
 
     def shadows(self) -> "Plan | None":
-        """The models of the same recipe that only attack; None where the protocol has none.
+        """The models of the same recipe used only by attacks; None if the protocol has none.
 
         They themselves have none.
         """
@@ -159,7 +159,7 @@ class Plan:
         return plan(replace(self.arm, part="shadows"))
 
     def snapshots(self) -> int:
-        """How many states to keep: only a baseline is ever stopped early for another arm."""
+        """The number of states to keep: only a baseline is ever stopped early for another arm."""
         if self.retraining or self.arm.control == "matched":
             return 0
         with self.streams.global_torch("initialisation"):
@@ -212,14 +212,14 @@ def resolve_device(asked: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means here; ConfigError without a CUDA device."""
     if asked == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
-            "device=cuda was asked for, but torch sees no CUDA device here; use device=auto."
+            "device=cuda was requested, but torch sees no CUDA device here; use device=auto."
         )
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(asked)
 
 
-# The arms of a sweep share their data set: each is read once per process.
+# The arms of a sweep share their data set, so each is read once per process.
 _PROBLEMS: dict[tuple[str, str, int, int | None], Problem] = {}
 KEPT_PROBLEMS = 4
 
@@ -247,7 +247,7 @@ def _refuse_bad_control(arm: Arm) -> None:
 
 
 def refuse_impossible(planned: Plan) -> None:
-    """Raises Unsupported when the interventions fit neither the problem nor each other."""
+    """Raises Unsupported if the interventions do not fit the problem or each other."""
     arm, problem = planned.arm, planned.problem
     for chosen in arm.interventions:
         reason = chosen.plugin.supports(problem, planned.schedule)
@@ -268,29 +268,29 @@ def refuse_impossible(planned: Plan) -> None:
 
 
 def _clash(a: Chosen[Intervention], b: Chosen[Intervention]) -> str | None:
-    """Why two methods cannot fill the hooks that they fill, or None."""
+    """Why two methods cannot be combined because of their hooks, or None."""
     for hook in sorted(a.plugin.exclusive | b.plugin.exclusive):
         if a.plugin.fills(hook) and b.plugin.fills(hook):
             return (
-                f"{a.name} and {b.name} both decide the `{hook}` hook, which has room for one; "
-                "take one of them."
+                f"{a.name} and {b.name} both decide the `{hook}` hook, which holds only one; "
+                f"choose one of them."
             )
     return None
 
 
 def _bound_broken(bounds: Chosen[Intervention], other: Chosen[Intervention]) -> str | None:
-    """Why the guarantee of a gradient rule would not hold beside another method, or None."""
+    """Why another method would break the guarantee of a gradient rule, or None."""
     if not bounds.plugin.fills("gradient"):
         return None
     if other.plugin.fills("resample"):
         return (
             f"{bounds.name} accounts for Poisson sampling of the members, but {other.name} "
-            "chooses which rows an epoch visits, so the guarantee would not hold; take one of "
+            "chooses which rows an epoch visits, so the guarantee would not hold; choose one of "
             "them."
         )
     if not other.plugin.per_example:
         return (
             f"{bounds.name} bounds each example's gradient, but the objective of {other.name} "
-            "couples the examples of a batch, so the bound would not hold; take one of them."
+            "couples the examples of a batch, so the bound would not hold; choose one of them."
         )
     return None

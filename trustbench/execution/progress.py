@@ -1,4 +1,4 @@
-"""Where an arm is: one live line on a terminal, plain lines elsewhere and in worker processes."""
+"""The progress of an arm: one live line on a terminal, plain lines elsewhere and in workers."""
 
 import multiprocessing
 import sys
@@ -16,14 +16,14 @@ class Progress(Protocol):
     """`progress(stage, done, total)`: `done` of `total` epochs or evaluators of a stage."""
 
     def __call__(self, stage: str, done: int, total: int, /) -> None:
-        """Says where an arm is."""
+        """Reports the progress of an arm."""
 
     def identified(self, arm_id: str, /) -> None:
-        """Says under which id the arm's record is stored."""
+        """Reports the id under which the arm's record is stored."""
 
 
 REPORTS: ContextVar[Progress | None] = ContextVar("REPORTS", default=None)
-"""Where the progress of this process's arm goes, in a process that a launcher has made for it."""
+"""Receives the progress of this process's arm, in a process made by a launcher."""
 
 
 @contextmanager
@@ -49,7 +49,7 @@ class Lines:
         self.started, self.stage = time.monotonic(), ""
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Prints the stage when it is a new one."""
+        """Prints the stage if it is new."""
         if stage == self.stage:
             return
         self.stage = stage
@@ -57,7 +57,7 @@ class Lines:
         print(f"{self.prefix} {elapsed:6.1f} s  {stage}", file=self.out, flush=True)
 
     def identified(self, arm_id: str) -> None:
-        """Nobody who watches an arm needs its id."""
+        """Does nothing: the reader of the lines does not need the id."""
 
 
 class Live:
@@ -72,7 +72,7 @@ class Live:
         self.bar.update(self.task, completed=done, total=total, stage=stage)
 
     def identified(self, arm_id: str) -> None:
-        """Nobody who watches an arm needs its id."""
+        """Does nothing: the reader of the bar does not need the id."""
 
 
 def _bar(out: TextIO) -> "Bar":

@@ -29,7 +29,7 @@ def record_failure(
     traceback: str | None = None,
     facts: Mapping[str, Fact] | None = None,
 ) -> Record:
-    """Writes why an arm has no full set of measurements; what it has, and a finished one, is kept.
+    """Writes why an arm lacks measurements; existing ones, and a finished record, are kept.
 
     Raises:
         StorageError: it cannot be written.
@@ -52,7 +52,7 @@ def describe(
     traceback: str | None = None,
     evaluations: dict[str, Evaluation] | None = None,
 ) -> Record:
-    """The plan's record as it stands before (or instead of) its measurements."""
+    """The plan's record before (or instead of) its measurements."""
     return Record(
         id=plan.arm_id,
         fit=plan.fit_id,
@@ -70,7 +70,7 @@ def describe(
 
 
 def arm_spec(plan: Plan) -> ArmSpec:
-    """What a record says of the arm that it is of."""
+    """A record's description of its arm."""
     arm = plan.arm
     return ArmSpec(
         dataset=arm.dataset.spec(),

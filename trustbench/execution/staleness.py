@@ -1,4 +1,4 @@
-"""Stored results of a plugin that has changed since: found, named, and measured again."""
+"""Finds and names stored results of a plugin that has changed since."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -10,13 +10,13 @@ from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, Record
 
 
 def marked(arm: Arm) -> bool:
-    """Whether a part of the arm's identity has a fingerprint: a record of it may be stale."""
+    """Whether a part of the arm's identity has a fingerprint: its record may be stale."""
     parts: list[Chosen[Any]] = [arm.dataset, arm.model, *arm.interventions]
     return any(chosen.marks for chosen in parts)
 
 
 def stale_arm(spec: ArmSpec, records: Iterable[Record]) -> str | None:
-    """Why an arm is measured again, if a record is of the same arm but for its fingerprints."""
+    """Why an arm is measured again, if an existing record differs only in fingerprints."""
     wanted = _bare(spec)
     for record in records:
         if record.evaluations and _bare(record.arm) == wanted:
@@ -34,7 +34,7 @@ def stale_arm(spec: ArmSpec, records: Iterable[Record]) -> str | None:
 def stale_evaluations(
     known: Mapping[str, Evaluation], missing: Mapping[str, Chosen[Evaluator]], record: str
 ) -> list[tuple[str, str]]:
-    """(evaluation id, why): what a record holds of evaluators that have changed since."""
+    """(evaluation id, why) for a record's evaluators that have changed since."""
     found = []
     for new in (chosen.spec() for chosen in missing.values()):
         for key, old in known.items():
@@ -51,7 +51,7 @@ def _same(found: Evaluation, new: PluginSpec) -> bool:
 
 
 def _changed(old: PluginSpec, new: PluginSpec) -> str:
-    """What has changed of a plugin, as the beginning of a sentence."""
+    """What has changed in a plugin, as the beginning of a sentence."""
     names = sorted({*old.fingerprints, *new.fingerprints})
     differing = [n for n in names if old.fingerprints.get(n) != new.fingerprints.get(n)]
     parts = ["its source" if n == SOURCE else f"what its `{n}` holds" for n in differing]
@@ -64,7 +64,7 @@ def _plugins(arm: ArmSpec) -> list[PluginSpec]:
 
 
 def _bare(arm: ArmSpec) -> str:
-    """The arm without fingerprints, equal for the arms of one configuration."""
+    """The arm without fingerprints, equal for all arms of one configuration."""
     plugins = [p.model_copy(update={"fingerprints": {}}) for p in _plugins(arm)]
     dataset, model, *interventions = plugins
     update = {"dataset": dataset, "model": model, "interventions": interventions}
