@@ -1,3 +1,120 @@
-"""trustbench: what improving one aspect of trustworthy AI does to the others."""
+"""trustbench: what improving one aspect of trustworthy AI does to the others.
+
+    import trustbench
+
+    records = trustbench.run("+experiment=dp_vs_fairness", output_dir="outputs")
+    trustbench.table(records).cells         # one row for each cell, with its interval and verdict
+    trustbench.gate(records, "default")     # does a change keep a policy?
+    trustbench.report(records, "report.html")
+
+The plugin bases are here too: `class Mine(trustbench.Dataset)`. Everything is imported when it is
+first used, so `import trustbench` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trustbench.api.gates import Gated, gate
+    from trustbench.api.records import Records, load_records
+    from trustbench.api.reports import report
+    from trustbench.api.runs import run
+    from trustbench.api.selections import Selected, select
+    from trustbench.api.tables import Tables, table
+    from trustbench.contracts import (
+        Aspect,
+        Batch,
+        DataCard,
+        Dataset,
+        Evaluator,
+        Feature,
+        GradientRule,
+        Intervention,
+        Measured,
+        Measurement,
+        Model,
+        Problem,
+        Read,
+        Schedule,
+        Streams,
+        System,
+    )
+    from trustbench.errors import (
+        ConfigError,
+        DataError,
+        TrustbenchError,
+        Unsupported,
+        UserError,
+    )
+    from trustbench.store.records import Record
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "trustbench.api.gates": ("Gated", "gate"),
+    "trustbench.api.records": ("Records", "load_records"),
+    "trustbench.api.reports": ("report",),
+    "trustbench.api.runs": ("run",),
+    "trustbench.api.selections": ("Selected", "select"),
+    "trustbench.api.tables": ("Tables", "table"),
+    "trustbench.contracts": (
+        "Aspect", "Batch", "DataCard", "Dataset", "Evaluator", "Feature", "GradientRule",
+        "Intervention", "Measured", "Measurement", "Model", "Problem", "Read", "Schedule",
+        "Streams", "System",
+    ),
+    "trustbench.errors": (
+        "ConfigError", "DataError", "TrustbenchError", "Unsupported", "UserError",
+    ),
+    "trustbench.store.records": ("Record",),
+}  # fmt: skip
+"""Where each public name is defined; a test holds it against the imports above."""
+
+__all__ = [
+    "Aspect",
+    "Batch",
+    "ConfigError",
+    "DataCard",
+    "DataError",
+    "Dataset",
+    "Evaluator",
+    "Feature",
+    "Gated",
+    "GradientRule",
+    "Intervention",
+    "Measured",
+    "Measurement",
+    "Model",
+    "Problem",
+    "Read",
+    "Record",
+    "Records",
+    "Schedule",
+    "Selected",
+    "Streams",
+    "System",
+    "Tables",
+    "TrustbenchError",
+    "Unsupported",
+    "UserError",
+    "__version__",
+    "gate",
+    "load_records",
+    "report",
+    "run",
+    "select",
+    "table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, imported from where it is defined."""
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(home), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'trustbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -18,7 +18,7 @@ from tests.contract.conftest import (
     plugin_modules,
 )
 from tests.tables import make_table
-from trustbench.commands.dataset_files import EMBEDDED, list_data
+from trustbench.api.dataset_files import EMBEDDED, list_data
 from trustbench.config.arms import Chosen
 from trustbench.config.plugins import describe
 from trustbench.contracts import (

@@ -26,7 +26,7 @@ from trustbench.summary.decide import (
 )
 from trustbench.summary.decide import select_text as select
 from trustbench.summary.render import cell as cell_page
-from trustbench.summary.render import csv_, json_, latex, markdown, terminal, text_table
+from trustbench.summary.render import csv_, html, json_, latex, markdown, terminal, text_table
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.table.table import summarize
 
@@ -153,7 +153,7 @@ def report(evil):
 
 # kind -> name -> what it writes of hostile records
 OUTPUTS = {
-    "html": {"report": report},
+    "html": {"report": report, "table": lambda evil: html.text(table(evil))},
     "markdown": {
         "table": lambda evil: markdown.text(table(evil)),
         "card": model_card,
@@ -198,6 +198,6 @@ PARTS = {
 
 WRITERS = {
     "card_text", "cell", "csv_", "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
-    "gate_terminal", "json_", "latex", "markdown", "text_table", "select_json", "select_text",
-    "single_arm", "terminal",
+    "gate_terminal", "html", "json_", "latex", "markdown", "text_table", "select_json",
+    "select_text", "single_arm", "terminal",
 }  # fmt: skip

@@ -1,14 +1,11 @@
 """`trustbench card`: the model card and data sheet of a record, from records only."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from trustbench.commands.lookup import DEFAULT_TABLE, find_table
+from trustbench.api.cards import card_of
 from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.read_records import read
-from trustbench.summary.cards.card import card, find
-from trustbench.summary.cards.card_text import markdown
 
 
 def main(args: Sequence[str]) -> int:
@@ -23,13 +20,7 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--license", metavar="ID", help="of the model, say apache-2.0")
     p.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
     given = p.parse_args(args)
-    stored = read(given, one_sweep=False)
-    record = find(given.arm, stored.records)
-    if stored.sweep is not None and record.id not in stored.sweep.arms:
-        stored = replace(stored, sweep=None)  # of no sweep: its own evaluations, among all records
-    name = given.table or (stored.sweep.table if stored.sweep else DEFAULT_TABLE)
-    table = find_table(name, given.config_dir)
-    arrays = stored.arrays(record.id)
-    found = card(record, arrays, stored.arms, table, stored.evaluations)
-    put(markdown(found, table, given.license), given.output)
+    records = read(given, one_sweep=False)
+    text = card_of(records, given.arm, given.table, given.config_dir, given.license)
+    put(text, given.output)
     return 0

@@ -1,20 +1,10 @@
 """`trustbench cell`: what one cell of the table measures, and its numbers at hand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from trustbench import tracking
-from trustbench.commands.lookup import DEFAULT_TABLE, find_table
+from trustbench.api.cells import cell_of
+from trustbench.api.lookup import DEFAULT_TABLE, find_table
 from trustbench.commands.parsing import add_config_dir, add_store, parser
-from trustbench.contracts.aspects import Aspect
-from trustbench.errors import UserError, did_you_mean
-from trustbench.store.records import Record, Store, Sweep
-from trustbench.summary.render.cell import cell_text
-from trustbench.summary.table.grouping import group_records
-from trustbench.summary.table.registry import Table
-from trustbench.summary.table.results import TableResult
-from trustbench.summary.table.table import summarize
 
 
 def main(args: Sequence[str]) -> int:
@@ -27,70 +17,6 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--table", metavar="NAME|FILE", default=DEFAULT_TABLE)
     given = p.parse_args(args)
     table = find_table(given.table, given.config_dir)
-    source, target = aspect(given.source), aspect(given.target)
-    results = measured(*_stored(Store(Path(given.folder).expanduser()), given.tracking_uri), table)
-    print(cell_text(table, source, target, results))  # noqa: T201
+    text = cell_of(table, given.source, given.target, given.folder, given.tracking_uri)
+    print(text)  # noqa: T201
     return 0
-
-
-def aspect(name: str) -> Aspect:
-    """The aspect of a letter or a name.
-
-    >>> aspect("p"), aspect("fairness")
-    (<Aspect.PRIVACY: 'privacy'>, <Aspect.FAIRNESS: 'fairness'>)
-    """
-    for each in Aspect:
-        if name.lower() in (each.value, each.letter.lower()):
-            return each
-    known = [x for a in Aspect for x in (a.letter, a.value)]
-    raise UserError(f"unknown aspect {name!r}; {did_you_mean(name, known)}")
-
-
-def _stored(store: Store, uri: str | None) -> tuple[list[Record], list[Sweep]]:
-    """The records and sweeps of a folder, none where there is no folder, or of a server."""
-    if uri is not None:
-        return list(tracking.fetch_records(store, uri)), tracking.fetch_sweeps(store, uri)
-    if not store.root.is_dir():
-        return [], []
-    return list(store.records()), list(store.sweeps())
-
-
-def measured(records: Sequence[Record], sweeps: Sequence[Sweep], table: Table) -> list[TableResult]:
-    """The tables of everything that the sweeps of this table measured.
-
-    Sweeps are read together, so that an arm of several counts once. Those that measured the same
-    arms in different ways (other settings of an evaluator, another engine) stay apart.
-    """
-    found: list[_Reading] = []
-    for sweep in sweeps:
-        if sweep.table == table.name:
-            _add(_Reading(frozenset(sweep.arms), frozenset(sweep.evaluations)), found, records)
-    return [r for each in found for r in summarize(each.of(records), table, each.evaluations)]
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """Which arms, and which evaluations of them, are read together."""
-
-    arms: frozenset[str]
-    evaluations: frozenset[str]
-
-    def of(self, records: Sequence[Record]) -> list[Record]:
-        return [r for r in records if r.id in self.arms]
-
-    def comparable(self, records: Sequence[Record]) -> bool:
-        try:
-            groups = group_records(self.of(records), self.evaluations)
-        except UserError:
-            return False
-        return not any(group.others for group in groups)
-
-
-def _add(reading: _Reading, found: list[_Reading], records: Sequence[Record]) -> None:
-    """Joins the first of `found` that it can be compared with, or stands for itself."""
-    for k, other in enumerate(found):
-        both = _Reading(other.arms | reading.arms, other.evaluations | reading.evaluations)
-        if both.comparable(records):
-            found[k] = both
-            return
-    found.append(reading)

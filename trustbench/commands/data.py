@@ -4,8 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from trustbench.commands import dataset_files as sources
-from trustbench.commands.dataset_files import DataState
+from trustbench.api import dataset_files as sources
+from trustbench.api.dataset_files import DataState
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import describe, discover

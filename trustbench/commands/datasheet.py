@@ -1,14 +1,11 @@
 """`trustbench datasheet`: the datasheet of a data set, from stored records only."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from trustbench.commands.lookup import DEFAULT_TABLE, find_table
+from trustbench.api.cards import datasheet_of
 from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, add_store, parser
 from trustbench.commands.read_records import read
-from trustbench.summary.cards.datasheet import datasheet
-from trustbench.summary.cards.datasheet_text import markdown
 
 
 def main(args: Sequence[str]) -> int:
@@ -25,10 +22,8 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
     p.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
     given = p.parse_args(args)
-    stored = read(given, one_sweep=False)
-    name = given.table or (stored.sweep.table if stored.sweep else DEFAULT_TABLE)
-    if given.experiment is None:
-        stored = replace(stored, sweep=None)  # every record of the data set
-    table = find_table(name, given.config_dir)
-    put(markdown(datasheet(stored.arms, stored.arrays, table, given.dataset)), given.output)
+    records = read(given, one_sweep=False)
+    alone = given.experiment is not None
+    text = datasheet_of(records, given.dataset, given.table, given.config_dir, of_sweep=alone)
+    put(text, given.output)
     return 0

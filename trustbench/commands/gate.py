@@ -2,26 +2,15 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from trustbench.commands.lookup import find_policy, find_table
+from trustbench.api.gates import FORMATS, Gated, gate, gate_named
+from trustbench.api.lookup import find_policy
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.read_records import every_record, read
+from trustbench.commands.read_records import read, read_every
 from trustbench.errors import UserError, did_you_mean
-from trustbench.store.records import Record, read_record
-from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal
-from trustbench.summary.decide.decisions import Outcome
-from trustbench.summary.decide.gate import Gate, gate_pair, gate_sweep, only
 from trustbench.summary.decide.policy import Policy
-
-FORMATS: Mapping[str, Callable[[Gate], str]] = {
-    "terminal": gate_terminal.text,
-    "junit": gate_junit.text,
-    "md": gate_markdown.text,
-    "json": gate_json.text,
-}
-EXIT = {Outcome.PASS: 0, Outcome.VIOLATED: 3, Outcome.INCONCLUSIVE: 4}
 
 
 def main(args: Sequence[str]) -> int:
@@ -29,15 +18,12 @@ def main(args: Sequence[str]) -> int:
     given = _parser().parse_args(args)
     formats = _formats(given)
     policy = find_policy(given.policy, given.config_dir)
-    by_record = given.baseline or given.candidate
-    gate = _pair(given, policy) if by_record else _sweep(given, policy)
-    if given.arm:
-        gate = only(gate, given.arm)
+    gated = _gated(given, policy)
     for format, output in zip(formats, given.output, strict=False):
-        _write(FORMATS[format](gate), output)
+        _write(gated.render(format), output)
     # a file is for a machine: people still read the decision, in the log
-    sys.stdout.write(FORMATS["terminal" if given.output else formats[0]](gate))
-    return EXIT[gate.outcome]
+    sys.stdout.write(gated.render("terminal" if given.output else formats[0]))
+    return gated.exit_code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,41 +64,21 @@ def _formats(given: argparse.Namespace) -> list[str]:
     return formats
 
 
-def _pair(given: argparse.Namespace, policy: Policy) -> Gate:
+def _gated(given: argparse.Namespace, policy: Policy) -> Gated:
+    if not (given.baseline or given.candidate):
+        arms = given.arm or ()
+        return gate(read(given), policy, arms=arms, config_dir=given.config_dir)
     if not (given.baseline and given.candidate):
         raise UserError("--baseline and --candidate go together; give both, or neither.")
     if given.experiment or given.arm:
         raise UserError("--experiment and --arm choose in a sweep; leave them out with records.")
-    named = [*given.baseline, *given.candidate]
-    ids = [x.record for x in policy.limits if x.record] + [n for n in named if not _file(n)]
-    stored = {r.id: r for r in every_record(given)} if ids else {}
-    table = find_table(policy.table, given.config_dir)
-    sides = [[_record(n, stored) for n in names] for names in (given.baseline, given.candidate)]
-    return gate_pair(sides[0], sides[1], table, policy, stored)
-
-
-def _sweep(given: argparse.Namespace, policy: Policy) -> Gate:
-    stored = read(given)
-    table = find_table(policy.table, given.config_dir)
-    every = {r.id: r for r in stored.records}
-    return gate_sweep(stored.arms, table, policy, stored.evaluations, every)
-
-
-def _file(name: str) -> bool:
-    """Whether a RECORD is a path and not an id."""
-    return name.endswith(".json") or "/" in name
-
-
-def _record(name: str, stored: Mapping[str, Record]) -> Record:
-    """The record of a path or an id."""
-    if not _file(name):
-        if name not in stored:
-            raise UserError(f"no record {name!r} is stored; {did_you_mean(name, stored)}")
-        return stored[name]
-    path = Path(name).expanduser()
-    if not path.is_file():
-        raise UserError(f"record {name} is not a file; give a record.json, or the id of a record.")
-    return read_record(path)
+    return gate_named(
+        given.candidate,
+        given.baseline,
+        policy,
+        lambda: read_every(given),
+        config_dir=given.config_dir,
+    )
 
 
 def _write(content: str, output: str) -> None:

@@ -1,10 +1,9 @@
 """Where the text or picture that a command makes goes: standard output, or a file."""
 
 import sys
-from pathlib import Path
 
-from trustbench.errors import StorageError, UserError
-from trustbench.store.files import write_atomically
+from trustbench.api.reports import write_file
+from trustbench.errors import UserError
 
 
 def put(content: str | bytes, output: str | None, format: str = "text") -> None:
@@ -21,16 +20,3 @@ def put(content: str | bytes, output: str | None, format: str = "text") -> None:
         raise UserError(f"--format {format} is an image; give --output FILE.{format}.")
     else:
         sys.stdout.buffer.write(data)
-
-
-def write_file(data: bytes, output: str) -> Path:
-    """Writes a file whole or not at all; its path. UserError when it cannot be written."""
-    path = Path(output).expanduser().absolute()
-    try:
-        write_atomically(path, data)
-    except StorageError as error:
-        why = error.__cause__  # its own sentence speaks of stores
-        raise UserError(
-            f"--output {output} cannot be written ({why}); give another file."
-        ) from error
-    return path

@@ -1,12 +1,10 @@
 """Arguments shared by the subcommands."""
 
 import argparse
-import os
-from pathlib import Path
 from typing import NoReturn
 
+from trustbench.api.folders import default_output_dir
 from trustbench.errors import UserError
-from trustbench.store.records import Store
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +22,7 @@ def parser(command: str, description: str) -> Parser:
 
 def add_folder(to: argparse.ArgumentParser) -> None:
     """Adds --from."""
-    default = os.environ.get("TRUSTBENCH_OUTPUTS", "outputs")
+    default = str(default_output_dir())
     to.add_argument(
         "--from", dest="folder", metavar="DIR", default=default, help=f"records (default {default})"
     )
@@ -51,19 +49,3 @@ def add_evaluation(to: argparse.ArgumentParser) -> None:
 def add_config_dir(to: argparse.ArgumentParser) -> None:
     """Adds --config-dir."""
     to.add_argument("--config-dir", metavar="DIR", help="a folder with options of your own")
-
-
-def existing_store(folder: str) -> Store:
-    """The store in a folder; UserError when there is none."""
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise UserError(
-            f"{folder} is not a folder of records; give the output_dir of a run with --from, "
-            "or run an experiment first: trustbench run +experiment=dp_vs_fairness"
-        )
-    return Store(path)
-
-
-def experiments(store: Store) -> list[str]:
-    """The experiments that have a sweep manifest, sorted."""
-    return store.experiments()

@@ -1,19 +1,15 @@
 """`trustbench plan`: every arm of a run or sweep with its verdict, and nothing is trained."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from trustbench.commands.lookup import table_at
-from trustbench.commands.past_durations import Past, seconds_text
+from trustbench.api.lookup import table_at
+from trustbench.api.past_durations import seconds_text
+from trustbench.api.plans import Row, planned
 from trustbench.config.arms import Arm
 from trustbench.config.compose import Asked, hydra_run
-from trustbench.config.identity import evaluation_id
-from trustbench.errors import Unsupported, UserError
 from trustbench.execution import job
-from trustbench.execution.pilot import assumed, settled
-from trustbench.execution.plan import Plan, plan, refuse_impossible
-from trustbench.store.records import PluginSpec, Record, Store
+from trustbench.store.records import PluginSpec, Store
 from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.known_interactions import lines
 from trustbench.summary.render.text_table import aligned
@@ -26,31 +22,6 @@ done, to do, to do in part, unsupported or refused, and why; how long it may tak
 records; and which interactions of its methods are known, with references.
 """
 HEAD = ("arm", "what", "verdict", "seconds", "why")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One arm of the plan."""
-
-    name: str
-    what: str
-    verdict: str
-    """done | to do | to do in part | unsupported | refused | same"""
-    why: str = ""
-    arm_id: str | None = None
-    missing: tuple[str, ...] = ()
-    """The evaluators that are still to run."""
-    seconds: float | None = None
-    """How long it may take; None where no past record tells."""
-    key: str | None = None
-    """What arms that are the same share; None where the arm cannot be planned."""
-    rate: str | None = None
-    """How its learning rate is chosen, if a pilot chooses it."""
-
-    @property
-    def open(self) -> bool:
-        """Whether a run would train or measure something."""
-        return self.verdict in ("to do", "to do in part")
 
 
 class _Composed(Exception):  # ends Hydra's run before its launcher starts anything
@@ -79,85 +50,6 @@ def main(args: Sequence[str]) -> int:
 
 def _stop(asked: Asked) -> NoReturn:
     raise _Composed(asked)
-
-
-def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
-    """The verdict on every arm, in order; nothing is written."""
-    records = {r.id: r for r in store.records()}
-    past, rows = Past(list(records.values())), list[Row]()
-    first: dict[str, str] = {}
-    for name, arm in arms.items():
-        row = _row(name, arm, store, records, past)
-        same = first.setdefault(row.key, name) if row.key else name
-        if same != name:
-            row = replace(row, verdict="same", why=f"the same arm as {same}", seconds=0.0)
-        rows.append(row)
-    return rows
-
-
-def _row(name: str, arm: Arm, store: Store, records: Mapping[str, Record], past: Past) -> Row:
-    blank = Row(name, job.label(arm), "refused")
-    try:
-        drawn = plan(arm)
-        known = settled(drawn, store)
-    except UserError as error:
-        return replace(blank, why=str(error))
-    except Unsupported as error:
-        return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
-    made = known or assumed(drawn)
-    blank = replace(blank, arm_id=known.arm_id if known else None, key=made.arm_id)
-    blank = replace(blank, rate=_rate(made, known is not None))
-    try:
-        refuse_impossible(made)
-    except UserError as error:
-        return replace(blank, why=str(error))
-    except Unsupported as error:
-        return replace(blank, verdict="unsupported", why=str(error), seconds=0.0)
-    row = _with_record(blank, made, records.get(blank.arm_id or ""), past)
-    void = [claim.line() for claim in made.guarantees if claim.void is not None]
-    return replace(row, why="; ".join(filter(None, [row.why, *void])))
-
-
-def _rate(made: Plan, known: bool) -> str | None:
-    """Which learning rate a pilot has chosen, or will choose from."""
-    arm, pilot = made.arm, made.arm.pilot
-    if pilot is None:
-        return None
-    where = f"{arm.dataset.name}/{arm.model.name}, {arm.training.regime}, seed {arm.seed}"
-    if known:
-        return f"learning rate ({where}): {pilot.line()}"
-    grid = ", ".join(f"{rate:zg}" for rate in sorted(arm.training.lr_grid))
-    return f"learning rate ({where}): a pilot will choose from {grid} ({pilot.effort} at each)"
-
-
-def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> Row:
-    """The verdict on an arm that can be run, by what its record has."""
-    arm = made.arm
-    have = set(record.evaluations) if record else set()
-    lacking = [e.name for e in arm.evaluators if evaluation_id(e) not in have]
-    row = replace(blank, verdict="to do", missing=tuple(lacking))
-    if record is None:
-        return replace(row, seconds=past.whole(arm))
-    if record.status == "ok" and not lacking:
-        return replace(row, verdict="done", seconds=0.0)
-    if record.status == "unsupported":
-        why = f"{record.reason} (found when it was run)"
-        return replace(row, verdict="unsupported", why=why, seconds=0.0)
-    whys = [] if record.status == "ok" else [_earlier(record)]
-    if not have:
-        return replace(row, why="; ".join(whys), seconds=past.whole(arm))
-    if lacking:
-        whys.append(f"misses {', '.join(lacking)}")
-    why, seconds = "; ".join(whys), past.of_evaluators(arm, lacking)
-    return replace(row, verdict="to do in part", why=why, seconds=seconds)
-
-
-def _earlier(record: Record) -> str:
-    """What became of an arm that has a record and is not finished."""
-    if record.status == "started":
-        return "an earlier run did not finish it, or still runs"
-    reason = (record.reason or "no reason recorded").strip().split("\n")[0]
-    return f"{record.status} when it was run: {reason}"
 
 
 def _lines(asked: Asked, rows: Sequence[Row], table: Table) -> list[str]:

@@ -1,25 +1,13 @@
 """`trustbench select`: which measured arm serves a policy best, and how firm that choice is."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
-from trustbench.commands.lookup import find_policy, find_table
+from trustbench.api.lookup import find_policy
+from trustbench.api.selections import FORMATS, select
 from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.read_records import read
 from trustbench.errors import UserError, did_you_mean
-from trustbench.summary.decide import select_json
-from trustbench.summary.decide import select_text as people
-from trustbench.summary.decide.decisions import Outcome, worst
-from trustbench.summary.decide.policy_risk import PolicyRisk, policy_risks
-from trustbench.summary.decide.select import Selection, select
-from trustbench.summary.table.table import summarize
-
-FORMATS: Mapping[str, Callable[[Sequence[Selection], Sequence[PolicyRisk]], str]] = {
-    "terminal": people.terminal,
-    "md": people.markdown,
-    "json": select_json.text,
-}
-EXIT = {Outcome.PASS: 0, Outcome.VIOLATED: 3, Outcome.INCONCLUSIVE: 4}
 
 
 def main(args: Sequence[str]) -> int:
@@ -43,11 +31,6 @@ def main(args: Sequence[str]) -> int:
     if given.format not in FORMATS:
         raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
     policy = find_policy(given.policy, given.config_dir)
-    table = find_table(policy.table, given.config_dir)
-    stored = read(given)
-    found = select(stored.arms, table, policy, stored.evaluations)
-    if not found:
-        raise UserError("there is no record to choose from; run an experiment first.")
-    risks = policy_risks(summarize(stored.arms, table, stored.evaluations), policy)
-    put(FORMATS[given.format](found, risks), given.output)
-    return EXIT[worst(s.outcome for s in found)]
+    selected = select(read(given), policy, config_dir=given.config_dir)
+    put(selected.render(given.format), given.output)
+    return selected.exit_code

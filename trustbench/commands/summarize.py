@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 
-from trustbench.commands.lookup import DEFAULT_TABLE, find_table
+from trustbench.api.tables import table
 from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
 from trustbench.commands.read_records import read
 from trustbench.errors import UserError, did_you_mean
-from trustbench.summary.render import FORMATS, render
-from trustbench.summary.table.table import summarize
+from trustbench.summary.render import FORMATS
 
 
 def main(args: Sequence[str]) -> int:
@@ -24,8 +23,6 @@ def main(args: Sequence[str]) -> int:
     given = p.parse_args(args)
     if given.format not in FORMATS:
         raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
-    stored = read(given)
-    name = given.table or (stored.sweep.table if stored.sweep else DEFAULT_TABLE)
-    results = summarize(stored.arms, find_table(name, given.config_dir), stored.evaluations)
-    put(render(results, given.format), given.output, given.format)
+    tables = table(read(given), given.table, config_dir=given.config_dir)
+    put(tables.render(given.format), given.output, given.format)
     return 0

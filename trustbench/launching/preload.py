@@ -14,7 +14,7 @@ from collections.abc import Iterator
 SERVER = "TRUSTBENCH_FORK_SERVER"
 """An environment variable that only the server has."""
 MODULES = (
-    "trustbench.commands.run",  # the function that runs an arm
+    "trustbench.api.runs",  # the function that runs an arm
     "trustbench.launching.child",
     "alembic.command",
     "mlflow",

@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from multiprocessing import forkserver, resource_tracker
@@ -70,7 +71,8 @@ class Server:
             self.start()  # it may have been killed since
             process: ForkServerProcess = self.context.Process(target=target, args=args)
             try:
-                process.start()
+                with _HIDDEN_MAIN:
+                    process.start()
             except (EOFError, OSError) as error:
                 self._error = error
             else:
@@ -83,10 +85,34 @@ class Server:
         """Starts a process that does nothing: it ends once the server has imported everything."""
         process = self.context.Process(target=_nothing)
         try:
-            process.start()
+            with _HIDDEN_MAIN:
+                process.start()
             process.join()
         except (EOFError, OSError) as error:
             self._error = error
+
+
+class _HiddenMain:
+    """Keeps `multiprocessing` from running the user's script again in every process.
+
+    A script that calls `trustbench.run` needs no `if __name__ == "__main__":` then: what an arm's
+    process needs is importable.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._file = threading.Lock(), ""
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._file = vars(sys.modules["__main__"]).pop("__file__", "")
+
+    def __exit__(self, *_: object) -> None:
+        if self._file:
+            vars(sys.modules["__main__"])["__file__"] = self._file
+        self._lock.release()
+
+
+_HIDDEN_MAIN = _HiddenMain()
 
 
 def _dead(error: Exception) -> TrustbenchError:

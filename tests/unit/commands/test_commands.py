@@ -8,7 +8,8 @@ import pytest
 
 from tests.unit.tracking.test_tracking import make_record
 from trustbench import cli, tracking
-from trustbench.commands.run import begin, exit_code
+from trustbench.api.runs import begin
+from trustbench.commands.run import exit_code
 from trustbench.config.compose import Asked, compose, composed_arm, conf_dir
 from trustbench.config.compose.task import Task
 from trustbench.errors import ConfigError, TrustbenchError

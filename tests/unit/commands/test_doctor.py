@@ -9,7 +9,8 @@ import pytest
 
 from tests.unit.tracking.test_tracking import make_record
 from trustbench import cli, tracking
-from trustbench.commands import doctor, health
+from trustbench.api import health
+from trustbench.commands import doctor
 from trustbench.store.records import Store
 from trustbench.tracking import owner, upload
 

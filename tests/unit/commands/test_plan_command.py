@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from trustbench import cli
-from trustbench.commands.past_durations import Past
-from trustbench.commands.plan import planned
+from trustbench.api.past_durations import Past
+from trustbench.api.plans import planned
 from trustbench.config.compose import compose, composed_arm
 from trustbench.config.identity import evaluation_id
 from trustbench.execution.plan import plan

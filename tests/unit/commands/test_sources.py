@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.commands.download_server import BODY, left, plain, sha, toy
-from trustbench.commands import dataset_files as sources
+from trustbench.api import dataset_files as sources
 from trustbench.datasets.loading import download as downloads
 from trustbench.datasets.loading.files import RemoteFile
 from trustbench.errors import DataError

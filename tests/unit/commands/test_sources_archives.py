@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.commands.download_server import archive, left, sha, toy
-from trustbench.commands import dataset_files as sources
+from trustbench.api import dataset_files as sources
 from trustbench.datasets.adult import Adult
 from trustbench.datasets.loading.files import RemoteFile
 from trustbench.errors import DataError

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.commands.download_server import ROOT, plain, sha, toy
-from trustbench.commands import dataset_files as sources
+from trustbench.api import dataset_files as sources
 from trustbench.datasets.german import German
 from trustbench.datasets.loading.files import RemoteFile
 from trustbench.datasets.mnist import Mnist

@@ -161,7 +161,7 @@ def test_a_rounded_zero_has_no_sign():
 
 
 def number_formats():
-    for folder in ("trustbench/summary", "trustbench/commands"):
+    for folder in ("trustbench/summary", "trustbench/api", "trustbench/commands"):
         for path in (ROOT / folder).rglob("*.py"):
             for node in ast.walk(ast.parse(path.read_text())):
                 if isinstance(node, ast.FormattedValue) and node.format_spec is not None:

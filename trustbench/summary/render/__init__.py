@@ -21,6 +21,10 @@ FORMATS: dict[str, Callable[[Sequence[TableResult]], str | bytes]] = {
 FILES = ("md", "csv", "json", "tex", "png")
 """The formats written as files; drawn ones last."""
 DRAWN = ("png",)
+NOTHING = (
+    "there is no record to make a table of; run an experiment first, for example "
+    "`trustbench run +experiment=dp_vs_fairness`."
+)
 
 
 def render(results: TableResult | Sequence[TableResult], format: str) -> str | bytes:
@@ -32,10 +36,7 @@ def render(results: TableResult | Sequence[TableResult], format: str) -> str | b
         raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
     tables = [results] if isinstance(results, TableResult) else list(results)
     if not tables:
-        raise UserError(
-            "there is no record to make a table of; run an experiment first, for example "
-            "`trustbench run +experiment=dp_vs_fairness`."
-        )
+        raise UserError(NOTHING)
     return FORMATS[format](tables)
 
 

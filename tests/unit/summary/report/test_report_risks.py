@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.unit.summary.report.report_data import by_id, page, parse, whole
-from trustbench.commands.lookup import find_policy
+from trustbench.api.lookup import find_policy
 from trustbench.summary.decide import select_text as people
 from trustbench.summary.decide.policy_risk import policy_risks
 from trustbench.summary.report.risk_chart import Place, matrix

@@ -176,7 +176,7 @@ def test_the_choice_and_the_report_say_it(tmp_path, capsys):
     html = (tmp_path / "r.html").read_text()
     assert SAID in html
     assert "<dt>settings that are not registered</dt><dd>min_group=5</dd>" in html
-    from trustbench.commands.lookup import find_policy
+    from trustbench.api.lookup import find_policy
 
     [selection] = select(records, CRESSWELL, find_policy("default", None))
     assert SAID in selection.notes

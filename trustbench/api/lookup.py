@@ -1,4 +1,4 @@
-"""Tables and policies by the name or the file that a command is given."""
+"""Tables and policies by the name or the file that a command or a caller gives."""
 
 from pathlib import Path
 
@@ -11,18 +11,18 @@ from trustbench.summary.table.registry import Table, load_table
 DEFAULT_TABLE = "cresswell"
 
 
-def find_table(name: str, config_dir: str | None) -> Table:
+def find_table(name: str | Path, config_dir: str | Path | None = None) -> Table:
     """The registered table of a name or a file; UserError when there is none."""
-    known = discover("table", conf_dirs(config_dir))
+    known = discover("table", conf_dirs(_text(config_dir)))
     return load_table(_file("table", name, config_dir), known)
 
 
 def table_at(path: Path) -> Table:
     """The registered table of a run's configuration, by its file."""
-    return load_table(path, discover("table", conf_dirs(None)))
+    return load_table(path, discover("table", [*conf_dirs(None), path.parent.parent]))
 
 
-def find_policy(name: str, config_dir: str | None) -> Policy:
+def find_policy(name: str | Path, config_dir: str | Path | None = None) -> Policy:
     """The policy of a name or a file; UserError when there is none, or it names what is not."""
     path = _file("policy", name, config_dir)
     policy = load_policy(path)
@@ -30,18 +30,22 @@ def find_policy(name: str, config_dir: str | None) -> Policy:
     return policy
 
 
-def _file(kind: str, name: str, config_dir: str | None) -> Path:
+def _file(kind: str, name: str | Path, config_dir: str | Path | None) -> Path:
     if Path(name).suffix in (".yaml", ".yml"):
         return Path(name).expanduser()
-    known = discover(kind, conf_dirs(config_dir))
-    if name not in known:
-        raise UserError(f"unknown {kind} {name!r}; {did_you_mean(name, known)}")
-    return known[name]
+    known = discover(kind, conf_dirs(_text(config_dir)))
+    if str(name) not in known:
+        raise UserError(f"unknown {kind} {str(name)!r}; {did_you_mean(str(name), known)}")
+    return known[str(name)]
 
 
-def _check_names(policy: Policy, origin: str, config_dir: str | None) -> None:
+def _text(folder: str | Path | None) -> str | None:
+    return None if folder is None else str(folder)
+
+
+def _check_names(policy: Policy, origin: str, config_dir: str | Path | None) -> None:
     """Raises ConfigError for evaluators and interventions that do not exist."""
-    dirs = conf_dirs(config_dir)
+    dirs = conf_dirs(_text(config_dir))
     evaluators, methods = discover("evaluator", dirs), discover("intervention", dirs)
     problems = []
     for i, limit in enumerate(policy.limits):

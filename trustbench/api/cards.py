@@ -1,0 +1,52 @@
+"""Model cards and datasheets of records, as Markdown with front matter."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from trustbench.api.records import Records
+from trustbench.api.tables import chosen_table
+from trustbench.summary.cards import card_text, datasheet_text
+from trustbench.summary.cards.card import card, find
+from trustbench.summary.cards.datasheet import datasheet
+
+
+def card_of(
+    records: Records,
+    arm: str,
+    table: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    licence: str | None = None,
+) -> str:
+    """The model card of the record with this id, or whose id begins so.
+
+    Raises:
+        UserError: no such record, or several; an unknown table.
+    """
+    record = find(arm, records.every)
+    if records.sweep is not None and record.id not in records.sweep.arms:
+        records = replace(records, sweep=None)  # of no sweep: its own evaluations, among all
+    registered = chosen_table(records, table, config_dir)
+    found = card(record, records.arrays(record.id), records.arms, registered, records.evaluations)
+    return card_text.markdown(found, registered, licence)
+
+
+def datasheet_of(
+    records: Records,
+    dataset: str | None = None,
+    table: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    *,
+    of_sweep: bool = False,
+) -> str:
+    """The datasheet of a data set: what records know of it, and what was measured on it.
+
+    `dataset` is needed where records are of several. `of_sweep`: by the records of the chosen
+    sweep only, else by every record of the data set.
+
+    Raises:
+        UserError: no record of that data set, several data sets, or an unknown table.
+    """
+    registered = chosen_table(records, table, config_dir)
+    if not of_sweep:
+        records = replace(records, sweep=None)
+    return datasheet_text.markdown(datasheet(records.arms, records.arrays, registered, dataset))

@@ -1,0 +1,186 @@
+"""One arm or a sweep, from the words of the command line to its records."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from trustbench import tracking
+from trustbench.api.lookup import table_at
+from trustbench.api.records import Records
+from trustbench.api.sweeps import keep_manifest, publish, records_of, results_of
+from trustbench.config.arms import Arm
+from trustbench.config.compose import Asked, Begun, hydra_run
+from trustbench.errors import ConfigError, TrustbenchError, Unsupported, UserError, warn
+from trustbench.execution import job
+from trustbench.execution.job import Outcome
+from trustbench.execution.progress import arm_progress
+from trustbench.launching.fetching import with_records
+from trustbench.store.records import Store
+
+
+def run(
+    *overrides: str | Mapping[str, object],
+    output_dir: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    config_dir: str | Path | None = None,
+    multirun: bool = False,
+) -> Records:
+    """Trains, measures and stores what the overrides ask for; returns the records.
+
+    `overrides` are those of `trustbench run`: `"dataset=adult"`, `"+experiment=dp_vs_fairness"`.
+    A mapping stands for several, `{"dataset": "adult", "protocol.replicates": 4}`; its values are
+    Python's, and text means what it means on the command line. `output_dir` is where records go
+    and are looked for, `data_dir` where data files lie, `config_dir` a folder with options of your
+    own; their defaults are the command line's. `multirun` runs every combination of `key=a,b`; an
+    experiment that lists its arms needs no flag.
+
+    What is finished is not computed again. Each arm says on standard error how it ended; an arm
+    that fails costs the others nothing, and its record says `status="failed"` and why.
+
+    Raises:
+        UserError: the configuration is wrong, or an arm was refused; the other arms are kept.
+        Unsupported: a single arm cannot be measured; the message is the reason.
+        TrustbenchError: an arm failed before it had a record.
+
+    >>> arms = {"intervention": "none,dpsgd", "evaluator": ["utility", "fairness"]}
+    >>> small = {"protocol.replicates": 4, "hydra/launcher": "basic"}
+    >>> records = run(arms, small, multirun=True, output_dir="outputs")
+    >>> [record.status for record in records]
+    ['ok', 'ok']
+    >>> run("dataset=digts")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    trustbench.errors.ConfigError: dataset=digts does not exist; did you mean 'digits'? ...
+    """
+    folders = {"output_dir": output_dir, "data_dir": data_dir}
+    given = {k: Path(v).expanduser() for k, v in folders.items() if v is not None}
+    args = [*_words(overrides), *_words([given])]
+    flags = ["-m"] if multirun else []
+    flags += ["--config-dir", str(config_dir)] if config_dir is not None else []
+    done = hydra_run([*flags, *args], begin, work)
+    assert done is not None, "no flag was given that only prints"
+    asked, outcomes = done
+    records = _swept(asked, outcomes) if asked.sweep else _single(asked, outcomes[0])
+    _raise_for(outcomes)
+    return records
+
+
+def begin(asked: Asked) -> Begun:
+    """Checks what all arms share, and makes what workers must not race to make.
+
+    One arm, or a sweep without a server, has no run on one.
+    """
+    table_at(asked.table)
+    arm = asked.first
+    try:
+        arm.output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"output_dir cannot be made ({error}); give another folder.") from error
+    if not os.access(arm.output_dir, os.W_OK):
+        raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
+    asked.warm_up()
+    finished = _finished_before(asked) if asked.sweep else ()
+    if finished:
+        return Begun(finished=finished)  # no upload is due, and reaching a server takes seconds
+    try:
+        run = tracking.prepare(
+            Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
+        )
+    except tracking.TrackingError as error:
+        warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
+        return Begun()
+    return Begun(run)
+
+
+def _finished_before(asked: Asked) -> tuple[Outcome, ...]:
+    """The arms' outcomes, if an earlier run finished this sweep and uploaded every record."""
+    if not Store(asked.first.output_dir).sweep_file(asked.experiment).exists():
+        return ()
+    found = []
+    for arm in asked.arms.values():
+        outcome = job.look(arm)
+        if outcome is None:
+            return ()
+        found.append(outcome)
+    return tuple(found)
+
+
+def work(arm: Arm) -> Outcome:
+    """Runs one arm, in the process that the launcher chose, and says at once how it ended."""
+    with arm_progress(job.label(arm), arm.protocol.replicates) as progress:
+        outcome = job.run(arm, progress, progress.identified)
+    print(outcome.line(), file=sys.stderr)  # noqa: T201
+    for line in (outcome.warning or "").splitlines():
+        warn(line)
+    return outcome
+
+
+def _swept(asked: Asked, outcomes: Sequence[Outcome]) -> Records:
+    """What a sweep has left in the store, its tables written beside it."""
+    store = Store(asked.first.output_dir)
+    outcomes = with_records(outcomes, asked.first.output_dir, asked.first.tracking_uri)
+    sweep = keep_manifest(asked, outcomes)
+    if any(o.status == "interrupted" for o in outcomes):
+        raise KeyboardInterrupt
+    kept = records_of(asked, sweep) if sweep else []
+    if sweep is not None and kept:
+        try:
+            for warning in publish(asked, sweep, kept, results_of(asked, sweep, kept)):
+                warn(warning)
+        except UserError as error:
+            warn(f"no table: {error}")
+    return Records(store, tuple(kept), sweep)
+
+
+def _single(asked: Asked, outcome: Outcome) -> Records:
+    store = Store(asked.first.output_dir)
+    record = store.read(outcome.arm_id) if outcome.arm_id else None
+    if record is None and outcome.status == "unsupported":
+        raise Unsupported(outcome.reason)
+    chosen = tuple(k for k in outcome.evaluations if record is not None and k in record.evaluations)
+    return Records(store, () if record is None else (record,), None, chosen=chosen)
+
+
+def _raise_for(outcomes: Sequence[Outcome]) -> None:
+    """Raises for arms that have left no record of how they ended."""
+    refused = [o for o in outcomes if o.user_error]
+    if refused:
+        raise UserError("\n".join(f"{o.label}: {o.reason}" for o in refused))
+    lost = [o for o in outcomes if o.arm_id is None and o.status not in ("ok", "unsupported")]
+    if lost:
+        raise TrustbenchError("\n".join(f"{o.label} {o.status}: {o.first_line}" for o in lost))
+
+
+def _words(overrides: Sequence[str | Mapping[str, object]]) -> Iterator[str]:
+    """The overrides as the command line takes them."""
+    for given in overrides:
+        if isinstance(given, str):
+            if given.startswith("-"):
+                raise ConfigError(
+                    f"{given} is a flag of the command line; run(...) takes key=value, and "
+                    "multirun=True or config_dir=FOLDER beside them."
+                )
+            yield given
+        else:
+            yield from (f"{key}={_value(value)}" for key, value in given.items())
+
+
+def _value(value: object) -> str:
+    r"""A value in the grammar of overrides; text stays as it is, a path is quoted.
+
+    >>> _value(None), _value(True), _value([1, "dpsgd"]), _value({"points": 60})
+    ('null', 'true', '[1,dpsgd]', '{points:60}')
+    >>> print(_value(Path("it's here")))
+    'it\'s here'
+    """
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Path):
+        escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
+        return f"'{escaped}'"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{k}:{_value(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(map(_value, value)) + "]"
+    return str(value)

@@ -1,0 +1,72 @@
+"""What a sweep leaves behind: its manifest, its tables as files, its report, its upload."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from trustbench import tracking
+from trustbench.api.lookup import table_at
+from trustbench.api.reports import write_report
+from trustbench.config.arms import Arm
+from trustbench.config.compose import Asked
+from trustbench.execution.job import Outcome
+from trustbench.store.records import Record, Store, Sweep
+from trustbench.summary.render import write_all
+from trustbench.summary.table.results import TableResult
+from trustbench.summary.table.table import summarize
+
+
+def keep_manifest(asked: Asked, outcomes: Sequence[Outcome]) -> Sweep | None:
+    """Writes which arms and evaluations the sweep asked for.
+
+    None where the sweep was cut short or has no arm with an id: the manifest and the tables of an
+    earlier, whole sweep then stay as they are.
+    """
+    cut = any(o.status in ("skipped", "interrupted") for o in outcomes)
+    if cut or not any(o.arm_id for o in outcomes):
+        return None
+    sweep = Sweep(
+        experiment=asked.experiment,
+        table=table_at(asked.table).name,
+        arms=list(dict.fromkeys(o.arm_id for o in outcomes if o.arm_id)),
+        evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
+    )
+    Store(asked.first.output_dir).write_sweep(sweep)
+    return sweep
+
+
+def records_of(asked: Asked, sweep: Sweep) -> list[Record]:
+    """The records of the sweep's arms that can be read, in order."""
+    store = Store(asked.first.output_dir)
+    return [r for r in map(store.read, sweep.arms) if r is not None]
+
+
+def results_of(asked: Asked, sweep: Sweep, records: Sequence[Record]) -> list[TableResult]:
+    """The tables of a sweep, by the table that it was run with.
+
+    Raises:
+        UserError: no registered table compares its arms, say those of a sweep of seeds.
+    """
+    return summarize(records, table_at(asked.table), sweep.evaluations)
+
+
+def publish(
+    asked: Asked, sweep: Sweep, records: Sequence[Record], results: Sequence[TableResult]
+) -> Iterator[str]:
+    """Writes tables and report into the store and uploads them; yields a warning for what fails."""
+    store = Store(asked.first.output_dir)
+    paths = write_all(results, store, asked.experiment)
+    report = write_report(results, records, store, sweep)
+    if report is None:
+        yield "the report is too large to be logged; it is kept beside the tables."
+    yield from _upload(asked.first, store, sweep, [*paths, *filter(None, [report])])
+
+
+def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path]) -> Iterator[str]:
+    try:
+        if tracking.sweep_uploaded(store, arm.tracking_uri, sweep, paths):
+            return
+        parent = tracking.prepare(store, arm.tracking_uri, sweep.experiment)
+        assert parent is not None
+        tracking.log_sweep(store, arm.tracking_uri, parent, sweep, paths)
+    except tracking.TrackingError as error:
+        yield f"{error} The tables are kept in {store.root}."

@@ -1,0 +1,47 @@
+"""Uploads of what the tracking server does not have yet."""
+
+from typing import NamedTuple
+
+from trustbench import tracking
+from trustbench.store.records import Store
+
+
+class Uploaded(NamedTuple):
+    """How many records went up, and how many were there before."""
+
+    new: int
+    known: int
+
+
+def upload_missing(store: Store, uri: str | None) -> Uploaded:
+    """Uploads every finished record and the last sweep of each experiment.
+
+    Raises:
+        TrackingError: the server cannot be reached.
+    """
+    records = [r for r in store.records() if r.status != "started"]
+    where = _experiment_of_arms(store)
+    parents = {
+        name: tracking.prepare(store, uri, name, sweep=name in store.experiments())
+        for name in sorted({*store.experiments(), *(where.get(r.id, "default") for r in records)})
+    }
+    known = tracking.logged(store, uri, records)
+    missing = [r for r in records if r.id not in known]
+    for record in missing:
+        name = where.get(record.id, "default")
+        tracking.log_record(store, uri, name, record, parents[name])
+    for name in store.experiments():
+        sweep, parent = store.sweep(name), parents[name]
+        if sweep is not None and parent is not None:
+            tracking.log_sweep(store, uri, parent, sweep, [])
+    return Uploaded(len(missing), len(known))
+
+
+def _experiment_of_arms(store: Store) -> dict[str, str]:
+    """The experiment whose last sweep holds each arm; the first by name where several do."""
+    found: dict[str, str] = {}
+    for name in store.experiments():
+        sweep = store.sweep(name)
+        for arm in sweep.arms if sweep else ():
+            found.setdefault(arm, name)
+    return found
