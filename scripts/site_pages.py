@@ -156,7 +156,7 @@ def shown(value):
 
 
 def code(text):
-    """Text as code in a cell of a table, whose bars are no columns."""
+    """Text as code in a table cell, in which bars do not start columns."""
     return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 

@@ -33,7 +33,7 @@ def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
 
 
 def describe(path: Path) -> str:
-    """The first comment line of a YAML file that is no run line or package, without its mark."""
+    """The first comment of a YAML file that is not a run line or package, without its mark."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break

@@ -117,7 +117,7 @@ class SetSizeGap(Evaluator):
 def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:
     """Chance that a user is right who draws a label evenly from the set: [R, n].
 
-    An empty set is no help: the user draws from all `classes` labels.
+    An empty set does not help: the user draws from all `classes` labels.
 
     >>> size, cover = np.array([[1.0, 2.0, 2.0, 0.0]]), np.array([[1.0, 1.0, 0.0, 0.0]])
     >>> accuracy_with_aid(size, cover, 4).tolist()
