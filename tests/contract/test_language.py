@@ -20,7 +20,7 @@ PLACES = (
 FILES = sorted({p for place in PLACES for p in ROOT.glob(place)} - {Path(__file__)})
 
 # "no longer", "no better than" and "there is no file" are English; "a folder is no file" is not.
-NO = r"(?!more\b|less\b|fewer\b|longer\b|later\b|earlier\b|better\b|worse\b|larger\b|smaller\b|new\b)"
+NO = r"(?!(?:more|less|fewer|longer|later|earlier|better|worse|larger|smaller|new)\b)"
 TURNS = {  # pattern: (what to write instead, what it has to find)
     r"\bso many\b(?! (?:\w+ )?that\b)": ("as many as fit", "starts so many arms at once"),
     r"\bat most so\b": ("at most N", "at most so many rows"),
