@@ -26,8 +26,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from trustbench.contracts import (
-    DataCard, Dataset, Evaluator, Feature, Intervention, Measured, Metric, Model, Problem,
-    fraction)
+    DataCard, Dataset, Evaluator, Feature, Intervention, Measured, Measurement, Model, Problem)
 from trustbench.errors import DataError
 
 @dataclass(frozen=True)
@@ -62,10 +61,6 @@ class Tiny(Model):
 
 class Aspectless(Evaluator):
     aspect = None
-    metrics = (
-        fraction("accuracy", "The share of test rows that are right.", better="higher"),
-        Metric("one", "One.", "", "higher"),
-    )
 
 @dataclass(frozen=True)
 class Hits(Aspectless):
@@ -76,7 +71,7 @@ class Hits(Aspectless):
         time.sleep(self.sleep_s)
         X, y, group = system.problem.rows("test")
         hit = (system.decide(system.tensor(X), group).cpu().numpy() == y).mean(1)
-        return Measured((self.measurement("accuracy", hit, len(y)),))
+        return Measured((Measurement("accuracy", hit, True, "fraction", len(y), 0.0, 1.0),))
 
 @dataclass(frozen=True)
 class Broken(Aspectless):
@@ -85,7 +80,7 @@ class Broken(Aspectless):
     def measure(self, system):
         if system.baseline is not None:
             raise RuntimeError("this evaluator is broken")
-        return Measured((self.measurement("one", np.ones(system.replicates), 1),))
+        return Measured((Measurement("one", np.ones(system.replicates), True, "", 1),))
 
 @dataclass(frozen=True)
 class Refuses(Aspectless):

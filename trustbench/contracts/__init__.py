@@ -12,7 +12,6 @@ for images).
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
-from trustbench.contracts.metrics import PERMUTED, Metric, Metrics, fraction
 from trustbench.contracts.plugins import (
     TRAINING_HOOKS,
     Dataset,
@@ -47,7 +46,6 @@ from trustbench.contracts.system import (
 __all__ = [
     "CHANNELS",
     "NEEDS",
-    "PERMUTED",
     "SPLITS",
     "TRAINING_HOOKS",
     "Array",
@@ -66,8 +64,6 @@ __all__ = [
     "Intervention",
     "Measured",
     "Measurement",
-    "Metric",
-    "Metrics",
     "Model",
     "Need",
     "Plugin",
@@ -81,5 +77,4 @@ __all__ = [
     "Streams",
     "StructuralCausalModel",
     "System",
-    "fraction",
 ]

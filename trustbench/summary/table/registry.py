@@ -22,7 +22,6 @@ from trustbench.summary.table.table_file import (
     Floor,
     Measure,
     Mitigation,
-    Row,
     Sides,
     TableFile,
     parse_file,
@@ -77,7 +76,7 @@ class Cell(Strict):
 
 
 class Table(Strict):
-    """A registered table: 25 cells, the rows and columns on their own, utility and its floor."""
+    """A registered table: 25 cells, the columns on their own, utility and its floor."""
 
     name: str
     version: int
@@ -85,7 +84,6 @@ class Table(Strict):
     description: str
     utility: Measure
     floor: Floor
-    rows: dict[Aspect, Row]
     columns: dict[Aspect, Column]
     cells: tuple[Cell, ...]
     sides: tuple[Sides, ...] = ()
@@ -120,7 +118,6 @@ def parse_table(data: Any, origin: str) -> Table:
         description=file.description,
         utility=file.utility,
         floor=file.floor,
-        rows=file.rows,
         columns=file.columns,
         cells=tuple(_resolve(file, s, t) for s in Aspect for t in Aspect),
         sides=file.sides,
