@@ -23,18 +23,11 @@ FENCE = re.compile(r"(^```.*?^```$)", re.M | re.S)
 
 API = """# Python API
 
-The contracts that plugins are written against. `trustbench.contracts` exports all of them, and
-[the recipes](contributing.md) show them in use.
-
-::: trustbench.contracts
-    options:
-      show_root_heading: false
-      show_root_toc_entry: false
-      members: false
-
+`import trustbench` gives everything on this page, and imports each name when it is first used.
+[The recipes](contributing.md) show the plugin bases in use.
 """
-BASES = ("Plugin", "Dataset", "Model", "Intervention", "Evaluator")
-DATA = ("Problem", "System", "Measured", "Measurement", "Batch", "Schedule", "Streams", "Read")
+BASES = ("Dataset", "Model", "Intervention", "Evaluator")
+"""What a plugin is derived from; the other classes are what plugins and functions pass on."""
 
 
 def on_files(files, config):
@@ -71,14 +64,34 @@ def pages():
     """Every page that is made here: its place on the site and its text."""
     import griffe
 
-    package = griffe.load("trustbench", search_paths=[str(ROOT)], resolve_aliases=True)
-    classes = [f"::: trustbench.contracts.{name}\n" for name in (*BASES, *DATA)]
+    extensions = griffe.load_extensions(str(ROOT / "scripts" / "site_docstrings.py"))
+    package = griffe.load(
+        "trustbench", search_paths=[str(ROOT)], extensions=extensions, resolve_aliases=True
+    )
     return {
         **{uri: (ROOT / file).read_text() for uri, file in COPIES.items()},
-        "api.md": API + "\n".join(classes),
+        "api.md": "\n".join(api(package)),
         **{f"plugins/{kind}s.md": catalogue(package, kind) for kind in KINDS},
         "plugins/settings.md": "\n".join(settings()),
     }
+
+
+def api(package):
+    """The page of what the package exports: functions, plugin bases, other classes, errors."""
+    names = [str(name) for name in package.exports if not str(name).startswith("_")]
+    functions = [n for n in names if package[n].is_function]
+    errors = [n for n in names if package[n].canonical_path.startswith("trustbench.errors.")]
+    others = sorted({*names} - {*functions, *BASES, *errors})
+    yield API
+    for title, group in (
+        ("Functions", functions),
+        ("Plugin bases", BASES),
+        ("Classes", others),
+        ("Errors", errors),
+    ):
+        yield f"## {title}\n"
+        for name in group:
+            yield f"::: trustbench.{name}\n    options: {{heading_level: 3}}\n"
 
 
 def catalogue(package, kind):
@@ -156,7 +169,7 @@ def shown(value):
 
 
 def code(text):
-    """Text as code in a cell of a table, whose bars are no columns."""
+    """Text as code in a table cell, in which bars do not start columns."""
     return f"<code>{html.escape(text).replace('|', '&#124;')}</code>"
 
 
@@ -167,7 +180,7 @@ def row(*cells):
 
 def escaped(text):
     """A docstring as Markdown: angle brackets outside of code are no HTML."""
-    parts = re.split(r"(`[^`]*`)", text)
+    parts = re.split(r"(```.*?```|`[^`]*`)", text, flags=re.S)
     return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)
 
 

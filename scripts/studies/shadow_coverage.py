@@ -23,6 +23,7 @@ from scipy import stats
 
 from trustbench.config.arms import Arm
 from trustbench.config.compose.running import compose, composed_arm
+from trustbench.evaluators.privacy.privacy import Privacy
 from trustbench.execution.deploy import deployed
 from trustbench.execution.job import prepare_torch
 from trustbench.execution.plan import plan
@@ -74,7 +75,8 @@ def studies(dataset: str, seed: int) -> dict[str, dict[str, dict[str, list]]]:
 
 def measured(phi: np.ndarray, member: np.ndarray, minority: np.ndarray) -> dict[str, dict]:
     """LiRA's metrics of one study, as the evaluator `privacy` measures them."""
-    scores, report = mia.lira(phi, member, online=True), mia.Report(member)
+    scores = mia.lira(phi, member, online=True)
+    report = mia.Report(member, Privacy().measurement)
     report.auc("lira_auc", scores)
     report.auc("lira_auc_minority", mia.within(scores, minority))
     report.tpr("lira_tpr_1", scores, 0.01)

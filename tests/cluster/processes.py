@@ -57,7 +57,7 @@ class Watched:
             time.sleep(0.1)
 
     def ended(self, arms):
-        """Waits until so many arms have ended well."""
+        """Waits until that many arms have ended well."""
 
         def seen(text):
             return sum(line.startswith("ok ") for line in text.splitlines()) >= arms

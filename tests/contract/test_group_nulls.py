@@ -44,7 +44,7 @@ def untrained():
 
 
 def regrouped(system, groups, seed):
-    """The system where every row is of a random one of so many groups."""
+    """The system with every row in a random one of that many groups."""
     problem, rng = system.problem, np.random.default_rng(seed)
     return dataclasses.replace(
         system,

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import make_system
 from tests.contract.conftest import (
     FOLDERS,
     OPTIONS,
@@ -17,7 +16,6 @@ from tests.contract.conftest import (
     opened_by,
     plugin_modules,
 )
-from tests.tables import make_table
 from trustbench.api.dataset_files import EMBEDDED, list_data
 from trustbench.config.arms import Chosen
 from trustbench.config.plugins import describe
@@ -177,53 +175,6 @@ def test_deploying_opens_a_channel_and_leaves_the_system_as_it_was(option, syste
 
 def channels(system):
     return [dict(v) if isinstance(v := getattr(system, c), dict) else v for c in CHANNELS]
-
-
-@pytest.fixture(scope="module")
-def released(system):
-    """The system with every channel open that an intervention opens."""
-    return opened_by(system, "channel", "release")
-
-
-@pytest.fixture(scope="module")
-def released_table():
-    """A released system whose sensitive attribute is among its inputs."""
-    return opened_by(make_system(make_table()), "channel", "release")
-
-
-@of("evaluator")
-def test_an_evaluator_measures_or_gives_a_reason(
-    option, system, released, multiclass_system, released_table
-):
-    plugin, measured_once = cheap(option.plugin), False
-    for some in (system, released, multiclass_system, released_table):
-        reason = plugin.supports(some)
-        if reason is not None:
-            assert isinstance(reason, str)
-            assert reason
-            continue
-        measured_once = True
-        _measured(plugin, some)
-    assert measured_once, "no channel that an intervention opens is enough for this evaluator"
-
-
-def _measured(plugin, system):
-    before = dict(system.facts)
-    first, again = plugin.measure(system), plugin.measure(system)
-    assert dict(system.facts) == before
-    names = [m.name for m in first.measurements]
-    assert names or first.arrays, "an evaluator measures, or keeps something to look at"
-    assert len(names) == len(set(names))
-    assert not set(names) & set(first.missing)
-    for m, same in zip(first.measurements, again.measurements, strict=True):
-        assert m.values.shape == (system.replicates,)
-        np.testing.assert_array_equal(m.values, same.values, err_msg=f"{m.name} is not repeatable")
-        assert m.lower is None or (m.values >= m.lower - 1e-6).all(), m.name
-        assert m.upper is None or (m.values <= m.upper + 1e-6).all(), m.name
-        assert m.n > 0
-        assert m.unit is not None
-    for name, array in first.arrays.items():
-        assert np.isfinite(np.asarray(array, dtype=float)).all(), name
 
 
 @of("model")

@@ -60,6 +60,6 @@ def test_a_shared_evaluation_is_what_would_be_computed(option, system):
 
 
 def test_most_methods_leave_most_evaluators_alone(system):
-    """The test above would pass on nothing: so many methods are deployed beside accuracy."""
+    """The test above would pass on nothing: this many methods are deployed beside accuracy."""
     reads = next(o.plugin.reads for o in OPTIONS if o.name == "utility")
     assert len(deployed(system, set(reads))[1]) >= 12

@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from pydantic import Field
 from trustbench.contracts import (
-    DataCard, Dataset, Evaluator, Feature, Intervention, Measured, Measurement, Model, Problem)
+    DataCard, Dataset, Evaluator, Feature, Intervention, Measured, Metric, Model, Problem,
+    fraction)
 from trustbench.errors import DataError
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class Tiny(Model):
 
 class Aspectless(Evaluator):
     aspect = None
+    metrics = (
+        fraction("accuracy", "The share of test rows that are right.", better="higher"),
+        Metric("one", "One.", "", "higher"),
+    )
 
 @dataclass(frozen=True)
 class Hits(Aspectless):
@@ -71,7 +76,7 @@ class Hits(Aspectless):
         time.sleep(self.sleep_s)
         X, y, group = system.problem.rows("test")
         hit = (system.decide(system.tensor(X), group).cpu().numpy() == y).mean(1)
-        return Measured((Measurement("accuracy", hit, True, "fraction", len(y), 0.0, 1.0),))
+        return Measured((self.measurement("accuracy", hit, len(y)),))
 
 @dataclass(frozen=True)
 class Broken(Aspectless):
@@ -80,7 +85,7 @@ class Broken(Aspectless):
     def measure(self, system):
         if system.baseline is not None:
             raise RuntimeError("this evaluator is broken")
-        return Measured((Measurement("one", np.ones(system.replicates), True, "", 1),))
+        return Measured((self.measurement("one", np.ones(system.replicates), 1),))
 
 @dataclass(frozen=True)
 class Refuses(Aspectless):

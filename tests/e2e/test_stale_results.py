@@ -26,17 +26,18 @@ class Pretrained(Model):
 """
 BRIER = """
 from dataclasses import dataclass
-from trustbench.contracts import Evaluator, Measured, Measurement
+from trustbench.contracts import Evaluator, Measured, Metric
 from scoring.rules import score
 
 @dataclass(frozen=True)
 class Brier(Evaluator):
     aspect = None
+    metrics = (Metric("brier", "The Brier score.", "score", "lower", 0.0, 2.0),)
 
     def measure(self, system):
         y = system.problem.rows("test")[1]
         p = system.split_logits("test").softmax(-1).numpy()
-        return Measured((Measurement("brier", score(p, y), False, "score", len(y), 0.0, 2.0),))
+        return Measured((self.measurement("brier", score(p, y), len(y)),))
 """
 OWN = ("pretrained", "brier", "scoring")
 RULES = """

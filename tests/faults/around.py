@@ -53,7 +53,7 @@ def cut_server(trial: Trial) -> None:
     trial.wait_for_moment(run)
     proxy.cut()
     time.sleep(trial.rng.choice([0.2, 1.0, 5.0]))
-    proxy.mend()
+    proxy.restore()
     trial.expect(trial.end(run), [0])
     trial.finish()
     trial.same_on_server(proxy.uri)

@@ -139,7 +139,7 @@ class FullDisk:
 
 
 class Pause:
-    """A training that stands still after so many checkpoints, for runs that are forks of this.
+    """A training that stops after a number of checkpoints, for runs that are forks of this.
 
     A checkpoint of the small sweep lives for less time than a fault needs to come.
     """

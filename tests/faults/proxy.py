@@ -1,4 +1,4 @@
-"""python -m tests.faults.proxy PORT TO: forwards connections; SIGUSR1 cuts, SIGUSR2 mends."""
+"""python -m tests.faults.proxy PORT TO: forwards connections; SIGUSR1 cuts, SIGUSR2 restores."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ class Proxy:
         self.server: asyncio.Server | None = None
         self.writers: set[asyncio.StreamWriter] = set()
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         """Accepts connections."""
         if self.server is None:
             self.server = await asyncio.start_server(self._connected, "127.0.0.1", self.port)
@@ -50,8 +50,8 @@ async def main(port: int, to: int) -> None:
     """Serves until it is killed."""
     proxy, loop, tasks = Proxy(port, to), asyncio.get_running_loop(), list[asyncio.Task[None]]()
     loop.add_signal_handler(signal.SIGUSR1, proxy.cut)
-    loop.add_signal_handler(signal.SIGUSR2, lambda: tasks.append(loop.create_task(proxy.mend())))
-    await proxy.mend()
+    loop.add_signal_handler(signal.SIGUSR2, lambda: tasks.append(loop.create_task(proxy.restore())))
+    await proxy.restore()
     await asyncio.Event().wait()
 
 

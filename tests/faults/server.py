@@ -103,7 +103,7 @@ class Proxy:
     def cut(self) -> None:
         self.process.send_signal(signal.SIGUSR1)
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         self.process.send_signal(signal.SIGUSR2)
         wait_for(self.port)
 

@@ -170,7 +170,7 @@ class Trial:
         self.damage(path, lambda p: os.truncate(p, self.rng.randrange(size)))
 
     def mount(self, kilobytes: int) -> bool:
-        """Puts the outputs on a disk of so many kilobytes; False where nobody may."""
+        """Puts the outputs on a disk of that many kilobytes; False without permission."""
         command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "faults", str(self.out)]
         if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
             return False

@@ -146,7 +146,7 @@ def tost_power(n, sd, delta):
 
 
 def check_power(needed):
-    """At the n that is asked for the power is 0.8, and n is not wastefully large."""
+    """At the required n the power is 0.8, and n is not wastefully large."""
     for ratio in (0.2, 0.35, 0.5, 0.75, 1.0, 1.5):
         n = needed(1.0, ratio)
         assert 0.77 <= tost_power(n, 1.0, ratio) <= 0.90, f"power at delta/sd = {ratio}, n = {n}"

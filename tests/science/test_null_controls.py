@@ -1,6 +1,6 @@
 """Null controls: where there is nothing to find, the measurements must find nothing.
 
-Each control is a check that passes on a true null and, planted beside it, one that is none.
+Each control is a check that passes on a true null and fails on a planted effect.
 """
 
 from dataclasses import replace
@@ -111,7 +111,7 @@ def regrouped(system, draw, share=1.0):
 
 def check_gap(systems):
     """Over draws of the groups, the gap less its permutation null has mean zero. The draw is the
-    unit: the replicates of one draw share its rows, and are no evidence against its luck."""
+    unit: the replicates of one draw share its rows, and do not count as evidence."""
     excess = []
     for system in systems:
         found = values(SetSizeGap(permutations=40), system)

@@ -193,7 +193,7 @@ PARTS = {
     "policy", "policy_risk", "select", "subject",
     "wording", "gate_wording", "front_matter", "data_front_matter", "known_interactions", "png",
     "markdown_parts", "escaping", "mitigation_wording", "factorial_wording",
-    "secondary_wording", "marks",
+    "secondary_wording", "marks", "row_method",
 }  # fmt: skip
 
 WRITERS = {

@@ -14,9 +14,10 @@ from trustbench.contracts import (
     Evaluator,
     Intervention,
     Measured,
-    Measurement,
+    Metric,
     Model,
     Read,
+    fraction,
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import DataError
@@ -48,13 +49,18 @@ def hits(system):
     """Which test rows each replicate has right, [R, n], and how many of them."""
     y = system.problem.rows("test")[1]
     right = system.split_logits("test").argmax(-1).numpy() == y
-    return right, Measurement("accuracy", right.mean(1), True, "fraction", len(y), 0.0, 1.0)
+    return right, SHARE_RIGHT.of("accuracy", right.mean(1), len(y))
+
+
+SHARE_RIGHT = fraction("accuracy", "The share of test rows that are right.", better="higher")
+DISTANCE = Metric("distance", "How far the logits of two systems are apart.", "logits", "lower")
 
 
 @dataclass(frozen=True)
 class Accuracy(Evaluator):
     points: int = 0
     aspect: ClassVar[None] = None
+    metrics: ClassVar = (SHARE_RIGHT, fraction("auc", "A ranking.", better="higher"))
 
     def measure(self, system):
         right, accuracy = hits(system)
@@ -65,6 +71,7 @@ class Accuracy(Evaluator):
 class Transfer(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     needs: ClassVar = frozenset({"baseline"})
+    metrics: ClassVar = (DISTANCE,)
 
     def supports(self, system):
         return None if system.baseline else "the baseline has no baseline"
@@ -72,12 +79,13 @@ class Transfer(Evaluator):
     def measure(self, system):
         X = system.tensor(system.problem.rows("test")[0])
         gap = (system.baseline().forward(X) - system.logits(X)).abs().mean((1, 2)).numpy()
-        return Measured((Measurement("distance", gap, False, "logits", len(X)),))
+        return Measured((self.measurement("distance", gap, len(X)),))
 
 
 @dataclass(frozen=True)
 class Crash(Evaluator):
     aspect: ClassVar[None] = None
+    metrics: ClassVar = ()
 
     def measure(self, system):
         raise ZeroDivisionError("a bug of ours")

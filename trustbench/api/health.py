@@ -82,7 +82,7 @@ def store_lines(store: Store, said: list[str]) -> Iterator[Finding]:
     if len(started) > held:
         yield Finding(
             f"records: {len(started) - held} started ones were left by runs that died; the same "
-            "command goes on with them"
+            "command continues them"
         )
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import inspect
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -33,7 +33,7 @@ def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
 
 
 def describe(path: Path) -> str:
-    """The first comment line of a YAML file that is no run line or package, without its mark."""
+    """The first comment of a YAML file that is not a run line or package, without its mark."""
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("#"):
             break
@@ -70,6 +70,11 @@ def registered() -> tuple[EntryPoint, ...]:
     return tuple(entry_points(group=GROUP))
 
 
+def _unstated(cls: type[Plugin], contract: type[Plugin]) -> Iterator[str]:
+    """The class data that a contract names without a default, and `cls` does not state."""
+    return (name for name in inspect.get_annotations(contract) if not hasattr(cls, name))
+
+
 def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[Plugin]:
     module_name, _, class_name = target.rpartition(".")
     homes = ("trustbench", *(e.module for e in registered()), *allowed)
@@ -98,7 +103,7 @@ def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[P
             f"{key} is {target!r}, which is no {contract.__name__} class of {module_name}; "
             + did_you_mean(class_name, names)
         )
-    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    missing = sorted({*getattr(cls, "__abstractmethods__", ()), *_unstated(cls, contract)})
     if missing:
         raise ConfigError(
             f"{key} is {target!r}, but that class lacks {' and '.join(f'`{m}`' for m in missing)}, "

@@ -12,6 +12,7 @@ for images).
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
+from trustbench.contracts.metrics import PERMUTED, Metric, Metrics, fraction
 from trustbench.contracts.plugins import (
     TRAINING_HOOKS,
     Dataset,
@@ -46,6 +47,7 @@ from trustbench.contracts.system import (
 __all__ = [
     "CHANNELS",
     "NEEDS",
+    "PERMUTED",
     "SPLITS",
     "TRAINING_HOOKS",
     "Array",
@@ -64,6 +66,8 @@ __all__ = [
     "Intervention",
     "Measured",
     "Measurement",
+    "Metric",
+    "Metrics",
     "Model",
     "Need",
     "Plugin",
@@ -77,4 +81,5 @@ __all__ = [
     "Streams",
     "StructuralCausalModel",
     "System",
+    "fraction",
 ]

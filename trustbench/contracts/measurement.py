@@ -1,7 +1,8 @@
 """What an evaluator returns: numbers over replicates, and what their intervals need."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 
@@ -74,3 +75,19 @@ class Measured:
         for m in self.measurements:
             if m.null is not None and m.null not in names:
                 raise ValueError(f"measurement {m.name}: its null {m.null} is not beside it")
+
+    @classmethod
+    def lacking(cls, names: Iterable[str], reason: str) -> Self:
+        """None of these metrics, for one reason; each sentence begins with the metric."""
+        return cls((), missing={name: f"{name} {reason}" for name in names})
+
+    @classmethod
+    def joined(cls, parts: Iterable["Measured"]) -> Self:
+        """What all parts hold, in their order."""
+        every = tuple(parts)
+        return cls(
+            measurements=tuple(m for part in every for m in part.measurements),
+            arrays={k: v for part in every for k, v in part.arrays.items()},
+            facts={k: v for part in every for k, v in part.facts.items()},
+            missing={k: v for part in every for k, v in part.missing.items()},
+        )

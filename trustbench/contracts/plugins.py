@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 
 from trustbench.contracts.aspects import Aspect
-from trustbench.contracts.measurement import Measured
+from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Read
+from trustbench.contracts.metrics import Metrics, declared
 from trustbench.contracts.problem import Array, Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
@@ -218,9 +219,16 @@ class Intervention(Plugin):
 
 @dataclass(frozen=True)
 class Evaluator(Plugin, ABC):
-    """Measures one aspect of a system (None: utility)."""
+    """Measures one aspect of a system (None: utility).
+
+    `metrics` declares every metric that it can measure, and `measurement` makes measurements of
+    them, so that unit, direction and bounds are said once. Commands read the declaration from the
+    class's source without importing it, so write it with literals and the names that
+    `trustbench.contracts` exports.
+    """
 
     aspect: ClassVar[Aspect | None]
+    metrics: ClassVar[Metrics]
     # The channels of a system that the numbers depend on. An arm that changes none of them and
     # shares the baseline's replicates reuses the baseline's evaluation.
     reads: ClassVar[frozenset[str]] = frozenset(CHANNELS)
@@ -241,3 +249,22 @@ class Evaluator(Plugin, ABC):
     @abstractmethod
     def measure(self, system: System) -> Measured:
         """Returns the measurements, each over the same R replicates in the same order."""
+
+    def measurement(
+        self,
+        name: str,
+        values: "Array | Tensor",
+        n: int,
+        *,
+        lower: float | None = None,
+        upper: float | None = None,
+    ) -> Measurement:
+        """Returns a measurement of the declared metric `name`: `values` [R], each of `n` rows.
+
+        Bounds are given only where the declaration says in words what they are.
+
+        Raises:
+            ValueError: `metrics` does not declare it.
+        """
+        metric = declared(self.metrics, name, type(self).__name__)
+        return metric.of(name, values, n, lower=lower, upper=upper)

@@ -11,7 +11,7 @@ from trustbench.methods.groups import means
 ROWS = 1000
 """Rows of a fit at most: as many as a replicate of the memorising regime has, and few seconds."""
 ITERATIONS = 200
-"""Of L-BFGS at most; part of what the reference is, so a fit that stops here is none the worse."""
+"""Maximum iterations of L-BFGS; part of the definition of the reference, so a fit may stop here."""
 
 
 class Reference(NamedTuple):

@@ -6,7 +6,16 @@ from typing import ClassVar
 
 import numpy as np
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, SplitName, System
+from trustbench.contracts import (
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    SplitName,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.evaluators._logistic import ROWS, reference
 from trustbench.methods.groups import means
@@ -30,6 +39,53 @@ class Utility(Evaluator):
     aspect: ClassVar[Aspect | None] = None
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"
+    metrics = (
+        fraction("accuracy", "The share of test rows that are decided correctly.", better="higher"),
+        fraction(
+            "balanced_accuracy",
+            "The share of test rows decided correctly, each class counting as much as the others.",
+            better="higher",
+        ),
+        fraction(
+            "auc",
+            "How often a row of class 1 gets a higher score than a row of class 0.",
+            better="higher",
+            null=0.5,
+        ),
+        Metric(
+            "train_test_gap",
+            "How much more accurate the model is on its own training rows than on test rows.",
+            "fraction",
+            better="lower",
+            lower=-1.0,
+            upper=1.0,
+            null=0.0,
+        ),
+        fraction(
+            "member_accuracy",
+            "The share of its own training rows that the model decides correctly.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "logistic_accuracy",
+            "The accuracy that a plain logistic regression reaches on the same test rows.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "logistic_balanced_accuracy",
+            "The balanced accuracy that a plain logistic regression reaches on the same test rows.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "logistic_member_accuracy",
+            "The accuracy of a plain logistic regression on its own training rows.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def measure(self, system: System) -> Measured:
         """Four measurements and four diagnostics; `auc` has a reason on other than two classes."""
@@ -39,17 +95,26 @@ class Utility(Evaluator):
         recall = means(hit, y, len(system.problem.classes))
         members = _member_accuracy(system)
         found = [
-            _fraction("accuracy", accuracy, len(y)),
-            _fraction("balanced_accuracy", np.nanmean(recall, axis=1), len(y)),
-            _train_test_gap(members - accuracy, len(y)),
-            *_diagnostics(system, members, len(y)),
+            self.measurement("accuracy", accuracy, len(y)),
+            self.measurement("balanced_accuracy", np.nanmean(recall, axis=1), len(y)),
+            self.measurement("train_test_gap", members - accuracy, len(y)),
+            *self._diagnostics(system, members, len(y)),
         ]
         reason = _no_auc(system, y)
         if reason is None:
             logits = system.split_logits("test").double()
             auc = ranking_auc((logits[..., 1] - logits[..., 0]).cpu().numpy(), y)
-            found.insert(2, _fraction("auc", auc, len(y)))
+            found.insert(2, self.measurement("auc", auc, len(y)))
         return Measured(tuple(found), missing={} if reason is None else {"auc": reason})
+
+    def _diagnostics(self, system: System, members: Array, n: int) -> Iterator[Measurement]:
+        """What the utility floor reads: the regression's accuracies, and those on own rows."""
+        plain = reference(system)
+        own = int(system.membership.sum(axis=1).min())
+        yield self.measurement("member_accuracy", members, own)
+        yield self.measurement("logistic_accuracy", plain.accuracy, n)
+        yield self.measurement("logistic_balanced_accuracy", plain.balanced_accuracy, n)
+        yield self.measurement("logistic_member_accuracy", plain.member_accuracy, min(own, ROWS))
 
 
 def ranking_auc(scores: Array, y: Array) -> Array:
@@ -82,37 +147,9 @@ def _member_accuracy(system: System) -> Array:
     return np.asarray((hit * member).sum(axis=1) / member.sum(axis=1))
 
 
-def _train_test_gap(values: Array, n: int) -> Measurement:
-    return Measurement(
-        "train_test_gap",
-        values,
-        higher_is_better=False,
-        unit="fraction",
-        n=n,
-        lower=-1.0,
-        upper=1.0,
-    )
-
-
-def _diagnostics(system: System, members: Array, n: int) -> Iterator[Measurement]:
-    """What the utility floor reads: the regression's accuracies, and the replicates' own rows."""
-    plain = reference(system)
-    own = int(system.membership.sum(axis=1).min())
-    yield _fraction("member_accuracy", members, own, diagnostic=True)
-    yield _fraction("logistic_accuracy", plain.accuracy, n, diagnostic=True)
-    balanced = plain.balanced_accuracy
-    yield _fraction("logistic_balanced_accuracy", balanced, n, diagnostic=True)
-    fitted = min(own, ROWS)
-    yield _fraction("logistic_member_accuracy", plain.member_accuracy, fitted, diagnostic=True)
-
-
 def _no_auc(system: System, y: Array) -> str | None:
     if not system.problem.binary:
         return f"auc needs two classes; this task has {len(system.problem.classes)}"
     if len(np.unique(y)) < 2:
         return "auc needs both classes in the test set"
     return None
-
-
-def _fraction(name: str, values: Array, n: int, *, diagnostic: bool = False) -> Measurement:
-    return Measurement(name, values, True, "fraction", n, 0.0, 1.0, diagnostic)

@@ -8,7 +8,15 @@ import numpy as np
 
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, Need, System
+from trustbench.contracts import (
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Need,
+    System,
+    metrics,
+)
 from trustbench.errors import Unsupported
 from trustbench.execution import older, staleness
 from trustbench.execution.fit import Progress
@@ -178,6 +186,7 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
     if reason is None:
         try:
             measured = evaluator.measure(system)
+            metrics.check(evaluator.metrics, measured, type(evaluator).__name__)
         except Unsupported as unsupported:  # found while measuring, such as a diverged baseline
             reason = str(unsupported)
     if measured is None:

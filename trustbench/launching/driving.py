@@ -2,7 +2,7 @@
 
 Ray and SLURM each say how an arm is started and how it ended (`Machines`); the rest is the same:
 what is finished needs no machine, an arm that died is tried again, one that failed costs the
-others nothing, and a sweep that has no machine left ends with a reason instead of waiting for ever.
+others nothing, and a sweep that has no machine left ends with a reason instead of waiting forever.
 """
 
 import time

@@ -23,7 +23,7 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     # asking how many devices there are starts no CUDA
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
-    # modules in the working directory are none of the server's
+    # the server must not import modules from the working directory
     "PYTHONSAFEPATH": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",

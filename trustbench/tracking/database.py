@@ -48,5 +48,5 @@ def _make(store: Store, path: Path) -> None:
 def _remove(*databases: Path) -> None:
     for path in databases:
         for suffix in ("", "-journal", "-wal", "-shm"):
-            with suppress(OSError):  # whoever writes to it reports a full disk
+            with suppress(OSError):  # a full disk is reported on writing
                 path.with_name(path.name + suffix).unlink(missing_ok=True)

@@ -49,6 +49,7 @@ class Release(Intervention):
 class Accuracy(Evaluator):
     points: int = 5
     aspect: ClassVar[None] = None
+    metrics: ClassVar = ()
 
     def measure(self, system):
         raise AssertionError("an id depends on no measurement")

@@ -58,7 +58,7 @@ def test_build_binds_parameters_and_ignores_the_name():
         ({"_target_": "trustbench.contracts.Intervention"}, "no Intervention class"),
         (
             {"_target_": "trustbench.methods.conformal.release.ReleasedSets"},
-            r"lacks `functions` and `thresholds`, .* write what is missing in .*release\.py\.",
+            r"lacks `aspect` and `functions` and `thresholds`, .* missing in .*release\.py\.",
         ),
         ({"_target_": DPSGD_TARGET, "epsilon": -1}, "k.epsilon is -1"),
     ],
@@ -93,10 +93,10 @@ def test_modules_named_by_the_user_or_an_entry_point_may_be_imported(tmp_path, m
 def test_a_class_without_what_its_contract_asks_for_is_told_with_its_file(
     kind, tmp_path, monkeypatch
 ):
-    contract, method = {
-        "dataset": ("Dataset", "load"),
-        "model": ("Model", "build"),
-        "evaluator": ("Evaluator", "measure"),
+    contract, lacking = {
+        "dataset": ("Dataset", "`load`"),
+        "model": ("Model", "`build`"),
+        "evaluator": ("Evaluator", "`aspect` and `measure` and `metrics`"),
     }[kind]
     path = tmp_path / f"half_a_{kind}.py"
     path.write_text(
@@ -109,6 +109,6 @@ def test_a_class_without_what_its_contract_asks_for_is_told_with_its_file(
         build(kind, "mine", {"_target_": f"half_a_{kind}.Mine"}, f"{kind}.mine", [path.stem])
     (problem,) = caught.value.problems
     assert problem == (
-        f"{kind}.mine._target_ is 'half_a_{kind}.Mine', but that class lacks `{method}`, which its "
+        f"{kind}.mine._target_ is 'half_a_{kind}.Mine', but that class lacks {lacking}, which its "
         f"contract asks for; write what is missing in {path}."
     )

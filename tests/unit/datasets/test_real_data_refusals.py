@@ -84,7 +84,7 @@ def test_a_broken_adult_file_gets_a_sentence(shared_data, tmp_path, change, says
 
 
 def test_a_renamed_race_in_compas_is_refused_and_never_counted_as_other(shared_data, tmp_path):
-    """42 people used to move into `Other` in silence."""
+    """42 people used to move into `Other` silently."""
     path = copied(shared_data, tmp_path, "compas") / "compas-scores-two-years.csv"
     lines = path.read_text().splitlines(keepends=True)
     theirs = [i for i, line in enumerate(lines) if ",Caucasian," in line][:42]
@@ -113,7 +113,7 @@ def test_a_renamed_race_in_compas_is_refused_and_never_counted_as_other(shared_d
     ],
 )
 def test_what_compas_filters_by_is_known_too(shared_data, tmp_path, column, value, says):
-    """A code that the filter does not know would drop its row, or keep it, in silence."""
+    """A code that the filter does not know would drop its row, or silently keep it."""
     path = copied(shared_data, tmp_path, "compas") / "compas-scores-two-years.csv"
     rows = list(csv.reader(path.read_text().splitlines()))
     rows[5][rows[0].index(column)] = value

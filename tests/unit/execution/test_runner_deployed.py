@@ -5,10 +5,10 @@ from typing import ClassVar
 
 import pytest
 
-from tests.unit.arm_toys import ACCURACY, DP, Accuracy, Release, ignore, run
+from tests.unit.arm_toys import ACCURACY, DISTANCE, DP, Accuracy, Release, ignore, run
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
-from trustbench.contracts import Evaluator, Intervention, Measured, Measurement
+from trustbench.contracts import Evaluator, Intervention, Measured
 from trustbench.contracts.aspects import Aspect
 from trustbench.execution import job
 from trustbench.execution.deploy import deployed
@@ -34,13 +34,14 @@ class Twins(Evaluator):
 
     aspect: ClassVar[None] = None
     needs: ClassVar = frozenset({"reseed"})
+    metrics: ClassVar = (DISTANCE,)
 
     def measure(self, system):
         twin = system.reseeded(1)
         assert (twin.membership == system.membership).all()
         X = system.tensor(system.problem.rows("test")[0])
         gap = (twin.logits(X) - system.logits(X)).abs().mean((1, 2)).numpy()
-        return Measured((Measurement("distance", gap, False, "logits", len(X)),))
+        return Measured((self.measurement("distance", gap, len(X)),))
 
 
 @pytest.mark.parametrize("control", ["none", "reseed", "matched"])
@@ -107,11 +108,12 @@ class Compared(Evaluator):
 
     aspect: ClassVar[None] = None
     needs: ClassVar = frozenset({"reseed"})
+    metrics: ClassVar = (DISTANCE,)
 
     def measure(self, system):
         X = system.tensor(system.problem.rows("test")[0])
         gap = (system.reseeded(1).logits(X) - system.logits(X)).abs().mean((1, 2)).numpy()
-        return Measured((Measurement("distance", gap, False, "logits", len(X)),))
+        return Measured((self.measurement("distance", gap, len(X)),))
 
 
 def test_hooks_see_bare_twins_and_evaluators_deployed_ones(arm):

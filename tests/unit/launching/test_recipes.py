@@ -63,7 +63,7 @@ def test_the_gpu_box_says_the_plan_and_runs_again_after_a_failure(folder):
 
 
 @pytest.mark.parametrize(("codes", "tries"), [("2", 1), ("130", 1), ("1\n1\n1", 3)])
-def test_the_gpu_box_stops_at_what_another_try_cannot_mend(folder, codes, tries):
+def test_the_gpu_box_stops_at_what_another_try_cannot_fix(folder, codes, tries):
     (folder / "codes").write_text(f"{codes}\n")
     recipe(folder, "gpu_box.sh", *WORDS)
     last = codes.splitlines()[-1]

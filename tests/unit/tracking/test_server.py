@@ -214,7 +214,7 @@ def _nonsense(listening):
             connection, _ = listening.accept()
             with closing(connection):
                 connection.recv(10)
-                connection.sendall(b"this is no protocol\r\n\r\n")
+                connection.sendall(b"this is not a protocol\r\n\r\n")
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ class Examples(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed", "reseed"})
     reference: ClassVar[str] = "Adebayo et al. 2018, arXiv 1810.03292"
+    metrics = ()
 
     def needs_of(self, system: System) -> frozenset[Need]:
         """Only released explanations are compared with those of this arm with other seeds."""

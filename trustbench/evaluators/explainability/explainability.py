@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.deletion import deletion
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
@@ -39,6 +39,37 @@ class Explainability(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
+    metrics = (
+        Metric(
+            "lime_r2",
+            "How well a simple local explanation predicts the model near the row it explains.",
+            "R2",
+            better="higher",
+            upper=1.0,
+        ),
+        Metric(
+            "lime_r2_median",
+            "How well a simple local explanation predicts the model, at a typical row.",
+            "R2",
+            better="higher",
+            upper=1.0,
+        ),
+        Metric(
+            "lime_r2_p10",
+            "How well a simple local explanation predicts the model, at a row hard to explain.",
+            "R2",
+            better="higher",
+            upper=1.0,
+        ),
+        Metric(
+            "deletion",
+            "How much more the prediction falls without the parts that the explanation names "
+            "first than without random ones.",
+            "fraction",
+            better="higher",
+            null=0.0,
+        ),
+    )
 
     def measure(self, system: System) -> Measured:
         """`lime_r2` first, then its quantiles and `deletion`."""
@@ -59,10 +90,9 @@ class Explainability(Evaluator):
             draws=self.random_draws,
             rng=streams.numpy("explanations", Stream.DELETION),
         )
-        found, missing = _fidelity(r2)
-        found.append(_measurement("deletion", faith.mean(1).cpu().numpy(), len(rows), None))
+        fidelity = self._fidelity(r2)
         return Measured(
-            tuple(found),
+            (*fidelity.measurements, self.measurement("deletion", faith.mean(1), len(rows))),
             arrays={"r2": r2, "rows": rows},
             facts={
                 **lime.facts(area),
@@ -70,26 +100,19 @@ class Explainability(Evaluator):
                 "dropped": int(np.isnan(r2).sum()),
                 "deleted": self.deleted,
             },
-            missing=missing,
+            missing=fidelity.missing,
         )
 
-
-def _fidelity(r2: Array) -> tuple[list[Measurement], dict[str, str]]:
-    """Statistics of R2 [R, n] over rows, or why there are none."""
-    names = ("lime_r2", "lime_r2_median", "lime_r2_p10")
-    dead = np.flatnonzero(np.isnan(r2).all(axis=1))
-    if len(dead):
-        reason = (
-            "the explained output is constant around every point of replicates "
-            f"{', '.join(map(str, dead))}, so R2 is undefined"
-        )
-        return [], dict.fromkeys(names, reason)
-    values = np.nanmean(r2, axis=1), np.nanmedian(r2, axis=1), np.nanpercentile(r2, 10, axis=1)
-    n = r2.shape[1]
-    return [_measurement(k, v, n, 1.0) for k, v in zip(names, values, strict=True)], {}
-
-
-def _measurement(name: str, values: Array, n: int, upper: float | None) -> Measurement:
-    return Measurement(
-        name, values, higher_is_better=True, unit="R2" if upper else "fraction", n=n, upper=upper
-    )
+    def _fidelity(self, r2: Array) -> Measured:
+        """Statistics of R2 [R, n] over rows, or why there are none."""
+        names = ("lime_r2", "lime_r2_median", "lime_r2_p10")
+        dead = np.flatnonzero(np.isnan(r2).all(axis=1))
+        if len(dead):
+            reason = (
+                "the explained output is constant around every point of replicates "
+                f"{', '.join(map(str, dead))}, so R2 is undefined"
+            )
+            return Measured((), missing=dict.fromkeys(names, reason))
+        values = np.nanmean(r2, axis=1), np.nanmedian(r2, axis=1), np.nanpercentile(r2, 10, axis=1)
+        found = zip(names, values, strict=True)
+        return Measured(tuple(self.measurement(k, v, r2.shape[1]) for k, v in found))

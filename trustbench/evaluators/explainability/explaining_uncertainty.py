@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import uninformative
 from trustbench.methods.explanations.lime_surrogate import BUDGET, Lime, Stream
@@ -21,7 +21,6 @@ from trustbench.methods.explanations.released import explained_points
 ASKED = 200
 # A target -> its null: what the prediction's own R2 is called at the points of that target.
 NULLS = {"set_size": "r2_argmax", "set_membership": "r2_argmax_set_membership"}
-CONTROLS = (*NULLS.values(), "r2_probability", "r2_drop_same_points")
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,79 @@ class ExplainingUncertainty(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
+    metrics = (
+        Metric(
+            "r2_set_size",
+            "How well a simple local explanation tells how many labels the prediction set holds.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            null="r2_argmax",
+        ),
+        Metric(
+            "r2_set_size_mean",
+            "How well a simple local explanation tells the size of sets, averaged over rows.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            null="r2_argmax_mean",
+        ),
+        Metric(
+            "r2_set_membership",
+            "How well a simple local explanation tells whether the second label is in the set.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            null="r2_argmax_set_membership",
+        ),
+        Metric(
+            "r2_set_membership_mean",
+            "How well a simple local explanation tells whether the second label is in the set, "
+            "averaged over rows.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            null="r2_argmax_set_membership_mean",
+        ),
+        Metric(
+            "r2_<set_size|set_membership>_<score>",
+            "How well a simple local explanation tells what sets of this score say.",
+            "R2",
+            better="higher",
+            upper=1.0,
+        ),
+        Metric(
+            "r2_<set_size|set_membership>_<score>_mean",
+            "How well a simple local explanation tells what sets of this score say, averaged.",
+            "R2",
+            better="higher",
+            upper=1.0,
+        ),
+        Metric(
+            "r2_argmax<|_set_membership><|_mean>",
+            "How well a simple local explanation tells the prediction itself, at the same rows.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            diagnostic=True,
+        ),
+        Metric(
+            "r2_probability<|_mean>",
+            "How well a simple local explanation tells the probability of the prediction.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            diagnostic=True,
+        ),
+        Metric(
+            "r2_drop_same_points<|_mean>",
+            "How much harder the size of sets is to explain than the prediction, row by row.",
+            "R2",
+            better="lower",
+            null=0.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no sets are released, else None."""
@@ -88,10 +160,15 @@ class ExplainingUncertainty(Evaluator):
                     f"{values.shape[1]} points of a replicate; a median needs {self.min_points}"
                 )
             else:
-                found += _statistics(name, values)
+                found += self._statistics(name, values)
         dropped = {f"dropped_{k}": int(np.isnan(v).sum()) for k, v in r2.items()}
         facts = {"set_score": fixed, "samples": self.samples, **dropped}
         return Measured(tuple(found), facts=facts, missing=missing)
+
+    def _statistics(self, name: str, values: Array) -> Iterator[Measurement]:
+        """The median over points and the mean."""
+        for suffix, statistic in (("", np.nanmedian), ("_mean", np.nanmean)):
+            yield self.measurement(name + suffix, statistic(values, axis=1), values.shape[1])
 
     def _r2(self, system: System) -> dict[str, Array]:
         """R2 [R, n] of each target."""
@@ -168,13 +245,3 @@ def _targets(system: System, draws: Draws, X: Tensor, group: Array) -> Mapping[s
         found[f"r2_set_size_{score}"] = sets.sum(-1).double()
         found[f"r2_set_membership_{score}"] = of(runner_up, sets)
     return found
-
-
-def _statistics(name: str, values: Array) -> Iterator[Measurement]:
-    """The median over points and the mean; controls and parts are diagnostics."""
-    control = name in CONTROLS
-    n, better = values.shape[1], name != "r2_drop_same_points"
-    upper = 1.0 if better else None
-    for suffix, statistic in (("", np.nanmedian), ("_mean", np.nanmean)):
-        summary = statistic(values, axis=1)
-        yield Measurement(name + suffix, summary, better, "R2", n, upper=upper, diagnostic=control)

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, Need, System
+from trustbench.contracts import Evaluator, Measured, Measurement, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.methods.explanations.agreement import (
@@ -19,9 +19,6 @@ from trustbench.methods.explanations.released import explained_points
 
 # First index of this evaluator's `explanations` stream.
 NOISE_STREAM = 40
-# What a name is measured in, and its least value.
-RANKS, SHARE = ("rank correlation", -1.0), ("fraction", 0.0)
-SCALES = {"spearman": RANKS, "top_k_overlap": SHARE, "stability": RANKS}
 
 
 @dataclass(frozen=True)
@@ -52,6 +49,35 @@ class ExplanationAgreement(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"reseed"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
+    metrics = (
+        Metric(
+            "spearman",
+            "How well two models that differ by chance alone agree on why they predict the same.",
+            "rank correlation",
+            better="higher",
+            lower=-1.0,
+            upper=1.0,
+        ),
+        fraction(
+            "top_k_overlap",
+            "How many of the most important features two models that differ by chance share.",
+            better="higher",
+        ),
+        Metric(
+            "stability",
+            "How well the explanations of a row and of the same row with a little noise agree.",
+            "rank correlation",
+            better="higher",
+            lower=-1.0,
+            upper=1.0,
+        ),
+        fraction(
+            "same_prediction",
+            "The share of rows that both models predict alike, so that reasons can be compared.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def measure(self, system: System) -> Measured:
         """The three metrics, each where it can be measured, and `same_prediction`."""
@@ -70,12 +96,12 @@ class ExplanationAgreement(Evaluator):
             if isinstance(mean, str):
                 missing[name] = mean
             else:
-                unit, least = SCALES[name]
-                found.append(Measurement(name, mean, True, unit, len(X), least, 1.0))
+                found.append(self.measurement(name, mean, len(X)))
             if not isinstance(each, str):
                 facts[f"dropped_{name}"] = int(each.isnan().sum())
         if twin is not None:
-            found.append(_same_prediction(own, twin))
+            same = own.with_same_prediction(twin).double().mean(1)
+            found.append(self.measurement("same_prediction", same, len(X)))
         settings = {"method": self.method, "top_k": self.top_k, "noise": self.noise}
         return Measured(tuple(found), facts={**settings, **facts}, missing=missing)
 
@@ -104,9 +130,3 @@ class ExplanationAgreement(Evaluator):
         step = system.tensor(rng.standard_normal(X.shape)).to(X.dtype)
         low, high = threat.whole_box().bounds(X)
         return (X + self.noise * threat.weight * step).clamp(low, high)
-
-
-def _same_prediction(own: Explained, twin: Explained) -> Measurement:
-    share = own.with_same_prediction(twin).double().mean(1).cpu().numpy()
-    n = own.classes.shape[1]
-    return Measurement("same_prediction", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)

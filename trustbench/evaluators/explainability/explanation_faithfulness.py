@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.deletion import deletion
 from trustbench.methods.explanations.insertion import insertion
@@ -45,6 +45,39 @@ class ExplanationFaithfulness(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Samek et al. 2017, arXiv 1509.06321"
+    metrics = (
+        Metric(
+            "deletion_released",
+            "How much more the prediction falls without what the explanation names first than "
+            "without random parts.",
+            "fraction",
+            better="higher",
+            null="deletion_noise",
+        ),
+        Metric(
+            "insertion_released",
+            "How much more of the prediction stays with what the explanation names first than "
+            "with random parts.",
+            "fraction",
+            better="higher",
+            null="insertion_noise",
+        ),
+        Metric(
+            "<deletion|insertion>_random",
+            "What random choices of parts score, which is zero up to noise.",
+            "fraction",
+            better="higher",
+            null=0.0,
+            diagnostic=True,
+        ),
+        Metric(
+            "<deletion|insertion>_noise",
+            "What an explanation of pure noise scores.",
+            "fraction",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no explanations are released, else None."""
@@ -67,7 +100,9 @@ class ExplanationFaithfulness(Evaluator):
             "noise": part_effects(system, area, noise, X),
         }
         found = [
-            _measurement(f"{name}_{kind}", self._faith(name, system, area, X, kinds[kind]), len(X))
+            self.measurement(
+                f"{name}_{kind}", self._faith(name, system, area, X, kinds[kind]), len(X)
+            )
             for kind in kinds
             for name in ("deletion", "insertion")
         ]
@@ -82,8 +117,3 @@ class ExplanationFaithfulness(Evaluator):
         rng = system.streams.numpy("explanations", PARTS)
         faith = score(system, area, X, effects, share=self.share, draws=self.random_draws, rng=rng)
         return faith.mean(1)
-
-
-def _measurement(name: str, values: Tensor, n: int) -> Measurement:
-    control = not name.endswith("released")
-    return Measurement(name, values.cpu().numpy(), True, "fraction", n, diagnostic=control)

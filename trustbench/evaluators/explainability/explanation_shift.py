@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, Need, System
+from trustbench.contracts import Evaluator, Measured, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.agreement import (
     Explained,
@@ -52,6 +52,51 @@ class ExplanationShift(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
+    metrics = (
+        Metric(
+            "shift",
+            "How far the method moves the model's reasons for predictions that stay the same.",
+            "1 - rank correlation",
+            better="lower",
+            lower=0.0,
+            upper=2.0,
+            null="shift_reseed",
+        ),
+        Metric(
+            "shift_lime",
+            "How far the method moves the model's reasons, by local surrogates.",
+            "1 - rank correlation",
+            better="lower",
+            lower=0.0,
+            upper=2.0,
+            null="shift_lime_reseed",
+        ),
+        Metric(
+            "shift<|_lime>_reseed",
+            "How far retraining with another seed moves the model's reasons, without the method.",
+            "1 - rank correlation",
+            better="lower",
+            lower=0.0,
+            upper=2.0,
+            diagnostic=True,
+        ),
+        Metric(
+            "shift<|_lime>_excess",
+            "How much farther the method moves the model's reasons than another seed does.",
+            "1 - rank correlation",
+            better="lower",
+            lower=-2.0,
+            upper=2.0,
+            null=0.0,
+            diagnostic=True,
+        ),
+        fraction(
+            "same_prediction",
+            "The share of rows that both models predict alike, so that reasons can be compared.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if this is the baseline itself, else None."""
@@ -68,44 +113,27 @@ class ExplanationShift(Evaluator):
         three = (system, baseline, baseline.reseeded(system.draw + 1))
         gradients = [by_gradient(s, X[: self.points], self.method) for s in three]
         surrogates = [by_lime(s, X[: self.lime_points], lime, Stream.PROBE) for s in three]
-        parts = [_shifts("shift", *gradients), _shifts("shift_lime", *surrogates)]
-        return Measured(
-            (*parts[0].measurements, *parts[1].measurements, _same(gradients[0], gradients[2])),
-            facts={
-                "method": self.method,
-                "samples": self.samples,
-                **parts[0].facts,
-                **parts[1].facts,
-            },
-            missing={**parts[0].missing, **parts[1].missing},
+        same = gradients[0].with_same_prediction(gradients[2]).double()
+        agreed = self.measurement("same_prediction", same.mean(1), same.shape[1])
+        return Measured.joined(
+            (
+                Measured((), facts={"method": self.method, "samples": self.samples}),
+                self._shifts("shift", *gradients),
+                self._shifts("shift_lime", *surrogates),
+                Measured((agreed,)),
+            )
         )
 
-
-def _shifts(name: str, own: Explained, base: Explained, twin: Explained) -> Measured:
-    """The shift, its null and its excess, or why none of them is there."""
-    names = (name, f"{name}_reseed", f"{name}_excess")
-    sides = own.spearman(twin), base.spearman(twin)
-    together = (sides[0] + sides[1]).isnan() | ~own.with_same_prediction(base)
-    facts = {f"dropped_{name}": int(together.sum())}
-    means = [mean_over_points(side.masked_fill(together, torch.nan)) for side in sides]
-    shifts = [1 - m for m in means if not isinstance(m, str)]
-    if len(shifts) < len(means):
-        return Measured((), facts=facts, missing=dict.fromkeys(names, str(means[0])))
-    n, values = own.values.shape[1], (*shifts, shifts[0] - shifts[1])
-    least = (0.0, 0.0, -2.0)
-    found = [
-        _shift(k, v, n, low, diagnostic=k != name)
-        for k, v, low in zip(names, values, least, strict=True)
-    ]
-    return Measured(tuple(found), facts=facts)
-
-
-def _shift(name: str, values: Array, n: int, lower: float, *, diagnostic: bool) -> Measurement:
-    unit = "1 - rank correlation"
-    return Measurement(name, values, False, unit, n, lower, 2.0, diagnostic=diagnostic)
-
-
-def _same(own: Explained, base: Explained) -> Measurement:
-    share = own.with_same_prediction(base).double().mean(1).cpu().numpy()
-    n = own.classes.shape[1]
-    return Measurement("same_prediction", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)
+    def _shifts(self, name: str, own: Explained, base: Explained, twin: Explained) -> Measured:
+        """The shift, its null and its excess, or why none of them is there."""
+        names = (name, f"{name}_reseed", f"{name}_excess")
+        sides = own.spearman(twin), base.spearman(twin)
+        together = (sides[0] + sides[1]).isnan() | ~own.with_same_prediction(base)
+        facts = {f"dropped_{name}": int(together.sum())}
+        means = [mean_over_points(side.masked_fill(together, torch.nan)) for side in sides]
+        shifts = [1 - m for m in means if not isinstance(m, str)]
+        if len(shifts) < len(means):
+            return Measured((), facts=facts, missing=dict.fromkeys(names, str(means[0])))
+        n, values = own.values.shape[1], (*shifts, shifts[0] - shifts[1])
+        found = [self.measurement(k, v, n) for k, v in zip(names, values, strict=True)]
+        return Measured(tuple(found), facts=facts)

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
-from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 from trustbench.methods.explanations.surrogate_values import surrogate_values
@@ -37,6 +36,26 @@ class PostprocessingDisconnect(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Di Gennaro et al. 2024, arXiv 2408.15096; Ribeiro et al. 2016"
+    metrics = (
+        fraction(
+            "disconnect",
+            "How often the explanation speaks for another decision than the one that is made.",
+            better="lower",
+            null="disconnect_raw",
+        ),
+        fraction(
+            "disconnect_raw",
+            "How often the explanation speaks against the model's own prediction.",
+            better="lower",
+            diagnostic=True,
+        ),
+        fraction(
+            "override_rate",
+            "How often the deployed rule decides otherwise than the model predicts.",
+            better="lower",
+            null=0.0,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no rule of its own decides, or there are more than two classes; else None."""
@@ -64,17 +83,10 @@ class PostprocessingDisconnect(Evaluator):
         n = len(rows)
         return Measured(
             (
-                _share("disconnect", spoken_for != deployed, n),
-                _share("disconnect_raw", spoken_for != raw, n, diagnostic=True),
-                _share("override_rate", deployed != raw, n),
+                self.measurement("disconnect", (spoken_for != deployed).double().mean(1), n),
+                self.measurement("disconnect_raw", (spoken_for != raw).double().mean(1), n),
+                self.measurement("override_rate", (deployed != raw).double().mean(1), n),
             ),
             arrays={"rows": rows},
             facts={"points": n, **lime.facts(area)},
         )
-
-
-def _share(name: str, where: Tensor, n: int, *, diagnostic: bool = False) -> Measurement:
-    values = where.double().mean(1).cpu().numpy()
-    return Measurement(
-        name, values, False, "fraction", n, lower=0.0, upper=1.0, diagnostic=diagnostic
-    )

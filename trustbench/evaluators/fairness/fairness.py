@@ -1,19 +1,26 @@
 """Group fairness of the deployed decisions."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, Problem, System
+from trustbench.contracts import (
+    PERMUTED,
+    Array,
+    Evaluator,
+    Fact,
+    Measured,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.group_nulls import Statistics, against_chance
 from trustbench.methods.groups import gap, means, means_by, sizes
 
-HIGHER = frozenset({"worst_group_acc", "dp_ratio"})
-UNITS = {"dp_ratio": "ratio"}
-UPPER = {"class_sd": 0.5}
 BINARY = ("eo_gap", "dp_gap", "dp_ratio")
 
 
@@ -44,6 +51,51 @@ class Fairness(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413"
+    metrics = (
+        fraction(
+            "acc_gap",
+            "How much less accurate decisions are for the worst-served group than for the best.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        fraction(
+            "worst_group_acc",
+            "The accuracy of decisions for the group that they serve worst.",
+            better="higher",
+            null=PERMUTED,
+        ),
+        Metric(
+            "class_sd",
+            "How unequal the classes are in the share of their rows that is recognised.",
+            "fraction",
+            better="lower",
+            lower=0.0,
+            upper=0.5,
+            null=PERMUTED,
+        ),
+        fraction(
+            "dp_gap",
+            "How much more often one group gets the favourable decision than another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        Metric(
+            "dp_ratio",
+            "How often the least favoured group gets the favourable decision, per time that the "
+            "most favoured one does.",
+            "ratio",
+            better="higher",
+            lower=0.0,
+            upper=1.0,
+            null=PERMUTED,
+        ),
+        fraction(
+            "eo_gap",
+            "How much more often one group is wrongly refused, or wrongly accepted, than another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+    )
 
     def measure(self, system: System) -> Measured:
         """The gaps, `acc_gap` first; what this task cannot give is missing with its reason."""
@@ -54,58 +106,55 @@ class Fairness(Evaluator):
         else:
             decided = system.decide(system.tensor(X), group).cpu().numpy()
         count = sizes(group, len(problem.groups))
-        found = _Found(system)
-        found.facts |= {f"n_{g}": int(k) for g, k in zip(problem.groups, count, strict=True)}
-        large = self._large(problem, count, found)
-        self._accuracy(problem, decided == y, large, found)
-        if problem.binary:
-            self._decisions(problem, decided, large, found)
-            self._odds(problem, decided, large, found)
-        else:
-            found.lack(BINARY, f"needs two classes; this task has {len(problem.classes)}")
-        return Measured(
-            tuple(found.measurements),
-            arrays={"group_accuracy": means(decided == y, group, len(problem.groups))},
-            facts=found.facts,
-            missing=found.missing,
-        )
-
-    def _large(self, problem: Problem, count: Array, found: "_Found") -> Array:
-        """Which groups have enough test rows: bool [G]."""
         large = np.asarray(count >= self.min_group)
-        found.facts["min_group"] = self.min_group
-        found.facts["left_out"] = _names(problem.groups, ~large)
-        return large
-
-    def _accuracy(self, problem: Problem, hit: Array, large: Array, found: "_Found") -> None:
-        _, y, group = problem.rows("test")
-        if large.sum() > 1:
-            kept = large[group]
-
-            def by_group(groups: Array) -> dict[str, Array]:
-                accuracy = means_by(hit[:, kept], groups, len(large))[..., large]
-                return {"acc_gap": gap(accuracy), "worst_group_acc": accuracy.min(axis=-1)}
-
-            found.extremes(by_group, group[kept])
+        facts: dict[str, Fact] = {
+            **{f"n_{g}": int(k) for g, k in zip(problem.groups, count, strict=True)},
+            "min_group": self.min_group,
+            "left_out": _names(problem.groups, ~large),
+        }
+        accuracy = means(decided == y, group, len(problem.groups))
+        parts = [
+            Measured((), arrays={"group_accuracy": accuracy}, facts=facts),
+            self._accuracy(system, decided == y, large),
+            self._recalls(system, decided == y),
+        ]
+        if problem.binary:
+            parts += [self._decisions(system, decided, large), self._odds(system, decided, large)]
         else:
-            found.lack(("acc_gap", "worst_group_acc"), self._too_few())
-        common = sizes(y, len(problem.classes)) >= self.min_group
-        if common.sum() > 1:
-            rows = common[y]
+            reason = f"needs two classes; this task has {len(problem.classes)}"
+            parts.append(Measured.lacking(BINARY, reason))
+        return Measured.joined(parts)
 
-            def by_class(labels: Array) -> dict[str, Array]:
-                recall = means_by(hit[:, rows], labels, len(common))[..., common]
-                return {"class_sd": recall.std(axis=-1)}
-
-            found.extremes(by_class, y[rows])
-        else:
-            found.lack(("class_sd",), f"needs 2 classes of at least {self.min_group} test rows")
-
-    def _decisions(self, problem: Problem, decided: Array, large: Array, found: "_Found") -> None:
-        group = problem.rows("test")[2]
+    def _accuracy(self, system: System, hit: Array, large: Array) -> Measured:
         if large.sum() < 2:
-            found.lack(("dp_gap", "dp_ratio"), self._too_few())
-            return
+            return Measured.lacking(("acc_gap", "worst_group_acc"), self._too_few())
+        group = system.problem.rows("test")[2]
+        kept = large[group]
+
+        def by_group(groups: Array) -> dict[str, Array]:
+            accuracy = means_by(hit[:, kept], groups, len(large))[..., large]
+            return {"acc_gap": gap(accuracy), "worst_group_acc": accuracy.min(axis=-1)}
+
+        return self._extremes(system, by_group, group[kept])
+
+    def _recalls(self, system: System, hit: Array) -> Measured:
+        y = system.problem.rows("test")[1]
+        common = sizes(y, len(system.problem.classes)) >= self.min_group
+        if common.sum() < 2:
+            reason = f"needs 2 classes of at least {self.min_group} test rows"
+            return Measured.lacking(("class_sd",), reason)
+        rows = common[y]
+
+        def by_class(labels: Array) -> dict[str, Array]:
+            recall = means_by(hit[:, rows], labels, len(common))[..., common]
+            return {"class_sd": recall.std(axis=-1)}
+
+        return self._extremes(system, by_class, y[rows])
+
+    def _decisions(self, system: System, decided: Array, large: Array) -> Measured:
+        if large.sum() < 2:
+            return Measured.lacking(("dp_gap", "dp_ratio"), self._too_few())
+        group = system.problem.rows("test")[2]
         rate, kept = means(decided, group, len(large))[:, large], large[group]
         nobody = bool((rate.max(axis=1) == 0).any())
 
@@ -114,59 +163,44 @@ class Fairness(Evaluator):
             both = {"dp_gap": gap(rate)}
             return both if nobody else both | {"dp_ratio": rate.min(axis=-1) / rate.max(axis=-1)}
 
-        found.extremes(statistics, group[kept])
-        if nobody:
-            found.lack(("dp_ratio",), "is 0 / 0: some replicate decides for nobody")
+        found = self._extremes(system, statistics, group[kept])
+        if not nobody:
+            return found
+        reason = "is 0 / 0: some replicate decides for nobody"
+        return Measured.joined([found, Measured.lacking(("dp_ratio",), reason)])
 
-    def _odds(self, problem: Problem, decided: Array, large: Array, found: "_Found") -> None:
-        _, y, group = problem.rows("test")
-        n_groups = len(problem.groups)
-        cells = np.stack([sizes(group[y == label], n_groups) for label in (0, 1)])
+    def _odds(self, system: System, decided: Array, large: Array) -> Measured:
+        _, y, group = system.problem.rows("test")
+        names = system.problem.groups
+        cells = np.stack([sizes(group[y == label], len(names)) for label in (0, 1)])
         large = large & (cells >= self.min_cell).all(axis=0)
-        found.facts["min_cell"] = self.min_cell
-        found.facts["eo_left_out"] = _names(problem.groups, ~large)
+        facts = {"min_cell": self.min_cell, "eo_left_out": _names(names, ~large)}
+        declared = Measured((), facts=facts)
         if large.sum() < 2:
-            found.lack(
-                ("eo_gap",),
-                f"{self._too_few()}, at least {self.min_cell} of each class",
-            )
-            return
+            reason = f"{self._too_few()}, at least {self.min_cell} of each class"
+            return Measured.joined([declared, Measured.lacking(("eo_gap",), reason)])
         kept = large[group]
         sides = [y[kept] == label for label in (0, 1)]
 
         def statistics(groups: Array) -> dict[str, Array]:
             fpr, tpr = (
-                gap(means_by(decided[:, kept][:, side], groups[:, side], n_groups)[..., large])
+                gap(means_by(decided[:, kept][:, side], groups[:, side], len(names))[..., large])
                 for side in sides
             )
             return {"eo_gap": np.maximum(tpr, fpr)}
 
-        found.extremes(statistics, group[kept], within=y[kept])
+        found = self._extremes(system, statistics, group[kept], within=y[kept])
+        return Measured.joined([declared, found])
+
+    def _extremes(
+        self, system: System, statistics: Statistics, of: Array, within: Array | None = None
+    ) -> Measured:
+        """Statistics of a grouping `of` the rows, each beside what random groups show."""
+        build = partial(self.measurement, n=len(of))
+        return Measured(tuple(against_chance(build, statistics, of, system, within=within)))
 
     def _too_few(self) -> str:
         return f"needs 2 groups of at least {self.min_group} test rows"
-
-
-@dataclass
-class _Found:
-    """Measurements, facts and reasons as they come in."""
-
-    system: System
-    facts: dict[str, Fact] = field(default_factory=dict)
-    measurements: list[Measurement] = field(default_factory=list)
-    missing: dict[str, str] = field(default_factory=dict)
-
-    def extremes(self, statistics: Statistics, of: Array, within: Array | None = None) -> None:
-        """Statistics of a grouping `of` the rows, each beside what random groups show."""
-
-        def build(name: str, values: Array) -> Measurement:
-            unit, upper = UNITS.get(name, "fraction"), UPPER.get(name, 1.0)
-            return Measurement(name, values, name in HIGHER, unit, len(of), lower=0.0, upper=upper)
-
-        self.measurements += against_chance(build, statistics, of, self.system, within=within)
-
-    def lack(self, names: tuple[str, ...], reason: str) -> None:
-        self.missing |= {name: f"{name} {reason}" for name in names}
 
 
 def _names(names: tuple[str, ...], chosen: Array) -> str | None:

@@ -1,5 +1,6 @@
 """Whether released explanations are equally true for all groups."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar, NamedTuple
@@ -8,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Measurement, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, released_score
 from trustbench.methods.explanations.targets import Target
@@ -54,6 +55,23 @@ class FidelityGap(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
+    metrics = (
+        Metric(
+            "gap",
+            "How much less true explanations are for the worst-served group than on the whole.",
+            "R2",
+            better="lower",
+            null=PERMUTED,
+        ),
+        Metric(
+            "fidelity",
+            "How well explanations predict the model near the rows that they explain.",
+            "R2",
+            better="higher",
+            upper=1.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if there are no explanations, or fewer than two large groups; else None."""
@@ -75,21 +93,16 @@ class FidelityGap(Evaluator):
             "permutations": self.permutations,
         }
         arrays = {"rows": sample.rows, "r2": fidelity}
-        found = self._gaps(system, sample, fidelity)
-        if found is None:
+        if np.isnan(_by_group(fidelity, sample.group[None], len(sample.share))).any():
             reason = "the explained output is constant around every row of some group"
             missing = dict.fromkeys(("gap", "gap_permuted"), reason)
             return Measured((), arrays=arrays, facts=facts, missing=missing)
-        return Measured(
-            (*found, _measurement("fidelity", everybody(sample, fidelity), len(sample.rows))),
-            arrays=arrays,
-            facts=facts,
-        )
+        mean = self.measurement("fidelity", everybody(sample, fidelity), len(sample.rows))
+        found = (*self._gaps(system, sample, fidelity), mean)
+        return Measured(found, arrays=arrays, facts=facts)
 
-    def _gaps(
-        self, system: System, sample: Sample, fidelity: Array
-    ) -> tuple[Measurement, ...] | None:
-        """The gap and its null, over the rows that have an R2; None if a group has none."""
+    def _gaps(self, system: System, sample: Sample, fidelity: Array) -> Iterator[Measurement]:
+        """The gap and its null, over the rows that have an R2; each group has some."""
 
         def statistics(groups: Array) -> dict[str, Array]:
             each = _by_group(fidelity, groups, len(sample.share))
@@ -98,10 +111,8 @@ class FidelityGap(Evaluator):
             mean = np.nansum(each * share, axis=-1) / share.sum(axis=-1)
             return {"gap": mean - np.nanmin(each, axis=-1)}
 
-        if np.isnan(_by_group(fidelity, sample.group[None], len(sample.share))).any():
-            return None
-        build = partial(_measurement, n=len(sample.rows))
-        return tuple(against_chance(build, statistics, sample.group, system, self.permutations))
+        build = partial(self.measurement, n=len(sample.rows))
+        return against_chance(build, statistics, sample.group, system, self.permutations)
 
     def _kept(self, system: System) -> Array:
         """The largest groups with enough test rows, in order of their number."""
@@ -151,9 +162,3 @@ def everybody(sample: Sample, fidelity: Array) -> Array:
     """Mean fidelity [R], groups weighed by their share of the test set."""
     each = _by_group(fidelity, sample.group[None], len(sample.share))[0]
     return np.asarray(each @ sample.share)
-
-
-def _measurement(name: str, values: Array, n: int) -> Measurement:
-    control = name == "fidelity"
-    upper = 1.0 if control else None
-    return Measurement(name, values, control, "R2", n, upper=upper, diagnostic=control)

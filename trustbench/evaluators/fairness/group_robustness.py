@@ -1,6 +1,6 @@
 """Robust accuracy by group and by class: whom an attacker hurts most."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
@@ -20,6 +20,7 @@ from trustbench.methods.groups import gap, means_by, sizes
 
 # The random streams of the two attacks, see targets.generators.
 STREAM: dict[Loss, int] = {"ce": 40, "margin": 41}
+BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error_gap")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,41 @@ class GroupRobustness(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
+    metrics = (
+        fraction(
+            "racc_gap",
+            "How much less accurate the model is under attack for one group than for another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        fraction(
+            "racc_worst_group",
+            "The accuracy under attack of the group that the attacker hurts most.",
+            better="higher",
+            null=PERMUTED,
+        ),
+        fraction(
+            "boundary_error_gap",
+            "How much more often an attack flips correct decisions about one group than another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        fraction(
+            "natural_error_gap",
+            "How much more often one group is misclassified than another, without an attack.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        Metric(
+            "robust_class_sd",
+            "How unequal the classes are in accuracy under attack.",
+            "fraction",
+            better="lower",
+            lower=0.0,
+            upper=0.5,
+            null=PERMUTED,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no column may be perturbed, or too few groups are large enough; else None."""
@@ -70,32 +106,29 @@ class GroupRobustness(Evaluator):
         at = targets(system, self.points)
         natural = margin(system.logits(at.X, ROWS), at.y) < 0
         robust = (natural & self._survives(system, at)).cpu().numpy()
-        found: list[Measurement] = []
-        missing: dict[str, str] = {}
         reason = f"needs 2 of at least {self.min_group} attacked points"
         (group, n_groups), (label, n_classes) = self._partitions(system, at).values()
         large, common = self._large(group, n_groups), self._large(label, n_classes)
         right = natural.cpu().numpy()
-        if large.sum() > 1:
-            found += self._by_group(system, robust, right, group, large)
-        else:
-            missing |= {name: f"{name} {reason}, groups" for name in BY_GROUP}
-        if common.sum() > 1:
-            found += self._by_class(system, robust, label, common)
-        else:
-            missing["robust_class_sd"] = f"robust_class_sd {reason}, classes"
-        names = system.problem.groups
-        return Measured(
-            tuple(found),
+        parts = [
+            self._by_group(system, robust, right, group, large)
+            if large.sum() > 1
+            else Measured.lacking(BY_GROUP, f"{reason}, groups"),
+            self._by_class(system, robust, label, common)
+            if common.sum() > 1
+            else Measured.lacking(("robust_class_sd",), f"{reason}, classes"),
+        ]
+        left_out = [g for g, k in zip(system.problem.groups, large, strict=True) if not k]
+        kept = Measured(
+            (),
             arrays={"robust": robust, "natural": right, "group": group},
             facts={
                 "norm": self.norm,
                 "epsilon": self.epsilon,
-                "left_out": ", ".join(g for g, k in zip(names, large, strict=True) if not k)
-                or None,
+                "left_out": ", ".join(left_out) or None,
             },
-            missing=missing,
         )
+        return Measured.joined([*parts, kept])
 
     def _partitions(self, system: System, at: Targets) -> Mapping[str, tuple[Array, int]]:
         """The group and the class of each point [n], and how many there are."""
@@ -127,7 +160,7 @@ class GroupRobustness(Evaluator):
 
     def _by_group(
         self, system: System, robust: Array, natural: Array, group: Array, large: Array
-    ) -> Iterator[Measurement]:
+    ) -> Measured:
         """The gaps over the points of large groups; robust and natural are bool [R, n]."""
         kept = large[group]
         robust, natural, n = robust[:, kept], natural[:, kept], int(kept.sum())
@@ -140,25 +173,17 @@ class GroupRobustness(Evaluator):
             found = (gap(survive), survive.min(axis=-1), gap(boundary), gap(error))
             return dict(zip(BY_GROUP, found, strict=True))
 
-        build = partial(_fraction, n=n)
-        return against_chance(build, statistics, group[kept], system, self.permutations)
+        build = partial(self.measurement, n=n)
+        found = against_chance(build, statistics, group[kept], system, self.permutations)
+        return Measured(tuple(found))
 
-    def _by_class(
-        self, system: System, robust: Array, label: Array, common: Array
-    ) -> Iterator[Measurement]:
+    def _by_class(self, system: System, robust: Array, label: Array, common: Array) -> Measured:
         kept = common[label]
 
         def statistics(labels: Array) -> dict[str, Array]:
             rates = means_by(robust[:, kept], labels, len(common))[..., common]
             return {"robust_class_sd": rates.std(axis=-1)}
 
-        build = partial(_fraction, n=int(kept.sum()), upper=0.5)
-        return against_chance(build, statistics, label[kept], system, self.permutations)
-
-
-BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error_gap")
-
-
-def _fraction(name: str, values: Array, n: int, *, upper: float = 1.0) -> Measurement:
-    better = name == "racc_worst_group"
-    return Measurement(name, values, better, "fraction", n, lower=0.0, upper=upper)
+        build = partial(self.measurement, n=int(kept.sum()))
+        found = against_chance(build, statistics, label[kept], system, self.permutations)
+        return Measured(tuple(found))

@@ -14,9 +14,9 @@ from trustbench.contracts import (
     Fact,
     Feature,
     Measured,
-    Measurement,
     Problem,
     System,
+    fraction,
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.targets import targets
@@ -45,6 +45,14 @@ class IndividualFairness(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Galhotra et al. 2017, arXiv 1709.03221"
+    metrics = (
+        fraction(
+            "flip_rate",
+            "The share of people decided about otherwise if only their group were another.",
+            better="lower",
+            null=0.0,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if neither an input nor a decider holds the group, else None."""
@@ -74,8 +82,7 @@ class IndividualFairness(Evaluator):
         for other, group in alternatives(system.problem, X.cpu().numpy()):
             changed |= system.decide(system.tensor(other), group) != decided
             values += 1
-        rate = changed.double().mean(1).cpu().numpy()
-        found = Measurement("flip_rate", rate, False, "fraction", len(at.y), lower=0.0, upper=1.0)
+        found = self.measurement("flip_rate", changed.double().mean(1), len(at.y))
         facts: dict[str, Fact] = {
             "attribute": system.problem.group_name,
             "among_inputs": sensitive(system.problem) is not None,

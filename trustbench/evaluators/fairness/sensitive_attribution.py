@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Evaluator, Feature, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Feature, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
 from trustbench.methods.explanations.released import explained_points, part_effects
@@ -42,6 +42,30 @@ class SensitiveAttribution(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
+    metrics = (
+        fraction(
+            "hidden_bias",
+            "How many decisions the sensitive attribute tips without the explanations showing it.",
+            better="lower",
+            null=0.0,
+        ),
+        fraction(
+            "top1_sensitive_rate",
+            "How often the explanation names the sensitive attribute as the first reason.",
+            better="higher",
+        ),
+        fraction(
+            "top3_sensitive_rate",
+            "How often the explanation names the sensitive attribute among the first 3 reasons.",
+            better="higher",
+        ),
+        fraction(
+            "reliance",
+            "The share of decisions that change when only the sensitive attribute does.",
+            better="lower",
+            null=0.0,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if there are no explanations, or the attribute is not an input; else None."""
@@ -68,10 +92,10 @@ class SensitiveAttribution(Evaluator):
         n, n_test = len(rows), len(problem.splits["test"])
         return Measured(
             (
-                _rate("hidden_bias", (tips - top1).clamp(min=0), n),
-                _rate("top1_sensitive_rate", top1, n),
-                _rate("top3_sensitive_rate", top3, n),
-                _rate("reliance", tips, n_test),
+                self.measurement("hidden_bias", (tips - top1).clamp(min=0), n),
+                self.measurement("top1_sensitive_rate", top1, n),
+                self.measurement("top3_sensitive_rate", top3, n),
+                self.measurement("reliance", tips, n_test),
             ),
             arrays={"rows": rows, "features_above": above.cpu().numpy()},
             facts={"sensitive": sensitive.name, "points": n, "features": len(problem.features)},
@@ -98,8 +122,3 @@ def reliance(system: System, sensitive: Feature) -> Tensor:
         found = system.logits(system.tensor(other)).argmax(-1)
         changed += (found != decided).double().mean(1)
     return changed / (len(columns) - 1)
-
-
-def _rate(name: str, values: Tensor, n: int) -> Measurement:
-    better = name.startswith("top")
-    return Measurement(name, values.cpu().numpy(), better, "fraction", n, 0.0, 1.0)

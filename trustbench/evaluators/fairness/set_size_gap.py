@@ -7,7 +7,16 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import (
+    PERMUTED,
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
 from trustbench.methods.group_nulls import against_chance
@@ -43,6 +52,39 @@ class SetSizeGap(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
+    metrics = (
+        Metric(
+            "gap_<score>",
+            "How many more labels the prediction sets of one group hold than those of another.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+            null=PERMUTED,
+        ),
+        fraction(
+            "singleton_gap_<score>",
+            "How much more often one group gets a set of a single label than another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        fraction(
+            "coverage_gap_<score>",
+            "How much more often the sets of one group hold the true label than another's.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        Metric(
+            "aid_gap_<score>",
+            "How much more prediction sets help people to answer correctly in one group than in "
+            "another.",
+            "accuracy",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=PERMUTED,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if there are no sets or fewer than two large groups to compare, else None."""
@@ -99,7 +141,7 @@ class SetSizeGap(Evaluator):
             f"coverage_gap_{score}": cover,
             f"aid_gap_{score}": accuracy_with_aid(size, cover, classes),
         }
-        units = {f"gap_{score}": ("labels", float(classes)), f"aid_gap_{score}": ("accuracy", 1.0)}
+        upper = {f"gap_{score}": float(classes)}  # the other bounds are declared
 
         def statistics(groups: Array) -> dict[str, Array]:
             return {
@@ -108,8 +150,7 @@ class SetSizeGap(Evaluator):
             }
 
         def build(name: str, values: Array) -> Measurement:
-            unit, upper = units.get(name, ("fraction", 1.0))
-            return Measurement(name, values, False, unit, n, lower=0.0, upper=upper)
+            return self.measurement(name, values, n, upper=upper.get(name))
 
         return against_chance(build, statistics, group, system, self.permutations)
 
@@ -117,7 +158,7 @@ class SetSizeGap(Evaluator):
 def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:
     """Chance that a user is right who draws a label evenly from the set: [R, n].
 
-    An empty set is no help: the user draws from all `classes` labels.
+    An empty set does not help: the user draws from all `classes` labels.
 
     >>> size, cover = np.array([[1.0, 2.0, 2.0, 0.0]]), np.array([[1.0, 1.0, 0.0, 0.0]])
     >>> accuracy_with_aid(size, cover, 4).tolist()

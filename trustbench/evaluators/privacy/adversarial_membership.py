@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, Need, System
+from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -47,6 +47,59 @@ class AdversarialMembership(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
+    metrics = (
+        Metric(
+            "lira_auc_adv_<radius>",
+            "How well an attacker who has shadow models and alters the inputs tells members from "
+            "others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "loss_auc_adv_<radius>",
+            "How well the loss on altered inputs alone tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "lira_auc_clean",
+            "How well an attacker who has shadow models tells members from others, unaltered.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        Metric(
+            "loss_auc_clean",
+            "How well the loss on unaltered inputs alone tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        fraction(
+            "<member|non_member>_acc_adv_<radius>",
+            "The accuracy on training rows, or on rows never seen, after the attack.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "<member|non_member>_acc_clean",
+            "The accuracy on training rows, or on rows never seen, before the attack.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no column may be perturbed, or a replicate has no non-members; else None."""
@@ -58,7 +111,8 @@ class AdversarialMembership(Evaluator):
         rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
         systems = mia.models_of(system)
         member = np.concatenate([s.membership[:, rows] for s in systems])
-        out = mia.Report(member[: system.replicates], shadows=member[system.replicates :])
+        targets, shadows = member[: system.replicates], member[system.replicates :]
+        out = mia.Report(targets, self.measurement, shadows=shadows)
         for radius in self.radii:
             moved = [self._moved(s, X[rows], y[rows], radius) for s in systems]
             _measure(out, f"adv_{radius:g}", torch.cat(moved), y[rows])
@@ -89,16 +143,13 @@ def _measure(out: mia.Report, name: str, outputs: Tensor, y: Array) -> None:
     """Both attacks on logits [M, n, C], and the accuracies on members and the others."""
     logits, member = outputs.cpu().numpy(), out.member
     phi = mia.logit_confidence(logits, y)
-    clean, targets = name == "clean", len(member)
+    targets = len(member)
     scores = mia.lira(phi, out.models, online=True, targets=targets)
-    out.auc(f"lira_auc_{name}", scores, diagnostic=clean)
+    out.auc(f"lira_auc_{name}", scores)
     out.facts["shadows"] = scores.shadows
     loss = [mia.auc(p, m) for p, m in zip(phi[:targets], member, strict=True)]
-    out.add(f"loss_auc_{name}", loss, diagnostic=clean)
+    out.add(f"loss_auc_{name}", loss)
     right = logits[:targets].argmax(-1) == y
     for who, side in (("member", member), ("non_member", ~member)):
         share = (right & side).sum(1) / np.maximum(side.sum(1), 1)
-        n = int(side.sum(1).min())
-        out.measurements.append(
-            Measurement(f"{who}_acc_{name}", share, True, "fraction", n, 0.0, 1.0, diagnostic=True)
-        )
+        out.add(f"{who}_acc_{name}", share, n=int(side.sum(1).min()))

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, System
+from trustbench.contracts import Array, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.conformal import uninformative
@@ -54,6 +54,84 @@ class AttackerViews(Evaluator):
         {"forward", "interface", "explainer", "set_predictors"}
     )
     reference: ClassVar[str] = "Shokri et al. 2021, arXiv 1907.00164"
+    metrics = (
+        Metric(
+            "auc_<label|confidence>",
+            "How well an attacker who sees predictions alone tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        Metric(
+            "auc_label_explanation",
+            "How well an attacker who sees labels and explanations tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null="auc_label_explanation_shuffled",
+        ),
+        Metric(
+            "auc_label_set",
+            "How well an attacker who sees labels and prediction sets tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null="auc_label_set_shuffled",
+        ),
+        Metric(
+            "auc_confidence_explanation",
+            "How well an attacker who sees confidences and explanations tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null="auc_confidence_explanation_shuffled",
+        ),
+        Metric(
+            "auc_confidence_set",
+            "How well an attacker who sees confidences and sets tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null="auc_confidence_set_shuffled",
+        ),
+        Metric(
+            "auc_<label|confidence>_<explanation|set>_shuffled",
+            "How well an attacker tells members from others who sees what belongs to other rows.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        Metric(
+            "tpr_1_<label|confidence>",
+            "How many members an attacker who sees predictions alone finds at 1 % false alarms.",
+            "true-positive rate",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.01,
+            diagnostic=True,
+        ),
+        Metric(
+            "tpr_1_<label|confidence>_<explanation|set>",
+            "How many members an attacker who sees explanations or sets too finds at 1 % false "
+            "alarms.",
+            "true-positive rate",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.01,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if a replicate cannot be attacked or an attack cannot be learnt, else None."""
@@ -63,7 +141,7 @@ class AttackerViews(Evaluator):
         """`auc_<view>` for each view, and `tpr_1_<view>` where it can be resolved."""
         y = system.problem.rows("train")[1]
         rows = _stratified(y, self.points, system.streams.numpy("attacks", ROWS_STREAM))
-        out = mia.Report(system.membership[:, rows])
+        out = mia.Report(system.membership[:, rows], self.measurement)
         parts, silent = _parts(system, rows)
         for base in ("label", "confidence"):
             for channel in (None, *CHANNELS):
@@ -75,11 +153,11 @@ class AttackerViews(Evaluator):
                 seen = parts["label"] + (parts[base] if base != "label" else [])
                 added = parts[channel] if channel is not None else []
                 scores = self._attack(out.member, seen + added)
-                out.auc(f"auc_{view}", scores, diagnostic=channel is None)
-                out.tpr(f"tpr_1_{view}", scores, RATE, diagnostic=channel is None)
+                out.auc(f"auc_{view}", scores)
+                out.tpr(f"tpr_1_{view}", scores, RATE)
                 if channel is not None:
                     idle = self._attack(out.member, seen + _shuffled(system, parts, channel))
-                    out.auc(f"auc_{view}_shuffled", idle, diagnostic=True)
+                    out.auc(f"auc_{view}_shuffled", idle)
         out.facts |= {"points": len(rows), "iterations": self.iterations}
         return out.measured()
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Need, System
+from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 
@@ -38,6 +38,58 @@ class DiscrepancyAttack(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Tian et al. 2024, IJCAI (FD-MIA)"
+    metrics = (
+        Metric(
+            "fd_auc",
+            "How well an attacker who sees the model before and after tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null="fd_shuffled_auc",
+        ),
+        Metric(
+            "fd_auc_minority",
+            "How well an attacker who sees the model before and after tells members of the "
+            "minority from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null="fd_shuffled_auc_minority",
+        ),
+        Metric(
+            "fd_shuffled_auc<|_minority>",
+            "How well an attacker tells members from others who sees the earlier model on other "
+            "rows.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        Metric(
+            "fair_only_auc<|_minority>",
+            "How well an attacker who sees this model alone tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        Metric(
+            "base_only_auc",
+            "How well an attacker who sees the earlier model alone tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if this is the baseline, or a replicate has no non-members; else None."""
@@ -57,9 +109,9 @@ class DiscrepancyAttack(Evaluator):
             "fair_only_auc": mia.joint_lira(fair[..., None], member),
             "base_only_auc": mia.joint_lira(base[..., None], member),
         }
-        out = mia.Report(member)
+        out = mia.Report(member, self.measurement)
         for name, found in scores.items():
-            out.auc(name, found, diagnostic=name != "fd_auc")
+            out.auc(name, found)
         names = system.problem.groups
         usable = scores["fd_auc"].usable
         large = mia.large_groups(usable, member, group, len(names), self.min_group)
@@ -70,7 +122,7 @@ class DiscrepancyAttack(Evaluator):
                 )
                 continue
             alone = mia.within(scores[name], group == large[-1])
-            out.auc(f"{name}_minority", alone, diagnostic=name != "fd_auc")
+            out.auc(f"{name}_minority", alone)
             out.facts["minority"] = names[large[-1]]
         out.facts["shadows"] = scores["fd_auc"].shadows
         return out.measured()

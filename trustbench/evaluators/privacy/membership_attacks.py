@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Need, System
+from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 
@@ -48,6 +48,64 @@ class MembershipAttacks(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
+    metrics = (
+        Metric(
+            "rmia_auc",
+            "How well an attacker who compares with reference models tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "rmia_offline_auc",
+            "How well an attacker whose reference models never saw the row tells members from "
+            "others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "shadow_auc",
+            "How well a classifier trained on other models' answers tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "label_only_auc",
+            "How well an attacker who sees only whether a label is right tells members apart.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "loss_advantage",
+            "How much better than a coin an attacker with one threshold on the loss guesses.",
+            "balanced accuracy - 1/2",
+            better="lower",
+            lower=-0.5,
+            upper=0.5,
+            null=0.0,
+        ),
+        # A bound, and mostly 0: no effect is read from its differences.
+        Metric(
+            "epsilon_lower",
+            "The privacy loss that the best attack has shown; a guarantee below it is refuted.",
+            "nats",
+            better="lower",
+            lower=0.0,
+            null=0.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if some replicate has no members or no non-members, else None."""
@@ -58,7 +116,7 @@ class MembershipAttacks(Evaluator):
         y = system.problem.rows("train")[1]
         logits = mia.released_logits(system, system.split_logits("train"))
         seen = mia.Observed.of(system)
-        out, phi = seen.report(), seen.phi[: seen.targets]
+        out, phi = seen.report(self.measurement), seen.phi[: seen.targets]
         self._rmia(out, seen)
         self._learned(out, logits, phi, y)
         self._thresholds(out, system, phi, y)
@@ -92,11 +150,7 @@ class MembershipAttacks(Evaluator):
         out.add("label_only_auc", aucs)
         if all(mia.shadows_of(out.member, r).any() for r in range(len(phi))):
             found = mia.advantage(-mia.losses(phi), out.member)
-            unit = "balanced accuracy - 1/2"
-            out.add(
-                "loss_advantage", found, unit=unit, lower=-0.5, upper=0.5,
-                widening=mia.SHARED_PAIRS,
-            )  # fmt: skip
+            out.add("loss_advantage", found, widening=mia.SHARED_PAIRS)
         else:
             out.missing["loss_advantage"] = mia.no_shadows(len(phi))
 
@@ -119,6 +173,5 @@ class MembershipAttacks(Evaluator):
             out.missing["epsilon_lower"] = mia.no_shadows(seen.targets, least=mia.LEAST)
             return
         out.facts["epsilon_lower_attack"] = attack.chosen
-        # A bound, and mostly 0: no effect is read from its differences.
-        out.add("epsilon_lower", found.values, unit="nats", upper=None, n=found.n, diagnostic=True)
+        out.add("epsilon_lower", found.values, n=found.n)
         out.facts["epsilon_lower_pooled"] = found.pooled

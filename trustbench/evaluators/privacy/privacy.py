@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Need, System
+from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.group_nulls import Chance, by_chance
@@ -53,6 +53,116 @@ class Privacy(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
+    metrics = (
+        Metric(
+            "strongest_auc",
+            "How well the strongest attacker tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "strongest_auc_minority",
+            "How well the strongest attacker tells members of the smallest group from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "lira_auc",
+            "How well an attacker who has shadow models tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "lira_offline_auc",
+            "How well an attacker whose shadow models never saw the row tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "loss_auc",
+            "How well the loss on a row alone tells members from others.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "lira_tpr_<1|01>",
+            "How many members an attacker who has shadow models finds at few false alarms.",
+            "true-positive rate",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+        ),
+        Metric(
+            "lira_tpr_1_minority",
+            "How many members of the smallest group an attacker finds at 1 % false alarms.",
+            "true-positive rate",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.01,
+        ),
+        Metric(
+            "lira_auc_worst_group",
+            "How well an attacker tells members from others in the group most at risk.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=PERMUTED,
+        ),
+        Metric(
+            "lira_auc_gap",
+            "How much better an attacker tells members from others in one group than in another.",
+            "AUC difference",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=PERMUTED,
+        ),
+        Metric(
+            "lira_auc_<minority|majority>",
+            "How well an attacker who has shadow models tells members from others in the smallest, "
+            "or largest, group.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+        ),
+        Metric(
+            "shuffled_auc",
+            "What the attack scores when membership is shuffled, which must be one half.",
+            "AUC",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.5,
+            diagnostic=True,
+        ),
+        Metric(
+            "loss_gap",
+            "How much larger the loss is on rows never seen than on training rows.",
+            "nats",
+            better="lower",
+            null=0.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if some replicate has no members or no non-members, else None."""
@@ -63,7 +173,7 @@ class Privacy(Evaluator):
         group, member = system.problem.rows("train")[2], system.membership
         seen = mia.Observed.of(system)
         loss = mia.losses(seen.phi[: seen.targets])
-        out = seen.report()
+        out = seen.report(self.measurement)
         online = seen.lira(online=True)
         strongest = _strongest(out, seen)
         out.auc("lira_auc", online)
@@ -109,12 +219,11 @@ class Privacy(Evaluator):
             reason = f"needs two groups with {self.min_group} members and non-members each"
             out.missing |= dict.fromkeys((*GROUP_AUCS, *SIZED), reason)
             return
-        by_group = partial(_by_group, metric=out.each(mia.auc), masks=[group == g for g in large])
-        out.scored(GROUP_AUCS[0], scores, partial(by_group, spread=np.max), diagnostic=False)
-        out.scored(
-            GROUP_AUCS[1], scores, partial(by_group, spread=np.ptp), unit="AUC difference",
-            diagnostic=False,
-        )  # fmt: skip
+        by_group = partial(
+            _by_group, statistic=out.each(mia.auc), masks=[group == g for g in large]
+        )
+        for name, spread in zip(GROUP_AUCS, (np.max, np.ptp), strict=True):
+            out.scored(name, scores, partial(by_group, spread=spread))
         for name, chance in _by_chance(scores, out.member, group, large, system).items():
             out.beside(name, chance)
         majority, minority = large[0], large[-1]
@@ -156,10 +265,14 @@ def _by_chance(
 
 
 def _by_group(
-    scores: mia.Scores, *, metric: mia.Metric, masks: list[Array], spread: Callable[..., Array]
+    scores: mia.Scores,
+    *,
+    statistic: mia.Statistic,
+    masks: list[Array],
+    spread: Callable[..., Array],
 ) -> Array | None:
-    """The spread over groups (rows of bool [n]) of a metric within each, [R]."""
-    values = [metric(mia.within(scores, rows)) for rows in masks]
+    """The spread over groups (rows of bool [n]) of a statistic within each, [R]."""
+    values = [statistic(mia.within(scores, rows)) for rows in masks]
     found = [v for v in values if v is not None]
     return spread(np.stack(found), axis=0) if len(found) == len(masks) else None
 
@@ -185,9 +298,9 @@ def _controls(out: mia.Report, scores: mia.Scores, loss: Array, system: System) 
         for r, usable in enumerate(scores.usable):
             labels = system.streams.numpy("controls", r).permutation(member[r, usable])
             shuffled.append(mia.auc(scores.values[r, usable], labels))
-        out.add("shuffled_auc", shuffled, diagnostic=True)
+        out.add("shuffled_auc", shuffled)
     else:
         out.missing["shuffled_auc"] = mia.no_shadows(len(member))
     inside = (loss * member).sum(1) / member.sum(1)
     outside = (loss * ~member).sum(1) / (~member).sum(1)
-    out.add("loss_gap", outside - inside, unit="nats", lower=None, upper=None, diagnostic=True)
+    out.add("loss_gap", outside - inside)

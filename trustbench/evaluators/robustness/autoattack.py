@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.apgd import apgd
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -48,6 +48,37 @@ class AutoAttack(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
+    metrics = (
+        fraction(
+            "racc_autoattack",
+            "The share of test points that stay correct under the strongest of three attacks.",
+            better="higher",
+        ),
+        fraction(
+            "worst_group_racc_autoattack",
+            "The accuracy under attack of the group that the attacker hurts most.",
+            better="higher",
+            null=PERMUTED,
+        ),
+        fraction(
+            "racc_gap_autoattack",
+            "How much less accurate the model is under attack for one group than for another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        fraction(
+            "racc_<apgd_ce|apgd_dlr|apgd_margin|square>",
+            "The share of test points that stay correct under one of the attacks alone.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "acc",
+            "The share of the attacked test points that are correct before the attack.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no column may be perturbed, else None."""
@@ -66,20 +97,20 @@ class AutoAttack(Evaluator):
         robust = torch.stack(list(survives.values())).all(0).cpu().numpy()
         correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
         n = len(at.y)
-        groups, missing = self._groups(system, robust, at.group)
+        groups = self._groups(system, robust, at.group)
         return Measured(
             measurements=(
-                _share("racc_autoattack", robust.mean(1), n),
-                *groups,
+                self.measurement("racc_autoattack", robust.mean(1), n),
+                *groups.measurements,
                 *(
-                    _share(f"racc_{name}", kept.double().mean(1).cpu().numpy(), n, diagnostic=True)
+                    self.measurement(f"racc_{name}", kept.double().mean(1), n)
                     for name, kept in survives.items()
                 ),
-                _share("acc", correct.mean(1), n, diagnostic=True),
+                self.measurement("acc", correct.mean(1), n),
             ),
             arrays={"robust": robust},
             facts={"norm": self.norm, "epsilon": self.epsilon, "second_loss": second},
-            missing=missing,
+            missing=groups.missing,
         )
 
     def _apgd(self, system: System, at: Targets, threat: ThreatModel, loss: Objective) -> Tensor:
@@ -108,24 +139,18 @@ class AutoAttack(Evaluator):
         )
         return ~in_chunks(attack, at.X, at.y).fooled
 
-    def _groups(
-        self, system: System, robust: Array, group: Array
-    ) -> tuple[list[Measurement], dict[str, str]]:
+    def _groups(self, system: System, robust: Array, group: Array) -> Measured:
         """Robust accuracy of the worst group and the gap between groups."""
         large = sizes(group, len(system.problem.groups)) >= self.min_group
         names = ("worst_group_racc_autoattack", "racc_gap_autoattack")
         if large.sum() < 2:
-            return [], dict.fromkeys(names, f"needs two groups with {self.min_group} points each")
+            reason = f"needs two groups with {self.min_group} points each"
+            return Measured((), missing=dict.fromkeys(names, reason))
         kept = large[group]
 
         def statistics(groups: Array) -> dict[str, Array]:
             rates = means_by(robust[:, kept], groups, len(large))[..., large]
             return dict(zip(names, (rates.min(axis=-1), gap(rates)), strict=True))
 
-        build = partial(_share, n=len(group))
-        return list(against_chance(build, statistics, group[kept], system)), {}
-
-
-def _share(name: str, values: Array, n: int, *, diagnostic: bool = False) -> Measurement:
-    better = "gap" not in name
-    return Measurement(name, values, better, "fraction", n, 0.0, 1.0, diagnostic)
+        build = partial(self.measurement, n=len(group))
+        return Measured(tuple(against_chance(build, statistics, group[kept], system)))

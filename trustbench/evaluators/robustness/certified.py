@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import unattackable
 from trustbench.methods.attacks.evasion.targets import targets
@@ -51,6 +51,32 @@ class CertifiedAccuracy(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918"
+    metrics = (
+        fraction(
+            "certified_accuracy_<radius>",
+            "The share of test points that are provably correct under any change up to a radius.",
+            better="higher",
+        ),
+        fraction(
+            "smoothed_accuracy",
+            "The share of test points that the smoothed model decides correctly and surely.",
+            better="higher",
+        ),
+        Metric(
+            "average_certified_radius",
+            "How large a change of the inputs is provably harmless, on average.",
+            "radius",
+            better="higher",
+            lower=0.0,
+            upper="largest radius that the draws can certify",
+        ),
+        fraction(
+            "abstained",
+            "The share of test points for which the smoothed model gives no answer.",
+            better="lower",
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no column may be perturbed, else None."""
@@ -69,9 +95,9 @@ class CertifiedAccuracy(Evaluator):
         abstained = (radius < 0).mean(1)
         return Measured(
             measurements=(
-                *(Measurement(k, v, True, "fraction", n, 0.0, 1.0) for k, v in shares.items()),
-                Measurement("average_certified_radius", mean, True, "radius", n, 0.0, largest),
-                Measurement("abstained", abstained, False, "fraction", n, 0.0, 1.0, True),
+                *(self.measurement(k, v, n) for k, v in shares.items()),
+                self.measurement("average_certified_radius", mean, n, upper=largest),
+                self.measurement("abstained", abstained, n),
             ),
             arrays={"radius": radius},
             facts={

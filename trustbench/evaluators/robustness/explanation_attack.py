@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
-from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.saliency import (
@@ -49,6 +48,43 @@ class ExplanationAttack(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
+    metrics = (
+        fraction(
+            "overlap_attack",
+            "How much of the explanation stays when an attacker alters the row, not the decision.",
+            better="higher",
+            null="overlap_random",
+        ),
+        fraction(
+            "overlap_random",
+            "How much of the explanation stays when the row moves as far in a random direction.",
+            better="higher",
+        ),
+        Metric(
+            "overlap_loss",
+            "How much more of the explanation an attack destroys than a random change does.",
+            "fraction",
+            better="lower",
+            lower=-1.0,
+            upper=1.0,
+            null=0.0,
+            diagnostic=True,
+        ),
+        # needing more radius is a good sign too
+        fraction(
+            "attack_radius",
+            "How far the attack moves a row, as a share of the radius that it may use.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "zero_second_derivative",
+            "The share of rows on which the attack has no gradient and searches at random.",
+            better="lower",
+            null=0.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if there are no explanations, or too few columns; else None."""
@@ -87,34 +123,11 @@ class ExplanationAttack(Evaluator):
         n = len(at.y)
         return Measured(
             measurements=(
-                _overlap("overlap_attack", attacked, n),
-                _overlap("overlap_random", random, n),
-                Measurement(
-                    "overlap_loss",
-                    (random - attacked).cpu().numpy(),
-                    False,
-                    "fraction",
-                    n,
-                    -1.0,
-                    1.0,
-                    diagnostic=True,
-                ),
-                _overlap("attack_radius", moved, n, diagnostic=True),
-                _overlap("zero_second_derivative", blind.double().mean(1), n, diagnostic=True),
+                self.measurement("overlap_attack", attacked, n),
+                self.measurement("overlap_random", random, n),
+                self.measurement("overlap_loss", random - attacked, n),
+                self.measurement("attack_radius", moved, n),
+                self.measurement("zero_second_derivative", blind.double().mean(1), n),
             ),
             facts={"norm": self.norm, "epsilon": self.epsilon, "top_k": self.top_k},
         )
-
-
-def _overlap(name: str, values: Tensor, n: int, *, diagnostic: bool = False) -> Measurement:
-    """A fraction of which more is better (an attack needing more radius is a good sign too)."""
-    return Measurement(
-        name=name,
-        values=values.cpu().numpy(),
-        higher_is_better=name != "zero_second_derivative",
-        unit="fraction",
-        n=n,
-        lower=0.0,
-        upper=1.0,
-        diagnostic=diagnostic,
-    )

@@ -9,7 +9,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import (
+    PERMUTED,
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.minimal import at_radii, minimal_radius
@@ -19,6 +28,7 @@ from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import means, means_by
 
 STREAM = 30
+GROUPS, CLASSES = ("epsilon_gap", "epsilon_worst_group"), ("epsilon_class_gap",)
 CENSORED = 1.25  # a point that no attack flips counts as this many times the largest radius
 
 
@@ -52,6 +62,65 @@ class Margin(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Tran et al. 2024, arXiv 2211.11835"
+    metrics = (
+        Metric(
+            "mean_epsilon",
+            "How far a correctly decided row must be moved before the decision flips.",
+            "radius",
+            better="higher",
+            lower=0.0,
+            upper="radius at which points are censored",
+        ),
+        Metric(
+            "median_epsilon",
+            "How far a typical correctly decided row must be moved before its decision flips.",
+            "radius",
+            better="higher",
+            lower=0.0,
+            upper="radius at which points are censored",
+        ),
+        Metric(
+            "epsilon_gap",
+            "How much farther rows of one group must be moved than those of another.",
+            "radius",
+            better="lower",
+            lower=0.0,
+            upper="radius at which points are censored",
+            null=PERMUTED,
+        ),
+        Metric(
+            "epsilon_worst_group",
+            "How far rows must be moved in the group whose decisions flip most easily.",
+            "radius",
+            better="higher",
+            lower=0.0,
+            upper="radius at which points are censored",
+            null=PERMUTED,
+        ),
+        Metric(
+            "epsilon_class_gap",
+            "How much farther rows of one class must be moved than those of another.",
+            "radius",
+            better="lower",
+            lower=0.0,
+            upper="radius at which points are censored",
+            null=PERMUTED,
+        ),
+        Metric(
+            "mean_epsilon_all",
+            "How far a row must be moved before the decision is wrong; wrong ones count 0.",
+            "radius",
+            better="higher",
+            lower=0.0,
+            upper="radius at which points are censored",
+        ),
+        fraction(
+            "censored",
+            "The share of correctly decided rows that no attack flips within the largest radius.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def __post_init__(self) -> None:
         if list(self.grid) != sorted(set(self.grid)) or self.grid[0] <= 0:
@@ -71,7 +140,7 @@ class Margin(Evaluator):
         if not correct.any(axis=1).all():
             reason = "a replicate has no correct point to measure a distance from"
             return Measured(
-                (self._one("mean_epsilon_all", every.mean(1), len(at.y)),),
+                (self._radius("mean_epsilon_all", every.mean(1), len(at.y)),),
                 missing=dict.fromkeys(("mean_epsilon", "median_epsilon"), reason),
             )
         least = int(correct.sum(1).min())
@@ -82,17 +151,20 @@ class Margin(Evaluator):
                 [np.median(r[c]) for r, c in zip(radius, correct, strict=True)]
             ),
         }
-        gaps, missing = self._gaps(system, every, correct, at.group, at.y.cpu().numpy())
+        names = {GROUPS: at.group, CLASSES: at.y.cpu().numpy()}
+        gaps = Measured.joined(
+            self._gaps(system, every, correct, compared, of) for compared, of in names.items()
+        )
         return Measured(
             measurements=(
-                *(self._one(name, v, least) for name, v in summaries.items()),
-                *gaps,
-                self._one("mean_epsilon_all", every.mean(1), len(at.y)),
-                Measurement("censored", censored, True, "fraction", least, 0.0, 1.0, True),
+                *(self._radius(name, v, least) for name, v in summaries.items()),
+                *gaps.measurements,
+                self._radius("mean_epsilon_all", every.mean(1), len(at.y)),
+                self.measurement("censored", censored, least),
             ),
             arrays={"epsilon": every},
             facts={"norm": self.norm, "largest": self.grid[-1], "loss": self.loss},
-            missing=missing,
+            missing=gaps.missing,
         )
 
     def _search(self, system: System, X: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,30 +188,21 @@ class Margin(Evaluator):
         return run.fooled
 
     def _gaps(
-        self, system: System, every: Array, correct: Array, group: Array, y: Array
-    ) -> tuple[list[Measurement], dict[str, str]]:
-        """Means compared over groups and over classes, and why a comparison is left out."""
-        found: list[Measurement] = []
-        missing: dict[str, str] = {}
-        build = partial(self._one, n=int(correct.sum(1).min()))
-        for names, of in ((("epsilon_gap", "epsilon_worst_group"), group), (_CLASSES, y)):
-            size, right = np.bincount(of), means(correct, of, of.max() + 1)
-            kept = (size >= self.min_group) & (np.nan_to_num(right).min(axis=0) > 0)
-            if kept.sum() < 2:
-                reason = f"needs two with {self.min_group} points and a correct one in each model"
-                missing |= dict.fromkeys(names, reason)
-                continue
-            rows = kept[of]
-            statistics = partial(_spread, every[:, rows], correct[:, rows], kept, names)
-            found += against_chance(build, statistics, of[rows], system)
-        return found, missing
+        self, system: System, every: Array, correct: Array, names: tuple[str, ...], of: Array
+    ) -> Measured:
+        """Means compared over groups or classes `of` the points, or why they cannot be."""
+        size, right = np.bincount(of), means(correct, of, of.max() + 1)
+        kept = (size >= self.min_group) & (np.nan_to_num(right).min(axis=0) > 0)
+        if kept.sum() < 2:
+            reason = f"needs two with {self.min_group} points and a correct one in each model"
+            return Measured((), missing=dict.fromkeys(names, reason))
+        rows = kept[of]
+        statistics = partial(_spread, every[:, rows], correct[:, rows], kept, names)
+        build = partial(self._radius, n=int(correct.sum(1).min()))
+        return Measured(tuple(against_chance(build, statistics, of[rows], system)))
 
-    def _one(self, name: str, values: Array, n: int) -> Measurement:
-        better = not name.endswith("gap")
-        return Measurement(name, values, better, "radius", n, 0.0, CENSORED * self.grid[-1])
-
-
-_CLASSES = ("epsilon_class_gap",)
+    def _radius(self, name: str, values: Array, n: int) -> Measurement:
+        return self.measurement(name, values, n, upper=CENSORED * self.grid[-1])
 
 
 def _spread(

@@ -10,7 +10,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Forward, Measured, Measurement, Need, System
+from trustbench.contracts import (
+    PERMUTED,
+    Array,
+    Evaluator,
+    Forward,
+    Measured,
+    Metric,
+    Need,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient_share
@@ -57,6 +67,77 @@ class Robustness(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
+    metrics = (
+        fraction(
+            "racc",
+            "The share of test points that stay correct under the strongest of four attacks.",
+            better="higher",
+        ),
+        fraction(
+            "acc",
+            "The share of the attacked test points that are correct before the attack.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "racc_cond",
+            "The share of correctly classified points that the attacks leave correct.",
+            better="higher",
+        ),
+        fraction(
+            "racc_<pgd|square|transfer>",
+            "The share of test points that stay correct under one of the attacks alone.",
+            better="higher",
+        ),
+        fraction(
+            "worst_group_racc",
+            "The accuracy under attack of the group that the attacker hurts most.",
+            better="higher",
+            null=PERMUTED,
+        ),
+        fraction(
+            "racc_gap",
+            "How much less accurate the model is under attack for one group than for another.",
+            better="lower",
+            null=PERMUTED,
+        ),
+        fraction(
+            "racc_<half|double|box>",
+            "The accuracy under attack at another radius, which must fall as the radius grows.",
+            better="higher",
+            diagnostic=True,
+        ),
+        fraction(
+            "<square|transfer>_only",
+            "The share of points that an attack without gradients flips where gradients fail.",
+            better="lower",
+            null=0.0,
+            diagnostic=True,
+        ),
+        fraction(
+            "zero_gradient",
+            "The share of points at which the loss has no gradient for an attack to follow.",
+            better="lower",
+            null=0.0,
+            diagnostic=True,
+        ),
+        fraction(
+            "restart_gain",
+            "How many more points further restarts of the attack flip.",
+            better="lower",
+            diagnostic=True,
+        ),
+        Metric(
+            "masking",
+            "Whether the model hides its gradients, so that its accuracy under attack misleads.",
+            "flag",
+            better="lower",
+            lower=0.0,
+            upper=1.0,
+            null=0.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no column may be perturbed, else None."""
@@ -81,20 +162,18 @@ class Robustness(Evaluator):
         else:
             missing["racc_cond"] = "a replicate has no correct point to be robust on"
         shares |= {f"racc_{name}": _share(kept) for name, kept in survives.items()}
-        groups, left_out = self._groups(system, robust, at.group)
-        if not groups:
-            missing |= dict.fromkeys(("worst_group_racc", "racc_gap"), left_out)
+        groups = self._groups(system, robust, at.group)
         checks = self._checks(system, at, threat, survives, _share(first) - _share(every))
         n = len(at.y)
         return Measured(
             measurements=(
-                *(_fraction(k, v, n, diagnostic=k == "acc") for k, v in shares.items()),
-                *groups,
-                *(_fraction(k, v, n, diagnostic=True) for k, v in checks.items()),
+                *(self.measurement(k, v, n) for k, v in shares.items()),
+                *groups.measurements,
+                *(self.measurement(k, v, n) for k, v in checks.items()),
             ),
             arrays={"robust": robust.cpu().numpy()},
-            facts={"norm": self.norm, "epsilon": self.epsilon, "groups_left_out": left_out},
-            missing=missing,
+            facts={"norm": self.norm, "epsilon": self.epsilon, **groups.facts},
+            missing={**missing, **groups.missing},
         )
 
     def _pgd(self, system: System, at: Targets, threat: ThreatModel) -> tuple[Tensor, Tensor]:
@@ -138,26 +217,25 @@ class Robustness(Evaluator):
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 
-    def _groups(
-        self, system: System, robust: Tensor, group: Array
-    ) -> tuple[list[Measurement], str]:
+    def _groups(self, system: System, robust: Tensor, group: Array) -> Measured:
         """Robust accuracy of the worst group and the gap between groups, and who was left out."""
         count = sizes(group, len(system.problem.groups))
         large = count >= self.min_group
         left_out = ", ".join(map(str, np.flatnonzero(~large)))
         if large.sum() < 2:
-            return [], f"needs two groups with {self.min_group} points each; largest: {count.max()}"
+            reason = f"needs two groups with {self.min_group} points each; largest: {count.max()}"
+            missing = dict.fromkeys(("worst_group_racc", "racc_gap"), reason)
+            return Measured((), facts={"groups_left_out": reason}, missing=missing)
         kept = large[group]
-        survives, n = robust.cpu().numpy()[:, kept], len(group)
+        survives = robust.cpu().numpy()[:, kept]
 
         def statistics(groups: Array) -> dict[str, Array]:
             rates = means_by(survives, groups, len(large))[..., large]
             return {"worst_group_racc": rates.min(axis=-1), "racc_gap": gap(rates)}
 
-        def build(name: str, values: Array) -> Measurement:
-            return _fraction(name, torch.as_tensor(values), n, diagnostic=False)
-
-        return list(against_chance(build, statistics, group[kept], system)), left_out
+        build = partial(self.measurement, n=len(group))
+        found = against_chance(build, statistics, group[kept], system)
+        return Measured(tuple(found), facts={"groups_left_out": left_out})
 
     def _checks(
         self,
@@ -190,12 +268,6 @@ class Robustness(Evaluator):
         return out | {"masking": signs.flags()}
 
 
-# Measurements of which less is better; of the others more is.
-LESS_IS_BETTER = frozenset(
-    ("racc_gap", "square_only", "transfer_only", "zero_gradient", "restart_gain", "masking")
-)
-
-
 def partners(replicates: int) -> list[int]:
     """The other replicate of each pair; an odd last one takes the one before it.
 
@@ -208,16 +280,3 @@ def partners(replicates: int) -> list[int]:
 def _share(points: Tensor) -> Tensor:
     """The fraction of points that are true: bool [R, n] -> float64 [R]."""
     return points.double().mean(1)
-
-
-def _fraction(name: str, values: Tensor, n: int, *, diagnostic: bool) -> Measurement:
-    return Measurement(
-        name=name,
-        values=values.cpu().numpy(),
-        higher_is_better=name not in LESS_IS_BETTER,
-        unit="flag" if name == "masking" else "fraction",
-        n=n,
-        lower=0.0,
-        upper=1.0,
-        diagnostic=diagnostic,
-    )

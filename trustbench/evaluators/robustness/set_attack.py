@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import Loss, Objective, Worst, pgd
@@ -59,6 +59,60 @@ class SetAttack(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
+    metrics = (
+        fraction(
+            "coverage_attacked_<score>",
+            "How often prediction sets hold the true label when the inputs are attacked.",
+            better="higher",
+            null="coverage_clean_<score>",
+        ),
+        fraction(
+            "coverage_clean_<score>",
+            "How often prediction sets hold the true label on inputs that nobody attacks.",
+            better="higher",
+        ),
+        fraction(
+            "coverage_random_<score>",
+            "How often prediction sets hold the true label when inputs move at random.",
+            better="higher",
+            diagnostic=True,
+        ),
+        Metric(
+            "size_attacked_<score>",
+            "How many labels prediction sets hold when an attacker drives the true one out.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+            null="size_clean_<score>",
+        ),
+        Metric(
+            "size_clean_<score>",
+            "How many labels prediction sets hold on inputs that nobody attacks.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+        ),
+        Metric(
+            "size_random_<score>",
+            "How many labels prediction sets hold when inputs move at random.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+            diagnostic=True,
+        ),
+        Metric(
+            "size_inflated_<score>",
+            "How many labels prediction sets hold when an attacker makes them as large as can be.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+            null="size_random_<score>",
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if there are no prediction sets or no columns to move, else None."""
@@ -83,21 +137,53 @@ class SetAttack(Evaluator):
             for loss, stream in SIZE_STREAM.items()
             if loss == "entropy" or not system.problem.binary  # of two labels they are the same
         ]
-        found: dict[str, list[Measurement]] = {score: [] for score in system.set_predictors}
-        full: dict[str, list[str | None]] = {score: [] for score in found}
         # Scores inside: predictors that share work for the same inputs then do it once.
-        for name, X in inputs.items():
-            for score, own in found.items():
-                sets = system.sets(X, score, at.group)
-                size = sets.double().sum(-1)
-                full[score].append(uninformative(system, score, sets))
-                own += [_coverage(sets, at, f"{name}_{score}"), _size(size, system, name, score)]
-        for score, own in found.items():
+        sets = {
+            (score, name): system.sets(X, score, at.group)
+            for name, X in inputs.items()
+            for score in system.set_predictors
+        }
+        parts = [Measured((), facts={"norm": self.norm, "epsilon": self.epsilon})]
+        for score in system.set_predictors:
             each = [system.sets(X, score, at.group).double().sum(-1) for X in inflated]
-            own.append(_size(torch.stack(each).amax(0), system, "inflated", score))
-        trivial = {score: each[0] for score, each in full.items() if None not in each}
-        kept, missing = _without_coverage(found, trivial)
-        return Measured(kept, facts={"norm": self.norm, "epsilon": self.epsilon}, missing=missing)
+            largest = self._size(torch.stack(each).amax(0), system, f"inflated_{score}")
+            own = {name: sets[score, name] for name in inputs}
+            full = [uninformative(system, score, s) for s in own.values()]
+            trivial = full[0] if None not in full else None
+            parts.append(self._of_score(system, score, own, at, trivial))
+            parts.append(Measured((replace(largest, trivial=trivial),)))
+        return Measured.joined(parts)
+
+    def _of_score(
+        self,
+        system: System,
+        score: str,
+        sets: Mapping[str, Tensor],
+        at: Targets,
+        trivial: str | None,
+    ) -> Measured:
+        """Coverage and size of sets [R, n, C] by input; sizes alone where sets are `trivial`."""
+        found: list[Measurement] = []
+        missing: dict[str, str] = {}
+        for name, each in sets.items():
+            if trivial is None:
+                found.append(self._coverage(each, at, f"{name}_{score}"))
+            else:
+                missing[f"coverage_{name}_{score}"] = trivial
+            size = self._size(each.double().sum(-1), system, f"{name}_{score}")
+            found.append(replace(size, trivial=trivial))
+        return Measured(tuple(found), missing=missing)
+
+    def _coverage(self, sets: Tensor, at: Targets, suffix: str) -> Measurement:
+        """Coverage [R] of sets [R, n, C]."""
+        true = at.y.expand(sets.shape[:2]).unsqueeze(-1)
+        covered = sets.gather(-1, true).squeeze(-1).double().mean(1)
+        return self.measurement(f"coverage_{suffix}", covered, len(at.y))
+
+    def _size(self, size: Tensor, system: System, suffix: str) -> Measurement:
+        """The mean [R] of sizes [R, n]."""
+        classes = float(len(system.problem.classes))
+        return self.measurement(f"size_{suffix}", size.mean(1), size.shape[1], upper=classes)
 
     def _uncover(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
         """The inputs with the smallest probability of the true label that were found."""
@@ -130,43 +216,3 @@ class SetAttack(Evaluator):
             worst_by=worst_by,
         )
         return in_chunks(attack, at.X, at.y)
-
-
-def _without_coverage(
-    found: Mapping[str, list[Measurement]], trivial: Mapping[str, str | None]
-) -> tuple[tuple[Measurement, ...], dict[str, str]]:
-    """The measurements of all scores, and why those of scores with a reason have no coverage."""
-    kept: list[Measurement] = []
-    missing: dict[str, str] = {}
-    for score, own in found.items():
-        reason = trivial.get(score)
-        for m in own:
-            if reason is not None and m.name.startswith("coverage_"):
-                missing[m.name] = reason
-            else:
-                kept.append(replace(m, trivial=reason))
-    return tuple(kept), missing
-
-
-def _coverage(sets: Tensor, at: Targets, suffix: str) -> Measurement:
-    """Coverage [R] of sets [R, n, C]; that of random directions is a control."""
-    true = at.y.expand(sets.shape[:2]).unsqueeze(-1)
-    covered = sets.gather(-1, true).squeeze(-1).double().mean(1).cpu().numpy()
-    control = suffix.startswith("random")
-    return Measurement(
-        f"coverage_{suffix}", covered, True, "fraction", len(at.y), 0.0, 1.0, control
-    )
-
-
-def _size(size: Tensor, system: System, name: str, score: str) -> Measurement:
-    """The mean [R] of sizes [R, n]; that of random directions is a control."""
-    return Measurement(
-        name=f"size_{name}_{score}",
-        values=size.mean(1).cpu().numpy(),
-        higher_is_better=False,
-        unit="labels",
-        n=size.shape[1],
-        lower=0.0,
-        upper=float(len(system.problem.classes)),
-        diagnostic=name == "random",
-    )

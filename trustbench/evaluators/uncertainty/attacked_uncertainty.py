@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import calibration
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -58,6 +57,48 @@ class AttackedUncertainty(Evaluator):
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
+    metrics = (
+        Metric(
+            "<aps|lac>_size_attacked",
+            "How many labels a set needs to keep its promise where every input is attacked.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+        ),
+        # without coverage it is no price
+        Metric(
+            "<aps|lac>_size_clean_calibrated",
+            "How many labels a set holds under attack that was calibrated without an attack.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+            diagnostic=True,
+        ),
+        fraction(
+            "<aps|lac>_coverage_attacked",
+            "How often a set calibrated under attack holds the true label of an attacked input.",
+            better="higher",
+        ),
+        fraction(
+            "<aps|lac>_coverage_clean_calibrated",
+            "How often a set calibrated without an attack holds the true label of an attacked "
+            "input.",
+            better="higher",
+        ),
+        fraction(
+            "ece_attacked",
+            "How far stated confidence is from the accuracy reached, under attack.",
+            better="lower",
+        ),
+        fraction(
+            "accuracy_attacked",
+            "The share of test rows decided correctly under attack.",
+            better="higher",
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no column may be perturbed, else None."""
@@ -73,31 +114,26 @@ class AttackedUncertainty(Evaluator):
         hard = self._attacked(system, X, y, CALIBRATION_STREAM)
         test = self._attacked(system, at.X, at.y, TEST_STREAM)
         labels, n = at.y.cpu().numpy(), len(at.y)
-        found: dict[str, list[Measurement]] = {"size": [], "coverage": []}
+        sizes: list[Measurement] = []
+        coverages: list[Measurement] = []
         for score in SCORES:
             for p, name in ((hard, "attacked"), (clean, "clean_calibrated")):
                 sets = self._sets(system, score, p, y, test)
                 size, cover = set_sizes(sets).mean(1), covered(sets, labels).mean(1)
-                diagnostic = name != "attacked"
-                classes = float(sets.shape[-1])
-                found["size"].append(
-                    Measurement(
-                        f"{score}_size_{name}", size, False, "labels", n, 0.0, classes, diagnostic
-                    )
-                )
-                found["coverage"].append(
-                    Measurement(f"{score}_coverage_{name}", cover, True, "fraction", n, 0.0, 1.0)
-                )
+                top = float(sets.shape[-1])
+                sizes.append(self.measurement(f"{score}_size_{name}", size, n, upper=top))
+                coverages.append(self.measurement(f"{score}_coverage_{name}", cover, n))
         confidence, hit = calibration.top_label(test.cpu().numpy(), labels)
         ece = calibration.ece(confidence, hit, self.bins)
-        sizes = sorted(found["size"], key=lambda m: m.diagnostic)
+        probes = (*sorted(sizes, key=lambda m: m.diagnostic), *coverages)
         reason = too_few_rows(self.alpha, rows.shape[1])
-        missing = {m.name: reason for m in (*sizes, *found["coverage"]) if reason is not None}
+        missing = {m.name: reason for m in probes if reason is not None}
         return Measured(
             measurements=(
-                *(m for m in (*sizes, *found["coverage"]) if m.name not in missing),
-                Measurement("ece_attacked", ece, False, "fraction", n, 0.0, 1.0),
-                _accuracy(hit, n),
+                *(m for m in probes if m.name not in missing),
+                self.measurement("ece_attacked", ece, n),
+                # without it no set size can be read
+                self.measurement("accuracy_attacked", hit.mean(1), n),
             ),
             missing=missing,
             facts={
@@ -130,10 +166,3 @@ class AttackedUncertainty(Evaluator):
         level = thresholds(own, self.alpha)
         scores = SCORES[score](test, uniforms(system, test.shape[1], PREDICTING))
         return torch.le(scores, level[:, None, None])
-
-
-def _accuracy(hit: Array, n: int) -> Measurement:
-    """Accuracy under the attack, without which no set size can be read."""
-    return Measurement(
-        "accuracy_attacked", np.asarray(hit.mean(1)), True, "fraction", n, 0.0, 1.0, True
-    )

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, System
+from trustbench.contracts import Array, Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.saliency import overlap, top
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
@@ -48,6 +48,33 @@ class ExplanationInstability(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
+    metrics = (
+        fraction(
+            "instability",
+            "How much of the explanation changes when the same question is asked twice.",
+            better="lower",
+            null=0.0,
+        ),
+        fraction(
+            "sign_flip_rate",
+            "How often a main reason speaks for the prediction once and against it the next time.",
+            better="lower",
+            null=0.0,
+        ),
+        fraction(
+            "instability_<n>",
+            "How much an explanation changes when asked for twice, at this number of samples.",
+            better="lower",
+            null=0.0,
+        ),
+        Metric(
+            "false_confidence",
+            "How clear explanations look where the model is unsure, against where it is sure.",
+            "ratio",
+            better="lower",
+            lower=0.0,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if there are no explanations, or too few columns to choose from; else None."""
@@ -66,8 +93,8 @@ class ExplanationInstability(Evaluator):
         X = explained_points(system, self.points)[0]
         first, second = system.explain(X, 1), system.explain(X, 2)
         found = [
-            _fraction("instability", instability(first, second, k), len(X)),
-            _fraction("sign_flip_rate", sign_flips(first, second, k), len(X)),
+            self.measurement("instability", instability(first, second, k), len(X)),
+            self.measurement("sign_flip_rate", sign_flips(first, second, k), len(X)),
             *(self._lime(system, X[: self.lime_points], n, k) for n in self.lime_samples),
         ]
         missing = {}
@@ -76,7 +103,7 @@ class ExplanationInstability(Evaluator):
             missing["false_confidence"] = ratio
         else:
             tenth = max(1, len(X) // 10)
-            found.append(Measurement("false_confidence", ratio, False, "ratio", tenth, 0.0))
+            found.append(self.measurement("false_confidence", ratio, tenth))
         return Measured(tuple(found), facts={"top_k": k}, missing=missing)
 
     def _k(self, system: System) -> int:
@@ -89,7 +116,7 @@ class ExplanationInstability(Evaluator):
         first, second = (
             lime.attributions(system, area, X, Stream.FRESH, repeat) for repeat in (FIRST, SECOND)
         )
-        return _fraction(f"instability_{samples}", instability(first, second, k), len(X))
+        return self.measurement(f"instability_{samples}", instability(first, second, k), len(X))
 
     def _false_confidence(self, system: System, X: Tensor, attributions: Tensor) -> Array | str:
         """The ratio [R], or why there is none."""
@@ -128,7 +155,3 @@ def sharpness(attributions: Tensor) -> Tensor:
     entropy = -torch.special.xlogy(share, share).sum(-1)
     evenness: Tensor = entropy / math.log(share.shape[-1])
     return 1 - evenness
-
-
-def _fraction(name: str, values: Tensor, n: int) -> Measurement:
-    return Measurement(name, values.cpu().numpy(), False, "fraction", n, 0.0, 1.0)

@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Evaluator, Measured, Measurement, System
+from trustbench.contracts import Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 from trustbench.methods.explanations.released import explained_points
@@ -51,6 +51,42 @@ class IntervalCoverage(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer", "intervals"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
+    metrics = (
+        fraction(
+            "miscoverage",
+            "How far intervals around explanations are from holding the truth as often as claimed.",
+            better="lower",
+            null=0.0,
+        ),
+        fraction(
+            "coverage",
+            "How often intervals around explanations hold the true effect.",
+            better="higher",
+            null="coverage_claimed",
+        ),
+        fraction(
+            "coverage_claimed",
+            "How often intervals around explanations are said to hold the true effect.",
+            better="higher",
+            diagnostic=True,
+        ),
+        Metric(
+            "relative_width",
+            "How wide intervals around explanations are, compared with the effects themselves.",
+            "times the mean size",
+            better="lower",
+            lower=0.0,
+        ),
+        Metric(
+            "relative_bias",
+            "How far explanations are from the truth, compared with the effects themselves.",
+            "times the mean size",
+            better="lower",
+            lower=0.0,
+            null=0.0,
+            diagnostic=True,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no intervals are released, else None."""
@@ -81,14 +117,11 @@ class IntervalCoverage(Evaluator):
         n = len(X)
         return Measured(
             (
-                _fraction("miscoverage", (coverage - self.level).abs(), False, n),
-                replace(_fraction("coverage", coverage, True, n), common_sd=_common_sd(by_draw)),
-                replace(
-                    _fraction("coverage_claimed", torch.full_like(coverage, self.level), True, n),
-                    diagnostic=True,
-                ),
-                _relative("relative_width", _mean(width, live) / size, n),
-                _relative("relative_bias", bias, n, diagnostic=True),
+                self.measurement("miscoverage", (coverage - self.level).abs(), n),
+                replace(self.measurement("coverage", coverage, n), common_sd=_common_sd(by_draw)),
+                self.measurement("coverage_claimed", torch.full_like(coverage, self.level), n),
+                self.measurement("relative_width", _mean(width, live) / size, n),
+                self.measurement("relative_bias", bias, n),
             ),
             facts={
                 **lime.facts(area),
@@ -108,12 +141,3 @@ def _common_sd(by_draw: Tensor) -> float | None:
 def _mean(values: Tensor, where: Tensor) -> Tensor:
     """Means [R] of values [R, n, d] over the entries marked."""
     return (values * where).flatten(1).sum(1) / where.flatten(1).sum(1)
-
-
-def _fraction(name: str, values: Tensor, better: bool, n: int) -> Measurement:
-    return Measurement(name, values.cpu().numpy(), better, "fraction", n, 0.0, 1.0)
-
-
-def _relative(name: str, values: Tensor, n: int, diagnostic: bool = False) -> Measurement:
-    unit = "times the mean size"
-    return Measurement(name, values.cpu().numpy(), False, unit, n, lower=0.0, diagnostic=diagnostic)

@@ -10,7 +10,17 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts import (
+    PERMUTED,
+    Array,
+    Evaluator,
+    Fact,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
 from trustbench.methods.group_nulls import against_chance
@@ -61,6 +71,57 @@ class ReleasedSets(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"
+    metrics = (
+        Metric(
+            "size_<score>",
+            "How many labels a released prediction set holds.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+        ),
+        fraction(
+            "coverage_<score>",
+            "The share of test rows whose released prediction set holds the true label.",
+            better="higher",
+        ),
+        fraction(
+            "singleton_rate_<score>",
+            "The share of test rows whose released prediction set is a single label.",
+            better="higher",
+        ),
+        fraction(
+            "empty_rate_<score>",
+            "The share of test rows whose released prediction set is empty.",
+            better="lower",
+        ),
+        Metric(
+            "size_sd_<score>",
+            "How much the sizes of released prediction sets differ between rows.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="half the number of labels",
+        ),
+        fraction(
+            "shortfall_<score>",
+            "How much less often released sets hold the true label than they promise.",
+            better="lower",
+            null="shortfall_naive_<score>",
+        ),
+        fraction(
+            "shortfall_naive_<score>",
+            "How much less often sets hold the true label than promised, without calibration.",
+            better="lower",
+            diagnostic=True,
+        ),
+        fraction(
+            "class_coverage_gap_<score>",
+            "How far the sets of single classes are from holding the true label as promised.",
+            better="lower",
+            null=PERMUTED,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if no sets are released, else None."""
@@ -70,78 +131,84 @@ class ReleasedSets(Evaluator):
 
     def measure(self, system: System) -> Measured:
         """All measurements of each score; those of its level only where that is stated."""
-        X, y, group = system.problem.rows("test")
-        alpha = system.facts.get("set_alpha")
-        found: list[Measurement] = []
-        missing: dict[str, str] = {}
-        facts: dict[str, Fact] = {"alpha": alpha, "min_class": self.min_class}
-        for score in system.set_predictors:
-            sets = system.sets(system.tensor(X), score, group)
-            size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
-            reason = conformal.uninformative(system, score, sets)
-            described = list(_descriptive(score, size, cover, len(system.problem.classes)))
-            if reason is not None:  # such sets have a size, and nothing else to say
-                found += [
-                    replace(m, trivial=reason) for m in described if m.name == f"size_{score}"
-                ]
-                missing |= {f"{name}_{score}": reason for name in NAMES if name != "size"}
-                continue
-            found += described
-            if not isinstance(alpha, float):
-                names = ("shortfall", "class_coverage_gap", "shortfall_naive")
-                missing |= {f"{name}_{score}": LEVEL_UNKNOWN for name in names}
-                continue
-            found.append(_lower(f"shortfall_{score}", shortfall(cover, alpha), len(y)))
-            self._by_class(system, score, cover, alpha, found, missing)
-            self._naive(system, score, alpha, found, missing)
-            facts |= _expected(system, score, cover, alpha)
-        return Measured(tuple(found), facts=facts, missing=missing)
+        facts: dict[str, Fact] = {
+            "alpha": system.facts.get("set_alpha"),
+            "min_class": self.min_class,
+        }
+        parts = [self._of_score(system, score) for score in system.set_predictors]
+        return Measured.joined([Measured((), facts=facts), *parts])
 
-    def _by_class(
-        self,
-        system: System,
-        score: str,
-        cover: Array,
-        alpha: float,
-        found: list[Measurement],
-        missing: dict[str, str],
-    ) -> None:
+    def _of_score(self, system: System, score: str) -> Measured:
+        X, y, group = system.problem.rows("test")
+        sets = system.sets(system.tensor(X), score, group)
+        size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
+        reason = conformal.uninformative(system, score, sets)
+        if reason is not None:  # such sets have a size, and nothing else to say
+            return Measured(
+                (replace(self._size(system, score, size), trivial=reason),),
+                missing={f"{name}_{score}": reason for name in NAMES if name != "size"},
+            )
+        described = Measured(tuple(self._described(system, score, size, cover)))
+        alpha = system.facts.get("set_alpha")
+        if not isinstance(alpha, float):
+            names = ("shortfall", "class_coverage_gap", "shortfall_naive")
+            lacking = {f"{name}_{score}": LEVEL_UNKNOWN for name in names}
+            return Measured.joined([described, Measured((), missing=lacking)])
+        short = self.measurement(f"shortfall_{score}", shortfall(cover, alpha), len(y))
+        return Measured.joined(
+            [
+                described,
+                Measured((short,)),
+                self._by_class(system, score, cover, alpha),
+                self._naive(system, score, alpha),
+                Measured((), facts=_expected(system, score, cover, alpha)),
+            ]
+        )
+
+    def _size(self, system: System, score: str, size: Array) -> Measurement:
+        top = float(len(system.problem.classes))
+        return self.measurement(f"size_{score}", size.mean(axis=1), size.shape[1], upper=top)
+
+    def _described(
+        self, system: System, score: str, size: Array, cover: Array
+    ) -> Iterator[Measurement]:
+        """What sets are like, whatever their level."""
+        n, half = size.shape[1], len(system.problem.classes) / 2
+        yield self._size(system, score, size)
+        yield self.measurement(f"coverage_{score}", cover.mean(axis=1), n)
+        yield self.measurement(f"singleton_rate_{score}", (size == 1).mean(axis=1), n)
+        yield self.measurement(f"empty_rate_{score}", (size == 0).mean(axis=1), n)
+        yield self.measurement(f"size_sd_{score}", size.std(axis=1), n, upper=half)
+
+    def _by_class(self, system: System, score: str, cover: Array, alpha: float) -> Measured:
         name, y = f"class_coverage_gap_{score}", system.problem.rows("test")[1]
         classes = len(system.problem.classes)
         counts = sizes(y, classes)
         kept = counts >= self.min_class
         if not kept.any():
-            missing[name] = f"no class has {self.min_class} test rows"
-            return
+            return Measured((), missing={name: f"no class has {self.min_class} test rows"})
         rows = kept[y]
 
         def statistics(labels: Array) -> dict[str, Array]:
             by_class = means_by(cover[:, rows], labels, classes)[..., kept]
             return {name: np.abs(by_class - (1 - alpha)).mean(axis=-1)}
 
-        build = partial(_lower, n=int(counts[kept].min()))
-        found += against_chance(build, statistics, y[rows], system)
+        build = partial(self.measurement, n=int(counts[kept].min()))
+        return Measured(tuple(against_chance(build, statistics, y[rows], system)))
 
-    def _naive(
-        self,
-        system: System,
-        score: str,
-        alpha: float,
-        found: list[Measurement],
-        missing: dict[str, str],
-    ) -> None:
+    def _naive(self, system: System, score: str, alpha: float) -> Measured:
         name, y = f"shortfall_naive_{score}", system.problem.rows("test")[1]
         function = conformal.SCORES.get(score)  # type: ignore[call-overload]
         if function is None:
-            missing[name] = f"{score} has no meaning without calibration, as aps and lac have"
-            return
+            reason = f"{score} has no meaning without calibration, as aps and lac have"
+            return Measured((), missing={name: reason})
         p = system.split_logits("test").double().softmax(-1)
         scores = function(p, conformal.uniforms(system, len(y), conformal.PREDICTING))
         threshold = torch.full_like(p[:, 0, 0], 1 - alpha)
         if score != "aps":
             threshold = believed(scores, p, alpha)
         cover = conformal.covered(scores <= threshold[:, None, None], y)
-        found.append(_lower(name, shortfall(cover, alpha), len(y), diagnostic=True))
+        return Measured((self.measurement(name, shortfall(cover, alpha), len(y)),))
 
 
 def shortfall(cover: Array, alpha: float) -> Array:
@@ -172,16 +239,6 @@ def believed(scores: Tensor, probabilities: Tensor, alpha: float) -> Tensor:
     return ascending.gather(1, enough[:, None])[:, 0]
 
 
-def _descriptive(score: str, size: Array, cover: Array, classes: int) -> Iterator[Measurement]:
-    n, top = size.shape[1], float(classes)
-    yield _lower(f"size_{score}", size.mean(axis=1), n, "labels", top)
-    yield Measurement(f"coverage_{score}", cover.mean(axis=1), True, "fraction", n, 0.0, 1.0)
-    singletons = (size == 1).mean(axis=1)
-    yield Measurement(f"singleton_rate_{score}", singletons, True, "fraction", n, 0.0, 1.0)
-    yield _lower(f"empty_rate_{score}", (size == 0).mean(axis=1), n)
-    yield _lower(f"size_sd_{score}", size.std(axis=1), n, "labels", top / 2)
-
-
 def _expected(system: System, score: str, cover: Array, alpha: float) -> dict[str, Fact]:
     """What split conformal would do with as many calibration and test rows."""
     rows = system.facts.get(f"set_rows_{score}")
@@ -198,14 +255,3 @@ def _expected(system: System, score: str, cover: Array, alpha: float) -> dict[st
         f"replicates_in_band_{score}": int(inside.sum()),
         f"shortfall_expected_{score}": conformal.coverage_variation(rows, n, alpha).shortfall,
     }
-
-
-def _lower(
-    name: str,
-    values: Array,
-    n: int,
-    unit: str = "fraction",
-    upper: float = 1.0,
-    diagnostic: bool = False,
-) -> Measurement:
-    return Measurement(name, values, False, unit, n, 0.0, upper, diagnostic)

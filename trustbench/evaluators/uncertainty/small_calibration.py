@@ -8,7 +8,17 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts import (
+    PERMUTED,
+    Array,
+    Evaluator,
+    Fact,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
 from trustbench.methods.conformal.redraws import Redraw, Rows, evaluate, redraw
@@ -18,12 +28,8 @@ from trustbench.methods.group_nulls import Chance, with_null
 STREAM = -2
 # Random groupings of all rows, as far as there are draws; each serves its share of them.
 GROUPINGS = 10
-BY_SCORE = (
-    "marginal_size",
-    "mondrian_size",
-    "marginal_coverage_gap",
-    "mondrian_coverage_gap",
-)
+SIZES = ("marginal_size", "mondrian_size")
+GAPS = ("marginal_coverage_gap", "mondrian_coverage_gap")
 OVERALL = ("coverage_sd", "breach", "mondrian_coverage_sd", "mondrian_breach")
 
 
@@ -63,6 +69,33 @@ class SmallCalibration(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
+    metrics = (
+        fraction(
+            "<|mondrian_>coverage_sd_<n>",
+            "How much coverage depends on which rows calibrate the sets, at this number of rows.",
+            better="lower",
+        ),
+        fraction(
+            "<|mondrian_>breach_<n>",
+            "How often sets calibrated on this number of rows hold the true label too rarely.",
+            better="lower",
+        ),
+        Metric(
+            "<marginal|mondrian>_size_<score>_<n>",
+            "How many labels a set holds when this number of rows calibrates it.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+        ),
+        fraction(
+            "<marginal|mondrian>_coverage_gap_<score>_<n>",
+            "How much more often one group's sets hold the true label than another's, when this "
+            "number of rows calibrates them.",
+            better="lower",
+            null=PERMUTED,
+        ),
+    )
 
     def supports(self, system: System) -> str | None:
         """A reason if even the smallest set does not fit, else None."""
@@ -94,8 +127,7 @@ class SmallCalibration(Evaluator):
                 found += with_null(m, gaps[m.name]) if m.name in gaps else [m]
             if not all(c.comparable for c in chosen):
                 reason = f"needs 2 groups of {self.min_group} rows in every draw"
-                absent = [name for name in self._names(n) if "coverage_gap" in name]
-                missing |= dict.fromkeys(absent, reason)
+                missing |= dict.fromkeys(self._by_score(GAPS, n), reason)
             left = len(first[0].group) - n
             theory = conformal.coverage_variation(n, left, self.alpha)
             facts |= {f"coverage_sd_expected_{n}": theory.sd, f"breach_expected_{n}": theory.breach}
@@ -107,8 +139,10 @@ class SmallCalibration(Evaluator):
         return redraw(np.stack(rows), group, self.min_group)
 
     def _names(self, n: int) -> list[str]:
-        by_score = [f"{name}_{score}_{n}" for score in self.scores for name in BY_SCORE]
-        return [*(f"{name}_{n}" for name in OVERALL), *by_score]
+        return [*(f"{name}_{n}" for name in OVERALL), *self._by_score((*SIZES, *GAPS), n)]
+
+    def _by_score(self, names: tuple[str, ...], n: int) -> list[str]:
+        return [f"{name}_{score}_{n}" for score in self.scores for name in names]
 
     def _measured(
         self, rows: dict[conformal.Score, list[Rows]], chosen: list[Redraw], n: int, classes: int
@@ -127,14 +161,15 @@ class SmallCalibration(Evaluator):
                     # 1e-12: exactly 1 - alpha is not a breach.
                     breach = (coverage < 1 - self.alpha - 1e-12).mean(axis=1)
                     sd = coverage.std(axis=1, ddof=1)
-                    yield _lower(f"{prefix}coverage_sd_{n}", sd, left)
-                    yield _lower(f"{prefix}breach_{n}", breach, left)
+                    yield self.measurement(f"{prefix}coverage_sd_{n}", sd, left)
+                    yield self.measurement(f"{prefix}breach_{n}", breach, left)
             for name, outcomes in kinds.items():
                 size = np.array([o.size.mean() for o in outcomes])
                 gap = np.array([o.coverage_gap.mean() for o in outcomes])
-                yield _lower(f"{name}_size_{score}_{n}", size, left, "labels", float(classes))
+                top = float(classes)
+                yield self.measurement(f"{name}_size_{score}_{n}", size, left, upper=top)
                 if all(c.comparable for c in chosen):
-                    yield _lower(f"{name}_coverage_gap_{score}_{n}", gap, left)
+                    yield self.measurement(f"{name}_coverage_gap_{score}_{n}", gap, left)
 
     def _by_chance(
         self, regrouped: dict[conformal.Score, list[list[Rows]]], chosen: list[Redraw], n: int
@@ -181,9 +216,3 @@ def _rows(system: System, score: conformal.Score) -> list[Rows]:
     u = conformal.uniforms(system, len(both), conformal.REDRAWING)
     labels = conformal.SCORES[score](logits.double().softmax(-1), u).cpu().numpy()
     return [Rows(own, problem.y[both], problem.group[both]) for own in labels]
-
-
-def _lower(
-    name: str, values: Array, n: int, unit: str = "fraction", upper: float = 1.0
-) -> Measurement:
-    return Measurement(name, values, False, unit, n, 0.0, upper)

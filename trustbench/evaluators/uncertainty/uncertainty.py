@@ -8,7 +8,16 @@ import numpy as np
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Evaluator, Fact, Measured, Measurement, System
+from trustbench.contracts import (
+    Array,
+    Evaluator,
+    Fact,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import calibration, conformal
 
@@ -37,6 +46,56 @@ class Uncertainty(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Guo et al. 2017, arXiv 1706.04599"
+    metrics = (
+        fraction(
+            "ece",
+            "How far the model's stated confidence is from the accuracy that it reaches.",
+            better="lower",
+        ),
+        Metric(
+            "nll",
+            "How little probability the model gives to the true labels.",
+            "nats",
+            better="lower",
+            lower=0.0,
+        ),
+        Metric(
+            "brier",
+            "How far the predicted probabilities are from what came true, squared.",
+            "squared error",
+            better="lower",
+            lower=0.0,
+            upper=2.0,
+        ),
+        fraction(
+            "aurc",
+            "How often the model errs on the rows that it is most confident about.",
+            better="lower",
+        ),
+        Metric(
+            "<aps|lac>_size",
+            "How many labels a set needs to hold the true one as often as it promises.",
+            "labels",
+            better="lower",
+            lower=0.0,
+            upper="number of labels",
+        ),
+        fraction(
+            "<aps|lac>_coverage",
+            "The share of test rows whose prediction set holds the true label.",
+            better="higher",
+        ),
+        fraction(
+            "<aps|lac>_singleton_rate",
+            "The share of test rows whose prediction set is a single label.",
+            better="higher",
+        ),
+        fraction(
+            "<aps|lac>_empty_rate",
+            "The share of test rows whose prediction set is empty.",
+            better="lower",
+        ),
+    )
 
     def measure(self, system: System) -> Measured:
         """`ece` first, then the proper scores, then the conformal probes."""
@@ -46,10 +105,10 @@ class Uncertainty(Evaluator):
         p = np.exp(log_p)
         confidence, hit = calibration.top_label(p, y)
         found = [
-            _lower("ece", calibration.ece(confidence, hit, self.bins), "fraction", n, 1.0),
-            _lower("nll", calibration.nll(log_p, y), "nats", n, None),
-            _lower("brier", calibration.brier(p, y), "squared error", n, 2.0),
-            _lower("aurc", calibration.aurc(confidence, hit), "fraction", n, 1.0),
+            self.measurement("ece", calibration.ece(confidence, hit, self.bins), n),
+            self.measurement("nll", calibration.nll(log_p, y), n),
+            self.measurement("brier", calibration.brier(p, y), n),
+            self.measurement("aurc", calibration.aurc(confidence, hit), n),
         ]
         facts: dict[str, Fact] = {"alpha": self.alpha, "bins": self.bins, "binning": "equal mass"}
         band = conformal.coverage_band(system.calibration.shape[1], n, self.alpha)
@@ -64,7 +123,7 @@ class Uncertainty(Evaluator):
         for score in conformal.SCORES if reason is None else ():
             sets = self._sets(system, score)
             size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
-            found += _probes(score, size, cover, n, classes)
+            found += self._probes(score, size, cover, classes)
             inside = (band.low <= cover.mean(axis=1)) & (cover.mean(axis=1) <= band.high)
             facts[f"{score}_replicates_in_band"] = int(inside.sum())
         binned = calibration.reliability(confidence, hit, self.bins)
@@ -77,19 +136,10 @@ class Uncertainty(Evaluator):
         u = conformal.uniforms(system, logits.shape[1], conformal.PREDICTING)
         return predictor.sets(logits, u)
 
-
-def _probes(score: str, size: Array, cover: Array, n: int, classes: int) -> Iterator[Measurement]:
-    rates = {
-        "coverage": (cover.mean(axis=1), True),
-        "singleton_rate": ((size == 1).mean(axis=1), True),
-        "empty_rate": ((size == 0).mean(axis=1), False),
-    }
-    yield _lower(f"{score}_size", size.mean(axis=1), "labels", n, float(classes))
-    for name, (values, better) in rates.items():
-        yield Measurement(
-            f"{score}_{name}", values, better, unit="fraction", n=n, lower=0.0, upper=1.0
-        )
-
-
-def _lower(name: str, values: Array, unit: str, n: int, upper: float | None) -> Measurement:
-    return Measurement(name, values, higher_is_better=False, unit=unit, n=n, lower=0.0, upper=upper)
+    def _probes(self, score: str, size: Array, cover: Array, classes: int) -> Iterator[Measurement]:
+        n = size.shape[1]
+        top = float(classes)
+        yield self.measurement(f"{score}_size", size.mean(axis=1), n, upper=top)
+        yield self.measurement(f"{score}_coverage", cover.mean(axis=1), n)
+        yield self.measurement(f"{score}_singleton_rate", (size == 1).mean(axis=1), n)
+        yield self.measurement(f"{score}_empty_rate", (size == 0).mean(axis=1), n)

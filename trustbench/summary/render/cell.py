@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from trustbench.contracts.aspects import Aspect
-from trustbench.summary.render import marks, secondary_wording
+from trustbench.summary.render import marks, row_method, secondary_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.escaping import neutral
 from trustbench.summary.stats.effects import Verdict
@@ -36,7 +36,9 @@ def _registered(table: Table, cell: Cell) -> Iterator[str]:
     )
     point = " ".join(f"{k}={show(v)}" for k, v in cell.operating_point.items() if v is not None)
     compared = cell.contrast.replace("reference", str(cell.reference))
-    yield f"  method       {cell.intervention} {point}".rstrip() + f"; {compared}"
+    row = table.rows[cell.source].intervention
+    instead = "" if row == cell.intervention else f"; in place of the row's {row}"
+    yield f"  method       {cell.intervention} {point}".rstrip() + f"; {compared}{instead}"
     general, binary = cell.measure(False), cell.measure(True)
     if general is not None:
         yield from _measure("metric", general)
@@ -115,6 +117,8 @@ def _numbers(result: TableResult, cell: CellResult) -> Iterator[str]:
     yield f"    {cell.estimate.arm}{at}: {shown}{cell.verdict.sentence}"
     yield from _chance(cell.estimate)
     yield from _warnings(cell)
+    if (row := row_method.line(cell)) is not None:
+        yield f"    {row}"
     if cell.beyond_matched is not None:
         beyond = cell.beyond_matched
         yield f"    beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}"

@@ -18,6 +18,7 @@ FIELDS = (
     "target",
     "arm",
     "intervention",
+    "row_intervention",
     "evaluator",
     "metric",
     "against",
@@ -42,6 +43,11 @@ FIELDS = (
     "beyond_chance_effect",
     "beyond_chance_low",
     "beyond_chance_high",
+    "row_own_metric",
+    "row_own_effect",
+    "row_own_low",
+    "row_own_high",
+    "row_own_verdict",
     "delta",
     "expected",
     "records",
@@ -66,7 +72,9 @@ def _rows(results: Sequence[TableResult]) -> Iterator[dict[str, object]]:
     for kind in ("cells", "utility", "reseed"):
         for cell in found[kind]:
             beyond = cell["beyond_matched"] or {}
+            own = cell["row_own"] or {}
             more = {f"beyond_{k}": beyond.get(k) for k in ENDS}
+            more |= {f"row_own_{k}": own.get(k) for k in ("metric", *ENDS, "verdict")}
             yield {"kind": kind, **cell, **more, **_chance(cell)}
     for arm in found["arms"]:
         for target, effect in arm["effects"].items():

@@ -25,7 +25,8 @@ def document(results: Sequence[TableResult]) -> dict[str, Any]:
     Every cell has dataset, model, source, target, intervention, metric, unit, effect, low, high, n,
     verdict, reason, regime, dose, beyond_matched and records. A cell without a number has `effect:
     null` and a reason. If the metric compares groups, `beyond_chance` is the effect minus that of
-    random groups, and the adjusted p values are those of both effects together.
+    random groups, and the adjusted p values are those of both effects together. If `intervention`
+    is not the `row_intervention`, `row_own` is the exploratory effect of the latter.
     """
     return {
         "schema": SCHEMA,
@@ -115,6 +116,9 @@ def _cell(result: TableResult, cell: CellResult) -> dict[str, Any]:
         "source": cell.source.value if cell.source else None,
         "target": cell.target,
         "intervention": cell.intervention,
+        "arm": cell.estimate.arm,
+        "row_intervention": cell.row,
+        "row_own": None if cell.own is None else {"arm": cell.own.arm, **_estimate(cell.own)},
         **_estimate(cell.estimate, "p_holm"),
         "differences": list(cell.estimate.differences),
         "verdict_kind": cell.verdict.kind.value,

@@ -3,7 +3,7 @@ r"""The table for a paper: a booktabs `tabular`; needs \usepackage{booktabs}."""
 from collections.abc import Iterator, Sequence
 
 from trustbench.contracts.aspects import Aspect
-from trustbench.summary.render import marks
+from trustbench.summary.render import marks, row_method
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.escaping import one_line
 from trustbench.summary.stats.effects import Kind
@@ -85,10 +85,12 @@ def _cell(cell: CellResult) -> list[str]:
         verdict += f" ({detail})"
     if kind is Kind.INCONCLUSIVE:
         verdict = f"{SYMBOLS[kind]} {escape(w.open_question(cell.verdict))}"
+    method = [escape(by)] if (by := row_method.by(cell)) else []
     effect = cell.estimate.effect
     if effect is None:
-        return [verdict]
+        return [*method, verdict, *_row_own(cell)]
     out = [
+        *method,
         f"${w.number(effect.effect)}$, $n={effect.n}$",
         f"$[{w.number(effect.low)}, {w.number(effect.high)}]$",
         verdict,
@@ -98,7 +100,16 @@ def _cell(cell: CellResult) -> list[str]:
         beyond = cell.beyond_matched
         out.append(f"beyond ${w.number(beyond.effect)}$")
         out.append(f"$[{w.number(beyond.low)}, {w.number(beyond.high)}]$")
-    return out
+    return [*out, *_row_own(cell)]
+
+
+def _row_own(cell: CellResult) -> list[str]:
+    """What the row's own method does, below a cell that is measured by another one."""
+    if cell.own is None or cell.own.effect is None:
+        return []
+    effect = cell.own.effect
+    ends = f"$[{w.number(effect.low)}, {w.number(effect.high)}]$"
+    return [f"row ${w.number(effect.effect)}$", ends]
 
 
 def _notes(result: TableResult) -> str:
@@ -111,7 +122,8 @@ def _notes(result: TableResult) -> str:
         for c in (*result.cells, *result.utility)
         if c.estimate.below_floor
     ]
+    rows = [f"{c.name}: {row}" for c in result.cells if (row := row_method.line(c))]
     settings = [n for some in result.settings.values() for n in some]
     noise = [n.rstrip(".") for n in (*settings, *result.noise)]
-    said = [*own, *unreliable, *below, *absent, *noise]
+    said = [*own, *rows, *unreliable, *below, *absent, *noise]
     return "".join(f" {escape(n)}." for n in said)

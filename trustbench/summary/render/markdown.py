@@ -8,6 +8,7 @@ from trustbench.summary.render import (
     factorial_wording,
     marks,
     mitigation_wording,
+    row_method,
     secondary_wording,
 )
 from trustbench.summary.render import wording as w
@@ -62,7 +63,7 @@ def _rows(result: TableResult) -> Iterator[list[str]]:
 
 
 def _cell(result: TableResult, cell: CellResult) -> str:
-    lines = []
+    lines = [f"**{escape(by)}**"] if (by := row_method.by(cell)) else []
     own = w.own_metric(result, cell)
     if own:
         lines.append(escape(own))
@@ -79,6 +80,8 @@ def _cell(result: TableResult, cell: CellResult) -> str:
         lines.append(f"beyond matched accuracy {w.number(beyond.effect)} {w.interval(beyond)}")
     if cell.registered is not None:
         lines.append(f"expected: {cell.registered.expected}")
+    if (row := row_method.line(cell)) is not None:
+        lines.append(escape(row))
     return "<br>".join(lines)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from trustbench.contracts.aspects import Aspect
-from trustbench.summary.render import marks
+from trustbench.summary.render import marks, row_method
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.escaping import neutral
 from trustbench.summary.stats.effects import Effect
@@ -29,6 +29,8 @@ WIDTH, HEIGHT = 10.0, 10.6
 """Inches of one table: narrow and tall, so that it is readable at the width of a page."""
 LEFT, TOP, BOTTOM = 0.82, 1.02, 0.82
 """Room for the names of rows, the heads of columns and the legend, in cells."""
+ROOM = 71.0
+"""Points of text, without the space between lines, that a box has room for."""
 FOLD = 22
 """Characters in a line of a cell."""
 
@@ -71,7 +73,7 @@ def draw(ax: "Axes", result: TableResult) -> None:
     ax.set_ylim(len(rows) + BOTTOM, -TOP)
     for y, cells in enumerate(rows):
         for x, cell in enumerate(cells):
-            _box(ax, x, y, cell, scale, list(_cell_lines(result, cell)))
+            _box(ax, x, y, cell, scale, _fitted(list(_cell_lines(result, cell))))
     for y, lines in enumerate(_row_names(result)):
         _stack(ax, -LEFT / 2 - 0.01, y + 0.5, lines)
     for x, (name, metric, regime) in enumerate(w.column_heads(result)):
@@ -82,7 +84,7 @@ def draw(ax: "Axes", result: TableResult) -> None:
     caption = textwrap.wrap(w.caption(result), 115)
     title = [Line(result.title, 12, bold=True), *(Line(text, 8.5) for text in caption)]
     _stack(ax, (len(w.TARGETS) - LEFT) / 2, -0.8, title)
-    _legend(ax, scale, len(rows))
+    _legend(ax, scale, len(rows), row_method.legend(result))
 
 
 def _row_names(result: TableResult) -> list[list[Line]]:
@@ -95,7 +97,7 @@ def _row_names(result: TableResult) -> list[list[Line]]:
     ]
 
 
-def _legend(ax: "Axes", scale: "ScalarMappable", rows: int) -> None:
+def _legend(ax: "Axes", scale: "ScalarMappable", rows: int, more: str) -> None:
     bar = ax.inset_axes((1, rows + 0.28, len(w.TARGETS) - 2, 0.08), transform=ax.transData)
     assert ax.figure is not None
     ax.figure.colorbar(scale, cax=bar, orientation="horizontal")
@@ -107,7 +109,7 @@ def _legend(ax: "Axes", scale: "ScalarMappable", rows: int) -> None:
         [Line("colour: effect / smallest effect of interest (benefit below 0, harm above)", 8.5)],
     )
     beyond = "beyond matched: the effect beyond a baseline that was stopped at equal accuracy"
-    texts = textwrap.wrap(f"{w.legend()}; {beyond}", 120)
+    texts = textwrap.wrap(f"{w.legend()}; {beyond}{more}", 120)
     _stack(ax, (len(w.TARGETS) - LEFT) / 2, rows + 0.65, [Line(text) for text in texts])
 
 
@@ -128,6 +130,9 @@ def _box(
 
 def _cell_lines(result: TableResult, cell: CellResult) -> Iterator[Line]:
     """What a cell says: its own metric, effect, interval, verdict, what qualifies them."""
+    by = row_method.by(cell)
+    if by:
+        yield from (Line(text, 8.0, bold=True) for text in _fold(by, FOLD))
     own = w.own_metric(result, cell)
     if own:
         yield from (Line(text, 7.5) for text in _fold(own.replace(" - ", " minus "), FOLD))
@@ -146,6 +151,22 @@ def _cell_lines(result: TableResult, cell: CellResult) -> Iterator[Line]:
     if cell.beyond_matched is not None:
         yield Line(f"beyond matched {w.number(cell.beyond_matched.effect)}", 7.5)
         yield Line(w.interval(cell.beyond_matched), 7.5)
+    yield from _row_own(cell)
+
+
+def _fitted(lines: list[Line]) -> list[Line]:
+    """The lines in smaller letters where they are too many for a box."""
+    factor = min(1.0, ROOM / sum(line.size for line in lines))
+    return [line._replace(size=factor * line.size) for line in lines]
+
+
+def _row_own(cell: CellResult) -> Iterator[Line]:
+    """What the row's own method does, below a cell that is measured by another one."""
+    own = cell.own
+    if own is not None and own.effect is not None:
+        name = row_method.metric(cell, own)
+        yield Line(f"row {w.number(own.effect.effect)}" + (f" {w.bare(name)}" if name else ""), 7.5)
+        yield Line(f"{w.interval(own.effect)} {row_method.verdict(own)[:1]}", 7.5)
 
 
 def _sample(result: TableResult, effect: Effect) -> Iterator[Line]:

@@ -14,6 +14,7 @@ from trustbench.summary.render import (
     factorial_wording,
     marks,
     mitigation_wording,
+    row_method,
     secondary_wording,
 )
 from trustbench.summary.render import wording as w
@@ -58,7 +59,7 @@ def renderable(result: TableResult, width: int) -> RenderableType:
         Text(w.caption(result), style="dim"),
         Text(""),
         body,
-        Text(f"{w.legend()}; {w.LEGEND_MORE}", style="dim"),
+        Text(f"{w.legend()}; {w.LEGEND_MORE}{row_method.legend(result)}", style="dim"),
         *_arms(result, width),
         *_secondary(result),
         *_beyond_pairs(result),
@@ -92,6 +93,8 @@ def _grid(result: TableResult) -> Grid:
 def _cell(result: TableResult, cell: CellResult) -> Text:
     """Metric (if not the column's), effect, interval, verdict, and additions."""
     out = Text()
+    if (by := row_method.by(cell)) is not None:
+        out.append(by.replace(" ", "\n").replace("\n", " ", 1) + "\n", style="bold")
     own = w.own_metric(result, cell)
     if own:
         out.append(own.split("/")[0].replace("_", " ") + "\n", style="dim")
@@ -111,10 +114,22 @@ def _cell(result: TableResult, cell: CellResult) -> Text:
     last += [f"exp. {w.EXPECTED[cell.registered.expected]}"] if cell.registered else []
     if last:
         out.append("\n" + "  ".join(last), style="dim")
+    return out.append("".join(f"\n{line}" for line in _beside(cell)), style="dim")
+
+
+def _beside(cell: CellResult) -> Iterator[str]:
+    """Below a cell: its effect beyond matched accuracy, and what the row's own method does."""
     if cell.beyond_matched is not None:
-        out.append(f"\nbeyond {w.number(cell.beyond_matched.effect)}", style="dim")
-        out.append("\n" + w.interval(cell.beyond_matched).replace(", ", ","), style="dim")
-    return out
+        yield f"beyond {w.number(cell.beyond_matched.effect)}"
+        yield w.interval(cell.beyond_matched).replace(", ", ",")
+    own = cell.own
+    if own is not None and own.effect is not None:
+        yield f"row {w.number(own.effect.effect)}"
+        yield w.interval(own.effect).replace(", ", ",")
+        name = row_method.metric(cell, own)
+        if name is not None:
+            yield f"on {w.bare(name).replace('_', ' ')}"
+        yield row_method.verdict(own)
 
 
 def _list(result: TableResult) -> RenderableType:
@@ -136,6 +151,8 @@ def _line(
     metric = w.own_metric(result, cell) or heads[cell.target][1].split(" / ")[0]
     regime = cell.measure.regime if cell.measure else ""
     line = Text(f"{cell.name}  ")
+    if (by := row_method.by(cell)) is not None:
+        line.append(f"{by}  ", style="bold")
     line.append(w.short(cell.verdict), style=w.SIGNS[cell.verdict.kind].style)
     for warning in marks.warnings(cell):
         line.append(f"  {warning}", style="bold yellow")
@@ -147,6 +164,8 @@ def _line(
         line.append(f"  beyond {w.number(beyond.effect)} {w.interval(beyond)}", style="dim")
     if cell.registered is not None:
         line.append(f"  exp. {cell.registered.expected}", style="dim")
+    if (row := row_method.line(cell)) is not None:
+        line.append(f"  {row}", style="dim")
     for beside in cell.secondary if cell.target == UTILITY else ():
         line.append(f"  {w.bare(str(beside.metric))} {w.estimate_text(beside)}", style="dim")
     return Padding(line, (0, 0, 0, 2))

@@ -216,7 +216,9 @@ def row_cells(result: TableResult, source: Aspect) -> list[CellResult]:
 def row_arm(result: TableResult, source: Aspect) -> str:
     """The arm of a row: its label, or the registered intervention."""
     cells = row_cells(result, source)
-    return next((c.estimate.arm for c in cells if c.estimate.records), cells[0].intervention)
+    own = [c for c in cells if not c.borrowed]
+    measured = (c.estimate.arm for c in own if c.estimate.records)
+    return next(measured, own[0].intervention)  # utility is always the row's own
 
 
 def footnotes(result: TableResult) -> list[tuple[str, list[str]]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.store.records import Scalar
+from trustbench.summary.render import row_method
 from trustbench.summary.render import wording as w
 from trustbench.summary.report import cell_charts
 from trustbench.summary.report.commands import experiment_command
@@ -66,6 +67,7 @@ def _registered(cell: CellResult) -> Iterator[tuple[str, Child]]:
         compared = registered.contrast.replace("reference", str(registered.reference))
         point = _dose(registered.operating_point)
         yield "method", f"{cell.intervention} {point}".rstrip()
+        yield "the row's method", cell.row if cell.borrowed else None
     yield "contrast", compared
     yield from _measure(cell, measure)
     if registered is not None:
@@ -110,6 +112,7 @@ def _measured(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
         return
     unit = f" {e.unit}; positive is worse" if e.unit else ""
     yield "effect", join(estimate(e), f", 95 % paired t interval,{unit}")
+    yield from _row_own(cell)
     yield "means", join(
         "treated ", level(e.treated_mean, "treated_mean"), _chance(e.treated_chance, "treated"),
         ", compared with ",
@@ -127,6 +130,18 @@ def _measured(bench: Bench, cell: CellResult) -> Iterator[tuple[str, Child]]:
     yield from _beyond(cell)
     yield from _reseed(bench, cell)
     yield "records", join(*(_record(bench, r) for r in e.records))
+
+
+def _row_own(cell: CellResult) -> Iterator[tuple[str, Child]]:
+    """What the row's own method does, where the cell is measured by another one."""
+    own = cell.own
+    if own is None or own.effect is None:
+        return
+    name = row_method.metric(cell, own)
+    on = join(" on ", tag("code", name)) if name else None
+    word = f"; exploratory: {own.verdict.text}" if own.verdict else None
+    shown = join(number(own.effect, "row_own."), " ", w.sample(own.effect))
+    yield f"the row's own {own.arm}", join(shown, on, word)
 
 
 def _chance(mean: float | None, side: str) -> Html | None:

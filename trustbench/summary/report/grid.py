@@ -1,13 +1,13 @@
 """The 5x5 table of the report: every cell links to its evidence."""
 
 from trustbench.contracts.aspects import Aspect
-from trustbench.summary.render import marks
+from trustbench.summary.render import marks, row_method
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.evidence import Bench
 from trustbench.summary.report.markup import Html, breakable, join, scrolling, sentence, tag
 from trustbench.summary.report.numbers import estimate, interval, number, signed
 from trustbench.summary.stats.effects import Kind, Verdict
-from trustbench.summary.table.results import UTILITY, CellResult
+from trustbench.summary.table.results import UTILITY, CellResult, TableResult
 
 NAMES = {
     Kind.HARM: "harm",
@@ -65,14 +65,17 @@ def badge(verdict: Verdict) -> Html:
     return tag("span", sign.symbol, " ", verdict.text, class_=f"badge k-{NAMES[verdict.kind]}")
 
 
-def legend() -> Html:
+def legend(result: TableResult) -> Html:
     """The meaning of the table's symbols."""
     shown = [
         tag("span", f"{sign.symbol} {sign.short}", class_=f"badge k-{NAMES[kind]}")
         for kind, sign in w.SIGNS.items()
     ]
     return tag(
-        "p", *(join(s, " ") for s in shown), f"{w.legend()}; {w.LEGEND_MORE}.", class_="legend"
+        "p",
+        *(join(s, " ") for s in shown),
+        f"{w.legend()}; {w.LEGEND_MORE}{row_method.legend(result)}.",
+        class_="legend",
     )
 
 
@@ -85,6 +88,8 @@ def _cell(bench: Bench, cell: CellResult) -> Html:
     lines += [tag("span", warning, class_="unreliable") for warning in marks.warnings(cell)]
     if cell.estimate.effect is not None:
         lines += _numbers(cell)
+    if (by := row_method.by(cell)) is not None:
+        lines.insert(1, tag("span", breakable(by), class_="small"))
     if own is not None:
         lines.append(tag("span", breakable(own), class_="metric"))
     for each in cell.secondary if cell.target == UTILITY else ():
@@ -96,6 +101,9 @@ def _cell(bench: Bench, cell: CellResult) -> Html:
         lines.append(tag("span", "beyond ", shown, class_="small"))
     if cell.registered is not None:
         lines.append(tag("span", f"exp. {w.EXPECTED[cell.registered.expected]}", class_="small"))
+    if cell.own is not None and cell.own.effect is not None:
+        shown = number(cell.own.effect, "row_own.")
+        lines.append(tag("span", "row ", shown, " ", row_method.verdict(cell.own), class_="small"))
     link = tag("a", *lines, href=f"#{bench.anchor(cell)}")
     return tag("td", link, class_=f"k-{NAMES[cell.verdict.kind]}")
 

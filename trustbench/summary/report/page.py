@@ -125,7 +125,7 @@ def _table(bench: Bench, risks: Lines, experiment: str | None) -> Html:
         "section",
         tag("h2", bench.result.title),
         tag("div", grid(bench), id=f"t{k}-table"),
-        legend(),
+        legend(bench.result),
         tables.notes(bench.result),
         tag("h3", "Cells", class_="cells"),
         details(bench, risks, experiment),

@@ -46,7 +46,7 @@ def read_table(path: Path, known: Mapping[str, Path], children: tuple[Path, ...]
             f"table {path}: extends itself ({names}); remove `extends` from one of these files."
         )
     base = read_table(parent, known, line)
-    parse_file(base, str(parent))  # so that what is wrong there is told of that file
+    parse_file(base, str(parent))  # so that errors there name that file
     problems = [f"table {path}: {p}" for p in (*_misnamed(own, path), *_kept(base, own, ""))]
     if problems:
         raise ConfigError(problems)
@@ -105,5 +105,5 @@ def _merged(base: Any, own: Any, key: str = "") -> Any:
 
 
 def _items(value: Any) -> Sequence[Any]:
-    """The items of a list; what is none is its own only item, which validation then refuses."""
+    """The items of a list; any other value becomes the only item, which validation refuses."""
     return value if isinstance(value, list) else [value]

@@ -22,6 +22,7 @@ from trustbench.summary.table.table_file import (
     Floor,
     Measure,
     Mitigation,
+    Row,
     Sides,
     TableFile,
     parse_file,
@@ -76,7 +77,7 @@ class Cell(Strict):
 
 
 class Table(Strict):
-    """A registered table: 25 cells, the columns on their own, utility and its floor."""
+    """A registered table: 25 cells, the rows and columns on their own, utility and its floor."""
 
     name: str
     version: int
@@ -84,6 +85,7 @@ class Table(Strict):
     description: str
     utility: Measure
     floor: Floor
+    rows: dict[Aspect, Row]
     columns: dict[Aspect, Column]
     cells: tuple[Cell, ...]
     sides: tuple[Sides, ...] = ()
@@ -118,6 +120,7 @@ def parse_table(data: Any, origin: str) -> Table:
         description=file.description,
         utility=file.utility,
         floor=file.floor,
+        rows=file.rows,
         columns=file.columns,
         cells=tuple(_resolve(file, s, t) for s in Aspect for t in Aspect),
         sides=file.sides,

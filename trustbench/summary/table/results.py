@@ -80,6 +80,16 @@ class CellResult:
     matched_accuracy_gap: float | None = None
     secondary: tuple[Estimate, ...] = ()
     doses: tuple[Estimate, ...] = ()
+    row: str | None = None
+    """The row's method, which a cell may replace by one of its own; a control has none."""
+    own: Estimate | None = None
+    """What the row's method does where the cell is measured by another one, exploratory; None
+    where it was not measured."""
+
+    @property
+    def borrowed(self) -> bool:
+        """Whether the cell is measured by another method than its row's."""
+        return self.row is not None and self.row != self.intervention
 
     @property
     def name(self) -> str:

@@ -83,22 +83,41 @@ class _Summary:
             Estimate(cell.intervention, {}, measure.regime if measure else None, None),
             registered=cell,
             measure=measure,
+            row=self.table.rows[cell.source].intervention,
         )
         if measure is None:
             return _without(blank, not_measured(str(cell.needs)))
+        blank = replace(blank, own=self._own(cell, measure)) if blank.borrowed else blank
         return self._fill(blank, measure, cell.operating_point)
+
+    def _own(self, cell: Cell, measure: Measure) -> Estimate | None:
+        """What the row's own method does where a cell names another one.
+
+        On the cell's measure where it has that, else on the column's; None where it has neither.
+        """
+        row = self.table.rows[cell.source]
+        column = self.table.columns[cell.target].on(self.of.binary)
+        for each in (measure, column):
+            arm = self.of.printed(row.intervention, each.regime, row.operating_point)
+            if isinstance(arm, Verdict) or (each is measure and cell.reference is not None):
+                continue
+            own = self.of.explore(arm, each)
+            if own.effect is not None:
+                return own
+        return None
 
     def _utility(self, source: Aspect) -> CellResult:
         """A row's effect on utility, not judged yet."""
-        cell, measure = self.table.cell(source, source), self.table.utility
+        row, measure = self.table.rows[source], self.table.utility
         blank = CellResult(
             source,
             UTILITY,
-            cell.intervention,
-            Estimate(cell.intervention, {}, measure.regime, measure.metric),
+            row.intervention,
+            Estimate(row.intervention, {}, measure.regime, measure.metric),
             measure=measure,
+            row=row.intervention,
         )
-        return self._fill(blank, measure, cell.operating_point)
+        return self._fill(blank, measure, row.operating_point)
 
     def _fill(self, blank: CellResult, measure: Measure, point: dict[str, Scalar]) -> CellResult:
         blank = replace(blank, estimate=replace(blank.estimate, metric=measure.metric))

@@ -1,4 +1,4 @@
-"""Attacks on adversarial examples: recipe-matched shadows, nulls, and a radius that is none."""
+"""Attacks on adversarial examples: recipe-matched shadows, nulls, and a radius of zero."""
 
 import dataclasses
 

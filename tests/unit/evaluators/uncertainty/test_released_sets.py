@@ -105,7 +105,7 @@ def test_without_calibration_right_probabilities_cover_and_sharp_ones_do_not(sof
         # 2,400 test rows: two standard errors of a coverage of .9 are .012.
         assert honest[f"shortfall_naive_{score}"][0] < 0.013
         assert sharp[f"shortfall_naive_{score}"][0] > 0.05
-        assert sharp[f"shortfall_{score}"][0] < 0.03, "calibration mends it"
+        assert sharp[f"shortfall_{score}"][0] < 0.03, "calibration fixes it"
 
 
 def test_what_sets_hold_of_the_predicted_mass():

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tests.unit.arm_toys import hits, ignore
+from tests.unit.arm_toys import SHARE_RIGHT, hits, ignore
 from trustbench.config.arms import Chosen
 from trustbench.contracts import Evaluator, Intervention, Measured
 from trustbench.contracts.aspects import Aspect
@@ -18,6 +18,7 @@ class Right(Evaluator):
 
     kept: bool = True
     aspect: ClassVar[None] = None
+    metrics: ClassVar = (SHARE_RIGHT,)
 
     def measure(self, system):
         right, accuracy = hits(system)

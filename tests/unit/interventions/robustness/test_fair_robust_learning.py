@@ -173,7 +173,7 @@ def test_a_class_is_attacked_at_its_own_radius(multiclass_system):
 
 
 def test_validation_compares_epochs_by_one_yardstick(multiclass_system):
-    """Whatever the multipliers: every class has the same say, at the nominal radius."""
+    """For all multipliers, every class has the same say, at the nominal radius."""
     system, losses = multiclass_system, []
     for value in (1.0, 3.0):
         batch = validation_of(system)

@@ -212,7 +212,7 @@ def test_what_a_release_gives_away_counts_though_the_models_are_the_baselines():
     assert found.harms["fairness"].metric == "fidelity_gap/gap"
     assert found.harms["fairness"].against == "fidelity_gap/gap_permuted"
     assert found.harms["fairness"].effect.effect == pytest.approx(0.13, abs=0.03)
-    # not on the diagonal, where the null is no explanation at all: the column, as the baseline
+    # not on the diagonal, where the null has no explanations: the column, as the baseline
     assert found.harms["explainability"].metric == "explainability/lime_r2"
     assert found.harms["explainability"].effect.effect == 0
 

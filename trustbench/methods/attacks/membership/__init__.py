@@ -2,7 +2,7 @@
 
 from trustbench.methods.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
 from trustbench.methods.attacks.membership.candidates import Observed, models_of
-from trustbench.methods.attacks.membership.dependence import Metric, shadowing, widened
+from trustbench.methods.attacks.membership.dependence import Statistic, shadowing, widened
 from trustbench.methods.attacks.membership.grouped import group_aucs
 from trustbench.methods.attacks.membership.learned import SHARED_ATTACKER, learnable, learned_scores
 from trustbench.methods.attacks.membership.likelihood import (
@@ -53,10 +53,10 @@ __all__ = [
     "TINY",
     "Audit",
     "Counts",
-    "Metric",
     "Observed",
     "Report",
     "Scores",
+    "Statistic",
     "Strongest",
     "Variance",
     "advantage",

@@ -1,11 +1,12 @@
 """What an attacker observes of a system's models, and the attacks to choose from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from trustbench.contracts import Array, System
+from trustbench.contracts import Array, Measurement, System
 from trustbench.methods.attacks.membership.likelihood import Scores, lira
 from trustbench.methods.attacks.membership.relative import rmia
 from trustbench.methods.attacks.membership.report import Report
@@ -49,9 +50,10 @@ class Observed:
             targets=system.replicates,
         )
 
-    def report(self) -> Report:
+    def report(self, measurement: Callable[[str, Array, int], Measurement]) -> Report:
         """Returns an empty report on the targets."""
-        return Report(self.member[: self.targets], shadows=self.member[self.targets :])
+        member, shadows = self.member[: self.targets], self.member[self.targets :]
+        return Report(member, measurement, shadows=shadows)
 
     def lira(self, *, online: bool) -> Scores:
         """Runs LiRA on the targets."""

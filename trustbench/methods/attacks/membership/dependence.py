@@ -14,7 +14,7 @@ from trustbench.contracts import Array
 from trustbench.methods.attacks.membership.likelihood import SHARED_PAIRS, Scores
 from trustbench.methods.attacks.membership.shadows import shadows_of
 
-Metric = Callable[[Scores], Array | None]
+Statistic = Callable[[Scores], Array | None]
 """Maps the scores of all targets to a value of each, [R]; None if a target has nothing usable."""
 
 
@@ -28,7 +28,7 @@ def widened(values: Array, factor: float = SHARED_PAIRS) -> Array:
 
 
 def shadowing(
-    attacks: Mapping[str, tuple[Scores, Metric]], member: Array, targets: int | None = None
+    attacks: Mapping[str, tuple[Scores, Statistic]], member: Array, targets: int | None = None
 ) -> dict[str, Array | None]:
     """What each replicate, as a shadow model, adds to the values of the others: [R] by metric.
 

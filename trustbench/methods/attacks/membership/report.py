@@ -1,4 +1,4 @@
-"""Collects the measurements of a membership evaluator; lower is better for all of them."""
+"""Collects the measurements of a membership evaluator."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 from trustbench.contracts import Array, Fact, Measured, Measurement
-from trustbench.methods.attacks.membership.dependence import Metric, shadowing, widened
+from trustbench.methods.attacks.membership.dependence import Statistic, shadowing, widened
 from trustbench.methods.attacks.membership.likelihood import Scores
 from trustbench.methods.attacks.membership.metrics import (
     allowed,
@@ -27,15 +27,17 @@ from trustbench.methods.group_nulls import Chance, with_null
 class Report:
     """Measurements of attacks on the same membership, bool [R, n].
 
+    `measurement` makes one from a name, values [R] and a number of rows: the evaluator's own.
     `shadows` bool [S, n] is the membership of models that are shadows of all and targets of none.
     """
 
     member: Array
+    measurement: Callable[[str, Array, int], Measurement]
     measurements: list[Measurement] = field(default_factory=list)
     arrays: dict[str, Array] = field(default_factory=dict)
     facts: dict[str, Fact] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
-    mutual: dict[str, tuple[Scores, Metric]] = field(default_factory=dict)
+    mutual: dict[str, tuple[Scores, Statistic]] = field(default_factory=dict)
     """For measurements whose targets are each other's shadows: how to compute them from scores."""
     shadows: Array | None = None
 
@@ -49,46 +51,38 @@ class Report:
         name: str,
         values: object,
         *,
-        unit: str = "AUC",
-        lower: float | None = 0.0,
-        upper: float | None = 1.0,
         n: int | None = None,
-        diagnostic: bool = False,
         widening: float | None = None,
     ) -> None:
-        """Adds a measurement [R] of which less is better; `n` defaults to all rows.
+        """Adds a measurement [R]; `n` defaults to all rows.
 
         `widening` is the factor by which the standard error exceeds that of independent values.
         """
         array = np.asarray(values, dtype=np.float64)
         rows = self.member.shape[1] if n is None else n
         pseudo = widened(array, widening) if widening else None
-        self.measurements.append(
-            Measurement(name, array, False, unit, rows, lower, upper, diagnostic, pseudo)
-        )
+        self.measurements.append(replace(self.measurement(name, array, rows), pseudo=pseudo))
 
-    def scored(
-        self, name: str, scores: Scores, metric: Metric, *, unit: str = "AUC", diagnostic: bool
-    ) -> None:
-        """Adds a metric of scores whose targets all have usable members and non-members."""
-        values, rows = metric(scores), int(scores.usable.sum(1).min())
-        self.add(name, values, unit=unit, n=rows, diagnostic=diagnostic, widening=scores.widening)
+    def scored(self, name: str, scores: Scores, statistic: Statistic) -> None:
+        """Adds a statistic of scores whose targets all have usable members and non-members."""
+        rows = int(scores.usable.sum(1).min())
+        self.add(name, statistic(scores), n=rows, widening=scores.widening)
         if scores.mutual and scores.without is not None:
-            self.mutual[name] = scores, metric
+            self.mutual[name] = scores, statistic
 
     def beside(self, name: str, chance: Chance) -> None:
         """Links the measurement `name` to its value when the compared groups mean nothing."""
         linked = [with_null(m, chance) if m.name == name else (m,) for m in self.measurements]
         self.measurements = [m for each in linked for m in each]
 
-    def auc(self, name: str, scores: Scores, *, diagnostic: bool = False) -> None:
+    def auc(self, name: str, scores: Scores) -> None:
         """Adds the AUC of each replicate on its usable rows, or that it has no shadows."""
         if smallest_side(scores.usable, self.member):
-            self.scored(name, scores, self.each(auc), diagnostic=diagnostic)
+            self.scored(name, scores, self.each(auc))
         else:
             self.missing[name] = no_shadows(len(self.member))
 
-    def tpr(self, name: str, scores: Scores, fpr: float, *, diagnostic: bool = False) -> None:
+    def tpr(self, name: str, scores: Scores, fpr: float) -> None:
         """Adds the true-positive rate at a false-positive rate, or why it cannot be resolved."""
         if not smallest_side(scores.usable, self.member):
             self.missing[name] = no_shadows(len(self.member))
@@ -97,12 +91,11 @@ class Report:
         if not resolves(fpr, outside):
             self.missing[name] = unresolved(fpr, outside)
             return
-        metric = self.each(partial(tpr_at, fpr=fpr))
-        self.scored(name, scores, metric, unit="true-positive rate", diagnostic=diagnostic)
+        self.scored(name, scores, self.each(partial(tpr_at, fpr=fpr)))
         self.facts[f"{name}_false_positives"] = allowed(fpr, outside)
 
-    def each(self, metric: Callable[[Array, Array], float]) -> Metric:
-        """Adds a metric of (scores, membership) on every replicate's usable rows."""
+    def each(self, metric: Callable[[Array, Array], float]) -> Statistic:
+        """Returns a metric of (scores, membership) on every replicate's usable rows."""
 
         def of(scores: Scores) -> Array | None:
             usable = smallest_side(scores.usable, self.member)
