@@ -7,8 +7,8 @@
     trustbench.gate(records, "default")     # does a change keep a policy?
     trustbench.report(records, "report.html")
 
-The plugin bases are here too: `class Mine(trustbench.Dataset)`. Everything is imported when it is
-first used, so `import trustbench` costs nothing.
+It also exports the plugin bases: `class Mine(trustbench.Dataset)`. Names are imported on first use,
+so `import trustbench` costs nothing.
 """
 
 import importlib
@@ -67,7 +67,7 @@ _HOMES = {
     ),
     "trustbench.store.records": ("Record",),
 }  # fmt: skip
-"""Where each public name is defined; a test holds it against the imports above."""
+"""The module that defines each public name; a test compares it with the imports above."""
 
 __all__ = [
     "Aspect",
@@ -107,7 +107,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """A public name, imported from where it is defined."""
+    """Imports a public name from the module that defines it."""
     for home, names in _HOMES.items():
         if name in names:
             value = getattr(importlib.import_module(home), name)

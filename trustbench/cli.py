@@ -1,4 +1,4 @@
-"""The command line: finds the subcommand, and turns every way to end into an exit code.
+"""The command line: finds the subcommand, and turns every outcome into an exit code.
 
 0 ok, 1 an arm failed or trustbench did, 2 usage or configuration, 130 interrupted. Only the
 standard library is imported here, so that `trustbench --help` answers at once.

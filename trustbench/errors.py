@@ -1,4 +1,4 @@
-"""Everything trustbench raises on purpose.
+"""Every exception that trustbench raises deliberately.
 
 TrustbenchError
 ├── UserError                exit 2: the input is wrong; one sentence, no traceback
@@ -15,7 +15,7 @@ from difflib import get_close_matches
 
 
 class TrustbenchError(Exception):
-    """Base of all errors that trustbench raises on purpose."""
+    """Base of all exceptions that trustbench raises deliberately."""
 
 
 class UserError(TrustbenchError):
@@ -35,7 +35,7 @@ class DataError(UserError):
 
 
 class StorageError(TrustbenchError, OSError):
-    """A file cannot be written. The message says which and what to do; it is an OSError too."""
+    """A file cannot be written. The message says which one and what to do; also an OSError."""
 
 
 class Unsupported(TrustbenchError):
@@ -43,7 +43,7 @@ class Unsupported(TrustbenchError):
 
 
 class TrainingDiverged(TrustbenchError):
-    """Replicates whose numbers are not finite, `failed` of `total`; `what` says which numbers."""
+    """The replicates `failed` of `total` have non-finite numbers; `what` says which numbers."""
 
     def __init__(self, failed: Sequence[int], total: int, what: str, advice: str) -> None:
         self.failed, self.total = tuple(failed), total
@@ -55,7 +55,7 @@ class TrainingDiverged(TrustbenchError):
 
 
 def did_you_mean(given: str, available: Iterable[str]) -> str:
-    """The end of an error sentence: the nearest name if one is near, then all that are available.
+    """The end of an error sentence: the nearest name if one is near, then all available names.
 
     >>> did_you_mean("epsilom", ["epsilon", "delta"])
     "did you mean 'epsilon'? Available: delta, epsilon."
@@ -67,7 +67,7 @@ def did_you_mean(given: str, available: Iterable[str]) -> str:
 
 
 def printable(line: str) -> str:
-    r"""The line with a mark for what a terminal would obey; names in it may come from data.
+    r"""The line with control characters marked; names in it may come from data.
 
     >>> print(printable("a\x1b[31m b\nc"))
     a�[31m b�c
@@ -76,5 +76,5 @@ def printable(line: str) -> str:
 
 
 def warn(text: str) -> None:
-    """Says what is wrong and stops nothing: one line on standard error."""
+    """Prints a warning of one line on standard error; stops nothing."""
     print(f"trustbench: warning: {printable(text)}", file=sys.stderr)  # noqa: T201

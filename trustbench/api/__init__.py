@@ -1,6 +1,6 @@
-"""What the commands do and a notebook calls: run, read records, make tables, gate, report.
+"""What commands do and notebooks call: run, read records, build tables, gate, report.
 
-`trustbench` itself offers these functions (`import trustbench`), and imports a module of this room
+`trustbench` itself exports these functions (`import trustbench`), and imports a module of this room
 when one of its names is first used. Commands parse their arguments, call a function of this room
-and print. It stands between the two, above everything that computes: so it is a room of its own.
+and print the result.
 """

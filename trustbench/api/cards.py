@@ -17,7 +17,7 @@ def card_of(
     config_dir: str | Path | None = None,
     licence: str | None = None,
 ) -> str:
-    """The model card of the record with this id, or whose id begins so.
+    """Returns the model card of the record with this id, or with an id that begins so.
 
     Raises:
         UserError: no such record, or several; an unknown table.
@@ -38,10 +38,10 @@ def datasheet_of(
     *,
     of_sweep: bool = False,
 ) -> str:
-    """The datasheet of a data set: what records know of it, and what was measured on it.
+    """Returns the datasheet of a data set: what records know of it, and what was measured on it.
 
-    `dataset` is needed where records are of several. `of_sweep`: by the records of the chosen
-    sweep only, else by every record of the data set.
+    `dataset` is required if there are records of several. `of_sweep` restricts it to the records of
+    the chosen sweep; otherwise it uses every record of the data set.
 
     Raises:
         UserError: no record of that data set, several data sets, or an unknown table.

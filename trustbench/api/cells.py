@@ -1,4 +1,4 @@
-"""What one cell of the table measures, by everything that the sweeps of a table measured."""
+"""One cell of the table: what it measures, from everything that sweeps of the table measured."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from trustbench.summary.table.table import summarize
 def cell_of(
     table: Table, source: str, target: str, folder: str | Path, uri: str | None = None
 ) -> str:
-    """What the cell of two aspects measures, its numbers in a folder or on a server, its sources.
+    """Describes the cell of two aspects: its measure, its numbers and its sources.
 
-    An aspect is given by its letter or its name; UserError for another.
+    Aspects are given by letter or name; raises UserError for unknown ones.
     """
     cell = aspect(source), aspect(target)
     results = measured(*_stored(Store(Path(folder).expanduser()), uri), table)
@@ -28,7 +28,7 @@ def cell_of(
 
 
 def aspect(name: str) -> Aspect:
-    """The aspect of a letter or a name.
+    """Returns the aspect of a letter or a name.
 
     >>> aspect("p"), aspect("fairness")
     (<Aspect.PRIVACY: 'privacy'>, <Aspect.FAIRNESS: 'fairness'>)
@@ -41,7 +41,7 @@ def aspect(name: str) -> Aspect:
 
 
 def _stored(store: Store, uri: str | None) -> tuple[list[Record], list[Sweep]]:
-    """The records and sweeps of a folder, none where there is no folder, or of a server."""
+    """The records and sweeps of a folder or server; empty without a folder."""
     if uri is not None:
         return list(tracking.fetch_records(store, uri)), tracking.fetch_sweeps(store, uri)
     if not store.root.is_dir():
@@ -50,10 +50,10 @@ def _stored(store: Store, uri: str | None) -> tuple[list[Record], list[Sweep]]:
 
 
 def measured(records: Sequence[Record], sweeps: Sequence[Sweep], table: Table) -> list[TableResult]:
-    """The tables of everything that the sweeps of this table measured.
+    """The tables of everything that sweeps of this table measured.
 
-    Sweeps are read together, so that an arm of several counts once. Those that measured the same
-    arms in different ways (other settings of an evaluator, another engine) stay apart.
+    Sweeps are read together, so that an arm in several sweeps counts once. Sweeps that measured the
+    same arms differently (other settings of an evaluator, another engine) stay apart.
     """
     found: list[_Reading] = []
     for sweep in sweeps:
@@ -64,7 +64,7 @@ def measured(records: Sequence[Record], sweeps: Sequence[Sweep], table: Table) -
 
 @dataclass(frozen=True)
 class _Reading:
-    """Which arms, and which evaluations of them, are read together."""
+    """The arms that are read together, and their evaluations."""
 
     arms: frozenset[str]
     evaluations: frozenset[str]
@@ -81,7 +81,7 @@ class _Reading:
 
 
 def _add(reading: _Reading, found: list[_Reading], records: Sequence[Record]) -> None:
-    """Joins the first of `found` that it can be compared with, or stands for itself."""
+    """Joins the first of `found` with which it is comparable, or starts a new one."""
     for k, other in enumerate(found):
         both = _Reading(other.arms | reading.arms, other.evaluations | reading.evaluations)
         if both.comparable(records):

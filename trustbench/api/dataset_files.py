@@ -1,4 +1,4 @@
-"""What `trustbench data` does: list, fetch and check the files of datasets."""
+"""Lists, downloads and checks the files of datasets, for `trustbench data`."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -27,7 +27,7 @@ class DataState(NamedTuple):
 def datasets(conf_dirs: Iterable[Path], allowed: Iterable[str] = ()) -> dict[str, Dataset]:
     """Every dataset that has a YAML file, {name: dataset with the file's settings}, sorted.
 
-    `allowed`: modules outside of trustbench whose classes the files may name.
+    `allowed` are modules outside trustbench whose classes the files may name.
     """
     found = {}
     for name, path in discover("dataset", conf_dirs).items():
@@ -44,9 +44,9 @@ def list_data(data_dir: Path, known: Mapping[str, Dataset]) -> list[DataState]:
 
 
 def check(name: str, data_dir: Path, known: Mapping[str, Dataset]) -> DataState:
-    """The state of one dataset, its files read and their checksums compared.
+    """The state of one dataset; reads its files and compares their checksums.
 
-    A file that differs still loads: its numbers are then kept apart by their fingerprint.
+    A file that differs still loads: its fingerprint then keeps its numbers apart.
 
     Raises:
         DataError: the name is unknown.
@@ -57,11 +57,11 @@ def check(name: str, data_dir: Path, known: Mapping[str, Dataset]) -> DataState:
 def fetch(
     name: str, data_dir: Path, known: Mapping[str, Dataset], mirror: str | None = None
 ) -> list[Path]:
-    """Downloads what is missing of a dataset into `data_dir/<its folder>`; returns its files.
+    """Downloads the missing files of a dataset into `data_dir/<its folder>`; returns its files.
 
-    Every file is streamed to the side, compared with its declared checksum, and only then put
-    in place. A file that is there and differs is replaced. `mirror` is another address whose
-    last part of the path is the same (not for the sets that torchvision fetches).
+    Every file is downloaded to a temporary file, compared with its declared checksum, and only then
+    moved into place. An existing file that differs is replaced. `mirror` is another address with
+    the same last part of the path (not for the sets that torchvision downloads).
 
     Raises:
         DataError: unknown name, no address, no network, a broken or unsafe file; one sentence.

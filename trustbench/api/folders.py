@@ -1,9 +1,9 @@
-"""Where runs write, unless they are told otherwise."""
+"""The default folders of runs."""
 
 import os
 from pathlib import Path
 
 
 def default_output_dir() -> Path:
-    """$TRUSTBENCH_OUTPUTS, else `outputs`: the default of the key output_dir."""
+    """The default of the key output_dir: $TRUSTBENCH_OUTPUTS, else `outputs`."""
     return Path(os.environ.get("TRUSTBENCH_OUTPUTS", "outputs"))

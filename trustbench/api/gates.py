@@ -1,4 +1,4 @@
-"""Whether a change keeps a policy."""
+"""Decides whether a change keeps a policy."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ FORMATS: Mapping[str, Callable[[Gate], str]] = {
     "json": gate_json.text,
 }
 EXIT = {Outcome.PASS: 0, Outcome.VIOLATED: 3, Outcome.INCONCLUSIVE: 4}
-"""The exit code of what a policy comes to."""
+"""The exit code of each outcome of a policy."""
 
 
 @dataclass(frozen=True)
 class Gated:
-    """What a policy says of every candidate; `print(gated)` shows it as the command line does."""
+    """A policy's decisions on every candidate; `print(gated)` shows them as on the terminal."""
 
     gate: Gate
 
@@ -47,7 +47,7 @@ class Gated:
 
     @cached_property
     def decisions(self) -> "pd.DataFrame":
-        """One row for each bound or verdict that was decided, of every candidate."""
+        """One row for each decided bound or verdict of every candidate."""
         import pandas as pd
 
         rows = [
@@ -58,7 +58,7 @@ class Gated:
         return pd.DataFrame(rows) if rows else pd.DataFrame(columns=[*_OF_CANDIDATE, "outcome"])
 
     def render(self, format: str) -> str:
-        """The gate as `terminal`, `junit`, `md` or `json` text."""
+        """Renders the gate as `terminal`, `junit`, `md` or `json` text."""
         if format not in FORMATS:
             raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
         return FORMATS[format](self.gate)
@@ -78,11 +78,11 @@ def gate(
     arms: Sequence[str] = (),
     config_dir: str | Path | None = None,
 ) -> Gated:
-    """Whether the arms among the records keep a policy.
+    """Decides whether the arms among the records keep a policy.
 
-    `records`: those of a sweep; every treated arm is a candidate, `arms` keeps those with these
-    labels. With `baseline`, `records` is one candidate against it, each one record or one for
-    each regime and seed. `policy` names a policy or a YAML file.
+    `records` are those of a sweep; every treated arm is a candidate, and `arms` restricts them to
+    these labels. With `baseline`, `records` is one candidate compared with it, each one record or
+    one per regime and seed. `policy` names a policy or a YAML file.
 
     Raises:
         UserError: unknown policy, records that cannot be compared, or no treated arm among them.
@@ -113,9 +113,9 @@ def gate_named(
     *,
     config_dir: str | Path | None = None,
 ) -> Gated:
-    """The same of records that are named: by their files, or by their ids among `stored`.
+    """Does the same for named records: by their files, or by their ids in `stored`.
 
-    `stored` is asked only where an id is given, here or in a limit of the policy.
+    `stored` is called only if an id is given, here or in a limit of the policy.
 
     Raises:
         UserError: no such record, or records that cannot be compared.
@@ -129,12 +129,12 @@ def gate_named(
 
 
 def _file(name: str) -> bool:
-    """Whether a RECORD is a path and not an id."""
+    """Whether a RECORD is a path rather than an id."""
     return name.endswith(".json") or "/" in name
 
 
 def _record(name: str, stored: Mapping[str, Record]) -> Record:
-    """The record of a path or an id."""
+    """Returns the record of a path or an id."""
     if not _file(name):
         if name not in stored:
             raise UserError(f"no record {name!r} is stored; {did_you_mean(name, stored)}")

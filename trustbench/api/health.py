@@ -1,4 +1,4 @@
-"""What `trustbench doctor` finds without asking a server: the installation and the store."""
+"""Checks of `trustbench doctor` that need no server: the installation and the store."""
 
 import platform
 import shutil
@@ -13,14 +13,14 @@ from trustbench import __version__
 from trustbench.store.records import Store
 
 ROOM = 2**30
-"""Free bytes below which a run may end with a full disk: one large arm takes some 100 MB."""
+"""Free bytes below which a run may fill the disk: one large arm takes some 100 MB."""
 LAUNCHERS = {"ray": "ray", "slurm": "submitit"}
 """Launchers that are extras, with the module that each needs."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's; `wrong` ones need attention."""
+    """One line of the doctor; `wrong` ones need attention."""
 
     text: str
     wrong: bool = False
@@ -47,7 +47,7 @@ def installation() -> Iterator[Finding]:
 
 
 def torch_pair(torch: str, torchvision: str, required: list[str]) -> Finding:
-    """Whether torch is the build that torchvision was made for."""
+    """Whether torch is the build for which torchvision was made."""
     pinned = [r.split("==")[1].split(";")[0].strip() for r in required if r.startswith("torch==")]
     builds = {v.split("+")[1] for v in (torch, torchvision) if "+" in v}
     said = f"torch {torch}, torchvision {torchvision}"
@@ -58,7 +58,7 @@ def torch_pair(torch: str, torchvision: str, required: list[str]) -> Finding:
 
 
 def store_lines(store: Store, said: list[str]) -> Iterator[Finding]:
-    """The store's folder, room and records; `said` is where the store's warnings arrive."""
+    """The store's folder, space and records; `said` receives the store's warnings."""
     if not store.root.is_dir():
         yield Finding(f"store {store.root}: not there yet; the first run makes it")
         return

@@ -1,4 +1,4 @@
-"""Tables and policies by the name or the file that a command or a caller gives."""
+"""Finds tables and policies by name or file."""
 
 from pathlib import Path
 
@@ -12,18 +12,18 @@ DEFAULT_TABLE = "cresswell"
 
 
 def find_table(name: str | Path, config_dir: str | Path | None = None) -> Table:
-    """The registered table of a name or a file; UserError when there is none."""
+    """Returns the registered table of a name or a file; raises UserError for an unknown one."""
     known = discover("table", conf_dirs(_text(config_dir)))
     return load_table(_file("table", name, config_dir), known)
 
 
 def table_at(path: Path) -> Table:
-    """The registered table of a run's configuration, by its file."""
+    """Returns the registered table of a run's configuration, by its file."""
     return load_table(path, discover("table", [*conf_dirs(None), path.parent.parent]))
 
 
 def find_policy(name: str | Path, config_dir: str | Path | None = None) -> Policy:
-    """The policy of a name or a file; UserError when there is none, or it names what is not."""
+    """Returns the policy of a name or a file; UserError if it is unknown or names unknown items."""
     path = _file("policy", name, config_dir)
     policy = load_policy(path)
     _check_names(policy, str(path), config_dir)

@@ -1,4 +1,4 @@
-"""How long arms took before: medians over past records, and nothing where there is none."""
+"""Past durations of arms: medians over records, absent if there are none."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ class Past:
                     self.evaluators[key, name].append(evaluation.seconds)
 
     def whole(self, arm: Arm) -> float | None:
-        """The median seconds of such arms; None when there was none."""
+        """The median seconds of such arms; None without any."""
         found = self.arms.get(_of_arm(arm))
         return median(found) if found else None
 
     def of_evaluators(self, arm: Arm, names: Sequence[str]) -> float | None:
-        """The sum of their median seconds on such arms; None when one of them never ran there."""
+        """The sum of their median seconds on such arms; None if one of them never ran there."""
         found = [self.evaluators.get((_of_arm(arm), name)) for name in names]
         return sum(median(f) for f in found if f) if all(found) else None
 
@@ -49,7 +49,7 @@ def _of_arm(arm: Arm) -> Key:
 
 
 def seconds_text(seconds: float | None) -> str:
-    """An estimate as the plan prints it.
+    """An estimate as printed in the plan.
 
     >>> seconds_text(None), seconds_text(0.0), seconds_text(0.2), seconds_text(12.34)
     ('unknown', '0', '< 1', '12')

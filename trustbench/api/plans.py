@@ -1,4 +1,4 @@
-"""What a run would do with every arm, and why; nothing is trained and nothing is written."""
+"""What a run would do with every arm, and why; trains and writes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,11 +24,11 @@ class Row:
     why: str = ""
     arm_id: str | None = None
     missing: tuple[str, ...] = ()
-    """The evaluators that are still to run."""
+    """The evaluators that have yet to run."""
     seconds: float | None = None
-    """How long it may take; None where no past record tells."""
+    """How long it may take; None if no past record tells."""
     key: str | None = None
-    """What arms that are the same share; None where the arm cannot be planned."""
+    """Common to arms that are the same; None if the arm cannot be planned."""
     rate: str | None = None
     """How its learning rate is chosen, if a pilot chooses it."""
 
@@ -39,7 +39,7 @@ class Row:
 
 
 def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
-    """The verdict on every arm, in order; nothing is written."""
+    """The verdict on every arm, in order; writes nothing."""
     records = {r.id: r for r in store.records()}
     past, rows = Past(list(records.values())), list[Row]()
     first: dict[str, str] = {}
@@ -76,7 +76,7 @@ def _row(name: str, arm: Arm, store: Store, records: Mapping[str, Record], past:
 
 
 def _rate(made: Plan, known: bool) -> str | None:
-    """Which learning rate a pilot has chosen, or will choose from."""
+    """The learning rate that a pilot has chosen, or its candidates."""
     arm, pilot = made.arm, made.arm.pilot
     if pilot is None:
         return None
@@ -88,7 +88,7 @@ def _rate(made: Plan, known: bool) -> str | None:
 
 
 def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> Row:
-    """The verdict on an arm that can be run, by what its record has."""
+    """The verdict on a runnable arm, given the content of its record."""
     arm = made.arm
     have = set(record.evaluations) if record else set()
     lacking = [e.name for e in arm.evaluators if evaluation_id(e) not in have]
@@ -110,7 +110,7 @@ def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> R
 
 
 def _earlier(record: Record) -> str:
-    """What became of an arm that has a record and is not finished."""
+    """The result of an arm that has a record and is not finished."""
     if record.status == "started":
         return "an earlier run did not finish it, or still runs"
     reason = (record.reason or "no reason recorded").strip().split("\n")[0]

@@ -1,4 +1,4 @@
-"""Records in hand: read from a folder or a tracking server, of one sweep or of all."""
+"""Records in memory: read from a folder or a tracking server, of one sweep or of all."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Records(Sequence[Record]):
-    """The records of one sweep, or all that there are: a sequence of `Record`.
+    """The records of one sweep, or all of them: a sequence of `Record`.
 
-    It also knows which evaluations the sweep asked for and which table it is read with, so
-    `trustbench.table(records)` needs no more.
+    It also knows the evaluations that the sweep requested and the table with which it is read, so
+    `trustbench.table(records)` needs no further arguments.
     """
 
     store: Store
-    """The folder given. Beside a server it need not exist."""
+    """The given folder. With a server it need not exist."""
     every: tuple[Record, ...]
-    """Every record of the folder or the server, also those of other sweeps."""
+    """Every record of the folder or the server, including those of other sweeps."""
     sweep: Sweep | None
-    """The sweep chosen among them; None: all records are meant."""
+    """The chosen sweep; None: all records."""
     tracking_uri: str | None = None
-    """The server that the records are from; None: they are the folder's."""
+    """The server of the records; None: they are in the folder."""
     chosen: tuple[str, ...] = ()
     """Evaluations to read in place of others of the same evaluators."""
 
@@ -62,7 +62,7 @@ class Records(Sequence[Record]):
 
     @property
     def evaluations(self) -> list[str] | None:
-        """The evaluation ids that the sweep and the user asked for; None: all may be read."""
+        """The evaluation ids requested by the sweep and the user; None: all may be read."""
         asked = self.sweep.evaluations if self.sweep else None
         if not self.chosen:
             return asked
@@ -115,16 +115,16 @@ def load_records(
     *,
     evaluations: Sequence[str] = (),
 ) -> Records:
-    """The records in a folder (`output_dir` of a run) or on a tracking server.
+    """Loads the records in a folder (`output_dir` of a run) or on a tracking server.
 
-    `source`: a folder, or the address of an MLflow server or database (`http://...`,
-    `sqlite:///...`); by default the folder where `run` writes. `experiment` names a sweep; a
-    folder with a single one needs none. `evaluations` are ids to read in place of others of the
-    same evaluator, where it was run with several settings.
+    `source` is a folder, or the address of an MLflow server or database (`http://...`,
+    `sqlite:///...`); by default the folder in which `run` writes. `experiment` names a sweep; it is
+    optional in a folder with a single one. `evaluations` are ids to read in place of others of the
+    same evaluator, if it was run with several settings.
 
     Raises:
         UserError: no such folder, no such sweep, or several to choose from.
-        TrackingError: the server cannot be reached.
+        TrackingError: the server is unreachable.
 
     >>> load_records("nowhere")
     Traceback (most recent call last):
@@ -154,14 +154,14 @@ def read_records(
     evaluations: Sequence[str] = (),
     one_sweep: bool = True,
 ) -> Records:
-    """What a folder or a server holds, and the sweep of that experiment.
+    """Reads the content of a folder or a server, and the sweep of that experiment.
 
-    Without one: a folder's only sweep, and none of a server's. Several in a folder are refused,
-    unless `one_sweep` is false: then none is chosen.
+    Without one, it chooses a folder's only sweep, and none of a server's. Several in a folder are
+    refused, unless `one_sweep` is false: then none is chosen.
 
     Raises:
         UserError: no such folder, no such sweep, or several to choose from.
-        TrackingError: the server cannot be reached.
+        TrackingError: the server is unreachable.
     """
     if tracking_uri:
         store = Store(Path(folder).expanduser())
@@ -180,7 +180,7 @@ def read_records(
 def every_record(
     folder: str | Path, tracking_uri: str | None, experiment: str | None = None
 ) -> list[Record]:
-    """Every record of the folder, or of the tracking server (of `experiment` alone, if given)."""
+    """Reads every record of the folder, or of the server (only of `experiment`, if given)."""
     if tracking_uri:
         store = Store(Path(folder).expanduser())
         return list(tracking.fetch_records(store, tracking_uri, experiment))
@@ -188,7 +188,7 @@ def every_record(
 
 
 def existing_store(folder: str | Path) -> Store:
-    """The store in a folder; UserError when there is none."""
+    """Returns the store in a folder; raises UserError if it is missing."""
     path = Path(folder).expanduser()
     if not path.is_dir():
         raise UserError(

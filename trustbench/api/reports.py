@@ -18,7 +18,7 @@ from trustbench.summary.table.results import TableResult
 from trustbench.summary.table.table import summarize
 
 LARGEST = 5_000_000
-"""Bytes beyond which a report is kept on disk only."""
+"""Larger reports, in bytes, are kept on disk only."""
 
 
 def report(
@@ -31,7 +31,7 @@ def report(
 ) -> Path:
     """Writes one self-contained HTML file: table, cells, curves, provenance; returns its path.
 
-    `table` is chosen as by `trustbench.table`; `policy` weighs the risks.
+    `table` is chosen as in `trustbench.table`; `policy` weights the risks.
 
     Raises:
         UserError: unknown table or policy, records that cannot be compared, a file that cannot
@@ -61,7 +61,7 @@ def report(
 def write_report(
     results: Sequence[TableResult], records: Sequence[Record], store: Store, sweep: Sweep
 ) -> Path | None:
-    """Writes the report of a sweep beside its tables; None where it is too large to be shared."""
+    """Writes the report of a sweep beside its tables; returns None if it is too large to share."""
     text = document(results, records, sweep.evaluations, store.arrays, sweep.experiment).encode()
     path = store.table_file(sweep.experiment, "html")
     write_atomically(path, text)
@@ -69,12 +69,12 @@ def write_report(
 
 
 def write_file(data: bytes, output: str | Path) -> Path:
-    """Writes a file whole or not at all; its path. UserError when it cannot be written."""
+    """Writes a file completely or not at all; returns its path or raises UserError."""
     path = Path(output).expanduser().absolute()
     try:
         write_atomically(path, data)
     except StorageError as error:
-        why = error.__cause__  # its own sentence speaks of stores
+        why = error.__cause__  # the message of StorageError is about stores
         raise UserError(
             f"--output {output} cannot be written ({why}); give another file."
         ) from error

@@ -1,4 +1,4 @@
-"""One arm or a sweep, from the words of the command line to its records."""
+"""Runs one arm or a sweep, from overrides to records."""
 
 import os
 import sys
@@ -26,17 +26,17 @@ def run(
     config_dir: str | Path | None = None,
     multirun: bool = False,
 ) -> Records:
-    """Trains, measures and stores what the overrides ask for; returns the records.
+    """Trains, measures and stores what the overrides describe; returns the records.
 
-    `overrides` are those of `trustbench run`: `"dataset=adult"`, `"+experiment=dp_vs_fairness"`.
-    A mapping stands for several, `{"dataset": "adult", "protocol.replicates": 4}`; its values are
-    Python's, and text means what it means on the command line. `output_dir` is where records go
-    and are looked for, `data_dir` where data files lie, `config_dir` a folder with options of your
-    own; their defaults are the command line's. `multirun` runs every combination of `key=a,b`; an
-    experiment that lists its arms needs no flag.
+    `overrides` are those of `trustbench run`: `"dataset=adult"`, `"+experiment=dp_vs_fairness"`. A
+    mapping stands for several, `{"dataset": "adult", "protocol.replicates": 4}`; its values are
+    Python's, and text means what it means on the command line. `output_dir` is where records are
+    written and searched, `data_dir` the location of data files, `config_dir` a folder with your own
+    options; their defaults are those of the command line. `multirun` runs every combination of
+    `key=a,b`; an experiment that lists its arms needs no flag.
 
-    What is finished is not computed again. Each arm says on standard error how it ended; an arm
-    that fails costs the others nothing, and its record says `status="failed"` and why.
+    Finished results are not computed again. Each arm reports on standard error how it ended. An arm
+    that fails does not affect the others, and its record says `status="failed"` and why.
 
     Raises:
         UserError: the configuration is wrong, or an arm was refused; the other arms are kept.
@@ -67,9 +67,9 @@ def run(
 
 
 def begin(asked: Asked) -> Begun:
-    """Checks what all arms share, and makes what workers must not race to make.
+    """Checks what all arms share, and creates what workers must not race to create.
 
-    One arm, or a sweep without a server, has no run on one.
+    A single arm, or a sweep without a server, has no run on a server.
     """
     table_at(asked.table)
     arm = asked.first
@@ -82,7 +82,7 @@ def begin(asked: Asked) -> Begun:
     asked.warm_up()
     finished = _finished_before(asked) if asked.sweep else ()
     if finished:
-        return Begun(finished=finished)  # no upload is due, and reaching a server takes seconds
+        return Begun(finished=finished)  # no upload is due, and connecting takes seconds
     try:
         run = tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
@@ -107,7 +107,7 @@ def _finished_before(asked: Asked) -> tuple[Outcome, ...]:
 
 
 def work(arm: Arm) -> Outcome:
-    """Runs one arm, in the process that the launcher chose, and says at once how it ended."""
+    """Runs one arm, in the process that the launcher chose, and reports at once how it ended."""
     with arm_progress(job.label(arm), arm.protocol.replicates) as progress:
         outcome = job.run(arm, progress, progress.identified)
     print(outcome.line(), file=sys.stderr)  # noqa: T201
@@ -117,7 +117,7 @@ def work(arm: Arm) -> Outcome:
 
 
 def _swept(asked: Asked, outcomes: Sequence[Outcome]) -> Records:
-    """What a sweep has left in the store, its tables written beside it."""
+    """The results of a sweep in the store, with its tables written beside them."""
     store = Store(asked.first.output_dir)
     outcomes = with_records(outcomes, asked.first.output_dir, asked.first.tracking_uri)
     sweep = keep_manifest(asked, outcomes)
@@ -143,7 +143,7 @@ def _single(asked: Asked, outcome: Outcome) -> Records:
 
 
 def _raise_for(outcomes: Sequence[Outcome]) -> None:
-    """Raises for arms that have left no record of how they ended."""
+    """Raises for arms without a record of how they ended."""
     refused = [o for o in outcomes if o.user_error]
     if refused:
         raise UserError("\n".join(f"{o.label}: {o.reason}" for o in refused))
@@ -153,7 +153,7 @@ def _raise_for(outcomes: Sequence[Outcome]) -> None:
 
 
 def _words(overrides: Sequence[str | Mapping[str, object]]) -> Iterator[str]:
-    """The overrides as the command line takes them."""
+    """The overrides in the form of the command line."""
     for given in overrides:
         if isinstance(given, str):
             if given.startswith("-"):

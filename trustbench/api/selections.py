@@ -1,4 +1,4 @@
-"""Which measured arm serves a policy best, and how firm that choice is."""
+"""Selects the measured arm that serves a policy best, and says how firm that choice is."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Selected:
 
     @property
     def outcome(self) -> Outcome:
-        """That of the data set and model where the policy fares worst."""
+        """The outcome for the data set and model that serve the policy worst."""
         return worst(s.outcome for s in self.selections)
 
     @property
@@ -43,7 +43,7 @@ class Selected:
         return EXIT[self.outcome]
 
     def render(self, format: str) -> str:
-        """The choice as `terminal`, `md` or `json` text."""
+        """Renders the choice as `terminal`, `md` or `json` text."""
         if format not in FORMATS:
             raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
         return FORMATS[format](self.selections, self.risks)
@@ -58,10 +58,10 @@ def select(
     *,
     config_dir: str | Path | None = None,
 ) -> Selected:
-    """Which of the measured arms serves a policy best.
+    """Selects the measured arm that serves a policy best.
 
     Raises:
-        UserError: unknown policy, records that cannot be compared, or none at all.
+        UserError: unknown policy, records that cannot be compared, or no records.
 
     >>> from trustbench.api.runs import run
     >>> arms = {"intervention": "none,dpsgd", "evaluator": ["utility", "fairness"]}

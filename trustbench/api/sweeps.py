@@ -1,4 +1,4 @@
-"""What a sweep leaves behind: its manifest, its tables as files, its report, its upload."""
+"""The products of a sweep: its manifest, its tables as files, its report, its upload."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +16,10 @@ from trustbench.summary.table.table import summarize
 
 
 def keep_manifest(asked: Asked, outcomes: Sequence[Outcome]) -> Sweep | None:
-    """Writes which arms and evaluations the sweep asked for.
+    """Writes which arms and evaluations the sweep requested.
 
-    None where the sweep was cut short or has no arm with an id: the manifest and the tables of an
-    earlier, whole sweep then stay as they are.
+    Returns None if the sweep was cut short or has no arm with an id: the manifest and the tables of
+    an earlier, complete sweep then stay as they are.
     """
     cut = any(o.status in ("skipped", "interrupted") for o in outcomes)
     if cut or not any(o.arm_id for o in outcomes):
@@ -35,16 +35,16 @@ def keep_manifest(asked: Asked, outcomes: Sequence[Outcome]) -> Sweep | None:
 
 
 def records_of(asked: Asked, sweep: Sweep) -> list[Record]:
-    """The records of the sweep's arms that can be read, in order."""
+    """The readable records of the sweep's arms, in order."""
     store = Store(asked.first.output_dir)
     return [r for r in map(store.read, sweep.arms) if r is not None]
 
 
 def results_of(asked: Asked, sweep: Sweep, records: Sequence[Record]) -> list[TableResult]:
-    """The tables of a sweep, by the table that it was run with.
+    """The tables of a sweep, by the table with which it was run.
 
     Raises:
-        UserError: no registered table compares its arms, say those of a sweep of seeds.
+        UserError: no registered table compares its arms, as in a sweep of seeds.
     """
     return summarize(records, table_at(asked.table), sweep.evaluations)
 
@@ -52,7 +52,7 @@ def results_of(asked: Asked, sweep: Sweep, records: Sequence[Record]) -> list[Ta
 def publish(
     asked: Asked, sweep: Sweep, records: Sequence[Record], results: Sequence[TableResult]
 ) -> Iterator[str]:
-    """Writes tables and report into the store and uploads them; yields a warning for what fails."""
+    """Writes tables and report into the store and uploads them; yields a warning per failure."""
     store = Store(asked.first.output_dir)
     paths = write_all(results, store, asked.experiment)
     report = write_report(results, records, store, sweep)

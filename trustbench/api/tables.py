@@ -40,7 +40,7 @@ class Tables:
     """
 
     results: tuple[TableResult, ...]
-    """Everything that was computed; every rendering reads these and nothing else."""
+    """The computed tables; every rendering reads these and nothing else."""
 
     @cached_property
     def cells(self) -> "pd.DataFrame":
@@ -52,17 +52,17 @@ class Tables:
 
     @cached_property
     def utility(self) -> "pd.DataFrame":
-        """The same of what each aspect's method does to utility."""
+        """The same for the effect of each aspect's method on utility."""
         return self._frame("utility")
 
     @cached_property
     def reseed(self) -> "pd.DataFrame":
-        """The same of the control that trains the baseline again: each column's false alarms."""
+        """The same for the control that trains the baseline again: each column's false alarms."""
         return self._frame("reseed")
 
     @cached_property
     def arms(self) -> "pd.DataFrame":
-        """One row for each treated arm and target, doses and combinations too: exploratory."""
+        """One row for each treated arm and target, doses and combinations included: exploratory."""
         import pandas as pd
 
         rows = [
@@ -73,7 +73,7 @@ class Tables:
         return pd.DataFrame(rows, columns=[*ARM])
 
     def render(self, format: str) -> str | bytes:
-        """The tables as `terminal`, `md`, `csv`, `json` or `tex` text, or as a `png` picture."""
+        """Renders the tables as `terminal`, `md`, `csv`, `json` or `tex` text, or as `png` bytes."""
         return render(self.results, format)
 
     def __str__(self) -> str:
@@ -94,14 +94,14 @@ def table(
     *,
     config_dir: str | Path | None = None,
 ) -> Tables:
-    """The table of records, with intervals and verdicts.
+    """Builds the table of records, with intervals and verdicts.
 
-    `records`: what `run` or `load_records` returned, or a list of records. `table` names a
-    registered table or a YAML file; by default the one that the sweep was run with, else
-    `cresswell`. `config_dir` is a folder with options of your own.
+    `records` is the result of `run` or `load_records`, or a list of records. `table` names a
+    registered table or a YAML file; by default the one with which the sweep was run, else
+    `cresswell`. `config_dir` is a folder with your own options.
 
     Raises:
-        UserError: unknown table, records that cannot be compared, or none at all.
+        UserError: unknown table, records that cannot be compared, or no records.
 
     >>> from trustbench.api.runs import run
     >>> arms = {"intervention": "none,dpsgd", "evaluator": ["utility", "fairness"]}
@@ -120,7 +120,7 @@ def table(
 def chosen_table(
     records: Sequence[Record], table: str | Path | Table | None, config_dir: str | Path | None
 ) -> Table:
-    """The table asked for, else the sweep's own, else the default."""
+    """The requested table, else the sweep's own, else the default."""
     if isinstance(table, Table):
         return table
     sweep = records.sweep if isinstance(records, Records) else None

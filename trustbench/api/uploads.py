@@ -38,7 +38,7 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
 
 
 def _experiment_of_arms(store: Store) -> dict[str, str]:
-    """The experiment whose last sweep holds each arm; the first by name where several do."""
+    """The experiment whose last sweep holds each arm; the first by name if there are several."""
     found: dict[str, str] = {}
     for name in store.experiments():
         sweep = store.sweep(name)

@@ -1,1 +1,1 @@
-"""The subcommands: each module has `main(args) -> exit code` and is imported when asked for."""
+"""The subcommands: each module has `main(args) -> exit code` and is imported on demand."""

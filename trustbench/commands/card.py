@@ -1,4 +1,4 @@
-"""`trustbench card`: the model card and data sheet of a record, from records only."""
+"""`trustbench card`: the model card of a record, from records only."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from trustbench.commands.read_records import read
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the card is printed or written."""
+    """Returns 0 once the card is printed or written."""
     p = parser("card", "The model card of a record, as Markdown with front matter for model hubs.")
     p.add_argument("--arm", metavar="RECORD", required=True, help="its id, or how that begins")
     add_store(p)

@@ -1,4 +1,4 @@
-"""`trustbench cell`: what one cell of the table measures, and its numbers at hand."""
+"""`trustbench cell`: what one cell of the table measures, and its available numbers."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from trustbench.commands.parsing import add_config_dir, add_store, parser
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the cell is printed."""
+    """Returns 0 once the cell is printed."""
     p = parser("cell", "What a cell measures, its numbers here, and its references.")
     p.add_argument("source", help="the aspect whose method is applied: P or privacy")
     p.add_argument("target", help="the aspect measured: F or fairness")

@@ -1,4 +1,4 @@
-"""`trustbench data`: the files of the datasets; list, download and check them."""
+"""`trustbench data`: lists, downloads and checks the files of the datasets."""
 
 import os
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ GOOD = ("present", sources.EMBEDDED)
 
 
 def main(args: Sequence[str]) -> int:
-    """0 when it is done; for `check`, 1 when a file is missing or differs."""
+    """Returns 0 on success; for `check`, 1 if a file is missing or differs."""
     p = parser("data", "The files of the datasets: list them all, download or check one.")
     p.add_argument("action", choices=ACTIONS)
     p.add_argument("name", nargs="?", help="a dataset; `trustbench data list` names them")

@@ -9,7 +9,7 @@ from trustbench.commands.read_records import read
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the datasheet is printed or written."""
+    """Returns 0 once the datasheet is printed or written."""
     p = parser(
         "datasheet",
         "The datasheet of a data set, as Markdown with front matter for data hubs (Gebru et al. "

@@ -14,7 +14,7 @@ from trustbench.summary.decide.policy import Policy
 
 
 def main(args: Sequence[str]) -> int:
-    """0 pass, 3 violated, 4 inconclusive."""
+    """Returns 0 pass, 3 violated, 4 inconclusive."""
     given = _parser().parse_args(args)
     formats = _formats(given)
     policy = find_policy(given.policy, given.config_dir)
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _formats(given: argparse.Namespace) -> list[str]:
-    """The formats asked for; one for each output."""
+    """The requested formats, one for each output."""
     for name in given.format:
         if name not in FORMATS:
             raise UserError(f"unknown format {name!r}; {did_you_mean(name, FORMATS)}")
@@ -82,7 +82,7 @@ def _gated(given: argparse.Namespace, policy: Policy) -> Gated:
 
 
 def _write(content: str, output: str) -> None:
-    """Writes into the file itself, as a CI system may hold it open or own its permissions."""
+    """Writes into the file itself, since a CI system may hold it open or own its permissions."""
     path = Path(output).expanduser()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

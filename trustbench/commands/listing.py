@@ -1,4 +1,4 @@
-"""`trustbench list`: every option there is, with the line that describes it."""
+"""`trustbench list`: every available option, with the line that describes it."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ KINDS = {
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the options are printed."""
+    """Returns 0 once the options are printed."""
     p = parser("list", "Every option there is. Use it as dataset=NAME, +experiment=NAME, ...")
     p.add_argument("kind", nargs="?", choices=KINDS, help="default: all kinds")
     add_config_dir(p)
@@ -42,7 +42,7 @@ def _options(group: str, dirs: Sequence[Path]) -> list[tuple[str, str]]:
 
 
 def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
-    """The metrics that a registered table reads, and where it reads them."""
+    """The metrics that a registered table uses, and where it uses them."""
     found: dict[str, list[str]] = {}
     known = discover("table", dirs)
     for path in known.values():
@@ -52,7 +52,7 @@ def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
 
 
 def _read(table: Table) -> Iterator[tuple[str, str]]:
-    """(metric, where it is read) of every measure of a table."""
+    """(metric, where it is used) of every measure of a table."""
     for where, measure in _measures(table):
         read = [(measure, "")] + [(beside, ", secondary") for beside in measure.secondary]
         for metric, how in read:

@@ -1,4 +1,4 @@
-"""Where the text or picture that a command makes goes: standard output, or a file."""
+"""The destination of the text or picture that a command makes: standard output, or a file."""
 
 import sys
 
@@ -7,9 +7,9 @@ from trustbench.errors import UserError
 
 
 def put(content: str | bytes, output: str | None, format: str = "text") -> None:
-    """Prints what was made in a format, or writes it to the file `output`.
+    """Prints a rendering, or writes it to the file `output`.
 
-    Raises UserError when the file cannot be written, and when a picture would be printed.
+    Raises UserError if the file cannot be written, or if a picture would be printed.
     """
     data = content if isinstance(content, bytes) else content.rstrip("\n").encode() + b"\n"
     if output is not None:

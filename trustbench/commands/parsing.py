@@ -8,7 +8,7 @@ from trustbench.errors import UserError
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaint is one sentence."""
+    """An argument parser that reports errors in one sentence."""
 
     def error(self, message: str) -> NoReturn:
         """Raises UserError instead of printing the usage."""

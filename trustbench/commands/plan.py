@@ -1,4 +1,4 @@
-"""`trustbench plan`: every arm of a run or sweep with its verdict, and nothing is trained."""
+"""`trustbench plan`: every arm of a run or sweep with its verdict; trains nothing."""
 
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
@@ -31,7 +31,7 @@ class _Composed(Exception):  # ends Hydra's run before its launcher starts anyth
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the plan is printed; 2 when an arm is refused, as a run would refuse it."""
+    """Returns 0 once the plan is printed; 2 if an arm is refused, as in a run."""
     if any(a in ("-h", "--help") for a in args):
         print(USAGE, end="")  # noqa: T201
         return 0
@@ -79,7 +79,7 @@ def _counts(rows: Sequence[Row]) -> str:
 
 
 def _time(rows: Sequence[Row]) -> list[str]:
-    """How long what is open may take, and for how much of it no record tells."""
+    """How long the open arms may take, and for how many of them no record tells."""
     known = [r.seconds for r in rows if r.open and r.seconds is not None]
     unknown = sum(r.open and r.seconds is None for r in rows)
     said = []

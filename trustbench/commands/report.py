@@ -10,7 +10,7 @@ from trustbench.commands.read_records import read
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the report is written."""
+    """Returns 0 once the report is written."""
     p = parser("report", "One self-contained HTML file: table, cells, curves, provenance.")
     add_store(p)
     add_config_dir(p)

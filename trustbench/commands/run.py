@@ -23,7 +23,7 @@ STYLES = {"ok": "green", "unsupported": "yellow"}
 
 
 def main(args: Sequence[str]) -> int:
-    """0 when every arm is measured or has a reason not to be; else 1 or 2, see `exit_code`."""
+    """0 if every arm is measured or has a reason not to be; else 1 or 2, see `exit_code`."""
     done = hydra_run(args, begin, work)
     if done is None:
         return 0
@@ -39,7 +39,7 @@ def main(args: Sequence[str]) -> int:
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """1 if an arm failed, even beside refused ones; else 2 if one was refused; else 0."""
+    """1 if an arm failed, even if others were refused; else 2 if one was refused; else 0."""
     if any(o.status not in ("ok", "unsupported") and not o.user_error for o in outcomes):
         return 1
     return 2 if any(o.user_error for o in outcomes) else 0
@@ -54,7 +54,7 @@ def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
     try:
         results = results_of(asked, sweep, records)
         show_tables(results, _console())
-    except UserError as error:  # arms that no registered table compares, say a sweep of seeds
+    except UserError as error:  # arms that no registered table compares, as in a sweep of seeds
         warn(f"no table: {error}")
         return
     for warning in publish(asked, sweep, records, results):
@@ -83,7 +83,7 @@ def _show_status(asked: Asked, outcomes: Sequence[Outcome]) -> None:
 
 
 def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
-    """One line an arm: name, status, seconds, and the first line of what went wrong."""
+    """One line per arm: name, status, seconds, and the first line of the error."""
     grid = Grid(box=None, pad_edge=False, header_style="dim")
     for heading in ("arm", "what", "status"):
         grid.add_column(heading, no_wrap=True)

@@ -11,7 +11,7 @@ from trustbench.errors import UserError, did_you_mean
 
 
 def main(args: Sequence[str]) -> int:
-    """0 when an arm that passes the policy is chosen; 3 when none can be; 4 when it is unclear.
+    """Returns 0 if an arm that passes the policy is chosen; 3 if none can be; 4 if it is unclear.
 
     With several data sets or models, the worst of them counts.
     """

@@ -11,7 +11,7 @@ from trustbench.summary.render import FORMATS
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the table is printed or written."""
+    """Returns 0 once the table is printed or written."""
     p = parser("summarize", "The table of stored records.")
     add_store(p)
     add_config_dir(p)

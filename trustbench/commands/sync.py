@@ -8,7 +8,7 @@ from trustbench.commands.parsing import add_store, parser
 
 
 def main(args: Sequence[str]) -> int:
-    """0 once the server has every finished record."""
+    """Returns 0 once the server has every finished record."""
     p = parser("sync", "Upload records that the tracking server does not have yet.")
     add_store(p)
     given = p.parse_args(args)
