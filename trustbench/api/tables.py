@@ -73,7 +73,7 @@ class Tables:
         return pd.DataFrame(rows, columns=[*ARM])
 
     def render(self, format: str) -> str | bytes:
-        """Renders the tables as `terminal`, `md`, `csv`, `json` or `tex` text, or as `png` bytes."""
+        """Renders the tables as `terminal`, `md`, `csv`, `json`, `tex` (text) or `png` (bytes)."""
         return render(self.results, format)
 
     def __str__(self) -> str:
