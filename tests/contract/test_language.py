@@ -30,7 +30,7 @@ TURNS = {  # pattern: (what to write instead, what it has to find)
     r"\b[Nn]obody's\b": ("of no user", "a key that is nobody's"),
     r"\bAllowed:": ("Available:", "Allowed: a, b"),
     r"\bWhatever\b": ("If ..., or Everything that", "Whatever one dies of"),
-    r"\bor nothing\b": ("or None", "the record, or nothing"),
+    r"\bor nothing\b(?! (?:is|was)\b)": ("or None", "the record, or nothing"),
     r"\bNone, or why\b": ("the reason, or None", "None, or why not"),
     r"\b(?:die|dies|died) of\b": ("die", "what an arm dies of"),
     r"\bfor ever\b": ("forever", "waits for ever"),

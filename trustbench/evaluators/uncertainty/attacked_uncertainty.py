@@ -66,7 +66,7 @@ class AttackedUncertainty(Evaluator):
             lower=0.0,
             upper="number of labels",
         ),
-        # without coverage it is no price
+        # only with coverage is it a price
         Metric(
             "<aps|lac>_size_clean_calibrated",
             "How many labels a set holds under attack that was calibrated without an attack.",
