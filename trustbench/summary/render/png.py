@@ -25,9 +25,9 @@ LIMIT = 10.0
 EMPTY: tuple[float, ...] = (0.93, 0.93, 0.93)
 DARK = 1.35
 """If the sum of red, green and blue is lower, text is white."""
-WIDTH, HEIGHT = 10.0, 10.6
+WIDTH, HEIGHT = 10.0, 11.4
 """Inches of one table: narrow and tall, so that it is readable at the width of a page."""
-LEFT, TOP, BOTTOM = 0.82, 1.02, 0.82
+LEFT, TOP, BOTTOM = 0.82, 1.02, 0.92
 """Room for the names of rows, the heads of columns and the legend, in cells."""
 ROOM = 71.0
 """Points of text, without the space between lines, that a box has room for."""
@@ -110,7 +110,7 @@ def _legend(ax: "Axes", scale: "ScalarMappable", rows: int, more: str) -> None:
     )
     beyond = "beyond matched: the effect beyond a baseline that was stopped at equal accuracy"
     texts = textwrap.wrap(f"{w.legend()}; {beyond}{more}", 120)
-    _stack(ax, (len(w.TARGETS) - LEFT) / 2, rows + 0.65, [Line(text) for text in texts])
+    _stack(ax, (len(w.TARGETS) - LEFT) / 2, rows + 0.7, [Line(text) for text in texts])
 
 
 def _box(
