@@ -32,7 +32,7 @@ def verdict(own: Estimate) -> str:
 
 
 def line(cell: CellResult) -> str | None:
-    """The row's own effect in one line; None where the cell is the row's or nothing was measured.
+    """The row's own effect in one line; None if the cell is the row's or there is no effect.
 
     The verdict is exploratory, as everywhere outside of the registered cells.
     """
