@@ -4,19 +4,21 @@ Hydra imports this module in every Hydra application, so nothing heavy is import
 is in trustbench.launching.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
+from typing_extensions import override
+
+from hydra_plugins.trustbench_arms_launcher import ArmsLauncher, plain
 
 if TYPE_CHECKING:
     from trustbench.config.arms import Arm
     from trustbench.config.compose.task import Task
+    from trustbench.execution.job import Outcome
     from trustbench.launching.pool import Pool
 
 
@@ -39,8 +41,8 @@ ConfigStore.instance().store(
 )
 
 
-class PoolLauncher(Launcher):
-    """Hands the arms that the arms sweeper has checked to the pool; nothing is composed again."""
+class PoolLauncher(ArmsLauncher):
+    """Hands the arms that the arms sweeper has checked to the pool."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings
@@ -50,7 +52,7 @@ class PoolLauncher(Launcher):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keeps the task, whose processes are made ready while the run is prepared.
+        """Opens the pool, whose processes are made ready while the run is prepared.
 
         Raises:
             ConfigError: a setting is wrong.
@@ -59,23 +61,16 @@ class PoolLauncher(Launcher):
 
         task: Any = task_function
         self.task = task
-        settings: Any = OmegaConf.to_container(OmegaConf.create(self.settings), resolve=True)
-        self.pool = opened(settings)
+        self.pool = opened(plain(self.settings))
         task.warm_up = self._warm_up
 
     def _warm_up(self) -> None:
         assert self.task is not None and self.task.asked is not None and self.pool is not None
         self.pool.warm_up(self.task.asked.first)
 
-    def launch(
-        self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int
-    ) -> Sequence[JobReturn]:
-        """The outcome of each of the sweep's arms that these jobs are."""
-        assert self.task is not None and self.pool is not None and self.task.asked is not None
-        every = list(self.task.asked.arms.items())
-        arms: Mapping[str, Arm] = dict(every[initial_job_idx:][: len(job_overrides)])
-        outcomes = self.pool.run(arms, self.task.work)
-        return [
-            JobReturn(overrides=overrides, status=JobStatus.COMPLETED, _return_value=outcome)
-            for overrides, outcome in zip(job_overrides, outcomes, strict=True)
-        ]
+    @override
+    def run_arms(
+        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], Outcome]"
+    ) -> "Sequence[Outcome]":
+        assert self.pool is not None
+        return self.pool.run(arms, work)

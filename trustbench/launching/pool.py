@@ -92,7 +92,11 @@ class _Run:
         self._look()
         try:
             while self.waiting or self.running:
-                self._turn()
+                if self._why_not():
+                    self._start_no_more()
+                elif SERVER.ready():
+                    self._start()
+                self._watch()
         finally:
             for attempt in self.running:
                 attempt.kill("the sweep ended")
@@ -117,11 +121,8 @@ class _Run:
             else:
                 self._end(job, outcome)
 
-    def _turn(self) -> None:
-        if self._why_not():
-            self._start_no_more()
-        elif SERVER.ready():
-            self._start()
+    def _watch(self) -> None:
+        """Waits a little for what runs, and ends what has ended or is over its limits."""
         handles = [h for attempt in self.running for h in attempt.handles()]
         if handles:
             connection.wait(handles, timeout=TICK_S)  # type: ignore[arg-type]

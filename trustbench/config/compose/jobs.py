@@ -20,7 +20,9 @@ UNREAD = ("sweeper", "launcher", "job_logging", "hydra_logging")
 class ComposedOnce:
     """Hydra's config loader, which composes nothing twice.
 
-    Composing takes a fifth of a second. Jobs that choose the same options and differ in values
+    Composing takes a fifth of a second, and Hydra composes every job of a sweep from scratch
+    (hydra#1324). `_apply_overrides_to_config` is private; the Compose API composes from scratch
+    too and has no sweeps (hydra#3103). Jobs that choose the same options and differ in values
     share one composition, in which the values are then set, as Hydra itself sets them last. A
     worker process gets the loader without its cache.
     """

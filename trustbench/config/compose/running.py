@@ -34,11 +34,33 @@ def hydra_run(
 ) -> tuple[Asked, list[R]] | None:
     """Returns the request and the result of each arm; None if Hydra only printed something.
 
+    Hydra composes; what is run, runs when it has returned, but for Hydra's own launchers.
+
     Raises:
         ConfigError: the command line or the configuration is wrong.
         TrustbenchError: a worker process died.
     """
-    task, command = Task(begin, work), Command((), (), (conf_dir(),))
+    task = Task(begin, work)
+    _hydra_main(args, task)
+    asked = task.asked
+    if asked is None:
+        return None
+    if not asked.sweep:
+        return asked, [work(asked.first)]
+    for launch in task.launches:
+        task.results.extend(launch())
+    return asked, task.results
+
+
+def _hydra_main(args: Sequence[str], task: Task[R]) -> None:
+    """Calls hydra.main with a task, and tells its errors in our words.
+
+    hydra.main is an entry point of a program, which takes its arguments from `sys.argv`
+    (facebookresearch/hydra#2459), returns nothing (#332, by design) and ends the process with its
+    own report of an error unless an environment variable says otherwise (#2923). The Compose API
+    has no sweeps (#2673, #3103).
+    """
+    command = Command((), (), (conf_dir(),))
     with _full_errors() as wanted, guarded():
         try:
             command = read(args)
@@ -60,7 +82,6 @@ def hydra_run(
                     "--package names no part of the configuration; `trustbench run --cfg job` "
                     "without it shows what there is."
                 ) from None
-    return (task.asked, task.results) if task.asked is not None else None
 
 
 def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -> DictConfig:

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+# Private: Hydra instantiates what a configuration names as soon as it has composed it, and offers
+# no hook in between; an allowlist of its own is planned for 1.4 (hydra#3258).
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -74,16 +75,27 @@ class Task(Generic[R]):
         self.asked: Asked | None = None
         self.begun = Begun()
         self.warm_up: Callable[[], object] = bool  # a launcher's own, see Asked
+        self.launches: list[Callable[[], Sequence[R]]] = []
         self.results: list[R] = []
         self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """A worker process needs the functions and the sweep's run only."""
         light = replace(self.begun, finished=())
-        return {**self.__dict__, "asked": None, "begun": light, "results": [], "warm_up": bool}
+        return {
+            **self.__dict__,
+            "asked": None,
+            "begun": light,
+            "results": [],
+            "launches": [],
+            "warm_up": bool,
+        }
 
     def __call__(self, config: DictConfig) -> R | None:
-        """One job. Hydra prints its own report of what a job raises, so a single run keeps it."""
+        """One job: of a sweep it is run here, a single one when Hydra has returned.
+
+        Hydra prints its own report of what a job raises, so a single run keeps its error.
+        """
         hydra = HydraConfig.get()
         if hydra.mode == RunMode.MULTIRUN:
             return self.work(replace(arm_of(config, hydra), sweep_run=self.begun.sweep_run))
@@ -95,7 +107,6 @@ class Task(Generic[R]):
                     "sweep; add -m, or drop it to run one arm on one pool."
                 )
             self._start({"arm": arm}, config, hydra, sweep=False)
-            self.results.append(self.work(arm))
         except Exception as error:  # noqa: BLE001  # hydra_run raises it, without Hydra's report
             self.error = error
         return None
@@ -121,13 +132,19 @@ class Task(Generic[R]):
         self._start(arms, master, master.hydra, sweep=True)
 
     def launch(self, launcher: Launcher, jobs: Sequence[Sequence[str]], first: int) -> Any:
-        """Runs jobs through Hydra's launcher and keeps what they return.
+        """Keeps what jobs return that Hydra's own launchers run.
 
-        Where every arm is finished, no launcher starts anything, say a cluster.
+        Launchers that are handed arms (`hydra_plugins/trustbench_arms_launcher.py`) run them when
+        Hydra has returned. Where every arm is finished, no launcher starts anything, say a cluster.
         """
         assert self.asked is not None
         if self.begun.finished:
             self.results.extend(self.begun.finished[first : first + len(jobs)])
+            return []
+        run_arms = getattr(launcher, "run_arms", None)
+        if run_arms is not None:
+            arms = dict(list(self.asked.arms.items())[first : first + len(jobs)])
+            self.launches.append(partial(run_arms, arms, self.work))
             return []
         try:
             returns = launcher.launch(jobs, initial_job_idx=first)
@@ -137,8 +154,6 @@ class Task(Generic[R]):
                 "run the same command again, with fewer jobs at once."
             ) from error
         except ValueError as error:
-            if type(launcher).__module__.startswith("hydra_plugins.trustbench_"):
-                raise
             raise ConfigError(
                 f"the launcher refuses its settings: {error}; `trustbench run --cfg hydra -p "
                 "hydra.launcher` shows them."
