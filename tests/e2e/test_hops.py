@@ -29,9 +29,10 @@ from trustbench.contracts.aspects import Aspect
 def stack(frame):
     found = []
     while frame is not None:
-        module, name = frame.f_globals["__name__"], frame.f_code.co_qualname
-        if module.split(".")[0] in ("trustbench", "hydra_plugins") and not frame.f_code.co_name.startswith("<"):
-            found.append(f"{module}:{name}")
+        module, code = frame.f_globals["__name__"], frame.f_code
+        ours = module.split(".")[0] in ("trustbench", "hydra_plugins")
+        if ours and not code.co_name.startswith("<"):
+            found.append(f"{module}:{code.co_qualname}")
         frame = frame.f_back
     return found[::-1]
 
@@ -47,7 +48,12 @@ class NotesStack(Intervention):
 '''
 RUN = (
     *("dataset=digits", "training.epochs=1", "training.max_members=100", "protocol.replicates=2"),
-    *("device=cpu", "evaluator=utility", "intervention=notes_stack", "plugins=[notes_stack_plugin]"),
+    *(
+        "device=cpu",
+        "evaluator=utility",
+        "intervention=notes_stack",
+        "plugins=[notes_stack_plugin]",
+    ),
 )
 
 
