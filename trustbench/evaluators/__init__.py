@@ -1,1 +1,1 @@
-"""Evaluators: one file a measurement; found by their YAML in conf/evaluator."""
+"""Evaluators: one file per measurement, found by their YAML in conf/evaluator."""

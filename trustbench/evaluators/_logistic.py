@@ -1,4 +1,4 @@
-"""A plain logistic regression on each replicate's own rows: what any model should reach."""
+"""A plain logistic regression on each replicate's own rows: a baseline for any model."""
 
 import warnings
 from typing import NamedTuple
@@ -9,26 +9,26 @@ from trustbench.contracts import Array, System
 from trustbench.methods.groups import means
 
 ROWS = 1000
-"""Rows of a fit at most: as many as a replicate of the memorising regime has, and few seconds."""
+"""Maximum rows of a fit: the number of a replicate in the memorising regime; takes seconds."""
 ITERATIONS = 200
 """Maximum iterations of L-BFGS; part of the definition of the reference, so a fit may stop here."""
 
 
 class Reference(NamedTuple):
-    """What the regression reaches beside each replicate, float [R] each."""
+    """The results of the regression for each replicate, float [R] each."""
 
     accuracy: Array
     balanced_accuracy: Array
     member_accuracy: Array
-    """On the rows that it was fitted on."""
+    """On the rows of the fit."""
 
 
 def reference(system: System) -> Reference:
     """scikit-learn's logistic regression, C = 1, on standardised inputs as the models see them.
 
-    Each replicate has its own fit, on the true labels of at most `ROWS` of the pool rows that it
-    was trained on, drawn by a stream that all arms share. So the reference depends on the data,
-    the halves and the seed alone, and every arm of a study has the same.
+    Each replicate has its own fit, on the true labels of at most `ROWS` of the pool rows on which
+    it was trained, drawn from a stream that all arms share. The reference thus depends only on the
+    data, the halves and the seed, and is the same for every arm of a study.
     """
     fits: dict[bytes, tuple[float, float, float]] = {}
     found = []
@@ -56,13 +56,13 @@ def _fit(system: System, replicate: int) -> tuple[float, float, float]:
 
 
 def _predictions(X: Array, y: Array, *wanted: Array) -> list[Array]:
-    """The classes that a regression on (X, y) predicts for each of the arrays `wanted`."""
+    """The classes that a regression on (X, y) predicts for each array in `wanted`."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    if len(np.unique(y)) == 1:  # a half so small that it holds one class
+    if len(np.unique(y)) == 1:  # a half so small that it has only one class
         return [np.full(len(x), y[0]) for x in wanted]
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=ITERATIONS))
     with warnings.catch_warnings():

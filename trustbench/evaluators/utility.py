@@ -1,10 +1,11 @@
-"""What a system is for: accuracy, balanced accuracy, ranking, and the train-test gap."""
+"""The purpose of a system: accuracy, balanced accuracy, ranking, and the train-test gap."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from typing_extensions import override
 
 from trustbench.contracts import (
     Array,
@@ -25,12 +26,12 @@ from trustbench.methods.groups import means
 class Utility(Evaluator):
     """Accuracy of the deployed decisions, printed beside the five aspects.
 
-    `accuracy`, `balanced_accuracy` (mean recall of the classes) and `auc` (two classes only)
-    are of the test set; `train_test_gap` is the accuracy of each replicate on the pool rows it
-    was trained on, `member_accuracy`, less its test accuracy.
+    `accuracy`, `balanced_accuracy` (mean recall of the classes) and `auc` (two classes only) are
+    those of the test set. `train_test_gap` is the accuracy of each replicate on the pool rows on
+    which it was trained, `member_accuracy`, minus its test accuracy.
 
-    `logistic_accuracy`, `logistic_balanced_accuracy` and `logistic_member_accuracy` are what a
-    plain logistic regression on the same rows reaches: the utility floor of the table.
+    `logistic_accuracy`, `logistic_balanced_accuracy` and `logistic_member_accuracy` are the results
+    of a plain logistic regression on the same rows: the utility floor of the table.
 
     Reference: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
     """
@@ -87,8 +88,8 @@ class Utility(Evaluator):
         ),
     )
 
+    @override
     def measure(self, system: System) -> Measured:
-        """Four measurements and four diagnostics; `auc` has a reason on other than two classes."""
         _, y, _ = system.problem.rows("test")
         hit = _hits(system, "test")
         accuracy = hit.mean(axis=1)
@@ -142,7 +143,7 @@ def _hits(system: System, split: SplitName) -> Array:
 
 
 def _member_accuracy(system: System) -> Array:
-    """Of each replicate on the pool rows that it was trained on: [R]."""
+    """The accuracy of each replicate on the pool rows on which it was trained: [R]."""
     hit, member = _hits(system, "train"), system.membership
     return np.asarray((hit * member).sum(axis=1) / member.sum(axis=1))
 

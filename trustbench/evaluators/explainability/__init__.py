@@ -1,1 +1,1 @@
-"""Measurements of explainability; one file each."""
+"""Measurements of explainability, one file each."""

@@ -1,4 +1,4 @@
-"""A few test rows and their explanations, for the report to show; measures nothing."""
+"""Keeps a few test rows and their explanations for the report; measures nothing."""
 
 import json
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Fact, Measured, Need, System
 from trustbench.contracts.aspects import Aspect
@@ -18,7 +19,7 @@ PROBE = "gradient x (input - pool mean), of the logit margin of the class predic
 
 
 class _Side(NamedTuple):
-    """One system's predictions of the rows [n], and what its explanation adds to them [n, p]."""
+    """One system's predictions on the rows [n], and what its explanation adds to them [n, p]."""
 
     name: str
     classes: Array
@@ -28,16 +29,16 @@ class _Side(NamedTuple):
 
 @dataclass(frozen=True)
 class Examples(Evaluator):
-    """Keeps `points` test rows with one replicate's explanations of them; gives no number.
+    """Keeps `points` test rows with one replicate's explanations of them; returns no number.
 
-    The rows are the first that every evaluator of explanations takes, chosen by the seed and not
-    by their looks. Of each, the effects of features (a one-hot block is one feature) or pixels
-    over the pool's mean: `probe`, by gradients, on this arm; `control`, the same on the baseline
-    with other seeds; and where the arm releases explanations, `released` and `twin`, those of
-    this arm with other seeds. What another seed alone changes is what no method is to blame for.
+    The rows are the first ones that all evaluators of explanations use, chosen by the seed and not
+    by appearance. For each row, it stores the effects of features (a one-hot block is one feature)
+    or pixels over the pool's mean: `probe`, by gradients, on this arm; `control`, the same on the
+    baseline with other seeds; and, if the arm releases explanations, `released` and `twin`, those
+    of this arm with other seeds. No method is to blame for what another seed alone changes.
 
-    `rows`: whose rows are kept, and so shown in reports and uploaded with records. `public`:
-    those of data whose card says that its rows may be shown to anybody; `always`; `never`.
+    `rows` says whose rows are kept, and thus shown in reports and uploaded with records. `public`:
+    those of data whose card allows showing its rows to anybody; `always`; `never`.
 
     Reference: Adebayo et al. 2018, arXiv 1810.03292 (why a picture needs a control).
     """
@@ -56,8 +57,8 @@ class Examples(Evaluator):
         """Only released explanations are compared with those of this arm with other seeds."""
         return self.needs if system.explainer is not None else self.needs - {"reseed"}
 
+    @override
     def supports(self, system: System) -> str | None:
-        """The reason no row may be kept, or None."""
         problem = system.problem
         if self.rows == "never":
             return "no row is kept, as asked by evaluator.examples.rows=never"
@@ -70,8 +71,8 @@ class Examples(Evaluator):
             return f"there is no replicate {self.replicate} among {system.replicates}"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """No measurement: arrays over the sides that the fact `sides` names, and n rows."""
         problem = system.problem
         X, rows = explained_points(system, self.points)
         sides = self._sides(system, X)

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
@@ -17,13 +18,13 @@ from trustbench.methods.explanations.targets import Target
 class Explainability(Evaluator):
     """How well LIME surrogates hold on unseen perturbations, and whether predictions obey them.
 
-    Primary is `lime_r2`: the R2 on held-out perturbations of a local linear surrogate of the
-    logit margin of the predicted class, fitted on as many others, averaged over `points` test
-    rows (the same rows and perturbations for every replicate and arm); `lime_r2_median` and
-    `lime_r2_p10` beside it. `deletion` is the fall of the predicted probability when the
-    `deleted` share of parts with the largest effect is set to the pool's mean, less the fall
-    under random choices, relative to the probability. Rows whose target does not vary have no
-    R2; they are dropped and counted. See `Lime` for the other fields.
+    The primary metric is `lime_r2`: the R2 on held-out perturbations of a local linear surrogate of
+    the logit margin of the predicted class, fitted on equally many others and averaged over
+    `points` test rows (the same rows and perturbations for every replicate and arm), along with
+    `lime_r2_median` and `lime_r2_p10`. `deletion` is the fall of the predicted probability when the
+    `deleted` share of parts with the largest effect is set to the pool's mean, minus the fall under
+    random choices, relative to the probability. Rows whose target does not vary have no R2; they
+    are dropped and counted. See `Lime` for the other fields.
 
     Reference: Ribeiro et al. 2016, arXiv 1602.04938; Samek et al. 2017, arXiv 1509.06321.
     """
@@ -71,8 +72,8 @@ class Explainability(Evaluator):
         ),
     )
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`lime_r2` first, then its quantiles and `deletion`."""
         lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
         area = lime.neighbourhood(system)
         streams = system.streams
@@ -104,7 +105,7 @@ class Explainability(Evaluator):
         )
 
     def _fidelity(self, r2: Array) -> Measured:
-        """Statistics of R2 [R, n] over rows, or why there are none."""
+        """Statistics of R2 [R, n] over rows, or the reason for none."""
         names = ("lime_r2", "lime_r2_median", "lime_r2_p10")
         dead = np.flatnonzero(np.isnan(r2).all(axis=1))
         if len(dead):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, Metric, System
 from trustbench.contracts.aspects import Aspect
@@ -17,9 +18,9 @@ from trustbench.methods.explanations.local_fit import held_out_r2
 from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood
 from trustbench.methods.explanations.released import explained_points
 
-# Test rows on which a released score is asked twice, to see whether it draws random numbers.
+# Test rows on which a released score is computed twice, to detect random numbers.
 ASKED = 200
-# A target -> its null: what the prediction's own R2 is called at the points of that target.
+# Target -> its null: the name of the prediction's own R2 at the points of that target.
 NULLS = {"set_size": "r2_argmax", "set_membership": "r2_argmax_set_membership"}
 
 
@@ -33,9 +34,9 @@ class ExplainingUncertainty(Evaluator):
     surface; `r2_probability` of p(z) of the predicted class shows by how much. Each is the
     median over points (held-out R2 of a rare step has a long lower tail), `<name>_mean` the mean.
 
-    `<name>_<score>` is measured for each released score; `r2_set_size` itself is that of the
-    first score without random numbers, since no surrogate can explain the coin that a
-    randomised set (APS) throws at each z. Perturbations of x keep its group.
+    `<name>_<score>` is measured for each released score; `r2_set_size` itself is that of the first
+    deterministic score, since no surrogate can explain the coin that a randomised set (APS) tosses
+    at each z. Perturbations of x keep its group.
 
     A point around which a target does not vary has no R2: it is dropped for that target and
     counted. With fewer than `min_points` left in a replicate the target is missing. `r2_set_size`
@@ -131,14 +132,14 @@ class ExplainingUncertainty(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no sets are released, else None."""
         if not system.set_predictors:
             return "needs released prediction sets (intervention=conformal)"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`r2_set_size` and its null `r2_argmax`, the other targets, medians and means."""
         r2 = self._r2(system)
         fixed = next((s for s in system.set_predictors if deterministic(system, s)), None)
         missing: dict[str, str] = {}
@@ -184,7 +185,7 @@ class ExplainingUncertainty(Evaluator):
 
 
 def _uninformative(system: System) -> dict[str, str | None]:
-    """Score -> why its sets say nothing on the rows that are asked; None where they do."""
+    """Score -> why its sets carry no information on these rows; None if they do."""
     X, _, group = system.problem.rows("test")
     x, g = system.tensor(X[:ASKED]), group[:ASKED]
     return {s: uninformative(system, s, system.sets(x, s, g)) for s in system.set_predictors}
@@ -201,7 +202,7 @@ def _together(r2: dict[str, Array], score: str) -> dict[str, Array]:
 
 
 def deterministic(system: System, score: str) -> bool:
-    """Whether equal rows get equal sets wherever they stand among others."""
+    """Whether equal rows get equal sets wherever they occur among others."""
     X, _, group = system.problem.rows("test")
     twice = system.tensor(np.concatenate([X[:ASKED], X[:ASKED]]))
     sets = system.sets(twice, score, np.concatenate([group[:ASKED], group[:ASKED]]))

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Measurement, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -26,10 +27,11 @@ class ExplanationAgreement(Evaluator):
     """Agreement of gradient attributions with those of a reseeded twin, and under noise.
 
     `spearman` is the mean rank correlation over features between this arm and the same arm with
-    another initialisation and batch order on the same halves: what two equally good models say
-    of the same prediction. `top_k_overlap` is the share of the `top_k` largest that both name.
-    `stability` is the rank correlation between E(x) and E(x + noise): Gaussian noise of `noise`
-    times each feature's scale, kept within its bounds; immutable and categorical columns stay.
+    another initialisation and batch order on the same halves: the agreement of two equally good
+    models on the same prediction. `top_k_overlap` is the share of the `top_k` largest that both
+    name. `stability` is the rank correlation between E(x) and E(x + noise): Gaussian noise of
+    `noise` times each feature's scale, kept within its bounds; immutable and categorical columns do
+    not change.
 
     Attributions are of the logit margin of the predicted class, `method` gradient x input or
     saliency, one number per feature. Points whose two predictions differ explain different
@@ -79,8 +81,8 @@ class ExplanationAgreement(Evaluator):
         ),
     )
 
+    @override
     def measure(self, system: System) -> Measured:
-        """The three metrics, each where it can be measured, and `same_prediction`."""
         X = explained_points(system, self.points)[0]
         own = by_gradient(system, X, self.method)
         twin = by_gradient(system.reseeded(1), X, self.method) if system.reseeded else None
@@ -108,7 +110,7 @@ class ExplanationAgreement(Evaluator):
     def _with_twin(
         self, system: System, own: Explained, twin: Explained | None
     ) -> dict[str, Tensor | str]:
-        """Agreement [R, n] with the twin, or why there is none."""
+        """Agreement [R, n] with the twin, or the reason for none."""
         if twin is None:
             reason = "this arm has no reseeded twin to agree with"
             return {"spearman": reason, "top_k_overlap": reason}

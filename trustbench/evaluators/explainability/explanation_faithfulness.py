@@ -1,10 +1,11 @@
-"""Whether predictions obey the explanations that are released with them (E -> E)."""
+"""Whether predictions obey the explanations released with them (E -> E)."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
@@ -22,17 +23,16 @@ PARTS, RANDOM = 28, 29
 class ExplanationFaithfulness(Evaluator):
     """Deletion and insertion of the parts that the released explanation names first.
 
-    `deletion_released` is the fall of the predicted probability when the `share` of parts with
-    the largest supporting effect is set to the pool's mean, less the fall under random choices;
-    `insertion_released` the probability with those parts alone in place, less that with random
-    ones; both relative to the probability. The effect of a part is what the attributions say it
-    adds over the mean, see `part_effects`.
+    `deletion_released` is the fall of the predicted probability when the `share` of parts with the
+    largest supporting effect is set to the pool's mean, minus the fall under random choices.
+    `insertion_released` is the probability with only those parts in place, minus that with random
+    ones. Both are relative to the probability. The effect of a part is what it adds over the mean
+    according to the attributions, see `part_effects`.
 
-    Two controls stand beside them. `deletion_random` and `insertion_random` are the same for
-    random effects; they are 0 up to noise. `deletion_noise` and `insertion_noise` are the same
-    for attributions of pure noise: where attributions are slopes, even those name the columns
-    in which a row is unusual, and score above 0 for that alone. Rows, and the random choices,
-    are the same for every replicate and arm.
+    There are two controls. `deletion_random` and `insertion_random` use random effects; they are 0
+    up to noise. `deletion_noise` and `insertion_noise` use attributions of pure noise: if
+    attributions are slopes, even those name the columns in which a row is unusual, and score above
+    0 for that alone. The rows and the random choices are the same for every replicate and arm.
 
     Reference: Samek et al. 2017, arXiv 1509.06321, section 3; Petsiuk et al. 2018,
     arXiv 1806.07421, section 4.1.
@@ -79,14 +79,14 @@ class ExplanationFaithfulness(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no explanations are released, else None."""
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`deletion_released` first, then `insertion_released` and the controls."""
         area = neighbourhood(system.problem, 0.0, system.device)
         X, rows = explained_points(system, self.points)
         released = part_effects(system, area, system.explain(X), X)

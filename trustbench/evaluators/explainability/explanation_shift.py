@@ -1,10 +1,11 @@
-"""How far a method moves explanations, beyond what another seed moves them (F -> E)."""
+"""How far a method moves explanations, beyond the effect of another seed (F -> E)."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -21,14 +22,14 @@ from trustbench.methods.explanations.released import explained_points
 
 @dataclass(frozen=True)
 class ExplanationShift(Evaluator):
-    """One less the rank agreement of explanations with the baseline's twin, against reseeding.
+    """1 minus the rank agreement of explanations with the baseline's twin, against reseeding.
 
     The twin is the baseline on the same halves with another initialisation and batch order, which
-    are neither this arm's nor the baseline's own. `shift` is 1 - mean Spearman over features
-    between this arm's attributions and the twin's; `shift_reseed` is the same between the baseline
-    and the twin, which is what every retraining brings; `shift_excess` is their difference. So
-    both sides differ from the twin by another seed, and the arm by its method besides. Compared
-    with the baseline itself, which has the arm's seed, an arm would look nearer than chance.
+    belong neither to this arm nor to the baseline. `shift` is 1 - mean Spearman over features
+    between this arm's attributions and the twin's. `shift_reseed` is the same between the baseline
+    and the twin, the effect of any retraining. `shift_excess` is their difference. Both sides thus
+    differ from the twin by another seed, and the arm also by its method. Compared with the baseline
+    itself, which has the arm's seed, an arm would look closer than chance.
 
     Both sides are read at the same points, where the three predictions agree (explanations of
     different classes cannot be compared) and none of the three attributions is constant;
@@ -98,12 +99,12 @@ class ExplanationShift(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if this is the baseline itself, else None."""
         return None if system.baseline else "the baseline has nothing to shift from"
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`shift`, its null and their difference, by gradients and by LIME."""
         assert system.baseline is not None
         baseline = system.baseline()
         assert baseline.reseeded is not None
@@ -125,7 +126,7 @@ class ExplanationShift(Evaluator):
         )
 
     def _shifts(self, name: str, own: Explained, base: Explained, twin: Explained) -> Measured:
-        """The shift, its null and its excess, or why none of them is there."""
+        """The shift, its null and its excess, or the reason for none."""
         names = (name, f"{name}_reseed", f"{name}_excess")
         sides = own.spearman(twin), base.spearman(twin)
         together = (sides[0] + sides[1]).isnan() | ~own.with_same_prediction(base)

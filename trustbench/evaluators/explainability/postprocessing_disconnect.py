@@ -1,9 +1,10 @@
-"""Whether explanations of the score still tell the decision, once a rule overrides the score."""
+"""Whether explanations of the score still match the decision once a rule overrides the score."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -13,16 +14,17 @@ from trustbench.methods.explanations.surrogate_values import surrogate_values
 
 @dataclass(frozen=True)
 class PostprocessingDisconnect(Evaluator):
-    """How often a local surrogate of the score contradicts the decision that is deployed.
+    """How often a local surrogate of the score contradicts the deployed decision.
 
-    A LIME surrogate is fitted around each row to the logit margin of the larger class; the sign
-    of its own prediction at the row is the decision that the explanation speaks for.
-    `disconnect` is how often that is not the deployed decision, `disconnect_raw` how often it
-    is not the larger logit either, which the surrogate's own error explains; the excess is what
-    deciding by another rule adds. `override_rate` is how often the deployed decision is not
-    the larger logit. Two classes only.
+    A LIME surrogate is fitted around each row to the logit margin of the larger class; the sign of
+    its own prediction at the row is the decision that the explanation supports. `disconnect` is how
+    often that differs from the deployed decision. `disconnect_raw` is how often it differs from the
+    larger logit as well, because of the surrogate's own error; the excess is the effect of deciding
+    by another rule. `override_rate` is how often the deployed decision is not the larger logit. Two
+    classes only.
 
-    `points`: explained test rows. See `Lime` for `samples`, `patch_samples` and `sigma`.
+    `points` is the number of explained test rows. See `Lime` for `samples`, `patch_samples` and
+    `sigma`.
 
     Reference: Di Gennaro et al. 2024, arXiv 2408.15096 (post-processing that changes decisions
     little); Ribeiro et al. 2016, arXiv 1602.04938 (the surrogate).
@@ -57,8 +59,8 @@ class PostprocessingDisconnect(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no rule of its own decides, or there are more than two classes; else None."""
         if system.decider is None:
             return (
                 "needs decisions by a rule of their own (intervention=threshold_postprocessing); "
@@ -68,8 +70,8 @@ class PostprocessingDisconnect(Evaluator):
             return f"needs two classes; this task has {len(system.problem.classes)}"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`disconnect` first, its null `disconnect_raw`, and `override_rate`."""
         X, _, group = system.problem.rows("test")
         order = system.streams.numpy("explanations", Stream.POINTS).permutation(len(X))
         rows = order[: self.points]

@@ -1,1 +1,1 @@
-"""Measurements of fairness; one file each."""
+"""Measurements of fairness, one file each."""

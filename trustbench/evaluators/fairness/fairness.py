@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
@@ -34,12 +35,12 @@ class Fairness(Evaluator):
     of the four-fifths rule). `worst_group_acc` is the lowest group accuracy, `class_sd` the
     standard deviation of the classes' recalls.
 
-    A group of fewer than `min_group` test rows, and for `eo_gap` one with fewer than `min_cell`
-    rows of either class, is left out and named in the facts. A maximum over groups is above zero
-    by noise alone, so each of these stands beside its null, `<name>_permuted`: the mean over
-    random groups of the same sizes, of the same rows (of the classes for `class_sd`). For
-    `eo_gap`, which is conditional on the label, rows change groups within their label: decisions
-    may then differ between groups by their labels alone.
+    A group with fewer than `min_group` test rows, or for `eo_gap` with fewer than `min_cell` rows
+    of either class, is left out and named in the facts. A maximum over groups is above zero by
+    noise alone, so each of these comes with its null, `<name>_permuted`: the mean over random
+    groups of the same sizes, of the same rows (of the classes for `class_sd`). For `eo_gap`, which
+    is conditional on the label, rows change groups within their label, since decisions may differ
+    between groups merely through their labels.
 
     Reference: Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413 (equalised odds).
     """
@@ -97,8 +98,8 @@ class Fairness(Evaluator):
         ),
     )
 
+    @override
     def measure(self, system: System) -> Measured:
-        """The gaps, `acc_gap` first; what this task cannot give is missing with its reason."""
         problem = system.problem
         X, y, group = problem.rows("test")
         if system.decider is None:

@@ -1,4 +1,4 @@
-"""Whether released explanations are equally true for all groups."""
+"""Whether released explanations are equally faithful for all groups."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, NamedTuple
 import numpy as np
 import torch
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Measurement, Metric, System
 from trustbench.contracts.aspects import Aspect
@@ -18,7 +19,7 @@ from trustbench.methods.groups import means_by, sizes
 
 
 class Sample(NamedTuple):
-    """Test rows drawn for the comparison, and the share of the test set each group has."""
+    """Test rows drawn for the comparison, and each group's share of the test set."""
 
     rows: Array  # int64 [n]
     group: Array  # int64 [n], renumbered over the groups kept
@@ -30,13 +31,13 @@ class Sample(NamedTuple):
 class FidelityGap(Evaluator):
     """How much less faithful explanations are for the worst-served group.
 
-    A released attribution is read as a local linear surrogate; its fidelity at a row is its R2
-    on fresh perturbations of the explained logit margin (the best intercept is granted). `gap`
-    is the fidelity of everybody less that of the worst group; `gap_permuted` is the same after
-    groups are reassigned at random (mean of `permutations`), which is what chance alone gives.
+    A released attribution is read as a local linear surrogate; its fidelity at a row is its R2 on
+    fresh perturbations of the explained logit margin (with the best intercept). `gap` is the
+    fidelity of everybody minus that of the worst group; `gap_permuted` is the same after groups are
+    reassigned at random (mean of `permutations`), which is the effect of chance alone.
 
-    Up to `points` test rows are drawn, as many from each of the `max_groups` largest groups;
-    everybody's fidelity weighs groups by their share of the test set. See `Lime` for the fields
+    Up to `points` test rows are drawn, equally many from each of the `max_groups` largest groups;
+    everybody's fidelity weights groups by their share of the test set. See `Lime` for the fields
     that describe the perturbations: they should be those of the released method.
 
     Reference: Balagopalan et al. 2022, arXiv 2205.03295, section 3 (maximum fidelity gap).
@@ -73,16 +74,16 @@ class FidelityGap(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if there are no explanations, or fewer than two large groups; else None."""
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
         if len(self._kept(system)) < 2:
             return f"needs 2 groups of {self.min_group} test rows"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`gap` and its null, and the mean fidelity as a diagnostic."""
         sample = self._sample(system)
         fidelity = self._fidelity(system, sample)
         facts = {
@@ -159,6 +160,6 @@ def _by_group(fidelity: Array, groups: Array, n_groups: int) -> Array:
 
 
 def everybody(sample: Sample, fidelity: Array) -> Array:
-    """Mean fidelity [R], groups weighed by their share of the test set."""
+    """Mean fidelity [R], groups weighted by their share of the test set."""
     each = _by_group(fidelity, sample.group[None], len(sample.share))[0]
     return np.asarray(each @ sample.share)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -27,17 +28,17 @@ BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error
 class GroupRobustness(Evaluator):
     """How unequal robust accuracy is between groups, and where the inequality comes from.
 
-    A point is robust where its true logit stays strictly the largest under PGD on cross-entropy
-    and under PGD on the logit margin. `racc_gap` is the largest less the smallest robust
-    accuracy of a group, `racc_worst_group` the smallest, `robust_class_sd` the standard
-    deviation over true classes. A group's robust error is its natural error, whose gap is
-    `natural_error_gap`, plus its boundary error, whose gap is `boundary_error_gap`: points that
-    are classified correctly and lie so near to the boundary that the attack succeeds.
-    Each stands beside its null, `<name>_permuted`: the same after groups (or classes) of the same
-    sizes are drawn at random (mean of `permutations`), which is what chance alone gives.
+    A point is robust if its true logit stays strictly the largest under PGD on cross-entropy and
+    under PGD on the logit margin. `racc_gap` is the largest minus the smallest robust accuracy of a
+    group, `racc_worst_group` the smallest, `robust_class_sd` the standard deviation over true
+    classes. A group's robust error is its natural error, whose gap is `natural_error_gap`, plus its
+    boundary error, whose gap is `boundary_error_gap`: points that are classified correctly but are
+    so close to the boundary that the attack succeeds. Each comes with its null, `<name>_permuted`:
+    the same after groups (or classes) of the same sizes are drawn at random (mean of
+    `permutations`), which is the effect of chance alone.
 
-    `points`: the maximum number of test rows, the same for all arms. A group or class of
-    fewer than `min_group` of them is left out.
+    `points` is the maximum number of test rows, the same for all arms. A group or class with fewer
+    than `min_group` of them is left out.
 
     Reference: Xu et al. 2021, arXiv 2010.06121, section 2 (boundary and natural error); Nanda
     et al. 2021, arXiv 2006.12621 (robustness bias between groups).
@@ -91,8 +92,8 @@ class GroupRobustness(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, or too few groups are large enough; else None."""
         fixed = unattackable(system.problem)
         if fixed:
             return fixed
@@ -101,8 +102,8 @@ class GroupRobustness(Evaluator):
             return f"needs 2 groups or 2 classes of at least {self.min_group} attacked points"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`racc_gap` first; what too few points are left for is missing with its reason."""
         at = targets(system, self.points)
         natural = margin(system.logits(at.X, ROWS), at.y) < 0
         robust = (natural & self._survives(system, at)).cpu().numpy()
@@ -131,7 +132,7 @@ class GroupRobustness(Evaluator):
         return Measured.joined([*parts, kept])
 
     def _partitions(self, system: System, at: Targets) -> Mapping[str, tuple[Array, int]]:
-        """The group and the class of each point [n], and how many there are."""
+        """The group and the class of each point [n], and their numbers."""
         problem = system.problem
         return {
             "group": (at.group, len(problem.groups)),
@@ -142,7 +143,7 @@ class GroupRobustness(Evaluator):
         return np.asarray(sizes(of, count) >= self.min_group)
 
     def _survives(self, system: System, at: Targets) -> Tensor:
-        """Which points neither attack fools: bool [R, n]."""
+        """Which points survive both attacks: bool [R, n]."""
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         survives = torch.ones(system.replicates, len(at.y), dtype=torch.bool, device=at.X.device)
         for restart in range(self.restarts):

@@ -1,4 +1,4 @@
-"""Whether a person would be decided about otherwise with another sensitive attribute."""
+"""Whether the decision on a person would differ with another sensitive attribute."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import (
     Array,
@@ -26,14 +27,14 @@ from trustbench.methods.attacks.evasion.targets import targets
 class IndividualFairness(Evaluator):
     """How often the deployed decision changes when only the sensitive attribute is changed.
 
-    `flip_rate`: the share of people for whom some other value of the sensitive input, all other
-    inputs as they are, changes the decision; a decider is told the group that goes with the new
-    value. It reads the direct use of the attribute: what acts through other inputs (and would
-    change with it in a causal model) stays, so 0 does not mean that the attribute has no effect.
+    `flip_rate` is the share of people for whom some other value of the sensitive input, with all
+    other inputs unchanged, changes the decision; a decider receives the group of the new value. It
+    measures the direct use of the attribute: effects through other inputs (which would change with
+    it in a causal model) remain, so 0 does not mean that the attribute has no effect.
 
-    The sensitive input is the categorical feature that bears the groups' name; its values may
-    be finer than the groups. Where there is none, a decider that is told the group may still
-    read it, and the group alone is changed. `points`: the maximum number of test rows.
+    The sensitive input is the categorical feature with the groups' name; its values may be finer
+    than the groups. Without it, a decider may still use the group, and only the group is changed.
+    `points` is the maximum number of test rows.
 
     Reference: Dwork et al. 2012, arXiv 1104.3913 (equal treatment of similar people); Galhotra
     et al. 2017, arXiv 1709.03221, section 4.2 (causal discrimination: the attribute alone is
@@ -54,8 +55,8 @@ class IndividualFairness(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if neither an input nor a decider holds the group, else None."""
         problem = system.problem
         feature = sensitive(problem)
         if feature is None:
@@ -72,8 +73,8 @@ class IndividualFairness(Evaluator):
             return f"a value of input {feature.name} stands for several groups of {problem.name}"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`flip_rate`."""
         at = targets(system, self.points)
         X = at.X[0]
         decided = system.decide(X, at.group)
@@ -92,7 +93,7 @@ class IndividualFairness(Evaluator):
 
 
 def sensitive(problem: Problem) -> Feature | None:
-    """The one-hot feature that says a row's group, if it is among the inputs."""
+    """The one-hot feature that holds a row's group, if it is among the inputs."""
     for feature in problem.features:
         if feature.name == problem.group_name and feature.kind == "categorical":
             return feature
@@ -102,7 +103,7 @@ def sensitive(problem: Problem) -> Feature | None:
 def alternatives(problem: Problem, X: Array) -> Iterator[tuple[Array, Array]]:
     """For each value of the sensitive input that occurs: X [n, *shape] and group [n] with it.
 
-    A row whose value it is already comes out as it was. Without such an input: each group.
+    A row that already has the value is unchanged. Without such an input, uses each group.
     """
     feature, seen = sensitive(problem), _flat(problem)
     if feature is None:

@@ -1,4 +1,4 @@
-"""Whether released explanations name the sensitive attribute where it decides (E -> F)."""
+"""Whether released explanations name the sensitive attribute when it decides (E -> F)."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Feature, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -24,10 +25,10 @@ class SensitiveAttribution(Evaluator):
     a feature is what its columns together add over the pool's mean, see `part_effects`: sizes
     of slopes summed over one-hot columns would rank features by their number of levels.
 
-    `reliance` is the share of decisions on the test split that change when a row's attribute is
-    set to another level and nothing else is (mean over the other levels). `hidden_bias` is
-    max(0, reliance - top1_sensitive_rate): decisions that the attribute tips and the
-    explanations do not show.
+    `reliance` is the share of decisions on the test split that change if a row's attribute is set
+    to another level and nothing else changes (mean over the other levels). `hidden_bias` is max(0,
+    reliance - top1_sensitive_rate): decisions that the attribute tips and the explanations do not
+    show.
 
     At equal reliance, explanations that name the attribute more often are the more honest; the
     difference of `top1_sensitive_rate` between an openly biased model and a scaffolded one is
@@ -67,8 +68,8 @@ class SensitiveAttribution(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if there are no explanations, or the attribute is not an input; else None."""
         problem = system.problem
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
@@ -79,10 +80,10 @@ class SensitiveAttribution(Evaluator):
             )
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`hidden_bias` first, then the rates that it is made of."""
         problem, sensitive = system.problem, sensitive_feature(system.problem)
-        assert sensitive is not None  # `supports` has been asked
+        assert sensitive is not None  # `supports` has checked this
         X, rows = explained_points(system, self.points)
         place = problem.features.index(sensitive)
         area = neighbourhood(problem, 0.0, system.device)  # its parts are the features
@@ -110,7 +111,7 @@ def features_above(sizes: Tensor, place: int) -> Tensor:
 
 
 def reliance(system: System, sensitive: Feature) -> Tensor:
-    """The share of test decisions that another level of the attribute changes, [R]."""
+    """The share of test decisions changed by another level of the attribute, [R]."""
     X, columns = system.problem.rows("test")[0], list(sensitive.columns)
     decided = system.split_logits("test").argmax(-1)
     own = X[:, columns].argmax(axis=1)

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
@@ -25,13 +26,13 @@ from trustbench.methods.groups import cells, gap, means, means_by, sizes
 
 @dataclass(frozen=True)
 class SetSizeGap(Evaluator):
-    """Gaps between groups in what their prediction sets tell them.
+    """Gaps between groups in the information of their prediction sets.
 
     For every released score: `gap_<score>`, the largest difference of mean set size between two
-    groups; `singleton_gap_<score>`; `coverage_gap_<score>` (Eq. 9). Each stands beside its null,
+    groups; `singleton_gap_<score>`; `coverage_gap_<score>` (Eq. 9). Each comes with its null,
     `<name>_permuted`: the same after the groups are reassigned at random (the mean of
-    `permutations`), which is what chance alone gives. Groups of fewer than `min_group` test rows
-    are left out.
+    `permutations`), which is the effect of chance alone. Groups with fewer than `min_group` test
+    rows are left out.
 
     `aid_gap_<score>` is the gap in what sets do for a simulated user, who answers with a label
     drawn evenly from the set, and without one from all C labels (also where the set is empty).
@@ -39,7 +40,7 @@ class SetSizeGap(Evaluator):
     of gains between two groups.
 
     The arrays are, for the K groups kept (`groups` [K]), the mean size `size_<score>` [R, K] and
-    how many rows have a set of each size, `rows_by_size_<score>` [R, K, C + 1].
+    the number of rows with a set of each size, `rows_by_size_<score>` [R, K, C + 1].
 
     Reference: Cresswell et al. 2025, arXiv 2410.01888 (set size; gains of users, whom the
     simulated one replaces); Cresswell 2025, Eq. 9.
@@ -86,16 +87,16 @@ class SetSizeGap(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if there are no sets or fewer than two large groups to compare, else None."""
         if not system.set_predictors:
             return "needs released prediction sets (intervention=conformal)"
         if self._kept(system).sum() < 2:
             return f"needs 2 groups of {self.min_group} test rows"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """Four measurements per released score, each beside its null."""
         X, y, group = system.problem.rows("test")
         keep = self._kept(system)
         rows = keep[group]
@@ -156,7 +157,7 @@ class SetSizeGap(Evaluator):
 
 
 def accuracy_with_aid(size: Array, cover: Array, classes: int) -> Array:
-    """Chance that a user is right who draws a label evenly from the set: [R, n].
+    """Accuracy of a user who draws a label evenly from the set: [R, n].
 
     An empty set does not help: the user draws from all `classes` labels.
 

@@ -1,1 +1,1 @@
-"""Measurements of privacy; one file each."""
+"""Measurements of privacy, one file each."""

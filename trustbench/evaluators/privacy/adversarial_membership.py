@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -23,16 +24,16 @@ ROWS_STREAM, ATTACK_STREAM = -2, 50
 
 @dataclass(frozen=True)
 class AdversarialMembership(Evaluator):
-    """LiRA and the loss attack where every replicate answers on its own adversarial examples.
+    """LiRA and the loss attack if every replicate answers on its own adversarial examples.
 
-    A robust model is fitted to the worst inputs around its members, so its answers there may
-    give away more than its answers on them. For each radius the same pool rows are moved by PGD
-    on cross-entropy against each replicate; shadow models answer on their own adversarial
-    examples of a row, by the same recipe as the target. `lira_auc_clean` and `loss_auc_clean`
-    are the attacks on the same rows unmoved, by the same shadows. The accuracies of members and
-    non-members say how far the robust fit generalises.
+    A robust model is fitted to the worst inputs around its members, so its answers there may reveal
+    more than its answers on them. For each radius PGD on cross-entropy moves the same pool rows
+    against each replicate; shadow models answer on their own adversarial examples of a row, by the
+    same recipe as the target. `lira_auc_clean` and `loss_auc_clean` are the attacks on the same
+    rows unchanged, with the same shadows. The accuracies of members and non-members show how far
+    the robust fit generalises.
 
-    `points`: the maximum number of pool rows.
+    `points` is the maximum number of pool rows.
 
     Reference: Song, Shokri & Mittal 2019, arXiv 1905.10291, section 3.3.
     """
@@ -101,12 +102,12 @@ class AdversarialMembership(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, or a replicate has no non-members; else None."""
         return unattackable(system.problem) or mia.no_non_members(system.membership)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`lira_auc_adv_<radius>` and `loss_auc_adv_<radius>` first."""
         X, y, _ = system.problem.rows("train")
         rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
         systems = mia.models_of(system)

@@ -1,10 +1,11 @@
-"""What a released explanation or set adds to what a membership attacker already had."""
+"""What a released explanation or set adds to what a membership attacker already has."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
@@ -14,7 +15,7 @@ from trustbench.methods.conformal import uninformative
 # The stream that orders the pool's rows; others of its purpose have an index from 0, or none.
 ROWS_STREAM = -3
 RATE = 0.01
-SMALLEST = 1e-12  # below it a logarithm says nothing; an attribution may be 0
+SMALLEST = 1e-12  # below it a logarithm means nothing; an attribution may be 0
 CHANNELS = {
     "explanation": "needs released explanations (intervention=saliency or lime)",
     "set": "needs released prediction sets (intervention=conformal)",
@@ -30,16 +31,17 @@ class AttackerViews(Evaluator):
     with the released explanation (variance, L1 norm and largest magnitude of the attributions)
     or with the released sets (size, and whether the true label is in it, of each score).
 
-    What a channel leaks is the difference between a view with it and the same view with the
-    channel of other rows: `auc_<view>_shuffled` is the null, where rows of one label and one
-    prediction have exchanged what the channel says. An attacker with more features fits more
-    noise, so a view without the channel is not the null of one with it. A view of few distinct
-    answers has no threshold at a low false-positive rate, so that its `tpr_1` is 0: compare AUCs.
+    The leakage of a channel is the difference between a view with it and the same view with the
+    channel of other rows: `auc_<view>_shuffled` is the null, in which rows of one label and one
+    prediction exchange the content of the channel. An attacker with more features fits more noise,
+    so a view without the channel is not the null of one with it. A view with few distinct answers
+    has no threshold at a low false-positive rate, so that its `tpr_1` is 0: compare AUCs.
 
-    An attack model is learned on half of the pairs of replicates and attacks the others, so no
-    target and no complementary partner is learned from.
+    An attack model is learned on half of the pairs of replicates and attacks the others, so it
+    never learns from the target or its complementary partner.
 
-    `points`: attacked pool rows, with the pool's shares of the classes. `iterations`: trees.
+    `points` is the number of attacked pool rows, with the pool's class shares. `iterations` is the
+    number of trees.
 
     Reference: Shokri et al. 2021, arXiv 1907.00164 (explanations); Huang et al. 2024 (norms of
     attributions); Zhu et al. 2025, arXiv 2402.10686 (sets).
@@ -133,12 +135,12 @@ class AttackerViews(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if a replicate cannot be attacked or an attack cannot be learnt, else None."""
         return mia.no_non_members(system.membership) or mia.learnable(system.membership)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`auc_<view>` for each view, and `tpr_1_<view>` where it can be resolved."""
         y = system.problem.rows("train")[1]
         rows = _stratified(y, self.points, system.streams.numpy("attacks", ROWS_STREAM))
         out = mia.Report(system.membership[:, rows], self.measurement)
@@ -169,7 +171,7 @@ class AttackerViews(Evaluator):
 
 
 def _shuffled(system: System, parts: dict[str, list[Array]], channel: str) -> list[Array]:
-    """What the channel says of other rows with the same label and prediction: features [R, n]."""
+    """The content of the channel for other rows with the same label and prediction, [R, n] each."""
     _, predicted, label = parts["label"]
     out = [np.array(values) for values in parts[channel]]
     for r in range(len(predicted)):
@@ -184,9 +186,9 @@ def _shuffled(system: System, parts: dict[str, list[Array]], channel: str) -> li
 
 
 def _parts(system: System, rows: Array) -> tuple[dict[str, list[Array]], dict[str, str]]:
-    """What each open channel says of the pool rows, features [R, n] by part of a view.
+    """The content of each open channel for the pool rows, features [R, n] by part of a view.
 
-    Then why an open channel says nothing.
+    Also returns why an open channel carries no information.
     """
     X, y, group = (values[rows] for values in system.problem.rows("train"))
     x = system.tensor(X)

@@ -1,10 +1,11 @@
-"""What an attacker gains who sees both the model that was replaced and the one that replaced it."""
+"""What an attacker gains who sees both the replaced model and its replacement."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
@@ -25,7 +26,7 @@ class DiscrepancyAttack(Evaluator):
     `_minority`: within the smallest group that has `min_group` members and
     non-members in every replicate.
 
-    Of an arm that retrains nothing the two outputs are one, and so are the AUCs and the null.
+    If an arm retrains nothing the two outputs are equal, and so are the AUCs and the null.
 
     Reference: Tian et al. 2024, IJCAI, FD-MIA; as a likelihood ratio after Carlini et al. 2022,
     arXiv 2112.03570.
@@ -91,14 +92,14 @@ class DiscrepancyAttack(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if this is the baseline, or a replicate has no non-members; else None."""
         if system.baseline is None:
             return "needs an arm with an intervention: the baseline differs from nothing"
         return mia.no_non_members(system.membership)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`fd_auc` first, its null `fd_shuffled_auc` and the attacks on one output beside it."""
         assert system.baseline is not None
         _, y, group = system.problem.rows("train")
         member = system.membership
@@ -131,7 +132,7 @@ class DiscrepancyAttack(Evaluator):
 def _shuffled(system: System, fair: Array, base: Array, y: Array) -> Array:
     """This arm's outputs beside the baseline's on other rows of the class, [R, n, 2].
 
-    All replicates exchange the same rows. Two equal outputs are one: [R, n, 1].
+    All replicates exchange the same rows. Two equal outputs become one: [R, n, 1].
     """
     if np.array_equal(fair, base):
         return fair[..., None]
@@ -143,6 +144,6 @@ def _shuffled(system: System, fair: Array, base: Array, y: Array) -> Array:
 
 
 def _confidence(system: System) -> Array:
-    """Logit-scaled confidences of the pool, [R, n], behind no interface."""
+    """Logit-scaled confidences of the pool, [R, n], without an interface."""
     y = system.problem.rows("train")[1]
     return mia.logit_confidence(system.split_logits("train").cpu().numpy(), y)

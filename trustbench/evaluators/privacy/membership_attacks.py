@@ -1,10 +1,11 @@
-"""Membership attacks beside LiRA, from the floor upwards, and what they say about epsilon."""
+"""Membership attacks other than LiRA, from the weakest up, and their bound of epsilon."""
 
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
@@ -16,16 +17,16 @@ LARGEST = 3
 
 @dataclass(frozen=True)
 class MembershipAttacks(Evaluator):
-    """A second opinion on what the released confidences give away, one attacker at a time.
+    """A second opinion on what the released confidences reveal, one attacker at a time.
 
     `rmia_auc` and `rmia_offline_auc`: RMIA with the replicates as references and the calibration
-    rows, which no model was trained on, as its population. `shadow_auc`: a classifier of outputs,
-    learned on half of the pairs of replicates. `label_only_auc`: only whether the label is
-    right, the floor of every attack. `loss_advantage`: balanced accuracy less one half of the
-    loss threshold that was best on the other replicates.
+    rows, on which no model was trained, as its population. `shadow_auc`: a classifier of outputs,
+    learned on half of the pairs of replicates. `label_only_auc`: only whether the label is right,
+    the floor of all attacks. `loss_advantage`: balanced accuracy minus one half of the loss
+    threshold that was best on the other replicates.
 
-    `epsilon_lower` is measured: the epsilon that the decisions of the strongest attack
-    contradict, attack and threshold chosen on other models (see `membership.strongest`).
+    `epsilon_lower` is measured: the epsilon that the decisions of the strongest attack contradict,
+    with attack and threshold chosen on other models (see `membership.strongest`).
     `epsilon_accounted` is the arm's own claim, an upper bound and a fact; the two are never
     subtracted.
 
@@ -107,12 +108,12 @@ class MembershipAttacks(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if some replicate has no members or no non-members, else None."""
         return mia.no_non_members(system.membership)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`rmia_auc` first, `epsilon_lower` last."""
         y = system.problem.rows("train")[1]
         logits = mia.released_logits(system, system.split_logits("train"))
         seen = mia.Observed.of(system)
@@ -155,7 +156,7 @@ class MembershipAttacks(Evaluator):
             out.missing["loss_advantage"] = mia.no_shadows(len(phi))
 
     def _epsilon(self, out: mia.Report, seen: mia.Observed, system: System) -> None:
-        """The measured bound, and what the arm's own accountant claims, as a fact."""
+        """The measured bound, and the claim of the arm's own accountant as a fact."""
         claimed = system.facts.get("delta")
         delta = self.delta if self.delta is not None else float(claimed or 0.0)
         attack = seen.strongest

@@ -7,13 +7,14 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.group_nulls import Chance, by_chance
 
-# TPR at these false-positive rates is measured, under this name.
+# The false-positive rates of the TPR metrics, and their names.
 RATES = {"lira_tpr_1": 0.01, "lira_tpr_01": 0.001}
 ROC_GRID = np.logspace(-3, 0, 31)
 # Random groupings behind the nulls of the extremes over groups.
@@ -25,23 +26,25 @@ SIZED = ("lira_auc_minority", "lira_auc_majority", "lira_tpr_1_minority")
 
 @dataclass(frozen=True)
 class Privacy(Evaluator):
-    """How well an attacker tells members from non-members of the training pool.
+    """How well an attacker distinguishes members of the training pool from non-members.
 
     Each replicate is the target once and the others are its shadow models, trained by the same
     recipe; a partner trained on exactly the complementary half is left out (see
-    `membership.shadows_of`). Lower is better everywhere; one half is chance for an AUC. Epsilon
-    is a guarantee and stays a fact of the arm: it is never mixed with these numbers. Behind an
-    interface the attacker sees what is released, see `released_logits`.
+    `membership.shadows_of`). Lower is always better; one half is chance for an AUC. Epsilon is a
+    guarantee and stays a fact of the arm: it is never mixed with these numbers. Behind an interface
+    the attacker sees what is released, see `released_logits`.
 
-    `lira_auc_worst_group` and `lira_auc_gap` are extremes of few noisy AUCs, above one half and
-    above zero where nothing leaks; each stands beside its null, `<name>_permuted`, the mean over
-    random groups of the same sizes.
+    `lira_auc_worst_group` and `lira_auc_gap` are extremes of few noisy AUCs, which exceed one half
+    and zero even without leakage; each comes with its null, `<name>_permuted`, the mean over random
+    groups of the same sizes.
 
-    `strongest_auc`: every target is attacked by that of LiRA, LiRA offline, the loss, RMIA and
-    their combination which is best when the models besides the target and its partner attack
-    each other, so that two arms meet attacks of equal care (see `membership.strongest`).
+    `strongest_auc` attacks every target with the best of LiRA, offline LiRA, the loss, RMIA and
+    their combination, namely the one that works best when the models other than the target and its
+    partner attack each other. Two arms thus meet attacks chosen with equal care (see
+    `membership.strongest`).
 
-    `min_group`: members and non-members that a group needs, in every replicate, for its AUC.
+    `min_group` is the number of members and of non-members that a group needs, in every replicate,
+    for its AUC.
 
     Reference: Carlini et al. 2022, arXiv 2112.03570; Yeom et al. 2018, arXiv 1709.01604 (loss).
     """
@@ -164,12 +167,12 @@ class Privacy(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if some replicate has no members or no non-members, else None."""
         return mia.no_non_members(system.membership)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`strongest_auc` first; what cannot be measured on this system has a reason instead."""
         group, member = system.problem.rows("train")[2], system.membership
         seen = mia.Observed.of(system)
         loss = mia.losses(seen.phi[: seen.targets])
@@ -235,7 +238,7 @@ class Privacy(Evaluator):
 
 
 def _strongest(out: mia.Report, seen: mia.Observed) -> mia.Strongest | None:
-    """The AUC of the attack that does best on the models besides a target and its partner."""
+    """The AUC of the attack that does best on the models other than a target and its partner."""
     found = seen.strongest
     if found is None:
         out.missing["strongest_auc"] = mia.no_shadows(seen.targets, least=mia.LEAST)
@@ -291,7 +294,7 @@ def _rates(out: mia.Report, scores: mia.Scores) -> None:
 
 
 def _controls(out: mia.Report, scores: mia.Scores, loss: Array, system: System) -> None:
-    """Shuffled membership must give one half; the loss gap says how overfit the replicates are."""
+    """Shuffled membership must give one half; the loss gap shows how overfit the replicates are."""
     member = out.member
     if mia.smallest_side(scores.usable, member):
         shuffled = []

@@ -1,1 +1,1 @@
-"""Measurements of robustness; one file each."""
+"""Measurements of robustness, one file each."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -26,12 +27,13 @@ SQUARE_STREAM = 33
 class AutoAttack(Evaluator):
     """`racc_autoattack`: points that stay correct under APGD-CE, APGD-DLR and Square.
 
-    With two classes the DLR loss is not defined and the logit margin takes its place. Against
-    the published ensemble, the targeted APGD and FAB are left out, and Square makes `queries`
-    instead of 5,000 queries. Group-wise over groups with at least `min_group` points,
-    each beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
+    With two classes the DLR loss is undefined and the logit margin replaces it. Compared with the
+    published ensemble, targeted APGD and FAB are left out, and Square makes `queries` instead of
+    5,000 queries. Group metrics cover groups with at least `min_group` points; each comes with its
+    null, `<name>_permuted`: the mean over random groups of the same sizes.
 
-    `points`: the maximum number of test rows. `steps`, `restarts`: of each APGD attack.
+    `points` is the maximum number of test rows; `steps` and `restarts` are those of each APGD
+    attack.
 
     Reference: Croce & Hein 2020, arXiv 2003.01690, sections 3 to 5.
     """
@@ -80,12 +82,12 @@ class AutoAttack(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`racc_autoattack` first; then each attack alone, and groups."""
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         second: Objective = "margin" if system.problem.binary else "dlr"

@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -19,12 +20,12 @@ from trustbench.methods.attacks.smoothing import (
     votes,
 )
 
-GUESS, COUNT = 1, 2  # streams of the draws that guess the class and of those that bound it
+GUESS, COUNT = 1, 2  # streams of the draws that guess the class and that bound its probability
 
 
 @dataclass(frozen=True)
 class CertifiedAccuracy(Evaluator):
-    """Accuracy of the smoothed classifier that no l2 perturbation within a radius can undo.
+    """Accuracy of the smoothed classifier that no l2 perturbation within a radius can change.
 
     `guesses` draws choose the class, `samples` fresh ones bound its probability from below
     (one-sided Clopper-Pearson at `alpha`). Noise of `sigma` and the radii are in the model's
@@ -35,7 +36,7 @@ class CertifiedAccuracy(Evaluator):
     bound holds for each point with confidence 1 - alpha. An arm that already deploys a smoothed
     classifier is certified on the model inside, at this sigma: it is the same classifier.
 
-    `points`: the maximum number of test rows.
+    `points` is the maximum number of test rows.
 
     Reference: Cohen et al. 2019, arXiv 1902.02918, algorithms 1 and 2; Zhai et al. 2020, arXiv
     2001.02378, section 5 (average certified radius).
@@ -78,12 +79,12 @@ class CertifiedAccuracy(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`certified_accuracy_r` for each radius, then the other summaries."""
         at = targets(system, self.points)
         guessed, radius = self._certify(system)
         right = guessed == at.y.cpu().numpy()
@@ -124,6 +125,6 @@ class CertifiedAccuracy(Evaluator):
         return guessed, certified_radius(lower_bound(hits, self.samples, self.alpha), self.sigma)
 
     def _largest(self) -> float:
-        """The radius of a point where all samples agree: what this many can certify."""
+        """The radius of a point on which all samples agree: the maximum for this many samples."""
         agreed = lower_bound(np.array(self.samples), self.samples, self.alpha)
         return max(0.0, float(certified_radius(agreed, self.sigma)))

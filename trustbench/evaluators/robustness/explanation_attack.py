@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -16,7 +17,7 @@ from trustbench.methods.attacks.evasion.saliency import (
 )
 from trustbench.methods.attacks.evasion.targets import generators, targets
 
-# Random streams, see targets.generators; apart from those of the other attacks.
+# Random streams, see targets.generators; separate from those of the other attacks.
 ATTACK_STREAM, CONTROL_STREAM = 10, 11
 
 
@@ -33,7 +34,8 @@ class ExplanationAttack(Evaluator):
     a random search over corners of the ball, and `zero_second_derivative` says on how many
     points: the measured loss is a lower bound there.
 
-    `points`: explained rows of the test split, each three times. `top_k`: columns compared.
+    `points` is the number of explained rows of the test split, each explained three times. `top_k`
+    is the number of compared columns.
 
     Reference: Ghorbani et al. 2019, arXiv 1710.10547, section 3.
     """
@@ -86,8 +88,8 @@ class ExplanationAttack(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if there are no explanations, or too few columns; else None."""
         if system.explainer is None:
             return "needs released explanations"
         fixed = unattackable(system.problem)
@@ -100,8 +102,8 @@ class ExplanationAttack(Evaluator):
             )
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`overlap_attack` first, `overlap_random` beside it."""
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         clean = top(system.explain(at.X), self.top_k)

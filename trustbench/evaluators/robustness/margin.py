@@ -1,4 +1,4 @@
-"""How far each point is from being misclassified: the smallest radius at which PGD flips it."""
+"""The distance of each point from misclassification: the smallest radius at which PGD flips it."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
@@ -40,11 +41,11 @@ class Margin(Evaluator):
     times the largest radius of `grid`; `mean_epsilon_all` counts misclassified rows as 0, so that
     no arm gains by getting hard rows wrong. `epsilon_gap` and `epsilon_worst_group` compare the
     mean over groups with at least `min_group` points, `epsilon_class_gap` over true classes; each
-    stands beside its null, `<name>_permuted`: the mean over random groups of the same sizes.
-    Each radius is one at which the attack succeeded: an upper bound of the true distance.
+    comes with its null, `<name>_permuted`: the mean over random groups of the same sizes. The
+    attack succeeds at each returned radius, which is an upper bound of the true distance.
 
-    `points`: the maximum number of test rows. `steps`, `loss`: of each PGD attack.
-    `bisections`: halvings of the interval between two radii of the grid.
+    `points` is the maximum number of test rows; `steps` and `loss` are those of each PGD attack;
+    `bisections` is the number of halvings of the interval between two radii of the grid.
 
     Reference: Tran et al. 2024, arXiv 2211.11835 (distance to the decision boundary and
     fairness); Nanda et al. 2021, arXiv 2006.12621, section 3 (its gap between groups).
@@ -126,12 +127,12 @@ class Margin(Evaluator):
         if list(self.grid) != sorted(set(self.grid)) or self.grid[0] <= 0:
             raise ValueError(f"grid is {self.grid}; give increasing radii above 0")
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`mean_epsilon` first; then its other summaries, groups, and the censored share."""
         at = targets(system, self.points)
         correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
         radius, found = (t.double().cpu().numpy() for t in self._search(system, at.X, at.y))

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
@@ -38,17 +39,18 @@ CURVE_STEPS = 10  # of the sanity curve, which shows an order and is not a measu
 
 @dataclass(frozen=True)
 class Robustness(Evaluator):
-    """Accuracy where an attacker may move each point within a ball and the box of its features.
+    """Accuracy under an attacker who may move each point within a ball and the features' box.
 
-    A point counts as robust only where the true logit stays strictly the largest under PGD on
+    A point counts as robust only if its true logit stays strictly the largest under PGD on
     cross-entropy, PGD on the logit margin, a gradient-free Square search, and points crafted on
-    another replicate of the baseline (the one trained on the other half): the same four attacks
-    for the baseline itself, so that no arm meets an attack that its baseline is spared. All arms
-    and replicates are attacked on the same points.
+    another replicate of the baseline (the one trained on the other half). The baseline itself meets
+    the same four attacks, so no arm meets an attack that its baseline is spared. All arms and
+    replicates are attacked on the same points.
 
-    `points`: the maximum number of test rows. `steps`, `restarts`: of each PGD attack.
-    `queries`: of the Square search. `min_group`: points that a group needs. `worst_group_racc` and
-    `racc_gap` stand beside their nulls, `<name>_permuted`: the mean over random groups.
+    `points` is the maximum number of test rows; `steps` and `restarts` are those of each PGD
+    attack, `queries` those of the Square search; `min_group` is the number of points that a group
+    needs. `worst_group_racc` and `racc_gap` come with their nulls, `<name>_permuted`: the mean over
+    random groups.
 
     Reference: Croce & Hein 2020, arXiv 2003.01690 (worst case of diverse attacks); Athalye et
     al. 2018, arXiv 1802.00420, section 3.1 (signs of gradient masking).
@@ -139,12 +141,12 @@ class Robustness(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`racc` first; then its parts, groups, sanity curve and masking flags."""
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         clean = margin(system.logits(at.X, ROWS), at.y) < 0
@@ -211,14 +213,14 @@ class Robustness(Evaluator):
         return ~in_chunks(attack, at.X, at.y).fooled
 
     def _transfer(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
-        """Which points each replicate gets right where its partner's baseline was attacked."""
+        """Which points each replicate gets right after an attack on its partner's baseline."""
         chance = generators(system, TRANSFER_STREAM)
         baseline = system.baseline().forward if system.baseline else system.forward
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 
     def _groups(self, system: System, robust: Tensor, group: Array) -> Measured:
-        """Robust accuracy of the worst group and the gap between groups, and who was left out."""
+        """Robust accuracy of the worst group, the gap between groups, and the groups left out."""
         count = sizes(group, len(system.problem.groups))
         large = count >= self.min_group
         left_out = ", ".join(map(str, np.flatnonzero(~large)))

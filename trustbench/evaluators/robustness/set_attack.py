@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -16,7 +17,7 @@ from trustbench.methods.attacks.evasion.pgd import Loss, Objective, Worst, pgd
 from trustbench.methods.attacks.evasion.targets import Targets, generators, in_chunks, targets
 from trustbench.methods.conformal import uninformative
 
-# Random streams, see targets.generators; apart from those of the other attacks.
+# Random streams, see targets.generators; separate from those of the other attacks.
 PGD_STREAM: dict[Loss, int] = {"ce": 20, "margin": 21}
 CONTROL_STREAM = 22
 SIZE_STREAM: dict[Objective, int] = {"entropy": 23, "tie": 24}
@@ -24,25 +25,26 @@ SIZE_STREAM: dict[Objective, int] = {"entropy": 23, "tie": 24}
 
 @dataclass(frozen=True)
 class SetAttack(Evaluator):
-    """How often released prediction sets hold the true label when the inputs are attacked.
+    """How often released prediction sets contain the true label if the inputs are attacked.
 
-    Thresholds stay those calibrated on clean data. The attack drives the true label's probability
-    down, by PGD on cross-entropy and on the logit margin, and keeps the iterate where it is
-    lowest: that is the largest LAC score exactly, and a proxy for APS. The control moves each
-    point as far in a random direction. Shown against `coverage_clean`, never against 1 - alpha.
+    Thresholds stay those calibrated on clean data. The attack lowers the true label's probability,
+    by PGD on cross-entropy and on the logit margin, and keeps the iterate with the lowest one: this
+    maximises the LAC score exactly, and is a proxy for APS. The control moves each point as far in
+    a random direction. Compare with `coverage_clean`, never with 1 - alpha.
 
-    `size_inflated` is the mean size where an attacker raises the size instead, within the same
-    ball: thresholds are not visible in released sets, so one climb raises the entropy of the
-    predicted distribution, another brings the two likeliest labels level, and of each point the
-    largest released set counts, that of the clean point included. Shown against `size_random`.
+    `size_inflated` is the mean size under an attacker who raises the size instead, within the same
+    ball. Thresholds are not visible in released sets, so one ascent raises the entropy of the
+    predicted distribution and another levels the two likeliest labels; the largest released set of
+    each point counts, including that of the clean point. Compare with `size_random`.
 
-    Sets that hold every label cover by construction: their coverage is not measured, their size is.
+    Sets that hold every label cover by construction: their coverage is not measured, but their size
+    is.
 
     Both attacks follow the gradient of the deployed forward. Sets with another source (smoothed
-    scores, say) are met by transferred attacks, and a stronger one may exist.
+    scores, say) face transferred attacks, and a stronger one may exist.
 
-    `points`: how many rows of the test split are attacked, all where there are fewer.
-    `steps`, `restarts`: of each PGD attack.
+    `points` is the number of attacked rows of the test split (all if there are fewer); `steps` and
+    `restarts` are those of each PGD attack.
 
     Reference: Gendler et al. 2022, "Adversarially robust conformal prediction", ICLR, section 5
     (the vanilla rows: clean calibration, attacked test); Ghosh et al. 2023, arXiv 2307.16360
@@ -114,8 +116,8 @@ class SetAttack(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if there are no prediction sets or no columns to move, else None."""
         if not system.set_predictors:
             return "needs released prediction sets"
         return unattackable(system.problem)
@@ -123,7 +125,7 @@ class SetAttack(Evaluator):
     def measure(self, system: System) -> Measured:
         """Coverage and size of each released score on clean, attacked and random inputs.
 
-        Then its size on inflated ones.
+        Also returns its size on inflated ones.
         """
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
@@ -135,7 +137,7 @@ class SetAttack(Evaluator):
         inflated = [at.X] + [
             self._climb(system, at, threat, loss, loss, stream).X
             for loss, stream in SIZE_STREAM.items()
-            if loss == "entropy" or not system.problem.binary  # of two labels they are the same
+            if loss == "entropy" or not system.problem.binary  # with two labels they are the same
         ]
         # Scores inside: predictors that share work for the same inputs then do it once.
         sets = {
@@ -186,7 +188,7 @@ class SetAttack(Evaluator):
         return self.measurement(f"size_{suffix}", size.mean(1), size.shape[1], upper=classes)
 
     def _uncover(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
-        """The inputs with the smallest probability of the true label that were found."""
+        """The inputs found with the smallest probability of the true label."""
         runs = [
             self._climb(system, at, threat, loss, "ce", stream, restart)
             for restart in range(self.restarts)

@@ -1,1 +1,1 @@
-"""Measurements of uncertainty quantification; one file each."""
+"""Measurements of uncertainty quantification, one file each."""

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -31,7 +32,7 @@ CALIBRATION_STREAM, TEST_STREAM = 51, 52
 
 @dataclass(frozen=True)
 class AttackedUncertainty(Evaluator):
-    """What sets of 1 - `alpha` coverage cost where every input is attacked, and what ECE is there.
+    """The cost of sets with 1 - `alpha` coverage if every input is attacked, and the ECE there.
 
     `*_size_attacked` and `*_coverage_attacked`: APS and LAC calibrated and tested under the same
     cross-entropy PGD, so that coverage stays near 1 - alpha and the size is the price.
@@ -39,7 +40,7 @@ class AttackedUncertainty(Evaluator):
     `ece_attacked` is over `bins` bins of equal mass. Replicates calibrate on their own rows, the
     first `calibration_points` of them.
 
-    `points`: the maximum number of test rows. `steps`: of PGD.
+    `points` is the maximum number of test rows; `steps` is that of PGD.
 
     Reference: Liu et al. 2024, "The pitfalls and promise of conformal inference under
     adversarial attacks", ICML, arXiv 2405.08886, section 3.
@@ -100,12 +101,12 @@ class AttackedUncertainty(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no column may be perturbed, else None."""
         return unattackable(system.problem)
 
+    @override
     def measure(self, system: System) -> Measured:
-        """Sizes first, then coverages and the calibration error."""
         at = targets(system, self.points)
         rows = system.calibration[:, : self.calibration_points]
         X = system.tensor(system.problem.X[rows])

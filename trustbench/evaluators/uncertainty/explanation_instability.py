@@ -1,4 +1,4 @@
-"""How much of a released explanation changes when the same question is asked twice (E -> U)."""
+"""How much of a released explanation changes if the same query is repeated (E -> U)."""
 
 import math
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Array, Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -15,20 +16,19 @@ from trustbench.methods.attacks.evasion.saliency import overlap, top
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 from trustbench.methods.explanations.released import explained_points
 
-# `repeat` indices of the evaluator's own LIME, apart from those of everything else that draws.
+# `repeat` indices of the evaluator's own LIME, separate from all other draws.
 FIRST, SECOND = 101, 102
 
 
 @dataclass(frozen=True)
 class ExplanationInstability(Evaluator):
-    """One less the share of top columns that two answers to the same question have in common.
+    """1 minus the share of top columns that two answers to the same query have in common.
 
-    `instability` asks the released method twice with other random numbers and compares the
-    `top_k` largest attributions (`top_k_pixels` on images); a method without random numbers has
-    exactly 0. `sign_flip_rate` is the share of the first answer's top columns whose sign is the
-    opposite in the second. `instability_<n>` is the instability of LIME with n perturbations,
-    n in `lime_samples`, at the first `lime_points` points: what the released number would be at
-    that price.
+    `instability` queries the released method twice with different random numbers and compares the
+    `top_k` largest attributions (`top_k_pixels` on images); a deterministic method has exactly 0.
+    `sign_flip_rate` is the share of the first answer's top columns whose sign is the opposite in
+    the second. `instability_<n>` is the instability of LIME with n perturbations, n in
+    `lime_samples`, at the first `lime_points` points: the released number at that cost.
 
     `false_confidence` compares how sharp explanations are where the model is unsure and where
     it is sure: sharpness is 1 - H(|E| / |E|_1) / log d, H the entropy over columns, and the
@@ -76,8 +76,8 @@ class ExplanationInstability(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if there are no explanations, or too few columns to choose from; else None."""
         if system.explainer is None:
             return "needs released explanations (intervention=lime)"
         if self._k(system) >= system.problem.n_features:
@@ -87,8 +87,8 @@ class ExplanationInstability(Evaluator):
             )
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`instability` first."""
         k = self._k(system)
         X = explained_points(system, self.points)[0]
         first, second = system.explain(X, 1), system.explain(X, 2)
@@ -119,7 +119,7 @@ class ExplanationInstability(Evaluator):
         return self.measurement(f"instability_{samples}", instability(first, second, k), len(X))
 
     def _false_confidence(self, system: System, X: Tensor, attributions: Tensor) -> Array | str:
-        """The ratio [R], or why there is none."""
+        """The ratio [R], or the reason for none."""
         log_p = system.logits(X).double().log_softmax(-1)
         order = (log_p.exp() * log_p).sum(-1).argsort(-1)  # most entropy first
         sharp, tenth = sharpness(attributions), max(1, X.shape[0] // 10)

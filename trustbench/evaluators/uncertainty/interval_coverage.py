@@ -1,4 +1,4 @@
-"""Whether the intervals around released explanations hold what they claim to hold (E -> U)."""
+"""Whether the intervals around released explanations keep their level (E -> U)."""
 
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
@@ -13,7 +14,7 @@ from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 from trustbench.methods.explanations.released import explained_points
 from trustbench.methods.explanations.targets import Target
 
-# `repeat` index of the truth's perturbations, apart from those of everything else that draws.
+# `repeat` index of the truth's perturbations, separate from all other draws.
 TRUTH = 103
 NAMES = ("miscoverage", "coverage", "coverage_claimed", "relative_width", "relative_bias")
 
@@ -88,14 +89,14 @@ class IntervalCoverage(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no intervals are released, else None."""
         if system.explainer is None or system.intervals is None:
             return "needs intervals around released explanations (intervention=bayes_lime)"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`miscoverage` first, then its parts."""
         assert system.intervals is not None
         X, _ = explained_points(system, self.points)
         lime = Lime(self.samples, self.patch_samples, self.sigma, self.target)
@@ -133,11 +134,11 @@ class IntervalCoverage(Evaluator):
 
 
 def _common_sd(by_draw: Tensor) -> float | None:
-    """Of the mean coverage: that of the draws [draws, R], which all replicates share."""
+    """The standard deviation of the mean coverage over draws [draws, R] that replicates share."""
     draws = by_draw.mean(1)
     return float(draws.std() / len(draws) ** 0.5) if len(draws) > 1 else None
 
 
 def _mean(values: Tensor, where: Tensor) -> Tensor:
-    """Means [R] of values [R, n, d] over the entries marked."""
+    """Means [R] of values [R, n, d] over the marked entries."""
     return (values * where).flatten(1).sum(1) / where.flatten(1).sum(1)

@@ -1,4 +1,4 @@
-"""Size and coverage of the prediction sets that are released, against sets without calibration."""
+"""Size and coverage of the released prediction sets, against sets without calibration."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
@@ -41,7 +42,7 @@ LEVEL_UNKNOWN = "the system does not state the level of its sets (fact set_alpha
 
 @dataclass(frozen=True)
 class ReleasedSets(Evaluator):
-    """What released sets cost and whether they keep their promise, on the test split.
+    """The cost of released sets and whether they keep their level, on the test split.
 
     For every released score: `size_<score>` (mean labels), `coverage_<score>`,
     `shortfall_<score>` = max(0, 1 - alpha - coverage), `singleton_rate_<score>`,
@@ -57,8 +58,8 @@ class ReleasedSets(Evaluator):
 
     Sets that hold every label have a size, and cover by construction: nothing else is measured.
 
-    A valid method falls short too, by the chance of its calibration and test rows. What split
-    conformal with as many rows would do is in the facts: `band_low_<score>` and
+    A valid method falls short too, by chance in its calibration and test rows. The facts state what
+    split conformal prediction with equally many rows would do: `band_low_<score>` and
     `band_high_<score>` (95 %), `shortfall_expected_<score>`, and `replicates_in_band_<score>`.
 
     Reference: Angelopoulos and Bates 2021, arXiv 2107.07511; Ding et al. 2023, arXiv 2306.09335,
@@ -123,14 +124,14 @@ class ReleasedSets(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if no sets are released, else None."""
         if system.set_predictors:
             return None
         return "needs released prediction sets (intervention=conformal)"
 
+    @override
     def measure(self, system: System) -> Measured:
-        """All measurements of each score; those of its level only where that is stated."""
         facts: dict[str, Fact] = {
             "alpha": system.facts.get("set_alpha"),
             "min_class": self.min_class,
@@ -143,7 +144,7 @@ class ReleasedSets(Evaluator):
         sets = system.sets(system.tensor(X), score, group)
         size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
         reason = conformal.uninformative(system, score, sets)
-        if reason is not None:  # such sets have a size, and nothing else to say
+        if reason is not None:  # such sets have a size, but carry no other information
             return Measured(
                 (replace(self._size(system, score, size), trivial=reason),),
                 missing={f"{name}_{score}": reason for name in NAMES if name != "size"},
@@ -221,12 +222,12 @@ def shortfall(cover: Array, alpha: float) -> Array:
 
 
 def believed(scores: Tensor, probabilities: Tensor, alpha: float) -> Tensor:
-    """The smallest threshold [R] of which the sets hold 1 - alpha of the predicted mass.
+    """The smallest threshold [R] whose sets hold 1 - alpha of the predicted mass.
 
     Args:
-        scores: of every label, [R, n, C].
-        probabilities: predicted, [R, n, C].
-        alpha: mass that may be left out.
+        scores: scores of every label, [R, n, C].
+        probabilities: predicted probabilities, [R, n, C].
+        alpha: the mass that may be left out.
 
     >>> p = torch.tensor([[[0.5, 0.5], [0.75, 0.25]]])
     >>> believed(1 - p, p, alpha=0.2).tolist()
@@ -240,7 +241,7 @@ def believed(scores: Tensor, probabilities: Tensor, alpha: float) -> Tensor:
 
 
 def _expected(system: System, score: str, cover: Array, alpha: float) -> dict[str, Fact]:
-    """What split conformal would do with as many calibration and test rows."""
+    """The result of split conformal prediction with equally many calibration and test rows."""
     rows = system.facts.get(f"set_rows_{score}")
     if not isinstance(rows, int):
         return {}

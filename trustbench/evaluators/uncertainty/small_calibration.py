@@ -1,4 +1,4 @@
-"""What fewer calibration rows do to prediction sets, with one threshold and with one a group."""
+"""The effect of fewer calibration rows on prediction sets, with one threshold or one per group."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 import torch
 from pydantic import Field
+from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
@@ -26,7 +27,7 @@ from trustbench.methods.group_nulls import Chance, with_null
 
 # First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
 STREAM = -2
-# Random groupings of all rows, as far as there are draws; each serves its share of them.
+# Random groupings of all rows, if there are enough draws; each serves its share of them.
 GROUPINGS = 10
 SIZES = ("marginal_size", "mondrian_size")
 GAPS = ("marginal_coverage_gap", "mondrian_coverage_gap")
@@ -38,8 +39,8 @@ class SmallCalibration(Evaluator):
     """Sets calibrated on few rows, drawn `draws` times, for each number of rows in `sizes`.
 
     Each draw takes n rows at random from the calibration pool and the test split together; the
-    others are its test rows. So every draw is a fair split, and what marginal sets do is known:
-    covered rows are Beta-binomial for any model.
+    others are its test rows. Every draw is therefore a fair split, and the behaviour of marginal
+    sets is known: covered rows are Beta-binomial for any model.
 
     For each n: `coverage_sd_<n>` and `breach_<n>`, the standard deviation of coverage over
     draws and P(coverage < 1 - `alpha`), of marginal sets, and `mondrian_*` of sets with a
@@ -97,15 +98,15 @@ class SmallCalibration(Evaluator):
         ),
     )
 
+    @override
     def supports(self, system: System) -> str | None:
-        """A reason if even the smallest set does not fit, else None."""
         pool = len(system.problem.splits["calibration"])
         if min(self.sizes) > pool:
             return f"the calibration pool has {pool} rows, fewer than sizes={list(self.sizes)}"
         return None
 
+    @override
     def measure(self, system: System) -> Measured:
-        """Four measurements for each size, and four for each score and size that fit."""
         pool = len(system.problem.splits["calibration"])
         found: list[Measurement] = []
         missing: dict[str, str] = {}
@@ -174,7 +175,7 @@ class SmallCalibration(Evaluator):
     def _by_chance(
         self, regrouped: dict[conformal.Score, list[list[Rows]]], chosen: list[Redraw], n: int
     ) -> dict[str, Chance]:
-        """The coverage gaps of the same draws where groups are random, each grouping its share."""
+        """The coverage gaps of these draws under random groups; each grouping serves its share."""
         out = {}
         for score, groupings in regrouped.items():
             draws = [
@@ -209,7 +210,7 @@ class SmallCalibration(Evaluator):
 
 
 def _rows(system: System, score: conformal.Score) -> list[Rows]:
-    """The scores of all rows that can be drawn, of each replicate."""
+    """The scores of all rows that can be drawn, for each replicate."""
     problem = system.problem
     both = np.concatenate([problem.splits["calibration"], problem.splits["test"]])
     logits = torch.cat([system.split_logits("calibration"), system.split_logits("test")], dim=1)

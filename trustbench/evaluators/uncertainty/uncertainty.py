@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 from torch import Tensor
+from typing_extensions import override
 
 from trustbench.contracts import (
     Array,
@@ -26,7 +27,7 @@ PROBES = ("size", "coverage", "singleton_rate", "empty_rate")
 
 @dataclass(frozen=True)
 class Uncertainty(Evaluator):
-    """How far probabilities can be believed, and what sets of 1 - `alpha` coverage would cost.
+    """How well calibrated probabilities are, and what sets with 1 - `alpha` coverage would cost.
 
     Primary is `ece` over `bins` bins of equal mass; `nll` and `brier` are proper scores beside
     it, `aurc` the selective risk. The conformal probes calibrate every replicate on its own
@@ -97,8 +98,8 @@ class Uncertainty(Evaluator):
         ),
     )
 
+    @override
     def measure(self, system: System) -> Measured:
-        """`ece` first, then the proper scores, then the conformal probes."""
         _, y, _ = system.problem.rows("test")
         n, classes = len(y), len(system.problem.classes)
         log_p = system.split_logits("test").double().log_softmax(-1).cpu().numpy()
