@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,31 +11,8 @@ from trustbench.contracts import Fact, PoissonGaussian, Read, Schedule
 from trustbench.contracts.seeding import NoiseSource, system_normals
 from trustbench.errors import ConfigError
 from trustbench.methods.privacy import accounting
+from trustbench.training.private_settings import NoiseBudget, OwnSchedule
 from trustbench.training.sampling import sample_rate, steps_per_epoch
-
-
-class _OwnSchedule(Protocol):
-    """The hyper-parameters of a method with its own schedule; null: the value of the config."""
-
-    @property
-    def lr(self) -> float | None: ...
-    @property
-    def momentum(self) -> float: ...
-    @property
-    def batch_size(self) -> int | None: ...
-    @property
-    def epochs(self) -> int | None: ...
-
-
-class _Budget(_OwnSchedule, Protocol):
-    """The hyper-parameters that determine how much noise such a method adds."""
-
-    @property
-    def epsilon(self) -> float | None: ...
-    @property
-    def noise_multiplier(self) -> float | None: ...
-    @property
-    def delta(self) -> float | None: ...
 
 
 class PoissonRun(NamedTuple):
@@ -47,7 +24,7 @@ class PoissonRun(NamedTuple):
     expected_batch: float
 
 
-def poisson_run(schedule: Schedule, n_members: int, own: _OwnSchedule) -> PoissonRun:
+def poisson_run(schedule: Schedule, n_members: int, own: OwnSchedule) -> PoissonRun:
     """Returns the training run on `n_members` rows under a method's own schedule."""
     schedule = replace(
         schedule,
@@ -62,16 +39,7 @@ def poisson_run(schedule: Schedule, n_members: int, own: _OwnSchedule) -> Poisso
     return PoissonRun(schedule, rate, steps, rate * n_members)
 
 
-def refuse_two_budgets(name: str, own: _Budget) -> None:
-    """Raises ConfigError unless exactly one of `epsilon` and `noise_multiplier` is given."""
-    if (own.epsilon is None) == (own.noise_multiplier is None):
-        raise ConfigError(
-            f"intervention.{name}: epsilon={own.epsilon} and noise_multiplier="
-            f"{own.noise_multiplier} are given; give one of them and set the other to null."
-        )
-
-
-def calibrated(run: PoissonRun, n_members: int, own: _Budget) -> tuple[float, float]:
+def calibrated(run: PoissonRun, n_members: int, own: NoiseBudget) -> tuple[float, float]:
     """Returns (sigma, delta): the given noise multiplier, or the one that spends `epsilon`.
 
     Raises:

@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
-
-from trustbench.contracts import Fact, GradientRule, Intervention, Schedule
-from trustbench.contracts.aspects import Aspect
+from trustbench.contracts import Fact, GradientRule, Schedule
 from trustbench.training.clipping import ClipAndNoise, poisson_run
+from trustbench.training.private_settings import Bound, OwnSchedule
 
 
 @dataclass(frozen=True)
-class ClipOnly(Intervention):
+class ClipOnly(OwnSchedule, Bound):
     """An ablation of `dpsgd` without any guarantee: the effect of its clipping alone.
 
     Schedule, Poisson batches, initialisation and clipping are those of `dpsgd` with the same
@@ -23,13 +21,6 @@ class ClipOnly(Intervention):
     Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
     """
 
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    lr: Annotated[float, Field(gt=0)] | None = 1.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] | None = 256
-    epochs: Annotated[int, Field(ge=1)] | None = 30
-
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
     dose: ClassVar[tuple[str, ...]] = ("max_grad_norm",)

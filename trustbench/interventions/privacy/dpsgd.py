@@ -2,25 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Intervention, Problem, Read, Schedule
-from trustbench.contracts.aspects import Aspect
-from trustbench.contracts.seeding import NoiseSource
-from trustbench.methods.privacy.accounting import calibration_version
-from trustbench.training.clipping import (
-    ClipAndNoise,
-    calibrated,
-    poisson_run,
-    refuse_two_budgets,
-)
+from trustbench.contracts import Problem, Read, Schedule
+from trustbench.training.clipping import ClipAndNoise, calibrated, poisson_run
+from trustbench.training.private_settings import NoiseBudget, NoisySchedule
 
 
 @dataclass(frozen=True)
-class DPSGD(Intervention):
+class DPSGD(NoisySchedule, NoiseBudget):
     """Canonical row P. Give either `epsilon` or `noise_multiplier`, and set the other to null.
 
     `delta` null means n^-1.1 for n members. The method has its own learning rate, batch size and
@@ -34,33 +26,11 @@ class DPSGD(Intervention):
     Reference: Abadi et al. 2016, arXiv 1607.00133, Algorithm 1; Poisson sampling as accounted.
     """
 
-    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
-    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
-    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    lr: Annotated[float, Field(gt=0)] | None = 1.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] | None = 256
-    epochs: Annotated[int, Field(ge=1)] | None = 30
-    noise: NoiseSource = "seeded"
-
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133"
-    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "lr": (0.5, 1.0, 2.0, 4.0),
         "max_grad_norm": (0.5, 1.0, 2.0),
     }
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
-
-    @override
-    def version_of_settings(self) -> int:
-        return self.version + calibration_version(self.epsilon, self.delta) - 1
-
-    @override
-    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        refuse_two_budgets("dpsgd", self)
-        return None
 
     @override
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:

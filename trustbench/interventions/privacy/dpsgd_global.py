@@ -8,20 +8,20 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
-from trustbench.contracts.aspects import Aspect
-from trustbench.contracts.seeding import NoiseSource
-from trustbench.methods.privacy.accounting import calibration_version
-from trustbench.training.clipping import (
-    ClipAndNoise,
-    calibrated,
-    poisson_run,
-    refuse_two_budgets,
-)
+from trustbench.contracts import Fact, Problem, Read, Schedule
+from trustbench.training.clipping import ClipAndNoise, calibrated, poisson_run
+from trustbench.training.private_settings import NoiseBudget, NoisySchedule
 
 
 @dataclass(frozen=True)
-class DPSGDGlobal(Intervention):
+class Threshold:
+    """What DPSGD-Global adds to the settings of DP-SGD."""
+
+    z: Annotated[float, Field(gt=0)] = 15.0
+
+
+@dataclass(frozen=True)
+class DPSGDGlobal(NoisySchedule, Threshold, NoiseBudget):
     """DP-SGD in which small gradients keep their direction and relative size.
 
     A gradient of norm at most Z (`z`) is scaled by C/Z (C: `max_grad_norm`); a larger one is
@@ -37,34 +37,13 @@ class DPSGDGlobal(Intervention):
     2206.07737 (DPSGD-Global).
     """
 
-    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
-    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
-    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    z: Annotated[float, Field(gt=0)] = 15.0
     lr: Annotated[float, Field(gt=0)] | None = 2.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] | None = 256
-    epochs: Annotated[int, Field(ge=1)] | None = 30
-    noise: NoiseSource = "seeded"
 
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Bu et al. 2021, arXiv 2106.07830; Esipova et al. 2023, 2206.07737"
-    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "lr": (1.0, 2.0, 4.0, 8.0),
         "max_grad_norm": (0.5, 1.0, 2.0),
     }
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
-
-    @override
-    def version_of_settings(self) -> int:
-        return self.version + calibration_version(self.epsilon, self.delta) - 1
-
-    @override
-    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        refuse_two_budgets("dpsgd_global", self)
-        return None
 
     @override
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:

@@ -9,24 +9,27 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule
-from trustbench.contracts.aspects import Aspect
-from trustbench.contracts.seeding import NoiseSource
+from trustbench.contracts import Fact, Problem, Read, Schedule
 from trustbench.errors import ConfigError
-from trustbench.methods.privacy.accounting import calibration_version
-from trustbench.training.clipping import (
-    ClipAndNoise,
-    calibrated,
-    poisson_run,
-    refuse_two_budgets,
-)
+from trustbench.training.clipping import ClipAndNoise, calibrated, poisson_run
+from trustbench.training.private_settings import NoiseBudget, NoisySchedule
 
 # Separates the stream of the noisy counts from that of the parameters' noise.
 COUNT_STREAM = 0x5DEECE66D
 
 
 @dataclass(frozen=True)
-class DPSGDGlobalAdapt(Intervention):
+class AdaptiveThreshold:
+    """What DPSGD-Global-Adapt adds to the settings of DP-SGD."""
+
+    z0: Annotated[float, Field(gt=0)] = 10.0
+    eta_z: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    tau: Annotated[float, Field(gt=0)] = 1.0
+    sigma_bits: Annotated[float, Field(gt=0)] = 10.0
+
+
+@dataclass(frozen=True)
+class DPSGDGlobalAdapt(NoisySchedule, AdaptiveThreshold, NoiseBudget):
     """DP-SGD that scales instead of clipping, with a threshold that follows the gradient norms.
 
     A gradient of norm at most Z is scaled by C/Z (C: `max_grad_norm`), a larger one is clipped to
@@ -46,37 +49,13 @@ class DPSGDGlobalAdapt(Intervention):
     Reference: Esipova et al. 2023, arXiv 2206.07737, Algorithm 1.
     """
 
-    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
-    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
-    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    z0: Annotated[float, Field(gt=0)] = 10.0
-    eta_z: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    tau: Annotated[float, Field(gt=0)] = 1.0
-    sigma_bits: Annotated[float, Field(gt=0)] = 10.0
     lr: Annotated[float, Field(gt=0)] | None = 1.5
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] | None = 256
-    epochs: Annotated[int, Field(ge=1)] | None = 30
-    noise: NoiseSource = "seeded"
 
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reference: ClassVar[str] = "Esipova et al. 2023, arXiv 2206.07737"
-    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "lr": (0.75, 1.5, 3.0, 6.0),
         "max_grad_norm": (0.5, 1.0, 2.0),
     }
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
-
-    @override
-    def version_of_settings(self) -> int:
-        return self.version + calibration_version(self.epsilon, self.delta) - 1
-
-    @override
-    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        refuse_two_budgets("dpsgd_global_adapt", self)
-        return None
 
     @override
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:

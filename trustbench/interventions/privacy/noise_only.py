@@ -2,27 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor
-from typing_extensions import override
 
-from trustbench.contracts import Fact, GradientRule, Intervention, Problem, Schedule
-from trustbench.contracts.aspects import Aspect
-from trustbench.contracts.seeding import NoiseSource
-from trustbench.methods.privacy.accounting import calibration_version
-from trustbench.training.clipping import (
-    ClipAndNoise,
-    calibrated,
-    poisson_run,
-    refuse_two_budgets,
-)
+from trustbench.contracts import Fact, GradientRule, Schedule
+from trustbench.training.clipping import ClipAndNoise, calibrated, poisson_run
+from trustbench.training.private_settings import NoiseBudget, NoisySchedule
 
 
 @dataclass(frozen=True)
-class NoiseOnly(Intervention):
+class NoiseOnly(NoisySchedule, NoiseBudget):
     """An ablation of `dpsgd` without any guarantee: the effect of its noise alone.
 
     `epsilon` determines the noise: that of `dpsgd` with the same fields, with standard deviation
@@ -37,30 +28,8 @@ class NoiseOnly(Intervention):
     Tursynbek et al. 2021, arXiv 2012.07828 (of its robustness).
     """
 
-    epsilon: Annotated[float, Field(gt=0)] | None = 3.0
-    noise_multiplier: Annotated[float, Field(gt=0)] | None = None
-    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    lr: Annotated[float, Field(gt=0)] | None = 1.0
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    batch_size: Annotated[int, Field(ge=1)] | None = 256
-    epochs: Annotated[int, Field(ge=1)] | None = 30
-    noise: NoiseSource = "seeded"
-
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Abadi et al. 2016, arXiv 1607.00133; Tran et al. 2021, 2106.02782"
-    dose: ClassVar[tuple[str, ...]] = ("epsilon",)
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
-
-    @override
-    def version_of_settings(self) -> int:
-        return self.version + calibration_version(self.epsilon, self.delta) - 1
-
-    @override
-    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        refuse_two_budgets("noise_only", self)
-        return None
 
     def gradient(self, schedule: Schedule, n_members: int) -> GradientRule:
         """Returns a rule that sums unclipped gradients and adds the noise of DP-SGD."""

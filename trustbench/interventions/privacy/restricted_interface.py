@@ -9,7 +9,6 @@ from typing_extensions import override
 
 from trustbench.contracts import Intervention, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
-from trustbench.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,17 @@ class RestrictedInterface(Intervention):
     dose: ClassVar[tuple[str, ...]] = ("mode", "k", "decimals")
     deploys: ClassVar[Literal["outputs", "channel", "release"]] = "release"
 
-    @override
-    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
+    def __post_init__(self) -> None:
+        """Refuses a number that the mode does not use, and a mode without its number."""
         for name, value, mode in (("k", self.k, "top_k"), ("decimals", self.decimals, "rounded")):
             if (value is not None) != (self.mode == mode):
-                raise ConfigError(
-                    f"intervention.restricted_interface: {name}={value} with mode={self.mode}; "
+                raise ValueError(
+                    f"{name}={value} with mode={self.mode}; "
                     f"give a number with mode={mode} and null otherwise."
                 )
+
+    @override
+    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         classes = len(problem.classes)
         if self.k is not None and self.k >= classes - 1:
             return (

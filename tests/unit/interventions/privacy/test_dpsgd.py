@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from trustbench.config.binding import bind
 from trustbench.contracts import PoissonGaussian, Schedule
 from trustbench.contracts.guarantees import is_claim
 from trustbench.errors import ConfigError
@@ -64,9 +65,9 @@ def test_facts_name_everything_an_auditor_asks_for():
 
 
 @pytest.mark.parametrize("given", [{"epsilon": None}, {"noise_multiplier": 1.0}])
-def test_one_of_epsilon_and_noise_is_asked_for(problem, given):
-    with pytest.raises(ConfigError, match="give one of them and set the other to null"):
-        DPSGD(**given).supports(problem, SCHEDULE)
+def test_one_of_epsilon_and_noise_is_asked_for(given):
+    with pytest.raises(ConfigError, match=r"intervention.dpsgd: .*; give one of them and set the"):
+        bind(DPSGD, given, "intervention.dpsgd")
 
 
 @pytest.mark.parametrize("method", [DPSGD, DPSGDGlobal, DPSGDGlobalAdapt])

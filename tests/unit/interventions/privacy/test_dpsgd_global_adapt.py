@@ -8,6 +8,7 @@ from opacus.accountants import RDPAccountant
 from opacus.optimizers import AdaClipDPOptimizer
 
 from tests.unit.training.test_loop import CPU, assert_same, ignore, trainer
+from trustbench.config.binding import bind
 from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
 from trustbench.interventions.privacy.dpsgd import DPSGD
@@ -201,9 +202,9 @@ def test_a_count_that_alone_spends_the_budget_is_refused():
 
 
 @pytest.mark.parametrize("method", [DPSGDGlobal, DPSGDGlobalAdapt])
-def test_one_of_epsilon_and_noise_is_asked_for(problem, method):
+def test_one_of_epsilon_and_noise_is_asked_for(method):
     with pytest.raises(ConfigError, match="give one of them and set the other to null"):
-        method(noise_multiplier=1.0).supports(problem, SCHEDULE)
+        bind(method, {"noise_multiplier": 1.0}, "intervention.it")
 
 
 # --- in the loop ---

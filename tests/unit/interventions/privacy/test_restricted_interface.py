@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.special import softmax
 
+from trustbench.config.binding import bind
 from trustbench.contracts import Schedule
 from trustbench.errors import ConfigError
 from trustbench.evaluators.privacy.privacy import Privacy
@@ -51,13 +52,13 @@ def test_only_the_interface_opens_and_the_decisions_stay(multiclass_system):
 
 def test_a_mode_needs_its_number_and_no_other(problem, multiclass_system):
     for wrong in (
-        RestrictedInterface("top_k"),
-        RestrictedInterface("label", k=2),
-        RestrictedInterface("rounded", k=2),
-        RestrictedInterface("top_k", k=2, decimals=1),
+        {"mode": "top_k"},
+        {"mode": "label", "k": 2},
+        {"mode": "rounded", "k": 2},
+        {"mode": "top_k", "k": 2, "decimals": 1},
     ):
-        with pytest.raises(ConfigError, match="null otherwise"):
-            wrong.supports(problem, SCHEDULE)
+        with pytest.raises(ConfigError, match=r"intervention.restricted_interface: .* null otherw"):
+            bind(RestrictedInterface, wrong, "intervention.restricted_interface")
     assert RestrictedInterface().supports(problem, SCHEDULE) is None
     assert RestrictedInterface("rounded", decimals=2).supports(problem, SCHEDULE) is None
     five = multiclass_system.problem
