@@ -1,4 +1,4 @@
-"""What trustbench's launchers share: they are handed arms, not overrides.
+"""The base of trustbench's launchers: they receive arms, not overrides.
 
 The arms sweeper has composed and checked every arm before a launcher is asked for anything, so
 nothing is composed again, on this machine or on others; and they run once Hydra has returned.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ArmsLauncher(Launcher):
-    """Runs the arms of a sweep. `trustbench run` calls `run_arms` in place of `launch`."""
+    """Runs the arms of a sweep. `trustbench run` calls `run_arms` instead of `launch`."""
 
     @abstractmethod
     def run_arms(
@@ -26,7 +26,7 @@ class ArmsLauncher(Launcher):
         """The outcomes of arms, in their order; `work` runs one, in the process it is called in."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> NoReturn:
-        """Refuses: Hydra calls this, and only a sweeper other than trustbench's lets it.
+        """Refuses: Hydra calls this only under a sweeper other than trustbench's.
 
         Raises:
             ConfigError: always.

@@ -1,8 +1,8 @@
-"""The `arms` sweeper: an experiment's list of arms, times whatever else is swept.
+"""The `arms` sweeper: an experiment's list of arms, combined with everything else that is swept.
 
-Hydra's basic sweeper only multiplies, and `intervention=none` has no epsilon to multiply with;
-so `hydra.sweeper.arms` lists the arms, each a list of overrides. Hydra imports this module in
-every Hydra application, so nothing heavy is imported here.
+Hydra's basic sweeper only multiplies, and `intervention=none` has no epsilon to multiply with.
+`hydra.sweeper.arms` therefore lists the arms, each a list of overrides. Hydra imports this module
+in every Hydra application, so nothing heavy is imported here.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ class ArmsSweeper(BasicSweeper):
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
     ) -> None:
-        """Keeps the task, which takes the results: hydra.main throws them away."""
+        """Keeps the task, which receives the results: hydra.main discards them."""
         from trustbench.config.compose.jobs import ComposedOnce
         from trustbench.errors import ConfigError
 
@@ -73,7 +73,7 @@ class ArmsSweeper(BasicSweeper):
         self.task = task_function  # type: ignore[assignment]
 
     def sweep(self, arguments: list[str]) -> Any:
-        """The job returns of all arms, in the order of the list."""
+        """Returns the results of all arms, in the order of the list."""
         assert self.task is not None and self.launcher is not None
         assert self.config is not None
         jobs = self.pools(self.expand([*self._parse_config(), *arguments]))
@@ -88,7 +88,7 @@ class ArmsSweeper(BasicSweeper):
         ]
 
     def expand(self, swept: Sequence[str]) -> list[tuple[str, list[str]]]:
-        """(name, overrides) of every job: arms first, then the product of what is swept.
+        """(name, overrides) of every job: arms first, then the product of all swept values.
 
         Raises:
             ConfigError: the list of arms is malformed or contradicts what is swept.
@@ -112,7 +112,7 @@ class ArmsSweeper(BasicSweeper):
             for every in self.split_arguments([*own, *common], None)[0]:
                 combination = applying.to(every)
                 jobs.append((_name(name, combination, [*own, *common]), combination))
-        if not jobs:  # a pattern that no option has
+        if not jobs:  # a pattern that matches no option
             given = ", ".join(str(o.input_line) for o in common)
             raise ConfigError(f"{given} leaves the sweep without an arm; list the values: key=a,b.")
         applying.refuse_unused()
@@ -125,7 +125,7 @@ class ArmsSweeper(BasicSweeper):
         assert self.config is not None
         seed, pools = self.config.seed, self.config.protocol.get("pools", 1)
         if type(seed) is not int or type(pools) is not int:
-            return list(jobs)  # told when the jobs are checked
+            return list(jobs)  # reported when the jobs are checked
         return [
             job for name, own in jobs for job in redrawn(name, own, seed, max(pools, 1)).items()
         ]
@@ -137,7 +137,7 @@ def _keys(overrides: Sequence[Override]) -> dict[str, bool]:
 
 
 def _name(arm: str, combination: Sequence[str], overrides: Sequence[Override]) -> str:
-    """The arm's name, with the values that this job takes of what is swept."""
+    """The arm's name, with the swept values of this job."""
     swept = {o.get_key_element() for o in overrides if o.is_sweep_override()}
     values = [c for c in combination if c.split("=", 1)[0] in swept]
     return " ".join([*([arm] if arm else []), *values]) or "arm"

@@ -1,4 +1,4 @@
-"""The `pool` launcher: each arm of a sweep in a process of its own on this machine.
+"""The `pool` launcher: each arm of a sweep in its own process on this machine.
 
 Hydra imports this module in every Hydra application, so nothing heavy is imported here; the work
 is in trustbench.launching.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class PoolLauncherConf:
-    """`hydra.launcher`; trustbench.launching.options says what each key means and may be."""
+    """`hydra.launcher`; trustbench.launching.options documents the keys and their values."""
 
     _target_: str = "hydra_plugins.trustbench_pool_launcher.PoolLauncher"
     slots: Any = None
@@ -42,7 +42,7 @@ ConfigStore.instance().store(
 
 
 class PoolLauncher(ArmsLauncher):
-    """Hands the arms that the arms sweeper has checked to the pool."""
+    """Hands the arms checked by the arms sweeper to the pool."""
 
     def __init__(self, **settings: Any) -> None:
         self.settings = settings

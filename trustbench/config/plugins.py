@@ -13,7 +13,7 @@ from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
 from trustbench.errors import ConfigError, did_you_mean
 
 GROUP = "trustbench.plugins"
-"""The entry-point group of packages that bring plugins: a module, and its `conf` folder."""
+"""The entry-point group of packages with plugins: a module, and its `conf` folder."""
 
 CONTRACTS: Mapping[str, type[Plugin]] = {
     "dataset": Dataset,
@@ -24,7 +24,7 @@ CONTRACTS: Mapping[str, type[Plugin]] = {
 
 
 def discover(kind: str, conf_dirs: Iterable[Path]) -> dict[str, Path]:
-    """Every option of a config group, {name: YAML file}, sorted; an earlier folder wins."""
+    """Every option of a config group, {name: YAML file}, sorted; earlier folders win."""
     found: dict[str, Path] = {}
     for folder in conf_dirs:
         for path in sorted((folder / kind).glob("*.yaml")):
@@ -44,10 +44,10 @@ def describe(path: Path) -> str:
 
 
 def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = ()) -> Plugin:
-    """The plugin that `node`, found at `key` of the configuration, describes.
+    """Builds the plugin that `node`, at `key` of the configuration, describes.
 
-    `allowed` are modules beside trustbench's and the entry points' below which a class may be
-    imported (the config key `plugins`).
+    `allowed` are modules (the config key `plugins`) from which classes may be imported, in addition
+    to trustbench's and those of the entry points.
 
     Raises:
         ConfigError: every problem of the node, each one sentence.
@@ -66,12 +66,12 @@ def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = 
 
 @cache
 def registered() -> tuple[EntryPoint, ...]:
-    """The entry points of installed packages that bring plugins; looked up once per process."""
+    """The entry points of installed packages with plugins; looked up once per process."""
     return tuple(entry_points(group=GROUP))
 
 
 def _unstated(cls: type[Plugin], contract: type[Plugin]) -> Iterator[str]:
-    """The class data that a contract names without a default, and `cls` does not state."""
+    """The class attributes that a contract declares without a default and `cls` does not set."""
     return (name for name in inspect.get_annotations(contract) if not hasattr(cls, name))
 
 
@@ -100,13 +100,13 @@ def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[P
             if c is not contract
         ]
         raise ConfigError(
-            f"{key} is {target!r}, which is no {contract.__name__} class of {module_name}; "
+            f"{key} is {target!r}, which is not a {contract.__name__} class of {module_name}; "
             + did_you_mean(class_name, names)
         )
     missing = sorted({*getattr(cls, "__abstractmethods__", ()), *_unstated(cls, contract)})
     if missing:
         raise ConfigError(
             f"{key} is {target!r}, but that class lacks {' and '.join(f'`{m}`' for m in missing)}, "
-            f"which its contract asks for; write what is missing in {inspect.getfile(cls)}."
+            f"which its contract requires; add it in {inspect.getfile(cls)}."
         )
     return cls

@@ -122,7 +122,7 @@ class _Run:
                 self._end(job, outcome)
 
     def _watch(self) -> None:
-        """Waits a little for what runs, and ends what has ended or is over its limits."""
+        """Waits briefly for running arms, and closes those that ended or exceeded their limits."""
         handles = [h for attempt in self.running for h in attempt.handles()]
         if handles:
             connection.wait(handles, timeout=TICK_S)  # type: ignore[arg-type]

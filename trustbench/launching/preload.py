@@ -1,7 +1,7 @@
-"""Imported by the fork server: everything an arm may import, so its process starts with it.
+"""Imported by the fork server: everything an arm may import, so that its process starts with it.
 
-Importing this module in the server is its whole effect. A fork cannot use CUDA when its parent
-has; so nothing here may start it, and the server dies with a trace if something did.
+Importing this module in the server is its whole effect. A fork cannot use CUDA if its parent has.
+Nothing here may therefore start it, and the server exits with a traceback if something did.
 """
 
 import atexit
@@ -33,21 +33,21 @@ PLUGINS = ("datasets", "evaluators", "interventions", "models")
 def _preload() -> None:
     parent = os.getppid()
     with warnings.catch_warnings():
-        # libraries import with deprecated features of their own dependencies
+        # libraries import deprecated features of their own dependencies
         warnings.simplefilter("ignore")
         for name in (*MODULES, *_plugins()):
             if os.getppid() != parent:
-                os._exit(0)  # it is gone, and nobody needs this server
+                os._exit(0)  # the parent is gone, and nothing needs this server
             importlib.import_module(name)
     import torch
 
     assert not torch.cuda.is_initialized(), "an import has started CUDA, which no fork survives"
-    # Nothing is to be tidied up here, and tidying up after all these libraries takes seconds.
+    # Nothing needs cleaning up here, and cleaning up after all these libraries takes seconds.
     atexit.register(os._exit, 0)
 
 
 def _plugins() -> Iterator[str]:
-    """Every module of a folder of plugins; asked for when what they need is imported."""
+    """Every module of a folder of plugins, requested once their dependencies are imported."""
     for folder in PLUGINS:
         package = importlib.import_module(f"trustbench.{folder}")
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):

@@ -1,4 +1,4 @@
-"""The fork server: one process that has imported everything, of which each arm's is a fork."""
+"""The fork server: one process with all imports, of which each arm's process is a fork."""
 
 import contextlib
 import multiprocessing
@@ -17,11 +17,11 @@ from trustbench.launching import preload
 # For the imports only: each arm's process gets the parent's environment and its own threads.
 ENVIRONMENT = {
     preload.SERVER: "1",
-    # thread pools are made at import, and a thread does not survive a fork
+    # thread pools are created on import, and threads do not survive a fork
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
-    # asking how many devices there are starts no CUDA
+    # counting the devices does not start CUDA
     "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
     # the server must not import modules from the working directory
     "PYTHONSAFEPATH": "1",
@@ -42,7 +42,7 @@ class Server:
         self._error: Exception | None = None
 
     def start(self) -> None:
-        """Starts the server, if none runs; returns at once, while it imports."""
+        """Starts the server unless one runs; returns at once, while it imports."""
         self.context.set_forkserver_preload([preload.__name__])
         resource_tracker.ensure_running()  # first: it lifts the mask when it starts
         with _environment(ENVIRONMENT), _no_interrupts():
@@ -68,7 +68,7 @@ class Server:
             TrustbenchError: the server dies again and again.
         """
         for _ in range(TRIES):
-            self.start()  # it may have been killed since
+            self.start()  # it may have been killed meanwhile
             process: ForkServerProcess = self.context.Process(target=target, args=args)
             try:
                 with _HIDDEN_MAIN:
@@ -95,7 +95,7 @@ class Server:
 class _HiddenMain:
     """Keeps `multiprocessing` from running the user's script again in every process.
 
-    A script that calls `trustbench.run` needs no `if __name__ == "__main__":` then: what an arm's
+    A script that calls `trustbench.run` then needs no `if __name__ == "__main__":`: what an arm's
     process needs is importable.
     """
 
@@ -125,7 +125,7 @@ def _dead(error: Exception) -> TrustbenchError:
 
 
 def _nothing() -> None:
-    """What the first process does."""
+    """The target of the first process."""
 
 
 @contextlib.contextmanager
@@ -144,7 +144,7 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: the pool decides what becomes of them."""
+    """Processes started inside never see Ctrl-C: the pool decides how they end."""
     old = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

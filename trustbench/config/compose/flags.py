@@ -5,7 +5,7 @@ import contextlib
 import io
 from collections.abc import Sequence
 
-# Private: Hydra's flags are listed nowhere else, and it lets nobody add one (hydra#1578, wontfix).
+# Private: Hydra's flags are listed nowhere else, and nobody can add one (hydra#1578, wontfix).
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 

@@ -34,7 +34,7 @@ def hydra_run(
 ) -> tuple[Asked, list[R]] | None:
     """Returns the request and the result of each arm; None if Hydra only printed something.
 
-    Hydra composes; what is run, runs when it has returned, but for Hydra's own launchers.
+    Hydra composes. Runs start after it has returned, except under Hydra's own launchers.
 
     Raises:
         ConfigError: the command line or the configuration is wrong.
@@ -53,7 +53,7 @@ def hydra_run(
 
 
 def _hydra_main(args: Sequence[str], task: Task[R]) -> None:
-    """Calls hydra.main with a task, and tells its errors in our words.
+    """Calls hydra.main with a task, and reports its errors in our words.
 
     hydra.main is an entry point of a program, which takes its arguments from `sys.argv`
     (facebookresearch/hydra#2459), returns nothing (#332, by design) and ends the process with its
