@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from trustbench.commands.parsing import existing_store
+from trustbench.api.records import existing_store
 from trustbench.errors import UserError, did_you_mean
+from trustbench.store.labels import labels
 from trustbench.store.records import Record, Store, Sweep
-from trustbench.summary.table.labels import label_of
 
 SLOWEST = 10
 
@@ -46,7 +46,8 @@ def spent(records: Sequence[Record], wanted: Sequence[str]) -> list[Spent]:
     the seconds of its last run only, so `rest` is what these leave beyond their parts.
     """
     found, fits = [], set[str]()
-    for record in records:
+    called = labels([r.arm for r in records])
+    for record, name in zip(records, called, strict=True):
         fit = float(record.facts.get("train_seconds") or 0.0) if record.fit not in fits else 0.0
         fits.add(record.fit)
         evaluations = Counter[str]()
@@ -56,16 +57,8 @@ def spent(records: Sequence[Record], wanted: Sequence[str]) -> list[Spent]:
                 evaluations[each.evaluator.name] += each.seconds
         parts = fit + sum(e.seconds for e in record.evaluations.values())
         rest = max(0.0, record.seconds - parts)
-        found.append(Spent(name(record), fit, dict(evaluations), rest))
+        found.append(Spent(name, fit, dict(evaluations), rest))
     return found
-
-
-def name(record: Record) -> str:
-    """`dpsgd epsilon=3 (matched, memorising, seed=1)`."""
-    arm = record.arm
-    notes = [n for n in (arm.control, arm.training["regime"]) if n not in ("none", "tuned")]
-    notes += [f"seed={arm.seed}"] if arm.seed else []
-    return label_of(arm.interventions) + (f" ({', '.join(notes)})" if notes else "")
 
 
 def report(arms: Sequence[Spent], limit_s: float) -> Iterator[str]:
@@ -124,7 +117,8 @@ def main(args: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     print("\n".join(report(spent(records, sweep.evaluations), a.limit_minutes * 60)))
-    unfinished = [name(r) for r in records if r.status != "ok"]
+    called = labels([r.arm for r in records])
+    unfinished = [n for r, n in zip(records, called, strict=True) if r.status != "ok"]
     if unfinished:
         print(f"not finished, so that their time is not all here: {', '.join(unfinished)}")
     if len(records) < len(sweep.arms):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.processes import free_port, tables
+from trustbench.store.labels import label
 from trustbench.store.records import Store
 
 pytest.importorskip("ray", reason="needs trustbench[ray]")
@@ -12,7 +13,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 def statuses(outputs):
-    return {r.label(): r.status for r in Store(outputs).records()}
+    return {label(r.arm): r.status for r in Store(outputs).records()}
 
 
 def on(address):

@@ -4,6 +4,7 @@ import re
 
 import yaml
 
+from trustbench.store.labels import label
 from trustbench.store.records import Store
 
 
@@ -22,7 +23,7 @@ def test_the_datasheet_of_a_sweep_says_what_its_records_do(outside, tb):
         "tags": ["trustbench", "synthetic"],
         "size_categories": ["n<1K"],
     }
-    records = {r.label(): r for r in Store(outside.outputs).records()}
+    records = {label(r.arm): r for r in Store(outside.outputs).records()}
     bare = records["none"]
     assert {f"`{r.id}`" for r in records.values()} <= set(re.findall(r"`\w+`", done.out))
     for group, n in bare.problem.group_sizes.items():

@@ -17,12 +17,12 @@ def card_of(
     config_dir: str | Path | None = None,
     licence: str | None = None,
 ) -> str:
-    """Returns the model card of the record with this id, or with an id that begins so.
+    """Returns the model card of an arm: by its label, its name in the sweep, or its id's beginning.
 
     Raises:
         UserError: no such record, or several; an unknown table.
     """
-    record = find(arm, records.every)
+    record = find(arm, records.every, records.names)
     if records.sweep is not None and record.id not in records.sweep.arms:
         records = replace(records, sweep=None)  # of no sweep: its own evaluations, among all
     registered = chosen_table(records, table, config_dir)

@@ -15,6 +15,7 @@ from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate
 from trustbench.summary.decide.decisions import Outcome
 from trustbench.summary.decide.gate import Gate, gate_pair, gate_sweep, only
 from trustbench.summary.decide.policy import Policy
+from trustbench.summary.table.arm_names import arm_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,8 +82,8 @@ def gate(
     """Decides whether the arms among the records keep a policy.
 
     `records` are those of a sweep; every treated arm is a candidate, and `arms` restricts them to
-    these labels. With `baseline`, `records` is one candidate compared with it, each one record or
-    one per regime and seed. `policy` names a policy or a YAML file.
+    these labels or names in the sweep. With `baseline`, `records` is one candidate compared with
+    it, each one record or one per regime and seed. `policy` names a policy or a YAML file.
 
     Raises:
         UserError: unknown policy, records that cannot be compared, or no treated arm among them.
@@ -102,7 +103,10 @@ def gate(
         found = gate_pair(list(baseline), list(records), table, chosen, every)
     else:
         found = gate_sweep(list(records), table, chosen, asked_of(records), every)
-    return Gated(only(found, arms) if arms else found)
+    if arms:
+        names = records.names if isinstance(records, Records) else arm_names(records, [])
+        found = only(found, arms, names)
+    return Gated(found)
 
 
 def gate_named(

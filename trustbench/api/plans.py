@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from trustbench.api.past_durations import Past
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.config.identity import evaluation_id
 from trustbench.errors import Unsupported, UserError
-from trustbench.execution import job
 from trustbench.execution.pilot import assumed, settled
 from trustbench.execution.plan import Plan, plan, refuse_impossible
 from trustbench.store.records import Record, Store
@@ -53,7 +53,7 @@ def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
 
 
 def _row(name: str, arm: Arm, store: Store, records: Mapping[str, Record], past: Past) -> Row:
-    blank = Row(name, job.label(arm), "refused")
+    blank = Row(name, label_of(arm), "refused")
     try:
         drawn = plan(arm)
         known = settled(drawn, store)

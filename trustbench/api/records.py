@@ -10,7 +10,9 @@ from trustbench import tracking
 from trustbench.api.folders import default_output_dir
 from trustbench.contracts import Array
 from trustbench.errors import UserError, did_you_mean
+from trustbench.store.labels import labels
 from trustbench.store.records import Record, Store, Sweep
+from trustbench.summary.table.arm_names import Names, arm_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,6 +73,16 @@ class Records(Sequence[Record]):
         kept = asked if asked is not None else list(names)
         return [*(k for k in kept if names.get(k) not in chosen), *self.chosen]
 
+    @property
+    def names(self) -> Names:
+        """Every name of an arm: those of the chosen sweep, or of the last sweep of each name."""
+        if self.sweep is not None:
+            return arm_names(self.arms, [self.sweep])
+        if self.tracking_uri is not None:
+            return arm_names(self.every, tracking.fetch_sweeps(self.store, self.tracking_uri))
+        found = map(self.store.sweep, self.store.experiments())
+        return arm_names(self.every, [s for s in found if s is not None])
+
     def arrays(self, arm: str) -> Mapping[str, Array]:
         """The arrays of an arm: those of the folder, else the server's; empty without any."""
         own = self.store.arrays(arm)
@@ -87,7 +99,12 @@ class Records(Sequence[Record]):
         """
         import pandas as pd
 
-        rows = [row for record in self for row in _values(record, self.evaluations)]
+        called = labels([record.arm for record in self])
+        rows = [
+            row
+            for record, label in zip(self, called, strict=True)
+            for row in _values(record, label, self.evaluations)
+        ]
         return pd.DataFrame(rows, columns=[*_COLUMNS])
 
 
@@ -97,9 +114,11 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _values(record: Record, evaluations: Sequence[str] | None) -> Iterator[tuple[Any, ...]]:
+def _values(
+    record: Record, label: str, evaluations: Sequence[str] | None
+) -> Iterator[tuple[Any, ...]]:
     arm = record.arm
-    where = (record.id, record.label(), arm.dataset.name, arm.model.name)
+    where = (record.id, label, arm.dataset.name, arm.model.name)
     for key, evaluation in record.evaluations.items():
         if evaluations is not None and key not in evaluations:
             continue

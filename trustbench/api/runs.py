@@ -9,6 +9,7 @@ from trustbench import tracking
 from trustbench.api.lookup import table_at
 from trustbench.api.records import Records
 from trustbench.api.sweeps import keep_manifest, publish, records_of, results_of
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.config.compose import Asked, Begun, hydra_run
 from trustbench.errors import ConfigError, TrustbenchError, Unsupported, UserError, warn
@@ -108,7 +109,7 @@ def _finished_before(asked: Asked) -> tuple[Outcome, ...]:
 
 def work(arm: Arm) -> Outcome:
     """Runs one arm, in the process that the launcher chose, and reports at once how it ended."""
-    with arm_progress(job.label(arm), arm.protocol.replicates) as progress:
+    with arm_progress(label_of(arm), arm.protocol.replicates) as progress:
         outcome = job.run(arm, progress, progress.identified)
     print(outcome.line(), file=sys.stderr)  # noqa: T201
     for line in (outcome.warning or "").splitlines():

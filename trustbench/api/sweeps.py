@@ -29,6 +29,7 @@ def keep_manifest(asked: Asked, outcomes: Sequence[Outcome]) -> Sweep | None:
         table=table_at(asked.table).name,
         arms=list(dict.fromkeys(o.arm_id for o in outcomes if o.arm_id)),
         evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
+        names={n: o.arm_id for n, o in zip(asked.arms, outcomes, strict=True) if o.arm_id},
     )
     Store(asked.first.output_dir).write_sweep(sweep)
     return sweep

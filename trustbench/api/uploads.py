@@ -1,9 +1,12 @@
 """Uploads of what the tracking server does not have yet."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from trustbench import tracking
-from trustbench.store.records import Store
+from trustbench.store.labels import labels
+from trustbench.store.records import Record, Store
 
 
 class Uploaded(NamedTuple):
@@ -25,16 +28,30 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
         name: tracking.prepare(store, uri, name, sweep=name in store.experiments())
         for name in sorted({*store.experiments(), *(where.get(r.id, "default") for r in records)})
     }
+    called = _labels(records, where)
     known = tracking.logged(store, uri, records)
     missing = [r for r in records if r.id not in known]
     for record in missing:
         name = where.get(record.id, "default")
-        tracking.log_record(store, uri, name, record, parents[name])
+        tracking.log_record(store, uri, name, record, parents[name], called.get(record.id))
     for name in store.experiments():
         sweep, parent = store.sweep(name), parents[name]
         if sweep is not None and parent is not None:
             tracking.log_sweep(store, uri, parent, sweep, [])
     return Uploaded(len(missing), len(known))
+
+
+def _labels(records: Sequence[Record], where: Mapping[str, str]) -> dict[str, str]:
+    """What each arm is called beside the others of its sweep."""
+    sweeps = defaultdict[str, list[Record]](list)
+    for record in records:
+        if record.id in where:
+            sweeps[where[record.id]].append(record)
+    return {
+        record.id: text
+        for arms in sweeps.values()
+        for record, text in zip(arms, labels([r.arm for r in arms]), strict=True)
+    }
 
 
 def _experiment_of_arms(store: Store) -> dict[str, str]:

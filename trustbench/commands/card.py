@@ -11,7 +11,8 @@ from trustbench.commands.read_records import read
 def main(args: Sequence[str]) -> int:
     """Returns 0 once the card is printed or written."""
     p = parser("card", "The model card of a record, as Markdown with front matter for model hubs.")
-    p.add_argument("--arm", metavar="RECORD", required=True, help="its id, or how that begins")
+    called = "its label, its name in the sweep, or its record's id or how that begins"
+    p.add_argument("--arm", metavar="ARM", required=True, help=called)
     add_store(p)
     add_config_dir(p)
     add_evaluation(p)

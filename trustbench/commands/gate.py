@@ -33,7 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     add_config_dir(p)
     add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="gate the arms of this sweep")
-    p.add_argument("--arm", metavar="LABEL", action="append", help="only this arm; repeatable")
+    p.add_argument(
+        "--arm",
+        metavar="ARM",
+        action="append",
+        default=[],
+        help="only this arm, by its label or its name in the sweep; repeatable",
+    )
     record = "a record id or a record.json; one for each regime and seed"
     p.add_argument("--baseline", metavar="RECORD", nargs="+", help=record)
     p.add_argument("--candidate", metavar="RECORD", nargs="+", help=record)
@@ -66,8 +72,7 @@ def _formats(given: argparse.Namespace) -> list[str]:
 
 def _gated(given: argparse.Namespace, policy: Policy) -> Gated:
     if not (given.baseline or given.candidate):
-        arms = given.arm or ()
-        return gate(read(given), policy, arms=arms, config_dir=given.config_dir)
+        return gate(read(given), policy, arms=given.arm, config_dir=given.config_dir)
     if not (given.baseline and given.candidate):
         raise UserError("--baseline and --candidate go together; give both, or neither.")
     if given.experiment or given.arm:

@@ -6,9 +6,9 @@ from typing import NoReturn
 from trustbench.api.lookup import table_at
 from trustbench.api.past_durations import seconds_text
 from trustbench.api.plans import Row, planned
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.config.compose import Asked, hydra_run
-from trustbench.execution import job
 from trustbench.store.records import PluginSpec, Store
 from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.known_interactions import lines
@@ -36,7 +36,7 @@ def main(args: Sequence[str]) -> int:
         print(USAGE, end="")  # noqa: T201
         return 0
     try:
-        hydra_run(args, _stop, job.label)
+        hydra_run(args, _stop, label_of)
     except _Composed as composed:
         asked = composed.asked
     else:

@@ -222,6 +222,7 @@ class Arm:
     tracking_uri: str | None = None
     experiment: str = "default"
     sweep_run: str | None = None  # the tracking run of the sweep that it belongs to
+    label: str = ""  # what it is called beside the others of its sweep, see `arm_labels`
     uploads: bool = True  # whether its own process uploads its record, or who has started that
 
     def __post_init__(self) -> None:
@@ -278,6 +279,7 @@ RUNTIME = frozenset(
         "tracking_uri",
         "experiment",
         "sweep_run",
+        "label",
         "uploads",
     }
 )

@@ -12,6 +12,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from trustbench import tracking
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.config.identity import evaluation_id
 from trustbench.errors import (
@@ -111,7 +112,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
         notes += _record_failure(planned, store, str(status), error)
     return Outcome(
         arm_id=planned.arm_id if planned else None,
-        label=label(arm),
+        label=label_of(arm),
         status=str(status),
         reason=None if error is None else _sentence(error),
         evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
@@ -143,7 +144,7 @@ def look(arm: Arm) -> Outcome | None:
         return None
     return Outcome(
         arm_id=planned.arm_id,
-        label=label(arm),
+        label=label_of(arm),
         status="ok",
         evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
         seconds=time.monotonic() - started,
@@ -197,25 +198,12 @@ def unfinished(
     """The outcome of an arm that was not started, or not to its end."""
     return Outcome(
         arm_id=arm_id,
-        label=label(arm),
+        label=label_of(arm),
         status=status,
         reason=reason,
         evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
         seconds=seconds,
     )
-
-
-def label(arm: Arm) -> str:
-    """A short name for people: interventions with their dose, control, regime."""
-    parts = []
-    for chosen in arm.interventions:
-        dose = chosen.spec().dose
-        parts.append(
-            " ".join([chosen.name, *(f"{k}={v}" for k, v in dose.items() if v is not None)])
-        )
-    text = " + ".join(parts) or "none"
-    notes = [n for n in (arm.control, arm.training.regime) if n not in ("none", "tuned")]
-    return f"{text} ({', '.join(notes)})" if notes else text
 
 
 def prepare_torch(arm: Arm) -> None:
@@ -242,7 +230,14 @@ def _track(arm: Arm, store: Store, record: Record) -> list[str]:
     if not arm.uploads:
         return []
     try:
-        tracking.log_record(store, arm.tracking_uri, arm.experiment, record, parent=arm.sweep_run)
+        tracking.log_record(
+            store,
+            arm.tracking_uri,
+            arm.experiment,
+            record,
+            parent=arm.sweep_run,
+            label=label_of(arm),
+        )
     except tracking.TrackingError as e:
         kept = f"{e} The record is kept; `trustbench sync` uploads it later."
         return [] if e.repeated else [kept]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from trustbench.config.arm_labels import spec_of
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
 from trustbench.contracts import (
@@ -21,7 +22,7 @@ from trustbench.errors import Unsupported
 from trustbench.execution import older, staleness
 from trustbench.execution.fit import Progress
 from trustbench.execution.plan import Plan
-from trustbench.execution.record import arm_spec, describe
+from trustbench.execution.record import describe
 from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 
 Evaluated = tuple[Evaluation, dict[str, Array]]
@@ -70,7 +71,7 @@ def begin(plan: Plan, store: Store) -> Unfinished:
     started = time.monotonic()
     earlier = store.read(plan.arm_id)
     if earlier is None and staleness.marked(plan.arm):
-        why = staleness.stale_arm(arm_spec(plan), store.records())
+        why = staleness.stale_arm(spec_of(plan.arm, plan.engine.name), store.records())
         if why is not None:
             store.warn(why)
     arrays = _arrays(earlier, store)

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from trustbench import __version__
+from trustbench.config.arm_labels import spec_of
 from trustbench.contracts import Fact
 from trustbench.execution.plan import Plan
 from trustbench.store.provenance import project
 from trustbench.store.records import (
-    ArmSpec,
     Evaluation,
     ProblemSpec,
     Record,
@@ -56,7 +56,7 @@ def describe(
     return Record(
         id=plan.arm_id,
         fit=plan.fit_id,
-        arm=arm_spec(plan),
+        arm=spec_of(plan.arm, plan.engine.name),
         status=status,
         reason=reason,
         traceback=traceback,
@@ -66,21 +66,6 @@ def describe(
         evaluations=evaluations or {},
         environment=environment(plan),
         pilot=plan.recorded_pilot,
-    )
-
-
-def arm_spec(plan: Plan) -> ArmSpec:
-    """A record's description of its arm."""
-    arm = plan.arm
-    return ArmSpec(
-        dataset=arm.dataset.spec(),
-        model=arm.model.spec(),
-        training=arm.training.content(),
-        interventions=[i.spec() for i in arm.interventions],
-        control=arm.control,
-        protocol=arm.protocol.content(),
-        seed=arm.seed,
-        engine=plan.engine.name,
     )
 
 

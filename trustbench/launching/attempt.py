@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
-from trustbench.execution.job import Outcome, label
+from trustbench.execution.job import Outcome
 from trustbench.launching import child
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_tree, resident_gb
@@ -34,7 +35,7 @@ class Job:
     @property
     def label(self) -> str:
         """The arm's short name."""
-        return label(self.arm)
+        return label_of(self.arm)
 
 
 class Attempt:

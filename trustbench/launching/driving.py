@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
 from trustbench.execution import job as jobs
@@ -137,7 +138,7 @@ class Drive:
             return
         arm, tried = self.arms[index], self.tries[index]
         if result.again and tried <= self.rules.retries and not self._why_not():
-            self.note(f"{jobs.label(arm)}: {result.reason}; it is started again.")
+            self.note(f"{label_of(arm)}: {result.reason}; it is started again.")
             self.waiting.insert(0, index)
             return
         times = f"; tried {tried} times" if tried > 1 else ""

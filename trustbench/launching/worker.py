@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable
 
 from trustbench import __version__
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
-from trustbench.execution.job import Outcome, label
+from trustbench.execution.job import Outcome
 from trustbench.execution.progress import REPORTS, Lines
 from trustbench.launching.child import Log
 from trustbench.store.records import Store
@@ -28,8 +29,8 @@ def run_arm(work: Work, arm: Arm, version: str) -> Outcome:
             f"with {version}; install the same version on all machines."
         )
     with os.fdopen(os.dup(sys.stderr.fileno()), "w", buffering=1) as out:
-        log = Log(Store(arm.output_dir), f"{label(arm)} on {socket.gethostname()}")
-        REPORTS.set(Stages(Lines(label(arm), arm.protocol.replicates, out), log))
+        log = Log(Store(arm.output_dir), f"{label_of(arm)} on {socket.gethostname()}")
+        REPORTS.set(Stages(Lines(label_of(arm), arm.protocol.replicates, out), log))
         return work(arm)
 
 

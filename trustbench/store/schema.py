@@ -213,11 +213,6 @@ class Record(Strict):
             return (OLDER,) if any(map(is_claim, self.facts)) else ()
         return tuple(claim.line() for claim in self.privacy)
 
-    def label(self) -> str:
-        """A short name for people: `dpsgd epsilon=3.0`, `none`, `none (reseed)`."""
-        names = "+".join(i.name for i in self.arm.interventions) or "none"
-        return names if self.arm.control == "none" else f"{names} ({self.arm.control})"
-
 
 class Sweep(Strict):
     """The arms and evaluations that the last sweep of an experiment requested, in order."""
@@ -227,6 +222,8 @@ class Sweep(Strict):
     arms: list[str]
     evaluations: list[str]
     """Evaluation ids; a table reads no others."""
+    names: dict[str, str] = Field(default_factory=dict)
+    """What the sweep calls its arms -> their ids; empty in a sweep of an older version."""
 
 
 class UnreadableRecord(UserError):

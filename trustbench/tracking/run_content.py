@@ -72,12 +72,12 @@ def metrics(record: Record) -> Iterator[Point]:
                 yield Point(f"{metric}.replicate", value, r)
 
 
-def tags(record: Record, experiment: str) -> dict[str, str]:
+def tags(record: Record, experiment: str, label: str) -> dict[str, str]:
     """Tags for searching runs. `trustbench.content` changes with any byte of the record."""
     out = {
         "trustbench.kind": "arm",
         "trustbench.arm_id": record.id,
-        "trustbench.label": label(record),
+        "trustbench.label": label,
         "trustbench.status": record.status,
         "trustbench.experiment": experiment,
         "trustbench.content": content(record),
@@ -87,17 +87,6 @@ def tags(record: Record, experiment: str) -> dict[str, str]:
     if record.reason:
         out["trustbench.reason"] = shorten(record.reason, LONGEST, WHOLE)
     return out
-
-
-def label(record: Record) -> str:
-    """A short name: interventions with their doses, plus control and regime if not the default."""
-    names = [
-        " ".join([i.name, *(f"{k}={v}" for k, v in i.dose.items() if v is not None)])
-        for i in record.arm.interventions
-    ]
-    notes = [record.arm.control, str(record.arm.training.get("regime"))]
-    unusual = [n for n in notes if n not in ("none", "tuned")]
-    return (" + ".join(names) or "none") + (f" ({', '.join(unusual)})" if unusual else "")
 
 
 def content(record: Record) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from trustbench import __version__
 from trustbench.store.files import write_atomically
+from trustbench.store.labels import label as label_alone
 from trustbench.store.provenance import git_tags, project
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.tracking import owner, runs
@@ -56,9 +57,16 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
 
 
 def log_record(
-    store: Store, uri: str | None, experiment: str, record: Record, parent: str | None = None
+    store: Store,
+    uri: str | None,
+    experiment: str,
+    record: Record,
+    parent: str | None = None,
+    label: str | None = None,
 ) -> str:
     """Uploads a finished record as a new run unless the experiment has it; returns its run id.
+
+    `label` names the run: what the arm is called in its sweep (None: what it is called alone).
 
     Raises:
         TrackingError: the server is unreachable or refuses.
@@ -67,10 +75,11 @@ def log_record(
     where = runs.experiment_id(server, experiment)
     found = _whole_run(server, where, record)
     if found is None:
-        tags = {**tracked.tags(record, experiment), **git_tags(record.environment)}
+        name = label or label_alone(record.arm)
+        tags = {**tracked.tags(record, experiment, name), **git_tags(record.environment)}
         if parent:
             tags["mlflow.parentRunId"] = parent
-        found = _create(server, where, tracked.label(record), tags)
+        found = _create(server, where, name, tags)
         _log_values(server, found, record)
         _log_dataset(server, found, record)
         _log_files(server, found, record)

@@ -57,4 +57,4 @@ def test_the_card_of_a_stored_arm_is_written(tmp_path, capsys):
     assert front(text)["license"] == "mit"
     assert "0.5 [0.5, 0.5] n=16" in section(text, "Performance per group")
     assert cli.main(["card", "--from", str(store.root), "--arm", "nope"]) == 2
-    assert "no record 'nope' is stored" in capsys.readouterr().err
+    assert "no record or arm 'nope' is stored" in capsys.readouterr().err

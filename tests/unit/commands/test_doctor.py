@@ -130,7 +130,7 @@ def test_runs_of_the_dead_are_closed_when_asked_to(store, examined, monkeypatch)
     _left_running(store, monkeypatch, **{owner.STARTED: "1"})
     code, wrong, _ = examined("--from", store.root)
     assert code == 1
-    assert "its process is gone; --reap" in one(wrong, "(dpsgd epsilon=3.0) of process")
+    assert "its process is gone; --reap" in one(wrong, "(dpsgd epsilon=3) of process")
     code, wrong, fine = examined("--from", store.root, "--reap")
     assert (code, wrong) == (0, [])
     assert one(fine, "1 runs of dead processes closed as KILLED")

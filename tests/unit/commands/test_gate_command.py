@@ -26,15 +26,21 @@ LIMITS = {
 }
 
 
-def write_store(folder, records, experiment="dp_vs_fairness"):
-    """A store of these records and one sweep over them all."""
+def write_store(folder, records, experiment="dp_vs_fairness", names=()):
+    """A store of these records and one sweep over them all, which may have `names` for some."""
     store = Store(folder)
     for r in records:
         store.write(r)
     evaluations = sorted({k for r in records for k in r.evaluations})
     arms = [r.id for r in records]
     store.write_sweep(
-        Sweep(experiment=experiment, table="cresswell", arms=arms, evaluations=evaluations)
+        Sweep(
+            experiment=experiment,
+            table="cresswell",
+            arms=arms,
+            evaluations=evaluations,
+            names=dict(names),
+        )
     )
     return store
 
@@ -123,6 +129,23 @@ def test_arms_of_a_sweep_are_chosen_by_label(tmp_path, capsys):
     assert [c["arm"] for c in data["candidates"]] == ["dpsgd epsilon=3", "lime"]
     assert cli.main([*args, "--arm", "dpsgd"]) == 2
     assert "no candidate is called 'dpsgd'" in capsys.readouterr().err
+
+
+def test_arms_of_a_sweep_are_chosen_by_its_own_names_too(tmp_path, capsys):
+    dp3 = next(r for r in full_table() if r.id == "digits-dpsgd3.0-none-memorising-0")
+    names = {"baseline": "digits-none-none-tuned-0", "dpsgd_eps3": dp3.id}
+    store = write_store(tmp_path / "o", full_table(), names=names)
+    args = ["gate", "--policy", "research", "--from", str(store.root), "--format", "json"]
+    for name in ("dpsgd_eps3", "dpsgd epsilon=3 (memorising)"):
+        assert cli.main([*args, "--arm", name]) == 0
+        data = json.loads(capsys.readouterr().out)
+        assert [c["arm"] for c in data["candidates"]] == ["dpsgd epsilon=3"]
+    assert cli.main([*args, "--arm", "dpsgd_eps4"]) == 2
+    said = capsys.readouterr().err
+    assert "no candidate is called 'dpsgd_eps4'; did you mean 'dpsgd_eps3'? Available: " in said
+    assert "dpsgd epsilon=3, " in said
+    assert "dpsgd_eps3, " in said
+    assert "baseline" not in said, "it is no candidate of its own gate"
 
 
 def test_several_sweeps_need_a_choice(store, capsys):

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from trustbench.config.arm_labels import label_of
 from trustbench.config.compose import compose, composed_arm
-from trustbench.execution.job import Outcome, label, unfinished
+from trustbench.execution.job import Outcome, unfinished
 from trustbench.launching import driving
 from trustbench.launching.driving import Death, Drive, Rules
 
@@ -87,7 +88,7 @@ def test_an_arm_whose_machine_died_is_started_again(arms):
     outcomes, notes = drive(arms, machines)
     assert [o.status for o in outcomes] == ["ok"] * 4
     assert sorted(machines.started) == [0, 1, 1, 2, 3]
-    assert f"{label(arms[1])}: its machine left the cluster; it is started again." in notes
+    assert f"{label_of(arms[1])}: its machine left the cluster; it is started again." in notes
 
 
 def test_an_arm_that_dies_each_time_fails_and_costs_the_others_nothing(arms):

@@ -8,8 +8,9 @@ import time
 from dataclasses import replace
 
 from tests.unit.arm_toys import Accuracy, Net, Toy
+from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm, Chosen, Protocol, Training
-from trustbench.execution.job import Outcome, label
+from trustbench.execution.job import Outcome
 from trustbench.execution.progress import arm_progress
 from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, Record, Store
 
@@ -66,7 +67,7 @@ def work(arm):
     does, _, value = arm.experiment.partition(":")
     note(arm, os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid(), time.monotonic())
     store = Store(arm.output_dir)
-    with arm_progress(label(arm), 4) as progress:
+    with arm_progress(label_of(arm), 4) as progress:
         progress("train", 1, 2)
         if does == "early":
             os._exit(3)
@@ -75,7 +76,7 @@ def work(arm):
         sys.stdout.write(f"about to {arm.experiment}\n")
         globals()[f"do_{does}"](arm, value)
     store.write(started_record(arm, "ok"))
-    return Outcome(arm_id(arm), label(arm), "ok", seconds=1.0)
+    return Outcome(arm_id(arm), label_of(arm), "ok", seconds=1.0)
 
 
 def do_ok(arm, value):

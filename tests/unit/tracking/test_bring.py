@@ -145,7 +145,7 @@ def test_a_server_does_not_choose_which_folder_is_written(
     one, two = machine("one"), machine("two")
     run_id, theirs = upload_of(one, uri, make_record(arm)), make_record(other)
     _replace(one, uri, run_id, "record.json", theirs.model_dump_json().encode(), tmp_path)
-    for key, value in tracked.tags(theirs, "exp").items():
+    for key, value in tracked.tags(theirs, "exp", "theirs").items():
         server.Server(one, uri).call("set_tag", run_id, key, value)
     monkeypatch.setattr(runs, "of_arm", lambda _: f"tags.`trustbench.arm_id` = '{other}'")
     before = sorted(tmp_path.rglob("*"))

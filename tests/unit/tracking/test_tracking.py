@@ -111,7 +111,7 @@ def test_a_record_becomes_one_finished_run(store):
     parent = tracking.prepare(store, None, "exp")
     run = _run(store, tracking.log_record(store, None, "exp", record, parent))
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "dpsgd epsilon=3.0"
+    assert run.info.run_name == run.data.tags["trustbench.label"] == "dpsgd epsilon=3"
     assert run.data.params["intervention.dpsgd.epsilon"] == "3.0"
     assert run.data.params["fact.epsilon"] == "2.99"
     assert run.data.params["privacy.1"].startswith("epsilon 2.99 at delta 0.001 (prv): one train")
@@ -238,7 +238,7 @@ def test_telemetry_is_off():
 
 def test_a_long_value_is_cut_between_words_and_says_where_it_is_whole():
     record = make_record(status="failed", reason="the data are wrong " * 900)
-    told = tracked.tags(record, "x")["trustbench.reason"]
+    told = tracked.tags(record, "x", "none")["trustbench.reason"]
     assert len(told) <= 6000
     assert told.endswith(" data are ... (the whole text is in record.json)")
 
@@ -251,12 +251,3 @@ def test_evaluations_with_other_settings_get_names_of_their_own():
     )
     names = {p.name for p in tracked.metrics(both)}
     assert {"fairness-12345678/m0", "fairness-87654321/m0"} <= names
-
-
-def test_labels_name_doses_controls_and_unusual_regimes():
-    record = make_record()
-    assert tracked.label(record) == "dpsgd epsilon=3.0"
-    arm = record.arm.model_copy(
-        update={"interventions": [], "control": "reseed", "training": {"regime": "memorising"}}
-    )
-    assert tracked.label(record.model_copy(update={"arm": arm})) == "none (reseed, memorising)"

@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.tracking.machines import FAIRNESS, finished, the_runs, upload_of
 from trustbench import tracking
+from trustbench.store.labels import label
 from trustbench.tracking import owner, upload
-from trustbench.tracking import run_content as tracked
 
 
 def test_the_same_record_is_uploaded_once(machine, uri, arm):
@@ -67,7 +67,7 @@ def test_only_the_dead_are_reaped(machine, uri, arm, monkeypatch):
     dead = _killed_while_uploading(store, uri, record, monkeypatch, **{owner.STARTED: "1"})
     (found,) = tracking.unfinished(store, uri)
     assert (found.run_id, found.fate, found.dead()) == (dead, "gone", True)
-    assert found.label == tracked.label(record)
+    assert found.label == label(record.arm)
     tracking.reap(store, uri, [found])
     assert statuses(store, uri, arm)[dead] == "KILLED"
     theirs = _killed_while_uploading(store, uri, record, monkeypatch, **{owner.HOST: "another"})

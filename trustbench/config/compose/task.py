@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from trustbench.config.arm_labels import labelled
 from trustbench.config.arms import Arm
 from trustbench.config.build_arm import build_arm
 from trustbench.config.compose.messages import sentence
@@ -74,6 +75,7 @@ class Task(Generic[R]):
         self.begin, self.work = begin, work
         self.asked: Asked | None = None
         self.begun = Begun()
+        self.labels: tuple[str, ...] = ()  # of a sweep's arms, in order
         self.warm_up: Callable[[], object] = bool  # a launcher's own, see Asked
         self.launches: list[Callable[[], Sequence[R]]] = []
         self.results: list[R] = []
@@ -98,7 +100,9 @@ class Task(Generic[R]):
         """
         hydra = HydraConfig.get()
         if hydra.mode == RunMode.MULTIRUN:
-            return self.work(replace(arm_of(config, hydra), sweep_run=self.begun.sweep_run))
+            arm = arm_of(config, hydra)
+            called = self.labels[hydra.job.num]
+            return self.work(replace(arm, sweep_run=self.begun.sweep_run, label=called))
         try:
             arm = arm_of(config, hydra)
             if arm.protocol.pools > 1:
@@ -164,6 +168,8 @@ class Task(Generic[R]):
     def _start(
         self, arms: Mapping[str, Arm], config: DictConfig, hydra: Any, *, sweep: bool
     ) -> None:
+        arms = labelled(arms)
+        self.labels = tuple(arm.label for arm in arms.values())
         experiment = next(iter(arms.values())).experiment
         self.asked = Asked(arms, experiment, _table(config, hydra), sweep, self.warm_up)
         self.begun = self.begin(self.asked)

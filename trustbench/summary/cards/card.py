@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.guarantees import without_claims
 from trustbench.contracts.shortening import listed
-from trustbench.errors import UserError
+from trustbench.errors import UserError, did_you_mean
+from trustbench.store.labels import labels
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.cards.figures import Arrays, Column, Figure, by_group, figures, missing
 from trustbench.summary.decide.policy import TARGETS
+from trustbench.summary.table.arm_names import Names
 from trustbench.summary.table.dp_noise import FACT
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.evaluations import preferred
@@ -107,16 +109,30 @@ def card(
     )
 
 
-def find(name: str, records: Sequence[Record]) -> Record:
-    """Finds a record by its id or a prefix of it; raises UserError unless exactly one matches."""
-    found = [r for r in records if r.id == name] or [r for r in records if r.id.startswith(name)]
+def find(name: str, records: Sequence[Record], names: Names) -> Record:
+    """The record of an id, of one of the `names` of its arm, or of the beginning of an id.
+
+    Raises UserError when it is not exactly one record's.
+    """
+    found = [r for r in records if r.id == name]
+    found = found or [r for r in records if r.id in names.get(name, ())]
+    if len(found) > 1:
+        ids = listed(_with_labels(found), 8, "; ")
+        raise UserError(f"{len(found)} records are called {name!r} ({ids}); give the id of one.")
+    found = found or [r for r in records if r.id.startswith(name)]
     if len(found) == 1 and name:
         return found[0]
     if found:
         ids = listed([r.id for r in found], 8)
         raise UserError(f"{len(found)} records begin with {name!r} ({ids}); give more of the id.")
-    arms = listed([f"{r.id} {r.label()}" for r in records], 30, "; ")
-    raise UserError(f"no record {name!r} is stored. Records: {arms or 'none'}.")
+    arms = listed(_with_labels(records), 30, "; ") or "none"
+    hint = did_you_mean(name, names)
+    raise UserError(f"no record or arm {name!r} is stored; {hint} Records: {arms}.")
+
+
+def _with_labels(records: Sequence[Record]) -> list[str]:
+    texts = labels([r.arm for r in records])
+    return [f"{r.id} {text}" for r, text in zip(records, texts, strict=True)]
 
 
 def _columns(table: Table, binary: bool) -> dict[str, Measure]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from trustbench.store.labels import show
 from trustbench.store.records import ProblemSpec
 from trustbench.summary.cards.card import Card
 from trustbench.summary.cards.figures import Column
@@ -26,7 +27,6 @@ from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.known_interactions import cell, lines, safe
 from trustbench.summary.table.audit_power import audits
 from trustbench.summary.table.dp_noise import FACT, SEEDED, SYSTEM
-from trustbench.summary.table.labels import show
 from trustbench.summary.table.registry import Table
 from trustbench.summary.table.reproduce import command
 from trustbench.summary.table.results import Estimate

@@ -1,15 +1,17 @@
 """The content of a datasheet of one data set, from stored records only."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
+from trustbench.store.labels import describe, tell_apart
 from trustbench.store.records import PluginSpec, ProblemSpec, Record
 from trustbench.summary.cards.figures import Arrays, Column, Figure, by_group, figures, missing
 from trustbench.summary.stats.values import canonical
-from trustbench.summary.table.grouping import ArmRecords, labelled
+from trustbench.summary.table.grouping import ArmRecords, in_order
 from trustbench.summary.table.registry import Table
 from trustbench.summary.table.results import UTILITY
 
@@ -118,7 +120,7 @@ def datasheet(
         table=table.name,
         problems=problems,
         baselines=tuple(_baseline(r, load(r.id), table) for r in own if _is_baseline(r)),
-        arms=tuple(sorted(labelled([_arm(r) for r in own]), key=lambda a: a.control != "none")),
+        arms=tuple(sorted(_arms(own), key=lambda a: a.control != "none")),
         tasks=tuple(sorted(set(_tasks(own)))),
     )
 
@@ -182,10 +184,18 @@ def _baseline(record: Record, arrays: Arrays, table: Table) -> Baseline:
     )
 
 
-def _arm(record: Record) -> ArmRecords:
-    arm = record.arm
-    regime = str(arm.training["regime"])
-    return ArmRecords(tuple(arm.interventions), arm.control, regime, {arm.seed: record})
+def _arms(records: Sequence[Record]) -> tuple[ArmRecords, ...]:
+    """Each record as an arm, labelled by what the other columns of its row do not say."""
+    rows = defaultdict[tuple[Any, ...], list[Record]](list)
+    for r in records:
+        rows[r.arm.control, r.arm.model.name, r.arm.training["regime"], r.arm.seed].append(r)
+    found = []
+    for (control, _, regime, seed), same in rows.items():
+        described = [describe(r.arm, ("control", "regime", "seed")) for r in same]
+        for record, text in zip(same, tell_apart(described), strict=True):
+            methods = tuple(record.arm.interventions)
+            found.append(ArmRecords(methods, control, str(regime), {seed: record}, text))
+    return in_order(found)
 
 
 def _tasks(records: Sequence[Record]) -> Iterator[str]:

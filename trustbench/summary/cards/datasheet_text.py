@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from trustbench.store.labels import show
 from trustbench.store.records import ProblemSpec, Record
 from trustbench.summary.cards.data_front_matter import front_matter
 from trustbench.summary.cards.datasheet import MEMBERS, Baseline, Datasheet
@@ -20,7 +21,6 @@ from trustbench.summary.cards.markdown_parts import (
 )
 from trustbench.summary.render.known_interactions import cell, safe
 from trustbench.summary.stats.values import canonical
-from trustbench.summary.table.labels import show
 
 UNEQUAL = {
     "rare": "the class, counted from 0, that is made rare in the training pool",

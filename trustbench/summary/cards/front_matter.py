@@ -71,7 +71,7 @@ def _one_line(value: Any) -> Any:
 def name(card: Card) -> str:
     """Data set, model and arm."""
     arm = card.record.arm
-    control = "" if arm.control == "none" else f" ({arm.control} control)"
+    control = "" if arm.control == "none" else f" ({arm.control})"
     return f"{arm.dataset.name} / {arm.model.name} / {card.label}{control}"
 
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from trustbench.store.labels import show, shown
 from trustbench.summary.cards.figures import Figure
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.escaping import one_line
 from trustbench.summary.render.known_interactions import safe
 from trustbench.summary.stats.effects import Effect
-from trustbench.summary.table.labels import show, shown
 
 INTENDED = "to compare what methods of trustworthy AI do to each other on this data set"
 NAMES = {

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
+from trustbench.store.labels import describe, tell_apart
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.decide.decisions import Decision, Outcome, worst
 from trustbench.summary.decide.policy import Policy
@@ -18,11 +19,11 @@ from trustbench.summary.decide.policy_rules import decisions
 from trustbench.summary.decide.subject import Subject, evaluators_read
 from trustbench.summary.stats.effects import not_measured
 from trustbench.summary.stats.multiplicity import holm
+from trustbench.summary.table.arm_names import Names
 from trustbench.summary.table.contrast_estimates import judged
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.evaluations import choose
-from trustbench.summary.table.grouping import ArmRecords, Group, group_records
-from trustbench.summary.table.labels import label_of
+from trustbench.summary.table.grouping import ArmRecords, Group, group_records, interventions_key
 from trustbench.summary.table.pairing import shared_evaluations
 from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import UTILITY, Estimate, TableResult
@@ -96,13 +97,22 @@ def gate_sweep(
     return Gate(policy, tuple(found), tuple(dict.fromkeys(n for r in results for n in r.notes)))
 
 
-def only(gate: Gate, arms: Sequence[str]) -> Gate:
-    """Restricts the gate to the labelled arms; raises UserError for an unknown label."""
-    known = {c.arm for c in gate.candidates}
+def only(gate: Gate, arms: Sequence[str], names: Names | None = None) -> Gate:
+    """The gate of some arms, by their labels or by other `names` of their records.
+
+    Raises UserError, with every label and name, for one that no candidate has.
+    """
+    kept: list[Candidate] = []
     for arm in arms:
-        if arm not in known:
+        ids = (names or {}).get(arm, frozenset())
+        found = [c for c in gate.candidates if c.arm == arm or not ids.isdisjoint(c.records)]
+        if not found:
+            every = {i for c in gate.candidates for i in c.records}
+            known = {n for n, own in (names or {}).items() if not own.isdisjoint(every)}
+            known |= {c.arm for c in gate.candidates}
             raise UserError(f"no candidate is called {arm!r}; {did_you_mean(arm, known)}")
-    return replace(gate, candidates=tuple(c for c in gate.candidates if c.arm in arms))
+        kept += found
+    return replace(gate, candidates=tuple(c for c in gate.candidates if c in kept))
 
 
 def _of_group(
@@ -142,6 +152,9 @@ def gate_pair(
     )
     evaluations = shared_evaluations(baseline, candidate, read)
     sides = [_arms(records) for records in (baseline, candidate)]
+    labels = _labels(*sides)
+    for side, text in zip(sides, labels, strict=True):
+        side.update({regime: replace(arm, label=text) for regime, arm in side.items()})
     first = candidate[0].arm
     group = Group(
         dataset=first.dataset,
@@ -152,7 +165,6 @@ def gate_pair(
         evaluations=evaluations,
     )
     of = Estimator(group, table)
-    labels = [next(iter(side.values())).label for side in sides]
     against = labels[0] if labels[0] != labels[1] else f"{labels[0]} (baseline)"
     subject = Subject(of, policy, labels[1], sides[1], sides[0], against, {}, stored or {})
     subject = replace(subject, verdicts=_pair_verdicts(subject))
@@ -165,24 +177,24 @@ def gate_pair(
 
 
 def _arms(records: Sequence[Record]) -> dict[str, ArmRecords]:
-    """Regime -> the arm of these records, one per seed; raises UserError for several arms."""
-    labels = {r.id: _label(r) for r in records}
-    if len(set(labels.values())) > 1:
-        named = "; ".join(f"{i} {label}" for i, label in labels.items())
+    """Regime -> the arm of these records, one for each seed; UserError for several arms."""
+    if len({(interventions_key(r.arm.interventions), r.arm.control) for r in records}) > 1:
+        texts = tell_apart([describe(r.arm) for r in records])
+        named = "; ".join(f"{r.id} {text}" for r, text in zip(records, texts, strict=True))
         raise UserError(f"records of different arms ({named}) cannot be one side; give one arm's.")
     arms: dict[str, ArmRecords] = {}
     for r in records:
         regime = str(r.arm.training["regime"])
         seeds = {**(arms[regime].records if regime in arms else {}), r.arm.seed: r}
-        arms[regime] = ArmRecords(
-            tuple(r.arm.interventions), r.arm.control, regime, seeds, labels[r.id]
-        )
+        arms[regime] = ArmRecords(tuple(r.arm.interventions), r.arm.control, regime, seeds)
     return arms
 
 
-def _label(record: Record) -> str:
-    control = record.arm.control
-    return label_of(record.arm.interventions) + ("" if control == "none" else f" ({control})")
+def _labels(baseline: Mapping[str, ArmRecords], candidate: Mapping[str, ArmRecords]) -> list[str]:
+    """What the two sides are called, by a regime in which they may be compared."""
+    regime = next(r for r in candidate if r in baseline)
+    first = [side[regime].first.arm for side in (baseline, candidate)]
+    return tell_apart([describe(arm, ("regime", "seed")) for arm in first])
 
 
 def _pair_verdicts(subject: Subject) -> dict[str, Estimate]:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 from trustbench.contracts.aspects import Aspect
+from trustbench.store.labels import show
 from trustbench.summary.render import marks, row_method, secondary_wording
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.escaping import neutral
 from trustbench.summary.stats.effects import Verdict
-from trustbench.summary.table.labels import show
 from trustbench.summary.table.registry import Beside, Cell, Measure, Table
 from trustbench.summary.table.results import CellResult, Estimate, TableResult
 from trustbench.summary.table.risk import Risk, risks

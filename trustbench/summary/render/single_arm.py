@@ -10,6 +10,7 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench.contracts.guarantees import without_claims
+from trustbench.store.labels import label, shown
 from trustbench.store.records import Evaluation, MeasurementRecord, Record
 from trustbench.summary.render.escaping import one_line
 from trustbench.summary.render.marks import BELOW_FLOOR
@@ -17,8 +18,7 @@ from trustbench.summary.render.wording import facts_text, level
 from trustbench.summary.stats.nulls import chance_means
 from trustbench.summary.stats.series import mean_of
 from trustbench.summary.table.audit_power import audits
-from trustbench.summary.table.evaluations import label, note, unregistered
-from trustbench.summary.table.labels import label_of, shown
+from trustbench.summary.table.evaluations import evaluator_label, note, unregistered
 
 
 def single_arm(
@@ -34,8 +34,7 @@ def single_arm(
         asked = {k: e for k, e in record.evaluations.items() if k in evaluations}
         record = record.model_copy(update={"evaluations": asked})
     arm = record.arm
-    control = "" if arm.control == "none" else f" ({arm.control} control)"
-    title = f"{arm.dataset.name} / {arm.model.name}: {label_of(arm.interventions)}{control}"
+    title = f"{arm.dataset.name} / {arm.model.name}: {label(arm)}"
     parts: list[RenderableType] = [
         Text(one_line(title), style="bold"),
         Text(
@@ -65,7 +64,7 @@ def single_arm(
 def _sorted(record: Record) -> list[Evaluation]:
     return sorted(
         record.evaluations.values(),
-        key=lambda e: (e.evaluator.name != "utility", label(e.evaluator)),
+        key=lambda e: (e.evaluator.name != "utility", evaluator_label(e.evaluator)),
     )
 
 
@@ -116,6 +115,6 @@ def _absent(record: Record) -> Iterator[str]:
             yield said
         if evaluation.status != "ok":
             reason = evaluation.reason or "no reason recorded"
-            yield f"{label(evaluation.evaluator)}: {evaluation.status} ({reason})"
+            yield f"{evaluator_label(evaluation.evaluator)}: {evaluation.status} ({reason})"
         for metric, reason in evaluation.missing.items():
             yield f"{name}/{metric}{_at(evaluation)}: not measured ({reason})"

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.guarantees import without_claims
+from trustbench.store.labels import show, shown
 from trustbench.store.records import Scalar
 from trustbench.summary.stats.effects import ALPHA, FDR, Effect, Kind, Verdict
-from trustbench.summary.table.labels import show, shown
 from trustbench.summary.table.results import (
     UTILITY,
     CellResult,

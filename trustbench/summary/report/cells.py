@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from trustbench.contracts.aspects import Aspect
+from trustbench.store.labels import show, shown
 from trustbench.store.records import Scalar
 from trustbench.summary.render import row_method
 from trustbench.summary.render import wording as w
@@ -14,7 +15,6 @@ from trustbench.summary.report.markup import Child, Html, join, listing, sentenc
 from trustbench.summary.report.numbers import estimate, level, number, p_value, signed
 from trustbench.summary.report.risks import Lines
 from trustbench.summary.report.svg import figure, short
-from trustbench.summary.table.labels import show, shown
 from trustbench.summary.table.registry import Cell, Measure
 from trustbench.summary.table.results import CellResult, Estimate
 

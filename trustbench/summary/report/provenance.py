@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trustbench.contracts.guarantees import without_claims
+from trustbench.store.labels import show
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.render.wording import facts_text
 from trustbench.summary.report.commands import arm_command
@@ -11,7 +12,6 @@ from trustbench.summary.report.evidence import Bench
 from trustbench.summary.report.markup import Child, Html, join, listing, tag, terms
 from trustbench.summary.table.dp_noise import FACT, MEANING
 from trustbench.summary.table.grouping import ArmRecords
-from trustbench.summary.table.labels import label_of, show
 
 
 def provenance(bench: Bench) -> Html:
@@ -99,8 +99,8 @@ def _arms(bench: Bench) -> Html:
 
 
 def _arm(bench: Bench, arm: ArmRecords, record: Record) -> Html:
-    control = "" if arm.control == "none" else f" ({arm.control} control)"
-    what = f"{label_of(arm.interventions)}{control}, {arm.regime}, seed {record.arm.seed}"
+    control = "" if arm.control == "none" else f" ({arm.control})"
+    what = f"{arm.label}{control}, {arm.regime}, seed {record.arm.seed}"
     command = arm_command(record, set(bench.group.evaluations.values()))
     head = tag("summary", tag("code", record.id), f" {what}: {record.status}")
     about: list[tuple[str, Child]] = [

@@ -6,13 +6,13 @@ from functools import cached_property
 from typing import NamedTuple
 
 from trustbench.contracts.aspects import Aspect
+from trustbench.store.labels import show
 from trustbench.store.records import PluginSpec, Scalar
 from trustbench.summary.stats.effects import FDR, Verdict, not_measured
 from trustbench.summary.stats.multiplicity import benjamini_hochberg
 from trustbench.summary.table.contrast_estimates import filled, judged
 from trustbench.summary.table.contrasts import Contrast, between, measurement, metrics_of, within
 from trustbench.summary.table.grouping import ArmRecords, Group
-from trustbench.summary.table.labels import show
 from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import Estimate
 from trustbench.summary.table.utility_floor import UtilityFloor

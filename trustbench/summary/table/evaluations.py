@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trustbench.errors import UserError
+from trustbench.store.labels import shown
 from trustbench.store.records import PluginSpec, Record
 from trustbench.summary.stats.values import canonical
-from trustbench.summary.table.labels import shown
 
 Specs = Mapping[str, PluginSpec]
 """Evaluation id -> the evaluator with its settings."""
@@ -37,8 +37,8 @@ def unregistered(spec: PluginSpec) -> dict[str, Any]:
     return {k: spec.params.get(k) for k in spec.registered or {}}
 
 
-def label(spec: PluginSpec) -> str:
-    """An evaluator's name, with its settings unless registered: `set_attack epsilon=0.2`."""
+def evaluator_label(spec: PluginSpec) -> str:
+    """An evaluator, told from itself at its registered settings: `set_attack epsilon=0.2`."""
     return f"{spec.name} {shown(unregistered(spec))}".rstrip()
 
 
@@ -46,7 +46,7 @@ def note(spec: PluginSpec) -> str | None:
     """A sentence if an evaluator is not at its registered settings, else None."""
     if not spec.registered:
         return None
-    return f"{label(spec)} is not at its registered settings ({shown(spec.registered)})."
+    return f"{evaluator_label(spec)} is not at its registered settings ({shown(spec.registered)})."
 
 
 def choose(records: Sequence[Record], evaluations: Collection[str] | None = None) -> Choice:
@@ -122,5 +122,7 @@ def _notes(read: str, specs: Specs) -> Iterator[str]:
 
 
 def _dated(spec: PluginSpec, read: PluginSpec) -> str:
-    """The label, with the version if it is not the one that is read."""
-    return label(spec) + ("" if spec.version == read.version else f" version {spec.version}")
+    """The label, with the version where that is not the one that is read."""
+    return evaluator_label(spec) + (
+        "" if spec.version == read.version else f" version {spec.version}"
+    )

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trustbench.errors import UserError
+from trustbench.store.labels import Described, label, settings_of, show, tell_apart
 from trustbench.store.records import PluginSpec, Record, Scalar
 from trustbench.summary.stats.values import canonical
 from trustbench.summary.table import pilots
 from trustbench.summary.table.evaluations import choose
-from trustbench.summary.table.labels import label_of, show
 
 Key = str
 
 
 @dataclass(frozen=True)
 class ArmRecords:
-    """One arm: its record for each seed. `label` distinguishes it within the group."""
+    """One arm: its record for each seed. `label` tells it from all others, but for its regime."""
 
     interventions: tuple[PluginSpec, ...]
     control: str
@@ -137,7 +137,7 @@ def group_records(
             chosen = {key for key, _ in choice}
             rows = [r for r in bench if canonical(r.arm.training) in chosen]
             groups.append(_group(rows, evaluations))
-    groups = _with_variants(groups)
+    groups = _labelled(_with_variants(groups))
     return sorted(groups, key=lambda g: (g.dataset.name, g.model.name, g.variant))
 
 
@@ -172,7 +172,7 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
         model=first.model,
         protocol=first.protocol,
         training={str(r.arm.training["regime"]): r.arm.training for r in records},
-        arms=labelled(arms),
+        arms=tuple(arms),
         evaluations=read.ids,
         notes=(
             *notes,
@@ -197,19 +197,19 @@ def _only(found: Sequence[Record], notes: list[str]) -> Record:
     if len({canonical([i.fingerprints for i in r.arm.interventions]) for r in kept}) > 1:
         raise UserError(
             f"records {', '.join(sorted(r.id for r in kept))} are the same arm "
-            f"({kept[0].label()}) before and after a change of its plugins or their files; "
+            f"({label(kept[0].arm)}) before and after a change of its plugins or their files; "
             "summarise one sweep (--experiment NAME) or delete one of them."
         )
     if len(kept) > 1:
         raise UserError(
             f"records {', '.join(sorted(r.id for r in kept))} are the same arm "
-            f"({kept[0].label()}) by engines {', '.join(sorted(r.arm.engine for r in kept))}; "
+            f"({label(kept[0].arm)}) by engines {', '.join(sorted(r.arm.engine for r in kept))}; "
             "summarise one sweep (--experiment NAME) or delete one of them."
         )
     passed = sorted(r.id for r in found if r is not kept[0])
     if passed:
         notes.append(
-            f"{kept[0].label()}: read record {kept[0].id}, not the older or unfinished "
+            f"{label(kept[0].arm)}: read record {kept[0].id}, not the older or unfinished "
             f"{', '.join(passed)} of the same arm."
         )
     return kept[0]
@@ -234,30 +234,33 @@ def _check_same_data(records: Iterable[Record]) -> None:
             )
 
 
-def labelled(arms: Sequence[ArmRecords]) -> tuple[ArmRecords, ...]:
-    """The arms with labels: names and doses, and other parameters if these do not differ."""
-    named: dict[tuple[str, str, str], list[ArmRecords]] = defaultdict(list)
-    for arm in arms:
-        label = label_of(arm.interventions)
-        named[(label, arm.regime, arm.control)].append(arm)
-    out = []
-    for (label, _, _), same in named.items():
-        for arm in same:
-            flat = [_flat(a) for a in same]
-            differs = {k for k, v in _flat(arm).items() if any(f.get(k) != v for f in flat)}
-            more = " ".join(f"{k}={show(v)}" for k, v in _flat(arm).items() if k in differs)
-            out.append(replace(arm, label=f"{label} {more}".rstrip()))
-    return tuple(sorted(out, key=lambda a: (a.control, a.regime, _natural(a))))
+def _labelled(groups: Sequence[Group]) -> list[Group]:
+    """The groups with the labels of their arms, which an arm keeps in all of its regimes."""
+    rows: dict[tuple[str, str, str], dict[tuple[int, Key], Described]] = defaultdict(dict)
+    for place, group in enumerate(groups):
+        settings = _row_settings(group)
+        for arm in group.arms:
+            same = rows[group.dataset.name, group.model.name, arm.control]
+            same[place, arm.key] = Described(arm.interventions, settings=settings)
+    labels: dict[tuple[str, int, Key], str] = {}
+    for (_, _, control), same in rows.items():
+        texts = tell_apart(list(same.values()))
+        labels |= {(control, *row): text for row, text in zip(same, texts, strict=True)}
+    return [
+        replace(g, arms=in_order(replace(a, label=labels[a.control, i, a.key]) for a in g.arms))
+        for i, g in enumerate(groups)
+    ]
+
+
+def in_order(arms: Iterable[ArmRecords]) -> tuple[ArmRecords, ...]:
+    """By control and regime, then by name and dose."""
+    return tuple(sorted(arms, key=lambda a: (a.control, a.regime, _natural(a))))
 
 
 def _natural(arm: ArmRecords) -> tuple[list[str], list[float], str]:
     """A sort key: names, then doses as numbers, then the label."""
     doses = [float(v) for v in arm.dose.values() if isinstance(v, int | float)]
     return [i.name for i in arm.interventions], doses, arm.label
-
-
-def _flat(arm: ArmRecords) -> dict[str, Any]:
-    return {f"{i.name}.{k}": v for i in arm.interventions for k, v in i.params.items()}
 
 
 def _with_variants(groups: Sequence[Group]) -> list[Group]:
@@ -275,10 +278,17 @@ def _with_variants(groups: Sequence[Group]) -> list[Group]:
 
 
 def _settings(group: Group) -> dict[str, Any]:
-    parts: dict[str, Mapping[str, Any]] = {
-        "dataset": {**group.dataset.params, "version": group.dataset.version},
-        "model": {**group.model.params, "version": group.model.version},
-        "protocol": group.protocol,
-        **group.training,
-    }
-    return {f"{part}.{k}": v for part, values in parts.items() for k, v in values.items()}
+    training = {f"{r}.{k}": v for r, some in group.training.items() for k, v in some.items()}
+    protocol = {f"protocol.{k}": v for k, v in group.protocol.items()}
+    data, model = settings_of("dataset", group.dataset), settings_of("model", group.model)
+    return {**data, **model, **protocol, **training}
+
+
+def _row_settings(group: Group) -> dict[str, Any]:
+    """What a group shares; what its regimes agree on is called `training`'s."""
+    found = {k: v for k, v in _settings(group).items() if k.split(".")[0] not in group.training}
+    for key in dict.fromkeys(k for t in group.training.values() for k in t if k != "regime"):
+        values = {r: t.get(key) for r, t in group.training.items()}
+        agree = len({canonical(v) for v in values.values()}) == 1
+        found |= {f"{'training' if agree else r}.{key}": v for r, v in values.items()}
+    return found

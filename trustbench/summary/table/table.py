@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from trustbench.contracts.aspects import Aspect
+from trustbench.store.labels import show
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.stats.effects import Verdict, not_measured
 from trustbench.summary.stats.multiplicity import holm
@@ -13,7 +14,6 @@ from trustbench.summary.table.dp_noise import FACT, noise_notes
 from trustbench.summary.table.estimates import Estimator, at
 from trustbench.summary.table.factorial import factorials
 from trustbench.summary.table.grouping import ArmRecords, Group, group_records
-from trustbench.summary.table.labels import show
 from trustbench.summary.table.mitigations import mitigations
 from trustbench.summary.table.registry import Cell, Measure, Table
 from trustbench.summary.table.results import UTILITY, ArmRow, CellResult, Estimate, TableResult

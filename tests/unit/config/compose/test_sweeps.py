@@ -17,6 +17,19 @@ def test_a_sweep_multiplies_values(seen):
     ]
 
 
+@pytest.mark.parametrize("batch", ["null", "1"])
+def test_every_arm_has_the_label_that_tells_it_from_the_others(seen, batch):
+    batches = f"hydra.sweeper.max_batch_size={batch}"
+    asked, results = seen.run("-m", "training.lr=0.1,0.01", "intervention=none,dpsgd", batches)
+    labels = [
+        f"{method} (training.lr={lr})"
+        for lr in ("0.1", "0.01")
+        for method in ("none", "dpsgd epsilon=3")
+    ]
+    assert [a.label for a in results] == labels
+    assert [a.label for a in asked.arms.values()] == labels
+
+
 def test_lists_can_be_swept(seen):
     _, results = seen.run("-m", "intervention=[none],[dpsgd,pgd_at]")
     assert [len(a.interventions) for a in results] == [0, 2]

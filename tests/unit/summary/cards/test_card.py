@@ -8,11 +8,12 @@ import yaml
 
 from tests.unit.summary.builder import CRESSWELL, DIGITS, DP_FACTS, METRICS, R, method, record
 from trustbench.errors import UserError
-from trustbench.store.records import ProblemSpec
+from trustbench.store.records import ProblemSpec, Sweep
 from trustbench.summary.cards.card import card, find
 from trustbench.summary.cards.card_text import markdown
 from trustbench.summary.cards.markdown_parts import level
 from trustbench.summary.stats.series import mean_of
+from trustbench.summary.table.arm_names import arm_names
 
 DP = method("dpsgd", epsilon=3.0)
 HARM = {"fairness/acc_gap": 0.10, "utility/accuracy": -0.05}
@@ -249,10 +250,27 @@ def test_a_record_without_numbers_has_no_card():
 
 def test_a_record_is_found_by_the_beginning_of_its_id():
     found = [record(ident="abc1"), record(DP, ident="abd2")]
-    assert find("abd", found).id == "abd2"
+    assert find("abd", found, {}).id == "abd2"
     with pytest.raises(UserError, match="2 records begin with 'ab'"):
-        find("ab", found)
+        find("ab", found, {})
+
+
+def test_a_record_is_found_by_the_names_of_its_arm():
+    found = [record(), record(DP, ident="abd2"), record(DP, regime="memorising", ident="abd3")]
+    found.append(record(DP, seed=1, ident="abd4"))
+    sweep = Sweep(
+        experiment="mine", table="t", arms=[], evaluations=[], names={"dp_eps3": "abd2", "x": "?"}
+    )
+    names = arm_names(found, [sweep])
+    assert {find(name, found, names).id for name in ("dp_eps3", "abd2")} == {"abd2"}
+    assert find("dpsgd epsilon=3 (memorising)", found, names).id == "abd3"
+    assert find("dpsgd epsilon=3 (seed=1)", found, names).id == "abd4"
+    several = r"2 records are called 'dpsgd epsilon=3' \(abd2 .* \(seed=0\); abd4 .* \(seed=1\)"
+    with pytest.raises(UserError, match=several):
+        find("dpsgd epsilon=3", found, names)
     with pytest.raises(
-        UserError, match=r"no record 'zz' is stored\. Records: abc1 none; abd2 dpsgd"
+        UserError,
+        match=r"no record or arm 'dp_eps' is stored; did you mean 'dp_eps3'\? Available: dp_eps3, "
+        r"dpsgd epsilon=3, .* Records: .* none; abd2 dpsgd epsilon=3 .*abd3",
     ):
-        find("zz", found)
+        find("dp_eps", found, names)

@@ -55,9 +55,8 @@ def test_an_evaluator_with_several_settings_on_both_sides_is_refused():
 
 def test_a_side_of_two_arms_is_refused():
     two = [record(DP), record(method("pgd_at", epsilon=0.1), regime="memorising")]
-    with pytest.raises(
-        UserError, match=r"different arms \(.* dpsgd epsilon=3; .* pgd_at epsilon=0.1\)"
-    ):
+    named = r"\(.* dpsgd epsilon=3; .* pgd_at epsilon=0.1 \(memorising\)\)"
+    with pytest.raises(UserError, match=f"different arms {named}"):
         pair(policy(), two)
 
 

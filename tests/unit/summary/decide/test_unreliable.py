@@ -9,6 +9,7 @@ from tests.unit.summary.builder import CRESSWELL, full_table, record
 from tests.unit.summary.decide.gating import DP, GAP, SMALL, only_decision, pair, policy
 from tests.unit.summary.table_data import with_measurements
 from trustbench.errors import ConfigError
+from trustbench.store.labels import label
 from trustbench.store.records import MeasurementRecord
 from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal
 from trustbench.summary.decide.decisions import Outcome
@@ -127,7 +128,7 @@ def test_metrics_that_the_warning_is_not_about_are_read_as_ever():
 
 
 def test_a_sweep_and_a_stored_record_are_read_the_same_way():
-    arms = [masked(r) if r.label().startswith("dpsgd") else r for r in full_table()]
+    arms = [masked(r) if label(r.arm).startswith("dpsgd") else r for r in full_table()]
     gate = only(gate_sweep(arms, CRESSWELL, policy(block=BLOCK)), ["balanced_weights"])
     assert gate.outcome is Outcome.PASS
     old = masked(record(DP, ident="old", noise=SMALL), raised=1)

@@ -10,6 +10,7 @@ from tests.unit.summary.report.report_data import arrays, by_id, page, parse, wh
 from tests.unit.summary.report.test_report import cells_of
 from tests.unit.summary.table.test_beyond_pairs import EFFECTS, cube
 from trustbench.config.compose import compose
+from trustbench.store.labels import label
 from trustbench.summary.render import factorial_wording
 from trustbench.summary.report.commands import experiment_command
 from trustbench.summary.report.scales import linear, log
@@ -79,7 +80,7 @@ def test_risks_are_those_of_json(tree, contract):
 def test_provenance_names_data_noise_and_every_record(built, tree):
     seeded = [
         r.model_copy(update={"facts": {**r.facts, "dp_noise": "seeded"}})
-        if r.label().startswith("dpsgd")
+        if label(r.arm).startswith("dpsgd")
         else r
         for r in whole()
     ]

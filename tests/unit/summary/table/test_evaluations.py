@@ -13,7 +13,7 @@ from trustbench.errors import UserError
 from trustbench.store.records import PluginSpec
 from trustbench.summary.decide.select import select
 from trustbench.summary.render import FORMATS, render
-from trustbench.summary.table.evaluations import choose, label, preferred
+from trustbench.summary.table.evaluations import choose, evaluator_label, preferred
 from trustbench.summary.table.pairing import shared_evaluations
 from trustbench.summary.table.table import summarize
 from trustbench.tracking import run_content as tracked
@@ -113,8 +113,8 @@ def test_of_several_evaluations_the_newest_at_registered_settings_is_read(specs,
 
 def test_a_label_names_what_differs_and_nothing_else():
     spec = PluginSpec(name="set_attack", params={"epsilon": 0.2, "steps": 20})
-    assert label(spec) == "set_attack"
-    assert label(spec.model_copy(update={"registered": {"epsilon": 0.1}})) == (
+    assert evaluator_label(spec) == "set_attack"
+    assert evaluator_label(spec.model_copy(update={"registered": {"epsilon": 0.1}})) == (
         "set_attack epsilon=0.2"
     )
 

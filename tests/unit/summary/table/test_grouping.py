@@ -67,6 +67,30 @@ def test_arms_of_equal_dose_are_told_apart_by_what_differs():
     ]
 
 
+def test_an_arm_is_told_from_those_of_other_tables_in_all_of_its_regimes():
+    longer = {"regime": "tuned", "epochs": 80, "lr": 0.1}
+    memorising = [record(regime="memorising"), record(DP3, regime="memorising")]
+    groups = group_records(
+        [record(), record(DP3), record(training=longer, ident="long"), *memorising]
+    )
+    assert [{(a.regime, a.label) for a in g.arms} for g in groups] == [
+        {
+            *((r, f"none (tuned.epochs={n})") for r in ("tuned", "memorising")),
+            *((r, f"dpsgd epsilon=3 (tuned.epochs={n})") for r in regimes),
+        }
+        for n, regimes in ((40, ("tuned", "memorising")), (80, ("memorising",)))
+    ]
+
+
+def test_a_table_of_one_regime_calls_its_settings_those_of_training():
+    rates = [{"regime": "tuned", "epochs": 40, "lr": lr} for lr in (0.01, 0.1)]
+    groups = group_records([record(training=t, ident=str(t["lr"])) for t in rates])
+    assert [a.label for g in groups for a in g.arms] == [
+        "none (training.lr=0.01)",
+        "none (training.lr=0.1)",
+    ]
+
+
 def test_doses_sort_as_numbers():
     doses = [method("dpsgd", epsilon=e) for e in (10.0, 8.0, 3.0)]
     [group] = group_records([record(d) for d in doses])
