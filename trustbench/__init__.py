@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trustbench.api.checks.check import check_plugin
     from trustbench.api.gates import Gated, gate
     from trustbench.api.records import Records, load_records
     from trustbench.api.reports import report
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
         Intervention,
         Measured,
         Measurement,
+        Metric,
         Model,
         Problem,
         Read,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "trustbench.api.checks.check": ("check_plugin",),
     "trustbench.api.gates": ("Gated", "gate"),
     "trustbench.api.records": ("Records", "load_records"),
     "trustbench.api.reports": ("report",),
@@ -59,7 +62,7 @@ _HOMES = {
     "trustbench.api.tables": ("Tables", "table"),
     "trustbench.contracts": (
         "Aspect", "Batch", "DataCard", "Dataset", "Evaluator", "Feature", "GradientRule",
-        "Intervention", "Measured", "Measurement", "Model", "Problem", "Read", "Schedule",
+        "Intervention", "Measured", "Measurement", "Metric", "Model", "Problem", "Read", "Schedule",
         "Streams", "System",
     ),
     "trustbench.errors": (
@@ -83,6 +86,7 @@ __all__ = [
     "Intervention",
     "Measured",
     "Measurement",
+    "Metric",
     "Model",
     "Problem",
     "Read",
@@ -97,6 +101,7 @@ __all__ = [
     "Unsupported",
     "UserError",
     "__version__",
+    "check_plugin",
     "gate",
     "load_records",
     "report",

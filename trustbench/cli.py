@@ -27,10 +27,14 @@ COMMANDS = {
     "plan": "what a run would do, train nothing: done, to do, unsupported; known interactions",
     "list": "datasets, models, interventions, evaluators, metrics, experiments, tables, policies",
     "data": "list, download and check the files of the datasets",
+    "check-plugin": "whether a plugin, your own too, keeps the contract of its kind",
     "sync": "upload records that the tracking server does not have yet",
     "doctor": "what this installation and store are, and what needs attention; --reap",
 }
-MODULES = {"list": "listing"}  # a module called `list` would shadow the type in its own code
+MODULES = {
+    "list": "listing",
+    "check-plugin": "check_plugin",
+}  # a module called `list` would shadow the type in its own code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +74,7 @@ def _shown(text: str) -> str:
 
 def usage() -> str:
     """What `trustbench --help` prints."""
-    lines = [f"  {name:<10} {about}" for name, about in COMMANDS.items()]
+    lines = [f"  {name:<12} {about}" for name, about in COMMANDS.items()]
     return "\n".join(
         [
             "usage: trustbench COMMAND [...]",

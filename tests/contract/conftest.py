@@ -11,9 +11,11 @@ import pytest
 import yaml
 
 from tests.conftest import make_problem
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
 from trustbench.config.compose import conf_dir
 from trustbench.config.plugins import CONTRACTS, build, discover
-from trustbench.contracts import Feature, Plugin, Schedule
+from trustbench.contracts import Feature, Plugin
 
 FOLDERS = {
     "dataset": "trustbench.datasets",
@@ -21,12 +23,6 @@ FOLDERS = {
     "intervention": "trustbench.interventions",
     "evaluator": "trustbench.evaluators",
 }
-SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
-# Fields that only say how much is computed, and what is enough to see a contract kept.
-ENOUGH = {
-    "points": 24, "queries": 10, "samples": 120, "patch_samples": 120, "steps": 2, "restarts": 1,
-    "permutations": 5, "iterations": 10, "random_draws": 2, "min_group": 4,
-}  # fmt: skip
 
 
 class Option(NamedTuple):
@@ -79,13 +75,6 @@ def image_problem():
     flat = make_problem(n=300, d=28 * 28)
     pixels = tuple(Feature(f"p{j}", "pixel", (j,), -20.0, 20.0) for j in range(28 * 28))
     return dataclasses.replace(flat, X=flat.X.reshape(-1, 1, 28, 28), features=pixels)
-
-
-def cheap(plugin):
-    """The plugin, computing as little as shows that a contract is kept."""
-    own = {f.name: getattr(plugin, f.name) for f in dataclasses.fields(plugin)}
-    less = {k: min(v, own[k]) for k, v in ENOUGH.items() if k in own}
-    return dataclasses.replace(plugin, **less)
 
 
 def opened_by(system, *layers):

@@ -157,6 +157,23 @@ def test_every_import_is_a_declared_dependency(folder, extras):
     assert lacking - {"pydantic_core"} == set()
 
 
+NOT_IMPORTED = {
+    "hydra-joblib-launcher": "Hydra finds it: hydra/launcher=joblib",
+    "lime": "named by the project's user",
+    "mapie": "named by the project's user",
+    "shap": "named by the project's user",
+}
+"""Runtime dependencies that the package need not import, and why they are there."""
+
+
+def test_a_runtime_dependency_is_one_that_a_run_needs():
+    homes = packages_distributions()
+    own = imported("trustbench") | imported("hydra_plugins")
+    used = {normal(d) for name in own for d in homes.get(name, [name])}
+    assert declared() - used - set(NOT_IMPORTED) == set(), "import it, or make it an extra"
+    assert set(NOT_IMPORTED) <= declared()
+
+
 def test_torch_has_no_upper_bound():
     bounds = [line for line in PROJECT["dependencies"] if line.startswith("torch")]
     assert len(bounds) == 2

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 import trustbench
+from trustbench import cli
 from trustbench.api.lookup import find_policy, find_table
 from trustbench.config.compose import compose, composed_arm, conf_dirs
 from trustbench.contracts.seeding import Streams
@@ -111,6 +112,13 @@ def test_the_model_is_steady_and_maps_inputs_to_logits(stranger, problem):
     logits = module(torch.as_tensor(problem.rows("test")[0][:3]))
     assert logits.shape == (3, len(problem.classes))
     assert module.hidden.out_features == 5
+
+
+@pytest.mark.parametrize("name", ["loans", "skip"])
+def test_the_recipes_keep_their_contracts(stranger, name, capsys):
+    where = ["--config-dir", str(stranger / "my_conf"), "--data-dir", str(stranger / "data")]
+    code = cli.main(["check-plugin", name, *where, "--plugins", "my_plugins"])
+    assert code == 0, capsys.readouterr().out
 
 
 def test_data_and_model_run_together_from_python(stranger, tmp_path):

@@ -1,0 +1,1 @@
+"""What any plugin keeps, tried on small problems: `trustbench check-plugin`, without pytest."""

@@ -1,0 +1,87 @@
+"""What a data set keeps: it loads a sound problem, the same one twice, and describes it."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from trustbench.api.checks.findings import Check, require
+from trustbench.contracts import SPLITS, Dataset, Problem
+from trustbench.contracts.seeding import Streams
+
+
+def checks(dataset: Dataset, data_dir: Path) -> Iterator[Check]:
+    """The checks of a data set, whose files lie below `data_dir`."""
+
+    @cache
+    def problem(seed: int) -> Problem:
+        return dataset.load(data_dir, Streams(seed))
+
+    yield "it loads a sound problem", lambda: _sound(problem(0))
+    yield "its splits share no row", lambda: _disjoint(problem(0))
+    yield "it loads the same data twice", lambda: _stable(dataset, data_dir, problem(0))
+    yield "its bounds hold the training pool", lambda: _bounded(problem(0))
+    yield "its card says what a reader must know", lambda: _described(problem(0))
+    yield "it declares what it learns from the pool", lambda: _declared(dataset, problem)
+
+
+def _sound(problem: Problem) -> str:
+    # a Problem refuses whatever does not fit together, numbers that are not finite among it
+    require(
+        isinstance(problem, Problem),
+        "load returns something else than a Problem; return trustbench.Problem(...)",
+    )
+    require(len(problem.groups) > 1, "there is one group only; name at least two groups.")
+    sizes = ", ".join(f"{len(problem.splits[s])} {s}" for s in SPLITS)
+    return f"{problem.n_features} inputs, {len(problem.classes)} classes; rows: {sizes}"
+
+
+def _disjoint(problem: Problem) -> None:
+    rows = np.concatenate([problem.splits[s] for s in SPLITS])
+    require(len(rows) == len(np.unique(rows)), "a row is in two splits; draw them without overlap.")
+
+
+def _stable(dataset: Dataset, data_dir: Path, problem: Problem) -> None:
+    again = dataset.load(data_dir, Streams(0))
+    require(
+        again.fingerprint == problem.fingerprint,
+        "two loads with one seed differ; draw random numbers from `streams` only.",
+    )
+
+
+def _bounded(problem: Problem) -> None:
+    flat = problem.rows("train")[0].reshape(len(problem.splits["train"]), -1)
+    low, high = problem.per_column("lower"), problem.per_column("upper")
+    outside = np.any((flat < low - 1e-4) | (flat > high + 1e-4), axis=0)
+    columns = set(np.flatnonzero(outside))
+    names = [f.name for f in problem.features if columns & set(f.columns)]
+    require(
+        not names,
+        f"training rows lie outside of the bounds of {', '.join(names[:5])}; give Feature(lower, "
+        "upper) that hold the pool.",
+    )
+
+
+def _described(problem: Problem) -> None:
+    card = problem.card
+    texts = ("description", "known_harms", "licence", "reference")
+    lacking = [name for name in texts if len(getattr(card, name).strip()) < 3]
+    require(not lacking, f"the DataCard lacks {', '.join(lacking)}; write it.")
+
+
+def _declared(dataset: Dataset, problem: Callable[[int], Problem]) -> None:
+    require(
+        dataset.reads_rows is not None,
+        "reads_rows is not declared; () where constants scale the inputs, else what the pool "
+        "gives, say (POOL_STATISTICS,).",
+    )
+    if dataset.reads_rows:
+        return
+    one, other = problem(0), problem(1)
+    bounds = [[(f.lower, f.upper) for f in p.features] for p in (one, other)]
+    require(
+        bounds[0] == bounds[1],
+        "another pool gives other bounds, and reads_rows = () says that nothing is learnt; "
+        "declare what is read.",
+    )

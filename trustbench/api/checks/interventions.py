@@ -1,0 +1,157 @@
+"""What an intervention keeps: hooks of the promised shapes, and a system left as it was."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from trustbench.api.checks.findings import SCHEDULE, Check, channels, reason_of, require, same
+from trustbench.api.checks.opened import opened
+from trustbench.api.checks.toys import make_problem, make_system, make_table
+from trustbench.contracts import TRAINING_HOOKS, Batch, Intervention, Problem, System
+from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.seeding import Streams
+
+ROWS, REPLICATES = 8, 2
+
+
+def checks(method: Intervention) -> Iterator[Check]:
+    """The checks of an intervention, on the first toy system that it supports."""
+    problems = [make_problem(), make_table(), make_problem(n=900, classes=5, groups=5, seed=1)]
+    fitting: list[Problem] = []
+
+    def supports() -> str | None:
+        name = type(method).__name__
+        reasons = [reason_of(method.supports(p, SCHEDULE), name) for p in problems]
+        fitting.extend(p for p, reason in zip(problems, reasons, strict=True) if reason is None)
+        require(fitting, f"it supports no small problem: {'; '.join(map(str, set(reasons)))}.")
+        return None
+
+    yield "`supports` answers", supports
+    yield "it says what it is", lambda: _states(method)
+    yield "weights and rows of the pool", lambda: _pool(method, fitting[0])
+    yield "perturbed inputs", lambda: _perturbs(method, fitting[0])
+    yield "the loss of each example", lambda: _objective(method, fitting[0])
+    yield "the gradient rule", lambda: _gradient(method, fitting[0])
+    yield "deployment leaves the system as it was", lambda: _deploys(method, fitting[0])
+
+
+def _states(method: Intervention) -> str:
+    hooks = [h for h in (*TRAINING_HOOKS, "deploy") if method.fills(h)]
+    require(hooks, "it overrides no hook; override the one that the method works through.")
+    require(isinstance(getattr(method, "aspect", None), Aspect), "aspect is missing; state it.")
+    require(len(method.reference) > 10, "reference is missing; cite the paper of the method.")
+    require(
+        method.accounted,
+        "the private rows that it reads are not declared; state reads_rows, () for none.",
+    )
+    return f"fills {', '.join(hooks)}"
+
+
+def _pool(method: Intervention, problem: Problem) -> str | None:
+    n = len(problem.splits["train"])
+    weights = method.weights(problem)
+    if weights is not None:
+        fits = weights.shape == (n,) and bool((weights >= 0).all())
+        fits = fits and abs(float(weights.mean()) - 1) < 1e-4
+        require(fits, f"weights must be {n} numbers, none negative, with mean 1.")
+    members = np.arange(0, n, 2)
+    rows = method.resample(problem, members, np.random.default_rng(0))
+    if rows is not None:
+        inside = np.isin(rows, members).all()
+        require(inside, "resample returns rows that are not among the replicate's members.")
+    labels = method.labels(problem)
+    if labels is not None:
+        known = labels.shape == (n,) and labels.min() >= 0 and labels.max() < len(problem.classes)
+        require(known, f"labels must be {n} positions of classes.")
+    return None
+
+
+def _batch(problem: Problem) -> Batch:
+    X, y, group = (torch.as_tensor(a[:ROWS]) for a in problem.rows("train"))
+    streams = Streams(0)
+    return Batch(
+        X=X.expand(REPLICATES, *X.shape).unsqueeze(2).clone(),
+        y=y.expand(REPLICATES, ROWS).clone(),
+        group=group.expand(REPLICATES, ROWS).clone(),
+        weight=torch.ones(REPLICATES, ROWS),
+        rows=torch.arange(ROWS).expand(REPLICATES, ROWS),
+        generators=[streams.torch("attacks", r) for r in range(REPLICATES)],
+    )
+
+
+class _Linear:
+    """A fixed linear network that every replicate shares."""
+
+    def __init__(self, problem: Problem) -> None:
+        d, k = problem.n_features, len(problem.classes)
+        drawn = np.random.default_rng(0).normal(size=(d, k))
+        self.weights, self.axes = torch.as_tensor(drawn, dtype=torch.float32), len(problem.shape)
+
+    def __call__(self, X: torch.Tensor) -> torch.Tensor:
+        return X.flatten(-self.axes) @ self.weights
+
+
+def _ready(method: Intervention, problem: Problem) -> Batch:
+    """A batch after the method has learnt from validation rows, if it does."""
+    batch, memory = _batch(problem), dict[str, torch.Tensor]()
+    method.adapt(memory, _batch(problem), _Linear(problem), problem)
+    batch.memory = memory
+    return batch
+
+
+def _perturbs(method: Intervention, problem: Problem) -> str | None:
+    if not method.fills("perturb"):
+        return "not filled"
+    batch = _ready(method, problem)
+    out = method.perturb(batch, _Linear(problem), problem).detach()
+    shape = tuple(batch.X.shape)
+    fits = out.shape[:2] == batch.X.shape[:2] and out.shape[3:] == batch.X.shape[3:]
+    require(fits, f"inputs of shape {shape} come back as {tuple(out.shape)}; keep [R, B, V, ...].")
+    require(same(batch.X, _batch(problem).X), "it changes batch.X in place; return a new tensor.")
+    again = method.perturb(_ready(method, problem), _Linear(problem), problem).detach()
+    require(same(out, again), "equal generators give other rows; draw from batch.generators only.")
+    flat = out.flatten(3)
+    low, high = (torch.as_tensor(problem.per_column(end)) for end in ("lower", "upper"))
+    inside = (flat >= low - 1e-5).all() and (flat <= high + 1e-5).all()
+    require(inside, "inputs leave the bounds of their features; clip them to lower and upper.")
+    return None
+
+
+def _objective(method: Intervention, problem: Problem) -> None:
+    batch, forward = _ready(method, problem), _Linear(problem)
+    logits = forward(batch.X)
+    loss = method.objective(torch.ones(REPLICATES, ROWS), logits, batch)
+    require(
+        tuple(loss.shape) == (REPLICATES, ROWS),
+        f"the loss has shape {tuple(loss.shape)}; return one for each example, [R, B].",
+    )
+    require(torch.isfinite(loss).all(), "the loss is not finite; look at logarithms and divisions.")
+
+
+def _gradient(method: Intervention, problem: Problem) -> str | None:
+    rule = method.gradient(SCHEDULE, len(problem.splits["train"]) // 2)
+    if rule is None:
+        return "plain descent"
+    factors = rule.coefficients(torch.full((2, 3), 1e6), slice(None))
+    require((factors <= 1).all(), "coefficients above 1 make large gradients larger; bound them.")
+    return None
+
+
+def _deploys(method: Intervention, problem: Problem) -> str | None:
+    system = make_system(problem)
+    if not method.fills("deploy"):
+        return "not filled"
+    if method.deploys == "release":
+        system = opened(system, "channel")
+    before = channels(system), dict(system.facts)
+    deployed = method.deploy(system)
+    require(
+        (channels(system), dict(system.facts)) == before,
+        "deploy changes the system it is given; return dataclasses.replace(system, ...).",
+    )
+    require(isinstance(deployed, System), "deploy returns no System; return one.")
+    require(channels(deployed) != before[0], "deploy changes no channel; fill one.")
+    logits = deployed.logits(torch.as_tensor(problem.rows("test")[0][:3]))
+    require(logits.shape[:2] == (system.replicates, 3), "logits are no longer [R, n, C].")
+    return None
