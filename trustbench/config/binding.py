@@ -154,8 +154,6 @@ def _wanted(error: ErrorDetails) -> str:
     if error["type"] == "missing" and isinstance(error["loc"][-1], int):
         return f"a list of {error['loc'][-1] + 1} or more items"
     words = _WANTED.get(error["type"])
-    if error["type"] == "missing" and isinstance(error["loc"][-1], int):
-        return f"a list of {error['loc'][-1] + 1} items or more"
     if words is not None:
         return words.format(**error.get("ctx", {}))
     return error["msg"].removeprefix("Input should be ").split(", unable to parse")[0]

@@ -4,19 +4,18 @@ It ranks the aspects, limits metrics (absolutely, or relative to a reference), n
 that block a change, and says how to treat questions that the data leaves open.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, get_args
 
-import yaml
 from pydantic import Field, NonNegativeFloat, PositiveInt, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from trustbench.config.binding import complaint, shown
+from trustbench.config.binding import shown
+from trustbench.config.yaml_file import read_yaml, sentence
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.store.records import Strict
-from trustbench.store.yaml_errors import unreadable
 from trustbench.summary.stats.effects import Kind
 from trustbench.summary.table.risk import AMBER, GREEN
 from trustbench.summary.table.table_file import Metric, Regime
@@ -181,15 +180,7 @@ class Policy(Strict):
 
 def load_policy(path: Path) -> Policy:
     """Reads a policy from a YAML file; raises ConfigError with every problem, one sentence each."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        twice = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader), ""))
-        data = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(unreadable(f"policy {path}", error)) from error
-    if twice:
-        raise ConfigError([f"policy {path}: {key} is given twice; keep one." for key in twice])
-    return parse_policy(data, str(path))
+    return parse_policy(read_yaml(path, "policy"), str(path))
 
 
 def parse_policy(data: Any, origin: str) -> Policy:
@@ -209,21 +200,6 @@ def parse_policy(data: Any, origin: str) -> Policy:
         raise ConfigError([f"policy {origin}: {sentence}" for sentence in found]) from error
 
 
-def _repeated(node: yaml.Node | None, where: str) -> Iterator[str]:
-    """Every key that occurs twice in a mapping; YAML would silently keep the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            yield from _repeated(item, f"{where}{i}.")
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            name = f"{where}{key.value}"
-            if name in seen:
-                yield name
-            seen.add(name)
-            yield from _repeated(value, f"{name}.")
-
-
 _PARTS: Mapping[str, type[Strict]] = {
     "priorities": Priority,
     "limits": Limit,
@@ -236,12 +212,7 @@ def _sentence(error: ErrorDetails) -> str:
     """A problem found by pydantic, as a sentence."""
     path = [k for k in error["loc"] if k not in _BRANCHES and not str(k).startswith("literal")]
     where, given = ".".join(map(str, path)), error["input"]
-    if error["type"] == "extra_forbidden":
-        model = _PARTS[str(path[0])] if len(path) > 1 else Policy
-        return f"unknown key {where}; {did_you_mean(str(path[-1]), model.model_fields)}"
-    if error["type"] == "missing":
-        return f"{where} is missing; give it."
-    if path[-1:] == ["metric"]:
+    if path[-1:] == ["metric"] and error["type"] not in ("missing", "extra_forbidden"):
         return f"{where} is {given!r}; give evaluator/name or a target: " + did_you_mean(
             str(given), TARGETS
         )
@@ -251,10 +222,8 @@ def _sentence(error: ErrorDetails) -> str:
         return f"{where} is empty; give it."
     if error["type"] in ("literal_error", "enum"):
         return f"{where} is {given!r}; {did_you_mean(str(given), _allowed(path))}"
-    message = complaint(error)
-    if isinstance(given, Mapping):
-        return f"{where}: {message}." if where else f"{message}."
-    return f"{where} is {given!r}; {message}."
+    model = _PARTS.get(str(path[0]), Policy) if len(path) > 1 else Policy
+    return sentence(error, path, model.model_fields)
 
 
 _BRANCHES = ("function-after", "constrained-str")

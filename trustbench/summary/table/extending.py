@@ -4,11 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trustbench.config.binding import shown
+from trustbench.config.yaml_file import read_yaml
 from trustbench.errors import ConfigError, did_you_mean
-from trustbench.store.yaml_errors import unreadable
 from trustbench.summary.table.table_file import parse_file
 
 WHOLE = ("operating_point",)
@@ -32,10 +30,7 @@ def read_table(path: Path, known: Mapping[str, Path], children: tuple[Path, ...]
         ConfigError: a file that cannot be read, an unknown parent, a cycle, or a change that
             keeps what belongs to the value before it.
     """
-    try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(unreadable(f"table {path}", error)) from error
+    data = read_yaml(path, "table")
     if not isinstance(data, Mapping) or "extends" not in data:
         return data
     own = {k: v for k, v in data.items() if k != "extends"}

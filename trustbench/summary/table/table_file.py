@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from trustbench.config.binding import complaint, shown
+from trustbench.config.binding import shown
+from trustbench.config.yaml_file import sentence
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.store.records import Scalar, Strict
@@ -231,14 +232,8 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
 def _sentence(error: ErrorDetails) -> str:
     """A problem found by pydantic, as a sentence."""
     path = [k for k in error["loc"] if k != "[key]"]
-    where, given = ".".join(map(str, path)), error["input"]
-    if error["type"] == "extra_forbidden":
-        return f"unknown key {where}; {did_you_mean(str(path[-1]), _fields(tuple(path[:-1])))}"
-    if error["type"] == "missing":
-        return f"{where} is missing; give it."
     if error["type"] == "enum":
+        where = ".".join(map(str, path))
         return f"unknown aspect {where}; {did_you_mean(str(path[-1]), [a.value for a in Aspect])}"
-    message = complaint(error)
-    return (
-        f"{where}: {message}." if isinstance(given, dict) else f"{where} is {given!r}; {message}."
-    )
+    unknown = error["type"] == "extra_forbidden"
+    return sentence(error, path, _fields(tuple(path[:-1])) if unknown else ())

@@ -126,6 +126,12 @@ def test_what_is_wrong_is_one_sentence_that_names_the_file(own, sentence, child)
     assert re.match(r"table \S+/mine\.yaml: ", problem)
 
 
+def test_a_key_given_twice_is_refused(tmp_path):
+    (tmp_path / "mine.yaml").write_text("extends: cresswell\nfloor: {margin: 0.1, margin: 0.2}\n")
+    with pytest.raises(ConfigError, match=r"mine.yaml: floor.margin is given twice; keep one"):
+        load_table(tmp_path / "mine.yaml", KNOWN)
+
+
 def test_a_cycle_is_one_sentence(tmp_path):
     for name, parent in (("a", "b"), ("b", "c"), ("c", "a")):
         (tmp_path / f"{name}.yaml").write_text(f"extends: {parent}\n")
