@@ -207,22 +207,4 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
 def _measurement(m: Measurement, system: System) -> MeasurementRecord:
     if len(m.values) != system.replicates:
         raise ValueError(f"{m.name}: {len(m.values)} values for {system.replicates} replicates")
-    return MeasurementRecord(
-        values=m.values.tolist(),
-        higher_is_better=m.higher_is_better,
-        unit=m.unit,
-        n=m.n,
-        lower=m.lower,
-        upper=m.upper,
-        diagnostic=m.diagnostic,
-        common_sd=m.common_sd,
-        pseudo=_numbers(m.pseudo),
-        shadowing=_numbers(m.shadowing),
-        null=m.null,
-        permuted=_numbers(m.permuted),
-        trivial=m.trivial,
-    )
-
-
-def _numbers(values: Array | None) -> list[float] | None:
-    return None if values is None else [float(v) for v in values]
+    return MeasurementRecord.of(m)

@@ -2,8 +2,9 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -15,6 +16,9 @@ from pydantic import (
 
 from trustbench.contracts.guarantees import Guarantee, is_claim, without_claims
 from trustbench.errors import UserError
+
+if TYPE_CHECKING:
+    from trustbench.contracts.measurement import Measurement
 
 SCHEMA = 1
 OLDER = (
@@ -81,7 +85,7 @@ class ArmSpec(Strict):
 
 
 class MeasurementRecord(Strict):
-    """One metric over R replicates; the optional fields are those of a Measurement."""
+    """One metric over R replicates: a Measurement without its name, arrays as lists."""
 
     values: list[float]
     higher_is_better: bool
@@ -97,6 +101,15 @@ class MeasurementRecord(Strict):
     """The measurement of the same evaluation against which this one is read."""
     permuted: list[float] | None = None
     trivial: str | None = None
+
+    @classmethod
+    def of(cls, m: "Measurement") -> Self:
+        """The record of a measurement, field by field."""
+        return cls(**{name: _plain(getattr(m, name)) for name in cls.model_fields})
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or np.ndim(value) == 0 else [float(v) for v in value]
 
 
 class Evaluation(Strict):
