@@ -5,37 +5,21 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 
-from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.execution.job import Outcome
 from trustbench.launching import child
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_tree, resident_gb
+from trustbench.launching.schedule import Job
 from trustbench.launching.server import Server
 from trustbench.launching.slots import Slot
 from trustbench.store.records import Store
 
 Work = Callable[[Arm], Outcome]
 END_S = 10.0  # how long a process that has said its last word may take to end
-
-
-@dataclass
-class Job:
-    """An arm of the sweep, and how often it has been started."""
-
-    index: int
-    name: str
-    arm: Arm
-    attempts: int = 0
-
-    @property
-    def label(self) -> str:
-        """The arm's short name."""
-        return label_of(self.arm)
 
 
 class Attempt:

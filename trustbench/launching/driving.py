@@ -6,7 +6,6 @@ others nothing, and a sweep that has no machine left ends with a reason instead 
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -19,7 +18,7 @@ from trustbench.execution.job import Outcome
 from trustbench.execution.pilot import settled
 from trustbench.execution.plan import plan
 from trustbench.launching.interrupts import Interrupts
-from trustbench.launching.order import first_equal, starting_order
+from trustbench.launching.schedule import Job, Schedule, Stop, tried
 from trustbench.store.records import Store
 
 POLL_S = 1.0
@@ -63,114 +62,80 @@ class Rules:
 
 
 class Drive:
-    """One sweep: what waits, what runs, what has ended."""
+    """One sweep on machines: which arms they run, and how each ends."""
 
     def __init__(
         self, arms: Sequence[Arm], machines: Machines, rules: Rules, note: Callable[[str], None]
     ) -> None:
-        self.arms, self.machines, self.rules, self.note = arms, machines, rules, note
-        self.first = first_equal(arms)
-        self.waiting = [i for i in starting_order(arms) if self.first[i] == i]
-        self.running: set[int] = set()
-        self.tries: Counter[int] = Counter()
-        self.outcomes: dict[int, Outcome] = {}
+        self.machines, self.rules = machines, rules
         self.interrupts = Interrupts()
-        self.failed: str | None = None
-        self.told = False
+        every = [Job(i, label_of(arm), arm) for i, arm in enumerate(arms)]
+        stop = Stop(rules.on_error, self.interrupts)
+        self.schedule = Schedule(every, rules.retries, stop, Notes(note))
+        self.running: dict[int, Job] = {}
         self.last_room = time.monotonic()
 
     def run(self) -> list[Outcome]:
         """The outcome of every arm, in the sweep's order; after an interrupt some say so."""
+        schedule = self.schedule
         with self.interrupts:
             try:
-                self._look()
-                while self.waiting or self.running:
-                    self._turn()
+                schedule.look()
+                while schedule.waiting or self.running:
+                    if self.interrupts.now:
+                        self._leave_running()
+                    if schedule.stop.why:
+                        schedule.start_no_more(schedule.stop.why, len(self.running))
+                    else:
+                        self._start()
+                    for index, result in self.machines.ended(POLL_S).items():
+                        if index in self.running:
+                            self._end(self.running.pop(index), result)
             finally:
                 self.machines.stop()
-        for index, first in enumerate(self.first):
-            if index != first:
-                same = self.outcomes[first]
-                self._close(index, replace(same, reused=same.status == "ok", seconds=0.0))
-        return [self.outcomes[i] for i in range(len(self.arms))]
+        return schedule.outcomes()
 
-    def _look(self) -> None:
-        """Ends the arms that an earlier run has finished."""
-        for index in list(self.waiting):
-            outcome = None if self.interrupts.stop else jobs.look(self.arms[index])
-            if outcome is not None:
-                self.waiting.remove(index)
-                self._close(index, outcome)
-
-    def _turn(self) -> None:
-        why = self._why_not()
-        if self.interrupts.now:
-            for index in list(self.running):
-                outcome = jobs.unfinished(self.arms[index], "interrupted", "stopped")
-                self._close(index, outcome)
-            self.running.clear()
-        if why:
-            self._start_no_more(why)
-        else:
-            self._start()
-        for index, result in self.machines.ended(POLL_S).items():
-            if index in self.running:
-                self.running.discard(index)
-                self._end(index, result)
+    def _leave_running(self) -> None:
+        for job in self.running.values():
+            self.schedule.end(job, jobs.unfinished(job.arm, "interrupted", "stopped"))
+        self.running.clear()
 
     def _start(self) -> None:
-        room = self.machines.room() if self.waiting else 0
-        chosen, self.waiting = self.waiting[: max(room, 0)], self.waiting[max(room, 0) :]
+        schedule = self.schedule
+        room = max(self.machines.room(), 0) if schedule.waiting else 0
+        chosen, schedule.waiting = schedule.waiting[:room], schedule.waiting[room:]
         if chosen:
-            self.running.update(chosen)
-            self.tries.update(chosen)
-            self.machines.start({i: _sent(self.arms[i]) for i in chosen})
+            for job in chosen:
+                job.attempts += 1
+                self.running[job.index] = job
+            self.machines.start({job.index: _sent(job.arm) for job in chosen})
         patience = self.rules.patience_s
-        if room > 0 or self.running or not self.waiting:
+        if room or self.running or not schedule.waiting:
             self.last_room = time.monotonic()
         elif time.monotonic() - self.last_room > patience:
-            self._start_no_more(f"no machine has had room for an arm for {patience:.0f} s")
+            why = f"no machine has had room for an arm for {patience:.0f} s"
+            schedule.start_no_more(why, len(self.running))
 
-    def _end(self, index: int, result: Outcome | Death) -> None:
+    def _end(self, job: Job, result: Outcome | Death) -> None:
         """What becomes of an arm whose process has ended."""
         if isinstance(result, Outcome):
-            self._close(index, _uploaded(self.arms[index], result))
-            return
-        arm, tried = self.arms[index], self.tries[index]
-        if result.again and tried <= self.rules.retries and not self._why_not():
-            self.note(f"{label_of(arm)}: {result.reason}; it is started again.")
-            self.waiting.insert(0, index)
-            return
-        times = f"; tried {tried} times" if tried > 1 else ""
-        self._close(index, jobs.died(arm, f"{result.reason}{times}", _arm_id(arm)))
+            self.schedule.end(job, _uploaded(job.arm, result))
+        elif not (result.again and self.schedule.again(job, result.reason)):
+            reason = f"{result.reason}{tried(job)}"
+            self.schedule.end(job, jobs.died(job.arm, reason, _arm_id(job.arm)))
 
-    def _close(self, index: int, outcome: Outcome) -> None:
-        self.outcomes[index] = outcome
+
+class Notes:
+    """One line for the end of each arm, and for everything else."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.note = note
+
+    def ended(self, job: Job, outcome: Outcome) -> None:
+        """One line, and one for each warning."""
         self.note(outcome.line())
-        for line in (outcome.warning or "").splitlines():
-            self.note(f"trustbench: warning: {line}")
-        bad = outcome.status in ("failed", "timeout", "refused")
-        if bad and self.rules.on_error == "stop":
-            self.failed = self.failed or f"{outcome.label} {outcome.status}"
-
-    def _why_not(self) -> str | None:
-        """Why nothing more is started, or None."""
-        if self.interrupts.stop:
-            return "interrupted"
-        return f"{self.failed}, and on_error=stop" if self.failed else None
-
-    def _start_no_more(self, why: str) -> None:
-        """Ends what waits, and says once what happens to what runs."""
-        status = "interrupted" if self.interrupts.stop else "skipped"
-        for index in self.waiting:
-            self._close(index, jobs.unfinished(self.arms[index], status, f"not started: {why}"))
-        self.waiting.clear()
-        if self.interrupts.count == 1 and self.running and not self.told:
-            self.told = True
-            self.note(
-                f"interrupted: nothing more is started; {len(self.running)} running arms are "
-                "finished. Ctrl-C again stops them now: what they have stored is kept."
-            )
+        for text in outcome.warnings():
+            self.note(text)
 
 
 def _sent(arm: Arm) -> Arm:

@@ -5,7 +5,7 @@ process dies, the others continue and its record says what happened.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from multiprocessing import connection
 from typing import Any, Literal
@@ -14,11 +14,10 @@ from trustbench.config.arms import Arm
 from trustbench.config.binding import bind
 from trustbench.execution import job as jobs
 from trustbench.execution.job import Outcome
-from trustbench.launching.attempt import Attempt, Job, Work
-from trustbench.launching.interrupts import Interrupts
+from trustbench.launching.attempt import Attempt, Work
 from trustbench.launching.messages import Crashed, Ended
 from trustbench.launching.options import Options
-from trustbench.launching.order import first_equal, starting_order
+from trustbench.launching.schedule import Job, Schedule, Stop, tried
 from trustbench.launching.server import Server
 from trustbench.launching.slots import Slots
 from trustbench.launching.view import View, shown
@@ -47,8 +46,7 @@ class Pool:
 
     def __init__(self, options: Options) -> None:
         self.options = options
-        self.interrupts = Interrupts()
-        self.failed: str | None = None
+        self.stop = Stop(options.on_error)
 
     def warm_up(self, arm: Arm) -> None:
         """Starts the server, unless an earlier run may have left nothing to do."""
@@ -62,38 +60,28 @@ class Pool:
             TrustbenchError: no process can be started.
         """
         every = [Job(i, name, arm) for i, (name, arm) in enumerate(arms.items())]
-        first = first_equal([job.arm for job in every])
-        with self.interrupts, shown(every) as view:
-            run = _Run(self, [job for job in every if first[job.index] == job.index], work, view)
-            outcomes = run.outcomes()
-            for job in every:
-                if first[job.index] != job.index:
-                    same = outcomes[first[job.index]]
-                    outcomes[job.index] = replace(same, reused=same.status == "ok", seconds=0.0)
-                    view.ended(job, outcomes[job.index])
-        return [outcomes[job.index] for job in every]
+        with self.stop.interrupts, shown(every) as view:
+            schedule = Schedule(every, self.options.retries, self.stop, view)
+            _Run(self.options, schedule, work, view).finish()
+            return schedule.outcomes()
 
 
 class _Run:
-    """One sweep: what waits, what runs, what has ended."""
+    """One sweep's processes: which run, and how each ends."""
 
-    def __init__(self, pool: Pool, every: Sequence[Job], work: Work, view: View) -> None:
-        self.pool, self.options, self.interrupts = pool, pool.options, pool.interrupts
-        self.work, self.view = work, view
-        arms = [job.arm for job in every]
-        self.slots = Slots(self.options, arms)
-        self.waiting = [every[i] for i in starting_order(arms)]
+    def __init__(self, options: Options, schedule: Schedule, work: Work, view: View) -> None:
+        self.options, self.schedule, self.work, self.view = options, schedule, work, view
+        self.slots = Slots(options, [job.arm for job in schedule.every])
         self.running: list[Attempt] = []
-        self.ended: dict[int, Outcome] = {}
-        self.told = False
 
-    def outcomes(self) -> dict[int, Outcome]:
-        """The outcome of every arm, by index."""
-        self._look()
+    def finish(self) -> None:
+        """Ends every arm of the schedule."""
+        schedule = self.schedule
+        schedule.look(SERVER.start, LOOK_S)  # the server imports while the others are looked at
         try:
-            while self.waiting or self.running:
-                if self._why_not():
-                    self._start_no_more()
+            while schedule.waiting or self.running:
+                if schedule.stop.why:
+                    schedule.start_no_more(schedule.stop.why, len(self.running))
                 elif SERVER.ready():
                     self._start()
                 self._watch()
@@ -101,32 +89,13 @@ class _Run:
             for attempt in self.running:
                 attempt.kill("the sweep ended")
                 attempt.close()
-        return self.ended
-
-    def _look(self) -> None:
-        """Ends the arms that an earlier run finished: they need no process.
-
-        The check reads an arm's data. If that takes long and is in vain, processes do it
-        concurrently.
-        """
-        waiting, self.waiting = self.waiting, []
-        in_vain = 0.0
-        for job in waiting:
-            started = time.monotonic()
-            outcome = None if in_vain > LOOK_S or self._why_not() else jobs.look(job.arm)
-            if outcome is None:
-                self.waiting.append(job)
-                SERVER.start()
-                in_vain += time.monotonic() - started
-            else:
-                self._end(job, outcome)
 
     def _watch(self) -> None:
         """Waits briefly for running arms, and closes those that ended or exceeded their limits."""
         handles = [h for attempt in self.running for h in attempt.handles()]
         if handles:
             connection.wait(handles, timeout=TICK_S)  # type: ignore[arg-type]
-        elif self.waiting:
+        elif self.schedule.waiting:
             time.sleep(TICK_S / 4)
         for attempt in list(self.running):
             for message in attempt.receive():
@@ -137,12 +106,12 @@ class _Run:
         self.view.tick()
 
     def _start(self) -> None:
-        for job in list(self.waiting):
+        for job in list(self.schedule.waiting):
             if not len(self.slots):
                 return
             slot = self.slots.take(job.arm)
             if slot is not None:
-                self.waiting.remove(job)
+                self.schedule.waiting.remove(job)
                 attempt = Attempt(job, slot, SERVER, self.work)
                 self.running.append(attempt)
                 self.view.started(attempt)
@@ -150,7 +119,7 @@ class _Run:
     def _limit(self, attempt: Attempt) -> None:
         """Kills an arm that exceeds its limits, or every arm at the user's request."""
         seconds, gb = self.options.timeout_s, self.options.memory_gb
-        if self.interrupts.now:
+        if self.schedule.stop.interrupts.now:
             attempt.kill("interrupted")
         elif seconds is not None and attempt.seconds > seconds:
             attempt.kill("timeout")
@@ -166,7 +135,7 @@ class _Run:
         self.slots.give_back(attempt.slot)
         job, where = attempt.job, attempt.stage.name
         if isinstance(attempt.last, Ended):
-            self._end(job, attempt.last.outcome, attempt)
+            self._end(attempt, attempt.last.outcome)
         elif isinstance(attempt.last, Crashed):
             self._fail(attempt, attempt.last.reason)
         elif attempt.stop == "timeout":
@@ -175,46 +144,18 @@ class _Run:
         elif attempt.stop == "memory":
             reason = f"it held more than memory_gb={self.options.memory_gb:g}; stopped at {where}"
             self._fail(attempt, reason)
-        elif self.interrupts.now:
-            self._end(job, jobs.unfinished(job.arm, "interrupted", f"stopped at {where}"), attempt)
-        elif job.attempts <= self.options.retries and not self._why_not():
-            self.view.note(f"{job.label}: its process {how} at {where}; it is started again.")
-            self.waiting.insert(0, job)
-        else:
-            tried = f"; tried {job.attempts} times" if job.attempts > 1 else ""
-            self._fail(attempt, f"its process {how} at {where}{tried}")
+        elif self.schedule.stop.interrupts.now:
+            self._end(attempt, jobs.unfinished(job.arm, "interrupted", f"stopped at {where}"))
+        elif not self.schedule.again(job, f"its process {how} at {where}"):
+            self._fail(attempt, f"its process {how} at {where}{tried(job)}")
 
     def _fail(
         self, attempt: Attempt, reason: str, status: Literal["failed", "timeout"] = "failed"
     ) -> None:
-        job = attempt.job
-        self._end(job, jobs.died(job.arm, reason, attempt.arm_id, status, attempt.seconds), attempt)
+        arm = attempt.job.arm
+        self._end(attempt, jobs.died(arm, reason, attempt.arm_id, status, attempt.seconds))
 
-    def _end(self, job: Job, outcome: Outcome, attempt: Attempt | None = None) -> None:
-        if attempt is not None and outcome.status not in ("ok", "unsupported", "refused"):
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        if outcome.status not in ("ok", "unsupported", "refused"):
             outcome = replace(outcome, log=attempt.log)
-        self.ended[job.index] = outcome
-        if outcome.status in ("failed", "timeout", "refused") and self.options.on_error == "stop":
-            self.pool.failed = self.pool.failed or f"{job.name} {outcome.status}"
-        self.view.ended(job, outcome)
-
-    def _why_not(self) -> str | None:
-        """Why nothing more is started, or None."""
-        if self.interrupts.stop:
-            return "interrupted"
-        return f"{self.pool.failed}, and on_error=stop" if self.pool.failed else None
-
-    def _start_no_more(self) -> None:
-        """Ends waiting arms, and reports once what happens to running ones."""
-        why = self._why_not()
-        status = "interrupted" if self.interrupts.stop else "skipped"
-        for job in self.waiting:
-            outcome = jobs.unfinished(job.arm, status, f"not started: {why}")
-            self._end(job, outcome)
-        self.waiting.clear()
-        if self.interrupts.count == 1 and self.running and not self.told:
-            self.told = True
-            self.view.note(
-                f"interrupted: nothing more is started; {len(self.running)} running arms are "
-                "finished. Ctrl-C again stops them now: what they have stored is kept."
-            )
+        self.schedule.end(attempt.job, outcome)

@@ -12,8 +12,9 @@ from rich.table import Table as Grid
 from rich.text import Text
 
 from trustbench.execution.job import Outcome
-from trustbench.launching.attempt import Attempt, Job
+from trustbench.launching.attempt import Attempt
 from trustbench.launching.messages import Message
+from trustbench.launching.schedule import Job
 from trustbench.summary.render.escaping import visible
 
 REDRAW_S = 0.25

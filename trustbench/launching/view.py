@@ -7,8 +7,9 @@ from typing import Protocol, TextIO
 
 from trustbench.execution.job import Outcome
 from trustbench.execution.progress import Lines
-from trustbench.launching.attempt import Attempt, Job
+from trustbench.launching.attempt import Attempt
 from trustbench.launching.messages import Message, Stage
+from trustbench.launching.schedule import Job
 from trustbench.launching.table import Table
 from trustbench.summary.render.escaping import visible
 

@@ -150,4 +150,4 @@ def test_an_arm_whose_record_is_on_another_machine_fails_with_that_reason(tmp_pa
     assert "on another machine's disk" in found[0].reason
     assert "tracking_uri=http://HOST:PORT" in found[0].reason
     (served,) = with_records(outcomes[:1], tmp_path, "http://127.0.0.1:9")
-    assert "the tracking server answers all machines" in served.reason
+    assert "all machines can reach the tracking server" in served.reason

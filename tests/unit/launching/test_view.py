@@ -8,8 +8,9 @@ from rich.console import Console
 
 from tests.unit.launching.toys import arm
 from trustbench.execution.job import Outcome
-from trustbench.launching.attempt import Attempt, Job
+from trustbench.launching.attempt import Attempt
 from trustbench.launching.messages import Identified, Stage
+from trustbench.launching.schedule import Job
 from trustbench.launching.table import Table
 from trustbench.launching.view import PlainLines, shown
 
