@@ -4,12 +4,15 @@ run: make docs
 """
 
 import html
+import importlib
 import posixpath
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
+
+from trustbench.contracts.metrics import all_of
 
 ROOT = Path(__file__).resolve().parents[1]
 COPIES = {"contributing.md": "CONTRIBUTING.md"}
@@ -154,6 +157,20 @@ def described(package, kind, one, level):
         yield "| field | default | type | |\n|---|---|---|---|"
     for name, value in fields.items():
         yield row(f"`{name}`", code(shown(value)), *meaning(found.all_members[name]))
+    yield ""
+    if kind == "evaluator":
+        yield from measured(target)
+
+
+def measured(target):
+    """Lines about the metrics that an evaluator declares."""
+    module, name = target.rsplit(".", 1)
+    metrics = list(all_of(getattr(importlib.import_module(module), name).metrics))
+    if metrics:
+        yield "| metric | what it says | unit | better |\n|---|---|---|---|"
+    for metric in metrics:
+        said = metric.sentence + (" Diagnostic." if metric.diagnostic else "")
+        yield row(code(metric.name), escaped(said), escaped(metric.unit), metric.better)
     yield ""
 
 
