@@ -70,10 +70,13 @@ def test_the_readme_shows_the_way(path):
     assert f"`{path}`" in section
 
 
-def test_the_index_links_to_every_page():
-    linked = {target for target, _ in LINK.findall(text("docs/index.md"))}
-    pages = {p.removeprefix("docs/") for p in PAGES} - {"index.md"}
-    assert pages <= linked
+def test_the_index_and_the_navigation_have_every_page_once():
+    pages = {p.removeprefix("docs/") for p in PAGES}
+    linked = [target for target, _ in LINK.findall(text("docs/index.md")) if target in pages]
+    navigation = text("mkdocs.yml").split("\nnav:\n")[1]
+    listed = [page for page in re.findall(r"\S+\.md$", navigation, re.M) if page in pages]
+    assert sorted(linked) == sorted(pages - {"index.md"})
+    assert sorted(listed) == sorted(pages)
 
 
 def test_the_page_of_tables_keeps_the_anchors_that_tables_are_written_between():
