@@ -9,7 +9,7 @@ from trustbench.store.schema import ArmSpec
 
 
 def spec_of(arm: Arm, engine: str | None = None) -> ArmSpec:
-    """A record's description of an arm; by default with the engine that is asked for."""
+    """A record's description of an arm; by default with the requested engine."""
     return ArmSpec(
         dataset=arm.dataset.spec(),
         model=arm.model.spec(),

@@ -145,7 +145,7 @@ def test_arms_of_a_sweep_are_chosen_by_its_own_names_too(tmp_path, capsys):
     assert "no candidate is called 'dpsgd_eps4'; did you mean 'dpsgd_eps3'? Available: " in said
     assert "dpsgd epsilon=3, " in said
     assert "dpsgd_eps3, " in said
-    assert "baseline" not in said, "it is no candidate of its own gate"
+    assert "baseline" not in said, "the baseline is not a candidate of its own gate"
 
 
 def test_several_sweeps_need_a_choice(store, capsys):
