@@ -7,7 +7,7 @@ damaged file is recognised by its checksum and treated as absent: its content is
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -146,30 +146,35 @@ def read_checkpoint(
         params=groups["params"],
         velocity=groups["velocity"],
         best=groups["best"],
-        epoch=content["epoch"],
-        best_loss=np.asarray(content["best_loss"]),
-        best_epoch=np.asarray(content["best_epoch"]),
-        best_accuracy=np.asarray(content["best_accuracy"]),
-        loss=[np.asarray(v) for v in content["loss"]],
-        accuracy=[np.asarray(v) for v in content["accuracy"]],
+        **{f.name: _restored(f, content[f.name]) for f in NUMBERS},
         snapshots=[{n: t.cpu() for n, t in groups[f"snapshot{k}"].items()} for k in range(kept)],
-        snapshot_accuracy=[np.asarray(v) for v in content["snapshot_accuracy"]],
         rule_state=groups.get("rule", {}),
         memory=[groups.get(f"memory{k}", {}) for k in range(content["interventions"])],
     )
 
 
+# The fields that hold no tensors, which a checkpoint keeps as JSON.
+TENSORS = ("params", "velocity", "best", "rule_state", "snapshots", "memory")
+NUMBERS = [f for f in fields(TrainingState) if f.name not in TENSORS]
+
+
 def _numbers(state: TrainingState) -> dict[str, Any]:
-    return {
-        "epoch": state.epoch,
-        "best_loss": state.best_loss.tolist(),
-        "best_epoch": state.best_epoch.tolist(),
-        "best_accuracy": state.best_accuracy.tolist(),
-        "loss": [v.tolist() for v in state.loss],
-        "accuracy": [v.tolist() for v in state.accuracy],
-        "interventions": len(state.memory),
-        "snapshot_accuracy": [v.tolist() for v in state.snapshot_accuracy],
-    }
+    kept = {f.name: _listed(getattr(state, f.name)) for f in NUMBERS}
+    return {**kept, "interventions": len(state.memory)}
+
+
+def _listed(value: Any) -> Any:
+    """A number, an array or a list of arrays, as JSON has it."""
+    if isinstance(value, list):
+        return [v.tolist() for v in value]
+    return value.tolist() if isinstance(value, np.ndarray) else value
+
+
+def _restored(field: Field[Any], value: Any) -> Any:
+    """What `_listed` made of a field's value, as it was."""
+    if field.default_factory is list:
+        return [np.asarray(v) for v in value]
+    return np.asarray(value) if isinstance(value, list) else value
 
 
 def _prefixed(prefix: str, params: Params) -> Params:

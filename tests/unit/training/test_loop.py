@@ -1,6 +1,6 @@
 """The loop: hooks, early stopping per replicate, resume to the same bits, divergence."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.training import fits, hooks, loop
 from trustbench.training.engine_choice import choose
 from trustbench.training.replicates import initial_parameters, membership
-from trustbench.training.state import Trainer
+from trustbench.training.state import Trainer, TrainingState
 
 CPU = torch.device("cpu")
 SCHEDULE = Schedule("tuned", epochs=6, batch_size=32, lr=0.1, momentum=0.9)
@@ -89,6 +89,25 @@ DP = DPSGD(epsilon=5.0, epochs=5, batch_size=32)
 def test_two_runs_end_in_the_same_bits(problem, interventions):
     states = [loop.train(*trainer(problem, interventions), ignore) for _ in range(2)]
     assert_same(states[0].best, states[1].best)
+
+
+def test_a_checkpoint_keeps_every_field_of_a_training_state(tmp_path):
+    def tensors(value):
+        return {"w": torch.tensor([[value, -2.0]])}
+
+    one, two = np.array([0.25, 0.5]), np.array([1.0, 2.0])
+    filled = {
+        "params": tensors(1.0), "velocity": tensors(2.0), "best": tensors(3.0), "epoch": 3,
+        "best_loss": one, "best_epoch": np.array([1, 3]), "best_accuracy": two,
+        "loss": [one, two], "accuracy": [two, one, one],
+        "snapshots": [tensors(4.0)], "snapshot_accuracy": [two],
+        "rule_state": tensors(5.0), "memory": [{}, tensors(6.0)],
+    }  # fmt: skip
+    assert set(filled) == {f.name for f in fields(TrainingState)}
+    fits.write_checkpoint(tmp_path, TrainingState(**filled))
+    found = fits.read_checkpoint(tmp_path, CPU)
+    for name, given in filled.items():
+        torch.testing.assert_close(getattr(found, name), given, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("interventions", [(), (DP,)])
