@@ -1,10 +1,11 @@
-"""What running many arms costs beside the arms: starts, resume, plan, and parallel writers.
+"""The overhead of running many arms: starts, resume, plan, and parallel writers.
 
     python scripts/bench_orchestration.py [--only start resume plan writers] [--repeats 3]
 
-Each figure is printed with n, the machine and its load; beside the wall time stands the processor
-time of all processes, which is what a command takes on an idle machine. Everything is written to
-a temporary folder. `--folder DIR` keeps it, and finds the finished sweep of an earlier call there.
+Each figure is printed with n, the machine and its load. Along with the wall time it prints the
+processor time of all processes, which is the duration of a command on an idle machine. Everything
+is written to a temporary folder. `--folder DIR` keeps it, and finds the finished sweep of an
+earlier call there.
 """
 
 import argparse
@@ -91,7 +92,7 @@ def bench_resume(folder, repeats):
     if len(list(folder.glob("outputs/arms/*/record.json"))) < ARMS:
         wall, _, _ = timed(*args)
         print(f"first run of {ARMS} arms: {wall:.0f} s")
-        timed(*args)  # what a server misses is uploaded by the first run that finds all finished
+        timed(*args)  # the first run that finds all arms finished uploads what a server misses
     found = [timed(*args) for _ in range(repeats)]
     kept = found[-1][2].count("kept ")
     if kept < ARMS:
@@ -108,7 +109,7 @@ def bench_plan(folder, repeats):
 
 
 def write(root, k):
-    """Uploads one finished record `EACH` times as experiments of its own; seconds of each."""
+    """Uploads one finished record `EACH` times as separate experiments; returns seconds of each."""
     store = Store(Path(root))
     record = next(iter(store.records()))
     seconds = []
@@ -120,7 +121,7 @@ def write(root, k):
 
 
 def bench_writers(_folder, _repeats):
-    """Eight processes that write to one SQLite database at once, after the parent made it."""
+    """Eight processes write to one SQLite database at once, after the parent created it."""
     with tempfile.TemporaryDirectory() as temporary:
         root = Path(temporary) / "outputs"
         timed("run", *SMALL, f"output_dir={root}")

@@ -2,9 +2,10 @@
 
     python scripts/bench_pool.py [STARTS]
 
-Prints the time that the server needs first, then, over STARTS (50) starts one after another, the
-time from asking for a process to the first line of the arm's code in it, and to its slot being
-free again after an arm that does nothing. The same for a new interpreter that imports as much.
+Prints the time that the server needs first. Then, over STARTS (50) consecutive starts, it prints
+the time from requesting a process to the first line of the arm's code in it, and to its slot being
+free again after an arm that does nothing. It does the same for a new interpreter with the same
+imports.
 """
 
 import os
@@ -27,12 +28,12 @@ INTERPRETERS = 3
 
 
 def nothing(_arm: Arm) -> Outcome:
-    """What each process runs: it tells when it got there. The clock is the same for all."""
+    """The body of each process: reports when it started. All processes share the clock."""
     return Outcome(None, "nothing", "ok", seconds=time.monotonic())
 
 
 def server_seconds(server: Server) -> float:
-    """Starts a server; how long until it has imported everything."""
+    """Starts a server; returns how long it takes to import everything."""
     started = time.monotonic()
     server.start()
     while not server.ready():

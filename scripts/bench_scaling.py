@@ -1,4 +1,4 @@
-"""One DP-SGD and one PGD epoch for 1, 4, 16 and 64 replicates: what stacking buys on a device.
+"""One DP-SGD and one PGD epoch for 1, 4, 16 and 64 replicates: the gain of stacking on a device.
 
 run: python scripts/bench_scaling.py [--device cuda] [--model cnn|mlp] [--rows 4000]
 """
@@ -23,7 +23,7 @@ from trustbench.training.state import Trainer
 
 
 def images(rows):
-    """Random 28x28 images: the time of a step does not depend on what they show."""
+    """Random 28x28 images: the time of a step does not depend on their content."""
     rng = np.random.default_rng(0)
     X = rng.random((rows + 300, 1, 28, 28), dtype=np.float32)
     y = rng.integers(10, size=len(X))

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/results/tables.md, each from the sweep of the command beside it.
+"""Writes the tables of docs/results/tables.md, each from the sweep of the command above it.
 
 run: trustbench run +experiment=dp_vs_fairness
      trustbench run +experiment=full_table dataset=adult data_dir=../shared/data
@@ -12,7 +12,7 @@ from pathlib import Path
 from trustbench.store.records import Store
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "tables.md"
-# anchor -> (experiment, dataset, model): the file that the sweep wrote
+# anchor -> (experiment, dataset, model): the file written by the sweep
 TABLES = {
     "dp_vs_fairness": "dp_vs_fairness-digits-mlp",
     "adult": "full_table-adult-mlp",
@@ -30,7 +30,7 @@ def main():
         table = store.table_file(TABLES[anchor], "md").read_text()
         # The registered table and what its methods guarantee; the command prints the rest.
         lines = re.split(r"\n#+ ", table.split("\n", 1)[1])[0].strip().splitlines()
-        # A row without any number belongs to a method that the experiment does not run.
+        # A row without numbers belongs to a method that the experiment does not run.
         kept = [x for x in lines if not x.startswith("| **") or " n=" in x]
         shown = "\n".join(kept)
         declared = re.findall(r"^- Privacy of .*$", table, flags=re.MULTILINE)

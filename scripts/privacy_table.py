@@ -42,7 +42,7 @@ def declared() -> dict[str, tuple[Read, ...]]:
 
 
 def beside(own: Read, name: str, read: Read, inclusion: str) -> str:
-    """What becomes of DP-SGD's claim on members beside one read."""
+    """The effect of one additional read on DP-SGD's claim on members."""
     entries = [Entry("dpsgd", (own,)), Entry(name, (read,))]
     setting = Setting(inclusion=inclusion, regime="memorising")
     if refusal(entries, setting):
@@ -74,7 +74,7 @@ def rows() -> list[str]:
 
 
 def filled(text: str) -> str:
-    """The page with the table as the code has it now."""
+    """The page with the table of the current code."""
     head, found, rest = text.partition(START)
     _, closed, tail = rest.partition(END)
     if not (found and closed):

@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code, and links that leave docs/. A hook of MkDocs.
+"""Generates pages of the site from the code, and rewrites links that leave docs/. A MkDocs hook.
 
 run: make docs
 """
@@ -30,7 +30,7 @@ API = """# Python API
 [The recipes](contributing.md) show the plugin bases in use.
 """
 BASES = ("Dataset", "Model", "Intervention", "Evaluator")
-"""What a plugin is derived from; the other classes are what plugins and functions pass on."""
+"""The base classes of plugins; the other classes are passed between plugins and functions."""
 
 
 def on_files(files, config):
@@ -43,7 +43,7 @@ def on_files(files, config):
 
 
 def on_page_markdown(markdown, page, config, files):  # noqa: ARG001
-    """Leads links that leave docs/ to the page that shows the file, or to the repository."""
+    """Redirects links that leave docs/ to the page that shows the file, or to the repository."""
     origin = COPIES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     return relinked(markdown, origin, page.file.src_uri, f"{config.repo_url}/blob/main")
 
@@ -64,7 +64,7 @@ def relinked(markdown, origin, uri, repository):
 
 
 def pages():
-    """Every page that is made here: its place on the site and its text."""
+    """Every generated page: its place on the site and its text."""
     import griffe
 
     extensions = griffe.load_extensions(str(ROOT / "scripts" / "site_docstrings.py"))
@@ -116,7 +116,7 @@ def catalogue(package, kind):
 
 
 class Option(NamedTuple):
-    """An option that a YAML file of conf/ holds."""
+    """An option of a YAML file in conf/."""
 
     name: str
     about: str
@@ -124,12 +124,12 @@ class Option(NamedTuple):
 
     @property
     def room(self):
-        """The aspect in whose room its class is; None for a room of no aspect."""
+        """The aspect whose room holds its class; None if there is no such room."""
         return next((part for part in self.node["_target_"].split(".") if part in ASPECTS), None)
 
 
 def option(path):
-    """The option of a file; nothing for `none`, which has no class."""
+    """The option of a file; None for `none`, which has no class."""
     text = path.read_text()
     node = yaml.safe_load(text)
     if node:
@@ -137,7 +137,7 @@ def option(path):
 
 
 def comment(text):
-    """The comment line that says what a file is."""
+    """The comment that describes a file."""
     lines = (line for line in text.splitlines() if re.match(r"# (?!@|run:)", line))
     return next(lines)[2:]
 
@@ -181,7 +181,7 @@ def meaning(field):
 
 
 def shown(value):
-    """A default as one types it."""
+    """A default as a user types it."""
     return yaml.safe_dump(value, default_flow_style=True, width=1000).split("\n")[0]
 
 
@@ -196,7 +196,7 @@ def row(*cells):
 
 
 def escaped(text):
-    """A docstring as Markdown: angle brackets outside of code are no HTML."""
+    """A docstring as Markdown: escapes angle brackets outside code."""
     parts = re.split(r"(```.*?```|`[^`]*`)", text, flags=re.S)
     return "".join(p if p.startswith("`") else p.replace("<", "&lt;") for p in parts)
 

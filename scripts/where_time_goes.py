@@ -3,8 +3,8 @@
 run: python scripts/where_time_goes.py [--from outputs] [--experiment full_table]
      [--limit-minutes 20]
 
-Seconds add up over arms, whichever ran at once: divide by the jobs of a parallel launcher. What
-happens between arms (imports, loading data, tracking, tables) is in no record.
+Seconds add up over arms, whether or not they ran concurrently: divide by the jobs of a parallel
+launcher. Time between arms (imports, loading data, tracking, tables) is in no record.
 """
 
 import argparse
@@ -27,7 +27,7 @@ class Spent:
 
     arm: str
     fit: float  # 0 for an arm whose replicates an earlier arm trained
-    evaluations: dict[str, float]  # by evaluator; training that one asked for is in its seconds
+    evaluations: dict[str, float]  # by evaluator, including training that it requested
     rest: float  # deploying, logits, reading and writing; 0 for an arm that was resumed
 
     @property
@@ -42,8 +42,8 @@ class Spent:
 def spent(records: Sequence[Record], wanted: Sequence[str]) -> list[Spent]:
     """The seconds of each record, in the order given, for the evaluations `wanted`.
 
-    Arms that share a fit all state its seconds; the first of them is charged. A record states
-    the seconds of its last run only, so `rest` is what these leave beyond their parts.
+    Arms that share a fit all state its seconds; only the first is charged. A record states the
+    seconds of its last run only, so `rest` is the remainder beyond its parts.
     """
     found, fits = [], set[str]()
     called = labels([r.arm for r in records])

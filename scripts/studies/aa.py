@@ -1,4 +1,4 @@
-"""The A/A experiment: two arms that differ by nothing but luck, for every metric column.
+"""The A/A experiment: two arms that differ only by chance, for every metric column.
 
 run: python scripts/studies/aa.py --repetitions 200 --jobs 2 [--setting silobank digits]
      [--into outputs/aa]
@@ -59,8 +59,8 @@ CAPS = {
     "min_cell": 5, "max_groups": 4, "iterations": 25, "trees": 20, "lime_points": 10,
     "lime_samples": [50, 100], "rows": 200,
 }  # fmt: skip
-# Points that are split into groups: 24 leave a minority with too few of them. KernelSHAP refuses
-# fewer coalitions than digits' 64 pixels ask for.
+# Points that are split into groups: 24 leave too few in a minority. KernelSHAP refuses fewer
+# coalitions than the 64 pixels of digits need.
 ENOUGH = {
     "autoattack": {"points": 80},
     "group_robustness": {"points": 80},
@@ -109,7 +109,7 @@ def small_arm(setting: str, regime: str) -> Arm:
 
 
 def smaller(kind: str, name: str, path: Path) -> list[str]:
-    """Overrides that bring the fields of a plugin down to CAPS."""
+    """Overrides that reduce the fields of a plugin to CAPS."""
     params = yaml.safe_load(path.read_text()).get(name) or {}
     caps = {**CAPS, **ENOUGH.get(name, {})}
     return [
@@ -121,7 +121,7 @@ def smaller(kind: str, name: str, path: Path) -> list[str]:
 
 @cache
 def channels(setting: str) -> tuple[tuple[Chosen, bool], ...]:
-    """Methods that only deploy, and whether the table registers them; those come first."""
+    """Methods that only deploy, and whether the table registers them; registered ones first."""
     registered = {cell.intervention for cell in registered_table().cells}
     found = []
     for name, path in discover("intervention", [conf_dir()]).items():
@@ -166,7 +166,7 @@ class Systems(Sequence[Deployed | None]):
         needs = {need for e in self.evaluators for need in e.plugin.needs_of(system)}
         system = beside(system, made, needs, self.store, quiet)
         if made.arm.control == "none":  # the baseline arm has no baseline to be compared with,
-            system = replace(system, baseline=None)  # whatever is released beside it
+            system = replace(system, baseline=None)  # whatever else is released
         return Deployed(system, changed, registered)
 
 
@@ -217,7 +217,7 @@ def compact(m: Measurement) -> MeasurementRecord:
 def repetition(setting: str, seed: int, done: frozenset[str], only: frozenset[str]) -> str:
     """One line: the seed and the records of both arms in both regimes.
 
-    `done` are evaluations that an earlier line has, `only` the evaluators asked for (empty: all).
+    `done` are the evaluations of an earlier line, `only` the requested evaluators (empty: all).
     Memorising replicates are measured for privacy, whose column is registered there.
     """
     records, seen = [], []

@@ -1,4 +1,4 @@
-"""What the lines of aa.py say: rates at which columns and tables raise false alarms."""
+"""Evaluates the lines of aa.py: the rates at which columns and tables raise false alarms."""
 
 import json
 from collections import defaultdict
@@ -159,13 +159,13 @@ def clopper_pearson(k: int, n: int) -> tuple[float, float]:
 
 
 def left_by_chance(n: int) -> float:
-    """The probability that a column of level .05 shows a rate outside of the band."""
+    """The probability that a column of level .05 shows a rate outside the band."""
     low, high = np.ceil(BAND[0] * n), np.floor(BAND[1] * n)
     return 1 - float(binom.cdf(high, n, 0.05) - binom.cdf(low - 1, n, 0.05))
 
 
 def verdict_of(column: Column) -> str:
-    """Whether the rate is in the band, or whether the interval is even sure that it is not."""
+    """Whether the rate is in the band, or whether even its interval lies outside."""
     if column.ties / column.n > CONSTANT:
         return "hardly varies here"
     if BAND[0] <= column.rate <= BAND[1]:
@@ -209,7 +209,7 @@ def section(setting: str, overrides: list[str], lines: dict) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
     ]
     for (regime, kind, metric), c in found.items():
-        # A null within one arm is only known to be true where groups mean nothing.
+        # A null within one arm is known to be true only if groups mean nothing.
         judged = kind == "reseed - baseline" or "shuffled" in setting
         low, high = clopper_pearson(c.excluded, c.n)
         text.append(
@@ -237,9 +237,9 @@ contrast on the reseed arm alone: its true value is zero only where the setting 
 def report(
     folder: Path, out: Path, settings: dict[str, list[str]], only: Sequence[str] = ()
 ) -> None:
-    """Writes and prints what the lines in `folder` say of each setting.
+    """Writes and prints what the lines in `folder` show for each setting.
 
-    `only`: the evaluators that the command behind the lines was restricted to.
+    `only` are the evaluators to which the command behind the lines was restricted.
     """
     found = {s: read(lines_file(folder, s)) for s in settings}
     found = {s: lines for s, lines in found.items() if lines}

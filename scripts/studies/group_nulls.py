@@ -1,4 +1,4 @@
-"""How often a gap between groups is called harmed, with and without random groups beside it.
+"""How often a gap between groups is called harmed, with and without random groups for comparison.
 
 run: python scripts/studies/group_nulls.py [--studies 400]
 
@@ -61,7 +61,7 @@ def _record(m: Measurement) -> MeasurementRecord:
 
 
 def study(rows: int, groups: int, drop: float, seed: int) -> tuple[bool, bool]:
-    """Whether one study calls harm: by the gap alone, and with random groups beside it."""
+    """Whether one study finds harm: by the gap alone, and with random groups for comparison."""
     rng = np.random.default_rng([seed, rows, groups])
     group, easy = rng.permutation(np.arange(rows) % groups), rng.random(rows)
     levels = {k: np.full(rows, v) for k, v in ACCURACY.items()}

@@ -41,12 +41,12 @@ MARKS = (
 )
 POOLS = 5
 TEST, TRAIN = 0.25, 0.5  # shares of the rows, as the dataset splits them
-LARGE = 64  # replicates that stand for a pool's own expectation
+LARGE = 64  # replicates that estimate a pool's own expectation
 R = 16
 WORLD = ["dataset=silobank", "dataset.rows=1400", "dataset.minority=0.3", "model.hidden=[24]",
          "training.epochs=12", "training.snapshots=2", "evaluator.set_size_gap.permutations=20",
          "evaluator=[utility,fairness,uncertainty,privacy,set_size_gap]"]  # fmt: skip
-# arm, metric, what it is compared with (None: the same metric of the baseline)
+# arm, metric, its reference (None: the same metric of the baseline)
 CONTRASTS = {
     "accuracy": ("balanced_weights", "utility/accuracy", None),
     "equalised-odds gap": ("balanced_weights", "fairness/eo_gap", None),
@@ -268,7 +268,7 @@ def report(found: dict[str, dict], command: str) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replaces what stands between the marks of the document."""
+    """Replaces the text between the marks of the document."""
     old = path.read_text(encoding="utf-8")
     before, rest = old.split(MARKS[0])
     after = rest.split(MARKS[1])[1]

@@ -1,11 +1,11 @@
-"""Published results beside ours, from the records of the `known_*` experiments.
+"""Published results next to ours, from the records of the `known_*` experiments.
 
 run: python scripts/studies/known_answers.py [--into outputs] [--data data]
      [--out docs/results/known-answers.md]
 
-Each case of scripts/studies/known_answers.yaml names an experiment; run that first, with its
-`output_dir` the folder given here. What was not run is listed as such. How a row is judged
-stands at the top of the document that this writes.
+Each case of scripts/studies/known_answers.yaml names an experiment; run that first, with the folder
+given here as its `output_dir`. Cases that were not run are listed as such. The generated document
+starts with an explanation of how a row is judged.
 """
 
 import argparse
@@ -57,7 +57,7 @@ Rows without a published number can be reproduced in direction only. pp: percent
 
 
 def quantity(source: Source, of: Mapping[str, Any]) -> Quantity | None:
-    """The quantity that a node of the registry names, or None when they were not measured."""
+    """The quantity that a node of the registry names, or None if it was not measured."""
     if "from" in of:
         same = {k: v for k, v in of.items() if k != "from"}
         return difference(quantity(source, same), quantity(source, {**same, "arm": of["from"]}))
@@ -92,7 +92,7 @@ def estimate(source: Source, row: Mapping[str, Any]) -> Effect | None:
 
 
 def verdict(row: Mapping[str, Any], found: Effect | None) -> str:
-    """What an effect says of a row; see the head of the document."""
+    """The conclusion from the effect of a row; see the head of the document."""
     if found is None:
         return NOT_RUN
     null = row.get("beyond", 1.0 if "over" in row else 0.0)
@@ -132,7 +132,7 @@ def shown(found: Effect, row: Mapping[str, Any]) -> str:
 
 
 def lines(case: Mapping[str, Any], store: Store, data_dir: Path) -> list[str]:
-    """The table's lines of a case, one a row."""
+    """The table's lines of a case, one per row."""
     if "golden" in case:
         return [golden_line(case, row, data_dir) for row in case["rows"]]
     source = Source.of_sweep(case["experiment"], store, data_dir)

@@ -1,4 +1,4 @@
-"""What scripts/studies/known_answers.py computes from published outputs and stored replicates."""
+"""Quantities that known_answers.py computes from published outputs and stored replicates."""
 
 from collections.abc import Mapping
 from itertools import combinations
@@ -85,7 +85,7 @@ def raised_level(source: Source, of: Mapping[str, Any]) -> Values:
     """By how much privacy raises the level that thresholds aim at, beyond 1 / (1 - gamma alpha)
     of it, which remains with any number of rows; the same for all replicates."""
     record = source.record(of["arm"])
-    assert record is not None  # `quantity` has asked
+    assert record is not None  # `quantity` has checked this
     spec = record.arm.interventions[0].params
     rows = spec["rows"] or record.arm.protocol["calibration"]
     aim = level(rows, spec["alpha"], spec["epsilon"], spec["gamma"], spec["bins"])

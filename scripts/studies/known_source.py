@@ -1,4 +1,4 @@
-"""The arms of the `known_*` experiments, and their metrics as known_answers.py reads them."""
+"""The arms of the `known_*` experiments, and their metrics as used by known_answers.py."""
 
 import math
 from collections.abc import Mapping
@@ -66,8 +66,8 @@ class Quantity:
 class Source:
     """The arms of one experiment, as records and as systems; `ids` names the record of an arm.
 
-    `evaluations` are the ids that are read (none given: all); `extra` are overrides that every
-    arm was run with, beside those of the experiment.
+    `evaluations` are the ids to read (empty: all); `extra` are overrides with which every arm was
+    run, in addition to those of the experiment.
     """
 
     experiment: str

@@ -142,7 +142,7 @@ def report(found: dict, seeds: range) -> str:
 
 
 def write(path: Path, text: str) -> None:
-    """Replaces what stands between the marks of the document."""
+    """Replaces the text between the marks of the document."""
     before, rest = path.read_text(encoding="utf-8").split(MARKS[0])
     after = rest.split(MARKS[1])[1]
     path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{after}", encoding="utf-8")

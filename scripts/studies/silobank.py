@@ -5,7 +5,7 @@ run: trustbench run +experiment=silobank
      python scripts/studies/silobank.py [--from outputs] [--data-dir data]
      [--out docs/results/silobank.md]
 
-Writes docs/results/silobank.md: every block is what the command above it prints on the stored
+Writes docs/results/silobank.md: every block is the output of the command above it on the stored
 records.
 """
 
@@ -91,7 +91,7 @@ def _adult(store: Store, data_dir: Path) -> Iterator[str]:
 
 
 def _gate(store: Store, args: Sequence[str], what: str) -> Iterator[str]:
-    """What a gate asks and what it found, as a table; the code it exits with."""
+    """The demands of a gate and its findings, as a table; returns its exit code as well."""
     code, text = _run(["gate", *args, "--from", str(store.root), "--format", "md"])
     rows = [line for line in text.splitlines() if line.startswith("|")]
     yield f"```bash\ntrustbench gate {shlex.join(args)}\n```\n"
@@ -109,7 +109,7 @@ def _select(store: Store, experiment: str) -> Iterator[str]:
 
 
 def _run(args: Sequence[str]) -> tuple[int, str]:
-    """The exit code of a command and what it prints; a crash is raised."""
+    """The exit code of a command and its output; a crash is raised."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         code = cli.main(args)

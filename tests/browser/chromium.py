@@ -1,4 +1,4 @@
-"""A headless Chromium that tests talk to: the DevTools protocol over a pair of pipes."""
+"""A headless Chromium controlled by tests: the DevTools protocol over a pair of pipes."""
 
 import base64
 import json
@@ -99,7 +99,7 @@ class Chromium:
         return found["result"].get("value")
 
     def until(self, script):
-        """Waits until an expression is true; fails when it does not become so."""
+        """Waits until an expression is true; fails on a timeout."""
         deadline = time.monotonic() + 5
         while not self.run(script):
             assert time.monotonic() < deadline, f"never true: {script}"
@@ -114,8 +114,8 @@ class Chromium:
         self.send("Input.dispatchKeyEvent", type="keyUp", **common)
 
     def complaints(self):
-        """What the page wrote to the console, and errors that the browser logged."""
-        self.run("0")  # what is under way arrives before the answer
+        """Console messages of the page, and errors logged by the browser."""
+        self.run("0")  # pending messages arrive before the answer
         logged = [e["params"] for e in self.events if e.get("method") == "Log.entryAdded"]
         return [
             *(p["entry"]["text"] for p in logged),
@@ -124,7 +124,7 @@ class Chromium:
         ]  # fmt: skip
 
     def requests(self):
-        """The addresses that were asked for; `data:` is its own content and asks nobody."""
+        """The requested addresses; `data:` contains its own content and sends no request."""
         sent = [e["params"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
         urls = [p["request"]["url"] for p in sent]
         return [url for url in urls if not url.startswith("data:")]

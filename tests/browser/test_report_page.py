@@ -236,7 +236,7 @@ def test_hostile_names_run_nothing(browser, tmp_path):
 
 
 def test_the_policy_stops_what_is_planted(browser, report, tmp_path):
-    """Markup in the page that is not ours neither runs nor loads, even if escaping failed."""
+    """Foreign markup in the page neither runs nor loads, even if escaping failed."""
     planted = report.read_text().replace(
         "</body>", "<script>document.title='owned'</script><img src=http://127.0.0.1:9/x></body>"
     )

@@ -1,4 +1,4 @@
-"""Machines to run a sweep on, made of this one; a small sweep; what it gives without a cluster."""
+"""Simulates machines for a sweep on this one; a small sweep; its results without a cluster."""
 
 import os
 import shutil
@@ -57,7 +57,7 @@ hydra:
 
 @pytest.fixture(scope="session")
 def options(tmp_path_factory):
-    """A folder of a user's own options, with the sweeps `small` and `long`."""
+    """A folder with a user's own options, with the sweeps `small` and `long`."""
     folder = tmp_path_factory.mktemp("options")
     (folder / "experiment").mkdir()
     (folder / "experiment" / "small.yaml").write_text(SMALL)
@@ -93,9 +93,9 @@ def expected(sweep, tmp_path_factory):
 
 @pytest.fixture
 def net():
-    """Two machines on one network: this one, and a network namespace with a mount table of its own.
+    """Two machines on one network: this one, and a network namespace with its own mount table.
 
-    The second has another address, and sees of the disk what it is told to.
+    The second has another address, and sees only the parts of the disk that it is given.
     """
     if os.geteuid() != 0 or shutil.which("ip") is None:
         pytest.skip("network namespaces need root and the `ip` command")
@@ -123,7 +123,7 @@ def net():
 
 
 def _kill(name):
-    """Ends a machine at once: every process in the namespace; how many there were."""
+    """Kills a machine at once: every process in the namespace; returns their number."""
     listed = subprocess.run(
         ["ip", "netns", "pids", name], capture_output=True, text=True, check=False
     )
@@ -136,7 +136,7 @@ def _kill(name):
 def ray_cluster(net, tmp_path):
     """A head on this machine and a second node, each with room for one arm.
 
-    `start(hidden)`: a folder that the second node sees an empty one of its own in place of.
+    `start(hidden)`: the second node sees an empty folder in place of `hidden`.
     """
     pytest.importorskip("ray", reason="needs trustbench[ray]")
     token = tmp_path / "token"
@@ -178,7 +178,7 @@ def ray_cluster(net, tmp_path):
 
 @pytest.fixture
 def alone():
-    """The environment of a Ray that no other Ray of this machine knows of."""
+    """The environment of a Ray that is unknown to all other Rays of this machine."""
     folder = Path(tempfile.mkdtemp(prefix="tb", dir="/tmp"))
     yield {"RAY_TMPDIR": str(folder), "HOME": str(folder)}
     end_below(folder)

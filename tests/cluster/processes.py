@@ -1,4 +1,4 @@
-"""Processes of trustbench's on this machine, and what they leave."""
+"""Processes of trustbench on this machine, and what they leave behind."""
 
 import os
 import signal
@@ -24,13 +24,13 @@ def tables(outputs):
 
 
 def environment():
-    """What a user's shell would give; no test's Hydra or Ray settings get in."""
+    """The environment of a user's shell, without the Hydra or Ray settings of the tests."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TRUSTBENCH_"))}
     return {**kept, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 class Watched:
-    """A process of trustbench's; what it says on standard error is in a file."""
+    """A process of trustbench; its standard error goes to a file."""
 
     def __init__(self, words, env):
         self.file = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed by `kill`
@@ -44,12 +44,12 @@ class Watched:
         )
 
     def said(self):
-        """All of it so far."""
+        """All of its output so far."""
         self.file.seek(0)
         return self.file.read()
 
     def until(self, seen, what):
-        """Waits until `seen(text)` is true of what it has said."""
+        """Waits until `seen(text)` is true for its output."""
         deadline = time.monotonic() + LIMIT_S
         while not seen(self.said()):
             assert self.process.poll() is None, f"it ended before {what}:\n{self.said()}"
@@ -73,7 +73,7 @@ class Watched:
         self.process.send_signal(signal.SIGINT)
 
     def kill(self):
-        """Ends it and what it started."""
+        """Kills it and everything it started."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self.process.wait()
@@ -86,7 +86,7 @@ def _interruptible():
 
 
 def end_below(folder):
-    """Ends the processes whose command names a folder: Ray's daemons leave their group."""
+    """Kills the processes whose command names a folder: Ray's daemons leave their group."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             command = (entry / "cmdline").read_bytes().decode(errors="replace")
@@ -104,7 +104,7 @@ def free_port():
 
 
 def listens(host, port):
-    """Whether somebody does now."""
+    """Whether somebody listens on it now."""
     with socket.socket() as s:
         s.settimeout(1.0)
         return s.connect_ex((host, port)) == 0

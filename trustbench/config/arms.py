@@ -1,7 +1,7 @@
-"""What an arm is: the composed configuration, with its plugins built and checked.
+"""An arm: the composed configuration, with its plugins built and checked.
 
-Every field is classed: `IDENTITY` fields change the arm's numbers and are hashed into its id,
-`RUNTIME` fields only say where and how fast it runs. A test fails on an unclassed field.
+Every field is classified: `IDENTITY` fields change the arm's numbers and are hashed into its id,
+`RUNTIME` fields only say where and how fast it runs. A test fails on an unclassified field.
 """
 
 from collections import Counter
@@ -20,15 +20,15 @@ Rate = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True)
 class Chosen(Generic[P]):
-    """A plugin under the name that its YAML gives it."""
+    """A plugin under the name of its YAML."""
 
     name: str
     plugin: P
-    # What its numbers depend on beside its settings, see `fingerprints`; none for built-in ones.
+    # What its numbers depend on beside its settings, see `fingerprints`; empty for built-in ones.
     marks: tuple[tuple[str, str], ...] = ()
 
     def spec(self) -> PluginSpec:
-        """The plugin as records store it: effective hyper-parameters, version, fingerprints."""
+        """The plugin as stored in records: effective hyper-parameters, version, fingerprints."""
         params: dict[str, Any] = _plain(asdict(self.plugin))
         for field_ in fields(self.plugin):
             if field_.name in self.plugin.later and params[field_.name] == field_.default:
@@ -45,14 +45,14 @@ class Chosen(Generic[P]):
         )
 
     def _registered(self, params: dict[str, Any]) -> dict[str, Any]:
-        """The defaults of those settings that are given another value."""
+        """The defaults of those settings that have another value."""
         defaults = {f.name: f.default for f in fields(self.plugin) if f.default is not MISSING}
         plain = {k: _plain(v) for k, v in defaults.items() if k in params}
         return {k: v for k, v in plain.items() if params[k] != v}
 
 
 def _plain(value: Any) -> Any:
-    """Paths as text, as records and ids write them."""
+    """Paths as text, as in records and ids."""
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, dict):
@@ -66,16 +66,16 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Training:
-    """The `training` config group; the field names of Schedule mean the same here.
+    """The `training` config group; field names shared with Schedule have the same meaning.
 
-    `batch_size` null: a fiftieth of the members, between 64 and 256, so that small and large data
-    both take some tens of steps an epoch. `lr` null: the model's own learning rate, which the arm
-    then has as a number, in its id and records too; auto: the rate of `lr_grid` at which a pilot
-    of the baseline reaches the lowest validation loss, in `lr_pilot_share` of the epochs, and the
-    smaller of two that reach the same. `patience`: epochs without a better validation
-    objective after which a tuned replicate is frozen. `max_members`: the largest half that a
-    replicate trains on (null: all of its half). `snapshots`: how many states of a baseline are
-    kept for the matched control.
+    `batch_size` null means a fiftieth of the members, between 64 and 256, so that small and large
+    data both take tens of steps per epoch. `lr` null means the model's own learning rate, which
+    then becomes a number in the arm's id and records. `lr` auto means the rate of `lr_grid` at
+    which a pilot of the baseline reaches the lowest validation loss within `lr_pilot_share` of the
+    epochs, or the smaller of two that tie. `patience` is the number of epochs without a better
+    validation objective after which a tuned replicate is frozen. `max_members` is the size of the
+    largest half that a replicate trains on (null: all of its half). `snapshots` is the number of
+    states of a baseline kept for the matched control.
     """
 
     regime: Literal["tuned", "memorising"]
@@ -91,7 +91,7 @@ class Training:
     lr_pilot_share: Annotated[float, Field(gt=0, le=1)] = 0.25
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a grid that is empty, repeats a rate, or is never read."""
+        """Raises ValueError for a grid that is empty, repeats a rate, or is never used."""
         if not self.lr_grid:
             raise ValueError("lr_grid is empty; give at least one learning rate.")
         twice = [r for r, count in Counter(self.lr_grid).items() if count > 1]
@@ -109,18 +109,18 @@ class Training:
 
     @property
     def pilot_epochs(self) -> int:
-        """How many epochs a pilot trains at each rate."""
+        """The number of epochs for which a pilot trains at each rate."""
         return max(1, round(self.lr_pilot_share * self.epochs))
 
     def content(self) -> dict[str, Any]:
-        """The fields that an arm's numbers depend on: the pilot's count where there is one."""
+        """The fields on which an arm's numbers depend, including the pilot's settings if any."""
         content = asdict(self)
         if self.lr != "auto":
             return {k: v for k, v in content.items() if k not in ("lr_grid", "lr_pilot_share")}
         return {**content, "lr_grid": sorted(self.lr_grid)}
 
     def schedule(self, members: int, rate: float | None = None) -> Schedule:
-        """What the training loop and the gradient rules read, for replicates of `members` rows.
+        """The schedule of the training loop and the gradient rules, for `members` rows.
 
         `rate` is the one that a pilot chose or tries.
         """
@@ -138,24 +138,24 @@ class Training:
 
 
 Part = Literal["replicates", "shadows"]
-"""Of the models that a protocol draws: those that are measured, and those that only attack."""
+"""The models that a protocol draws: those that are measured, and those used only by attacks."""
 
 
 MOST_MODELS = 100_000
-"""Of one arm: more cannot be meant, and sizes stay within what arrays can hold."""
+"""Maximum per arm: more would be a mistake, and sizes stay within what arrays can hold."""
 
 
 @dataclass(frozen=True)
 class Protocol:
     """How replicates are drawn.
 
-    `inclusion`: half = each replicate trains on a random half of the pool, in complementary
-    pairs; all = every replicate trains on the whole pool (membership attacks that need
-    shadows are then not applicable). `pools`: how often the data are redrawn; a sweep then runs
-    every arm with that many seeds, and intervals speak of the data that pools are drawn from.
-    `calibration`: rows each replicate draws from the calibration pool (null: half of it).
-    `shadows`: further models of the same recipe, on halves of their own, which no metric is
-    measured on: membership attacks learn from them what members look like.
+    `inclusion`: with half, each replicate trains on a random half of the pool, in complementary
+    pairs; with all, every replicate trains on the whole pool (membership attacks that need shadow
+    models are then not applicable). `pools` is the number of draws of the data; a sweep then runs
+    every arm with that many seeds, and intervals cover the population of the pools. `calibration`
+    is the number of rows that each replicate draws from the calibration pool (null: half of it).
+    `shadows` is the number of further models of the same recipe, on halves of their own. No metric
+    is measured on them: membership attacks learn from them what members look like.
     """
 
     replicates: Annotated[int, Field(ge=2, le=MOST_MODELS)] = 16
@@ -165,7 +165,7 @@ class Protocol:
     shadows: Annotated[int, Field(ge=0, le=MOST_MODELS, multiple_of=2)] = 0
 
     def __post_init__(self) -> None:
-        """Shadow models of a row must differ in whether they were trained on it."""
+        """Refuses shadow models that were all trained on the same rows."""
         if self.shadows and self.inclusion != "half":
             raise ValueError(
                 f"shadows={self.shadows} needs inclusion=half: where every model is trained on all "
@@ -173,9 +173,9 @@ class Protocol:
             )
 
     def content(self) -> dict[str, Any]:
-        """The fields that an arm's numbers depend on; one arm is always one pool."""
+        """The fields on which an arm's numbers depend; one arm is always one pool."""
         content = {**asdict(self), "pools": 1}
-        if not self.shadows:  # as in records from before there were any
+        if not self.shadows:  # as in records from before this field existed
             del content["shadows"]
         return content
 
@@ -187,7 +187,7 @@ class Protocol:
         return range(first, first + self.shadows)
 
     def fit_content(self, part: "Part") -> dict[str, Any]:
-        """What the trained models of a part depend on: replicates do not on shadows."""
+        """What the trained models of a part depend on: replicates do not depend on shadows."""
         content = replace(self, shadows=0).content()
         if part == "shadows":
             models = self.models(part)
@@ -197,7 +197,7 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Arm:
-    """Dataset x model x training x interventions, what measures it, and where it runs."""
+    """Dataset x model x training x interventions, its evaluators, and where it runs."""
 
     dataset: Chosen[Dataset]
     model: Chosen[Model]
@@ -206,13 +206,13 @@ class Arm:
     evaluators: tuple[Chosen[Evaluator], ...]
     protocol: Protocol = field(default_factory=Protocol)
     control: Literal["none", "reseed", "matched"] = "none"
-    # Which other draw of initialisation and batch order: 1 is the reseed control's own. Only
-    # evaluators ask for further ones, of it or of a matched control.
+    # The index of another draw of initialisation and batch order: 1 is the reseed control's own.
+    # Only evaluators request further ones, of it or of a matched control.
     reseeds: Annotated[int, Field(ge=1)] = 1
-    # Which of the protocol's models: `shadows` are asked for by membership attacks only.
+    # The part of the protocol's models: only membership attacks request `shadows`.
     part: Part = "replicates"
     seed: Annotated[int, Field(ge=0)] = 0
-    pilot: Pilot | None = None  # what training.lr=auto has chosen, once it has
+    pilot: Pilot | None = None  # the choice of training.lr=auto, once made
     engine: Literal["auto", "stacked", "opacus"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
@@ -221,12 +221,12 @@ class Arm:
     data_dir: Path = Path("data")
     tracking_uri: str | None = None
     experiment: str = "default"
-    sweep_run: str | None = None  # the tracking run of the sweep that it belongs to
+    sweep_run: str | None = None  # the tracking run of its sweep
     label: str = ""  # what it is called beside the others of its sweep, see `arm_labels`
-    uploads: bool = True  # whether its own process uploads its record, or who has started that
+    uploads: bool = True  # whether its own process uploads its record
 
     def __post_init__(self) -> None:
-        """All arms of a pair have one model, so they also share a learning rate that it states."""
+        """All arms of a pair have one model, so they also share a learning rate set by it."""
         if self.training.lr is None:
             chosen = replace(self.training, lr=self.model.plugin.learning_rate)
             object.__setattr__(self, "training", chosen)
@@ -242,12 +242,12 @@ class Arm:
         return self.training.lr == "auto" and self.pilot is None
 
     def schedule(self, members: int) -> Schedule:
-        """The schedule of its training; ValueError while it is undecided."""
+        """The schedule of its training; raises ValueError while it is undecided."""
         return self.training.schedule(members, self.pilot.rate if self.pilot else None)
 
     @property
     def salt(self) -> int:
-        """What its random streams differ by from the baseline's."""
+        """Distinguishes its random streams from the baseline's."""
         return {"none": 0, "reseed": self.reseeds, "matched": self.reseeds - 1}[self.control]
 
 

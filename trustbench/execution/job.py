@@ -1,4 +1,4 @@
-"""One arm as a job: it never raises, so one arm's failure never costs another its result."""
+"""One arm as a job: it never raises, so a failure never costs another arm its result."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ from trustbench.store.redaction import redact
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an arm, for the sweep's closing list and its exit code."""
+    """The result of an arm, for the sweep's closing list and its exit code."""
 
     arm_id: str | None
     label: str
@@ -45,16 +45,16 @@ class Outcome:
     reused: bool = False
     warning: str | None = None
     log: str | None = None
-    """The file with what its processes said, where there is one that may explain a failure."""
+    """The file with the output of its processes, if it may explain a failure."""
 
     @property
     def said(self) -> str:
-        """The status in the words of the closing list."""
+        """The status as worded in the closing list."""
         return "kept" if self.reused else self.status
 
     @property
     def first_line(self) -> str:
-        """The first line of what went wrong, and where to read more; empty without either."""
+        """The first line of the error, and where to read more; empty without either."""
         reason = (self.reason or "").strip().split("\n")[0]
         return f"{reason} (log: {self.log})" if self.log else reason
 
@@ -64,7 +64,7 @@ class Outcome:
         return f"{self.said:<11} {self.seconds:7.1f} s  {self.label}{why}"
 
     def warnings(self) -> list[str]:
-        """What went wrong beside the arm, in lines."""
+        """Problems that did not affect the arm, one per line."""
         return [f"trustbench: warning: {text}" for text in (self.warning or "").splitlines()]
 
     @property
@@ -76,8 +76,8 @@ class Outcome:
 def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str) -> Outcome:
     """Runs an arm, writes its record, then tells the tracking server; never raises an Exception.
 
-    `identified` is called with the arm's id, once its data are read and a pilot, if it needs one,
-    has chosen its learning rate.
+    `identified` receives the arm's id, once its data has been read and its pilot, if any, has
+    chosen the learning rate.
     """
     started = time.monotonic()
     notes: list[str] = []
@@ -107,7 +107,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
     except (Exception, SystemExit) as e:  # noqa: BLE001  # the one broad except: around an arm
         status, error = "failed", e
         print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
-    # A finished record is never overwritten by what went wrong after it.
+    # A finished record is never overwritten by a later failure.
     if error is not None and planned is not None and record is None:
         notes += _record_failure(planned, store, str(status), error)
     return Outcome(
@@ -125,7 +125,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
 def look(arm: Arm) -> Outcome | None:
     """The outcome of an arm that an earlier run has finished and uploaded, else None.
 
-    Anything else wrong with it is left for the run to report.
+    Any other problem is left for the run to report.
     """
     started = time.monotonic()
     try:
@@ -159,10 +159,10 @@ def died(
     status: Literal["failed", "timeout"] = "failed",
     seconds: float = 0.0,
 ) -> Outcome:
-    """Writes into the record of an arm what its process can no longer write, and tracks it.
+    """Completes and tracks the record of an arm whose process died.
 
-    Without `arm_id` the process died before there was a record. What the record holds is kept;
-    one that is finished stays so, and one that another process works on is left to it.
+    Without `arm_id` the process died before there was a record. The content of the record is kept.
+    A finished record is not changed, and neither is one that another process works on.
     """
     notes: list[str] = []
     store = Store(arm.output_dir, warn=notes.append)
@@ -195,7 +195,7 @@ def _leave_it() -> None:
 def unfinished(
     arm: Arm, status: str, reason: str, arm_id: str | None = None, seconds: float = 0.0
 ) -> Outcome:
-    """The outcome of an arm that was not started, or not to its end."""
+    """The outcome of an arm that was not started, or did not end."""
     return Outcome(
         arm_id=arm_id,
         label=label_of(arm),
@@ -207,9 +207,9 @@ def unfinished(
 
 
 def prepare_torch(arm: Arm) -> None:
-    """Threads and determinism of this process; results are bit-identical on one CPU thread."""
+    """Sets threads and determinism of this process; results are bit-identical on one CPU thread."""
     torch.set_num_threads(arm.threads)
-    threadpool_limits(arm.threads)  # numpy's and scikit-learn's libraries
+    threadpool_limits(arm.threads)  # libraries of numpy and scikit-learn
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
@@ -217,7 +217,7 @@ def prepare_torch(arm: Arm) -> None:
 
 
 def upload(arm: Arm, arm_id: str) -> list[str]:
-    """Uploads the record of an arm whose own process does not; as `_track`."""
+    """Uploads the record of an arm whose own process does not; as in `_track`."""
     store = Store(arm.output_dir, warn=list[str]().append)
     record = store.read(arm_id)
     if record is None or tracking.uploaded(store, arm.tracking_uri, record):
@@ -226,7 +226,7 @@ def upload(arm: Arm, arm_id: str) -> list[str]:
 
 
 def _track(arm: Arm, store: Store, record: Record) -> list[str]:
-    """Tells the tracking server. Returns why it lacks the record so far, if it does."""
+    """Updates the tracking server. Returns why it still lacks the record, if it does."""
     if not arm.uploads:
         return []
     try:
@@ -245,11 +245,11 @@ def _track(arm: Arm, store: Store, record: Record) -> list[str]:
 
 
 def _record_failure(planned: Plan, store: Store, status: str, error: BaseException) -> list[str]:
-    """Writes and tracks the record of an arm that has no full set of measurements.
+    """Writes and tracks the record of an arm without a full set of measurements.
 
-    An arm that was refused before it began gets no record; one that had begun does not stay
-    `started`, as if it still ran. Where even that cannot be written (a full disk), the arm stays
-    as it was and is tried again.
+    An arm that was refused before it began gets no record. One that had begun must not stay
+    `started`, as if it still ran. If even that cannot be written (a full disk), the arm stays as it
+    was and is tried again.
     """
     if status == "refused" and not _begun(store, planned.arm_id):
         return []

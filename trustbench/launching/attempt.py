@@ -1,4 +1,4 @@
-"""One attempt at an arm, as its parent sees it: a process, what it has said, how it ended."""
+"""One attempt at an arm, as seen by its parent: a process, its messages, and its end."""
 
 import contextlib
 import os
@@ -19,11 +19,11 @@ from trustbench.launching.slots import Slot
 from trustbench.store.records import Store
 
 Work = Callable[[Arm], Outcome]
-END_S = 10.0  # how long a process that has said its last word may take to end
+END_S = 10.0  # how long a process may take to end after its last message
 
 
 class Attempt:
-    """A running process. `stop` names the reason for which the pool has killed it."""
+    """A running process. `stop` names the reason for which the pool killed it."""
 
     def __init__(self, job: Job, slot: Slot, server: Server, work: Work) -> None:
         self.job, self.slot = job, slot
@@ -46,7 +46,7 @@ class Attempt:
         assert self.process.pid is not None
         self.pid: int = self.process.pid
         self.end = End(self.process)
-        with contextlib.suppress(OSError):  # it has died already: its end will be seen
+        with contextlib.suppress(OSError):  # it has already died: its end will be noticed
             self.pipe.send((work, job.arm))
 
     @property
@@ -55,19 +55,19 @@ class Attempt:
         return time.monotonic() - self.started
 
     def left(self) -> float | None:
-        """The seconds that its stage still needs, at the pace so far; None before there is one."""
+        """The seconds that its stage still needs at the pace so far; None before there is one."""
         stage, passed = self.stage, time.monotonic() - self.stage_started
         if not 0 < stage.done < stage.total:
             return None
         return passed * (stage.total - stage.done) / stage.done
 
     def receive(self) -> list[Message]:
-        """What the process has said since the last call."""
+        """The messages of the process since the last call."""
         said: list[Message] = []
         try:
             while self.pipe.poll():
                 said.append(self.pipe.recv())
-        except (EOFError, OSError):  # it has ended, perhaps in the middle of a word
+        except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
             self.silent_since = self.silent_since or time.monotonic()
         for message in said:
             match message:
@@ -82,28 +82,28 @@ class Attempt:
         return said
 
     def handles(self) -> list[object]:
-        """What becomes ready when it has said something, or has ended."""
+        """Handles that become ready when it has sent a message, or has ended."""
         return [self.end.handle, *([self.pipe] if self.silent_since is None else [])]
 
     def gone(self) -> bool:
-        """Whether the process has ended; one that only closed its pipe is made to end."""
+        """Whether the process has ended; one that only closed its pipe is terminated."""
         if self.silent_since is not None and time.monotonic() - self.silent_since > END_S:
             kill_tree(self.pid)
         return self.end.seen()
 
     def memory_gb(self, every_s: float) -> float:
-        """What its processes have resident, or had not longer than `every_s` ago."""
+        """The resident memory of its processes, measured within the last `every_s`."""
         if time.monotonic() - self.memory_seen > every_s:
             self.memory, self.memory_seen = resident_gb(self.pid), time.monotonic()
         return self.memory
 
     def kill(self, why: str) -> None:
-        """Ends the process and all it has started."""
+        """Kills the process and all its descendants."""
         self.stop = self.stop or why
         kill_tree(self.pid)
 
     def close(self) -> str:
-        """Lets go of an ended process and ends what it left behind; how it ended."""
+        """Releases an ended process and kills what it left behind; returns how it ended."""
         kill_tree(self.pid)
         self.process.join(END_S)
         self.pipe.close()
@@ -112,13 +112,13 @@ class Attempt:
 
     @property
     def log(self) -> str:
-        """The file that the process writes what it prints to."""
+        """The file to which the process prints."""
         store = self.store
         return str(store.log_file(self.arm_id) if self.arm_id else store.early_log(self.pid))
 
 
 class End:
-    """The end of a process, which is seen also when the fork server has died before it."""
+    """Signals the end of a process, even if the fork server died before it."""
 
     def __init__(self, process: ForkServerProcess) -> None:
         assert process.pid is not None
@@ -128,7 +128,7 @@ class End:
                 self.handle, self.own = os.pidfd_open(process.pid), True
 
     def seen(self) -> bool:
-        """Whether it has come."""
+        """Whether it has occurred."""
         return bool(connection.wait([self.handle], timeout=0))
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class End:
 
 def _ending(code: int | None) -> str:
     """How a process ended, as the middle of a sentence."""
-    if code is None or code == 255:  # what is said for one whose fork server died as well
+    if code is None or code == 255:  # also the code of a process whose fork server died
         return "exited with unknown status"
     if code >= 0:
         return f"ended with exit code {code}"

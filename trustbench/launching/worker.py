@@ -1,4 +1,4 @@
-"""An arm in a process of somebody else's: Ray's worker, or a job of SLURM's."""
+"""An arm in a process of another scheduler: Ray's worker, or a SLURM job."""
 
 import os
 import socket
@@ -18,10 +18,10 @@ Work = Callable[[Arm], Outcome]
 
 
 def run_arm(work: Work, arm: Arm, version: str) -> Outcome:
-    """The arm's outcome; what it prints goes to the arm's log, its stages to the cluster's.
+    """Runs the arm; its output goes to the arm's log, its stages to the cluster's log.
 
     Raises:
-        TrustbenchError: this machine has another trustbench than the one that sent the arm.
+        TrustbenchError: this machine has another trustbench than the sender of the arm.
     """
     if version != __version__:
         raise TrustbenchError(
@@ -35,7 +35,7 @@ def run_arm(work: Work, arm: Arm, version: str) -> Outcome:
 
 
 class Stages:
-    """An arm's progress as lines of what the cluster collects."""
+    """An arm's progress as lines in the cluster's log."""
 
     def __init__(self, lines: Lines, log: Log) -> None:
         self.lines, self.log = lines, log
@@ -45,5 +45,5 @@ class Stages:
         self.lines(stage, done, total)
 
     def identified(self, arm_id: str) -> None:
-        """From here on the arm's own log is written."""
+        """Switches to the arm's own log."""
         self.log.identified(arm_id)

@@ -1,4 +1,4 @@
-"""The function that Hydra calls for each job, and what comes back past hydra.main."""
+"""The function that Hydra calls for each job, and its results, which bypass hydra.main."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -46,12 +46,12 @@ class Asked:
 
 @dataclass(frozen=True)
 class Begun:
-    """What was made or found before the first arm starts."""
+    """What was created or found before the first arm starts."""
 
     sweep_run: str | None = None
     """The sweep's run on the tracking server, if there is one."""
     finished: tuple[Any, ...] = ()
-    """What an earlier run of this very sweep has left of each arm, if all are finished."""
+    """The results of an earlier run of this very sweep for each arm, if all are finished."""
 
 
 class Job(NamedTuple):
@@ -65,10 +65,10 @@ class Job(NamedTuple):
 
 
 class Task(Generic[R]):
-    """Two functions that Hydra knows as one.
+    """Two functions that look like one to Hydra.
 
-    `begin` runs once in the parent process before any job; `work` runs an arm, in whatever
-    process the launcher chose. Launchers pickle the task, so both are module-level functions.
+    `begin` runs once in the parent process before any job; `work` runs an arm, in the process that
+    the launcher chose. Launchers pickle the task, so both are module-level functions.
     """
 
     def __init__(self, begin: Callable[[Asked], Begun], work: Callable[[Arm], R]) -> None:
@@ -82,7 +82,7 @@ class Task(Generic[R]):
         self.error: Exception | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker process needs the functions and the sweep's run only."""
+        """A worker process needs only the functions and the sweep's run."""
         light = replace(self.begun, finished=())
         return {
             **self.__dict__,
@@ -94,9 +94,9 @@ class Task(Generic[R]):
         }
 
     def __call__(self, config: DictConfig) -> R | None:
-        """One job: of a sweep it is run here, a single one when Hydra has returned.
+        """Runs a job of a sweep here; a single job runs after Hydra has returned.
 
-        Hydra prints its own report of what a job raises, so a single run keeps its error.
+        Hydra prints its own report of exceptions in jobs, so a single run keeps its error.
         """
         hydra = HydraConfig.get()
         if hydra.mode == RunMode.MULTIRUN:
@@ -116,7 +116,7 @@ class Task(Generic[R]):
         return None
 
     def check(self, jobs: Sequence[Job], master: Any) -> None:
-        """Composes and assembles every job of a sweep before the first one starts.
+        """Composes and builds every job of a sweep before the first one starts.
 
         Raises:
             ConfigError: every problem of every arm, each once.
@@ -136,10 +136,10 @@ class Task(Generic[R]):
         self._start(arms, master, master.hydra, sweep=True)
 
     def launch(self, launcher: Launcher, jobs: Sequence[Sequence[str]], first: int) -> Any:
-        """Keeps what jobs return that Hydra's own launchers run.
+        """Keeps the results of jobs run by Hydra's own launchers.
 
-        Launchers that are handed arms (`hydra_plugins/trustbench_arms_launcher.py`) run them when
-        Hydra has returned. Where every arm is finished, no launcher starts anything, say a cluster.
+        Launchers that receive arms (`hydra_plugins/trustbench_arms_launcher.py`) run them after
+        Hydra has returned. If every arm is finished, no launcher starts anything.
         """
         assert self.asked is not None
         if self.begun.finished:
@@ -179,12 +179,12 @@ class Task(Generic[R]):
 
 
 def options(master: Any) -> Options:
-    """What lists the options of a config group, in the folders of a configuration."""
+    """Returns a function that lists the options of a config group in a configuration's folders."""
     return listing(_sources(master.hydra))
 
 
 def arm_of(config: DictConfig, hydra: Any) -> Arm:
-    """The arm of a composed configuration and Hydra's own part of it.
+    """Builds the arm of a composed configuration and Hydra's own part of it.
 
     Raises:
         ConfigError: every problem of the configuration.
@@ -199,7 +199,7 @@ def arm_of(config: DictConfig, hydra: Any) -> Arm:
 
 
 def _plain(config: DictConfig, key: Any) -> Any:
-    """The value of a key, interpolations resolved; `???` where it has none."""
+    """The value of a key, with interpolations resolved; `???` if it has none."""
     if OmegaConf.is_missing(config, key):
         return MISSING
     value = config[key]
