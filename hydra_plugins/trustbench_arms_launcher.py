@@ -13,7 +13,7 @@ from hydra.plugins.launcher import Launcher
 
 if TYPE_CHECKING:
     from trustbench.config.arms import Arm
-    from trustbench.execution.job import Outcome
+    from trustbench.execution.job import ArmOutcome
 
 
 class ArmsLauncher(Launcher):
@@ -21,8 +21,8 @@ class ArmsLauncher(Launcher):
 
     @abstractmethod
     def run_arms(
-        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], Outcome]"
-    ) -> "Sequence[Outcome]":
+        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], ArmOutcome]"
+    ) -> "Sequence[ArmOutcome]":
         """The outcomes of arms, in their order; `work` runs one, in the process it is called in."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> NoReturn:

@@ -16,7 +16,7 @@ from hydra_plugins.trustbench_arms_launcher import ArmsLauncher, plain
 
 if TYPE_CHECKING:
     from trustbench.config.arms import Arm
-    from trustbench.execution.job import Outcome
+    from trustbench.execution.job import ArmOutcome
 
 
 class ClusterLauncher(ArmsLauncher):
@@ -64,8 +64,8 @@ class RayLauncher(ClusterLauncher):
 
     @override
     def run_arms(
-        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], Outcome]"
-    ) -> "Sequence[Outcome]":
+        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], ArmOutcome]"
+    ) -> "Sequence[ArmOutcome]":
         from trustbench.launching.clusters import on_ray
 
         return on_ray(list(arms.values()), work, self.bound)
@@ -85,8 +85,8 @@ class SlurmLauncher(ClusterLauncher):
 
     @override
     def run_arms(
-        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], Outcome]"
-    ) -> "Sequence[Outcome]":
+        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], ArmOutcome]"
+    ) -> "Sequence[ArmOutcome]":
         from trustbench.launching.clusters import on_slurm
 
         return on_slurm(list(arms.values()), work, self.bound)

@@ -18,7 +18,7 @@ from hydra_plugins.trustbench_arms_launcher import ArmsLauncher, plain
 if TYPE_CHECKING:
     from trustbench.config.arms import Arm
     from trustbench.config.compose.task import Task
-    from trustbench.execution.job import Outcome
+    from trustbench.execution.job import ArmOutcome
     from trustbench.launching.pool import Pool
 
 
@@ -70,7 +70,7 @@ class PoolLauncher(ArmsLauncher):
 
     @override
     def run_arms(
-        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], Outcome]"
-    ) -> "Sequence[Outcome]":
+        self, arms: "Mapping[str, Arm]", work: "Callable[[Arm], ArmOutcome]"
+    ) -> "Sequence[ArmOutcome]":
         assert self.pool is not None
         return self.pool.run(arms, work)

@@ -23,7 +23,7 @@ from statistics import median
 from bench_pool import server_seconds, start_seconds
 
 from trustbench import tracking
-from trustbench.launching.server import Server
+from trustbench.launching.server import ForkServer
 from trustbench.store.records import Store
 
 ARMS, PLANNED, WRITERS, EACH = 100, 1000, 8, 5
@@ -77,7 +77,7 @@ def report(what, limit, found):
 
 def bench_start(_folder, _repeats):
     """An arm's process, once the fork server has imported what arms import."""
-    server = Server()
+    server = ForkServer()
     ready = server_seconds(server)
     seconds = [to_code for to_code, _ in start_seconds(server, 50)]
     print(

@@ -18,21 +18,21 @@ from tempfile import TemporaryDirectory
 
 from trustbench.config.arms import Arm
 from trustbench.config.compose import compose, composed_arm
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.attempt import Attempt, Job
 from trustbench.launching.messages import Ended
-from trustbench.launching.server import Server
+from trustbench.launching.server import ForkServer
 from trustbench.launching.slots import Slot
 
 INTERPRETERS = 3
 
 
-def nothing(_arm: Arm) -> Outcome:
+def nothing(_arm: Arm) -> ArmOutcome:
     """The body of each process: reports when it started. All processes share the clock."""
-    return Outcome(None, "nothing", "ok", seconds=time.monotonic())
+    return ArmOutcome(None, "nothing", "ok", seconds=time.monotonic())
 
 
-def server_seconds(server: Server) -> float:
+def server_seconds(server: ForkServer) -> float:
     """Starts a server; returns how long it takes to import everything."""
     started = time.monotonic()
     server.start()
@@ -41,14 +41,14 @@ def server_seconds(server: Server) -> float:
     return time.monotonic() - started
 
 
-def start_seconds(server: Server, count: int) -> list[tuple[float, float]]:
+def start_seconds(server: ForkServer, count: int) -> list[tuple[float, float]]:
     """(to the arm's code, to the end) of `count` processes, one after another."""
     with TemporaryDirectory() as folder:
         arm = composed_arm(compose([f"output_dir={folder}", "evaluator=utility"]))
         return [_one(Job(i, "nothing", arm), server) for i in range(count)]
 
 
-def _one(job: Job, server: Server) -> tuple[float, float]:
+def _one(job: Job, server: ForkServer) -> tuple[float, float]:
     attempt = Attempt(job, Slot(), server, nothing)
     while not attempt.gone():
         time.sleep(0.001)
@@ -69,7 +69,7 @@ def interpreter_seconds() -> float:
 
 
 def main(count: int = 50) -> None:
-    server = Server()
+    server = ForkServer()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.machine()}")
     print(f"load {os.getloadavg()[0]:.1f}; the fork server was ready after ", end="", flush=True)
     print(f"{server_seconds(server):.1f} s")

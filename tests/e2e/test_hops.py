@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from trustbench import cli
-from trustbench.launching.server import Server
+from trustbench.launching.server import ForkServer
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "architecture.md"
@@ -93,7 +93,7 @@ def test_one_arm_is_at_most_ten_hops_from_the_command_line(run):
 
 def test_an_arm_of_a_sweep_is_at_most_fifteen(run, monkeypatch):
     parent = []
-    original = Server.process
+    original = ForkServer.process
 
     def process(self, target, *args):
         import notes_stack_plugin
@@ -102,7 +102,7 @@ def test_an_arm_of_a_sweep_is_at_most_fifteen(run, monkeypatch):
         parent[:] = [*found, "trustbench.launching.server:Server.process"]
         return original(self, target, *args)
 
-    monkeypatch.setattr(Server, "process", process)
+    monkeypatch.setattr(ForkServer, "process", process)
     child = run("-m")
     assert parent[0] == "trustbench.cli:main"
     assert child[0] == "trustbench.launching.child:main"

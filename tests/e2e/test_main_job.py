@@ -12,7 +12,7 @@ import pytest
 from trustbench import tracking
 from trustbench.store.records import Store
 from trustbench.tracking import runs
-from trustbench.tracking.server import Server
+from trustbench.tracking.server import TrackingServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -50,7 +50,7 @@ def test_a_sweep_prints_its_table_and_a_second_one_recomputes_nothing(outside, t
     assert again.err.count("kept ") >= 4
     assert {r.id: r for r in store.records()} == before
     # each arm was logged once, below the sweep's run
-    server = Server(store, None)
+    server = TrackingServer(store, None)
     found = runs.search(server, runs.experiments(server), runs.ARM)
     parents = [run.data.tags["mlflow.parentRunId"] for run in found]
     assert len(parents) == 4

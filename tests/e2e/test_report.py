@@ -2,7 +2,7 @@
 
 from trustbench import tracking
 from trustbench.store.records import Store
-from trustbench.tracking.server import Server
+from trustbench.tracking.server import TrackingServer
 
 
 def test_a_sweep_writes_and_logs_its_report(outside, tb):
@@ -18,7 +18,7 @@ def test_a_sweep_writes_and_logs_its_report(outside, tb):
     assert "Reliability of balanced_weights (tuned)" in text
     assert "Accuracy by group of balanced_weights (tuned)" in text
     run = tracking.prepare(store, None, "default")
-    logged = {a.path for a in Server(store, None).call("list_artifacts", run, "tables")}
+    logged = {a.path for a in TrackingServer(store, None).call("list_artifacts", run, "tables")}
     assert "tables/default.html" in logged
     again = outside.folder / "again.html"
     assert tb("report", "--output", again).code == 0

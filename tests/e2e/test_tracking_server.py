@@ -23,7 +23,7 @@ import pytest
 from trustbench import tracking
 from trustbench.store.records import Store
 from trustbench.tracking import runs
-from trustbench.tracking.server import Server
+from trustbench.tracking.server import TrackingServer
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "scripts" / "tracking_server.sh"
@@ -102,7 +102,7 @@ def served(request, tmp_path_factory):
 
 def found(uri, wanted=runs.ARM):
     """Every run of a server."""
-    server = Server(Store(Path("/nowhere")), uri)
+    server = TrackingServer(Store(Path("/nowhere")), uri)
     return list(runs.search(server, runs.experiments(server), wanted))
 
 

@@ -19,7 +19,7 @@ LAUNCHERS = {"ray": "ray", "slurm": "submitit"}
 
 
 @dataclass(frozen=True)
-class Finding:
+class HealthFinding:
     """One line of the doctor; `wrong` ones need attention."""
 
     text: str
@@ -30,57 +30,59 @@ class _Held(Exception):
     """Another process has the arm's lock."""
 
 
-def installation() -> Iterator[Finding]:
+def installation() -> Iterator[HealthFinding]:
     """Versions, devices and launchers."""
-    yield Finding(
+    yield HealthFinding(
         f"trustbench {__version__}, Python {platform.python_version()}, {platform.platform()}"
     )
     yield torch_pair(version("torch"), version("torchvision"), requires("torchvision") or [])
-    yield Finding(_devices())
+    yield HealthFinding(_devices())
     names = ("opacus", "mlflow", "hydra-core", "numpy", "scikit-learn")
-    yield Finding(", ".join(f"{n} {version(n)}" for n in names))
+    yield HealthFinding(", ".join(f"{n} {version(n)}" for n in names))
     extra = {name: find_spec(module) is not None for name, module in LAUNCHERS.items()}
     there = ", ".join(["basic", "joblib", "pool", *(n for n, found in extra.items() if found)])
     absent = [f"{n} (pip install 'trustbench[{n}]')" for n, found in extra.items() if not found]
     missing = f"; not installed: {', '.join(absent)}" if absent else ""
-    yield Finding(f"launchers: {there}{missing}")
+    yield HealthFinding(f"launchers: {there}{missing}")
 
 
-def torch_pair(torch: str, torchvision: str, required: list[str]) -> Finding:
+def torch_pair(torch: str, torchvision: str, required: list[str]) -> HealthFinding:
     """Whether torch is the build for which torchvision was made."""
     pinned = [r.split("==")[1].split(";")[0].strip() for r in required if r.startswith("torch==")]
     builds = {v.split("+")[1] for v in (torch, torchvision) if "+" in v}
     said = f"torch {torch}, torchvision {torchvision}"
     if (pinned and torch.split("+")[0] != pinned[0].split("+")[0]) or len(builds) > 1:
         wanted = f"torch {pinned[0]}" if pinned else "torch of the same build"
-        return Finding(f"{said}: it is made for {wanted}; install both anew together", wrong=True)
-    return Finding(f"{said} match")
+        return HealthFinding(
+            f"{said}: it is made for {wanted}; install both anew together", wrong=True
+        )
+    return HealthFinding(f"{said} match")
 
 
-def store_lines(store: Store, said: list[str]) -> Iterator[Finding]:
+def store_lines(store: Store, said: list[str]) -> Iterator[HealthFinding]:
     """The store's folder, space and records; `said` receives the store's warnings."""
     if not store.root.is_dir():
-        yield Finding(f"store {store.root}: not there yet; the first run makes it")
+        yield HealthFinding(f"store {store.root}: not there yet; the first run makes it")
         return
     free = shutil.disk_usage(store.root).free
-    yield Finding(f"store {store.root}: {free / 2**30:z.1f} GB free", wrong=free < ROOM)
+    yield HealthFinding(f"store {store.root}: {free / 2**30:z.1f} GB free", wrong=free < ROOM)
     try:
         tempfile.TemporaryFile(dir=store.root).close()
     except OSError as error:
-        yield Finding(f"store: cannot be written to ({error.strerror})", wrong=True)
+        yield HealthFinding(f"store: cannot be written to ({error.strerror})", wrong=True)
     records = list(store.records())
     counts = Counter(r.status for r in records)
     found = ", ".join(f"{n} {status}" for status, n in sorted(counts.items())) or "none"
-    yield Finding(f"records: {found}")
+    yield HealthFinding(f"records: {found}")
     for warning in said:
-        yield Finding(f"record: {warning}", wrong=True)
+        yield HealthFinding(f"record: {warning}", wrong=True)
     said.clear()
     started = [r.id for r in records if r.status == "started"]
     held = sum(_held(store, arm) for arm in started)
     if held:
-        yield Finding(f"records: {held} started ones are being computed now")
+        yield HealthFinding(f"records: {held} started ones are being computed now")
     if len(started) > held:
-        yield Finding(
+        yield HealthFinding(
             f"records: {len(started) - held} started ones were left by runs that died; the same "
             "command continues them"
         )

@@ -14,7 +14,7 @@ from trustbench.store.records import Record, Store
 
 
 @dataclass(frozen=True)
-class Row:
+class PlannedArm:
     """One arm of the plan."""
 
     name: str
@@ -38,10 +38,10 @@ class Row:
         return self.verdict in ("to do", "to do in part")
 
 
-def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
+def planned(arms: Mapping[str, Arm], store: Store) -> list[PlannedArm]:
     """The verdict on every arm, in order; writes nothing."""
     records = {r.id: r for r in store.records()}
-    past, rows = Past(list(records.values())), list[Row]()
+    past, rows = Past(list(records.values())), list[PlannedArm]()
     first: dict[str, str] = {}
     for name, arm in arms.items():
         row = _row(name, arm, store, records, past)
@@ -52,8 +52,10 @@ def planned(arms: Mapping[str, Arm], store: Store) -> list[Row]:
     return rows
 
 
-def _row(name: str, arm: Arm, store: Store, records: Mapping[str, Record], past: Past) -> Row:
-    blank = Row(name, label_of(arm), "refused")
+def _row(
+    name: str, arm: Arm, store: Store, records: Mapping[str, Record], past: Past
+) -> PlannedArm:
+    blank = PlannedArm(name, label_of(arm), "refused")
     try:
         drawn = plan(arm)
         known = settled(drawn, store)
@@ -87,7 +89,7 @@ def _rate(made: Plan, known: bool) -> str | None:
     return f"learning rate ({where}): a pilot will choose from {grid} ({pilot.effort} at each)"
 
 
-def _with_record(blank: Row, made: Plan, record: Record | None, past: Past) -> Row:
+def _with_record(blank: PlannedArm, made: Plan, record: Record | None, past: Past) -> PlannedArm:
     """The verdict on a runnable arm, given the content of its record."""
     arm = made.arm
     have = set(record.evaluations) if record else set()

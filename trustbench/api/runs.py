@@ -11,10 +11,10 @@ from trustbench.api.records import Records
 from trustbench.api.sweeps import keep_manifest, publish, records_of, results_of
 from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
-from trustbench.config.compose import Asked, Begun, hydra_run
+from trustbench.config.compose import RunRequest, RunStart, hydra_run
 from trustbench.errors import ConfigError, TrustbenchError, Unsupported, UserError, warn
 from trustbench.execution import job
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.execution.progress import arm_progress
 from trustbench.launching.fetching import with_records
 from trustbench.store.records import Store
@@ -67,7 +67,7 @@ def run(
     return records
 
 
-def begin(asked: Asked) -> Begun:
+def begin(asked: RunRequest) -> RunStart:
     """Checks what all arms share, and creates what workers must not race to create.
 
     A single arm, or a sweep without a server, has no run on a server.
@@ -83,31 +83,31 @@ def begin(asked: Asked) -> Begun:
     asked.warm_up()
     finished = _finished_before(asked) if asked.sweep else ()
     if finished:
-        return Begun(finished=finished)  # no upload is due, and connecting takes seconds
+        return RunStart(finished=finished)  # no upload is due, and connecting takes seconds
     try:
         run = tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
         )
     except tracking.TrackingError as error:
         warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
-        return Begun()
-    return Begun(run)
+        return RunStart()
+    return RunStart(run)
 
 
-def _finished_before(asked: Asked) -> tuple[Outcome, ...]:
+def _finished_before(asked: RunRequest) -> tuple[ArmOutcome, ...]:
     """The arms' outcomes, if an earlier run finished this sweep and uploaded every record."""
     if not Store(asked.first.output_dir).sweep_file(asked.experiment).exists():
         return ()
     found = []
     for arm in asked.arms.values():
-        outcome = job.look(arm)
+        outcome = job.find_finished(arm)
         if outcome is None:
             return ()
         found.append(outcome)
     return tuple(found)
 
 
-def work(arm: Arm) -> Outcome:
+def work(arm: Arm) -> ArmOutcome:
     """Runs one arm, in the process that the launcher chose, and reports at once how it ended."""
     with arm_progress(label_of(arm), arm.protocol.replicates) as progress:
         outcome = job.run(arm, progress, progress.identified)
@@ -117,7 +117,7 @@ def work(arm: Arm) -> Outcome:
     return outcome
 
 
-def _swept(asked: Asked, outcomes: Sequence[Outcome]) -> Records:
+def _swept(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Records:
     """The results of a sweep in the store, with its tables written beside them."""
     store = Store(asked.first.output_dir)
     outcomes = with_records(outcomes, asked.first.output_dir, asked.first.tracking_uri)
@@ -134,7 +134,7 @@ def _swept(asked: Asked, outcomes: Sequence[Outcome]) -> Records:
     return Records(store, tuple(kept), sweep)
 
 
-def _single(asked: Asked, outcome: Outcome) -> Records:
+def _single(asked: RunRequest, outcome: ArmOutcome) -> Records:
     store = Store(asked.first.output_dir)
     record = store.read(outcome.arm_id) if outcome.arm_id else None
     if record is None and outcome.status == "unsupported":
@@ -143,7 +143,7 @@ def _single(asked: Asked, outcome: Outcome) -> Records:
     return Records(store, () if record is None else (record,), None, chosen=chosen)
 
 
-def _raise_for(outcomes: Sequence[Outcome]) -> None:
+def _raise_for(outcomes: Sequence[ArmOutcome]) -> None:
     """Raises for arms without a record of how they ended."""
     refused = [o for o in outcomes if o.user_error]
     if refused:

@@ -7,15 +7,15 @@ from trustbench import tracking
 from trustbench.api.lookup import table_at
 from trustbench.api.reports import write_report
 from trustbench.config.arms import Arm
-from trustbench.config.compose import Asked
-from trustbench.execution.job import Outcome
+from trustbench.config.compose import RunRequest
+from trustbench.execution.job import ArmOutcome
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import write_all
 from trustbench.summary.table.results import TableResult
 from trustbench.summary.table.table import summarize
 
 
-def keep_manifest(asked: Asked, outcomes: Sequence[Outcome]) -> Sweep | None:
+def keep_manifest(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep | None:
     """Writes which arms and evaluations the sweep requested.
 
     Returns None if the sweep was cut short or has no arm with an id: the manifest and the tables of
@@ -35,13 +35,13 @@ def keep_manifest(asked: Asked, outcomes: Sequence[Outcome]) -> Sweep | None:
     return sweep
 
 
-def records_of(asked: Asked, sweep: Sweep) -> list[Record]:
+def records_of(asked: RunRequest, sweep: Sweep) -> list[Record]:
     """The readable records of the sweep's arms, in order."""
     store = Store(asked.first.output_dir)
     return [r for r in map(store.read, sweep.arms) if r is not None]
 
 
-def results_of(asked: Asked, sweep: Sweep, records: Sequence[Record]) -> list[TableResult]:
+def results_of(asked: RunRequest, sweep: Sweep, records: Sequence[Record]) -> list[TableResult]:
     """The tables of a sweep, by the table with which it was run.
 
     Raises:
@@ -51,7 +51,7 @@ def results_of(asked: Asked, sweep: Sweep, records: Sequence[Record]) -> list[Ta
 
 
 def publish(
-    asked: Asked, sweep: Sweep, records: Sequence[Record], results: Sequence[TableResult]
+    asked: RunRequest, sweep: Sweep, records: Sequence[Record], results: Sequence[TableResult]
 ) -> Iterator[str]:
     """Writes tables and report into the store and uploads them; yields a warning per failure."""
     store = Store(asked.first.output_dir)

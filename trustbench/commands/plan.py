@@ -5,10 +5,10 @@ from typing import NoReturn
 
 from trustbench.api.lookup import table_at
 from trustbench.api.past_durations import seconds_text
-from trustbench.api.plans import Row, planned
+from trustbench.api.plans import PlannedArm, planned
 from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
-from trustbench.config.compose import Asked, hydra_run
+from trustbench.config.compose import RunRequest, hydra_run
 from trustbench.store.records import PluginSpec, Store
 from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.known_interactions import lines
@@ -25,7 +25,7 @@ HEAD = ("arm", "what", "verdict", "seconds", "why")
 
 
 class _Composed(Exception):  # ends Hydra's run before its launcher starts anything
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: RunRequest) -> None:
         super().__init__()
         self.asked = asked
 
@@ -48,11 +48,11 @@ def main(args: Sequence[str]) -> int:
     return 2 if any(r.verdict == "refused" for r in rows) else 0
 
 
-def _stop(asked: Asked) -> NoReturn:
+def _stop(asked: RunRequest) -> NoReturn:
     raise _Composed(asked)
 
 
-def _lines(asked: Asked, rows: Sequence[Row], table: Table) -> list[str]:
+def _lines(asked: RunRequest, rows: Sequence[PlannedArm], table: Table) -> list[str]:
     said = [
         f"experiment {asked.experiment}, table {table.name}, records in {asked.first.output_dir}"
     ]
@@ -72,13 +72,13 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _counts(rows: Sequence[Row]) -> str:
+def _counts(rows: Sequence[PlannedArm]) -> str:
     verdicts = [r.verdict for r in rows]
     found = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
     return f"{len(rows)} arm{'s' if len(rows) > 1 else ''}: {found}"
 
 
-def _time(rows: Sequence[Row]) -> list[str]:
+def _time(rows: Sequence[PlannedArm]) -> list[str]:
     """How long the open arms may take, and for how many of them no record tells."""
     known = [r.seconds for r in rows if r.open and r.seconds is not None]
     unknown = sum(r.open and r.seconds is None for r in rows)

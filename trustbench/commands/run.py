@@ -10,9 +10,9 @@ from rich.text import Text
 from trustbench.api.lookup import table_at
 from trustbench.api.runs import begin, work
 from trustbench.api.sweeps import keep_manifest, publish, records_of, results_of
-from trustbench.config.compose import Asked, hydra_run
+from trustbench.config.compose import RunRequest, hydra_run
 from trustbench.errors import UserError, warn
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.fetching import with_records
 from trustbench.store.records import Record, Store
 from trustbench.summary.render.single_arm import single_arm
@@ -38,14 +38,14 @@ def main(args: Sequence[str]) -> int:
     return exit_code(outcomes)
 
 
-def exit_code(outcomes: Sequence[Outcome]) -> int:
+def exit_code(outcomes: Sequence[ArmOutcome]) -> int:
     """1 if an arm failed, even if others were refused; else 2 if one was refused; else 0."""
     if any(o.status not in ("ok", "unsupported") and not o.user_error for o in outcomes):
         return 1
     return 2 if any(o.user_error for o in outcomes) else 0
 
 
-def _finish_sweep(asked: Asked, outcomes: Sequence[Outcome]) -> None:
+def _finish_sweep(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
     sweep = keep_manifest(asked, outcomes)
     _show_status(asked, outcomes)
     records = records_of(asked, sweep) if sweep is not None else []
@@ -68,7 +68,7 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120)
 
 
-def _print_arm(asked: Asked, outcome: Outcome) -> None:
+def _print_arm(asked: RunRequest, outcome: ArmOutcome) -> None:
     record: Record | None = None
     if outcome.arm_id:
         record = Store(asked.first.output_dir).read(outcome.arm_id)
@@ -77,12 +77,12 @@ def _print_arm(asked: Asked, outcome: Outcome) -> None:
         _console().print(single_arm(record, outcome.evaluations, below))
 
 
-def _show_status(asked: Asked, outcomes: Sequence[Outcome]) -> None:
+def _show_status(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
     width = None if sys.stderr.isatty() else 160
     Console(stderr=True, width=width).print(_status(asked, outcomes))
 
 
-def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
+def _status(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Grid:
     """One line per arm: name, status, seconds, and the first line of the error."""
     grid = Grid(box=None, pad_edge=False, header_style="dim")
     for heading in ("arm", "what", "status"):
@@ -93,7 +93,7 @@ def _status(asked: Asked, outcomes: Sequence[Outcome]) -> Grid:
         grid.add_row(
             Text(name),
             Text(outcome.label),
-            Text(outcome.said, style=STYLES.get(outcome.status, "red")),
+            Text(outcome.status_text, style=STYLES.get(outcome.status, "red")),
             f"{outcome.seconds:z.1f}",
             Text(outcome.first_line),
         )

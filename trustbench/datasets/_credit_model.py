@@ -34,7 +34,7 @@ INCOME = 10.7  # the log of 44,000 dollars a year
 EDGE = 1e-6  # how close to the end of its range a value is read
 
 
-class Mechanism(NamedTuple):
+class CausalMechanism(NamedTuple):
     """variable = unit(parents) * link(location(parents) + spread * noise)."""
 
     location: Callable[[Values], Array]
@@ -79,30 +79,30 @@ def _income(v: Values) -> Array:
     return INCOME + schooling + 0.012 * age - 0.0006 * age**2 - 0.15 * v["group"]
 
 
-MECHANISMS: Mapping[str, Mechanism] = {
-    "education": Mechanism(lambda v: 13.5 - 0.7 * v["group"], 2.5, _same, _same, _one),
-    "log_income": Mechanism(_income, 0.55, _same, _same, _one),
-    "area_deprivation": Mechanism(
+MECHANISMS: Mapping[str, CausalMechanism] = {
+    "education": CausalMechanism(lambda v: 13.5 - 0.7 * v["group"], 2.5, _same, _same, _one),
+    "log_income": CausalMechanism(_income, 0.55, _same, _same, _one),
+    "area_deprivation": CausalMechanism(
         lambda v: 0.7 * v["group"] - 0.4 * (v["log_income"] - INCOME), 0.9, _same, _same, _one
     ),
-    "employment_years": Mechanism(
+    "employment_years": CausalMechanism(
         lambda v: -1.6 - 0.2 * v["group"] + 0.3 * (v["log_income"] - INCOME),
         0.9,
         _share,
         _log_odds,
         _adult_years,
     ),
-    "credit_history_years": Mechanism(
+    "credit_history_years": CausalMechanism(
         lambda v: 0.6 - 0.6 * v["group"], 0.9, _share, _log_odds, _adult_years
     ),
-    "utilisation": Mechanism(
+    "utilisation": CausalMechanism(
         lambda v: -0.9 - 0.7 * (v["log_income"] - INCOME) + 0.25 * v["area_deprivation"],
         1.0,
         _share,
         _log_odds,
         _one,
     ),
-    "debt_to_income": Mechanism(
+    "debt_to_income": CausalMechanism(
         lambda v: -1.2 - 0.25 * (v["log_income"] - INCOME) + 0.15 * v["area_deprivation"],
         0.45,
         _exp,

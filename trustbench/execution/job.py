@@ -33,7 +33,7 @@ from trustbench.store.redaction import redact
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ArmOutcome:
     """The result of an arm, for the sweep's closing list and its exit code."""
 
     arm_id: str | None
@@ -48,7 +48,7 @@ class Outcome:
     """The file with the output of its processes, if it may explain a failure."""
 
     @property
-    def said(self) -> str:
+    def status_text(self) -> str:
         """The status as worded in the closing list."""
         return "kept" if self.reused else self.status
 
@@ -61,7 +61,7 @@ class Outcome:
     def line(self) -> str:
         """How the arm ended, in one line."""
         why = f": {self.first_line}" if self.first_line else ""
-        return f"{self.said:<11} {self.seconds:7.1f} s  {self.label}{why}"
+        return f"{self.status_text:<11} {self.seconds:7.1f} s  {self.label}{why}"
 
     def warnings(self) -> list[str]:
         """Problems that did not affect the arm, one per line."""
@@ -73,7 +73,7 @@ class Outcome:
         return self.status == "refused"
 
 
-def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str) -> Outcome:
+def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str) -> ArmOutcome:
     """Runs an arm, writes its record, then tells the tracking server; never raises an Exception.
 
     `identified` receives the arm's id, once its data has been read and its pilot, if any, has
@@ -110,7 +110,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
     # A finished record is never overwritten by a later failure.
     if error is not None and planned is not None and record is None:
         notes += _record_failure(planned, store, str(status), error)
-    return Outcome(
+    return ArmOutcome(
         arm_id=planned.arm_id if planned else None,
         label=label_of(arm),
         status=str(status),
@@ -122,7 +122,7 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
     )
 
 
-def look(arm: Arm) -> Outcome | None:
+def find_finished(arm: Arm) -> ArmOutcome | None:
     """The outcome of an arm that an earlier run has finished and uploaded, else None.
 
     Any other problem is left for the run to report.
@@ -142,7 +142,7 @@ def look(arm: Arm) -> Outcome | None:
             return None
     except (Exception, SystemExit):  # noqa: BLE001  # around an arm, as in `run`
         return None
-    return Outcome(
+    return ArmOutcome(
         arm_id=planned.arm_id,
         label=label_of(arm),
         status="ok",
@@ -152,13 +152,13 @@ def look(arm: Arm) -> Outcome | None:
     )
 
 
-def died(
+def record_death(
     arm: Arm,
     reason: str,
     arm_id: str | None = None,
     status: Literal["failed", "timeout"] = "failed",
     seconds: float = 0.0,
-) -> Outcome:
+) -> ArmOutcome:
     """Completes and tracks the record of an arm whose process died.
 
     Without `arm_id` the process died before there was a record. The content of the record is kept.
@@ -194,9 +194,9 @@ def _leave_it() -> None:
 
 def unfinished(
     arm: Arm, status: str, reason: str, arm_id: str | None = None, seconds: float = 0.0
-) -> Outcome:
+) -> ArmOutcome:
     """The outcome of an arm that was not started, or did not end."""
-    return Outcome(
+    return ArmOutcome(
         arm_id=arm_id,
         label=label_of(arm),
         status=status,

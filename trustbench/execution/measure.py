@@ -29,7 +29,7 @@ Evaluated = tuple[Evaluation, dict[str, Array]]
 
 
 @dataclass
-class Unfinished:
+class PartialRecord:
     """A partial record, its arrays, and the evaluators that it lacks."""
 
     plan: Plan
@@ -66,7 +66,7 @@ def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
     return found and store.whole(record)
 
 
-def begin(plan: Plan, store: Store) -> Unfinished:
+def begin(plan: Plan, store: Store) -> PartialRecord:
     """The arm's record as `started`, with all intact parts of an earlier one."""
     started = time.monotonic()
     earlier = store.read(plan.arm_id)
@@ -87,10 +87,10 @@ def begin(plan: Plan, store: Store) -> Unfinished:
         arrays = {k: a for k, a in arrays.items() if not k.startswith(f"{key}/")}
     record = describe(plan, "started", evaluations=known)
     store.write(record)
-    return Unfinished(plan, store, record, arrays, missing, started)
+    return PartialRecord(plan, store, record, arrays, missing, started)
 
 
-def share(begun: Unfinished, changed: frozenset[str]) -> dict[str, Evaluated]:
+def share(begun: PartialRecord, changed: frozenset[str]) -> dict[str, Evaluated]:
     """Adds the baseline's evaluations that also hold for the arm, among those it lacks.
 
     `changed` are the channels that the arm's methods have changed.
@@ -102,14 +102,14 @@ def share(begun: Unfinished, changed: frozenset[str]) -> dict[str, Evaluated]:
     return {key: evaluated for key, evaluated in found.items() if evaluated is not None}
 
 
-def needs(begun: Unfinished, shared: Collection[str], system: System) -> set[Need]:
+def needs(begun: PartialRecord, shared: Collection[str], system: System) -> set[Need]:
     """The other systems that the pending evaluators need."""
     left = [chosen.plugin for key, chosen in begun.missing.items() if key not in shared]
     return {n for e in left if e.supports(system) is None for n in e.needs_of(system)}
 
 
 def measure(
-    begun: Unfinished, shared: Mapping[str, Evaluated], system: System, progress: Progress
+    begun: PartialRecord, shared: Mapping[str, Evaluated], system: System, progress: Progress
 ) -> None:
     """Fills the record: each evaluation is stored at once."""
     record, store, arrays = begun.record, begun.store, begun.arrays
@@ -125,7 +125,7 @@ def measure(
     progress("done", len(begun.missing), len(begun.missing))
 
 
-def finish(begun: Unfinished, system: System) -> Record:
+def finish(begun: PartialRecord, system: System) -> Record:
     """The finished record, as stored."""
     finished = begun.record.model_copy(
         update={

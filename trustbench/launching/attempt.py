@@ -9,23 +9,23 @@ from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 
 from trustbench.config.arms import Arm
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching import child
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_tree, resident_gb
-from trustbench.launching.schedule import Job
-from trustbench.launching.server import Server
+from trustbench.launching.schedule import ScheduledArm
+from trustbench.launching.server import ForkServer
 from trustbench.launching.slots import Slot
 from trustbench.store.records import Store
 
-Work = Callable[[Arm], Outcome]
+Work = Callable[[Arm], ArmOutcome]
 END_S = 10.0  # how long a process may take to end after its last message
 
 
 class Attempt:
     """A running process. `stop` names the reason for which the pool killed it."""
 
-    def __init__(self, job: Job, slot: Slot, server: Server, work: Work) -> None:
+    def __init__(self, job: ScheduledArm, slot: Slot, server: ForkServer, work: Work) -> None:
         self.job, self.slot = job, slot
         self.started = time.monotonic()
         self.stage = Stage("start", 0, 0)

@@ -33,7 +33,7 @@ def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, st
     last: Message
     try:
         work, arm = pipe.recv()
-        REPORTS.set(Reports(pipe, log))
+        REPORTS.set(PipeReports(pipe, log))
         last = Ended(work(arm))
     except (Exception, SystemExit) as error:  # noqa: BLE001  # around an arm: told, not retried
         print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
@@ -77,7 +77,7 @@ class Log:
         os.close(handle)
 
 
-class Reports:
+class PipeReports:
     """The arm's progress, sent to the parent."""
 
     def __init__(self, pipe: Connection, log: Log) -> None:

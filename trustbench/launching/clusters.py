@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError
-from trustbench.execution.job import Outcome
-from trustbench.launching.driving import Drive, Rules
+from trustbench.execution.job import ArmOutcome
+from trustbench.launching.driving import Drive, DrivingRules
 from trustbench.launching.ray_cluster import RayMachines, RaySettings
 from trustbench.launching.slurm import SlurmMachines, SlurmSettings
 from trustbench.launching.worker import Work
 from trustbench.store.records import Store
 
 
-def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[Outcome]:
+def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[ArmOutcome]:
     """Runs the arms on Ray and returns their outcomes, in order.
 
     Raises:
@@ -21,18 +21,18 @@ def on_ray(arms: Sequence[Arm], work: Work, settings: RaySettings) -> list[Outco
     """
     if settings.outputs is not None:
         _refuse_unreachable(arms)
-    rules = Rules(settings.retries, settings.patience_s, settings.on_error)
+    rules = DrivingRules(settings.retries, settings.patience_s, settings.on_error)
     return Drive(arms, RayMachines(settings, work, _note), rules, _note).run()
 
 
-def on_slurm(arms: Sequence[Arm], work: Work, settings: SlurmSettings) -> list[Outcome]:
+def on_slurm(arms: Sequence[Arm], work: Work, settings: SlurmSettings) -> list[ArmOutcome]:
     """Runs the arms on SLURM and returns their outcomes, in order.
 
     Raises:
         ConfigError: SLURM cannot be used, or refuses the jobs.
     """
     machines = SlurmMachines(settings, Store(arms[0].output_dir).jobs, work)
-    rules = Rules(settings.retries, on_error=settings.on_error)
+    rules = DrivingRules(settings.retries, on_error=settings.on_error)
     return Drive(arms, machines, rules, _note).run()
 
 

@@ -14,11 +14,11 @@ from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
 from trustbench.execution import job as jobs
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.execution.pilot import settled
 from trustbench.execution.plan import plan
 from trustbench.launching.interrupts import Interrupts
-from trustbench.launching.schedule import Job, Schedule, Stop, tried
+from trustbench.launching.schedule import ScheduledArm, Stop, SweepSchedule, tried
 from trustbench.store.records import Store
 
 POLL_S = 1.0
@@ -45,7 +45,7 @@ class Machines(Protocol):
     def start(self, arms: Mapping[int, Arm]) -> None:
         """Starts arms, each in a process of its own."""
 
-    def ended(self, timeout_s: float) -> Mapping[int, Outcome | Death]:
+    def ended(self, timeout_s: float) -> Mapping[int, ArmOutcome | Death]:
         """The arms that have ended since the last call; waits for one up to `timeout_s`."""
 
     def stop(self) -> None:
@@ -53,7 +53,7 @@ class Machines(Protocol):
 
 
 @dataclass(frozen=True)
-class Rules:
+class DrivingRules:
     """When arms are started. `patience_s`: how long to wait when no machine has any room."""
 
     retries: int = 1
@@ -65,17 +65,21 @@ class Drive:
     """One sweep on machines: which arms they run, and how each ends."""
 
     def __init__(
-        self, arms: Sequence[Arm], machines: Machines, rules: Rules, note: Callable[[str], None]
+        self,
+        arms: Sequence[Arm],
+        machines: Machines,
+        rules: DrivingRules,
+        note: Callable[[str], None],
     ) -> None:
         self.machines, self.rules = machines, rules
         self.interrupts = Interrupts()
-        every = [Job(i, label_of(arm), arm) for i, arm in enumerate(arms)]
+        every = [ScheduledArm(i, label_of(arm), arm) for i, arm in enumerate(arms)]
         stop = Stop(rules.on_error, self.interrupts)
-        self.schedule = Schedule(every, rules.retries, stop, Notes(note))
-        self.running: dict[int, Job] = {}
+        self.schedule = SweepSchedule(every, rules.retries, stop, Notes(note))
+        self.running: dict[int, ScheduledArm] = {}
         self.last_room = time.monotonic()
 
-    def run(self) -> list[Outcome]:
+    def run(self) -> list[ArmOutcome]:
         """The outcome of every arm, in the sweep's order; after an interrupt some say so."""
         schedule = self.schedule
         with self.interrupts:
@@ -116,13 +120,13 @@ class Drive:
             why = f"no machine has had room for an arm for {patience:.0f} s"
             schedule.start_no_more(why, len(self.running))
 
-    def _end(self, job: Job, result: Outcome | Death) -> None:
+    def _end(self, job: ScheduledArm, result: ArmOutcome | Death) -> None:
         """What becomes of an arm whose process has ended."""
-        if isinstance(result, Outcome):
+        if isinstance(result, ArmOutcome):
             self.schedule.end(job, _uploaded(job.arm, result))
         elif not (result.again and self.schedule.again(job, result.reason)):
             reason = f"{result.reason}{tried(job)}"
-            self.schedule.end(job, jobs.died(job.arm, reason, _arm_id(job.arm)))
+            self.schedule.end(job, jobs.record_death(job.arm, reason, _arm_id(job.arm)))
 
 
 class Notes:
@@ -131,7 +135,7 @@ class Notes:
     def __init__(self, note: Callable[[str], None]) -> None:
         self.note = note
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
         """One line, and one for each warning."""
         self.note(outcome.line())
         for text in outcome.warnings():
@@ -144,7 +148,7 @@ def _sent(arm: Arm) -> Arm:
     return replace(arm, uploads=not file)
 
 
-def _uploaded(arm: Arm, outcome: Outcome) -> Outcome:
+def _uploaded(arm: Arm, outcome: ArmOutcome) -> ArmOutcome:
     """The outcome of an arm, with its record uploaded from here where its machine did not."""
     if _sent(arm).uploads or outcome.arm_id is None:
         return outcome

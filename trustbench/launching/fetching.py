@@ -5,19 +5,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from trustbench import tracking
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.store.records import Store
 
 
 def with_records(
-    outcomes: Sequence[Outcome], output_dir: Path, tracking_uri: str | None
-) -> list[Outcome]:
+    outcomes: Sequence[ArmOutcome], output_dir: Path, tracking_uri: str | None
+) -> list[ArmOutcome]:
     """Puts every available record into the store; an arm without one fails."""
     store = Store(output_dir)
     return [_with_record(outcome, store, tracking_uri) for outcome in outcomes]
 
 
-def _with_record(outcome: Outcome, store: Store, uri: str | None) -> Outcome:
+def _with_record(outcome: ArmOutcome, store: Store, uri: str | None) -> ArmOutcome:
     if outcome.status != "ok" or outcome.arm_id is None or _is_here(outcome, store):
         return outcome
     tracking.bring(store, uri, outcome.arm_id, outcome.evaluations)
@@ -35,7 +35,7 @@ def _with_record(outcome: Outcome, store: Store, uri: str | None) -> Outcome:
     return replace(outcome, status="failed", reason=reason)
 
 
-def _is_here(outcome: Outcome, store: Store) -> bool:
+def _is_here(outcome: ArmOutcome, store: Store) -> bool:
     assert outcome.arm_id is not None
     record = store.read(outcome.arm_id)
     if record is None or record.status != "ok":

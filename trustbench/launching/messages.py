@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Identified:
 class Ended:
     """The arm's outcome; the last message of its process."""
 
-    outcome: Outcome
+    outcome: ArmOutcome
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any, Literal
 from trustbench.config.arms import Arm
 from trustbench.config.binding import bind
 from trustbench.execution import job as jobs
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.attempt import Attempt, Work
 from trustbench.launching.messages import Crashed, Ended
 from trustbench.launching.options import Options
-from trustbench.launching.schedule import Job, Schedule, Stop, tried
-from trustbench.launching.server import Server
+from trustbench.launching.schedule import ScheduledArm, Stop, SweepSchedule, tried
+from trustbench.launching.server import ForkServer
 from trustbench.launching.slots import Slots
 from trustbench.launching.view import View, shown
 from trustbench.store.records import Store
@@ -26,7 +26,7 @@ from trustbench.store.records import Store
 TICK_S = 0.2
 LOOK_S = 5.0  # maximum time spent on checking arms that turn out to be unfinished
 MEMORY_S = 0.5  # interval between measurements of an arm's memory
-SERVER = Server()  # one for the process: its imports serve every sweep
+SERVER = ForkServer()  # one for the process: its imports serve every sweep
 
 
 def opened(settings: Mapping[str, Any]) -> "Pool":
@@ -53,15 +53,15 @@ class Pool:
         if not Store(arm.output_dir).used:
             SERVER.start()
 
-    def run(self, arms: Mapping[str, Arm], work: Work) -> list[Outcome]:
+    def run(self, arms: Mapping[str, Arm], work: Work) -> list[ArmOutcome]:
         """Returns the outcome of every arm, in their order; `work` runs one in its process.
 
         Raises:
             TrustbenchError: no process can be started.
         """
-        every = [Job(i, name, arm) for i, (name, arm) in enumerate(arms.items())]
+        every = [ScheduledArm(i, name, arm) for i, (name, arm) in enumerate(arms.items())]
         with self.stop.interrupts, shown(every) as view:
-            schedule = Schedule(every, self.options.retries, self.stop, view)
+            schedule = SweepSchedule(every, self.options.retries, self.stop, view)
             _Run(self.options, schedule, work, view).finish()
             return schedule.outcomes()
 
@@ -69,7 +69,7 @@ class Pool:
 class _Run:
     """One sweep's processes: which run, and how each ends."""
 
-    def __init__(self, options: Options, schedule: Schedule, work: Work, view: View) -> None:
+    def __init__(self, options: Options, schedule: SweepSchedule, work: Work, view: View) -> None:
         self.options, self.schedule, self.work, self.view = options, schedule, work, view
         self.slots = Slots(options, [job.arm for job in schedule.every])
         self.running: list[Attempt] = []
@@ -153,9 +153,9 @@ class _Run:
         self, attempt: Attempt, reason: str, status: Literal["failed", "timeout"] = "failed"
     ) -> None:
         arm = attempt.job.arm
-        self._end(attempt, jobs.died(arm, reason, attempt.arm_id, status, attempt.seconds))
+        self._end(attempt, jobs.record_death(arm, reason, attempt.arm_id, status, attempt.seconds))
 
-    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+    def _end(self, attempt: Attempt, outcome: ArmOutcome) -> None:
         if outcome.status not in ("ok", "unsupported", "refused"):
             outcome = replace(outcome, log=attempt.log)
         self.schedule.end(attempt.job, outcome)

@@ -19,7 +19,7 @@ from pydantic import Field
 from trustbench import __version__
 from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.driving import Death
 from trustbench.launching.worker import Work, run_arm
 
@@ -86,7 +86,7 @@ class RayMachines:
             )
             self.running[self.task.remote(self.work, arm, __version__)] = index
 
-    def ended(self, timeout_s: float) -> Mapping[int, Outcome | Death]:
+    def ended(self, timeout_s: float) -> Mapping[int, ArmOutcome | Death]:
         """The results so far; a lost machine is noticed within seconds."""
         if not self.running:
             return {}
@@ -119,9 +119,9 @@ class RayMachines:
         lost = Death("no machine of the cluster has room for it any more")
         return {self.running.pop(ref): lost for ref in last}
 
-    def _result(self, ref: Any) -> Outcome | Death:
+    def _result(self, ref: Any) -> ArmOutcome | Death:
         try:
-            outcome: Outcome = self.ray.get(ref)
+            outcome: ArmOutcome = self.ray.get(ref)
         except self.ray.exceptions.RayTaskError as error:
             return Death(f"it could not be run there: {_cause(error)}", again=False)
         except self.ray.exceptions.OutOfMemoryError:

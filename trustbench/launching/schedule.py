@@ -14,13 +14,13 @@ from typing import Literal, Protocol
 from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.execution import job as jobs
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.interrupts import Interrupts
 from trustbench.launching.order import first_equal, starting_order
 
 
 @dataclass
-class Job:
+class ScheduledArm:
     """An arm of the sweep, and how often it has been started."""
 
     index: int
@@ -37,7 +37,7 @@ class Job:
 class Reports(Protocol):
     """Shows the user what happens."""
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
         """An arm needs no more processes."""
 
     def note(self, text: str) -> None:
@@ -59,21 +59,23 @@ class Stop:
             return "interrupted"
         return f"{self.failed}, and on_error=stop" if self.failed else None
 
-    def note(self, name: str, outcome: Outcome) -> None:
+    def note(self, name: str, outcome: ArmOutcome) -> None:
         """Remembers the first failure, where one is a reason to stop."""
         if outcome.status in ("failed", "timeout", "refused") and self.on_error == "stop":
             self.failed = self.failed or f"{name} {outcome.status}"
 
 
-class Schedule:
+class SweepSchedule:
     """One sweep: what waits and what has ended."""
 
-    def __init__(self, every: Sequence[Job], retries: int, stop: Stop, reports: Reports) -> None:
+    def __init__(
+        self, every: Sequence[ScheduledArm], retries: int, stop: Stop, reports: Reports
+    ) -> None:
         self.every, self.retries, self.stop, self.reports = every, retries, stop, reports
         arms = [job.arm for job in every]
         self.first = first_equal(arms)
         self.waiting = [every[i] for i in starting_order(arms) if self.first[i] == i]
-        self.ended: dict[int, Outcome] = {}
+        self.ended: dict[int, ArmOutcome] = {}
         self._told = False
 
     def look(self, unfinished: Callable[[], object] = bool, limit_s: float = math.inf) -> None:
@@ -86,7 +88,7 @@ class Schedule:
         in_vain = 0.0
         for job in waiting:
             started = time.monotonic()
-            outcome = None if in_vain > limit_s or self.stop.why else jobs.look(job.arm)
+            outcome = None if in_vain > limit_s or self.stop.why else jobs.find_finished(job.arm)
             if outcome is None:
                 self.waiting.append(job)
                 unfinished()
@@ -94,13 +96,13 @@ class Schedule:
             else:
                 self.end(job, outcome)
 
-    def end(self, job: Job, outcome: Outcome) -> None:
+    def end(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
         """Keeps and reports the outcome of an arm that needs no more processes."""
         self.ended[job.index] = outcome
         self.stop.note(job.name, outcome)
         self.reports.ended(job, outcome)
 
-    def again(self, job: Job, how: str) -> bool:
+    def again(self, job: ScheduledArm, how: str) -> bool:
         """Whether an arm whose process died waits for another attempt; `how` says how it died."""
         if job.attempts > self.retries or self.stop.why:
             return False
@@ -122,7 +124,7 @@ class Schedule:
                 "Ctrl-C again stops them now: what they have stored is kept."
             )
 
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[ArmOutcome]:
         """The outcome of every arm, in the sweep's order, once all that differ have ended."""
         for job in self.every:
             first = self.first[job.index]
@@ -132,6 +134,6 @@ class Schedule:
         return [self.ended[job.index] for job in self.every]
 
 
-def tried(job: Job) -> str:
+def tried(job: ScheduledArm) -> str:
     """How often an arm was started that has died each time, as the end of a sentence."""
     return f"; tried {job.attempts} times" if job.attempts > 1 else ""

@@ -33,7 +33,7 @@ ENVIRONMENT = {
 TRIES = 3
 
 
-class Server:
+class ForkServer:
     """The machinery of `multiprocessing`, started early and watched until it is ready."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.driving import Death
 from trustbench.launching.slurm_job import ArmJob
 from trustbench.launching.slurm_queue import Queue
@@ -85,7 +85,7 @@ class SlurmMachines:
         if self.queue is not None:
             self.queue.watch(job.job_id for job in jobs.values())
 
-    def ended(self, timeout_s: float) -> Mapping[int, Outcome | Death]:
+    def ended(self, timeout_s: float) -> Mapping[int, ArmOutcome | Death]:
         """The jobs whose result has arrived, and those that SLURM no longer knows without one."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -107,7 +107,7 @@ class SlurmMachines:
             return bool(job.done())
         return self.queue.over(job.job_id)
 
-    def _result(self, job: Any) -> Outcome | Death:
+    def _result(self, job: Any) -> ArmOutcome | Death:
         """The result of a job that is over; its pickles are deleted, its log stays."""
         import submitit
 
@@ -116,7 +116,7 @@ class SlurmMachines:
         if self.queue is not None and not job.paths.result_pickle.exists():
             return died  # submitit would wait until `sacct` reports it
         try:
-            outcome: Outcome = job.result()
+            outcome: ArmOutcome = job.result()
         except submitit.core.utils.FailedJobError as error:
             return Death(f"{_refusal(error)}; its log is {log}", again=False)
         except submitit.core.utils.UncompletedJobError:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from trustbench import __version__
 from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.worker import Work, run_arm
 
 
@@ -19,7 +19,7 @@ class ArmJob:
     def __init__(self, work: Work) -> None:
         self.work, self.version = work, __version__
 
-    def __call__(self, arm: Arm) -> Outcome:
+    def __call__(self, arm: Arm) -> ArmOutcome:
         """The arm's outcome."""
         import submitit
 

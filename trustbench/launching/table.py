@@ -11,10 +11,10 @@ from rich.live import Live
 from rich.table import Table as Grid
 from rich.text import Text
 
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.attempt import Attempt
 from trustbench.launching.messages import Message
-from trustbench.launching.schedule import Job
+from trustbench.launching.schedule import ScheduledArm
 from trustbench.summary.render.escaping import visible
 
 REDRAW_S = 0.25
@@ -22,20 +22,20 @@ WIDEST = 36  # maximum characters of a name or a reason; failures are shown in f
 STYLES = {"ok": "green", "kept": "green", "unsupported": "yellow", "queued": "dim", "running": ""}
 
 
-class Table:
+class LiveTable:
     """All running and failed arms, as many others as fit, and their number.
 
     The output of arms goes to their log files, so nothing else writes to the terminal meanwhile.
     """
 
-    def __init__(self, jobs: Sequence[Job], out: TextIO) -> None:
+    def __init__(self, jobs: Sequence[ScheduledArm], out: TextIO) -> None:
         self.jobs = jobs
         self.running: dict[int, Attempt] = {}
-        self.outcomes: dict[int, Outcome] = {}
+        self.outcomes: dict[int, ArmOutcome] = {}
         self.live = Live(console=Console(file=out), auto_refresh=False, transient=True)
         self.drawn = 0.0
 
-    def __enter__(self) -> "Table":
+    def __enter__(self) -> "LiveTable":
         self.live.start()
         return self
 
@@ -55,7 +55,7 @@ class Table:
     def said(self, attempt: Attempt, message: Message) -> None:
         """The attempt knows; the next redraw shows it."""
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
         """Shows the end; failures also stay above the table."""
         self.running.pop(job.index, None)
         self.outcomes[job.index] = outcome
@@ -108,20 +108,20 @@ class Table:
         behind = sum(min(a.seconds, each) for a in self.running.values())
         return (ahead - behind) / len(self.running)
 
-    def status(self, job: Job) -> str:
+    def status(self, job: ScheduledArm) -> str:
         """The state of an arm."""
         outcome = self.outcomes.get(job.index)
         if outcome is not None:
-            return outcome.said
+            return outcome.status_text
         return "running" if job.index in self.running else "queued"
 
-    def _chosen(self, count: int) -> Iterable[Job]:
+    def _chosen(self, count: int) -> Iterable[ScheduledArm]:
         """The arms shown, in the order of the sweep."""
         rank = {"running": 0, "queued": 2, "ok": 3, "kept": 4}
         ranked = sorted(self.jobs, key=lambda job: (rank.get(self.status(job), 1), job.index))
         return sorted(ranked[:count], key=lambda job: job.index)
 
-    def _row(self, job: Job) -> list[Text]:
+    def _row(self, job: ScheduledArm) -> list[Text]:
         status, outcome = self.status(job), self.outcomes.get(job.index)
         attempt, done, elapsed, left, why = self.running.get(job.index), "", "", "", ""
         if attempt is not None:

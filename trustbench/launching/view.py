@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.execution.progress import Lines
 from trustbench.launching.attempt import Attempt
 from trustbench.launching.messages import Message, Stage
-from trustbench.launching.schedule import Job
-from trustbench.launching.table import Table
+from trustbench.launching.schedule import ScheduledArm
+from trustbench.launching.table import LiveTable
 from trustbench.summary.render.escaping import visible
 
 
@@ -23,7 +23,7 @@ class View(Protocol):
     def said(self, attempt: Attempt, message: Message) -> None:
         """An arm has reached a new stage, or progressed in one."""
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
         """An arm needs no more processes."""
 
     def note(self, text: str) -> None:
@@ -34,13 +34,13 @@ class View(Protocol):
 
 
 @contextmanager
-def shown(jobs: Sequence[Job], out: TextIO | None = None) -> Iterator[View]:
+def shown(jobs: Sequence[ScheduledArm], out: TextIO | None = None) -> Iterator[View]:
     """The view of a sweep on `out` (standard error) until the block ends."""
     out = out or sys.stderr
     if not out.isatty():
         yield PlainLines(out)
         return
-    with Table(jobs, out) as table:
+    with LiveTable(jobs, out) as table:
         yield table
 
 
@@ -63,7 +63,7 @@ class PlainLines:
         if isinstance(message, Stage):
             self.lines[attempt.job.index](message.name, message.done, message.total)
 
-    def ended(self, job: Job, outcome: Outcome) -> None:
+    def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
         """One line."""
         self.note(outcome.line())
         for text in outcome.warnings():

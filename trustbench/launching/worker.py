@@ -9,15 +9,15 @@ from trustbench import __version__
 from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
 from trustbench.errors import TrustbenchError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.execution.progress import REPORTS, Lines
 from trustbench.launching.child import Log
 from trustbench.store.records import Store
 
-Work = Callable[[Arm], Outcome]
+Work = Callable[[Arm], ArmOutcome]
 
 
-def run_arm(work: Work, arm: Arm, version: str) -> Outcome:
+def run_arm(work: Work, arm: Arm, version: str) -> ArmOutcome:
     """Runs the arm; its output goes to the arm's log, its stages to the cluster's log.
 
     Raises:

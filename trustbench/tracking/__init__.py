@@ -19,7 +19,7 @@ from trustbench.tracking.download import (
     fetch_sweep,
     fetch_sweeps,
 )
-from trustbench.tracking.reaping import Unfinished, reap, unfinished
+from trustbench.tracking.reaping import UnfinishedRun, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import (
     log_record,
@@ -32,7 +32,7 @@ from trustbench.tracking.upload import (
 
 __all__ = [
     "TrackingError",
-    "Unfinished",
+    "UnfinishedRun",
     "bring",
     "fetch_arrays",
     "fetch_records",

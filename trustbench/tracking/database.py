@@ -7,7 +7,7 @@ from pathlib import Path
 from trustbench.errors import StorageError
 from trustbench.store.files import locked
 from trustbench.store.records import Store
-from trustbench.tracking.server import Server, TrackingError
+from trustbench.tracking.server import TrackingError, TrackingServer
 
 
 def make_database(store: Store, path: Path) -> None:
@@ -36,7 +36,7 @@ def _make(store: Store, path: Path) -> None:
     making, whole = (path.with_name(f".{path.name}.{what}") for what in ("making", "whole"))
     _remove(making, whole)  # of a process that was killed
     try:
-        Server(store, f"sqlite:///{making}").call("search_experiments", max_results=1)
+        TrackingServer(store, f"sqlite:///{making}").call("search_experiments", max_results=1)
         # a copy: MLflow still has the first one open
         with closing(sqlite3.connect(making)) as made, closing(sqlite3.connect(whole)) as copy:
             made.backup(copy)

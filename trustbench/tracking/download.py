@@ -18,7 +18,7 @@ from trustbench.store.records import Record, Store, Sweep
 from trustbench.store.schema import read_record, read_sweep
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs
-from trustbench.tracking.server import Server, TrackingError, is_own_database
+from trustbench.tracking.server import TrackingError, TrackingServer, is_own_database
 from trustbench.tracking.upload import remember
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def fetch_records(store: Store, uri: str | None, experiment: str | None = None) 
     Restricted to an experiment, it returns the records logged to it and the arms of its last sweep
     wherever they were logged, because experiments share arms.
     """
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     logged_to = runs.experiments(server, experiment)
     sweep = fetch_sweep(store, uri, experiment) if experiment else None
     where = runs.experiments(server) if sweep else logged_to
@@ -68,18 +68,18 @@ def fetch_records(store: Store, uri: str | None, experiment: str | None = None) 
 
 def fetch_sweep(store: Store, uri: str | None, experiment: str) -> Sweep | None:
     """Downloads the manifest of an experiment's newest sweep; None without one."""
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     return _newest_sweep(server, runs.experiments(server, experiment))
 
 
 def fetch_sweeps(store: Store, uri: str | None) -> list[Sweep]:
     """Downloads the manifest of every experiment's newest sweep."""
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     found = [_newest_sweep(server, [each]) for each in runs.experiments(server)]
     return [sweep for sweep in found if sweep is not None]
 
 
-def _newest_sweep(server: Server, experiments: list[str]) -> Sweep | None:
+def _newest_sweep(server: TrackingServer, experiments: list[str]) -> Sweep | None:
     for run in runs.search(server, experiments, runs.SWEEP):
         files = [a.path for a in server.call("list_artifacts", run.info.run_id, "sweep")]
         if files:
@@ -92,7 +92,7 @@ def fetch_arrays(
     store: Store, uri: str | None, arm: str, wanted: Collection[str]
 ) -> dict[str, Array]:
     """Downloads the arrays of an arm's `wanted` evaluations; empty if the server has none."""
-    found = _find(Server(store, uri), arm, wanted)
+    found = _find(TrackingServer(store, uri), arm, wanted)
     return {} if found is None else found.joined or _arrays(found)
 
 
@@ -111,7 +111,7 @@ def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> N
     if store.tracking_silent.exists():
         return  # it was reported, and the upload will try again
     try:
-        found = _find(Server(store, uri, patient=True), arm, wanted)
+        found = _find(TrackingServer(store, uri, patient=True), arm, wanted)
         if found is not None:
             _keep(store, uri, found, wanted)
     except _Busy:
@@ -120,7 +120,7 @@ def bring(store: Store, uri: str | None, arm: str, wanted: Collection[str]) -> N
         store.warn(f"{error} The arm is computed here, even if another machine has finished it.")
 
 
-def _find(server: Server, arm: str, wanted: Collection[str]) -> _Found | None:
+def _find(server: TrackingServer, arm: str, wanted: Collection[str]) -> _Found | None:
     """The newest finished runs of an arm that together have the most of `wanted`."""
     finished = f"{runs.of_arm(arm)} and attributes.status = 'FINISHED'"
     filtered = f"{finished} and tags.`trustbench.status` = 'ok'"
@@ -192,7 +192,7 @@ def _joined(base: Record, other: Record) -> Record:
     return base.model_copy(update={"evaluations": {**other.evaluations, **base.evaluations}})
 
 
-def _download(server: Server, run: "Run") -> _Found:
+def _download(server: TrackingServer, run: "Run") -> _Found:
     """Downloads a run's record and arrays, verified."""
     record = _record(server, run)
     if record.arrays_sha256 is None:
@@ -204,7 +204,7 @@ def _download(server: Server, run: "Run") -> _Found:
     return _Found(record, data)
 
 
-def _record(server: Server, run: "Run") -> Record:
+def _record(server: TrackingServer, run: "Run") -> Record:
     """Downloads a run's record; raises TrackingError if it does not match the run's tags."""
     with tempfile.TemporaryDirectory() as folder:
         path = _file(server, run, "record.json", folder)
@@ -224,7 +224,7 @@ def _refusal(run: "Run", why: str) -> TrackingError:
     return TrackingError(f"run {run.info.run_id} of arm {arm} cannot be used: {why.rstrip('.')}.")
 
 
-def _file(server: Server, run: "Run", name: str, folder: str) -> Path:
+def _file(server: TrackingServer, run: "Run", name: str, folder: str) -> Path:
     return Path(server.call("download_artifacts", run.info.run_id, name, folder))
 
 

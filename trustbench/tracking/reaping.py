@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from trustbench.store.records import Store
 from trustbench.tracking import owner, runs
-from trustbench.tracking.server import Server
+from trustbench.tracking.server import TrackingServer
 
 OURS = "tags.`trustbench.kind` LIKE '%'"
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class UnfinishedRun:
     """A run that a server shows as RUNNING."""
 
     run_id: str
@@ -31,13 +31,13 @@ class Unfinished:
         return self.fate == "gone"
 
 
-def unfinished(store: Store, uri: str | None) -> list[Unfinished]:
+def unfinished(store: Store, uri: str | None) -> list[UnfinishedRun]:
     """Every trustbench run that is RUNNING, newest first."""
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     found = runs.search(server, runs.experiments(server), f"{OURS} and {runs.OPEN}")
     now = time.time()
     return [
-        Unfinished(
+        UnfinishedRun(
             run_id=str(run.info.run_id),
             label=str(run.info.run_name),
             host=run.data.tags.get(owner.HOST, "unknown"),
@@ -49,8 +49,8 @@ def unfinished(store: Store, uri: str | None) -> list[Unfinished]:
     ]
 
 
-def reap(store: Store, uri: str | None, dead: Sequence[Unfinished]) -> None:
+def reap(store: Store, uri: str | None, dead: Sequence[UnfinishedRun]) -> None:
     """Closes runs as KILLED. One that is still alive ends as FINISHED nevertheless."""
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     for run in dead:
         server.call("set_terminated", run.run_id, "KILLED")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from trustbench.tracking.server import Server
+from trustbench.tracking.server import TrackingServer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -16,7 +16,7 @@ WHOLE = "attributes.status != 'RUNNING' and attributes.status != 'KILLED'"
 OPEN = "attributes.status = 'RUNNING'"
 
 
-def experiment_id(server: Server, name: str) -> str:
+def experiment_id(server: TrackingServer, name: str) -> str:
     """The id of an experiment, which is created if it does not exist."""
 
     def find_or_make(client: "MlflowClient") -> str:
@@ -40,7 +40,7 @@ def experiment_id(server: Server, name: str) -> str:
     return server.ask(find_or_make)
 
 
-def experiments(server: Server, name: str | None = None) -> list[str]:
+def experiments(server: TrackingServer, name: str | None = None) -> list[str]:
     """The ids of every experiment, or of the one called `name` if it exists."""
     if name is not None:
         found = server.call("get_experiment_by_name", name)
@@ -55,7 +55,9 @@ def experiments(server: Server, name: str | None = None) -> list[str]:
             return ids
 
 
-def search(server: Server, where: list[str], wanted: str, page: int = 1000) -> Iterator["Run"]:
+def search(
+    server: TrackingServer, where: list[str], wanted: str, page: int = 1000
+) -> Iterator["Run"]:
     """Every run that matches `wanted`, newest first; one search ends after `page` of them."""
     token: str | None = None
     options = {"max_results": page, "order_by": ["attributes.start_time DESC"]}

@@ -71,7 +71,7 @@ def is_own_database(store: Store, uri: str | None) -> bool:
     return resolve(store, uri) == resolve(store, None)
 
 
-class Server:
+class TrackingServer:
     """The server behind a store's tracking address.
 
     A `patient` caller, or one that has had an answer, waits up to RESTART_S for a server that stops

@@ -16,7 +16,7 @@ from trustbench.store.records import Record, Store, Sweep
 from trustbench.tracking import owner, runs
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking.database import make_database
-from trustbench.tracking.server import Server, TrackingError, shown
+from trustbench.tracking.server import TrackingError, TrackingServer, shown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +36,7 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
     Raises:
         TrackingError: the server is unreachable.
     """
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     if server.address.startswith("sqlite:///"):
         make_database(store, Path(server.address.removeprefix("sqlite:///")))
     where = runs.experiment_id(server, experiment)
@@ -71,7 +71,7 @@ def log_record(
     Raises:
         TrackingError: the server is unreachable or refuses.
     """
-    server = Server(store, uri, patient=True)
+    server = TrackingServer(store, uri, patient=True)
     where = runs.experiment_id(server, experiment)
     found = _whole_run(server, where, record)
     if found is None:
@@ -92,7 +92,7 @@ def log_sweep(
     store: Store, uri: str | None, parent: str, sweep: Sweep, tables: Sequence[Path]
 ) -> None:
     """Uploads a sweep's manifest and rendered tables to its run."""
-    server = Server(store, uri)
+    server = TrackingServer(store, uri)
     _log_file(server, parent, store.sweep_file(sweep.experiment), "sweep")
     for path in tables:
         _log_file(server, parent, path, "tables")
@@ -118,7 +118,7 @@ def _sweep_memory(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[
 
 def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[str]:
     """The ids of those records that the server has exactly as they are."""
-    server, wanted = Server(store, uri), {tracked.content(r): r.id for r in records}
+    server, wanted = TrackingServer(store, uri), {tracked.content(r): r.id for r in records}
     found = runs.search(server, runs.experiments(server), f"{runs.ARM} and {runs.WHOLE}")
     known = {run.data.tags.get("trustbench.content") for run in found}
     return {arm for content, arm in wanted.items() if content in known}
@@ -146,7 +146,7 @@ def _memory(store: Store, uri: str | None, record: Record) -> bytes:
     return f"{tracked.content(record)} {shown(store, uri)}\n".encode()
 
 
-def _whole_run(server: Server, where: str, record: Record) -> str | None:
+def _whole_run(server: TrackingServer, where: str, record: Record) -> str | None:
     """The run that holds exactly this record. Closes runs of the arm whose uploader died."""
     content = tracked.content(record)
     for run in runs.search(server, [where], runs.of_arm(record.id), page=100):
@@ -159,7 +159,7 @@ def _whole_run(server: Server, where: str, record: Record) -> str | None:
     return None
 
 
-def _create(server: Server, where: str, name: str, tags: dict[str, str]) -> str:
+def _create(server: TrackingServer, where: str, name: str, tags: dict[str, str]) -> str:
     """Creates a run and returns its id; reuses the run if the answer to its creation was lost."""
     marked = {**tags, **owner.tags(), UPLOAD: uuid.uuid4().hex}
     asked = False
@@ -176,7 +176,7 @@ def _create(server: Server, where: str, name: str, tags: dict[str, str]) -> str:
     return server.ask(create)
 
 
-def _log_values(server: Server, run_id: str, record: Record) -> None:
+def _log_values(server: TrackingServer, run_id: str, record: Record) -> None:
     """One call for most records; a server takes 100 parameters or 1,000 metrics at once."""
     from mlflow.entities import Metric, Param
 
@@ -190,7 +190,7 @@ def _log_values(server: Server, run_id: str, record: Record) -> None:
         server.call("log_batch", run_id, metrics=metrics[i : i + 1000])
 
 
-def _log_files(server: Server, run_id: str, record: Record) -> None:
+def _log_files(server: TrackingServer, run_id: str, record: Record) -> None:
     """Uploads the record as given, even if another process has changed its file since."""
     text = record.model_dump_json(indent=1) + "\n"
     server.call("log_text", run_id, text, "record.json")
@@ -199,15 +199,15 @@ def _log_files(server: Server, run_id: str, record: Record) -> None:
         _log_file(server, run_id, arrays)
 
 
-def _log_file(server: Server, run_id: str, path: Path, folder: str | None = None) -> None:
+def _log_file(server: TrackingServer, run_id: str, path: Path, folder: str | None = None) -> None:
     server.call("log_artifact", run_id, str(path), folder)
 
 
-def _close(server: Server, run_id: str, status: str) -> None:
+def _close(server: TrackingServer, run_id: str, status: str) -> None:
     server.call("set_terminated", run_id, status)
 
 
-def _log_dataset(server: Server, run_id: str, record: Record) -> None:
+def _log_dataset(server: TrackingServer, run_id: str, record: Record) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if record.problem is None:

@@ -27,7 +27,7 @@ LAYERS: Mapping[type[nn.Module], int | None] = {
 
 
 @dataclass(frozen=True)
-class Place:
+class DropoutPlace:
     """One use of a dropout layer in a pass: its rate and the shape of one example's mask."""
 
     rate: float
@@ -39,7 +39,7 @@ class Place:
         return kept.float().div_(1 - self.rate if self.rate < 1 else 1.0)
 
 
-Places = Mapping[str, Place]  # {use of a layer: its masks}, in the order of the pass
+Places = Mapping[str, DropoutPlace]  # {use of a layer: its masks}, in the order of the pass
 
 
 class Masked(nn.ModuleList):
@@ -82,7 +82,7 @@ def places(module: nn.Module, shape: tuple[int, ...]) -> Places:
     if not found:
         return {}
     two, three = (_uses(module, shape, n) for n in (2, 3))
-    made: dict[str, Place] = {}
+    made: dict[str, DropoutPlace] = {}
     counts = dict.fromkeys(found, 0)
     for (name, small), (_, large) in zip(two, three, strict=True):
         if (small[:1], large[:1]) != ((2,), (3,)) or small[1:] != large[1:]:
@@ -92,7 +92,7 @@ def places(module: nn.Module, shape: tuple[int, ...]) -> Places:
                 "is the batch."
             )
         if _rate(found[name]):
-            place = Place(_rate(found[name]), _unit(found[name], small[1:]))
+            place = DropoutPlace(_rate(found[name]), _unit(found[name], small[1:]))
             made[f"{name}.{counts[name]}"] = place
         counts[name] += 1
     return made

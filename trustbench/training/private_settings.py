@@ -51,7 +51,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Bound(Intervention):
+class BoundedGradients(Intervention):
     """A method of row P that bounds the norm of one example's gradient."""
 
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
@@ -60,7 +60,7 @@ class Bound(Intervention):
 
 
 @dataclass(frozen=True)
-class NoiseBudget(Bound, Budget):
+class NoiseBudget(BoundedGradients, Budget):
     """The same with noise, which the budget determines."""
 
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)

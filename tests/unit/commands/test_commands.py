@@ -10,10 +10,10 @@ from tests.unit.tracking.test_tracking import make_record
 from trustbench import cli, tracking
 from trustbench.api.runs import begin
 from trustbench.commands.run import exit_code
-from trustbench.config.compose import Asked, compose, composed_arm, conf_dir
+from trustbench.config.compose import RunRequest, compose, composed_arm, conf_dir
 from trustbench.config.compose.task import Task
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.store.records import Store, Sweep
 
 
@@ -39,7 +39,7 @@ def store(tmp_path):
 
 
 def outcome(status):
-    return Outcome(arm_id=None, label="x", status=status)
+    return ArmOutcome(arm_id=None, label="x", status=status)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,9 @@ def test_sync_uploads_each_record_once_with_its_sweep(store, capsys):
 def test_a_folder_that_cannot_be_made_stops_the_run_before_any_arm(tmp_path):
     arm = composed_arm(compose(["evaluator=utility", f"output_dir={tmp_path}/a/b"]))
     (tmp_path / "a").write_text("in the way since the configuration was checked")
-    asked = Asked({"arm": arm}, "default", conf_dir() / "table" / "cresswell.yaml", sweep=False)
+    asked = RunRequest(
+        {"arm": arm}, "default", conf_dir() / "table" / "cresswell.yaml", sweep=False
+    )
     with pytest.raises(ConfigError, match="output_dir cannot be made"):
         begin(asked)
 
@@ -99,7 +101,7 @@ def test_a_folder_that_cannot_be_made_stops_the_run_before_any_arm(tmp_path):
 def composed():
     """A task whose sweep has been checked, and of which nothing is finished yet."""
     task = Task(print, print)
-    task.asked = Asked({}, "default", Path(), sweep=True)
+    task.asked = RunRequest({}, "default", Path(), sweep=True)
     return task
 
 

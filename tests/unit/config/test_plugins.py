@@ -57,7 +57,7 @@ def test_build_binds_parameters_and_ignores_the_name():
         ),
         ({"_target_": "trustbench.contracts.Intervention"}, "no Intervention class"),
         (
-            {"_target_": "trustbench.methods.conformal.release.ReleasedSets"},
+            {"_target_": "trustbench.methods.conformal.release.SetRelease"},
             r"lacks `aspect` and `functions` and `thresholds`, .* missing in .*release\.py\.",
         ),
         ({"_target_": DPSGD_TARGET, "epsilon": -1}, "k.epsilon is -1"),

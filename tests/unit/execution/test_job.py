@@ -10,7 +10,7 @@ from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
 from trustbench.config.arms import Chosen
 from trustbench.execution import job
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.execution.plan import plan
 from trustbench.store.files import exclusive
 from trustbench.store.records import Store
@@ -34,7 +34,7 @@ def tracked(arm, monkeypatch):
 def test_a_death_is_written_into_the_record_and_what_it_holds_is_kept(arm, store, tracked):
     started = make_record(ID, status="started")
     store.write(started)
-    outcome = job.died(arm, "its process died", ID, "timeout", 3.0)
+    outcome = job.record_death(arm, "its process died", ID, "timeout", 3.0)
     assert (outcome.status, outcome.reason, outcome.seconds) == ("timeout", "its process died", 3.0)
     record = store.read(ID)
     assert (record.status, record.reason) == ("timeout", "its process died")
@@ -45,7 +45,7 @@ def test_a_death_is_written_into_the_record_and_what_it_holds_is_kept(arm, store
 def test_a_finished_record_stays_finished(arm, store, tracked):
     store.write(make_record(ID), {"logits": np.zeros(3)})
     before = store.read(ID)
-    outcome = job.died(arm, "its process died", ID)
+    outcome = job.record_death(arm, "its process died", ID)
     assert (outcome.status, outcome.reason) == ("ok", None)
     assert outcome.warnings() == [
         "trustbench: warning: its process died after the record was written."
@@ -57,32 +57,32 @@ def test_a_finished_record_stays_finished(arm, store, tracked):
 def test_a_record_that_another_process_works_on_is_left_to_it(arm, store):
     store.write(make_record(ID, status="started"))
     with exclusive(store.arm_dir(ID)):
-        outcome = job.died(arm, "its process died", ID)
+        outcome = job.record_death(arm, "its process died", ID)
     assert outcome.status == "failed"
     assert store.read(ID).status == "started"
 
 
 def test_a_death_before_there_is_a_record_writes_none(arm, store):
-    assert job.died(arm, "its process died").arm_id is None
+    assert job.record_death(arm, "its process died").arm_id is None
     assert not store.used
 
 
 def test_only_a_finished_and_uploaded_arm_is_kept_without_a_process(arm, store, monkeypatch):
-    assert job.look(arm) is None
+    assert job.find_finished(arm) is None
     ran = job.run(arm, lambda *a: None)
     assert ran.status == "ok", ran
-    assert job.look(arm) is None  # the server does not have it yet
+    assert job.find_finished(arm) is None  # the server does not have it yet
     monkeypatch.setattr(tracking, "uploaded", lambda *a: True)
-    kept = job.look(arm)
+    kept = job.find_finished(arm)
     assert (kept.status, kept.reused, kept.arm_id) == ("ok", True, ran.arm_id)
-    assert job.look(replace(arm, seed=5)) is None
+    assert job.find_finished(replace(arm, seed=5)) is None
     store.write(store.read(ran.arm_id).model_copy(update={"status": "failed"}))
-    assert job.look(arm) is None
+    assert job.find_finished(arm) is None
 
 
 def test_looking_at_an_arm_that_is_wrong_tells_nothing(arm, store):
     store.write(make_record(ID))
-    assert job.look(replace(arm, dataset=Chosen("toy", Toy(rows=3)))) is None
+    assert job.find_finished(replace(arm, dataset=Chosen("toy", Toy(rows=3)))) is None
 
 
 def test_a_run_tells_the_id_before_it_computes(arm):
@@ -93,9 +93,9 @@ def test_a_run_tells_the_id_before_it_computes(arm):
 
 
 def test_an_outcome_is_one_line_with_its_log():
-    failed = Outcome("a", "dpsgd", "failed", "no\nmore", seconds=2.5, log="/x/log.txt")
+    failed = ArmOutcome("a", "dpsgd", "failed", "no\nmore", seconds=2.5, log="/x/log.txt")
     assert failed.line() == "failed          2.5 s  dpsgd: no (log: /x/log.txt)"
-    assert Outcome("a", "none", "ok", reused=True).line() == "kept            0.0 s  none"
-    assert Outcome("a", "none", "ok", warning="x\ny").warnings() == [
+    assert ArmOutcome("a", "none", "ok", reused=True).line() == "kept            0.0 s  none"
+    assert ArmOutcome("a", "none", "ok", warning="x\ny").warnings() == [
         "trustbench: warning: x", "trustbench: warning: y",
     ]  # fmt: skip

@@ -186,7 +186,7 @@ def test_the_record_says_what_was_chosen_and_from_what(auto, store):
     assert record.arm.training["lr"] == "auto"
     assert record.arm.training["lr_grid"] == sorted(GRID)
     assert job.run(auto, ignore).reused
-    assert job.look(replace(auto, seed=5)) is None
+    assert job.find_finished(replace(auto, seed=5)) is None
     assert _arm_id(auto) == outcome.arm_id
     assert _arm_id(replace(auto, seed=5)) is None
     fixed = job.run(replace(auto, training=fixed_rate(auto.training)), ignore)

@@ -70,7 +70,7 @@ def test_a_stage_is_told_at_once_and_its_progress_now_and_then(monkeypatch):
     monkeypatch.setattr(child.time, "monotonic", lambda: now[0])
     here, there = Pipe()
     log = Quiet()
-    reports = child.Reports(there, log)
+    reports = child.PipeReports(there, log)
     reports("train", 0, 9)
     reports("train", 1, 9)  # within a tenth of a second
     now[0] += 0.2
@@ -89,5 +89,5 @@ def test_a_stage_is_told_at_once_and_its_progress_now_and_then(monkeypatch):
 def test_a_parent_that_is_gone_is_no_error_of_the_arm():
     here, there = Pipe()
     here.close()
-    child.Reports(there, Quiet())("train", 0, 9)
+    child.PipeReports(there, Quiet())("train", 0, 9)
     there.close()

@@ -10,7 +10,7 @@ from trustbench import cli
 from trustbench.config.binding import bind
 from trustbench.config.compose import compose, composed_arm
 from trustbench.errors import ConfigError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching import fetching
 from trustbench.launching.clusters import on_ray
 from trustbench.launching.fetching import with_records
@@ -139,9 +139,9 @@ def test_an_arm_whose_record_is_on_another_machine_fails_with_that_reason(tmp_pa
         fetching.tracking, "bring", lambda store, uri, arm, wanted: asked.append(arm)
     )
     outcomes = [
-        Outcome("a" * 16, "none", "ok", evaluations=("utility-1",)),
-        Outcome("b" * 16, "dpsgd", "failed", reason="it diverged"),
-        Outcome(None, "lime", "refused"),
+        ArmOutcome("a" * 16, "none", "ok", evaluations=("utility-1",)),
+        ArmOutcome("b" * 16, "dpsgd", "failed", reason="it diverged"),
+        ArmOutcome(None, "lime", "refused"),
     ]
     found = with_records(outcomes, tmp_path, None)
     assert asked == ["a" * 16]

@@ -7,9 +7,9 @@ import pytest
 
 from trustbench.config.arm_labels import label_of
 from trustbench.config.compose import compose, composed_arm
-from trustbench.execution.job import Outcome, unfinished
+from trustbench.execution.job import ArmOutcome, unfinished
 from trustbench.launching import driving
-from trustbench.launching.driving import Death, Drive, Rules
+from trustbench.launching.driving import Death, Drive, DrivingRules
 
 LOST = Death("its machine left the cluster")
 RAISED = Death(
@@ -60,7 +60,7 @@ class Fake:
 
 def drive(arms, machines, **rules):
     notes = []
-    driven = Drive(arms, machines, Rules(**rules), notes.append)
+    driven = Drive(arms, machines, DrivingRules(**rules), notes.append)
     outcomes = driven.run()
     assert machines.stopped == 1
     return outcomes, notes
@@ -123,14 +123,14 @@ def test_a_sweep_without_any_machine_left_ends_with_a_reason(arms):
 
 def test_after_one_interrupt_what_runs_is_finished_and_nothing_is_started(arms):
     machines = Fake(arms)
-    driven = Drive(arms, machines, Rules(), print)
+    driven = Drive(arms, machines, DrivingRules(), print)
     machines.before_end = lambda: setattr(driven.interrupts, "count", 1)
     assert [o.status for o in driven.run()] == ["ok", "ok", "interrupted", "interrupted"]
 
 
 def test_after_two_interrupts_what_runs_is_stopped(arms):
     machines = Fake(arms)
-    driven = Drive(arms, machines, Rules(), print)
+    driven = Drive(arms, machines, DrivingRules(), print)
     machines.before_end = lambda: setattr(driven.interrupts, "count", 2)
     outcomes = driven.run()
     assert [o.status for o in outcomes] == ["ok", "interrupted", "interrupted", "interrupted"]
@@ -138,8 +138,8 @@ def test_after_two_interrupts_what_runs_is_stopped(arms):
 
 
 def test_what_an_earlier_run_has_finished_needs_no_machine(arms, monkeypatch):
-    kept = Outcome("a" * 16, "none", "ok", reused=True)
-    monkeypatch.setattr(driving.jobs, "look", lambda arm: kept if arm.seed < 3 else None)
+    kept = ArmOutcome("a" * 16, "none", "ok", reused=True)
+    monkeypatch.setattr(driving.jobs, "find_finished", lambda arm: kept if arm.seed < 3 else None)
     machines = Fake(arms)
     outcomes, _ = drive(arms, machines)
     assert machines.started == [3]
@@ -154,6 +154,6 @@ def test_the_machines_are_left_when_starting_fails(arms):
 
     machines.start = refuse
     with pytest.raises(RuntimeError, match="sbatch says no"):
-        Drive(arms, machines, Rules(), print).run()
+        Drive(arms, machines, DrivingRules(), print).run()
     assert machines.stopped == 1
     assert not (Path(arms[0].output_dir) / "arms").exists()

@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching import ray_cluster
 from trustbench.launching.driving import Death
 from trustbench.launching.ray_cluster import RayMachines, RaySettings
 
-DONE = Outcome("a" * 16, "none", "ok")
+DONE = ArmOutcome("a" * 16, "none", "ok")
 
 
 class RayError(Exception):

@@ -7,11 +7,11 @@ import pytest
 from rich.console import Console
 
 from tests.unit.launching.toys import arm
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.launching.attempt import Attempt
 from trustbench.launching.messages import Identified, Stage
-from trustbench.launching.schedule import Job
-from trustbench.launching.table import Table
+from trustbench.launching.schedule import ScheduledArm
+from trustbench.launching.table import LiveTable
 from trustbench.launching.view import PlainLines, shown
 
 
@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def jobs(tmp_path):
-    return [Job(i, f"arm{i:02}", arm(tmp_path, seed=i)) for i in range(12)]
+    return [ScheduledArm(i, f"arm{i:02}", arm(tmp_path, seed=i)) for i in range(12)]
 
 
 def _running(job, stage="train", done=3, total=12, seconds=75.0, left=225.0):
@@ -38,9 +38,11 @@ def _drawn(table, height=40):
 
 
 def test_the_table_shows_stage_elapsed_time_and_what_is_left(jobs):
-    table = Table(jobs[:3], Terminal())
+    table = LiveTable(jobs[:3], Terminal())
     table.started(_running(jobs[1]))
-    table.ended(jobs[2], Outcome("a", "none", "failed", "no room\nmore", seconds=9, log="/x/log"))
+    table.ended(
+        jobs[2], ArmOutcome("a", "none", "failed", "no room\nmore", seconds=9, log="/x/log")
+    )
     lines = _drawn(table).splitlines()
     assert lines[0].split() == ["arm", "what", "status", "done", "elapsed", "left", "why"]
     assert lines[1].split() == ["arm00", "none", "queued"]
@@ -50,31 +52,31 @@ def test_the_table_shows_stage_elapsed_time_and_what_is_left(jobs):
 
 
 def test_the_time_left_is_what_the_rest_takes_at_the_pace_so_far(jobs):
-    table = Table(jobs, Terminal())
+    table = LiveTable(jobs, Terminal())
     assert table.counts() == "12 queued; importing what arms need"
-    table.ended(jobs[0], Outcome("a", "none", "ok", seconds=0.1, reused=True))
+    table.ended(jobs[0], ArmOutcome("a", "none", "ok", seconds=0.1, reused=True))
     table.started(_running(jobs[1], seconds=20.0))
     table.started(_running(jobs[2], seconds=500.0))
     assert table.counts() == "1 kept, 9 queued, 2 running"  # what was kept tells no pace
-    table.ended(jobs[3], Outcome("a", "none", "ok", seconds=100.0))
+    table.ended(jobs[3], ArmOutcome("a", "none", "ok", seconds=100.0))
     # ten arms of 100 s are not done, 20 s and a whole arm of it are, two run at once
     assert table.counts() == "1 kept, 1 ok, 8 queued, 2 running; about 7:20 left"
 
 
 def test_a_long_reason_or_name_hides_no_status(jobs):
     jobs[0].name = "a name " * 30
-    table = Table(jobs[:2], Terminal())
-    table.ended(jobs[0], Outcome("a", "none", "failed", "reason " * 40))
+    table = LiveTable(jobs[:2], Terminal())
+    table.ended(jobs[0], ArmOutcome("a", "none", "failed", "reason " * 40))
     line = _drawn(table).splitlines()[1]
     assert "failed" in line
     assert line.rstrip().endswith("…")
 
 
 def test_where_there_is_no_room_for_all_what_runs_or_failed_is_shown(jobs):
-    table = Table(jobs, Terminal())
+    table = LiveTable(jobs, Terminal())
     for job in jobs[:9]:
-        table.ended(job, Outcome("a", "none", "ok"))
-    table.ended(jobs[4], Outcome("a", "none", "timeout"))
+        table.ended(job, ArmOutcome("a", "none", "ok"))
+    table.ended(jobs[4], ArmOutcome("a", "none", "timeout"))
     table.started(_running(jobs[9]))
     lines = _drawn(table, height=6).splitlines()
     assert [line.split()[0] for line in lines[1:-1]] == ["arm04", "arm09", "arm10", "arm11"]
@@ -84,8 +86,8 @@ def test_where_there_is_no_room_for_all_what_runs_or_failed_is_shown(jobs):
 def test_what_goes_wrong_stays_above_the_table_and_moves_no_cursor(jobs):
     out = Terminal()
     with shown(jobs[:1], out) as table:
-        assert isinstance(table, Table)
-        bad = Outcome("a", "none", "failed", "\x1b[2Jcleared", warning="the server is silent.")
+        assert isinstance(table, LiveTable)
+        bad = ArmOutcome("a", "none", "failed", "\x1b[2Jcleared", warning="the server is silent.")
         table.ended(jobs[0], bad)
         table.note("and more")
     said = out.getvalue()
@@ -105,7 +107,7 @@ def test_a_pipe_gets_a_line_for_each_stage_and_each_end(jobs):
             lines.said(attempt, message)
         lines.said(attempt, Stage("fairness", 0, 2))
         lines.tick()
-        lines.ended(jobs[0], Outcome("a", "none", "ok", reused=True, seconds=1.25))
+        lines.ended(jobs[0], ArmOutcome("a", "none", "ok", reused=True, seconds=1.25))
     got = [line.split()[-1] for line in out.getvalue().splitlines()]
     assert got == ["start", "train", "fairness", "none"]
     assert out.getvalue().splitlines()[-1] == "kept            1.2 s  none"

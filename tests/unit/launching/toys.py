@@ -10,7 +10,7 @@ from dataclasses import replace
 from tests.unit.arm_toys import Accuracy, Net, Toy
 from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm, Chosen, Protocol, Training
-from trustbench.execution.job import Outcome
+from trustbench.execution.job import ArmOutcome
 from trustbench.execution.progress import arm_progress
 from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, Record, Store
 
@@ -76,7 +76,7 @@ def work(arm):
         sys.stdout.write(f"about to {arm.experiment}\n")
         globals()[f"do_{does}"](arm, value)
     store.write(started_record(arm, "ok"))
-    return Outcome(arm_id(arm), label_of(arm), "ok", seconds=1.0)
+    return ArmOutcome(arm_id(arm), label_of(arm), "ok", seconds=1.0)
 
 
 def do_ok(arm, value):

@@ -32,5 +32,5 @@ def upload_of(store, uri, record, experiment="exp"):
 
 
 def the_runs(store, uri, arm):
-    made = server.Server(store, uri)
+    made = server.TrackingServer(store, uri)
     return list(runs.search(made, runs.experiments(made), runs.of_arm(arm)))

@@ -83,7 +83,7 @@ def test_what_the_store_has_stays(machine, uri, arm, status):
 def test_a_store_that_has_all_asks_nobody(machine, uri, arm, monkeypatch):
     store = machine("one")
     finished(store, arm, "fairness")
-    monkeypatch.setattr(server.Server, "ask", lambda *_: pytest.fail("it asked"))
+    monkeypatch.setattr(server.TrackingServer, "ask", lambda *_: pytest.fail("it asked"))
     tracking.bring(store, uri, arm, [FAIRNESS])
     tracking.bring(store, None, "f" * 16, [FAIRNESS])
     tracking.bring(store, tracking.resolve(store, None), "f" * 16, [FAIRNESS])
@@ -108,7 +108,7 @@ def test_an_arm_that_another_process_computes_is_left_to_it(machine, uri, arm):
 
 def _replace(store, uri, run_id, name, data, tmp_path):
     (tmp_path / name).write_bytes(data)
-    server.Server(store, uri).call("log_artifact", run_id, str(tmp_path / name))
+    server.TrackingServer(store, uri).call("log_artifact", run_id, str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_is_not_what_it_says_is_refused(machine, uri, arm, tmp_path, name, 
     if name == "record.json":
         with pytest.raises(tracking.TrackingError, match=run_id):
             list(tracking.fetch_records(two, uri))
-    server.Server(one, uri).call("delete_run", run_id)
+    server.TrackingServer(one, uri).call("delete_run", run_id)
 
 
 @pytest.mark.parametrize("other", ["../../escaped", "b" * 16])
@@ -146,7 +146,7 @@ def test_a_server_does_not_choose_which_folder_is_written(
     run_id, theirs = upload_of(one, uri, make_record(arm)), make_record(other)
     _replace(one, uri, run_id, "record.json", theirs.model_dump_json().encode(), tmp_path)
     for key, value in tracked.tags(theirs, "exp", "theirs").items():
-        server.Server(one, uri).call("set_tag", run_id, key, value)
+        server.TrackingServer(one, uri).call("set_tag", run_id, key, value)
     monkeypatch.setattr(runs, "of_arm", lambda _: f"tags.`trustbench.arm_id` = '{other}'")
     before = sorted(tmp_path.rglob("*"))
     tracking.bring(two, uri, arm, [FAIRNESS])

@@ -53,7 +53,7 @@ def store(tmp_path):
 
 def asked(store, clock, errors, uri="http://h:1", *, patient=True):
     """The answer, and how many seconds it took, of a server that first raises `errors`."""
-    made = server.Server(store, uri, patient=patient)
+    made = server.TrackingServer(store, uri, patient=patient)
     made._probe = lambda: None
     left = list(errors)
 
@@ -167,9 +167,9 @@ def test_a_run_whose_creation_was_answered_into_the_void_is_made_once(store, clo
             info = type("Info", (), {"run_id": "run"})
             return [type("Run", (), {"info": info}) for _ in found]
 
-    client, made = Client(), server.Server(store, "http://h", patient=True)
+    client, made = Client(), server.TrackingServer(store, "http://h", patient=True)
     made._probe = lambda: None
-    made.ask = lambda question: server.Server.ask(made, lambda _: question(client))
+    made.ask = lambda question: server.TrackingServer.ask(made, lambda _: question(client))
     assert upload._create(made, "0", "name", {}) == "run"
     assert len(client.runs) == 1
 

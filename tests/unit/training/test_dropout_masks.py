@@ -67,7 +67,7 @@ def _constant(mask, axis):
 
 
 def test_a_rate_of_one_drops_all():
-    place = dropout.Place(1.0, (4,))
+    place = dropout.DropoutPlace(1.0, (4,))
     assert not place.mask((3, 4), torch.Generator()).any()
 
 

@@ -2,6 +2,14 @@
 
 from trustbench.config.compose.arguments import conf_dir, conf_dirs
 from trustbench.config.compose.running import compose, composed_arm, hydra_run
-from trustbench.config.compose.task import Asked, Begun
+from trustbench.config.compose.task import RunRequest, RunStart
 
-__all__ = ["Asked", "Begun", "compose", "composed_arm", "conf_dir", "conf_dirs", "hydra_run"]
+__all__ = [
+    "RunRequest",
+    "RunStart",
+    "compose",
+    "composed_arm",
+    "conf_dir",
+    "conf_dirs",
+    "hydra_run",
+]

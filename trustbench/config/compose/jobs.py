@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from trustbench.config.compose.task import Job, options
+from trustbench.config.compose.task import ComposedJob, options
 from trustbench.config.sweep_arms import CHOSEN, method_of, refuse_unused
 
 UNREAD = ("sweeper", "launcher", "job_logging", "hydra_logging")
@@ -64,7 +64,7 @@ class ComposedOnce:
         made = self.known(master, overrides)
         return {group: set(made.get(group) or ()) for group in CHOSEN}
 
-    def job(self, master: DictConfig, name: str, overrides: Sequence[str]) -> Job:
+    def job(self, master: DictConfig, name: str, overrides: Sequence[str]) -> ComposedJob:
         """An arm of a sweep, composed when it is checked."""
 
         def known() -> DictConfig:
@@ -73,7 +73,7 @@ class ComposedOnce:
             except (HydraException, OmegaConfBaseException):  # its options cannot be composed
                 return master
 
-        return Job(name, partial(self.compose, master, overrides), known)
+        return ComposedJob(name, partial(self.compose, master, overrides), known)
 
     def known(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
         """The configuration of a job without the values that it sets."""

@@ -21,7 +21,7 @@ from trustbench.config.compose.arguments import Command, conf_dir, conf_dirs, re
 from trustbench.config.compose.messages import complained_keys, sentence
 from trustbench.config.compose.overrides import listing
 from trustbench.config.compose.security import guarded
-from trustbench.config.compose.task import Asked, Begun, Task, arm_of
+from trustbench.config.compose.task import RunRequest, RunStart, Task, arm_of
 from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.store.redaction import redact
@@ -30,8 +30,8 @@ R = TypeVar("R")
 
 
 def hydra_run(
-    args: Sequence[str], begin: Callable[[Asked], Begun], work: Callable[[Arm], R]
-) -> tuple[Asked, list[R]] | None:
+    args: Sequence[str], begin: Callable[[RunRequest], RunStart], work: Callable[[Arm], R]
+) -> tuple[RunRequest, list[R]] | None:
     """Returns the request and the result of each arm; None if Hydra only printed something.
 
     Hydra composes. Runs start after it has returned, except under Hydra's own launchers.

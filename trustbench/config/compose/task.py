@@ -28,7 +28,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RunRequest:
     """What a run was asked to do, once all of it has been composed and checked."""
 
     arms: Mapping[str, Arm]
@@ -45,7 +45,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Begun:
+class RunStart:
     """What was created or found before the first arm starts."""
 
     sweep_run: str | None = None
@@ -54,7 +54,7 @@ class Begun:
     """The results of an earlier run of this very sweep for each arm, if all are finished."""
 
 
-class Job(NamedTuple):
+class ComposedJob(NamedTuple):
     """One arm of a sweep before it is composed."""
 
     name: str
@@ -71,12 +71,12 @@ class Task(Generic[R]):
     the launcher chose. Launchers pickle the task, so both are module-level functions.
     """
 
-    def __init__(self, begin: Callable[[Asked], Begun], work: Callable[[Arm], R]) -> None:
+    def __init__(self, begin: Callable[[RunRequest], RunStart], work: Callable[[Arm], R]) -> None:
         self.begin, self.work = begin, work
-        self.asked: Asked | None = None
-        self.begun = Begun()
+        self.asked: RunRequest | None = None
+        self.begun = RunStart()
         self.labels: tuple[str, ...] = ()  # of a sweep's arms, in order
-        self.warm_up: Callable[[], object] = bool  # a launcher's own, see Asked
+        self.warm_up: Callable[[], object] = bool  # a launcher's own, see RunRequest
         self.launches: list[Callable[[], Sequence[R]]] = []
         self.results: list[R] = []
         self.error: Exception | None = None
@@ -115,7 +115,7 @@ class Task(Generic[R]):
             self.error = error
         return None
 
-    def check(self, jobs: Sequence[Job], master: Any) -> None:
+    def check(self, jobs: Sequence[ComposedJob], master: Any) -> None:
         """Composes and builds every job of a sweep before the first one starts.
 
         Raises:
@@ -171,7 +171,7 @@ class Task(Generic[R]):
         arms = labelled(arms)
         self.labels = tuple(arm.label for arm in arms.values())
         experiment = next(iter(arms.values())).experiment
-        self.asked = Asked(arms, experiment, _table(config, hydra), sweep, self.warm_up)
+        self.asked = RunRequest(arms, experiment, _table(config, hydra), sweep, self.warm_up)
         self.begun = self.begin(self.asked)
         run = self.begun.sweep_run
         belonging = {name: replace(arm, sweep_run=run) for name, arm in arms.items()}

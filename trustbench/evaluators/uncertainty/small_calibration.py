@@ -22,7 +22,7 @@ from trustbench.contracts import (
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import conformal
-from trustbench.methods.conformal.redraws import Redraw, Rows, evaluate, redraw
+from trustbench.methods.conformal.redraws import Redraw, ScoredRows, evaluate, redraw
 from trustbench.methods.group_nulls import Chance, with_null
 
 # First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
@@ -146,7 +146,11 @@ class SmallCalibration(Evaluator):
         return [f"{name}_{score}_{n}" for score in self.scores for name in names]
 
     def _measured(
-        self, rows: dict[conformal.Score, list[Rows]], chosen: list[Redraw], n: int, classes: int
+        self,
+        rows: dict[conformal.Score, list[ScoredRows]],
+        chosen: list[Redraw],
+        n: int,
+        classes: int,
     ) -> Iterator[Measurement]:
         for score, replicates in rows.items():
             pairs = zip(replicates, chosen, strict=True)
@@ -173,7 +177,7 @@ class SmallCalibration(Evaluator):
                     yield self.measurement(f"{name}_coverage_gap_{score}_{n}", gap, left)
 
     def _by_chance(
-        self, regrouped: dict[conformal.Score, list[list[Rows]]], chosen: list[Redraw], n: int
+        self, regrouped: dict[conformal.Score, list[list[ScoredRows]]], chosen: list[Redraw], n: int
     ) -> dict[str, Chance]:
         """The coverage gaps of these draws under random groups; each grouping serves its share."""
         out = {}
@@ -192,13 +196,13 @@ class SmallCalibration(Evaluator):
                     out[f"{name}_coverage_gap_{score}_{n}"] = Chance(of.mean(0), of.mean(1))
         return out
 
-    def _regrouped(self, system: System, rows: list[Rows]) -> list[list[Rows]]:
+    def _regrouped(self, system: System, rows: list[ScoredRows]) -> list[list[ScoredRows]]:
         """The rows of all replicates under random groups of the same sizes, by grouping."""
         rng = system.streams.numpy("controls")
         orders = [rng.permutation(len(rows[0].group)) for _ in range(min(GROUPINGS, self.draws))]
         return [[replace(own, group=own.group[order]) for own in rows] for order in orders]
 
-    def _gaps(self, own: Rows, rows: Array) -> tuple[float, float]:
+    def _gaps(self, own: ScoredRows, rows: Array) -> tuple[float, float]:
         """Mean gaps, marginal and by group, over the draws that leave two groups; or NaN."""
         drawn = redraw(rows, own.group, self.min_group)
         kept = drawn.compared.sum(axis=1) >= 2
@@ -209,11 +213,11 @@ class SmallCalibration(Evaluator):
         return float(marginal), float(mondrian)
 
 
-def _rows(system: System, score: conformal.Score) -> list[Rows]:
+def _rows(system: System, score: conformal.Score) -> list[ScoredRows]:
     """The scores of all rows that can be drawn, for each replicate."""
     problem = system.problem
     both = np.concatenate([problem.splits["calibration"], problem.splits["test"]])
     logits = torch.cat([system.split_logits("calibration"), system.split_logits("test")], dim=1)
     u = conformal.uniforms(system, len(both), conformal.REDRAWING)
     labels = conformal.SCORES[score](logits.double().softmax(-1), u).cpu().numpy()
-    return [Rows(own, problem.y[both], problem.group[both]) for own in labels]
+    return [ScoredRows(own, problem.y[both], problem.group[both]) for own in labels]

@@ -78,13 +78,13 @@ class ThresholdPostprocessing(Intervention):
         def decide(X: Tensor, group: Array) -> Tensor:
             scores = positive(system.logits(X))
             index = torch.as_tensor(group, device=scores.device)
-            of_group = Rules(*(field[:, index] for field in rules))
+            of_group = ThresholdRules(*(field[:, index] for field in rules))
             coin = system.streams.numpy("controls", COIN).random(len(group))
             return (of_group.probability(scores) >= system.tensor(coin)).long()
 
         return replace(system, decider=decide)
 
-    def _fitted(self, system: System) -> "Rules":
+    def _fitted(self, system: System) -> "ThresholdRules":
         """Fits the thresholds of all groups for each replicate on its calibration rows."""
         from fairlearn.postprocessing import ThresholdOptimizer
 
@@ -108,7 +108,7 @@ class ThresholdPostprocessing(Intervention):
             ).fit(own[:, None], problem.y[rows], sensitive_features=problem.group[rows])
             by_group = optimizer.interpolated_thresholder_.interpolation_dict
             found.append([_rule(by_group[g]) for g in range(len(problem.groups))])
-        return Rules(*system.tensor(np.array(found)).unbind(-1))
+        return ThresholdRules(*system.tensor(np.array(found)).unbind(-1))
 
 
 class _Scores(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
@@ -124,7 +124,7 @@ class _Scores(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no typ
         return np.asarray(X)[:, 0]
 
 
-class Rules(NamedTuple):
+class ThresholdRules(NamedTuple):
     """A mixture of two thresholds and a constant, each float64 [R, G] or one per row [R, n]."""
 
     share: Tensor  # of the first threshold against the second

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from trustbench.contracts import Fact, GradientRule, Schedule
 from trustbench.training.clipping import ClipAndNoise, poisson_run
-from trustbench.training.private_settings import Bound, OwnSchedule
+from trustbench.training.private_settings import BoundedGradients, OwnSchedule
 
 
 @dataclass(frozen=True)
-class ClipOnly(OwnSchedule, Bound):
+class ClipOnly(OwnSchedule, BoundedGradients):
     """An ablation of `dpsgd` without any guarantee: the effect of its clipping alone.
 
     Schedule, Poisson batches, initialisation and clipping are those of `dpsgd` with the same

@@ -13,7 +13,7 @@ from typing_extensions import override
 from trustbench.contracts import Fact, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import CalibrationScores, ReleasedScores, rows_needed
-from trustbench.methods.conformal.clusters import NULL, Plan, clustered, heuristic
+from trustbench.methods.conformal.clusters import NULL, ClusterPlan, clustered, heuristic
 
 # Third index of the `conformal` streams: who clusters, who draws U (two indices) or others.
 STREAM = 4
@@ -65,7 +65,7 @@ class ClusteredSets(ReleasedScores):
             "null_classes": float(sum(null) / len(null)),
         }
 
-    def _plan(self, own: CalibrationScores, r: int) -> Plan:
+    def _plan(self, own: CalibrationScores, r: int) -> ClusterPlan:
         counts = torch.bincount(own.y[r], minlength=own.labels.shape[-1]).cpu().numpy()
         auto = heuristic(counts, self.alpha)
-        return Plan(self.fraction or auto.fraction, self.clusters or auto.clusters)
+        return ClusterPlan(self.fraction or auto.fraction, self.clusters or auto.clusters)

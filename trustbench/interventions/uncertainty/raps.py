@@ -13,15 +13,15 @@ from trustbench.contracts import Fact, Problem, Schedule, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import (
     CalibrationScores,
-    ReleasedSets,
     ScoreFunction,
+    SetRelease,
     raps,
     thresholds,
 )
 
 
 @dataclass(frozen=True)
-class RegularisedSets(ReleasedSets):
+class RegularisedSets(SetRelease):
     """RAPS: APS scores plus `penalty` (the paper's lambda) for each rank beyond `k_reg`.
 
     Sets of more than `k_reg` labels become rare, at the price of larger small sets. With only

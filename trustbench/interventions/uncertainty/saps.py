@@ -13,15 +13,15 @@ from trustbench.contracts import Fact, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import (
     CalibrationScores,
-    ReleasedSets,
     ScoreFunction,
+    SetRelease,
     saps,
     thresholds,
 )
 
 
 @dataclass(frozen=True)
-class SortedSets(ReleasedSets):
+class SortedSets(SetRelease):
     """SAPS: scores from the largest probability and the ranks; each rank counts `weight`.
 
     Reference: Huang et al. 2024, "Conformal prediction for deep classifier via label ranking",

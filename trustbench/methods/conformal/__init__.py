@@ -1,7 +1,7 @@
 """Conformal prediction sets of every replicate: scores, thresholds, coverage."""
 
 from trustbench.methods.conformal.coverage import (
-    Band,
+    CoverageBand,
     Variation,
     coverage_band,
     coverage_variation,
@@ -12,7 +12,7 @@ from trustbench.methods.conformal.informative import rows_needed, too_few_rows, 
 from trustbench.methods.conformal.quantiles import by_category, rank, thresholds
 from trustbench.methods.conformal.release import (
     ReleasedScores,
-    ReleasedSets,
+    SetRelease,
     level_stated,
     listed,
     released,
@@ -36,12 +36,12 @@ __all__ = [
     "PREDICTING",
     "REDRAWING",
     "SCORES",
-    "Band",
     "CalibrationScores",
+    "CoverageBand",
     "ReleasedScores",
-    "ReleasedSets",
     "Score",
     "ScoreFunction",
+    "SetRelease",
     "SplitConformal",
     "Variation",
     "aps",

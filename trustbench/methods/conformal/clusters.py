@@ -14,14 +14,14 @@ LEVELS = (0.5, 0.6, 0.7, 0.8, 0.9)
 NULL = -1
 
 
-class Plan(NamedTuple):
+class ClusterPlan(NamedTuple):
     """How a calibration set is used: the share of rows that cluster, and the number of clusters."""
 
     fraction: float
     clusters: int
 
 
-def heuristic(counts: Array, alpha: float) -> Plan:
+def heuristic(counts: Array, alpha: float) -> ClusterPlan:
     """The paper's choice from the calibration rows of each class [C].
 
     It gives each cluster about as many rows as its threshold needs, and more clustering rows if
@@ -32,7 +32,7 @@ def heuristic(counts: Array, alpha: float) -> Plan:
     rarest = max(int(counts.min()), fewest(alpha))
     kept = int((counts >= rarest).sum())
     per_class = rarest * kept // (75 + kept)
-    return Plan(per_class / rarest, per_class // 2)
+    return ClusterPlan(per_class / rarest, per_class // 2)
 
 
 def fewest(alpha: float) -> int:
@@ -83,7 +83,7 @@ class Clustered(NamedTuple):
 
 
 def clustered(
-    own: CalibrationScores, r: int, plan: Plan, alpha: float, rng: np.random.Generator
+    own: CalibrationScores, r: int, plan: ClusterPlan, alpha: float, rng: np.random.Generator
 ) -> Clustered:
     """Clusters from a random part of replicate r's rows, thresholds from the rest.
 

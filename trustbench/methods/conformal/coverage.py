@@ -21,14 +21,16 @@ def set_sizes(sets: Tensor) -> Array:
     return sets.sum(-1).double().cpu().numpy()
 
 
-class Band(NamedTuple):
+class CoverageBand(NamedTuple):
     """The range of coverage of a correct method."""
 
     low: float
     high: float
 
 
-def coverage_band(n_calibration: int, n_test: int, alpha: float, level: float = 0.95) -> Band:
+def coverage_band(
+    n_calibration: int, n_test: int, alpha: float, level: float = 0.95
+) -> CoverageBand:
     """The central `level` band of test coverage of a valid method with continuous scores.
 
     Covered test rows are BetaBinomial(n_test, k, n + 1 - k) with n calibration rows and
@@ -43,10 +45,10 @@ def coverage_band(n_calibration: int, n_test: int, alpha: float, level: float = 
 
     k = rank(n_calibration, alpha)
     if k > n_calibration:
-        return Band(1.0, 1.0)
+        return CoverageBand(1.0, 1.0)
     tails = np.array([(1 - level) / 2, (1 + level) / 2])
     low, high = betabinom.ppf(tails, n_test, k, n_calibration + 1 - k) / n_test
-    return Band(float(low), float(high))
+    return CoverageBand(float(low), float(high))
 
 
 class Variation(NamedTuple):

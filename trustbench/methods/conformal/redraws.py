@@ -11,7 +11,7 @@ from trustbench.methods.conformal.quantiles import rank
 
 
 @dataclass(frozen=True)
-class Rows:
+class ScoredRows:
     """One replicate's scores of all labels [N, C], with y [N] and group [N]."""
 
     labels: Array
@@ -56,7 +56,7 @@ def redraw(rows: Array, group: Array, min_group: int) -> Redraw:
     return Redraw(rows, group[rows], groups, left, left >= min_group)
 
 
-class Outcome(NamedTuple):
+class DrawResult(NamedTuple):
     """Results of each draw [draws], on the rows outside it."""
 
     coverage: Array
@@ -64,14 +64,14 @@ class Outcome(NamedTuple):
     coverage_gap: Array  # valid only if the draws are comparable
 
 
-class Outcomes(NamedTuple):
+class DrawResults(NamedTuple):
     """Results with one threshold for all rows, and with one for each group."""
 
-    marginal: Outcome
-    mondrian: Outcome
+    marginal: DrawResult
+    mondrian: DrawResult
 
 
-def evaluate(own: Rows, chosen: Redraw, alpha: float) -> Outcomes:
+def evaluate(own: ScoredRows, chosen: Redraw, alpha: float) -> DrawResults:
     """Evaluates split conformal prediction for every draw, on that draw's other rows."""
     true = own.true[chosen.rows]
     one = _threshold(np.sort(true, axis=1), np.full(len(true), true.shape[1]), alpha)
@@ -81,7 +81,7 @@ def evaluate(own: Rows, chosen: Redraw, alpha: float) -> Outcomes:
         # Rows of other groups sort after all rows of this group.
         ascending = np.sort(np.where(member, true, np.inf), axis=1)
         each[:, g] = _threshold(ascending, member.sum(axis=1), alpha)
-    return Outcomes(
+    return DrawResults(
         _outcome(own, chosen, np.broadcast_to(one[:, None], each.shape)),
         _outcome(own, chosen, each),
     )
@@ -95,7 +95,7 @@ def _threshold(ascending: Array, count: Array, alpha: float) -> Array:
     return np.where(k > count, np.inf, value)
 
 
-def _outcome(own: Rows, chosen: Redraw, threshold: Array) -> Outcome:
+def _outcome(own: ScoredRows, chosen: Redraw, threshold: Array) -> DrawResult:
     """Evaluates thresholds [draws, G]: counts over all rows minus those over the drawn ones."""
     covered, labels = np.empty(threshold.shape), np.empty(threshold.shape)
     true, scores = own.true[chosen.rows], own.labels[chosen.rows]
@@ -110,4 +110,4 @@ def _outcome(own: Rows, chosen: Redraw, threshold: Array) -> Outcome:
     rate = covered / np.maximum(chosen.left, 1)
     highest = np.where(chosen.compared, rate, -np.inf).max(axis=1)
     lowest = np.where(chosen.compared, rate, np.inf).min(axis=1)
-    return Outcome(covered.sum(axis=1) / total, labels.sum(axis=1) / total, highest - lowest)
+    return DrawResult(covered.sum(axis=1) / total, labels.sum(axis=1) / total, highest - lowest)

@@ -16,7 +16,7 @@ from trustbench.methods.conformal.split import CalibrationScores, calibration_sc
 
 
 @dataclass(frozen=True)
-class ReleasedSets(Intervention, ABC):
+class SetRelease(Intervention, ABC):
     """A set predictor for every score; subclasses define the scores and their thresholds.
 
     `alpha` is the allowed miscoverage. `rows` limits each replicate to its first calibration rows
@@ -102,7 +102,7 @@ def released(
 
 
 @dataclass(frozen=True)
-class ReleasedScores(ReleasedSets):
+class ReleasedScores(SetRelease):
     """Methods whose score is a choice: APS, LAC, or both side by side."""
 
     scores: Annotated[tuple[Score, ...], Field(min_length=1)] = ("aps", "lac")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Problem
-from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood, Noise
+from trustbench.methods.explanations.neighbourhood_base import CommonNoise, Draws, Neighbourhood
 
 LARGE = 8  # images with a longer side are cut into at most LARGE x LARGE patches
 KERNEL_WIDTH = 0.25  # of the cosine distance, as lime.lime_image
@@ -27,13 +27,13 @@ class Patches(Neighbourhood):
 
     side: int
 
-    def noise(self, samples: int, rng: np.random.Generator) -> Noise:
+    def noise(self, samples: int, rng: np.random.Generator) -> CommonNoise:
         """One mask per sample."""
         masks = torch.as_tensor(rng.integers(2, size=(samples, self.parts)).astype(np.float64))
         none = torch.zeros(samples, 0, dtype=torch.int64)
-        return Noise(masks.to(self.part.device), none.to(self.part.device))
+        return CommonNoise(masks.to(self.part.device), none.to(self.part.device))
 
-    def around(self, X: Tensor, noise: Noise) -> Draws:
+    def around(self, X: Tensor, noise: CommonNoise) -> Draws:
         """Masked copies of X [L, m, d]; all rows share the design."""
         keep = noise.real[:, self.part] > 0
         Z = torch.where(keep, X[:, :, None], self.baseline.to(X.dtype))

@@ -26,7 +26,7 @@ class Draws(NamedTuple):
         )
 
 
-class Noise(NamedTuple):
+class CommonNoise(NamedTuple):
     """Random numbers shared by all rows and replicates: common random numbers."""
 
     real: Tensor  # float64 [s, p]: standard normal (columns) or 0 / 1 (patches)
@@ -46,11 +46,11 @@ class Neighbourhood(ABC):
     parts: int
 
     @abstractmethod
-    def noise(self, samples: int, rng: np.random.Generator) -> Noise:
+    def noise(self, samples: int, rng: np.random.Generator) -> CommonNoise:
         """Draws the random numbers of `samples` perturbations."""
 
     @abstractmethod
-    def around(self, X: Tensor, noise: Noise) -> Draws:
+    def around(self, X: Tensor, noise: CommonNoise) -> Draws:
         """Perturbations of X [L, m, d]."""
 
     @abstractmethod

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Problem
-from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood, Noise
+from trustbench.methods.explanations.neighbourhood_base import CommonNoise, Draws, Neighbourhood
 
 SIGMA, PIXEL_SIGMA = 0.5, 0.15
 KERNEL_WIDTH = 0.75  # times sqrt(d), as lime.lime_tabular
@@ -32,14 +32,16 @@ class Columns(Neighbourhood):
     pool: Tensor  # float32 [n_pool, d]
     sigma: float
 
-    def noise(self, samples: int, rng: np.random.Generator) -> Noise:
+    def noise(self, samples: int, rng: np.random.Generator) -> CommonNoise:
         """Normal numbers per column, and pool rows per categorical feature."""
         real = rng.standard_normal((samples, len(self.scale)))
         rows = rng.integers(len(self.pool), size=(samples, len(self.blocks)))
         device = self.part.device
-        return Noise(torch.as_tensor(real, device=device), torch.as_tensor(rows, device=device))
+        return CommonNoise(
+            torch.as_tensor(real, device=device), torch.as_tensor(rows, device=device)
+        )
 
-    def around(self, X: Tensor, noise: Noise) -> Draws:
+    def around(self, X: Tensor, noise: CommonNoise) -> Draws:
         """Perturbations of X [L, m, d]; all rows share one design if nothing is categorical."""
         step = noise.real * self.scale
         Z = X[:, :, None] + step.to(X.dtype)

@@ -14,7 +14,7 @@ from trustbench.errors import ConfigError
 from trustbench.methods.privacy import renyi
 
 __all__ = [
-    "Bound",
+    "EpsilonBound",
     "PoissonGaussian",
     "calibration_version",
     "default_delta",
@@ -38,7 +38,7 @@ UNCHANGED_EPSILON = 0.5, 10.0
 UNCHANGED_DELTA = 1e-10
 
 
-class Bound(NamedTuple):
+class EpsilonBound(NamedTuple):
     """An upper bound of epsilon, and the accountant behind it."""
 
     epsilon: float
@@ -63,7 +63,7 @@ def default_delta(members: int) -> float:
     return float(members**-1.1)
 
 
-def spent(mechanisms: PoissonGaussian | Sequence[PoissonGaussian], delta: float) -> Bound:
+def spent(mechanisms: PoissonGaussian | Sequence[PoissonGaussian], delta: float) -> EpsilonBound:
     """The smallest valid epsilon of all `mechanisms` together, at `delta`.
 
     Raises:
@@ -89,9 +89,9 @@ def _together(
 
 
 @lru_cache(maxsize=512)
-def _spent(mechanisms: tuple[PoissonGaussian, ...], delta: float) -> Bound:
+def _spent(mechanisms: tuple[PoissonGaussian, ...], delta: float) -> EpsilonBound:
     if not mechanisms:
-        return Bound(0.0, "rdp")
+        return EpsilonBound(0.0, "rdp")
     least = min(m.noise_multiplier for m in mechanisms)
     if least < SMALLEST_SIGMA:
         raise ConfigError(
@@ -101,13 +101,13 @@ def _spent(mechanisms: tuple[PoissonGaussian, ...], delta: float) -> Bound:
     # A finished sweep accounts for nothing and need not import Opacus.
     from trustbench.methods.privacy import losses
 
-    bounds = [Bound(renyi.epsilon(mechanisms, delta), "rdp")]
+    bounds = [EpsilonBound(renyi.epsilon(mechanisms, delta), "rdp")]
     tight = losses.epsilon(mechanisms, delta)
     if tight is not None:
-        bounds.append(Bound(tight, "prv"))
+        bounds.append(EpsilonBound(tight, "prv"))
     normal = losses.unsampled(mechanisms, delta)
     if tight is None or normal < SMALL_EPSILON:
-        bounds.append(Bound(normal, "prv"))
+        bounds.append(EpsilonBound(normal, "prv"))
     return min(bounds)
 
 

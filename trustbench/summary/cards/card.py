@@ -9,7 +9,7 @@ from trustbench.contracts.shortening import listed
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.labels import labels
 from trustbench.store.records import Record, Scalar
-from trustbench.summary.cards.figures import Arrays, Column, Figure, by_group, figures, missing
+from trustbench.summary.cards.figures import Arrays, Figure, GroupColumn, by_group, figures, missing
 from trustbench.summary.decide.policy import TARGETS
 from trustbench.summary.table.arm_names import Names
 from trustbench.summary.table.dp_noise import FACT
@@ -50,7 +50,7 @@ class Card:
     figures: Mapping[str, Figure]
     missing: Mapping[str, str]
     """Metric or evaluator -> why it was not measured."""
-    groups: tuple[Column, ...]
+    groups: tuple[GroupColumn, ...]
     effects: tuple[tuple[str, Estimate], ...]
     """(target, effect against the baseline or the null that the arm's row registers)."""
     no_effects: str | None

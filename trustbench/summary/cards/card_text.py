@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from trustbench.store.labels import show
 from trustbench.store.records import ProblemSpec
 from trustbench.summary.cards.card import Card
-from trustbench.summary.cards.figures import Column
+from trustbench.summary.cards.figures import GroupColumn
 from trustbench.summary.cards.front_matter import front_matter
 from trustbench.summary.cards.front_matter import name as title
 from trustbench.summary.cards.markdown_parts import (
@@ -124,7 +124,7 @@ def _groups(card: Card) -> Iterator[str]:
     yield f"\nRecord {code(card.record.id)}, evaluations {safe(used)}."
 
 
-def _of_group(column: Column, group: str) -> str:
+def _of_group(column: GroupColumn, group: str) -> str:
     found = column.by_group.get(group)
     return interval(found) if found else "not measured (too few rows)"
 

@@ -9,7 +9,7 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.labels import describe, tell_apart
 from trustbench.store.records import PluginSpec, ProblemSpec, Record
-from trustbench.summary.cards.figures import Arrays, Column, Figure, by_group, figures, missing
+from trustbench.summary.cards.figures import Arrays, Figure, GroupColumn, by_group, figures, missing
 from trustbench.summary.stats.values import canonical
 from trustbench.summary.table.grouping import ArmRecords, in_order
 from trustbench.summary.table.registry import Table
@@ -64,7 +64,7 @@ class Baseline:
     """The figures of these metrics: one for each evaluation that has the metric."""
     missing: Mapping[str, str]
     """Metric or evaluator -> why it was not measured."""
-    groups: tuple[Column, ...]
+    groups: tuple[GroupColumn, ...]
     """Measurements by group of the evaluators of these metrics."""
 
 

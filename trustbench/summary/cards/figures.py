@@ -34,7 +34,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Column:
+class GroupColumn:
     """A metric per group: group -> mean over replicates with its 95 % t interval."""
 
     metric: str
@@ -69,7 +69,7 @@ def missing(record: Record) -> Iterator[tuple[str, str]]:
         yield from ((f"{name}/{m}", why) for m, why in evaluation.missing.items())
 
 
-def by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
+def by_group(record: Record, arrays: Arrays) -> Iterator[GroupColumn]:
     """The arrays of the record that hold one number per replicate and group.
 
     Their replicates are as dependent as those of the same metric over all rows. `record` is one
@@ -88,7 +88,7 @@ def by_group(record: Record, arrays: Arrays) -> Iterator[Column]:
                     effect = mean_of_part([column], [whole] if whole else None)
                     found.setdefault(metric, {})[of] = effect
         for metric, effects in found.items():
-            yield Column(f"{evaluator}/{metric}", effects, key)
+            yield GroupColumn(f"{evaluator}/{metric}", effects, key)
 
 
 def _split(

@@ -215,7 +215,7 @@ def _pair_verdicts(subject: Subject) -> dict[str, Estimate]:
 
 def _pair_measures(subject: Subject) -> Iterator[tuple[str, Measure]]:
     """What each target measures: the candidate's row against a bare baseline, else the columns."""
-    of, arm = subject.of, next(iter(subject.arms.values()))
+    of, arm = subject.estimator, next(iter(subject.arms.values()))
     bare = not any(a.interventions for a in subject.baselines.values())
     row = of.row_measures(arm) if bare and arm.interventions else {}
     for aspect in Aspect:
@@ -234,12 +234,12 @@ def _pair_estimate(subject: Subject, measure: Measure) -> Estimate:
         blank = Estimate(subject.label, {}, measure.regime, measure.metric, measure.against)
         return replace(blank, verdict=absent)
     if measure.against is not None:
-        return subject.of.raw(arm, measure)
+        return subject.estimator.raw(arm, measure)
     return subject.difference(arm, subject.baselines.get(measure.regime), measure.metric)
 
 
 def _candidate(subject: Subject, variant: str) -> Candidate:
-    group = subject.of.group
+    group = subject.estimator.group
     records = [r for a in subject.arms.values() for r in a.records.values()]
     return Candidate(
         dataset=group.dataset.name,

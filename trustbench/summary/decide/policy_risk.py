@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from trustbench.summary.decide.policy import Bands, Policy
 from trustbench.summary.table.results import TableResult
-from trustbench.summary.table.risk import Band, Interval, Risk, risks
+from trustbench.summary.table.risk import Interval, Risk, RiskBand, risks
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class PolicyRisk:
     risk: Risk
     weight: float
     weighted: Interval
-    band: Band
+    band: RiskBand
     """The band of the point value, as for the unweighted risk."""
-    lowest: Band
-    highest: Band
+    lowest: RiskBand
+    highest: RiskBand
     """The bands of the ends of the interval: if they differ, the band is uncertain."""
 
 
@@ -47,12 +47,12 @@ def _weighted(risk: Risk, weight: float, bands: Bands) -> PolicyRisk:
     )
 
 
-def band(value: float, bands: Bands) -> Band:
+def band(value: float, bands: Bands) -> RiskBand:
     """Green below amber's start, red above red's.
 
     >>> [str(band(x, Bands(amber=0.1, red=0.2))) for x in (0.09, 0.1, 0.2, 0.21)]
     ['green', 'amber', 'amber', 'red']
     """
     if value < bands.amber:
-        return Band.GREEN
-    return Band.AMBER if value <= bands.red else Band.RED
+        return RiskBand.GREEN
+    return RiskBand.AMBER if value <= bands.red else RiskBand.RED

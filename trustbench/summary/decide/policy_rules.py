@@ -61,7 +61,7 @@ def _read(limit: Limit, subject: Subject) -> tuple[str, str, str | None]:
 
 def _places(subject: Subject) -> list[tuple[str, Measure]]:
     """(target, measure) of every column, utility, and every cell, in this order."""
-    table, binary = subject.of.table, subject.of.binary
+    table, binary = subject.estimator.table, subject.estimator.binary
     columns = [(a.value, table.columns[a].on(binary)) for a in Aspect]
     cells = [(c.target.value, m) for c in table.cells if (m := c.measure(binary))]
     return [*columns, (UTILITY, table.utility), *cells]
@@ -96,10 +96,10 @@ def _limit(
 
 def _own_mean(subject: Subject, arm: ArmRecords, metric: str, limit: Limit) -> Estimate:
     """The mean of a metric over an arm's replicates, in its own unit, with its t interval."""
-    below = subject.of.floor.mark(arm)
+    below = subject.estimator.floor.mark(arm)
     blank = Estimate(subject.label, arm.dose, arm.regime, metric, below_floor=below)
     found = subject.floored(metric, arm) or side(
-        arm, sorted(arm.records), metric, subject.of.group.evaluations, arm.label
+        arm, sorted(arm.records), metric, subject.estimator.group.evaluations, arm.label
     )
     if isinstance(found, Verdict):
         return replace(blank, verdict=found)
@@ -155,7 +155,7 @@ def _reference(
     if limit.record is not None:
         return _stored(subject, limit.record, arm, metric)
     if limit.reference is not None:
-        return subject.of.reference(arm, limit.reference)
+        return subject.estimator.reference(arm, limit.reference)
     return subject.baselines.get(arm.regime)
 
 
@@ -212,7 +212,7 @@ def _decision(
 
 def _absent(subject: Subject, target: str) -> Estimate:
     """What a missing cell would have needed."""
-    of, arm = subject.of, next(iter(subject.arms.values()))
+    of, arm = subject.estimator, next(iter(subject.arms.values()))
     measures = {t.value: m for t, (m, _) in of.row_measures(arm).items()}
     measure = of.table.utility if target == UTILITY else measures[target]
     if measure is None:
@@ -224,7 +224,7 @@ def _absent(subject: Subject, target: str) -> Estimate:
 
 def _warned(subject: Subject, estimate: Estimate) -> str | None:
     """The warning that the metric misleads on the records behind an effect."""
-    return warned(subject.of, (m for _, m in _places(subject)), estimate, subject.stored)
+    return warned(subject.estimator, (m for _, m in _places(subject)), estimate, subject.stored)
 
 
 def _counts_as(policy: Policy, outcome: Outcome) -> Outcome:

@@ -104,7 +104,7 @@ def _selection(subjects: Sequence[Subject], result: TableResult, policy: Policy)
         chosen=best.label if best else None,
     )
     settings = [n for some in result.settings.values() for n in some]
-    floor = subjects[0].of.floor.notes() if subjects else ()
+    floor = subjects[0].estimator.floor.notes() if subjects else ()
     return replace(found, notes=(*_notes(found), *settings, *floor))
 
 
@@ -153,7 +153,7 @@ def _option(subject: Subject) -> Option:
         harms={t: _harm(subject, t) for t in TARGETS},
         decisions=found,
         outcome=worst(d.counts_as for d in found),
-        below_floor=subject.of.floor.below_in(subject.arms.values()),
+        below_floor=subject.estimator.floor.below_in(subject.arms.values()),
     )
 
 
@@ -180,7 +180,7 @@ def _harm(subject: Subject, target: str) -> Harm:
         needs = f"seed {', '.join(map(str, lacking))}, as the baseline has"
         return replace(blank, missing=not_measured(needs).text)
     same = replace(arm, records={s: arm.records[s] for s in base.records})
-    found = subject.of.contrast(same, Reading(measure.metric, measure.against, reference))
+    found = subject.estimator.contrast(same, Reading(measure.metric, measure.against, reference))
     if isinstance(found, Verdict):
         return replace(blank, missing=f"{found.text}: {found.why}" if found.why else found.text)
     nothing = found.degenerate
@@ -197,7 +197,7 @@ def _measure(subject: Subject, target: str) -> tuple[Measure, str | None]:
     the null is the absence of explanations or sets and not the baseline. The same holds for cells
     that compare with a reference arm.
     """
-    of, arm = subject.of, _first(subject.arms)
+    of, arm = subject.estimator, _first(subject.arms)
     if target == UTILITY:
         return of.table.utility, None
     aspect = Aspect(target)

@@ -43,7 +43,7 @@ class Ours(str):
     __slots__ = ()
 
 
-class Rows(NamedTuple):
+class TextTable(NamedTuple):
     """A table to print: a title, a head and rows of plain text."""
 
     title: str
@@ -90,12 +90,12 @@ def headline(s: Selection) -> str:
     return f"{policy}: {s.best.label}{kept}, {s.outcome}"
 
 
-def tables(s: Selection) -> Iterator[Rows]:
+def tables(s: Selection) -> Iterator[TextTable]:
     """The arms, and the trade-offs of the chosen one."""
-    yield Rows("arms, best first", ARM_HEAD, [_arm(s, o) for o in s.options])
+    yield TextTable("arms, best first", ARM_HEAD, [_arm(s, o) for o in s.options])
     if s.best is not None and s.best.interventions:
         rows = [_trade(s, s.best.harms[t]) for t in s.policy.weights]
-        yield Rows(f"what {s.best.label} trades against the baseline", TRADE_HEAD, rows)
+        yield TextTable(f"what {s.best.label} trades against the baseline", TRADE_HEAD, rows)
 
 
 def _arm(s: Selection, o: Option) -> list[str]:
@@ -146,11 +146,11 @@ def traded(effect: Effect) -> str:
     return "= the same" if effect.low == effect.high == 0 else "? sign not clear"
 
 
-def _harms(s: Selection) -> Rows:
+def _harms(s: Selection) -> TextTable:
     """Every arm's harm on every target, as a share of the unacceptable change."""
     rows = [[o.label, *(_of(o.harms[t]) for t in s.policy.weights)] for o in s.options]
     title = "harm against the baseline, as a share of the unacceptable change"
-    return Rows(title, ["arm", *s.policy.weights], rows)
+    return TextTable(title, ["arm", *s.policy.weights], rows)
 
 
 def _brief(o: Option) -> str:
@@ -177,14 +177,14 @@ def _failings(o: Option) -> Iterator[str]:
         yield f"not scored: {o.unscored}"
 
 
-def risk_rows(risks: Sequence[PolicyRisk]) -> Rows:
+def risk_rows(risks: Sequence[PolicyRisk]) -> TextTable:
     """The likelihood x severity list, worst first."""
     rows = []
     for r in risks:
         name = f"{r.risk.source.letter}→{r.risk.target.letter}"
         factors = [Ours(w.share(i)) for i in (r.risk.likelihood, r.risk.severity, r.risk.risk)]
         rows.append([name, *factors, f"{r.weight:z.2f}", Ours(w.share(r.weighted)), band(r)])
-    return Rows("risk by the policy's priorities, worst first", RISK_HEAD, rows)
+    return TextTable("risk by the policy's priorities, worst first", RISK_HEAD, rows)
 
 
 def band(r: PolicyRisk) -> str:
@@ -193,7 +193,7 @@ def band(r: PolicyRisk) -> str:
     return f"{r.band} (or {' or '.join(reached)})" if reached else str(r.band)
 
 
-def _table(rows: Rows) -> list[str]:
+def _table(rows: TextTable) -> list[str]:
     whole = [[c if isinstance(c, Ours) else cell(c) for c in row] for row in rows.rows]
     head = f"| {' | '.join(map(safe, rows.head))} |"
     return [head, f"|{'---|' * len(rows.head)}", *(f"| {' | '.join(r)} |" for r in whole)]

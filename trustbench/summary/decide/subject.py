@@ -19,7 +19,7 @@ from trustbench.summary.table.results import UTILITY, Estimate
 class Subject:
     """A candidate: its arm in each regime, its reference, and its cells' verdicts."""
 
-    of: Estimator
+    estimator: Estimator
     policy: Policy
     label: str
     arms: Mapping[str, ArmRecords]
@@ -50,13 +50,15 @@ class Subject:
 
     def floored(self, metric: str, *arms: ArmRecords) -> Verdict | None:
         """The verdict on the first arm that learnt nothing, unless this metric reports it."""
-        if evaluator_of(metric) == evaluator_of(self.of.table.floor.metric):
+        if evaluator_of(metric) == evaluator_of(self.estimator.table.floor.metric):
             return None
-        return next((v for a in arms if (v := self.of.floor.learnt_nothing(a))), None)
+        return next((v for a in arms if (v := self.estimator.floor.learnt_nothing(a))), None)
 
     def undertrained(self, other: ArmRecords | None) -> Verdict | None:
         """The verdict on differences from an arm without methods that is below the floor."""
-        return self.of.floor.undertrained(other) if other and not other.interventions else None
+        return (
+            self.estimator.floor.undertrained(other) if other and not other.interventions else None
+        )
 
     def difference(
         self,
@@ -70,7 +72,7 @@ class Subject:
         if isinstance(other, Verdict):
             return replace(blank, verdict=other)
         name = against or self.against
-        found = between(arm, other, metric, self.of.group.evaluations, name)
+        found = between(arm, other, metric, self.estimator.group.evaluations, name)
         floored = self.undertrained(other) or self.floored(metric, arm, *([other] if other else []))
         if floored is not None and not isinstance(found, Verdict):
             found = floored
@@ -79,7 +81,7 @@ class Subject:
         nothing = found.degenerate
         if nothing is not None and not nothing.unchanged:
             return replace(blank, verdict=nothing)
-        below = self.of.floor.mark(arm, other)
+        below = self.estimator.floor.mark(arm, other)
         return replace(filled(blank, replace(found, degenerate=None), below), verdict=nothing)
 
 

@@ -26,7 +26,7 @@ Look = Literal["ref", "control", "arm"]
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedRow:
     """The prediction of one side for a row, and the effects [p] of its features or pixels on it."""
 
     look: Look
@@ -36,7 +36,7 @@ class Explained:
     effects: Values
 
 
-def strip(image: Picture, truth: str, sides: Sequence[Explained], title: str) -> Html:
+def strip(image: Picture, truth: str, sides: Sequence[ExplainedRow], title: str) -> Html:
     """The picture itself, then the effects of each side laid over it."""
     shape = image.shape[:2]
     seen = [("the row", truth, "")]
@@ -61,7 +61,7 @@ def strip(image: Picture, truth: str, sides: Sequence[Explained], title: str) ->
 
 
 def bars(
-    features: Sequence[str], values: Sequence[str], sides: Sequence[Explained], title: str
+    features: Sequence[str], values: Sequence[str], sides: Sequence[ExplainedRow], title: str
 ) -> Html:
     """The strongest features of the last side by name and value, with a bar for each side.
 

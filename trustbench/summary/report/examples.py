@@ -185,15 +185,15 @@ def _row(bench: Bench, own: Kept, baseline: Kept | None, k: int, name: str) -> H
 
 def _sides(
     own: Kept, baseline: Kept | None, k: int, classes: Sequence[str]
-) -> Iterator[charts.Explained]:
+) -> Iterator[charts.ExplainedRow]:
     """The baseline, the control and the arm, if known; the arm is the last."""
 
-    def side(kept: Kept, key: str, look: charts.Look, name: str) -> charts.Explained:
+    def side(kept: Kept, key: str, look: charts.Look, name: str) -> charts.ExplainedRow:
         i, arrays = kept.sides[key], kept.arrays
         answer = classes[int(arrays["classes"][i, k])]
         probability = float(arrays["probability"][i, k])
         effects = arrays["effects"][i, k].astype(np.float64)
-        return charts.Explained(look, name, answer, probability, effects)
+        return charts.ExplainedRow(look, name, answer, probability, effects)
 
     if baseline is not None:
         yield side(baseline, "probe", "ref", "baseline")

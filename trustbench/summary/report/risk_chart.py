@@ -18,7 +18,7 @@ Rectangle = tuple[float, float, float, float]
 """Left, top, right, bottom."""
 
 
-class Place(NamedTuple):
+class ChartPlace(NamedTuple):
     """A cell by its letters, and its position."""
 
     name: str
@@ -26,7 +26,7 @@ class Place(NamedTuple):
     likelihood: Interval
 
 
-def matrix(places: Sequence[Place], amber: float, red: float, likelihood: str) -> Html:
+def matrix(places: Sequence[ChartPlace], amber: float, red: float, likelihood: str) -> Html:
     """Every cell with its intervals; the bands are those of the product of both axes.
 
     Amber begins at a product of `amber`, red above `red`; `likelihood` labels the vertical axis.
@@ -50,7 +50,7 @@ def matrix(places: Sequence[Place], amber: float, red: float, likelihood: str) -
     return chart([plot], "Likelihood against severity of every cell", SIDE, SIDE - 12)
 
 
-def _names(plot: Plot, places: Sequence[Place]) -> Iterator[Html]:
+def _names(plot: Plot, places: Sequence[ChartPlace]) -> Iterator[Html]:
     """The cells' letters beside their points, each where it overlaps the fewest others."""
     groups = _together(plot, places)
     taken = [(x - 4, y - 4, x + 4, y + 4) for (x, y), _ in groups]
@@ -75,7 +75,7 @@ def _outside(inner: Rectangle, box: Box) -> float:
     return 0.0 if inside and box.top <= inner[1] and inner[3] <= box.bottom else 1e6
 
 
-def _together(plot: Plot, places: Sequence[Place]) -> list[tuple[Point, list[str]]]:
+def _together(plot: Plot, places: Sequence[ChartPlace]) -> list[tuple[Point, list[str]]]:
     """The points with the names of all cells that lie on them."""
     found: list[tuple[Point, list[str]]] = []
     for name, severity, likelihood in places:

@@ -8,7 +8,7 @@ from trustbench.summary.decide.policy import Policy
 from trustbench.summary.decide.policy_risk import PolicyRisk, policy_risks
 from trustbench.summary.render import wording as w
 from trustbench.summary.report.markup import Child, Html, join, sentence, table, tag
-from trustbench.summary.report.risk_chart import Place, matrix
+from trustbench.summary.report.risk_chart import ChartPlace, matrix
 from trustbench.summary.report.svg import figure
 from trustbench.summary.table.results import TableResult
 from trustbench.summary.table.risk import AMBER, GREEN, Interval, Risk, risks
@@ -29,7 +29,7 @@ def risk_section(results: Sequence[TableResult], policy: Policy | None) -> tuple
 
 def _plain(measured: Sequence[Risk]) -> tuple[Html, Lines]:
     rows: list[list[Child]] = [list(w.risk_row(r)) for r in measured]
-    places = [Place(_name(r), r.severity, r.likelihood) for r in measured]
+    places = [ChartPlace(_name(r), r.severity, r.likelihood) for r in measured]
     caption = join(
         f"Bands of likelihood x severity, by the point value: amber from {GREEN:zg}, red above "
         f"{AMBER:zg}. They belong to no policy; for the bands of yours: ",
@@ -44,7 +44,7 @@ def _plain(measured: Sequence[Risk]) -> tuple[Html, Lines]:
 def _weighted(results: Sequence[TableResult], policy: Policy) -> tuple[Html, Lines]:
     """The risks times the weight of their target, in the policy's bands, as in `select`."""
     found, bands = policy_risks(results, policy), policy.risk
-    places = [Place(_name(r.risk), r.risk.severity, _times(r)) for r in found]
+    places = [ChartPlace(_name(r.risk), r.risk.severity, _times(r)) for r in found]
     caption = (
         f"Bands of policy {policy.name} {policy.version}, by the point value: amber from "
         f"{bands.amber:zg}, red above {bands.red:zg}. A likelihood is multiplied by the weight of "

@@ -19,7 +19,7 @@ Specs = Mapping[str, PluginSpec]
 
 
 @dataclass(frozen=True)
-class Choice:
+class EvaluationChoice:
     """The evaluations chosen for reading."""
 
     ids: Mapping[str, str] = field(default_factory=dict)
@@ -49,7 +49,9 @@ def note(spec: PluginSpec) -> str | None:
     return f"{evaluator_label(spec)} is not at its registered settings ({shown(spec.registered)})."
 
 
-def choose(records: Sequence[Record], evaluations: Collection[str] | None = None) -> Choice:
+def choose(
+    records: Sequence[Record], evaluations: Collection[str] | None = None
+) -> EvaluationChoice:
     """The evaluation of each evaluator to read: the only one, or the one at registered settings.
 
     Of several, the newest version counts. `evaluations` are the ids to choose from (None: all).
@@ -65,7 +67,7 @@ def choose(records: Sequence[Record], evaluations: Collection[str] | None = None
     ids = {name: _only(name, specs, records[0]) for name, specs in found.items()}
     settings = {name: unregistered(found[name][key]) for name, key in ids.items()}
     notes = {name: tuple(_notes(key, found[name])) for name, key in ids.items()}
-    return Choice(
+    return EvaluationChoice(
         ids=ids,
         settings={name: some for name, some in settings.items() if some},
         notes={name: some for name, some in notes.items() if some},

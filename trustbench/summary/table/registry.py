@@ -16,13 +16,13 @@ from trustbench.summary.table.extending import read_table
 from trustbench.summary.table.table_file import (
     WITHIN,
     Beside,
-    Column,
+    ColumnEntry,
     ContrastKind,
     Expected,
     Floor,
     Measure,
     Mitigation,
-    Row,
+    RowEntry,
     Sides,
     TableFile,
     parse_file,
@@ -31,7 +31,7 @@ from trustbench.summary.table.table_file import (
 __all__ = [
     "Beside",
     "Cell",
-    "Column",
+    "ColumnEntry",
     "Measure",
     "Mitigation",
     "Sides",
@@ -57,7 +57,7 @@ class Cell(Strict):
     references: tuple[str, ...]
     note: str | None
     needs: str | None
-    column: Column | None
+    column: ColumnEntry | None
     """What is measured; None if the cell needs something first."""
 
     @property
@@ -85,8 +85,8 @@ class Table(Strict):
     description: str
     utility: Measure
     floor: Floor
-    rows: dict[Aspect, Row]
-    columns: dict[Aspect, Column]
+    rows: dict[Aspect, RowEntry]
+    columns: dict[Aspect, ColumnEntry]
     cells: tuple[Cell, ...]
     sides: tuple[Sides, ...] = ()
     mitigations: tuple[Mitigation, ...] = ()

@@ -20,7 +20,7 @@ DRAWS = 2000
 GREEN, AMBER = 0.05, 0.25
 
 
-class Band(StrEnum):
+class RiskBand(StrEnum):
     """Risk below 0.05, up to 0.25, and above."""
 
     GREEN = "green"
@@ -54,11 +54,11 @@ class Risk:
     risk: Interval
 
     @property
-    def band(self) -> Band:
+    def band(self) -> RiskBand:
         """Green, amber or red, by the point value."""
         if self.risk.value < GREEN:
-            return Band.GREEN
-        return Band.AMBER if self.risk.value <= AMBER else Band.RED
+            return RiskBand.GREEN
+        return RiskBand.AMBER if self.risk.value <= AMBER else RiskBand.RED
 
 
 @dataclass(frozen=True)

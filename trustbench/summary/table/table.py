@@ -35,15 +35,15 @@ def summarize(
 class _Summary:
     """The parts of one table."""
 
-    of: Estimator
+    estimator: Estimator
 
     @property
     def group(self) -> Group:
-        return self.of.group
+        return self.estimator.group
 
     @property
     def table(self) -> Table:
-        return self.of.table
+        return self.estimator.table
 
     def result(self) -> TableResult:
         cells, family = _judged([self._cell(cell) for cell in self.table.cells])
@@ -59,23 +59,23 @@ class _Summary:
             variant=self.group.variant,
             replicates=max(r.replicates for r in records),
             seeds=tuple(sorted({r.arm.seed for r in records})),
-            regimes=tuple(self.table.columns[t].on(self.of.binary).regime for t in Aspect),
+            regimes=tuple(self.table.columns[t].on(self.estimator.binary).regime for t in Aspect),
             cells=tuple(cells),
             utility=tuple(utility),
             reseed=tuple(reseed),
             arms=tuple(self._arm_rows({c.estimate.arm for c in (*cells, *utility)})),
-            exploratory=tuple(self.of.grid.values()),
+            exploratory=tuple(self.estimator.grid.values()),
             family=family,
             notes=tuple(dict.fromkeys([*self.group.notes, *self._notes(cells, reseed), *noise])),
             noise=noise,
             settings=self.group.settings_notes,
-            factorials=factorials(self.of),
-            mitigations=mitigations(self.of),
+            factorials=factorials(self.estimator),
+            mitigations=mitigations(self.estimator),
         )
 
     def _cell(self, cell: Cell) -> CellResult:
         """A registered cell, not judged yet."""
-        measure = cell.measure(self.of.binary)
+        measure = cell.measure(self.estimator.binary)
         blank = CellResult(
             cell.source,
             cell.target.value,
@@ -96,12 +96,12 @@ class _Summary:
         On the cell's measure where it has that, else on the column's; None where it has neither.
         """
         row = self.table.rows[cell.source]
-        column = self.table.columns[cell.target].on(self.of.binary)
+        column = self.table.columns[cell.target].on(self.estimator.binary)
         for each in (measure, column):
-            arm = self.of.printed(row.intervention, each.regime, row.operating_point)
+            arm = self.estimator.printed(row.intervention, each.regime, row.operating_point)
             if isinstance(arm, Verdict) or (each is measure and cell.reference is not None):
                 continue
-            own = self.of.explore(arm, each)
+            own = self.estimator.explore(arm, each)
             if own.effect is not None:
                 return own
         return None
@@ -122,18 +122,18 @@ class _Summary:
     def _fill(self, blank: CellResult, measure: Measure, point: dict[str, Scalar]) -> CellResult:
         blank = replace(blank, estimate=replace(blank.estimate, metric=measure.metric))
         reference = blank.registered.reference if blank.registered else None
-        arm = self.of.printed(blank.intervention, measure.regime, point)
+        arm = self.estimator.printed(blank.intervention, measure.regime, point)
         if isinstance(arm, Verdict):
-            beside = self.of.beside(None, measure, point)
+            beside = self.estimator.beside(None, measure, point)
             return replace(_without(blank, arm), secondary=beside)
         dosed = blank.registered.dosed if blank.registered else (blank.intervention,)
         same = [a for i in dosed for a in self.group.alone(i) if a.regime == measure.regime]
         filled = replace(
             blank,
-            estimate=self.of.raw(arm, measure, reference),
-            secondary=self.of.beside(arm, measure, point, reference),
-            doses=tuple(self.of.explore(a, measure, reference) for a in same),
-            unreliable=self.of.unreliable(arm, measure),
+            estimate=self.estimator.raw(arm, measure, reference),
+            secondary=self.estimator.beside(arm, measure, point, reference),
+            doses=tuple(self.estimator.explore(a, measure, reference) for a in same),
+            unreliable=self.estimator.unreliable(arm, measure),
         )
         inside = measure.against is not None or reference is not None
         if inside or filled.estimate.effect is None:
@@ -145,7 +145,7 @@ class _Summary:
         matched = self.group.matched(arm)
         if matched is None:
             return replace(cell, beyond_reason="not measured (needs control=matched)")
-        beyond = self.of.against(arm, matched, measure.metric, "the matched arm")
+        beyond = self.estimator.against(arm, matched, measure.metric, "the matched arm")
         absent = beyond if isinstance(beyond, Verdict) else beyond.degenerate
         if isinstance(beyond, Verdict) or absent is not None:
             assert absent is not None
@@ -159,7 +159,7 @@ class _Summary:
 
     def _reseed(self) -> list[CellResult]:
         """The baseline with other seeds against the baseline: the look of a false alarm."""
-        measures = {t.value: self.table.columns[t].on(self.of.binary) for t in Aspect}
+        measures = {t.value: self.table.columns[t].on(self.estimator.binary) for t in Aspect}
         row = [self._reseed_cell(t, m) for t, m in measures.items()]
         return [
             *_judged(row)[0],
@@ -177,7 +177,7 @@ class _Summary:
         arm = self.group.reseed(measure.regime)
         if arm is None:
             return _without(blank, not_measured(f"control=reseed, training={measure.regime}"))
-        estimate = self.of.raw(replace(arm, label="reseed"), measure)
+        estimate = self.estimator.raw(replace(arm, label="reseed"), measure)
         return replace(blank, estimate=estimate)
 
     def _arm_rows(self, printed: set[str]) -> list[ArmRow]:
@@ -190,14 +190,14 @@ class _Summary:
 
     def _arm_row(self, arms: Sequence[ArmRecords], printed: set[str]) -> ArmRow:
         first = arms[0]
-        measures = {t.value: m for t, m in self.of.row_measures(first).items()}
+        measures = {t.value: m for t, m in self.estimator.row_measures(first).items()}
         measures[UTILITY] = self.table.utility, None
         by_regime = {a.regime: a for a in arms}
         estimates = {}
         for target, (measure, reference) in measures.items():
             arm = by_regime.get(measure.regime) if measure else None
             if measure is not None and arm is not None:
-                estimates[target] = self.of.explore(arm, measure, reference)
+                estimates[target] = self.estimator.explore(arm, measure, reference)
         tuned = by_regime.get("tuned", first)
         baseline = self.group.baseline(tuned.regime)
         known = set(baseline.facts()) if baseline else set()
@@ -210,13 +210,13 @@ class _Summary:
             privacy=tuple(tuned.first.privacy or ()),
             claims=tuned.first.claims(),
             printed=any(a.label in printed for a in arms),
-            below_floor=self.of.floor.below_in(arms),
+            below_floor=self.estimator.floor.below_in(arms),
         )
 
     def _notes(self, cells: Sequence[CellResult], reseed: Sequence[CellResult]) -> list[str]:
         notes = [f"{c.name} is unreliable: {c.unreliable}." for c in cells if c.unreliable]
         notes += [*self._dose_notes(cells), *self._seed_notes(), *self._matched_notes(cells)]
-        return [*notes, *audit_notes(self.group, [*cells, *reseed]), *self.of.floor.notes()]
+        return [*notes, *audit_notes(self.group, [*cells, *reseed]), *self.estimator.floor.notes()]
 
     def _dose_notes(self, cells: Sequence[CellResult]) -> list[str]:
         """A note for each row whose only dose is not the registered operating point."""

@@ -76,7 +76,7 @@ class Measure(Strict):
         return self
 
 
-class Row(Strict):
+class RowEntry(Strict):
     """A source aspect: its canonical intervention and the dose that the table prints."""
 
     intervention: str
@@ -85,7 +85,7 @@ class Row(Strict):
     contrast: ContrastKind
 
 
-class Column(Measure):
+class ColumnEntry(Measure):
     """A target aspect. On a task with two classes `binary` replaces the metric, if given."""
 
     binary: Measure | None = None
@@ -102,7 +102,7 @@ class CellEntry(Strict):
     references: tuple[str, ...] = ()
     note: str | None = None
     needs: str | None = None
-    measure: Column | None = None
+    measure: ColumnEntry | None = None
     contrast: ContrastKind | None = None
     intervention: str | None = None
     reference: str | None = None
@@ -161,8 +161,8 @@ class TableFile(Strict):
     description: str
     utility: Measure
     floor: Floor
-    rows: dict[Aspect, Row]
-    columns: dict[Aspect, Column]
+    rows: dict[Aspect, RowEntry]
+    columns: dict[Aspect, ColumnEntry]
     cells: dict[Aspect, dict[Aspect, CellEntry]]
     sides: tuple[Sides, ...] = ()
     mitigations: tuple[Mitigation, ...] = ()
@@ -210,8 +210,8 @@ def _absent(file: TableFile) -> Iterator[str]:
 def _fields(where: tuple[int | str, ...]) -> list[str]:
     """The keys allowed in the part of the file at `where`."""
     parts: dict[str, type[Strict]] = {
-        "rows": Row,
-        "columns": Column,
+        "rows": RowEntry,
+        "columns": ColumnEntry,
         "utility": Measure,
         "floor": Floor,
         "cells": CellEntry,
@@ -221,7 +221,7 @@ def _fields(where: tuple[int | str, ...]) -> list[str]:
     model = parts[str(where[0])] if where else TableFile
     for key in where:
         if key in ("binary", "measure"):
-            model = Column if key == "measure" else Measure
+            model = ColumnEntry if key == "measure" else Measure
         if key == "secondary":
             model = Beside
         if key == "below":

@@ -1,6 +1,6 @@
 """What Hydra's runs were called with, and experiments for them."""
 
-from trustbench.config.compose import Begun, hydra_run
+from trustbench.config.compose import RunStart, hydra_run
 
 
 class Seen:
@@ -11,7 +11,7 @@ class Seen:
 
     def begin(self, asked):
         self.asked = asked
-        return Begun()
+        return RunStart()
 
     def work(self, arm):
         self.arms.append(arm)

@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from trustbench.config.build_arm import KEYS, build_arm
-from trustbench.config.compose import Begun, compose, composed_arm, conf_dirs, hydra_run
+from trustbench.config.compose import RunStart, compose, composed_arm, conf_dirs, hydra_run
 from trustbench.config.compose.messages import sentence
 from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError
@@ -55,7 +55,7 @@ def test_an_error_in_a_job_is_raised_as_it_is():
         raise ValueError("ours")
 
     with pytest.raises(ValueError, match="ours"):
-        hydra_run(["evaluator=utility"], lambda asked: Begun(), work)
+        hydra_run(["evaluator=utility"], lambda asked: RunStart(), work)
 
 
 def test_an_unknown_setting_of_a_launcher_has_near_names_in_a_sweep_too(seen):

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.unit.config.compose.seen import experiment, who
-from trustbench.config.compose import Begun
+from trustbench.config.compose import RunStart
 from trustbench.errors import ConfigError
 
 
@@ -132,7 +132,7 @@ def test_nothing_starts_when_one_arm_is_wrong(seen):
 
 
 def test_every_arm_of_a_sweep_knows_the_run_that_begin_has_made(seen):
-    seen.begin = lambda asked: Begun("the sweep's run")
+    seen.begin = lambda asked: RunStart("the sweep's run")
     asked, results = seen.run("-m", "seed=1,2")
     assert [a.sweep_run for a in results] == ["the sweep's run"] * 2
     assert [a.sweep_run for a in asked.arms.values()] == ["the sweep's run"] * 2

@@ -50,7 +50,7 @@ def test_every_draw_equals_a_loop(n, kind):
     group = np.where(rng.random(400) < 0.1, 2, rng.integers(2, size=400))
     drawn = np.stack([rng.choice(400, n, replace=False) for _ in range(6)])
     found = redraws.evaluate(
-        redraws.Rows(labels, y, group), redraws.redraw(drawn, group, 1), alpha=0.2
+        redraws.ScoredRows(labels, y, group), redraws.redraw(drawn, group, 1), alpha=0.2
     )
     mine = getattr(found, kind)
     hand = [by_hand(labels, y, group, d, 0.2, kind == "mondrian") for d in drawn]

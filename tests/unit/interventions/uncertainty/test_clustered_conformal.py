@@ -10,7 +10,13 @@ from tests.conftest import make_problem, make_system
 from trustbench.contracts import Schedule
 from trustbench.interventions.uncertainty.clustered_conformal import ClusteredSets
 from trustbench.methods.conformal import CalibrationScores
-from trustbench.methods.conformal.clusters import NULL, Plan, clustered, clusters_of, heuristic
+from trustbench.methods.conformal.clusters import (
+    NULL,
+    ClusterPlan,
+    clustered,
+    clusters_of,
+    heuristic,
+)
 
 SCHEDULE = Schedule(regime="tuned", epochs=1, batch_size=32, lr=0.1)
 LEVELS = [0.5, 0.6, 0.7, 0.8, 0.9]
@@ -75,7 +81,9 @@ def test_thresholds_are_those_of_each_cluster_and_of_all_for_the_null_cluster():
     y = np.concatenate([rng.integers(6, size=600), [6] * 3])
     labels = rng.random((len(y), 7)) + 0.3 * (y[:, None] % 3)
     tensors = [torch.as_tensor(a)[None] for a in (labels, y, np.zeros_like(y))]
-    found = clustered(CalibrationScores(*tensors), 0, Plan(0.5, 3), 0.1, np.random.default_rng(5))
+    found = clustered(
+        CalibrationScores(*tensors), 0, ClusterPlan(0.5, 3), 0.1, np.random.default_rng(5)
+    )
     rest = np.random.default_rng(5).random(len(y)) >= 0.5
     true = labels[np.arange(len(y)), y]
     assert together(found.cluster)[:6, :6].tolist() == together(np.arange(6) % 3).tolist()
@@ -89,10 +97,10 @@ def test_thresholds_are_those_of_each_cluster_and_of_all_for_the_null_cluster():
 
 def test_the_rule_of_the_paper_by_hand():
     """1,000 classes of 10 to 20 rows; n = 10, K = 1000: 10 * 1000 // 1075 = 9 rows, 4 clusters."""
-    assert heuristic(np.linspace(10, 20, 1000).astype(int), 0.1) == Plan(0.9, 4)
+    assert heuristic(np.linspace(10, 20, 1000).astype(int), 0.1) == ClusterPlan(0.9, 4)
     # A class with 3 rows is below the 9 that a threshold needs: it counts for nothing.
-    assert heuristic(np.array([3] + [90] * 99), 0.1) == Plan(5 / 9, 2)
-    assert heuristic(np.full(10, 15), 0.1) == Plan(1 / 15, 0)
+    assert heuristic(np.array([3] + [90] * 99), 0.1) == ClusterPlan(5 / 9, 2)
+    assert heuristic(np.full(10, 15), 0.1) == ClusterPlan(1 / 15, 0)
 
 
 def test_with_few_classes_the_sets_have_one_threshold():

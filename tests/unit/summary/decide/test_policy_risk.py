@@ -7,7 +7,7 @@ from tests.unit.summary.decide.test_select import A, arms, choose, policy
 from trustbench.summary.decide import select_text as people
 from trustbench.summary.decide.policy import Bands
 from trustbench.summary.decide.policy_risk import band, policy_risks
-from trustbench.summary.table.risk import Band, risks
+from trustbench.summary.table.risk import RiskBand, risks
 from trustbench.summary.table.table import summarize
 
 
@@ -19,7 +19,7 @@ def test_risk_counts_as_much_as_its_target_weighs():
     plain = {(r.source, r.target): r for r in risks(results)}
     found = {str(r.risk.target): r for r in policy_risks(results, asked)}
     assert found["fairness"].weighted == found["fairness"].risk.risk  # the largest weight
-    assert found["fairness"].band is Band.RED
+    assert found["fairness"].band is RiskBand.RED
     risk = plain[found["explainability"].risk.source, found["explainability"].risk.target]
     assert found["explainability"].weighted.value == pytest.approx(risk.risk.value / 4)
     assert found["uncertainty"].weighted.value == 0  # no weight, no risk to the policy
@@ -37,4 +37,4 @@ def test_a_band_that_the_interval_leaves_is_said():
     (risk,) = [r for r in policy_risks(results, policy()) if str(r.risk.target) == "fairness"]
     assert risk.lowest is not risk.highest
     assert "or" in people.band(risk)
-    assert band(0.05, Bands()) is Band.AMBER
+    assert band(0.05, Bands()) is RiskBand.AMBER

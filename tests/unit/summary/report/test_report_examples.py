@@ -17,7 +17,7 @@ from tests.unit.summary.report.report_data import (
     rows_kept,
     with_examples,
 )
-from trustbench.summary.report.example_charts import Explained, bars
+from trustbench.summary.report.example_charts import ExplainedRow, bars
 from trustbench.summary.report.pixels import (
     AGAINST,
     FOR,
@@ -77,8 +77,8 @@ def test_large_pictures_are_made_smaller_by_means():
 
 def test_bars_are_shares_of_the_explanation_and_the_strongest_come_first():
     sides = [
-        Explained("ref", "baseline", "no", 0.9, np.array([1.0, -1.0, 2.0])),
-        Explained("arm", "this arm", "no", 0.8, np.array([10.0, -70.0, 20.0])),
+        ExplainedRow("ref", "baseline", "no", 0.9, np.array([1.0, -1.0, 2.0])),
+        ExplainedRow("arm", "this arm", "no", 0.8, np.array([10.0, -70.0, 20.0])),
     ]
     tree = parse(str(bars(["a", "b", "c"], ["1", "2", "3"], sides, "title")))
     named = [n.children[0] for n in tree.all("text") if "named" in n.attributes["class"]]

@@ -8,7 +8,7 @@ from tests.unit.summary.report.report_data import by_id, page, parse, whole
 from trustbench.api.lookup import find_policy
 from trustbench.summary.decide import select_text as people
 from trustbench.summary.decide.policy_risk import policy_risks
-from trustbench.summary.report.risk_chart import Place, matrix
+from trustbench.summary.report.risk_chart import ChartPlace, matrix
 from trustbench.summary.table.risk import Interval
 
 
@@ -69,7 +69,7 @@ def test_points_are_drawn_at_the_weighted_likelihood(bank, by_policy):
     ("amber", "red", "named"), [(0.05, 0.25, 3), (0.0, 0.0, 1), (0.5, 0.52, 2), (1.0, 1.0, 1)]
 )
 def test_only_bands_with_room_are_named(amber, red, named):
-    place = Place("P→F", Interval(0.5, 0.4, 0.6), Interval(0.5, 0.4, 0.6))
+    place = ChartPlace("P→F", Interval(0.5, 0.4, 0.6), Interval(0.5, 0.4, 0.6))
     drawing = str(matrix([place], amber, red, "likelihood"))
     assert len(re.findall('class="band-name"', drawing)) == named
 

@@ -7,7 +7,7 @@ from scipy.stats import beta
 from tests.unit.summary.builder import CRESSWELL, method, record
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import render
-from trustbench.summary.table.risk import Band, jeffreys, risks
+from trustbench.summary.table.risk import RiskBand, jeffreys, risks
 from trustbench.summary.table.table import summarize
 
 GAP = "fairness/acc_gap"
@@ -29,7 +29,7 @@ def test_a_sure_harm_of_half_the_unacceptable_change():
     assert risk.likelihood.high == 1.0
     assert risk.severity.value == pytest.approx(0.5, abs=0.02)
     assert risk.risk.value == pytest.approx(risk.likelihood.value * risk.severity.value)
-    assert risk.band is Band.RED
+    assert risk.band is RiskBand.RED
 
 
 def test_severity_ends_at_the_unacceptable():
@@ -39,7 +39,7 @@ def test_severity_ends_at_the_unacceptable():
 def test_no_exceedance_is_green_and_still_uncertain():
     risk = risk_of(record(), dp(3.0, -0.1))
     assert risk.severity.value == 0
-    assert risk.band is Band.GREEN
+    assert risk.band is RiskBand.GREEN
     assert risk.likelihood.low == 0
     assert risk.likelihood.high == pytest.approx(beta.ppf(0.975, 0.5, 16.5))
 

@@ -20,7 +20,7 @@ Attacks = Mapping[str, Scores]
 
 
 @dataclass(frozen=True)
-class Choice:
+class AttackChoice:
     """An attack chosen on models other than the target and its complementary partner."""
 
     name: str
@@ -34,7 +34,7 @@ class Strongest:
     """Scores [R, n], and the attack used on each target."""
 
     scores: Scores
-    choices: tuple[Choice, ...]
+    choices: tuple[AttackChoice, ...]
 
     @property
     def chosen(self) -> str:
@@ -62,8 +62,8 @@ def strongest(
         targets: the number of models, from the first, that are targets; default: all.
     """
     count = len(member) if targets is None else targets
-    choices: dict[bytes, Choice | None] = {}
-    found: list[Choice] = []
+    choices: dict[bytes, AttackChoice | None] = {}
+    found: list[AttackChoice] = []
     for r in range(count):
         keep = shadows_of(member, r)
         if keep.tobytes() not in choices:
@@ -77,7 +77,7 @@ def strongest(
     return Strongest(_weighted(whole, [c.weights for c in found]), tuple(found))
 
 
-def _choose(attacks: Attacks, member: Array) -> Choice | None:
+def _choose(attacks: Attacks, member: Array) -> AttackChoice | None:
     """The attack with the largest mean AUC on models [S, n] of known membership."""
     names = list(attacks)
     usable = np.logical_and.reduce([a.usable for a in attacks.values()])
@@ -88,7 +88,7 @@ def _choose(attacks: Attacks, member: Array) -> Choice | None:
     scores = {k: _weighted(attacks, [w] * len(member)) for k, w in options.items()}
     values = {k: each(auc, s, member).mean() for k, s in scores.items()}
     best = max(values, key=lambda k: values[k])
-    return Choice(best, options[best], scores[best], member)
+    return AttackChoice(best, options[best], scores[best], member)
 
 
 def _learned(attacks: Attacks, usable: Array, member: Array) -> dict[str, float]:
