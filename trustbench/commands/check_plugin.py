@@ -11,7 +11,7 @@ from trustbench.errors import printable
 
 
 def main(args: Sequence[str]) -> int:
-    """0 when every check passes, 2 when one fails."""
+    """Returns 0 if every check passes, 2 if one fails."""
     p = parser("check-plugin", "Whether a plugin keeps the contract of its kind: exit 0, else 2.")
     p.add_argument("plugin", metavar="NAME|module:Class", help="an option, or an importable class")
     p.add_argument("--kind", choices=CONTRACTS, help="needed where several kinds have the name")

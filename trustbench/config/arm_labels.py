@@ -1,4 +1,4 @@
-"""Arms as records specify them, and as they are called beside the other arms of their sweep."""
+"""Arms as specified in records, and their labels among the other arms of their sweep."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -23,11 +23,11 @@ def spec_of(arm: Arm, engine: str | None = None) -> ArmSpec:
 
 
 def labelled(arms: Mapping[str, Arm]) -> dict[str, Arm]:
-    """The arms of a sweep, by name, each with the label that tells it from the others."""
+    """The arms of a sweep, by name, each with its unique label."""
     texts = labels([spec_of(arm) for arm in arms.values()])
     return {k: replace(a, label=t) for (k, a), t in zip(arms.items(), texts, strict=True)}
 
 
 def label_of(arm: Arm) -> str:
-    """What the arm is called in its sweep, or alone if it belongs to none."""
+    """The label of the arm in its sweep, or on its own if it belongs to none."""
     return arm.label or label(spec_of(arm))

@@ -1,4 +1,4 @@
-"""Tables and policies: their YAML documents, and what is wrong with one, in sentences."""
+"""The YAML documents of tables and policies, and their faults in sentences."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from trustbench.store.yaml_errors import unreadable
 
 
 def read_yaml(path: Path, kind: str) -> Any:
-    """Reads the document in a file; `kind` is what error sentences call it.
+    """Reads the document in a file; `kind` is its name in error sentences.
 
     Raises:
         ConfigError: it cannot be read, or gives a key twice.

@@ -1,4 +1,4 @@
-"""What an evaluator declares of each of its metrics, before anything is measured."""
+"""What an evaluator declares about each of its metrics, before anything is measured."""
 
 import re
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from trustbench.errors import did_you_mean
 PERMUTED = "<name>_permuted"
 """The null of a metric that compares groups: its mean over random groups of the same sizes."""
 NUMBERS = {"n": r"\d+", "radius": r"\d[\d.e+-]*"}
-"""Placeholders that stand for numbers; every other one stands for a word, such as a score."""
+"""Placeholders that stand for numbers; all others stand for a word, such as a score."""
 WORD = r"[A-Za-z]\w*"
 PLACEHOLDER = re.compile(r"<([\w|]+)>")
 
 Bound = float | str | None
-"""A number, or where it depends on the problem or the settings, what it is in words."""
+"""A number, or a description if it depends on the problem or the settings."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Metric:
         )
 
     def contradiction(self, m: Measurement) -> str | None:
-        """In what a measurement differs from its declaration, or None."""
+        """The difference between a measurement and its declaration, or None."""
         said = {
             "unit": (m.unit, self.unit),
             "higher_is_better": (m.higher_is_better, self.higher_is_better),

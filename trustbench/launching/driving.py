@@ -1,8 +1,8 @@
 """A sweep on machines that somebody else schedules: what starts, what starts again, when it ends.
 
-Ray and SLURM each say how an arm is started and how it ended (`Machines`); the rest is the same:
-what is finished needs no machine, an arm that died is tried again, one that failed costs the
-others nothing, and a sweep that has no machine left ends with a reason instead of waiting forever.
+Ray and SLURM each define how an arm is started and how it ended (`Machines`). The rest is shared:
+finished arms need no machine, an arm that died is retried, a failed one does not affect the others,
+and a sweep without any machine left ends with a reason instead of waiting forever.
 """
 
 import time

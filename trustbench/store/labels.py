@@ -1,8 +1,8 @@
-"""What an arm is called, wherever it is printed: `dpsgd epsilon=3`, `none (training.lr=0.1)`.
+"""The label of an arm in all outputs: `dpsgd epsilon=3`, `none (training.lr=0.1)`.
 
-A label names the methods with their doses. Among arms that would share it, the settings in which
-they differ are added: a method's own behind the dose, all others in parentheses, where a control
-and a regime other than `tuned` stand as well. Two arms share a label only if they are the same.
+A label names the methods with their doses. Arms that would share a label get the settings in which
+they differ: a method's own settings after the dose, all others in parentheses, along with a control
+and a regime other than `tuned`. Two arms share a label only if they are the same.
 """
 
 from collections import defaultdict
@@ -19,13 +19,13 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class Described:
-    """What a label is made of."""
+    """The parts of a label."""
 
     methods: tuple[PluginSpec, ...]
     notes: tuple[str, ...] = ()
-    """What is printed in parentheses in any case."""
+    """Always printed in parentheses."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What is printed where it tells the arm from another."""
+    """Printed if it distinguishes the arm from another."""
 
     @property
     def name(self) -> str:
@@ -40,17 +40,17 @@ class Described:
 
 
 def label(arm: ArmSpec) -> str:
-    """What an arm is called when no other arm is beside it."""
+    """The label of an arm on its own."""
     return labels([arm])[0]
 
 
 def labels(arms: Sequence[ArmSpec]) -> list[str]:
-    """What each of some arms is called beside the others."""
+    """The labels of some arms, unique among them."""
     return tell_apart([describe(arm) for arm in arms])
 
 
 def describe(arm: ArmSpec, left_out: Collection[str] = ()) -> Described:
-    """What the label of an arm is made of.
+    """The parts of an arm's label.
 
     `left_out` are those of control, regime and seed that are printed beside the label.
     """
@@ -75,7 +75,7 @@ def settings_of(kind: str, plugin: PluginSpec) -> dict[str, Any]:
 
 
 def tell_apart(described: Sequence[Described]) -> list[str]:
-    """The labels of some arms."""
+    """Makes the labels of some arms unique."""
     added: list[dict[str, str]] = [{} for _ in described]
     for same in _grouped(range(len(described)), lambda i: (described[i].name, described[i].notes)):
         _add(added, same, [{k: described[i].settings.get(k) for k in PLACE} for i in same])
@@ -112,7 +112,7 @@ def _grouped(indices: Iterable[int], key: Any) -> list[list[int]]:
 
 
 def _add(added: list[dict[str, str]], indices: Sequence[int], settings: Sequence[Any]) -> None:
-    """Adds to each arm those of its settings that are not the same for all."""
+    """Adds to each arm those of its settings that differ between the arms."""
     for key in dict.fromkeys(k for some in settings for k in some):
         values = [some.get(key, ABSENT) for some in settings]
         if all(v == values[0] for v in values):

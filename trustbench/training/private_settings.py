@@ -1,4 +1,4 @@
-"""What DP-SGD, its variants and its ablations are set to: the budget and a schedule of their own.
+"""The settings of DP-SGD, its variants and its ablations: the budget and their own schedule.
 
 Records keep the order of a dataclass's fields, and a variant's own fields stand between the budget
 and the schedule: `class Variant(NoisySchedule, VariantFields, NoiseBudget)`.
@@ -28,14 +28,14 @@ class OwnSchedule:
 
 @dataclass(frozen=True)
 class NoisySchedule(OwnSchedule):
-    """The same, with the source of the noise that each step adds."""
+    """The same, with the source of the noise of each step."""
 
     noise: NoiseSource = "seeded"
 
 
 @dataclass(frozen=True)
 class Budget:
-    """A budget, or the noise itself: `epsilon` or `noise_multiplier`, and null for the other."""
+    """A budget, or the noise itself: `epsilon` or `noise_multiplier`; the other is null."""
 
     epsilon: Annotated[float, Field(gt=0)] | None = 3.0
     noise_multiplier: Annotated[float, Field(gt=0)] | None = None

@@ -1,1 +1,1 @@
-"""What any plugin keeps, tried on small problems: `trustbench check-plugin`, without pytest."""
+"""Contract checks of any plugin on small problems: `trustbench check-plugin`, without pytest."""

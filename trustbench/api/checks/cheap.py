@@ -1,4 +1,4 @@
-"""Settings that only say how much is computed, turned down to what shows a contract."""
+"""Reduces settings of computational effort to the minimum that shows a contract."""
 
 import dataclasses
 from typing import TypeVar

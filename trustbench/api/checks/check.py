@@ -1,4 +1,4 @@
-"""Finds a plugin by its name or its class, and checks it against the contract of its kind."""
+"""Finds a plugin by name or class, and checks it against the contract of its kind."""
 
 import importlib
 from collections.abc import Collection, Iterator, Sequence
@@ -16,7 +16,7 @@ from trustbench.errors import ConfigError, UserError, did_you_mean
 
 
 class Found(NamedTuple):
-    """A plugin, and of which kind it is."""
+    """A plugin and its kind."""
 
     kind: str
     name: str
@@ -24,9 +24,9 @@ class Found(NamedTuple):
 
 
 def check_plugin(plugin: Plugin, data_dir: str | Path = "data") -> Iterator[Finding]:
-    """Every check of a plugin's kind, each passed or with what to do; trains small toys only.
+    """Runs every check of a plugin's kind; each passes or says what to do. Trains small toys only.
 
-    `data_dir` is where a data set's files lie.
+    `data_dir` is the location of a data set's files.
 
     >>> from trustbench.models.logistic import Logistic
     >>> for finding in check_plugin(Logistic()):
@@ -58,7 +58,7 @@ def find_plugin(
     """The plugin of an option's name, or of `module:Class` at its default settings.
 
     Raises:
-        UserError: there is none, several kinds have the name, or its settings are wrong.
+        UserError: it is unknown, several kinds share the name, or its settings are wrong.
     """
     module, colon, cls = name.partition(":")
     if colon:

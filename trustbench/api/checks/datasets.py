@@ -1,4 +1,4 @@
-"""What a data set keeps: it loads a sound problem, the same one twice, and describes it."""
+"""The contract of a data set: it loads a sound problem, always the same one, and describes it."""
 
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -27,7 +27,7 @@ def checks(dataset: Dataset, data_dir: Path) -> Iterator[Check]:
 
 
 def _sound(problem: Problem) -> str:
-    # a Problem refuses whatever does not fit together, numbers that are not finite among it
+    # a Problem refuses parts that do not fit together, and numbers that are not finite
     require(
         isinstance(problem, Problem),
         "load returns something else than a Problem; return trustbench.Problem(...)",

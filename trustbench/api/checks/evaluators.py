@@ -1,4 +1,4 @@
-"""What an evaluator keeps: it measures what it declares, the same twice, or gives a reason."""
+"""The contract of an evaluator: it measures what it declares, reproducibly, or gives a reason."""
 
 from collections.abc import Iterator
 from functools import partial

@@ -1,4 +1,4 @@
-"""One check and what became of it."""
+"""One check and its result."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Finding:
     check: str
     problem: str | None = None
     note: str = ""
-    """What a passed check could not look at, and why."""
+    """What a passed check could not examine, and why."""
 
     def line(self) -> str:
         """The finding as one line."""
@@ -36,7 +36,7 @@ Check = tuple[str, Callable[[], str | None]]
 
 
 def findings(checks: Iterable[Check]) -> Iterator[Finding]:
-    """Runs the checks; what foreign code raises is a finding, and the next check goes on."""
+    """Runs the checks; an exception from foreign code is a finding, and the next check runs."""
     for name, check in checks:
         try:
             yield Finding(name, note=check() or "")
@@ -54,7 +54,7 @@ def require(holds: object, problem: str) -> None:
 
 
 def reason_of(answer: object, what: str) -> str | None:
-    """What `supports` answers: None or a sentence; Broken for anything else."""
+    """The answer of `supports`: None or a sentence; raises Broken for anything else."""
     if answer is None or (isinstance(answer, str) and answer.strip()):
         return answer
     raise Broken(f"{what}.supports returns {answer!r}; return None, or the reason as a sentence.")
@@ -66,7 +66,7 @@ def same(a: Any, b: Any) -> bool:
 
 
 def channels(system: System) -> list[Any]:
-    """What stands in each channel of a system."""
+    """The content of each channel of a system."""
     return [dict(v) if isinstance(v := getattr(system, c), dict) else v for c in CHANNELS]
 
 

@@ -1,4 +1,4 @@
-"""What an intervention keeps: hooks of the promised shapes, and a system left as it was."""
+"""The contract of an intervention: hooks return the right shapes, and the system is unchanged."""
 
 from collections.abc import Iterator
 

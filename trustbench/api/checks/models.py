@@ -1,4 +1,4 @@
-"""What a model keeps: one row, one output; nothing random; nothing shared between rows."""
+"""The contract of a model: one row, one output; deterministic; nothing shared between rows."""
 
 import dataclasses
 from collections.abc import Callable, Iterator

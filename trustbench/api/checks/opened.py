@@ -13,14 +13,14 @@ from trustbench.contracts import Intervention, System
 
 @cache
 def methods() -> tuple[Intervention, ...]:
-    """Every registered intervention that retrains nothing, at settings that are soon computed."""
+    """Every registered intervention that retrains nothing, at settings that compute quickly."""
     found = []
     for name, path in discover("intervention", [conf_dir()]).items():
         node = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not node or name not in node:
             continue  # `none` is the absence of a method
         made = build("intervention", name, node[name], name)
-        own = type(made).__module__.rpartition(".")[2] == name  # no variant of another's settings
+        own = type(made).__module__.rpartition(".")[2] == name  # not a variant
         if isinstance(made, Intervention) and own and not made.retrains:
             found.append(cheap(made))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""Small problems and trained systems, on which a plugin's contract is tried in seconds."""
+"""Small problems and trained systems for checking a plugin's contract in seconds."""
 
 from functools import cache, partial
 
@@ -124,8 +124,8 @@ def make_system(
 def make_table(n: int = 500, seed: int = 0) -> Problem:
     """Two numbers, `colour` (3 levels) and the sensitive `g` (2 levels), in 7 columns.
 
-    The label depends on x0 and on g; numbers are rounded to halves, so that a perturbed number
-    is seen to be no real one.
+    The label depends on x0 and on g; numbers are rounded to halves, so that a perturbed number is
+    recognisable.
     """
     rng = np.random.default_rng(seed)
     g, colour = rng.integers(2, size=n), rng.integers(3, size=n)

@@ -1,4 +1,4 @@
-"""A cell that is measured by another method than its row's says so, and shows the row's own."""
+"""The wording of a cell that another method than its row's measures, and of the row's own."""
 
 from trustbench.summary.render import wording as w
 from trustbench.summary.table.results import CellResult, Estimate, TableResult
@@ -7,17 +7,17 @@ LEGEND = "by: measured by another method than the row's; row: the row's own meth
 
 
 def legend(result: TableResult) -> str:
-    """What `by` and `row` mean, to follow the symbols; empty where no cell says them."""
+    """The meaning of `by` and `row`, to follow the symbols; empty if no cell uses them."""
     return f"; {LEGEND}" if any(c.borrowed for c in result.cells) else ""
 
 
 def by(cell: CellResult) -> str | None:
-    """The arm of a cell that is not measured by its row's method; None for any other cell."""
+    """The arm of a cell that is not measured by its row's method; None for all other cells."""
     return f"by {cell.estimate.arm}" if cell.borrowed else None
 
 
 def metric(cell: CellResult, own: Estimate) -> str | None:
-    """What the row's own effect is measured by, where that is not the cell's own metric."""
+    """The metric of the row's own effect, if it is not the cell's own."""
     name = w.contrast_name(str(own.metric), own.against, own.reference)
     if cell.measure is None or cell.registered is None:
         return name

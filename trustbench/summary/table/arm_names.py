@@ -1,4 +1,4 @@
-"""Every name by which a user may choose an arm: its labels, and what its sweep calls it."""
+"""Every name by which a user may choose an arm: its labels, and its name in the sweep."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -7,7 +7,7 @@ from trustbench.store.labels import describe, labels, tell_apart
 from trustbench.store.records import Record, Sweep
 
 Names = Mapping[str, frozenset[str]]
-"""Name -> the ids of the records that it stands for, say one for each seed."""
+"""Name -> the ids of the records that it denotes, such as one for each seed."""
 
 
 def arm_names(records: Sequence[Record], sweeps: Iterable[Sweep]) -> Names:

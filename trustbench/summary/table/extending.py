@@ -1,4 +1,4 @@
-"""A table that extends another: its file names what differs, everything else is the parent's."""
+"""A table that extends another: its file lists the differences, the rest is the parent's."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,14 +10,14 @@ from trustbench.errors import ConfigError, did_you_mean
 from trustbench.summary.table.table_file import parse_file
 
 WHOLE = ("operating_point",)
-"""Mappings that a child replaces instead of completing: a dose is one thing."""
+"""Mappings that a child replaces instead of completing: a dose is one unit."""
 KEYED = {"sides": ("metric", "against"), "mitigations": ("source", "target")}
 """Lists to which a child adds, and the keys by which an item of its own replaces the parent's."""
 TIED = {
     "metric": ("against", "binary", "delta", "logistic", "unacceptable", "unreliable_if"),
     "intervention": ("dose", "operating_point"),
 }
-"""Key -> what speaks of its value, so that a child that changes it gives these as well."""
+"""Key -> the keys that describe its value; a child that changes it gives these as well."""
 
 
 def read_table(path: Path, known: Mapping[str, Path], children: tuple[Path, ...] = ()) -> Any:
@@ -71,7 +71,7 @@ def _misnamed(own: Mapping[str, Any], path: Path) -> Iterator[str]:
 
 
 def _kept(base: Any, own: Any, where: str) -> Iterator[str]:
-    """A sentence for each change that would keep what speaks of the value before it."""
+    """A sentence for each change that would keep a description of the previous value."""
     if not isinstance(base, Mapping) or not isinstance(own, Mapping):
         return
     for key, tied in TIED.items():
