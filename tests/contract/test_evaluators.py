@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import cheap, of, opened_by
+from tests.contract.conftest import OPTIONS, cheap, of, opened_by
 from tests.tables import make_table
+from trustbench.config.compose import conf_dir
+from trustbench.config.declared_metrics import declared_metrics
 from trustbench.contracts import PERMUTED
 from trustbench.contracts.metrics import all_of, find
 
@@ -103,3 +105,9 @@ def test_a_sentence_needs_no_name_of_a_metric(option):
         assert m.sentence[0].isupper(), m.name
         assert m.sentence.endswith("."), m.name
         assert not JARGON.search(m.sentence), f"{m.name}: {m.sentence}"
+
+
+def test_every_declaration_is_read_without_importing_its_evaluator():
+    read = declared_metrics([conf_dir()])
+    built = {o.name: o.plugin.metrics for o in OPTIONS if o.kind == "evaluator"}
+    assert read == built, "write `metrics` with literals, Metric, fraction and PERMUTED"

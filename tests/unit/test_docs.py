@@ -127,6 +127,14 @@ def test_the_recipes_evaluator_keeps_its_contract(plugins, system):
     assert (first.values == again.values).all()
 
 
+def test_the_recipes_metric_is_listed_with_its_sentence(recipe, capsys):
+    assert cli.main(["list", "metrics", "--config-dir", str(recipe / "my_conf")]) == 0
+    lines = [x for x in capsys.readouterr().out.splitlines() if "worst_group_brier/" in x]
+    (line,) = lines
+    assert "worst_group_brier/brier" in line
+    assert "Brier score, lower is better. How far predicted probabilities are" in line
+
+
 def test_the_recipes_evaluator_tells_a_trained_system_from_an_untrained_one(plugins):
     problem = make_problem()
     trained, untrained = make_system(problem), make_system(problem, steps=0)

@@ -97,7 +97,7 @@ def gate(
     ('violated', 3)
     """
     chosen = policy if isinstance(policy, Policy) else find_policy(policy, config_dir)
-    table = find_table(chosen.table, config_dir)
+    table = find_table(chosen.table, config_dir, (*records, *(baseline or ())))
     every = {r.id: r for r in (records.every if isinstance(records, Records) else records)}
     if baseline is not None:
         found = gate_pair(list(baseline), list(records), table, chosen, every)
@@ -127,8 +127,8 @@ def gate_named(
     ids = [x.record for x in policy.limits if x.record]
     ids += [n for n in (*baseline, *candidate) if not _file(n)]
     known = stored() if ids else {}
-    table = find_table(policy.table, config_dir)
     sides = [[_record(n, known) for n in names] for names in (baseline, candidate)]
+    table = find_table(policy.table, config_dir, [r for side in sides for r in side])
     return Gated(gate_pair(sides[0], sides[1], table, policy, known))
 
 

@@ -1,25 +1,51 @@
 """Finds tables and policies by name or file."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
+from trustbench.api.metric_checks import Declared, check_policy, check_table, with_sentences
 from trustbench.config.compose import conf_dirs
+from trustbench.config.declared_metrics import declared_metrics
 from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError, UserError, did_you_mean
+from trustbench.store.records import Record
 from trustbench.summary.decide.policy import Policy, load_policy
 from trustbench.summary.table.registry import Table, load_table
 
 DEFAULT_TABLE = "cresswell"
 
 
-def find_table(name: str | Path, config_dir: str | Path | None = None) -> Table:
-    """Returns the registered table of a name or a file; raises UserError for an unknown one."""
-    known = discover("table", conf_dirs(_text(config_dir)))
-    return load_table(_file("table", name, config_dir), known)
+def find_table(
+    name: str | Path, config_dir: str | Path | None = None, records: Iterable[Record] = ()
+) -> Table:
+    """Returns the registered table of a name or a file; raises UserError for an unknown one.
+
+    Its metrics are checked: an evaluator exists if it is installed or if `records` hold it.
+    """
+    path, dirs = _file("table", name, config_dir), conf_dirs(_text(config_dir))
+    measured = [e.evaluator.name for r in records for e in r.evaluations.values()]
+    return _checked(path, [*dirs, path.parent.parent], dict.fromkeys(measured))
 
 
-def table_at(path: Path) -> Table:
-    """Returns the registered table of a run's configuration, by its file."""
-    return load_table(path, discover("table", [*conf_dirs(None), path.parent.parent]))
+def table_at(path: Path, metrics: Declared = MappingProxyType({})) -> Table:
+    """Returns the registered table of a run's configuration, by its file.
+
+    Its metrics are checked; `metrics` are those of the run's own evaluators.
+    """
+    return _checked(path, [*conf_dirs(None), path.parent.parent], metrics)
+
+
+def _checked(path: Path, dirs: Sequence[Path], beside: Declared) -> Table:
+    """Returns the table in a file, its metrics checked and explained.
+
+    `beside` names evaluators that need no YAML file here, with what they declare if it is known.
+    """
+    table = load_table(path, discover("table", dirs))
+    known = {name: metrics for name, metrics in beside.items() if metrics is not None}
+    declared = {**dict.fromkeys(beside), **declared_metrics(dirs), **known}
+    check_table(table, str(path), declared)
+    return with_sentences(table, declared)
 
 
 def find_policy(name: str | Path, config_dir: str | Path | None = None) -> Policy:
@@ -44,15 +70,11 @@ def _text(folder: str | Path | None) -> str | None:
 
 
 def _check_names(policy: Policy, origin: str, config_dir: str | Path | None) -> None:
-    """Raises ConfigError for evaluators and interventions that do not exist."""
+    """Raises ConfigError for metrics and interventions that do not exist."""
     dirs = conf_dirs(_text(config_dir))
-    evaluators, methods = discover("evaluator", dirs), discover("intervention", dirs)
-    problems = []
+    methods = discover("intervention", dirs)
+    problems = check_policy(policy, declared_metrics(dirs))
     for i, limit in enumerate(policy.limits):
-        evaluator, slash, _ = limit.metric.partition("/")
-        if slash and evaluator not in evaluators:
-            hint = did_you_mean(evaluator, evaluators)
-            problems.append(f"limits.{i}.metric is {limit.metric!r}, of no evaluator; {hint}")
         if limit.reference is not None and limit.reference not in methods:
             hint = did_you_mean(limit.reference, methods)
             problems.append(f"limits.{i}.reference is {limit.reference!r}; {hint}")

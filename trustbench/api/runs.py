@@ -72,7 +72,7 @@ def begin(asked: RunRequest) -> RunStart:
 
     A single arm, or a sweep without a server, has no run on a server.
     """
-    table_at(asked.table)
+    table_at(asked.table, asked.metrics)
     arm = asked.first
     try:
         arm.output_dir.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ def select(
     4
     """
     chosen = policy if isinstance(policy, Policy) else find_policy(policy, config_dir)
-    table, asked = find_table(chosen.table, config_dir), asked_of(records)
+    table, asked = find_table(chosen.table, config_dir, records), asked_of(records)
     found = selecting.select(list(records), table, chosen, asked)
     if not found:
         raise UserError("there is no record to choose from; run an experiment first.")

@@ -26,7 +26,7 @@ def keep_manifest(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep | 
         return None
     sweep = Sweep(
         experiment=asked.experiment,
-        table=table_at(asked.table).name,
+        table=table_at(asked.table, asked.metrics).name,
         arms=list(dict.fromkeys(o.arm_id for o in outcomes if o.arm_id)),
         evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
         names={n: o.arm_id for n, o in zip(asked.arms, outcomes, strict=True) if o.arm_id},
@@ -47,7 +47,7 @@ def results_of(asked: RunRequest, sweep: Sweep, records: Sequence[Record]) -> li
     Raises:
         UserError: no registered table compares its arms, as in a sweep of seeds.
     """
-    return summarize(records, table_at(asked.table), sweep.evaluations)
+    return summarize(records, table_at(asked.table, asked.metrics), sweep.evaluations)
 
 
 def publish(

@@ -124,7 +124,7 @@ def chosen_table(
     if isinstance(table, Table):
         return table
     sweep = records.sweep if isinstance(records, Records) else None
-    return find_table(table or (sweep.table if sweep else DEFAULT_TABLE), config_dir)
+    return find_table(table or (sweep.table if sweep else DEFAULT_TABLE), config_dir, records)
 
 
 def asked_of(records: Sequence[Record]) -> list[str] | None:

@@ -1,12 +1,13 @@
 """`trustbench list`: every available option, with the line that describes it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.config.compose import conf_dirs
+from trustbench.config.declared_metrics import declared_metrics
 from trustbench.config.plugins import describe, discover
-from trustbench.summary.table.registry import Measure, Table, load_table
+from trustbench.contracts import Metric
 
 KINDS = {
     "datasets": "dataset",
@@ -28,7 +29,7 @@ def main(args: Sequence[str]) -> int:
     given = p.parse_args(args)
     dirs = conf_dirs(given.config_dir)
     for kind in [given.kind] if given.kind else KINDS:
-        rows = sorted(_metrics(dirs)) if kind == "metrics" else _options(KINDS[kind], dirs)
+        rows = _metrics(dirs) if kind == "metrics" else _options(KINDS[kind], dirs)
         if given.kind is None:
             print(f"{kind}:")  # noqa: T201
         width = max((len(name) for name, _ in rows), default=0)
@@ -42,31 +43,20 @@ def _options(group: str, dirs: Sequence[Path]) -> list[tuple[str, str]]:
 
 
 def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
-    """The metrics that a registered table uses, and where it uses them."""
-    found: dict[str, list[str]] = {}
-    known = discover("table", dirs)
-    for path in known.values():
-        for metric, where in _read(load_table(path, known)):
-            found.setdefault(metric, []).append(where)
-    return [(metric, "; ".join(dict.fromkeys(where))) for metric, where in found.items()]
+    """Every metric as tables and policies write it, its unit and direction, and what it says."""
+    rows = []
+    for evaluator, metrics in declared_metrics(dirs).items():
+        rows += [(f"{evaluator}/{m.name}", _about(m)) for m in metrics or ()]
+        if metrics is None:
+            rows.append((f"{evaluator}/...", "declared where it cannot be read; checked by a run"))
+    return rows
 
 
-def _read(table: Table) -> Iterator[tuple[str, str]]:
-    """(metric, where it is used) of every measure of a table."""
-    for where, measure in _measures(table):
-        read = [(measure, "")] + [(beside, ", secondary") for beside in measure.secondary]
-        for metric, how in read:
-            yield metric.metric, f"{table.name}: {where}{how}"
-            if isinstance(metric.against, str):
-                yield metric.against, f"{table.name}: {where}{how} null"
+def _about(metric: Metric) -> str:
+    """Unit and direction, then the sentence.
 
-
-def _measures(table: Table) -> Iterator[tuple[str, Measure]]:
-    yield "utility", table.utility
-    for aspect, column in table.columns.items():
-        yield f"column {aspect.letter}", column
-        if column.binary is not None:
-            yield f"column {aspect.letter}, two classes", column.binary
-    for cell in table.cells:
-        if cell.column is not None and cell.column is not table.columns[cell.target]:
-            yield f"cell {cell.source.letter}→{cell.target.letter}", cell.column
+    >>> _about(Metric("ece", "How far confidence is from accuracy.", "fraction", "lower"))
+    'fraction, lower is better. How far confidence is from accuracy.'
+    """
+    kind = ", diagnostic" if metric.diagnostic else ""
+    return f"{metric.unit}, {metric.better} is better{kind}. {metric.sentence}"

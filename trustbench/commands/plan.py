@@ -41,7 +41,7 @@ def main(args: Sequence[str]) -> int:
         asked = composed.asked
     else:
         return 0  # Hydra only printed something: --cfg, --info
-    table = table_at(asked.table)
+    table = table_at(asked.table, asked.metrics)
     rows = planned(asked.arms, Store(asked.first.output_dir))
     for line in _lines(asked, rows, table):
         print(visible(line))  # noqa: T201

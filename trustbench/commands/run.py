@@ -73,7 +73,7 @@ def _print_arm(asked: RunRequest, outcome: ArmOutcome) -> None:
     if outcome.arm_id:
         record = Store(asked.first.output_dir).read(outcome.arm_id)
     if record is not None and outcome.status in STYLES:
-        below = of_record(record, table_at(asked.table).floor, outcome.evaluations)
+        below = of_record(record, table_at(asked.table, asked.metrics).floor, outcome.evaluations)
         _console().print(single_arm(record, outcome.evaluations, below))
 
 

@@ -22,6 +22,7 @@ from trustbench.config.compose.overrides import Options, listing
 from trustbench.config.compose.security import refuse_path
 from trustbench.config.plugins import discover
 from trustbench.config.sweep_arms import together
+from trustbench.contracts import Metrics
 from trustbench.errors import ConfigError, TrustbenchError
 
 R = TypeVar("R")
@@ -42,6 +43,11 @@ class RunRequest:
     def first(self) -> Arm:
         """The first arm; folders and tracking are the same for all."""
         return next(iter(self.arms.values()))
+
+    @property
+    def metrics(self) -> dict[str, Metrics]:
+        """What the evaluators of the arms declare, by their names."""
+        return {e.name: e.plugin.metrics for arm in self.arms.values() for e in arm.evaluators}
 
 
 @dataclass(frozen=True)

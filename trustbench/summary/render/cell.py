@@ -34,12 +34,18 @@ def _registered(table: Table, cell: Cell) -> Iterator[str]:
         f"{cell.source.letter}→{cell.target.letter}  {cell.source} on {cell.target}  "
         f"(table {table.name}, version {table.version})"
     )
+    general, binary = cell.measure(False), cell.measure(True)
+    for name, measure in (
+        ("says", general),
+        ("two classes", binary if binary != general else None),
+    ):
+        if measure is not None and measure.sentence is not None:
+            yield f"  {name:<12} {measure.sentence}"
     point = " ".join(f"{k}={show(v)}" for k, v in cell.operating_point.items() if v is not None)
     compared = cell.contrast.replace("reference", str(cell.reference))
     row = table.rows[cell.source].intervention
     instead = "" if row == cell.intervention else f"; in place of the row's {row}"
     yield f"  method       {cell.intervention} {point}".rstrip() + f"; {compared}{instead}"
-    general, binary = cell.measure(False), cell.measure(True)
     if general is not None:
         yield from _measure("metric", general)
     if binary is not None and binary != general:

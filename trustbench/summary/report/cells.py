@@ -62,6 +62,7 @@ def _short(cell: CellResult) -> Html:
 
 def _registered(cell: CellResult) -> Iterator[tuple[str, Child]]:
     registered, measure = cell.registered, cell.measure
+    yield "says", measure.sentence if measure is not None else None
     compared = "reseed control - baseline" if cell.source is None else "treated - baseline"
     if registered is not None:
         compared = registered.contrast.replace("reference", str(registered.reference))

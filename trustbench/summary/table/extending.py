@@ -14,7 +14,15 @@ WHOLE = ("operating_point",)
 KEYED = {"sides": ("metric", "against"), "mitigations": ("source", "target")}
 """Lists to which a child adds, and the keys by which an item of its own replaces the parent's."""
 TIED = {
-    "metric": ("against", "binary", "delta", "logistic", "unacceptable", "unreliable_if"),
+    "metric": (
+        "against",
+        "binary",
+        "delta",
+        "logistic",
+        "sentence",
+        "unacceptable",
+        "unreliable_if",
+    ),
     "intervention": ("dose", "operating_point"),
 }
 """Key -> the keys that describe its value; a child that changes it gives these as well."""

@@ -50,7 +50,8 @@ class Beside(Strict):
 class Measure(Strict):
     """What is measured, and which differences matter: `delta` is the smallest of interest.
 
-    `unreliable_if` names a diagnostic that is above zero if the metric misleads.
+    `unreliable_if` names a diagnostic that is above zero if the metric misleads. `sentence` says
+    what the metric means to a reader who knows no metric names; by default the evaluator's own.
     """
 
     metric: Metric
@@ -60,6 +61,7 @@ class Measure(Strict):
     regime: Regime = "tuned"
     secondary: tuple[Beside, ...] = ()
     unreliable_if: Metric | None = None
+    sentence: str | None = None
 
     @field_validator("secondary", mode="before")
     @classmethod
