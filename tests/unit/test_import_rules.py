@@ -1,5 +1,7 @@
 """What import-linter's contracts in pyproject.toml cannot say without a list to keep by hand."""
 
+import ast
+from collections import defaultdict
 from pathlib import Path
 
 import grimp
@@ -69,3 +71,13 @@ def test_an_import_of_a_plugin_is_noticed(plugins):
     one, other = sorted(plugins & graph.modules)[:2]
     graph.add_import(importer=one, imported=other)
     assert violations(graph, plugins) == [f"{one} imports {other}"]
+
+
+def test_every_public_class_has_a_name_of_its_own():
+    """A name that stands for two things is looked up twice; private classes do not leave a file."""
+    found = defaultdict(list)
+    for path in sorted((ROOT / "trustbench").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                found[node.name].append(str(path.relative_to(ROOT)))
+    assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
