@@ -103,21 +103,12 @@ class Privacy(Evaluator):
             null=0.5,
         ),
         Metric(
-            "lira_tpr_<1|01>",
+            "lira_tpr_<1|01|1_minority>",
             "How many members an attacker who has shadow models finds at few false alarms.",
             "true-positive rate",
             better="lower",
             lower=0.0,
             upper=1.0,
-        ),
-        Metric(
-            "lira_tpr_1_minority",
-            "How many members of the smallest group an attacker finds at 1 % false alarms.",
-            "true-positive rate",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.01,
         ),
         Metric(
             "lira_auc_worst_group",
