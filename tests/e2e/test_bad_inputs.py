@@ -169,7 +169,7 @@ def test_a_user_plugin_that_cannot_be_imported_is_one_sentence(tb, outside):
     outside.write("evaluator/typo", "# x\ntypo:\n  _target_: outsiders.Hit\n")
     done = tb("run", *outside.args, "evaluator=typo")
     assert done.code == 2
-    assert "no Evaluator class of outsiders; did you mean 'Hits'?" in done.err
+    assert "is not a class of evaluators in outsiders; did you mean 'Hits'?" in done.err
     done = tb("run", *[a for a in outside.args if not a.startswith("plugins")])
     assert done.code == 2
     assert "add its module to the list: 'plugins=[outsiders]'" in done.err

@@ -97,10 +97,10 @@ def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[P
             n
             for n, c in vars(module).items()
             if isinstance(c, type) and issubclass(c, contract) and not inspect.isabstract(c)
-            if c is not contract
+            if c is not contract and not any(_unstated(c, contract))
         ]
         raise ConfigError(
-            f"{key} is {target!r}, which is not a {contract.__name__} class of {module_name}; "
+            f"{key} is {target!r}, which is not a class of {kind}s in {module_name}; "
             + did_you_mean(class_name, names)
         )
     missing = sorted({*getattr(cls, "__abstractmethods__", ()), *_unstated(cls, contract)})

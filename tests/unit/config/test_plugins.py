@@ -49,16 +49,16 @@ def test_build_binds_parameters_and_ignores_the_name():
         ({"_target_": "trustbench.nothing.Y"}, "No module named 'trustbench.nothing'"),
         (
             {"_target_": "trustbench.interventions.privacy.dpsgd.DPSDG"},
-            "no Intervention class of .*; did you mean 'DPSGD'",
+            r"is not a class of interventions in .*; did you mean 'DPSGD'\? Available: DPSGD",
         ),
         (
             {"_target_": "trustbench.interventions.privacy.dpsgd.ClipAndNoise"},
-            "no Intervention class",
+            "is not a class of interventions in",
         ),
-        ({"_target_": "trustbench.contracts.Intervention"}, "no Intervention class"),
+        ({"_target_": "trustbench.contracts.Intervention"}, "is not a class of interventions in"),
         (
             {"_target_": "trustbench.methods.conformal.release.SetRelease"},
-            r"lacks `aspect` and `functions` and `thresholds`, .* missing in .*release\.py\.",
+            r"lacks `aspect` and `functions` and `thresholds`, .* add it in .*release\.py\.",
         ),
         ({"_target_": DPSGD_TARGET, "epsilon": -1}, "k.epsilon is -1"),
     ],
@@ -70,7 +70,7 @@ def test_what_cannot_be_built_is_one_sentence(node, sentence):
 
 
 def test_a_class_of_another_contract_is_refused():
-    with pytest.raises(ConfigError, match="no Evaluator class"):
+    with pytest.raises(ConfigError, match="is not a class of evaluators in"):
         build("evaluator", "dp", {"_target_": DPSGD_TARGET}, "k")
 
 
@@ -110,5 +110,5 @@ def test_a_class_without_what_its_contract_asks_for_is_told_with_its_file(
     (problem,) = caught.value.problems
     assert problem == (
         f"{kind}.mine._target_ is 'half_a_{kind}.Mine', but that class lacks {lacking}, which its "
-        f"contract asks for; write what is missing in {path}."
+        f"contract requires; add it in {path}."
     )
