@@ -12,7 +12,7 @@ from trustbench.config.arms import Arm
 from trustbench.config.compose import compose, composed_arm, conf_dir
 from trustbench.config.sweep_arms import named_arms
 from trustbench.contracts import System
-from trustbench.execution.deploy import deploy
+from trustbench.execution.deploy import deployed
 from trustbench.execution.plan import plan
 from trustbench.store.records import MeasurementRecord, Record, Store
 from trustbench.summary.stats.effects import Effect, paired_effect
@@ -99,7 +99,7 @@ class Source:
 
     def system(self, name: str) -> System:
         """The arm's deployed system; its replicates are read from the store."""
-        return deploy(plan(self.arm(name)), self.store, lambda *_: None)[0]
+        return deployed(plan(self.arm(name)), self.store, lambda *_: None)
 
     def series(self, arm: str, metric: str) -> Quantity | None:
         """A metric [R] of an arm; `evaluator/array[j]` is column j of an array it kept."""

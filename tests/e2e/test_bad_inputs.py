@@ -61,7 +61,7 @@ RUN = {
     ),
     "changed table": (["table.name=x"], "a table is fixed before anything runs"),
     "foreign class": (["dataset._target_=os.system"], "outside of the modules that may be"),
-    "no such class": (["model._target_=trustbench.models.mlp.MPL"], "no Model class"),
+    "no such class": (["model._target_=trustbench.models.mlp.MPL"], "is not a class of models in"),
     "no search path": (
         ["hydra.searchpath=[file:///nope]"],
         "'file:///nope', which is not a folder",
@@ -180,7 +180,7 @@ def test_a_user_plugin_that_lacks_a_method_is_one_sentence(tb, outside):
     done = tb("run", *outside.args, "evaluator=half")
     assert done.code == 2
     assert "'outsiders.Aspectless', but that class lacks `measure`" in done.err
-    assert f"write what is missing in {outside.folder / 'outsiders.py'}." in done.err
+    assert f"add it in {outside.folder / 'outsiders.py'}." in done.err
     assert "Traceback" not in done.err
 
 

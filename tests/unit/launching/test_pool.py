@@ -249,7 +249,7 @@ def test_ctrl_c_twice_or_a_termination_stops_at_once(sweep, tmp_path, key, times
 
 
 def test_a_dead_server_is_one_sentence(monkeypatch, tmp_path):
-    broken = pool.Server()
+    broken = pool.ForkServer()
     broken._error = EOFError()
     broken._warmed = threading.Thread()
     monkeypatch.setattr(pool, "SERVER", broken)

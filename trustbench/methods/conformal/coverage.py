@@ -39,7 +39,7 @@ def coverage_band(
     Reference: Angelopoulos and Bates 2021, arXiv 2107.07511, section 3.2 and appendix C.
 
     >>> coverage_band(1000, 1000, 0.1)
-    Band(low=0.873, high=0.925)
+    CoverageBand(low=0.873, high=0.925)
     """
     from scipy.stats import betabinom
 
