@@ -62,6 +62,10 @@ RUN = {
     "changed table": (["table.name=x"], "a table is fixed before anything runs"),
     "foreign class": (["dataset._target_=os.system"], "outside of the modules that may be"),
     "no such class": (["model._target_=trustbench.models.mlp.MPL"], "is not a class of models in"),
+    "epochs without end": (
+        ["intervention=dpsgd", "intervention.dpsgd.epochs=10000000000000"],
+        "intervention.dpsgd.epochs is 10000000000000; it should be less than or equal to 100000",
+    ),
     "no search path": (
         ["hydra.searchpath=[file:///nope]"],
         "'file:///nope', which is not a folder",

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field
 
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin, Schedule
+from trustbench.contracts.steps import MOST_EPOCHS
 from trustbench.store.records import Pilot, PluginSpec
 
 P = TypeVar("P", bound=Plugin)
@@ -79,7 +80,7 @@ class Training:
     """
 
     regime: Literal["tuned", "memorising"]
-    epochs: Annotated[int, Field(ge=1)]
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)]
     batch_size: Annotated[int, Field(ge=1)] | None
     lr: Rate | Literal["auto"] | None
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+MOST_EPOCHS = 100_000
+"""Maximum number of epochs: more is a mistake, and its budget would take hours to account for."""
+
+
 @dataclass
 class Batch:
     """One padded batch of every replicate, as the hooks see it."""

@@ -13,6 +13,7 @@ from typing_extensions import override
 from trustbench.contracts import Intervention
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import NoiseSource
+from trustbench.contracts.steps import MOST_EPOCHS
 from trustbench.methods.privacy.accounting import calibration_version
 
 
@@ -23,7 +24,7 @@ class OwnSchedule:
     lr: Annotated[float, Field(gt=0)] | None = 1.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_size: Annotated[int, Field(ge=1)] | None = 256
-    epochs: Annotated[int, Field(ge=1)] | None = 30
+    epochs: Annotated[int, Field(ge=1, le=MOST_EPOCHS)] | None = 30
 
 
 @dataclass(frozen=True)
