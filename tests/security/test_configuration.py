@@ -96,7 +96,7 @@ VALUES = {
     "foreign class": ("dataset: {_target_: canary.write}\n", "outside of the modules that may be"),
     "function of ours": (
         "dataset: {_target_: trustbench.config.plugins.build}\n",
-        "which is not a Dataset class of trustbench.config.plugins",
+        "which is not a class of datasets in trustbench.config.plugins",
     ),
     "nested class": (
         "dataset: {rare: {_target_: canary.write}}\n",
