@@ -1,0 +1,1 @@
+"""Given models: one adapter in each module, found by `opening.adapters`."""

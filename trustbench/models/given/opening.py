@@ -1,0 +1,39 @@
+"""Opens a given model with the adapter that accepts its source."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from functools import cache
+
+from trustbench.contracts.given import Adapter, GivenModel, ModelSource
+from trustbench.errors import UserError
+from trustbench.models import given
+
+
+def open_model(source: ModelSource) -> GivenModel:
+    """The model of a source.
+
+    Raises:
+        UserError: no adapter accepts the source, or the model cannot be used.
+    """
+    for adapter in adapters():
+        if adapter.accepts(source):
+            return adapter.open(source)
+    kinds = "; ".join(f"{a.kind} ({a.example})" for a in adapters())
+    missing = isinstance(source.of, str) and source.path is None and ":" not in source.of
+    what = "is not an existing file or folder" if missing else "is not a model that can be opened"
+    raise UserError(f"model {source.name} {what}; give {kinds}.")
+
+
+@cache
+def adapters() -> tuple[Adapter, ...]:
+    """Every adapter in this package, in the order in which they are asked."""
+    return tuple(sorted(_found(), key=lambda a: (a.rank, a.kind)))
+
+
+def _found() -> Iterator[Adapter]:
+    for module in pkgutil.iter_modules(given.__path__, f"{given.__name__}."):
+        for cls in vars(importlib.import_module(module.name)).values():
+            concrete = isinstance(cls, type) and issubclass(cls, Adapter) and cls is not Adapter
+            if concrete and cls.__module__ == module.name:
+                yield cls()
