@@ -10,6 +10,13 @@ for images).
 """
 
 from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.encoding import (
+    CategoryColumn,
+    Encoder,
+    GroupRule,
+    NumberColumn,
+    SensitiveColumn,
+)
 from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
 from trustbench.contracts.metrics import PERMUTED, Metric, Metrics, fraction
@@ -53,8 +60,10 @@ __all__ = [
     "Array",
     "Aspect",
     "Batch",
+    "CategoryColumn",
     "DataCard",
     "Dataset",
+    "Encoder",
     "Evaluator",
     "Explainer",
     "Fact",
@@ -62,6 +71,7 @@ __all__ = [
     "Forward",
     "Gaussian",
     "GradientRule",
+    "GroupRule",
     "Intervals",
     "Intervention",
     "Measured",
@@ -70,12 +80,14 @@ __all__ = [
     "Metrics",
     "Model",
     "Need",
+    "NumberColumn",
     "Plugin",
     "PoissonGaussian",
     "Problem",
     "Pure",
     "Read",
     "Schedule",
+    "SensitiveColumn",
     "SetPredictor",
     "SplitName",
     "Streams",

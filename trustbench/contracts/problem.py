@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from trustbench.contracts.encoding import Encoder
 from trustbench.contracts.problem_checks import refuse_faults
 
 Array = np.ndarray[Any, Any]
@@ -81,6 +82,7 @@ class Problem:
     splits: Mapping[SplitName, Array]  # row indices; replicates draw their halves from "train"
     card: DataCard
     scm: StructuralCausalModel | None = None
+    encoder: Encoder | None = None  # how raw rows become X; in no fingerprint, as X is
 
     def __post_init__(self) -> None:
         refuse_faults(self)

@@ -134,6 +134,8 @@ def _features(problem: "Problem") -> Iterator[str]:
     outside = sorted(c for c in columns if not 0 <= c < d)
     if outside:
         yield f"a feature has column {outside[0]}, but X has {d} columns, 0 to {d - 1}"
+    if problem.encoder is not None and problem.encoder.width != d:
+        yield f"the encoder makes {problem.encoder.width} columns, but X has {d}; make them agree"
     unnamed = sorted(set(range(d)) - set(columns))
     if unnamed:
         yield f"no feature has column {listed(unnamed)} of X; describe all {d}"

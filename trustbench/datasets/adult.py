@@ -14,7 +14,7 @@ from trustbench.datasets.loading.columns import Categorical, Column, Numeric, kn
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
 from trustbench.datasets.loading.splits import draw, strata_of, stratified_order, subsample
 from trustbench.datasets.loading.tables import positions, read_fields, refuse_unknown
-from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, table_problem
+from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, levels_rule, table_problem
 
 ARCHIVE = "https://archive.ics.uci.edu/static/public/2/adult.zip"
 FIELDS = (
@@ -168,7 +168,7 @@ class Adult(FileDataset):
             columns=INPUTS,
             y=y,
             classes=CLASSES,
-            groups=Groups(self.sensitive, names, group),
+            groups=Groups(self.sensitive, names, group, rule=levels_rule(self.sensitive, names)),
             splits=subsample("adult", splits, self.subsample),
             card=_card(frame, self.subsample),
         )

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from typing_extensions import override
 
-from trustbench.contracts import DataCard, Problem
+from trustbench.contracts import DataCard, GroupRule, Problem, SensitiveColumn
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
@@ -125,5 +125,8 @@ class German(FileDataset):
 def _groups(frame: pd.DataFrame, sensitive: str) -> Groups:
     if sensitive == "sex":
         return groups_by("sex", frame["personal_status_sex"].to_numpy(), SEX, STATUS)
+    names = ("over 25", "25 or younger")
+    bins = SensitiveColumn("age", {"low": names[1], "high": names[0]}, edges=(25.0,))
+    rule = GroupRule((bins,), {name: k for k, name in enumerate(names)})
     young = (frame["age"].to_numpy() <= 25).astype(np.int64)
-    return Groups("age", ("over 25", "25 or younger"), young)
+    return Groups("age", names, young, rule=rule)

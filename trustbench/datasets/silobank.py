@@ -21,7 +21,13 @@ from trustbench.datasets._credit_model import (
 )
 from trustbench.datasets.loading.columns import Categorical, Numeric
 from trustbench.datasets.loading.splits import draw, shares, strata_of
-from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, standardise, table_problem
+from trustbench.datasets.loading.tabular import (
+    POOL_STATISTICS,
+    Groups,
+    levels_rule,
+    standardise,
+    table_problem,
+)
 
 NAMES = ("majority", "minority")
 # Nobody can change their age, their group, or when their first account was opened.
@@ -78,7 +84,7 @@ class SiloBank(Dataset):
             ),
             y=y,
             classes=("not repaid", "repaid"),
-            groups=Groups("group", NAMES, group),
+            groups=Groups("group", NAMES, group, rule=levels_rule("group", NAMES)),
             splits=splits,
             card=CARD,
         )

@@ -7,8 +7,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from trustbench.contracts import Array, DataCard, Feature, Problem, Read, SplitName
-from trustbench.datasets.loading.columns import Categorical, Column, Numeric
+from trustbench.contracts import (
+    Array,
+    CategoryColumn,
+    DataCard,
+    Encoder,
+    Feature,
+    GroupRule,
+    NumberColumn,
+    Problem,
+    Read,
+    SensitiveColumn,
+    SplitName,
+)
+from trustbench.datasets.loading.columns import Column, Numeric
 from trustbench.datasets.loading.splits import pack
 
 POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="inputs")
@@ -17,12 +29,16 @@ POOL_STATISTICS = Read("pool", "means, deviations and ranges of numbers", into="
 
 @dataclass(frozen=True)
 class Groups:
-    """The group of each row. `levels` is the level [n] that put the row there, in words."""
+    """The group of each row. `levels` is the level [n] that put the row there, in words.
+
+    `rule` says how the group follows from raw columns, for rows that are scored later.
+    """
 
     name: str
     names: tuple[str, ...]
     of: Array  # int64 [n]
     levels: Array | None = None
+    rule: GroupRule | None = None
 
     def merged(self, rows: Array) -> str:
         """A sentence with the levels and rows of each group that has several levels; or ''."""
@@ -55,7 +71,17 @@ def groups_by(
         names=tuple(groups),
         of=np.array([place[level] for level in found], dtype=np.int64)[position],
         levels=np.array(said, dtype=object)[position],
+        rule=GroupRule(
+            (SensitiveColumn(name, {level: k for k, group in groups.items() for level in group}),),
+            {group: k for k, group in enumerate(groups)},
+        ),
     )
+
+
+def levels_rule(column: str, names: Sequence[str]) -> GroupRule:
+    """The rule of groups that are the levels of one column."""
+    places = {name: k for k, name in enumerate(names)}
+    return GroupRule((SensitiveColumn(column, {name: name for name in names}),), places)
 
 
 def table_problem(
@@ -76,26 +102,25 @@ def table_problem(
     depend on the subsample. The card counts the levels that a group merges.
     """
     rows, packed = pack(splits)
-    blocks, features, width = [], [], 0
-    for column in columns:
-        if isinstance(column, Numeric):
-            block, feature = _number(frame, column, rows, packed, width)
-        else:
-            block, feature = _one_hot(frame, column, rows, width)
-        blocks.append(block)
-        features.append(feature)
-        width += block.shape[1]
+    rules = [_rule(frame, column, rows[packed["train"]]) for column in columns]
+    encoder = Encoder(tuple(rules), groups.rule)
+    X = encoder.encode(frame.iloc[rows])
+    seen = X[np.concatenate([packed["train"], packed["test"]])]
     return Problem(
         name=name,
-        X=np.concatenate(blocks, axis=1),
+        X=X,
         y=y[rows].astype(np.int64),
         group=groups.of[rows].astype(np.int64),
         classes=classes,
         groups=groups.names,
         group_name=groups.name,
-        features=tuple(features),
+        features=tuple(
+            _feature(column, rule, place, seen)
+            for column, rule, place in zip(columns, rules, encoder.places(), strict=True)
+        ),
         splits=packed,
         card=replace(card, description=card.description + groups.merged(rows)),
+        encoder=encoder,
     )
 
 
@@ -112,40 +137,34 @@ def standardise(values: Array, pool: Array) -> tuple[Array, float, float]:
     return (values - mean) / deviation, mean, deviation
 
 
-def _number(
-    frame: pd.DataFrame,
-    column: Numeric,
-    rows: Array,
-    packed: Mapping[SplitName, Array],
-    at: int,
-) -> tuple[Array, Feature]:
-    raw = frame[column.name].to_numpy(dtype=np.float64)[rows]
-    scaled = standardise(raw, packed["train"])[0].astype(np.float32)
-    seen = scaled[np.concatenate([packed["train"], packed["test"]])]
-    return scaled[:, None], Feature(
-        name=column.name,
-        kind="numeric",
-        columns=(at,),
-        lower=float(seen.min()),
-        upper=float(seen.max()),
-        mutable=column.mutable,
-    )
+def _rule(frame: pd.DataFrame, column: Column, pool: Array) -> NumberColumn | CategoryColumn:
+    """How the raw values of a column become inputs; numbers are scaled by the rows `pool`."""
+    values = frame[column.name]
+    if isinstance(column, Numeric):
+        _, mean, deviation = standardise(values.to_numpy(dtype=np.float64), pool)
+        return NumberColumn(column.name, mean, deviation)
+    levels = sorted(map(str, values.astype(str).unique()))
+    codes = {code: level for code, level in column.levels.items() if level in levels}
+    spans = {
+        level: (span.first, span.last) for level, span in column.spans.items() if level in levels
+    }
+    return CategoryColumn(column.name, tuple(levels), codes, spans)
 
 
-def _one_hot(
-    frame: pd.DataFrame, column: Categorical, rows: Array, at: int
-) -> tuple[Array, Feature]:
-    labels = pd.Categorical(frame[column.name].astype(str))
-    levels = tuple(map(str, labels.categories))
-    block = np.zeros((len(rows), len(levels)), dtype=np.float32)
-    block[np.arange(len(rows)), labels.codes[rows]] = 1.0
-    return block, Feature(
+def _feature(
+    column: Column, rule: NumberColumn | CategoryColumn, places: tuple[int, ...], seen: Array
+) -> Feature:
+    if isinstance(rule, NumberColumn):
+        values = seen[:, places[0]]
+        low, high = float(values.min()), float(values.max())
+        return Feature(column.name, "numeric", places, low, high, mutable=column.mutable)
+    return Feature(
         name=column.name,
         kind="categorical",
-        columns=tuple(range(at, at + len(levels))),
+        columns=places,
         lower=0.0,
         upper=1.0,
         mutable=column.mutable,
         scale=0.0,
-        levels=levels,
+        levels=rule.levels,
     )

@@ -1,0 +1,287 @@
+"""How the raw columns of a table become the model's inputs, as data that can be stored as JSON.
+
+A loader fills `Problem.encoder` with what it learnt from the training pool, and builds X with it.
+Code that scores new rows later reads the same description, so a raw row gives the same input.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from pydantic import ConfigDict, Field, TypeAdapter
+
+from trustbench.contracts.shortening import listed
+from trustbench.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = np.ndarray[Any, Any]
+Fields: TypeAlias = "pd.Series[Any]"
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True)
+class NumberColumn:
+    """A number, standardised. `fill` replaces a missing value; None refuses it.
+
+    `indicator` adds a second input, 1 where the value is missing.
+    """
+
+    name: str
+    mean: float
+    deviation: float
+    fill: float | None = None
+    indicator: bool = False
+    kind: Literal["number"] = "number"
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    @property
+    def width(self) -> int:
+        """The number of inputs that the column becomes."""
+        return 2 if self.indicator else 1
+
+    def encode(self, values: Fields) -> Array:
+        """Raw values [n] -> inputs float32 [n, width]."""
+        numbers = _numbers(self.name, values)
+        missing = np.isnan(numbers)
+        if missing.any():
+            if self.fill is None:
+                raise _missing(self.name, missing, "a number")
+            numbers = np.where(missing, self.fill, numbers)
+        scaled = ((numbers - self.mean) / self.deviation).astype(np.float32)[:, None]
+        return (
+            np.hstack([scaled, missing[:, None].astype(np.float32)]) if self.indicator else scaled
+        )
+
+
+@dataclass(frozen=True)
+class CategoryColumn:
+    """A category, one input for each level.
+
+    A value is the name of a level, or a code of the file: one of `codes` (code -> level), or a
+    whole number within one of `spans` (level -> first and last). `missing` is the level of a
+    missing value and `other` that of an unknown one; None refuses them.
+    """
+
+    name: str
+    levels: tuple[str, ...]
+    codes: Mapping[str, str] = field(default_factory=dict)
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    missing: str | None = None
+    other: str | None = None
+    kind: Literal["category"] = "category"
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def __post_init__(self) -> None:
+        for code, level in self.codes.items():
+            if code in self.levels and code != level:
+                raise DataError(
+                    f"column {self.name} has code {code!r} for level {level!r}, but {code!r} is "
+                    "also the name of another level; give the level another name."
+                )
+
+    @property
+    def width(self) -> int:
+        """The number of inputs that the column becomes."""
+        return len(self.levels)
+
+    def encode(self, values: Fields) -> Array:
+        """Raw values [n] -> inputs float32 [n, width]."""
+        places = {level: k for k, level in enumerate(self.levels)}
+        labels = _labels(self.name, values, self.level, self.missing, self.levels)
+        place = np.array([places.get(level, -1) for level in labels.distinct])[labels.codes]
+        block = np.zeros((len(values), len(self.levels)), dtype=np.float32)
+        block[np.arange(len(values)), place] = 1.0
+        return block
+
+    def level(self, value: object) -> str | None:
+        """The level of a value that is not missing; None if it is unknown."""
+        for text in _written(value):
+            level = text if text in self.levels else self.codes.get(text) or self._spanned(text)
+            if level in self.levels:
+                return level
+        return self.other
+
+    def _spanned(self, text: str) -> str | None:
+        number = int(text) if text.isascii() and text.isdecimal() else -1
+        return next((n for n, (a, b) in self.spans.items() if a <= number <= b), None)
+
+
+@dataclass(frozen=True)
+class SensitiveColumn:
+    """One column that decides on a row's group: by its levels, or by bins of its numbers.
+
+    `labels` maps a level (or a code of the file) to a label. With `edges`, ascending, `labels` has
+    one entry for each bin, in order: value <= edges[0] is the first, value > edges[-1] the last.
+    """
+
+    name: str
+    labels: Mapping[str, str]
+    edges: tuple[float, ...] = ()
+    missing: str | None = None
+    other: str | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def label(self, values: Fields) -> list[str]:
+        """Raw values [n] -> labels [n]."""
+        if not self.edges:
+            known = tuple(self.labels)
+            labels = _labels(self.name, values, self._known, self.missing, known)
+            return [labels.distinct[k] for k in labels.codes]
+        numbers, names = _numbers(self.name, values), [*self.labels.values(), self.missing or ""]
+        missing = np.isnan(numbers)
+        if missing.any() and self.missing is None:
+            raise _missing(self.name, missing, "a number")
+        bins = np.searchsorted(self.edges, numbers, side="left")
+        return [names[k] for k in np.where(missing, -1, bins)]
+
+    def _known(self, value: object) -> str | None:
+        found = (self.labels[text] for text in _written(value) if text in self.labels)
+        return next(found, self.other)
+
+
+@dataclass(frozen=True)
+class GroupRule:
+    """How raw columns give the group: the labels of the columns, joined by ' | ', name it."""
+
+    columns: tuple[SensitiveColumn, ...]
+    groups: Mapping[str, int]
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    def of(self, frame: "pd.DataFrame") -> Array:
+        """The group of each row: int64 [n].
+
+        Raises:
+            DataError: a column is absent, or a row belongs to none of the groups.
+        """
+        refuse_absent([c.name for c in self.columns], frame)
+        labels = [column.label(frame[column.name]) for column in self.columns]
+        joined = [" | ".join(parts) for parts in zip(*labels, strict=True)]
+        unknown = sorted(set(joined) - set(self.groups))
+        if unknown:
+            raise DataError(
+                f"no group is declared for {listed(unknown)}; known: {listed(list(self.groups), 9)}"
+            )
+        return np.array([self.groups[label] for label in joined], dtype=np.int64)
+
+
+ColumnRule = Annotated[NumberColumn | CategoryColumn, Field(discriminator="kind")]
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The columns of the inputs X [n, d], in order, and the rule of the groups if there is one."""
+
+    columns: tuple[ColumnRule, ...]
+    group: GroupRule | None = None
+
+    __pydantic_config__: ClassVar[ConfigDict] = STRICT
+
+    @property
+    def width(self) -> int:
+        """d, the number of inputs."""
+        return sum(column.width for column in self.columns)
+
+    def places(self) -> list[tuple[int, ...]]:
+        """The positions in X of each column's inputs."""
+        ends = list(accumulate(column.width for column in self.columns))
+        return [
+            tuple(range(end - column.width, end))
+            for end, column in zip(ends, self.columns, strict=True)
+        ]
+
+    def encode(self, frame: "pd.DataFrame") -> Array:
+        """Raw rows -> X float32 [n, d]; other columns of the frame are ignored.
+
+        Raises:
+            DataError: a column is absent, a value is missing, not a number, or unknown.
+        """
+        refuse_absent([c.name for c in self.columns], frame)
+        return np.concatenate([c.encode(frame[c.name]) for c in self.columns], axis=1)
+
+    def to_json(self) -> str:
+        """The description as JSON; `from_json` gives it back bit for bit."""
+        return _ADAPTER.dump_json(self, indent=2).decode()
+
+    @staticmethod
+    def from_json(text: str | bytes) -> "Encoder":
+        """Reads what `to_json` wrote; pydantic's ValidationError for anything else."""
+        return _ADAPTER.validate_json(text)
+
+
+_ADAPTER = TypeAdapter(Encoder)
+
+
+def refuse_absent(names: Sequence[str], frame: "pd.DataFrame") -> None:
+    """Raises DataError if the frame lacks one of the columns."""
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        raise DataError(
+            f"the table has no column {listed(absent)}; it has {listed(list(frame.columns), 12)}, "
+            f"and the model reads {listed(names, 12)}."
+        )
+
+
+def _written(value: object) -> list[str]:
+    """The ways in which a file may write a value: 1.0 is also the code 1."""
+    whole = isinstance(value, float | np.floating) and float(value).is_integer()
+    return [str(value), str(int(value))] if whole else [str(value)]  # type: ignore[call-overload]
+
+
+class _Labels(NamedTuple):
+    """The label of each value, as distinct[codes]; a missing value has code -1, the last."""
+
+    codes: Array
+    distinct: list[str]
+
+
+def _labels(
+    name: str,
+    values: Fields,
+    label: Callable[[object], str | None],
+    missing: str | None,
+    known: Sequence[str],
+) -> _Labels:
+    """Looks up each distinct value once."""
+    codes, distinct = values.factorize()
+    if missing is None and (codes < 0).any():
+        raise _missing(name, codes < 0, f"one of {listed(known, 9)}")
+    found = [label(value) for value in distinct]
+    unknown = [repr(value) for value, given in zip(distinct, found, strict=True) if given is None]
+    if unknown:
+        raise DataError(
+            f"column {name} holds {listed(unknown)}, which the model does not know; it knows "
+            f"{listed(known, 9)}."
+        )
+    return _Labels(codes, [*filter(None, found), missing or ""])
+
+
+def _numbers(name: str, values: Fields) -> Array:
+    """Values as numbers, float64 [n]; NaN where they are missing."""
+    try:
+        return values.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError):
+        wrong = [repr(value) for value in values.dropna().unique() if not _is_number(value)]
+        raise DataError(f"column {name} holds {listed(wrong)} where a number belongs.") from None
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _missing(name: str, rows: Array, wanted: str) -> DataError:
+    return DataError(
+        f"column {name} has no value in {int(rows.sum())} rows (first: row {int(rows.argmax())}); "
+        f"give {wanted} there, or leave these rows out."
+    )
