@@ -141,7 +141,7 @@ def imported(folder):
         ("trustbench", ("ray", "slurm")),
         ("hydra_plugins", ()),
         ("scripts", ("docs",)),
-        ("tests", ("test", "ray", "slurm")),
+        ("tests", ("test", "given", "ray", "slurm")),
     ],
 )
 def test_every_import_is_a_declared_dependency(folder, extras):

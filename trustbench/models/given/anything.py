@@ -1,0 +1,67 @@
+"""An object of Python with `predict_proba`, or a function from rows to probabilities."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from typing_extensions import override
+
+from trustbench.contracts import Array, Fact
+from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
+from trustbench.errors import UserError
+from trustbench.models.given.answers import both_classes
+from trustbench.models.given.class_names import class_name
+from trustbench.models.given.columns import Rows
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A function from rows to probabilities: [n, C], or [n] that of the second of two classes."""
+
+    score: Callable[[Rows], Any] = field(repr=False)
+    classes: tuple[str, ...]
+    kind: str
+
+    channels: ClassVar[frozenset[GivenChannel]] = frozenset({"probabilities", "queries"})
+    module: ClassVar[None] = None
+
+    def predict_proba(self, rows: Rows) -> Array:
+        """What the function answers, float64 [n, C]."""
+        answer = np.asarray(self.score(rows))
+        if len(self.classes) == 2 and answer.shape in ((len(rows),), (len(rows), 1)):
+            return both_classes(answer)
+        return answer
+
+    def describe(self) -> dict[str, Fact]:
+        """The type of the object."""
+        return {"kind": self.kind, "signature": "any table"}
+
+
+class ScorerAdapter(Adapter):
+    """Takes an object with `predict_proba`, or a function, from Python."""
+
+    kind: ClassVar[str] = "an object with predict_proba, or a function, from Python"
+    example: ClassVar[str] = "trustbench.audit(lambda rows: ..., classes=('no', 'yes'), ...)"
+    rank: ClassVar[int] = 90
+
+    @override
+    def accepts(self, source: ModelSource) -> bool:
+        if isinstance(source.of, type):
+            return False
+        return callable(getattr(source.of, "predict_proba", None)) or callable(source.of)
+
+    @override
+    def open(self, source: ModelSource) -> GivenModel:
+        score = getattr(source.of, "predict_proba", source.of)
+        classes = source.classes
+        named = getattr(source.of, "classes_", None)
+        if classes is None and named is not None:
+            classes = tuple(class_name(c) for c in named)
+        if classes is None:
+            raise UserError(
+                f"model {source.name} does not say which classes it answers; name them in the "
+                "order of its probabilities (classes=('no', 'yes'))."
+            )
+        kind = getattr(source.of, "__name__", type(source.of).__name__)
+        return Scorer(score, classes, f"{kind} from Python")

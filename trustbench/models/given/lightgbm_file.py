@@ -1,0 +1,141 @@
+"""A model of LightGBM, from its own text file; nothing is unpickled."""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pandas as pd
+from typing_extensions import override
+
+from trustbench.contracts import Array, Fact
+from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
+from trustbench.errors import UserError
+from trustbench.models.given.answers import both_classes, named_classes, normalised
+from trustbench.models.given.class_names import class_name
+from trustbench.models.given.columns import Rows, is_number, numbers, ordered
+from trustbench.models.given.files import digest, existing
+from trustbench.models.given.optional import optional
+
+BINARY = ("binary", "cross_entropy")
+SEVERAL = ("multiclass", "multiclassova")
+START = b"tree\n"
+
+
+@dataclass(frozen=True)
+class LightGBMModel:
+    """A booster of LightGBM that classifies; columns are matched by name.
+
+    A categorical column may hold the category's own value if the model was trained on a DataFrame:
+    the file then holds the codes.
+    """
+
+    name: str
+    booster: Any = field(repr=False)  # lightgbm.Booster
+    classes: tuple[str, ...]
+    sha256: str | None = None
+
+    channels: ClassVar[frozenset[GivenChannel]] = frozenset({"probabilities", "queries"})
+    module: ClassVar[None] = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the model's columns; "Column_0", ... if it was trained on an array."""
+        return tuple(self.booster.feature_name())
+
+    @cached_property
+    def categorical(self) -> tuple[int, ...]:
+        """The positions of the categorical columns that hold values rather than codes."""
+        if not self.booster.pandas_categorical:
+            return ()
+        infos = self.booster.dump_model(num_iteration=1)["feature_infos"]
+        listed = {name for name, info in infos.items() if info["values"]}
+        return tuple(k for k, name in enumerate(self.columns) if name in listed)
+
+    def predict_proba(self, rows: Rows) -> Array:
+        """Probabilities, float64 [n, C]."""
+        answer = self.booster.predict(self._table(rows))
+        # one-versus-all models give each class a probability of its own
+        return normalised(both_classes(answer) if answer.ndim == 1 else answer)
+
+    def encoded(self, rows: Rows) -> Array:
+        """The numbers that the trees compare, float64 [n, d]."""
+        return numbers(self._table(rows), len(self.columns), self.name)
+
+    def describe(self) -> dict[str, Fact]:
+        """The kind, the digest of the file, and the columns."""
+        lightgbm = optional("lightgbm", "a model of LightGBM")
+        return {
+            "kind": f"LightGBM {lightgbm.__version__}, {_objective(self.booster)}",
+            "digest": self.sha256,
+            "signature": ", ".join(self.columns),
+            "rounds": self.booster.current_iteration(),
+        }
+
+    def _table(self, rows: Rows) -> Rows:
+        named = self.columns[0] != "Column_0" and isinstance(rows, pd.DataFrame)
+        table = ordered(rows, self.columns, self.name) if named else rows
+        if not self.categorical:
+            return numbers(table, len(self.columns), self.name)
+        frame = pd.DataFrame(table)
+        kept = frame.columns[list(self.categorical)]
+        text = [c for c in frame.columns.difference(kept) if not is_number(frame[c])]
+        numbers(frame[text], 0, self.name)
+        return frame.assign(**{c: frame[c].astype("category") for c in kept})
+
+
+class LightGBMAdapter(Adapter):
+    """Opens text files of LightGBM, and its estimators in Python."""
+
+    kind: ClassVar[str] = "a model file of LightGBM"
+    example: ClassVar[str] = "model.txt"
+    rank: ClassVar[int] = 30
+
+    @override
+    def accepts(self, source: ModelSource) -> bool:
+        if type(source.of).__module__.partition(".")[0] == "lightgbm":
+            return True
+        path = source.path
+        return path is not None and path.is_file() and _starts(path)
+
+    @override
+    def open(self, source: ModelSource) -> GivenModel:
+        lightgbm = optional("lightgbm", "a model of LightGBM")
+        if source.path is None:
+            return self._from_object(source)
+        path = existing(source.path, "model")
+        try:
+            booster = lightgbm.Booster(model_file=str(path))
+        except lightgbm.basic.LightGBMError as error:
+            raise UserError(f"LightGBM cannot read the model {path}: {error}.") from error
+        return opened(source, booster, digest(path))
+
+    def _from_object(self, source: ModelSource) -> GivenModel:
+        booster = getattr(source.of, "booster_", source.of)
+        names = getattr(source.of, "classes_", None)
+        if source.classes is None and names is not None:
+            source = replace(source, classes=tuple(map(class_name, names)))
+        return opened(source, booster, None)
+
+
+def opened(source: ModelSource, booster: Any, sha256: str | None) -> LightGBMModel:
+    """A booster as a given model; UserError if it does not classify."""
+    objective = _objective(booster)
+    if objective not in (*BINARY, *SEVERAL):
+        raise UserError(
+            f"the LightGBM model {source.name} has the objective {objective}, which gives no "
+            f"probabilities of classes; available: {', '.join((*BINARY, *SEVERAL))}."
+        )
+    classes = named_classes(source, max(2, booster.num_model_per_iteration()))
+    return LightGBMModel(source.name, booster, classes, sha256)
+
+
+def _starts(path: Path) -> bool:
+    """Whether a file begins as LightGBM's text files do."""
+    with path.open("rb") as file:
+        return file.read(len(START) + 1).replace(b"\r", b"").startswith(START)
+
+
+def _objective(booster: Any) -> str:
+    """The objective that the file states, without its settings."""
+    return str(booster.dump_model(num_iteration=1).get("objective", "custom")).split()[0]
