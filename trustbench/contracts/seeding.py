@@ -6,6 +6,7 @@ never shifts another stream. Replicate r of two arms draws the same numbers for 
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,9 @@ PURPOSES = (
 )
 
 
+# How a sub-stream is named. No name looks like a number, so it never meets a numbered stream.
+SUB_STREAM = re.compile("[a-z][a-z0-9_]*")
+
 # What a redraw of an arm draws anew: all that training draws, but not the data.
 SALTED = ("initialisation", "batches", "dp_noise", "attacks", "hidden", "dropout")
 
@@ -59,23 +63,33 @@ class Streams:
     salt: int = 0
     first: int = 0
 
-    def entropy(self, purpose: str, *indices: int) -> int:
-        """Returns a 63-bit seed for `purpose` at `indices` (replicate, epoch, ...)."""
+    def entropy(self, purpose: str, *indices: "int | str") -> int:
+        """Returns a 63-bit seed for `purpose` at `indices`.
+
+        An index is a number (a replicate, an epoch, a repetition) or the name of a sub-stream,
+        which says what draws: `streams.entropy("attacks", 3, "square")`.
+
+        Raises:
+            ValueError: the purpose is unknown, or a name is not in lower case with underscores.
+        """
         if purpose not in PURPOSES:
             raise ValueError(f"unknown purpose {purpose!r}; one of {', '.join(PURPOSES)}")
         trained = purpose in SALTED
         salt = self.salt if trained else 0
-        if trained and indices:
+        for index in indices:
+            if isinstance(index, str) and not SUB_STREAM.fullmatch(index):
+                raise ValueError(f"{index!r} cannot name a sub-stream; write it like 'pgd_margin'")
+        if trained and indices and not isinstance(indices[0], str):
             indices = (indices[0] + self.first, *indices[1:])
         text = "/".join(map(str, (self.seed, salt, purpose, *indices)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
-    def numpy(self, purpose: str, *indices: int) -> np.random.Generator:
+    def numpy(self, purpose: str, *indices: "int | str") -> np.random.Generator:
         """Returns a numpy generator for `purpose` at `indices`."""
         return np.random.default_rng(self.entropy(purpose, *indices))
 
     def torch(
-        self, purpose: str, *indices: int, device: "torch.device | str" = "cpu"
+        self, purpose: str, *indices: "int | str", device: "torch.device | str" = "cpu"
     ) -> "torch.Generator":
         """Returns a torch generator on `device` for `purpose` at `indices`."""
         import torch
@@ -83,7 +97,7 @@ class Streams:
         return torch.Generator(device=device).manual_seed(self.entropy(purpose, *indices))
 
     @contextmanager
-    def global_torch(self, purpose: str, *indices: int) -> Iterator[None]:
+    def global_torch(self, purpose: str, *indices: "int | str") -> Iterator[None]:
         """Seeds torch's global CPU generator inside the block and restores it afterwards.
 
         torch's layers draw their initial weights from the global generator and accept no other.
@@ -93,6 +107,18 @@ class Streams:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.entropy(purpose, *indices))
             yield
+
+
+def sub_stream(generator: "torch.Generator", name: str) -> "torch.Generator":
+    """Returns a fresh generator that shares only the seed of `generator`, named after its use.
+
+    For hooks, which are handed generators in place of streams.
+    """
+    import torch
+
+    text = f"{generator.initial_seed()}/{name}"
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+    return torch.Generator(generator.device).manual_seed(seed)
 
 
 def system_uniforms(count: int) -> "np.ndarray[Any, Any]":

@@ -45,7 +45,7 @@ def _fit(system: System, replicate: int) -> tuple[float, float, float]:
     X, y, _ = system.problem.rows("train")
     rows = np.flatnonzero(system.membership[replicate])
     if len(rows) > ROWS:
-        rng = system.streams.numpy("controls", replicate)
+        rng = system.streams.numpy("controls", replicate, "logistic_rows")
         rows = np.sort(rng.choice(rows, size=ROWS, replace=False))
     own = X[rows].reshape(len(rows), -1)
     X_test, y_test, _ = system.problem.rows("test")

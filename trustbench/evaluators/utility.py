@@ -36,7 +36,7 @@ class Utility(Evaluator):
     Reference: Brodersen et al. 2010, "The balanced accuracy and its posterior distribution".
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = None
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"

@@ -19,9 +19,6 @@ from trustbench.training.engines import Params
 from trustbench.training.fits import Fit
 from trustbench.training.replicates import calibration_rows
 
-# Replaces the epoch in the streams of hidden factors for draws of the deployed network.
-DEPLOYED = -1
-
 
 def deployed(plan: Plan, store: Store, progress: Progress) -> System:
     """The deployed system of a plan, trained if it is not yet."""
@@ -120,7 +117,7 @@ def _forward(plan: Plan, params: Params) -> Forward:
     for intervention in plan.retraining:  # at most one: the `hidden` hook is exclusive
         if intervention.draws() and plan.arm.control != "matched":
             streams = [
-                plan.streams.torch("hidden", r, DEPLOYED, device=plan.device)
+                plan.streams.torch("hidden", r, "deployed", device=plan.device)
                 for r in range(len(plan.arm.models))
             ]
             draws = intervention.draws()

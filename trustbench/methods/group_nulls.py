@@ -100,7 +100,7 @@ def against_chance(
         permutations: the number of permutations.
         within: as in `by_chance`.
     """
-    rng = system.streams.numpy("controls")
+    rng = system.streams.numpy("controls", "groups")
     chance = by_chance(statistics, group, rng, permutations, within=within)
     for name, values in observed(statistics, group).items():
         yield from with_null(build(name, values), chance[name])

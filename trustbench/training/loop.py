@@ -180,7 +180,7 @@ def _all_stopped(trainer: Trainer, state: TrainingState) -> bool:
 
 def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
     """Mean of the arm's own per-example objective on validation rows, unweighted: [R]."""
-    batch = _validation_batch(trainer, state, stream=1)
+    batch = _validation_batch(trainer, state, stream="objective")
     batch.X = hooks.perturbed(trainer, state.params, batch, state.memory)
     with torch.no_grad():
         logits = trainer.engine.forward(state.params, batch.X.flatten(1, 2))
@@ -192,11 +192,11 @@ def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
 def _adapt(trainer: Trainer, state: TrainingState) -> None:
     """Shows validation rows to the `adapt` hooks: before the first epoch and after each."""
     if any(i.fills("adapt") for i in trainer.interventions):
-        batch = _validation_batch(trainer, state, stream=2)
+        batch = _validation_batch(trainer, state, stream="adapting")
         hooks.adapt(trainer, state.params, state.memory, batch)
 
 
-def _validation_batch(trainer: Trainer, state: TrainingState, stream: int) -> Batch:
+def _validation_batch(trainer: Trainer, state: TrainingState, stream: str) -> Batch:
     """The first validation rows, the same for every replicate, as one batch."""
     rows = trainer.data("validation", _dtype(state.params), OBJECTIVE_ROWS)
     R, n = len(trainer.membership), len(rows.y)
@@ -245,7 +245,7 @@ def _dtype(params: Params) -> torch.dtype:
     return next(iter(params.values())).dtype
 
 
-def _generators(trainer: Trainer, purpose: str, *indices: int) -> list[torch.Generator]:
+def _generators(trainer: Trainer, purpose: str, *indices: "int | str") -> list[torch.Generator]:
     count = len(trainer.membership)
     return [
         trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)

@@ -17,7 +17,7 @@ def restrict(problem: Problem, members: int | None, streams: Streams) -> Problem
     pool = problem.splits["train"]
     if members is None or len(pool) <= 2 * members:
         return problem
-    keep = streams.numpy("inclusion", -1).choice(len(pool), size=2 * members, replace=False)
+    keep = streams.numpy("inclusion", "members").choice(len(pool), size=2 * members, replace=False)
     return dataclasses.replace(problem, splits={**problem.splits, "train": pool[np.sort(keep)]})
 
 

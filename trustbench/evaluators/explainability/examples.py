@@ -47,6 +47,7 @@ class Examples(Evaluator):
     replicate: Annotated[int, Field(ge=0)] = 0
     rows: Literal["public", "always", "never"] = "public"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed", "reseed"})

@@ -37,6 +37,7 @@ class Explainability(Evaluator):
     deleted: Annotated[float, Field(gt=0, lt=1)] = 0.2
     random_draws: Annotated[int, Field(ge=1)] = 5
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"

@@ -54,7 +54,7 @@ class ExplainingUncertainty(Evaluator):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     min_points: Annotated[int, Field(ge=1)] = 5
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"

@@ -18,9 +18,6 @@ from trustbench.methods.explanations.agreement import (
 )
 from trustbench.methods.explanations.released import explained_points
 
-# First index of this evaluator's `explanations` stream.
-NOISE_STREAM = 40
-
 
 @dataclass(frozen=True)
 class ExplanationAgreement(Evaluator):
@@ -47,6 +44,7 @@ class ExplanationAgreement(Evaluator):
     top_k: Annotated[int, Field(ge=1)] = 5
     noise: Annotated[float, Field(gt=0)] = 0.1
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"reseed"})
@@ -127,7 +125,7 @@ class ExplanationAgreement(Evaluator):
 
     def _moved(self, system: System, X: Tensor) -> Tensor:
         """X with noise, the same for every arm and replicate."""
-        rng = system.streams.numpy("explanations", NOISE_STREAM)
+        rng = system.streams.numpy("explanations", "random_agreement")
         threat = ThreatModel.of(system.problem, "linf", self.noise, X)
         step = system.tensor(rng.standard_normal(X.shape)).to(X.dtype)
         low, high = threat.whole_box().bounds(X)

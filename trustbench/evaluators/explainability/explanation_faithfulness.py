@@ -15,9 +15,6 @@ from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
 from trustbench.methods.explanations.released import explained_points, part_effects
 
-# First index of the `explanations` streams, see lime_surrogate.Stream.
-PARTS, RANDOM = 28, 29
-
 
 @dataclass(frozen=True)
 class ExplanationFaithfulness(Evaluator):
@@ -42,6 +39,7 @@ class ExplanationFaithfulness(Evaluator):
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     random_draws: Annotated[int, Field(ge=1)] = 5
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Samek et al. 2017, arXiv 1509.06321"
@@ -90,7 +88,7 @@ class ExplanationFaithfulness(Evaluator):
         area = neighbourhood(system.problem, 0.0, system.device)
         X, rows = explained_points(system, self.points)
         released = part_effects(system, area, system.explain(X), X)
-        rng = system.streams.numpy("explanations", RANDOM)
+        rng = system.streams.numpy("explanations", "random_effects")
         random = system.tensor(rng.standard_normal(released.shape))
         columns = (*released.shape[:2], system.problem.n_features)
         noise = system.tensor(rng.standard_normal(columns))
@@ -114,6 +112,6 @@ class ExplanationFaithfulness(Evaluator):
     ) -> Tensor:
         """Means [R] over the points; every call draws the same random choices."""
         score = deletion if name == "deletion" else insertion
-        rng = system.streams.numpy("explanations", PARTS)
+        rng = system.streams.numpy("explanations", "removed_parts")
         faith = score(system, area, X, effects, share=self.share, draws=self.random_draws, rng=rng)
         return faith.mean(1)

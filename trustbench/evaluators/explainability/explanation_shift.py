@@ -48,7 +48,7 @@ class ExplanationShift(Evaluator):
     patch_samples: Annotated[int, Field(ge=20)] = 200
     sigma: Annotated[float, Field(ge=0)] = 0.0
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed"})

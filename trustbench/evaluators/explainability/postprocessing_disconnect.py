@@ -35,6 +35,7 @@ class PostprocessingDisconnect(Evaluator):
     patch_samples: Annotated[int, Field(ge=20)] = 200
     sigma: Annotated[float, Field(ge=0)] = 0.0
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Di Gennaro et al. 2024, arXiv 2408.15096; Ribeiro et al. 2016"

@@ -48,7 +48,7 @@ class Fairness(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     min_cell: Annotated[int, Field(ge=1)] = 10
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413"

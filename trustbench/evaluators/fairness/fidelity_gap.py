@@ -52,7 +52,7 @@ class FidelityGap(Evaluator):
     target: Target = "margin"
     permutations: Annotated[int, Field(ge=20)] = 100
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"

@@ -19,8 +19,7 @@ from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators
 from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
-# The random streams of the two attacks, see targets.generators.
-STREAM: dict[Loss, int] = {"ce": 40, "margin": 41}
+LOSSES: tuple[Loss, ...] = ("ce", "margin")
 BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error_gap")
 
 
@@ -52,7 +51,7 @@ class GroupRobustness(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     permutations: Annotated[int, Field(ge=20)] = 100
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
@@ -147,12 +146,12 @@ class GroupRobustness(Evaluator):
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         survives = torch.ones(system.replicates, len(at.y), dtype=torch.bool, device=at.X.device)
         for restart in range(self.restarts):
-            for loss, stream in STREAM.items():
+            for loss in LOSSES:
                 attack = partial(
                     pgd,
                     system.forward,
                     threat=threat,
-                    generators=generators(system, stream, restart),
+                    generators=generators(system, f"groups_pgd_{loss}", restart),
                     steps=self.steps,
                     loss=loss,
                 )

@@ -43,6 +43,7 @@ class IndividualFairness(Evaluator):
 
     points: Annotated[int, Field(ge=1)] = 5000
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
     reference: ClassVar[str] = "Galhotra et al. 2017, arXiv 1709.03221"

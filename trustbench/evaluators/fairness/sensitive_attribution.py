@@ -40,6 +40,7 @@ class SensitiveAttribution(Evaluator):
 
     points: Annotated[int, Field(ge=1)] = 100
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"

@@ -49,7 +49,7 @@ class SetSizeGap(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
     permutations: Annotated[int, Field(ge=20)] = 50
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"

@@ -17,10 +17,6 @@ from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackab
 from trustbench.methods.attacks.evasion.pgd import pgd
 from trustbench.methods.attacks.evasion.targets import ROWS, generators, in_chunks
 
-# Random streams: the pool's permutation (evaluators of the test split draw theirs without an
-# index, training from replicates 0, 1, ...) and the attack's, see targets.generators.
-ROWS_STREAM, ATTACK_STREAM = -2, 50
-
 
 @dataclass(frozen=True)
 class AdversarialMembership(Evaluator):
@@ -43,7 +39,7 @@ class AdversarialMembership(Evaluator):
     steps: Annotated[int, Field(ge=1)] = 10
     points: Annotated[int, Field(ge=2)] = 600
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
@@ -109,7 +105,8 @@ class AdversarialMembership(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         X, y, _ = system.problem.rows("train")
-        rows = system.streams.numpy("attacks", ROWS_STREAM).permutation(len(y))[: self.points]
+        rng = system.streams.numpy("attacks", "membership_points")
+        rows = rng.permutation(len(y))[: self.points]
         systems = mia.models_of(system)
         member = np.concatenate([s.membership[:, rows] for s in systems])
         targets, shadows = member[: system.replicates], member[system.replicates :]
@@ -127,7 +124,7 @@ class AdversarialMembership(Evaluator):
         clean, labels = _for_each(system, X), system.tensor(y)
         threat = ThreatModel.of(system.problem, self.norm, radius, clean)
         # the same random start at every radius, scaled
-        chance = generators(system, ATTACK_STREAM)
+        chance = generators(system, "membership")
         attack = partial(
             pgd, system.forward, threat=threat, generators=chance, steps=self.steps,
             loss="ce", worst_by="ce",

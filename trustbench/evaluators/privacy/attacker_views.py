@@ -12,8 +12,6 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.conformal import uninformative
 
-# The stream that orders the pool's rows; others of its purpose have an index from 0, or none.
-ROWS_STREAM = -3
 RATE = 0.01
 SMALLEST = 1e-12  # below it a logarithm means nothing; an attribution may be 0
 CHANNELS = {
@@ -50,7 +48,7 @@ class AttackerViews(Evaluator):
     points: Annotated[int, Field(ge=4)] = 600
     iterations: Annotated[int, Field(ge=1)] = 80
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset(
         {"forward", "interface", "explainer", "set_predictors"}
@@ -142,7 +140,7 @@ class AttackerViews(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         y = system.problem.rows("train")[1]
-        rows = _stratified(y, self.points, system.streams.numpy("attacks", ROWS_STREAM))
+        rows = _stratified(y, self.points, system.streams.numpy("attacks", "views_points"))
         out = mia.Report(system.membership[:, rows], self.measurement)
         parts, silent = _parts(system, rows)
         for base in ("label", "confidence"):
@@ -175,7 +173,7 @@ def _shuffled(system: System, parts: dict[str, list[Array]], channel: str) -> li
     _, predicted, label = parts["label"]
     out = [np.array(values) for values in parts[channel]]
     for r in range(len(predicted)):
-        rng = system.streams.numpy("controls", r)
+        rng = system.streams.numpy("controls", r, "other_rows")
         cell = np.stack([label[r], predicted[r]], axis=1)
         for of in np.unique(cell, axis=0):
             rows = np.flatnonzero((cell == of).all(axis=1))

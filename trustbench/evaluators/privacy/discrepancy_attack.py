@@ -34,7 +34,7 @@ class DiscrepancyAttack(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
@@ -136,7 +136,7 @@ def _shuffled(system: System, fair: Array, base: Array, y: Array) -> Array:
     """
     if np.array_equal(fair, base):
         return fair[..., None]
-    rng, other = system.streams.numpy("controls"), np.arange(len(y))
+    rng, other = system.streams.numpy("controls", "other_rows"), np.arange(len(y))
     for label in np.unique(y):
         rows = np.flatnonzero(y == label)
         other[rows] = rng.permutation(rows)

@@ -51,7 +51,7 @@ class Privacy(Evaluator):
 
     min_group: Annotated[int, Field(ge=2)] = 10
 
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
@@ -254,7 +254,7 @@ def _by_chance(
         worst, least = np.nanmax(aucs, axis=-1), np.nanmin(aucs, axis=-1)
         return dict(zip(GROUP_AUCS, (worst, worst - least), strict=True))
 
-    rng = system.streams.numpy("controls")
+    rng = system.streams.numpy("controls", "groups")
     return by_chance(statistics, place[group[kept]], rng, PERMUTATIONS)
 
 
@@ -290,8 +290,8 @@ def _controls(out: mia.Report, scores: mia.Scores, loss: Array, system: System) 
     if mia.smallest_side(scores.usable, member):
         shuffled = []
         for r, usable in enumerate(scores.usable):
-            labels = system.streams.numpy("controls", r).permutation(member[r, usable])
-            shuffled.append(mia.auc(scores.values[r, usable], labels))
+            rng = system.streams.numpy("controls", r, "shuffled")
+            shuffled.append(mia.auc(scores.values[r, usable], rng.permutation(member[r, usable])))
         out.add("shuffled_auc", shuffled)
     else:
         out.missing["shuffled_auc"] = mia.no_shadows(len(member))

@@ -19,9 +19,6 @@ from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators
 from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
-APGD_STREAM: dict[Objective, int] = {"ce": 31, "dlr": 32, "margin": 32}
-SQUARE_STREAM = 33
-
 
 @dataclass(frozen=True)
 class AutoAttack(Evaluator):
@@ -46,7 +43,7 @@ class AutoAttack(Evaluator):
     points: Annotated[int, Field(ge=1)] = 150
     min_group: Annotated[int, Field(ge=1)] = 10
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
@@ -123,7 +120,7 @@ class AutoAttack(Evaluator):
                 apgd,
                 system.forward,
                 threat=threat,
-                generators=generators(system, APGD_STREAM[loss], restart),
+                generators=generators(system, f"apgd_{loss}", restart),
                 steps=self.steps,
                 loss=loss,
             )
@@ -136,7 +133,7 @@ class AutoAttack(Evaluator):
             square,
             system.forward,
             threat=threat,
-            generators=generators(system, SQUARE_STREAM),
+            generators=generators(system, "autoattack_square"),
             queries=self.queries,
         )
         return ~in_chunks(attack, at.X, at.y).fooled

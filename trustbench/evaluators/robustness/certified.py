@@ -20,8 +20,6 @@ from trustbench.methods.attacks.smoothing import (
     votes,
 )
 
-GUESS, COUNT = 1, 2  # streams of the draws that guess the class and that bound its probability
-
 
 @dataclass(frozen=True)
 class CertifiedAccuracy(Evaluator):
@@ -49,6 +47,7 @@ class CertifiedAccuracy(Evaluator):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
     points: Annotated[int, Field(ge=1)] = 100
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918"
@@ -116,12 +115,12 @@ class CertifiedAccuracy(Evaluator):
             system = replace(system, forward=system.forward.base)
         deviation = spread(system.problem, self.sigma, X)
 
-        def count(samples: int, stream: int) -> Array:
+        def count(samples: int, stream: str) -> Array:
             generator = system.streams.torch("attacks", NOISE, stream, device=X.device)
             return votes(system.logits, X, deviation, samples, generator).cpu().numpy()
 
-        guessed = count(self.guesses, GUESS).argmax(-1)
-        hits = np.take_along_axis(count(self.samples, COUNT), guessed[..., None], -1)[..., 0]
+        guessed = count(self.guesses, "guess").argmax(-1)
+        hits = np.take_along_axis(count(self.samples, "bound"), guessed[..., None], -1)[..., 0]
         return guessed, certified_radius(lower_bound(hits, self.samples, self.alpha), self.sigma)
 
     def _largest(self) -> float:

@@ -17,9 +17,6 @@ from trustbench.methods.attacks.evasion.saliency import (
 )
 from trustbench.methods.attacks.evasion.targets import generators, targets
 
-# Random streams, see targets.generators; separate from those of the other attacks.
-ATTACK_STREAM, CONTROL_STREAM = 10, 11
-
 
 @dataclass(frozen=True)
 class ExplanationAttack(Evaluator):
@@ -47,6 +44,7 @@ class ExplanationAttack(Evaluator):
     top_k: Annotated[int, Field(ge=1)] = 5
     points: Annotated[int, Field(ge=1)] = 40
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
@@ -112,12 +110,12 @@ class ExplanationAttack(Evaluator):
             at.X,
             clean,
             threat,
-            generators(system, ATTACK_STREAM),
+            generators(system, "explanation_attack"),
             steps=self.steps,
             restarts=self.restarts,
         )
         control = equal_norm_control(
-            system.forward, at.X, worst.X, threat, generators(system, CONTROL_STREAM)
+            system.forward, at.X, worst.X, threat, generators(system, "explanation_random")
         )
         attacked = overlap(clean, top(system.explain(worst.X), self.top_k)).double().mean(1)
         random = overlap(clean, top(system.explain(control), self.top_k)).double().mean(1)

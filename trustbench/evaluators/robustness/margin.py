@@ -28,7 +28,6 @@ from trustbench.methods.attacks.evasion.targets import CHUNK, ROWS, generators, 
 from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import means, means_by
 
-STREAM = 30
 GROUPS, CLASSES = ("epsilon_gap", "epsilon_worst_group"), ("epsilon_class_gap",)
 CENSORED = 1.25  # a point that no attack flips counts as this many times the largest radius
 
@@ -59,7 +58,7 @@ class Margin(Evaluator):
     points: Annotated[int, Field(ge=1)] = 200
     min_group: Annotated[int, Field(ge=1)] = 10
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Tran et al. 2024, arXiv 2211.11835"
@@ -183,7 +182,7 @@ class Margin(Evaluator):
         self, system: System, X: Tensor, y: Tensor, threat: ThreatModel, radii: Tensor
     ) -> Tensor:
         """Which points [R, n] one PGD run fools, each within its own radius."""
-        chance = generators(system, STREAM)
+        chance = generators(system, "margin")
         ball = at_radii(threat, radii)
         run = pgd(system.forward, X, y, ball, chance, steps=self.steps, loss=self.loss)
         return run.fooled

@@ -31,9 +31,7 @@ from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators
 from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
-# The random stream of each attack, see targets.generators.
-PGD_STREAM: dict[Loss, int] = {"ce": 0, "margin": 1}
-SQUARE_STREAM, TRANSFER_STREAM, CURVE_STREAM = 2, 3, 4
+PGD_LOSSES: tuple[Loss, ...] = ("ce", "margin")
 CURVE_STEPS = 10  # of the sanity curve, which shows an order and is not a measurement
 
 
@@ -64,7 +62,7 @@ class Robustness(Evaluator):
     points: Annotated[int, Field(ge=1)] = 300
     min_group: Annotated[int, Field(ge=1)] = 20
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
@@ -183,8 +181,8 @@ class Robustness(Evaluator):
         survives = torch.ones_like(at.X.flatten(2)[:, :, 0], dtype=torch.bool)
         first = survives
         for restart in range(self.restarts):
-            for loss, stream in PGD_STREAM.items():
-                chance = generators(system, stream, restart)
+            for loss in PGD_LOSSES:
+                chance = generators(system, f"pgd_{loss}", restart)
                 survives = survives & ~self._climb(system.forward, at, threat, chance, loss).fooled
             first = survives if restart == 0 else first
         return first, survives
@@ -206,7 +204,7 @@ class Robustness(Evaluator):
 
     def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
         """Which points survive the gradient-free search: bool [R, n]."""
-        chance = generators(system, SQUARE_STREAM)
+        chance = generators(system, "square")
         attack = partial(
             square, system.forward, threat=threat, generators=chance, queries=self.queries
         )
@@ -214,7 +212,7 @@ class Robustness(Evaluator):
 
     def _transfer(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
         """Which points each replicate gets right after an attack on its partner's baseline."""
-        chance = generators(system, TRANSFER_STREAM)
+        chance = generators(system, "transfer")
         baseline = system.baseline().forward if system.baseline else system.forward
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
@@ -251,7 +249,7 @@ class Robustness(Evaluator):
         radii = {"half": threat.scaled(0.5), "double": threat.scaled(2), "box": threat.whole_box()}
         out = {}
         for name, other in radii.items():
-            chance = generators(system, CURVE_STREAM)
+            chance = generators(system, "radius_curve")
             run = self._climb(system.forward, at, other, chance, "margin", CURVE_STEPS)
             out[f"racc_{name}"] = _share(~run.fooled)
         others = [kept for name, kept in survives.items() if name != "pgd"]

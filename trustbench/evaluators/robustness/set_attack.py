@@ -17,10 +17,9 @@ from trustbench.methods.attacks.evasion.pgd import Loss, Objective, Worst, pgd
 from trustbench.methods.attacks.evasion.targets import Targets, generators, in_chunks, targets
 from trustbench.methods.conformal import uninformative
 
-# Random streams, see targets.generators; separate from those of the other attacks.
-PGD_STREAM: dict[Loss, int] = {"ce": 20, "margin": 21}
-CONTROL_STREAM = 22
-SIZE_STREAM: dict[Objective, int] = {"entropy": 23, "tie": 24}
+# The losses of the attacks on the coverage and on the size of sets.
+UNCOVERING: tuple[Loss, ...] = ("ce", "margin")
+INFLATING: tuple[Objective, ...] = ("entropy", "tie")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class SetAttack(Evaluator):
     restarts: Annotated[int, Field(ge=1)] = 1
     points: Annotated[int, Field(ge=1)] = 400
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
@@ -131,12 +130,12 @@ class SetAttack(Evaluator):
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         worst = self._uncover(system, at, threat)
         control = threat.random_direction(
-            at.X, threat.size(worst.X - at.X), generators(system, CONTROL_STREAM)
+            at.X, threat.size(worst.X - at.X), generators(system, "sets_random")
         )
         inputs = {"clean": at.X, "attacked": worst.X, "random": control}
         inflated = [at.X] + [
-            self._climb(system, at, threat, loss, loss, stream).X
-            for loss, stream in SIZE_STREAM.items()
+            self._climb(system, at, threat, loss, loss).X
+            for loss in INFLATING
             if loss == "entropy" or not system.problem.binary  # with two labels they are the same
         ]
         # Scores inside: predictors that share work for the same inputs then do it once.
@@ -190,9 +189,9 @@ class SetAttack(Evaluator):
     def _uncover(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
         """The inputs found with the smallest probability of the true label."""
         runs = [
-            self._climb(system, at, threat, loss, "ce", stream, restart)
+            self._climb(system, at, threat, loss, "ce", restart)
             for restart in range(self.restarts)
-            for loss, stream in PGD_STREAM.items()
+            for loss in UNCOVERING
         ]
         for run in runs[1:]:
             runs[0].offer(run.X, run.score)
@@ -205,14 +204,14 @@ class SetAttack(Evaluator):
         threat: ThreatModel,
         loss: Objective,
         worst_by: Objective,
-        *stream: int,
+        restart: int = 0,
     ) -> Worst:
         """The worst of one PGD run on all points."""
         attack = partial(
             pgd,
             system.forward,
             threat=threat,
-            generators=generators(system, *stream),
+            generators=generators(system, f"sets_{loss}", restart),
             steps=self.steps,
             loss=loss,
             worst_by=worst_by,

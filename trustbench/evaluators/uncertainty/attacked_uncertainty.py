@@ -27,8 +27,6 @@ from trustbench.methods.conformal import (
     uniforms,
 )
 
-CALIBRATION_STREAM, TEST_STREAM = 51, 52
-
 
 @dataclass(frozen=True)
 class AttackedUncertainty(Evaluator):
@@ -54,7 +52,7 @@ class AttackedUncertainty(Evaluator):
     points: Annotated[int, Field(ge=1)] = 400
     calibration_points: Annotated[int, Field(ge=10)] = 400
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
@@ -112,8 +110,8 @@ class AttackedUncertainty(Evaluator):
         X = system.tensor(system.problem.X[rows])
         y = system.tensor(system.problem.y[rows])
         clean = system.logits(X).double().softmax(-1)
-        hard = self._attacked(system, X, y, CALIBRATION_STREAM)
-        test = self._attacked(system, at.X, at.y, TEST_STREAM)
+        hard = self._attacked(system, X, y, "attacked_calibration_rows")
+        test = self._attacked(system, at.X, at.y, "attacked_test_rows")
         labels, n = at.y.cpu().numpy(), len(at.y)
         sizes: list[Measurement] = []
         coverages: list[Measurement] = []
@@ -145,7 +143,7 @@ class AttackedUncertainty(Evaluator):
             },
         )
 
-    def _attacked(self, system: System, X: Tensor, y: Tensor, stream: int) -> Tensor:
+    def _attacked(self, system: System, X: Tensor, y: Tensor, stream: str) -> Tensor:
         """Probabilities [R, n, C] of attacked X [R, n, *shape] with labels [n] or [R, n]."""
         attack = partial(
             pgd,

@@ -45,6 +45,7 @@ class ExplanationInstability(Evaluator):
     lime_points: Annotated[int, Field(ge=2)] = 8
     lime_samples: Annotated[tuple[int, ...], Field(min_length=1)] = (200, 1000, 5000)
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"

@@ -48,7 +48,7 @@ class IntervalCoverage(Evaluator):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     target: Target = "margin"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer", "intervals"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"

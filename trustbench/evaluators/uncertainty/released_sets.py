@@ -68,7 +68,7 @@ class ReleasedSets(Evaluator):
 
     min_class: Annotated[int, Field(ge=1)] = 20
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
     reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"

@@ -25,8 +25,6 @@ from trustbench.methods import conformal
 from trustbench.methods.conformal.redraws import Redraw, ScoredRows, evaluate, redraw
 from trustbench.methods.group_nulls import Chance, with_null
 
-# First index of the `calibration` streams; replicate r's own calibration rows come from r alone.
-STREAM = -2
 # Random groupings of all rows, if there are enough draws; each serves its share of them.
 GROUPINGS = 10
 SIZES = ("marginal_size", "mondrian_size")
@@ -66,7 +64,7 @@ class SmallCalibration(Evaluator):
     draws: Annotated[int, Field(ge=2)] = 100
     min_group: Annotated[int, Field(ge=1)] = 20
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
@@ -135,7 +133,7 @@ class SmallCalibration(Evaluator):
         return Measured(tuple(found), facts=facts, missing=missing)
 
     def _drawn(self, system: System, r: int, n: int, group: Array) -> Redraw:
-        rng = system.streams.numpy("calibration", STREAM, r, n)
+        rng = system.streams.numpy("calibration", "redraws", r, n)
         rows = [rng.choice(len(group), n, replace=False, shuffle=False) for _ in range(self.draws)]
         return redraw(np.stack(rows), group, self.min_group)
 
@@ -198,7 +196,7 @@ class SmallCalibration(Evaluator):
 
     def _regrouped(self, system: System, rows: list[ScoredRows]) -> list[list[ScoredRows]]:
         """The rows of all replicates under random groups of the same sizes, by grouping."""
-        rng = system.streams.numpy("controls")
+        rng = system.streams.numpy("controls", "groups")
         orders = [rng.permutation(len(rows[0].group)) for _ in range(min(GROUPINGS, self.draws))]
         return [[replace(own, group=own.group[order]) for own in rows] for order in orders]
 

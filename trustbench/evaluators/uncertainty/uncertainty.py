@@ -43,7 +43,7 @@ class Uncertainty(Evaluator):
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
     bins: Annotated[int, Field(ge=1)] = 15
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     reference: ClassVar[str] = "Guo et al. 2017, arXiv 1706.04599"

@@ -33,6 +33,7 @@ class BayesLimeRelease(Intervention):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     target: Target = "margin"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
     reads_rows: ClassVar = (Read("pool", "column means and categories", into="answers"),)
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"

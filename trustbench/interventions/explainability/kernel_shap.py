@@ -30,6 +30,7 @@ class KernelShapRelease(Intervention):
     background: Annotated[int, Field(ge=0)] = 5
     target: Target = "margin"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
     reads_rows: ClassVar = (Read("pool", "background rows", into="answers"),)
     reference: ClassVar[str] = "Lundberg and Lee 2017, arXiv 1705.07874"

@@ -29,6 +29,7 @@ class LimeRelease(Intervention):
     sigma: Annotated[float, Field(ge=0)] = 0.0
     target: Target = "margin"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
     reads_rows: ClassVar = (Read("pool", "column means and categories", into="answers"),)
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"

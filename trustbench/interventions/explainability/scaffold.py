@@ -11,7 +11,6 @@ from typing_extensions import override
 from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.scaffold import (
-    CHECK,
     Detector,
     Rule,
     biased_rule,
@@ -45,6 +44,7 @@ class Scaffold(Intervention):
     trees: Annotated[int, Field(ge=1)] = 30
     copies: Annotated[int, Field(ge=1)] = 3
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
     reads_rows: ClassVar = (
         Read("pool", "a rule and a forest fitted to rows", into="model"),
@@ -108,7 +108,7 @@ def _seen(system: System, detector: Detector) -> dict[str, Fact]:
     """The shares of unseen rows, and of their perturbations, that are classified as real."""
     rows = system.problem.rows("validation")[0]
     moved = rows.copy()
-    rng = system.streams.numpy("explanations", CHECK)
+    rng = system.streams.numpy("explanations", "detector_check")
     moved[:, detector.columns] = perturbed(moved[:, detector.columns], rng)
     kinds = {"scaffold_real_passes": rows, "scaffold_perturbed_passes": moved}
     passes = {k: detector.real(system.tensor(X)).double().mean() for k, X in kinds.items()}

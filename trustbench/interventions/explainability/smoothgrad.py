@@ -29,6 +29,7 @@ class SmoothGradRelease(Intervention):
     sigma: Annotated[float, Field(ge=0)] = 0.15
     target: Target = "probability"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.EXPLAINABILITY
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Smilkov et al. 2017, arXiv 1706.03825"

@@ -24,6 +24,7 @@ class MondrianSets(ReleasedScores):
     coverage", arXiv 1908.05428, section 2.
     """
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"

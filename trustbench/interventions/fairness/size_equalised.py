@@ -33,6 +33,7 @@ class SizeEqualisedSets(ReleasedScores):
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5
     min_rows: Annotated[int, Field(ge=1)] = 20
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "predict"
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"

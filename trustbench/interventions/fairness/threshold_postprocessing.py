@@ -15,8 +15,8 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.errors import Unsupported
 from trustbench.methods.groups import cells
 
-# Last index of the `controls` stream that decides between two thresholds.
-COIN = -4
+# The `controls` sub-stream that decides between two thresholds.
+COIN = "threshold_coin"
 
 Constraint = Literal[
     "equalized_odds",
@@ -52,7 +52,7 @@ class ThresholdPostprocessing(Intervention):
     maximise: Literal["accuracy_score", "balanced_accuracy_score"] = "accuracy_score"
     grid_size: Annotated[int, Field(ge=10)] = 1000
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
     reads_rows: ClassVar = (Read("calibration", "thresholds for each group", into="answers"),)
     reference: ClassVar[str] = "Hardt et al. 2016, arXiv 1610.02413"

@@ -15,9 +15,6 @@ from trustbench.methods.explanations.lime_surrogate import flatten
 from trustbench.methods.explanations.private_release import Mechanism, MechanismName
 from trustbench.methods.explanations.released import clipped
 
-# Index of the `explanations` stream; see lime_surrogate.Stream.
-NOISE_STREAM = 25
-
 
 @dataclass(frozen=True)
 class PrivateExplanations(Intervention):
@@ -48,6 +45,7 @@ class PrivateExplanations(Intervention):
     level: Annotated[float, Field(gt=0, lt=1)] = 0.95
     noise: NoiseSource = "seeded"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     deploys: ClassVar = "release"
     reference: ClassVar[str] = "Patel et al. 2022, arXiv 2006.09129"
@@ -91,7 +89,7 @@ class PrivateExplanations(Intervention):
 
         def explain(X: Tensor, repeat: int) -> Tensor:
             attributions = clipped(released(X, repeat), self.bound, noisy.order)
-            seed: int | bytes = system.streams.entropy("explanations", NOISE_STREAM, repeat)
+            seed: int | bytes = system.streams.entropy("explanations", "private_noise", repeat)
             if key is not None:
                 seed = key + repeat.to_bytes(4, "big")
             noise = noisy.noise(_rows(system, X), seed)

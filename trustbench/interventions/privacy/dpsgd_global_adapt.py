@@ -10,12 +10,10 @@ from torch import Tensor
 from typing_extensions import override
 
 from trustbench.contracts import Fact, Problem, Read, Schedule
+from trustbench.contracts.seeding import sub_stream
 from trustbench.errors import ConfigError
 from trustbench.training.clipping import ClipAndNoise, calibrated, poisson_run
 from trustbench.training.private_settings import NoiseBudget, NoisySchedule
-
-# Separates the stream of the noisy counts from that of the parameters' noise.
-COUNT_STREAM = 0x5DEECE66D
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,7 @@ class DPSGDGlobalAdapt(NoisySchedule, AdaptiveThreshold, NoiseBudget):
 
     lr: Annotated[float, Field(gt=0)] | None = 1.5
 
+    version: ClassVar[int] = 2
     reference: ClassVar[str] = "Esipova et al. 2023, arXiv 2206.07737"
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {
         "lr": (0.75, 1.5, 3.0, 6.0),
@@ -154,10 +153,7 @@ class ScaleAndClip(ClipAndNoise):
         seeds = [g.initial_seed() for g in generators]
         if self._seeds != seeds:  # a new epoch
             self._seeds = seeds
-            self._streams = [
-                torch.Generator(g.device).manual_seed(seed ^ COUNT_STREAM)
-                for seed, g in zip(seeds, generators, strict=True)
-            ]
+            self._streams = [sub_stream(g, "counts") for g in generators]
         drawn = [torch.randn(1, generator=g, device=g.device) for g in self._streams]
         return torch.cat(drawn).to(like)
 

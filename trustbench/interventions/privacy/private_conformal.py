@@ -17,9 +17,6 @@ from trustbench.contracts.seeding import NoiseSource, weaker
 from trustbench.methods.conformal import CalibrationScores, ReleasedScores
 from trustbench.methods.conformal.private import fewest_rows, level, threshold
 
-# Second index of the `dp_noise` streams; training draws at its epochs, from 0 on.
-STREAM = -1
-
 
 @dataclass(frozen=True)
 class PrivateSets(ReleasedScores):
@@ -44,6 +41,7 @@ class PrivateSets(ReleasedScores):
     bins: Annotated[int, Field(ge=2)] = 1000
     noise: NoiseSource = "seeded"
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     dose: ClassVar[tuple[str, ...]] = ("epsilon", "alpha", "rows")
     later: ClassVar[frozenset[str]] = frozenset({"noise"})
@@ -71,7 +69,7 @@ class PrivateSets(ReleasedScores):
     ) -> tuple[Tensor, Mapping[str, Fact]]:
         found = []
         for r, true in enumerate(own.true.cpu().numpy()):
-            rng = system.streams.numpy("dp_noise", r, STREAM, self.scores.index(score))
+            rng = system.streams.numpy("dp_noise", r, "conformal", score)
             if self.noise == "system":
                 rng = np.random.default_rng(secrets.randbits(256))  # drawn once, then discarded
             found.append(threshold(true, self.alpha, self.epsilon, self.gamma, self.bins, rng))

@@ -30,6 +30,7 @@ class RestrictedInterface(Intervention):
     k: Annotated[int, Field(ge=1)] | None = None
     decimals: Annotated[int, Field(ge=0, le=15)] | None = None
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Shokri et al. 2017, arXiv 1610.05820"

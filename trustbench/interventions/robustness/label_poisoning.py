@@ -32,6 +32,7 @@ class LabelPoisoning(Intervention):
     label: str | None = None
     poison_seed: Annotated[int, Field(ge=0)] = 0
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads_rows: ClassVar = (Read("pool", "the rows of the poisoned group", into="training"),)
     reference: ClassVar[str] = "Chang et al. 2020, arXiv 2006.08669"
@@ -55,7 +56,7 @@ class LabelPoisoning(Intervention):
         _, y, group = problem.rows("train")
         g = self._group(problem)
         cell = np.flatnonzero((group == g) & (y == self._label(problem, g)))
-        order = Streams(self.poison_seed).numpy("data", -1).permutation(cell)
+        order = Streams(self.poison_seed).numpy("data", "poison").permutation(cell)
         return order[: round(self.share * len(cell))]
 
     def labels(self, problem: Problem) -> Array:

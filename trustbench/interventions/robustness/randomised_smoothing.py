@@ -12,7 +12,7 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import unattackable
 from trustbench.methods.attacks.smoothing import Smoothed, draws
 
-STREAM = 10  # of the noise, see smoothing.draws
+STREAM = "deployed"  # of the noise, see smoothing.draws
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class RandomisedSmoothing(Intervention):
     sigma: Annotated[float, Field(gt=0)] = 0.25
     samples: Annotated[int, Field(ge=1)] = 16
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918"

@@ -22,8 +22,6 @@ from trustbench.methods.conformal import (
     uniforms,
 )
 
-STREAM = 50
-
 
 @dataclass(frozen=True)
 class AttackedCalibration(ReleasedScores):
@@ -41,6 +39,7 @@ class AttackedCalibration(ReleasedScores):
     epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 20
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
     dose: ClassVar[tuple[str, ...]] = ("alpha", "epsilon")
@@ -60,7 +59,7 @@ class AttackedCalibration(ReleasedScores):
             pgd,
             system.forward,
             threat=ThreatModel.of(system.problem, self.norm, self.epsilon, X),
-            generators=generators(system, STREAM),
+            generators=generators(system, "attacked_calibration"),
             steps=self.steps,
             loss="ce",
             worst_by="ce",

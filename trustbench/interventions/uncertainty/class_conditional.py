@@ -23,6 +23,7 @@ class ClassConditionalSets(ReleasedScores):
     "Mondrian confidence machine".
     """
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Ding et al. 2023, arXiv 2306.09335"
     guarantee: ClassVar[str] = "coverage of every class"

@@ -15,9 +15,6 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import CalibrationScores, ReleasedScores, rows_needed
 from trustbench.methods.conformal.clusters import NULL, ClusterPlan, clustered, heuristic
 
-# Third index of the `conformal` streams: who clusters, who draws U (two indices) or others.
-STREAM = 4
-
 
 @dataclass(frozen=True)
 class ClusteredSets(ReleasedScores):
@@ -36,6 +33,7 @@ class ClusteredSets(ReleasedScores):
     clusters: Annotated[int, Field(ge=2)] | None = None
     fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Ding et al. 2023, arXiv 2306.09335"
     guarantee: ClassVar[str] = "coverage of every cluster of classes"
@@ -57,7 +55,7 @@ class ClusteredSets(ReleasedScores):
     ) -> tuple[Tensor, Mapping[str, Fact]]:
         found = []
         for r in range(system.replicates):
-            rng = system.streams.numpy("conformal", r, 0, STREAM)
+            rng = system.streams.numpy("conformal", r, "clusters")
             found.append(clustered(own, r, self._plan(own, r), self.alpha, rng))
         null = [(c.cluster == NULL).mean() for c in found]
         return torch.stack([c.threshold for c in found])[:, None, :], {

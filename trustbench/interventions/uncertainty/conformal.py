@@ -23,6 +23,7 @@ class SplitConformalSets(ReleasedScores):
     (LAC).
     """
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 2006.02544"
 

@@ -33,6 +33,7 @@ class MCDropout(Intervention):
     rate: Annotated[float, Field(ge=0, lt=1)] = 0.5
     passes: Annotated[int, Field(ge=0)] = 20
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Gal & Ghahramani 2016, arXiv 1506.02142"

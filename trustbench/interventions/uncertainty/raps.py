@@ -34,6 +34,7 @@ class RegularisedSets(SetRelease):
     penalty: Annotated[float, Field(gt=0)] = 0.1
     k_reg: Annotated[int, Field(ge=0)] = 1
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Angelopoulos et al. 2021, arXiv 2009.14193"
 

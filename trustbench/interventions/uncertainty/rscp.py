@@ -27,7 +27,7 @@ from trustbench.methods.conformal import (
     uniforms,
 )
 
-STREAM = 11  # of the noise, see smoothing.draws
+STREAM = "rscp"  # of the noise, see smoothing.draws
 REMEMBERED = 6  # inputs whose smoothed scores are kept: scores and evaluators request the same ones
 
 
@@ -58,6 +58,7 @@ class RSCP(Intervention):
     plus: bool = False
     beta: Annotated[float, Field(gt=0, lt=0.5)] = 0.001
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reads_rows: ClassVar = (Read("calibration", "thresholds of prediction sets", into="answers"),)
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR; Yan et al. 2024, arXiv 2404.19651"
@@ -166,9 +167,9 @@ class SmoothedScores:
     system: System
     noise: Tensor
     scores: tuple[Score, ...]
-    _recent: list[tuple[int, Tensor, dict[str, Mean]]] = field(default_factory=list, repr=False)
+    _recent: list[tuple[str, Tensor, dict[str, Mean]]] = field(default_factory=list, repr=False)
 
-    def of(self, X: Tensor, use: int) -> dict[str, Mean]:
+    def of(self, X: Tensor, use: str) -> dict[str, Mean]:
         """Scores by name, of X [n, *shape] or [R, n, *shape]; `use` selects U, see `uniforms`."""
         for known, inputs, found in self._recent:
             if known == use and inputs.shape == X.shape and torch.equal(inputs, X):
@@ -178,7 +179,7 @@ class SmoothedScores:
         del self._recent[:-REMEMBERED]
         return found
 
-    def _compute(self, X: Tensor, use: int) -> dict[str, Mean]:
+    def _compute(self, X: Tensor, use: str) -> dict[str, Mean]:
         u = uniforms(self.system, X.shape[-1 - len(self.system.problem.shape)], use)
         total: dict[str, Tensor] = {}
         squares: dict[str, Tensor] = {}

@@ -30,6 +30,7 @@ class SortedSets(SetRelease):
 
     weight: Annotated[float, Field(gt=0)] = 0.2
 
+    version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reference: ClassVar[str] = "Huang et al. 2024, arXiv 2310.06430"
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from trustbench.contracts import Array, Forward, Problem, System
 from trustbench.methods.attacks.evasion.box import ThreatModel
 
-# Index of the `attacks` streams of noise; all replicates share these draws.
-NOISE = -2
+# The `attacks` sub-stream of noise; all replicates share these draws.
+NOISE = "smoothing"
 
 
 def spread(problem: Problem, sigma: float, like: Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def spread(problem: Problem, sigma: float, like: Tensor) -> Tensor:
     return sigma * ThreatModel.of(problem, "l2", 1.0, like).weight
 
 
-def draws(system: System, sigma: float, samples: int, like: Tensor, *index: int) -> Tensor:
+def draws(system: System, sigma: float, samples: int, like: Tensor, *index: str) -> Tensor:
     """Noise [samples, *shape], the same for all rows, replicates and arms."""
     generator = system.streams.torch("attacks", NOISE, *index, device=like.device)
     shape = (samples, *system.problem.shape)

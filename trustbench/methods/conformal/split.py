@@ -12,11 +12,11 @@ from trustbench.errors import ConfigError
 from trustbench.methods.conformal.quantiles import thresholds
 from trustbench.methods.conformal.scores import SCORES, Score, ScoreFunction
 
-# Second index of the `conformal` streams: the rows for which U is drawn.
-CALIBRATING, PREDICTING, REDRAWING = 0, 1, 2
+# The `conformal` sub-streams: the rows for which U is drawn.
+CALIBRATING, PREDICTING, REDRAWING = "calibrating", "predicting", "redrawing"
 
 
-def uniforms(system: System, n: int, use: int) -> Tensor:
+def uniforms(system: System, n: int, use: str) -> Tensor:
     """U of the first n positions, float64 [R, n], from each replicate's own stream.
 
     Draws by position: row i of a test set and its attacked copy share their U.

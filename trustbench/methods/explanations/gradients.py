@@ -10,9 +10,6 @@ from torch import Tensor
 from trustbench.contracts import System
 from trustbench.methods.explanations.targets import Target, target_values
 
-# First index of the `explanations` stream that SmoothGrad draws from; those of LIME and of the
-# evaluators are in lime_surrogate.Stream.
-SMOOTHGRAD_STREAM = 20
 # Input floats of one backward pass; activations exceed them by the width of the network.
 BUDGET = 2**20
 
@@ -87,8 +84,7 @@ def smoothgrad(
 
     Reference: Smilkov et al. 2017, arXiv 1706.03825, section 3.
     """
-    indices = (SMOOTHGRAD_STREAM, repeat)
-    rng = system.streams.numpy("explanations", *indices)
+    rng = system.streams.numpy("explanations", "smoothgrad", repeat)
     noise = rng.standard_normal((samples, system.problem.n_features)) * _spread(system, sigma)
     shift = system.tensor(noise).to(X.dtype).reshape(samples, *system.problem.shape)
     copies, classes = _copies(system, X), system.logits(X).argmax(-1)

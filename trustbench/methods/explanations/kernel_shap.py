@@ -16,8 +16,6 @@ from trustbench.methods.explanations.neighbourhoods import neighbourhood
 from trustbench.methods.explanations.tabular_neighbourhood import Columns
 from trustbench.methods.explanations.targets import Target, target_values
 
-# First index of the `explanations` streams, see lime_surrogate.Stream.
-COALITIONS, BACKGROUND = 23, 24
 # With fewer coalitions per part the regression may be singular.
 FEWEST = 4
 
@@ -117,7 +115,7 @@ class KernelShap:
 
     def values(self, system: System, area: Neighbourhood, X: Tensor, repeat: int = 0) -> Tensor:
         """Shapley values of the parts, float64 [R, n, parts]; see `attributions`."""
-        rng = system.streams.numpy("explanations", COALITIONS, repeat)
+        rng = system.streams.numpy("explanations", "coalitions", repeat)
         drawn = coalitions(area.parts, self.samples, rng)
         keep = system.tensor(drawn.masks)[:, area.part]  # [s, d]
         solve = system.tensor(drawn.solver())  # [parts, s + 1]
@@ -137,7 +135,7 @@ class KernelShap:
     def rows(self, system: System) -> Tensor:
         """The background, [k, d]: rows of the pool, or its mean."""
         pool = system.problem.rows("train")[0].reshape(-1, system.problem.n_features)
-        rng = system.streams.numpy("explanations", BACKGROUND)
+        rng = system.streams.numpy("explanations", "background")
         chosen = pool[rng.permutation(len(pool))[: self.background]]
         return system.tensor(chosen if self.background else pool.mean(axis=0, keepdims=True))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import StrEnum
 from typing import NamedTuple
 
 import torch
@@ -20,14 +20,14 @@ RIDGE = 1.0  # lime's default
 BUDGET = 2**23
 
 
-class Stream(IntEnum):
-    """First index of the `explanations` streams: the component that draws."""
+class Stream(StrEnum):
+    """The `explanations` sub-streams of surrogates: the component that draws."""
 
-    RELEASED = 0
-    PROBE = 1
-    FRESH = 2
-    POINTS = 3
-    DELETION = 4
+    RELEASED = "released"
+    PROBE = "probe"
+    FRESH = "fresh"
+    POINTS = "points"
+    DELETION = "deletion"
 
 
 class Fits(NamedTuple):

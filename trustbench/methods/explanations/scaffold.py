@@ -11,8 +11,6 @@ from torch import Tensor
 from trustbench.contracts import Array, Feature, Problem, System
 from trustbench.methods.explanations.tabular_neighbourhood import SIGMA
 
-# Indices of the `explanations` stream: noise of the detector's training, and of the check.
-DETECTOR, CHECK = 26, 27
 MOST_ROWS = 2000
 # The logit margin of a decision; its sign is what matters.
 STRENGTH = 4.0
@@ -91,7 +89,7 @@ class Detector:
     def fitted(cls, system: System, trees: int, copies: int) -> "Detector":
         """Fits a forest of `trees` to rows of the pool and `copies` perturbations of each."""
         columns = [f.columns[0] for f in numeric_features(system.problem)]
-        rng = system.streams.numpy("explanations", DETECTOR)
+        rng = system.streams.numpy("explanations", "detector")
         pool = system.problem.rows("train")[0][:, columns]
         real = pool[rng.permutation(len(pool))[:MOST_ROWS]]
         moved = perturbed(np.repeat(real, copies, axis=0), rng)

@@ -54,7 +54,7 @@ def test_both_sides_differ_from_the_twin_of_the_baseline(system, three):
     # planted: the arm compared with the baseline, whose seed it shares
     assert np.abs(scipy_shift(system, three[0], three[1], three[2]) - shift).max() > 0.1
     # LIME of a linear model sees the same three systems
-    np.testing.assert_allclose(found["shift_lime"], shift, atol=0.2)
+    np.testing.assert_allclose(found["shift_lime"], shift, atol=0.3)
     np.testing.assert_allclose(found["shift_lime_reseed"], null, atol=0.1)
     assert [m.name for m in measured.measurements if not m.diagnostic] == ["shift", "shift_lime"]
 

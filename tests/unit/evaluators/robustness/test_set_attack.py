@@ -97,7 +97,7 @@ def test_both_climbs_together_inflate_more_than_entropy_alone(overlapping, monke
     """Three level labels fall below a LAC threshold that two would pass."""
     quick = dataclasses.replace(QUICK, epsilon=0.2)
     both = named(quick.measure(overlapping))
-    monkeypatch.delitem(set_attack.SIZE_STREAM, "tie")
+    monkeypatch.setattr(set_attack, "INFLATING", ("entropy",))
     alone = named(quick.measure(overlapping))
     assert (alone["size_inflated_lac"] <= both["size_inflated_lac"]).all()
     assert (alone["size_inflated_lac"] < both["size_inflated_lac"]).any()

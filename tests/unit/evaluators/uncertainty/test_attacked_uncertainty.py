@@ -38,7 +38,7 @@ def test_without_an_attack_it_is_split_conformal(overlapping):
     """An attack of radius 1e-9, against the sets of `methods.conformal` on the same rows."""
     v = named(dataclasses.replace(QUICK, epsilon=1e-9, points=10**4).measure(overlapping))
     X, y, _ = overlapping.problem.rows("test")
-    order = overlapping.streams.numpy("attacks").permutation(len(y))
+    order = overlapping.streams.numpy("attacks", "points").permutation(len(y))
     for score in ("aps", "lac"):
         level = calibrate(overlapping, score, 0.1).threshold
         predict = set_predictor(overlapping, SCORES[score], level[:, None, None])

@@ -86,7 +86,7 @@ def test_every_group_is_covered_where_one_threshold_fails():
     }
     marginal, mondrian = by_group.values()
     assert marginal < 0.85
-    assert mondrian > 0.86
+    assert mondrian > max(0.85, marginal + 0.05)
 
 
 def test_a_group_without_enough_rows_gets_all_labels_and_is_named(hard):

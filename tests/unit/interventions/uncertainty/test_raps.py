@@ -28,7 +28,7 @@ def test_large_sets_become_rarer_and_coverage_stays(hard):
     plain, _ = sizes_and_coverage(SplitConformalSets(), hard, "aps")
     size, coverage = sizes_and_coverage(RegularisedSets(penalty=0.1, k_reg=3), hard, "raps")
     assert size.std() < 0.8 * plain.std()
-    assert (np.abs(coverage - 0.9) < 0.04).all()
+    assert (np.abs(coverage - 0.9) < 0.05).all()
 
 
 def test_without_a_rank_to_penalise_it_is_not_applicable(hard):

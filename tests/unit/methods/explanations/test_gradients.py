@@ -83,7 +83,7 @@ def test_on_a_plane_every_method_knows_the_slopes(system, rows):
 
 
 def test_smoothgrad_is_the_mean_over_its_noise(system, rows):
-    seeded = system.streams.numpy("explanations", gradients.SMOOTHGRAD_STREAM, 2)
+    seeded = system.streams.numpy("explanations", "smoothgrad", 2)
     noise = 0.3 * torch.as_tensor(seeded.standard_normal((5, 6)), dtype=torch.float32)
     classes = system.logits(rows).argmax(-1)
     single = [gradients.input_gradients(system, rows + z, "margin", classes) for z in noise]

@@ -31,21 +31,21 @@ def targets(system: System, points: int) -> Targets:
     same rows, and fewer points are a subset of more.
     """
     X, y, group = system.problem.rows("test")
-    chosen = system.streams.numpy("attacks").permutation(len(y))[:points]
+    chosen = system.streams.numpy("attacks", "points").permutation(len(y))[:points]
     clean = system.tensor(X[chosen])
     return Targets(
         clean.expand(system.replicates, *clean.shape), system.tensor(y[chosen]), group[chosen]
     )
 
 
-def generators(system: System, *attack: int) -> list[torch.Generator]:
-    """One stream per replicate, separate for each attack number.
+def generators(system: System, *attack: "int | str") -> list[torch.Generator]:
+    """One stream per replicate and `attack`: its name, and the number of a restart.
 
-    Training draws its perturbations from epochs 0, 1, ... of the same purpose; the -1 separates
+    Training draws its perturbations from epochs 0, 1, ... of the same purpose; a name separates
     evaluation from it.
     """
     return [
-        system.streams.torch("attacks", r, -1, *attack, device=system.device)
+        system.streams.torch("attacks", r, *attack, device=system.device)
         for r in range(system.replicates)
     ]
 
