@@ -20,7 +20,7 @@ from trustbench.summary.decide.policy import TARGETS, Policy
 from trustbench.summary.decide.policy_rules import decisions
 from trustbench.summary.decide.subject import Subject
 from trustbench.summary.stats.effects import Verdict, not_measured
-from trustbench.summary.table.estimates import Estimator, Reading
+from trustbench.summary.table.estimates import Compared, Estimator
 from trustbench.summary.table.grouping import ArmRecords, group_records
 from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import UTILITY, Estimate, TableResult
@@ -180,7 +180,7 @@ def _harm(subject: Subject, target: str) -> Harm:
         needs = f"seed {', '.join(map(str, lacking))}, as the baseline has"
         return replace(blank, missing=not_measured(needs).text)
     same = replace(arm, records={s: arm.records[s] for s in base.records})
-    found = subject.estimator.contrast(same, Reading(measure.metric, measure.against, reference))
+    found = subject.estimator.contrast(same, Compared(measure.metric, measure.against, reference))
     if isinstance(found, Verdict):
         return replace(blank, missing=f"{found.text}: {found.why}" if found.why else found.text)
     nothing = found.degenerate

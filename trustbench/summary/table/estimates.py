@@ -18,8 +18,8 @@ from trustbench.summary.table.results import Estimate
 from trustbench.summary.table.utility_floor import UtilityFloor
 
 
-class Reading(NamedTuple):
-    """What is read from an arm: a metric, and its reference.
+class Compared(NamedTuple):
+    """What is compared in an arm: a metric, and its reference.
 
     `against` is measured on the same arm (or is a number); `reference` names the intervention whose
     arm replaces the baseline. Without either, the reference is the baseline.
@@ -30,7 +30,7 @@ class Reading(NamedTuple):
     reference: str | None = None
 
 
-GridKey = tuple[str, str, Reading]
+GridKey = tuple[str, str, Compared]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Estimator:
         """The table's utility floor in this group."""
         return UtilityFloor(self.table.floor, self.group)
 
-    def contrast(self, arm: ArmRecords, reading: Reading) -> Contrast | Verdict:
+    def contrast(self, arm: ArmRecords, reading: Compared) -> Contrast | Verdict:
         """Observed minus null within the arm, or the arm minus its baseline or reference."""
         metric, against, name = reading
         other = self.reference(arm, name)
@@ -110,10 +110,10 @@ class Estimator:
             for (key, e), p in zip(found.items(), adjusted, strict=True)
         }
 
-    def _readings(self) -> Iterator[tuple[ArmRecords, Reading]]:
+    def _readings(self) -> Iterator[tuple[ArmRecords, Compared]]:
         for arm in self.group.treated():
             for metric in metrics_of(arm, self.group.evaluations):
-                yield arm, Reading(metric)
+                yield arm, Compared(metric)
             for measure, reference in self.row_measures(arm).values():
                 if measure is not None:
                     yield from ((arm, r) for r in _named(arm, measure, reference))
@@ -142,16 +142,16 @@ class Estimator:
         estimate = self.raw(arm, measure, reference)
         if estimate.effect is None:
             return estimate
-        reading = Reading(measure.metric, measure.against, reference)
+        reading = Compared(measure.metric, measure.against, reference)
         known = self.grid.get((arm.key, arm.regime, reading))
         p = known.p_adjusted if known and known.p_adjusted is not None else estimate.p
         return judged(estimate, measure.delta, p, alpha=FDR)
 
     def raw(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, not judged yet; or the verdict in its place."""
-        return self.read(arm, Reading(measure.metric, measure.against, reference))
+        return self.read(arm, Compared(measure.metric, measure.against, reference))
 
-    def read(self, arm: ArmRecords, reading: Reading) -> Estimate:
+    def read(self, arm: ArmRecords, reading: Compared) -> Estimate:
         """An effect, not judged yet; or the verdict in its place."""
         return self._estimate(arm, reading, self.contrast(arm, reading))
 
@@ -238,13 +238,13 @@ class Estimator:
                 continue  # the cell's own reason says what is missing
             own = reference if each.intervention is None else None
             inside = each.against is not None
-            reading = Reading(each.metric, each.against, None if inside else each.reference or own)
+            reading = Compared(each.metric, each.against, None if inside else each.reference or own)
             known = self.grid.get((of.key, of.regime, reading))
             found.append(known or self.read(of, reading))
         return tuple(found)
 
     def _estimate(
-        self, arm: ArmRecords, reading: Reading, contrast: Contrast | Verdict
+        self, arm: ArmRecords, reading: Compared, contrast: Contrast | Verdict
     ) -> Estimate:
         empty = Estimate(
             arm=arm.label,
@@ -269,10 +269,10 @@ def at(spec: PluginSpec, point: Mapping[str, Scalar]) -> bool:
     return all({**spec.params, **spec.dose}.get(k) == v for k, v in point.items())
 
 
-def _named(arm: ArmRecords, measure: Measure, reference: str | None) -> Iterator[Reading]:
+def _named(arm: ArmRecords, measure: Measure, reference: str | None) -> Iterator[Compared]:
     """The registered readings of an arm that are not a plain difference from the baseline."""
     if arm.regime == measure.regime and (measure.against is not None or reference is not None):
-        yield Reading(measure.metric, measure.against, reference)
+        yield Compared(measure.metric, measure.against, reference)
     for each in measure.secondary:
         own = each.intervention is None or [each.intervention] == [
             i.name for i in arm.interventions
@@ -282,4 +282,4 @@ def _named(arm: ArmRecords, measure: Measure, reference: str | None) -> Iterator
         inherited = reference if each.intervention is None else None
         compared = None if each.against is not None else each.reference or inherited
         if each.against is not None or compared is not None:
-            yield Reading(each.metric, each.against, compared)
+            yield Compared(each.metric, each.against, compared)

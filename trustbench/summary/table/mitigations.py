@@ -13,7 +13,7 @@ from trustbench.summary.stats.nulls import less_chance
 from trustbench.summary.stats.verdicts import BY_CHANCE
 from trustbench.summary.table.contrast_estimates import filled, judged
 from trustbench.summary.table.contrasts import Contrast
-from trustbench.summary.table.estimates import Estimator, Reading
+from trustbench.summary.table.estimates import Compared, Estimator
 from trustbench.summary.table.grouping import ArmRecords
 from trustbench.summary.table.registry import Cell, Measure, Mitigation
 from trustbench.summary.table.results import UTILITY, Estimate, MitigationResult
@@ -54,7 +54,7 @@ def _result(of: Estimator, registered: Mitigation) -> MitigationResult | None:
 
 def _effect(of: Estimator, arm: ArmRecords, cell: Cell, measure: Measure) -> Contrast | Verdict:
     """An arm on the cell's measure, compared with the reference of the cell."""
-    found = of.contrast(arm, Reading(measure.metric, measure.against, cell.reference))
+    found = of.contrast(arm, Compared(measure.metric, measure.against, cell.reference))
     return found if isinstance(found, Verdict) else found.degenerate or found
 
 

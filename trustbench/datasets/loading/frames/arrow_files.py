@@ -1,0 +1,105 @@
+"""Reads Parquet and Arrow files, and DataFrames: their columns have types, and may be nested."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trustbench.datasets.loading.frames.formats import Format
+from trustbench.errors import DataError
+
+PANDAS_INDEX = "__index_level_"
+MANY = 10_000
+
+
+def read_arrow(path: Path, kind: Format) -> pa.Table:
+    """Reads the file at `path`; raises DataError if it is broken."""
+    readers: dict[str, Callable[[], pa.Table]] = {
+        "parquet": lambda: _parquet(path),
+        "arrow file": lambda: pa.ipc.open_file(path).read_all(),
+        "arrow stream": lambda: pa.ipc.open_stream(path).read_all(),
+        "feather 1": lambda: _feather(path),
+    }
+    try:
+        return readers[kind]()
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read as {kind.split()[0].capitalize()} "
+            f"({' '.join(str(error).split())}); it is cut off or damaged: write or copy it again."
+        ) from error
+
+
+def from_pandas(table: pd.DataFrame) -> pa.Table:
+    """A DataFrame as an Arrow table; raises DataError for a column of mixed objects."""
+    columns = {}
+    for j, name in enumerate(map(str, table.columns)):
+        try:
+            columns[j] = pa.Array.from_pandas(table.iloc[:, j])
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise DataError(
+                f"column {name} of the DataFrame holds values of several types "
+                f"({' '.join(str(error).split())}); convert it, for example with "
+                f"frame[{name!r}].astype(str)."
+            ) from error
+    return pa.Table.from_arrays(list(columns.values()), names=list(map(str, table.columns)))
+
+
+def unnest(table: pa.Table, why: dict[str, str], doubts: dict[str, str]) -> pa.Table:
+    """Turns structs and lists of one length into columns; leaves out what cannot be.
+
+    `why` and `doubts` are told which.
+    """
+    while any(pa.types.is_struct(f.type) for f in table.schema):
+        for f in table.schema:
+            if pa.types.is_struct(f.type):
+                why[f"column {f.name}"] = f"its {f.type.num_fields} parts became columns {f.name}.*"
+        table = table.flatten()
+    names, columns = [], []
+    for field, column in zip(table.schema, table.columns, strict=True):
+        if _is_list(field.type):
+            parts = _parts(column)
+            if parts is None:
+                doubts[field.name] = (
+                    f"column {field.name} holds lists of different lengths, or of no numbers; "
+                    "write one column for each entry, or leave it out of the columns in use."
+                )
+                continue
+            why[f"column {field.name}"] = (
+                f"its lists of {len(parts)} numbers became {field.name}_0 to "
+                f"{field.name}_{len(parts) - 1}"
+            )
+            names += [f"{field.name}_{k}" for k in range(len(parts))]
+            columns += parts
+        else:
+            names.append(field.name)
+            columns.append(column)
+    return pa.Table.from_arrays(columns, names=names)
+
+
+def _parquet(path: Path) -> pa.Table:
+    from pyarrow import parquet
+
+    return parquet.ParquetFile(path).read()
+
+
+def _feather(path: Path) -> pa.Table:
+    from pyarrow import feather
+
+    return feather.read_table(path)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    found = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(kind) for is_kind in found)
+
+
+def _parts(column: pa.ChunkedArray) -> list[pa.ChunkedArray] | None:
+    """The entries of lists of numbers of one length, a column each; None if they are not."""
+    inner = column.type.value_type
+    lengths = pc.unique(pc.list_value_length(column)).to_pylist()
+    number = pa.types.is_integer(inner) or pa.types.is_floating(inner)
+    if not number or len(lengths) != 1 or not lengths[0] or lengths[0] > MANY:
+        return None
+    return [pc.list_element(column, k) for k in range(lengths[0])]

@@ -1,0 +1,106 @@
+"""The distinct fields of a column: a decision about a million rows looks at each of them once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trustbench.contracts import Array
+from trustbench.contracts.shortening import listed
+
+
+@dataclass(frozen=True)
+class Words:
+    """The distinct fields of a column, without spaces around them, and which row holds which.
+
+    `of_row` [n] is the position of each row's word; -1 where the row has none.
+    """
+
+    words: pa.Array
+    of_row: Array
+
+    @cached_property
+    def counts(self) -> Array:
+        """The number of rows of each word, int64 [words]."""
+        return np.bincount(self.of_row[self.of_row >= 0], minlength=len(self.words))
+
+    def without(self, missing: Array) -> "Words":
+        """The column with the words of a mask [words] as missing."""
+        if not missing.any():
+            return self
+        place = np.where(missing, -1, np.cumsum(~missing) - 1).astype(np.int32)
+        of_row = np.where(self.of_row < 0, np.int32(-1), place[self.of_row])
+        return Words(self.words.filter(pa.array(~missing)), of_row)
+
+    def chosen(self, chosen: Array) -> tuple[str, ...]:
+        """The words of a mask [words]."""
+        return tuple(self.words.filter(pa.array(chosen)).to_pylist())
+
+    def of_rows(self, chosen: Array) -> "Words":
+        """The column in the chosen rows, a mask [n]; words of no row stay."""
+        return Words(self.words, self.of_row[chosen])
+
+    def equals(self, other: "Words") -> bool:
+        """Whether both columns hold the same in every row."""
+        return self.words.equals(other.words) and np.array_equal(self.of_row, other.of_row)
+
+    def matching(self, pattern: str) -> Array:
+        """Which words match a regular expression, bool [words]."""
+        if not len(self.words):
+            return np.zeros(0, dtype=bool)
+        found = pc.match_substring_regex(self.words, pattern)
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+    def among(self, known: Sequence[str] | frozenset[str]) -> Array:
+        """Which words are among `known`, given in lower case, bool [words]."""
+        if not len(self.words):
+            return np.zeros(0, dtype=bool)
+        found = pc.is_in(pc.utf8_lower(self.words), value_set=pa.array(known, self.words.type))
+        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+
+    def told(self, chosen: Array) -> str:
+        """The words of a mask [words], each with its number of rows and the first of them.
+
+        Rows count from 1, without the header.
+        """
+        return listed([self._told(int(k)) for k in np.flatnonzero(chosen)])
+
+    def first(self, chosen: Array) -> str:
+        """The first word of a mask [words], quoted and shortened."""
+        return _shown(self.words[int(np.flatnonzero(chosen)[0])].as_py())
+
+    def _told(self, k: int) -> str:
+        n, row = int(self.counts[k]), int(np.argmax(self.of_row == k)) + 1
+        rows = f"row {row:,}" if n == 1 else f"{n:,} rows, first in row {row:,}"
+        return f"{_shown(self.words[k].as_py())} ({rows})"
+
+
+def words_of(column: pa.ChunkedArray) -> Words:
+    """The words of a text column; empty fields become missing."""
+    encoded = pc.dictionary_encode(pa.chunked_array(column.chunks, column.type).combine_chunks())
+    of_row = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    trimmed = pc.utf8_trim_whitespace(encoded.dictionary)
+    if not trimmed.equals(encoded.dictionary):
+        again = pc.dictionary_encode(trimmed)
+        place = again.indices.to_numpy(zero_copy_only=False).astype(np.int32)
+        of_row = np.where(of_row < 0, np.int32(-1), place[of_row]) if len(place) else of_row
+        trimmed = again.dictionary
+    words = Words(trimmed, of_row)
+    return words.without(words.among([""]))
+
+
+def filled_rows(columns: Sequence[Words]) -> Array:
+    """Which rows have a value in any column, bool [n]."""
+    filled = columns[0].of_row >= 0
+    for words in columns[1:]:
+        if filled.all():
+            break
+        filled |= words.of_row >= 0
+    return filled
+
+
+def _shown(word: str) -> str:
+    return repr(word if len(word) <= 40 else f"{word[:40]}...")
