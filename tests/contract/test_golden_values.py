@@ -42,7 +42,7 @@ def numbers_of(systems, image_problem):
 def test_golden_numbers_move_with_the_version_alone(option, numbers_of):
     numbers = numbers_of(option.plugin, option.kind)
     assert numbers
-    golden.check(golden.key(option), option.plugin.version_of_settings(), numbers)
+    golden.check(golden.key(option), option.plugin.version, numbers)
 
 
 def test_golden_numbers_are_kept_of_present_plugins_alone():
@@ -96,7 +96,7 @@ def test_a_change_of_a_thousandth_fails_until_the_version_says_so(
     monkeypatch.delenv(golden.UPDATE)
     monkeypatch.setattr(cls, "version", cls.version + 1)
     with pytest.raises(AssertionError, match=rf"version {cls.version}; run `make golden`"):
-        golden.check(entry, option.plugin.version_of_settings(), numbers)
+        golden.check(entry, option.plugin.version, numbers)
     monkeypatch.setenv(golden.UPDATE, "1")
     golden.check(entry, cls.version, numbers)
     monkeypatch.delenv(golden.UPDATE)

@@ -15,7 +15,7 @@ OUTSIDE = ["../x", "a/../../x", "/tmp/x", "..", "x\n", "x\x1b[31m"]
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_the_store_has_no_path_outside_of_it(name, tmp_path):
     store = Store(tmp_path)
-    sweep = Sweep(experiment=name, table="t", arms=[], evaluations=[])
+    sweep = Sweep(experiment=name, table="t", arms=[], evaluations=[], names={})
     calls = {
         "arm": lambda: store.arm_dir(name),
         "fit": lambda: store.fit_dir(name),

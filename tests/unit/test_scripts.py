@@ -47,6 +47,7 @@ def timed(tmp_path):
             table="cresswell",
             arms=["1" * 16, "2" * 16, "3" * 16, "5" * 16],
             evaluations=["utility-1", "privacy-1", "lime-1"],
+            names={},
         )
     )
     return store

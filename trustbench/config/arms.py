@@ -31,18 +31,15 @@ class Chosen(Generic[P]):
     def spec(self) -> PluginSpec:
         """The plugin as stored in records: effective hyper-parameters, version, fingerprints."""
         params: dict[str, Any] = _plain(asdict(self.plugin))
-        for field_ in fields(self.plugin):
-            if field_.name in self.plugin.later and params[field_.name] == field_.default:
-                del params[field_.name]
         aspect = getattr(self.plugin, "aspect", None)
         return PluginSpec(
             name=self.name,
             params=params,
-            version=self.plugin.version_of_settings(),
+            version=self.plugin.version,
             aspect=str(aspect) if aspect else None,
             dose={k: params[k] for k in getattr(self.plugin, "dose", ())},
             fingerprints=dict(self.marks),
-            registered=self._registered(params) if isinstance(self.plugin, Evaluator) else None,
+            registered=self._registered(params) if isinstance(self.plugin, Evaluator) else {},
         )
 
     def _registered(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -175,10 +172,7 @@ class Protocol:
 
     def content(self) -> dict[str, Any]:
         """The fields on which an arm's numbers depend; one arm is always one pool."""
-        content = {**asdict(self), "pools": 1}
-        if not self.shadows:  # as in records from before this field existed
-            del content["shadows"]
-        return content
+        return {**asdict(self), "pools": 1}
 
     def models(self, part: "Part") -> range:
         """The models of a part by the index of their random streams; pairs are never split."""

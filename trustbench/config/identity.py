@@ -9,9 +9,8 @@ from typing import Any
 from trustbench.config.arms import Arm, Chosen
 from trustbench.contracts import Evaluator, Intervention
 
-# Increased when the meaning of a hashed field changes; golden ids in the tests pin it. 2: the
-# reseed control keeps snapshots, so that a matched control has a twin.
-ID_VERSION = 2
+# Increased when the meaning of a hashed field changes; golden ids in the tests pin it.
+ID_VERSION = 3
 # Increased when a pilot's numbers or its choice change.
 PILOT_VERSION = 1
 
@@ -28,15 +27,16 @@ def digest(content: Mapping[str, Any], length: int = 16) -> str:
 
 def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
     """The identity fields of an arm, with the resolved properties of its data and engine."""
-    content = {
+    content: dict[str, Any] = {
         "id_version": ID_VERSION,
         "dataset": {"name": arm.dataset.name, "fingerprint": fingerprint},
         "model": _plugin(arm.model),
         "training": arm.training.content(),
         "interventions": [_plugin(i) for i in in_order(arm.interventions)],
-        "control": arm.control if arm.reseeds == 1 else f"{arm.control} {arm.reseeds}",
+        "control": arm.control,
+        "reseeds": arm.reseeds,
         "protocol": arm.protocol.content(),
-        **({"part": arm.part} if arm.part != "replicates" else {}),
+        "part": arm.part,
         "seed": arm.seed,
         "engine": engine,
     }
@@ -98,6 +98,4 @@ def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Int
 
 def _plugin(chosen: Chosen[Any]) -> dict[str, Any]:
     spec = chosen.spec()
-    content = {"name": spec.name, "params": spec.params, "version": spec.version}
-    # Built-in plugins have none, and their ids are those from before fingerprints existed.
-    return {**content, "fingerprints": spec.fingerprints} if spec.fingerprints else content
+    return spec.model_dump(include={"name", "params", "version", "fingerprints"})

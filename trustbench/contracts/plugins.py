@@ -32,18 +32,10 @@ class Plugin:
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
-    # Fields added after the first records of this plugin, with a default that reproduces the
-    # earlier behaviour. At its default such a field is left out of records and ids, so that they
-    # stay valid.
-    later: ClassVar[frozenset[str]] = frozenset()
     paths: ClassVar[frozenset[str]] = frozenset()  # text fields that name a file, as a Path does
     # The rows that are read beyond each member's own term of the loss, for the privacy ledger; ()
     # for none. None declares nothing, which voids every privacy claim of an arm with this plugin.
     reads_rows: ClassVar[tuple[Read, ...] | None] = None
-
-    def version_of_settings(self) -> int:
-        """The version in records and ids: larger than `version` if only some numbers changed."""
-        return self.version
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from trustbench.contracts import (
     metrics,
 )
 from trustbench.errors import Unsupported
-from trustbench.execution import older, staleness
+from trustbench.execution import staleness
 from trustbench.execution.fit import Progress
 from trustbench.execution.plan import Plan
 from trustbench.execution.record import describe
@@ -43,18 +43,13 @@ class PartialRecord:
 def stored(plan: Plan, store: Store) -> Record | None:
     """The arm's record if it has every evaluation, or None; only its holder may call this."""
     record = store.reclaim(plan.arm_id)
-    if record is None or not _complete(record, _wanted(plan), store):
-        return None
-    whole = older.completed(plan, record)
-    return record if whole is record else store.write(whole)
+    return record if record is not None and _complete(record, _wanted(plan), store) else None
 
 
 def finished(plan: Plan, store: Store) -> Record | None:
     """The record that `stored` would return unchanged; writes nothing and waits for nothing."""
     record = store.read(plan.arm_id)
-    if record is None or not _complete(record, _wanted(plan), store):
-        return None
-    return record if older.completed(plan, record) is record else None
+    return record if record is not None and _complete(record, _wanted(plan), store) else None
 
 
 def _wanted(plan: Plan) -> dict[str, Chosen[Evaluator]]:
@@ -75,7 +70,7 @@ def begin(plan: Plan, store: Store) -> PartialRecord:
         if why is not None:
             store.warn(why)
     arrays = _arrays(earlier, store)
-    known = older.with_registered(plan, earlier.evaluations) if earlier else {}
+    known = dict(earlier.evaluations) if earlier else {}
     missing = {
         k: e
         for k, e in _wanted(plan).items()
@@ -153,9 +148,7 @@ def _arrays(record: Record | None, store: Store) -> dict[str, Array]:
 
 
 def _has_arrays(key: str, evaluation: Evaluation, arrays: Mapping[str, Array]) -> bool:
-    """Whether an evaluation's arrays exist; for older versions, whether there are any."""
-    if evaluation.arrays is None:
-        return bool(arrays)
+    """Whether an evaluation's arrays exist."""
     return all(f"{key}/{name}" in arrays for name in evaluation.arrays)
 
 

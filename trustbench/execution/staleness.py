@@ -45,7 +45,7 @@ def stale_evaluations(
 
 
 def _same(found: Evaluation, new: PluginSpec) -> bool:
-    bare: dict[str, Any] = {"fingerprints": {}, "registered": None}
+    bare: dict[str, Any] = {"fingerprints": {}, "registered": {}}
     old = found.evaluator.model_copy(update=bare).model_dump_json()
     return old == new.model_copy(update=bare).model_dump_json()
 
@@ -55,8 +55,7 @@ def _changed(old: PluginSpec, new: PluginSpec) -> str:
     names = sorted({*old.fingerprints, *new.fingerprints})
     differing = [n for n in names if old.fingerprints.get(n) != new.fingerprints.get(n)]
     parts = ["its source" if n == SOURCE else f"what its `{n}` holds" for n in differing]
-    unknown = "" if old.fingerprints else ", not recorded before"
-    return f"plugin {new.name} changed ({' and '.join(parts)}{unknown})"
+    return f"plugin {new.name} changed ({' and '.join(parts)})"
 
 
 def _plugins(arm: ArmSpec) -> list[PluginSpec]:

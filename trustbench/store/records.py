@@ -204,8 +204,7 @@ class Store:
         path = self.arm_dir(record.id) / "arrays.npz"
         if not path.exists():
             return False
-        wanted = record.arrays_sha256
-        return wanted is None or hashlib.sha256(path.read_bytes()).hexdigest() == wanted
+        return hashlib.sha256(path.read_bytes()).hexdigest() == record.arrays_sha256
 
     def records(self) -> Iterator[Record]:
         """Reads every readable record below the folder, sorted by id; warns about the others."""

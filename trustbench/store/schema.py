@@ -9,22 +9,16 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
 )
 
-from trustbench.contracts.guarantees import Guarantee, is_claim, without_claims
+from trustbench.contracts.guarantees import Guarantee
 from trustbench.errors import UserError
 
 if TYPE_CHECKING:
     from trustbench.contracts.measurement import Measurement
 
-SCHEMA = 1
-OLDER = (
-    "privacy claim not shown: an older version wrote it without saying what it covers; run the "
-    "arm again, which measures nothing twice and adds its scope"
-)
+SCHEMA = 2
 Status = Literal["started", "ok", "failed", "unsupported", "timeout"]
 Scalar = bool | int | float | str | None
 
@@ -48,24 +42,14 @@ class PluginSpec(Strict):
     fingerprints: dict[str, str] = Field(default_factory=dict)
     """For a plugin outside trustbench its `source`; for each field that names a file, its content.
     """
-    registered: dict[str, Any] | None = None
-    """For an evaluator, the defaults of settings that differ from them; None in older records."""
+    registered: dict[str, Any] = Field(default_factory=dict)
+    """For an evaluator, the defaults of settings that differ from them."""
 
     @property
     def settings(self) -> dict[str, Any]:
         """What distinguishes two uses of a plugin: hyper-parameters, and fingerprints if any."""
         marks = {"fingerprints": self.fingerprints} if self.fingerprints else {}
         return {**self.params, **marks}
-
-    @model_serializer(mode="wrap")
-    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Drops absent values, so that old records keep their bytes."""
-        out: dict[str, Any] = handler(self)
-        if not self.fingerprints:
-            out.pop("fingerprints", None)
-        if self.registered is None:
-            out.pop("registered", None)
-        return out
 
 
 class ArmSpec(Strict):
@@ -123,8 +107,8 @@ class Evaluation(Strict):
     facts: dict[str, Scalar] = Field(default_factory=dict)
     missing: dict[str, str] = Field(default_factory=dict)
     """Metric -> why it could not be measured on this system."""
-    arrays: list[str] | None = None
-    """The names of its arrays; None in records of older versions."""
+    arrays: list[str] = Field(default_factory=list)
+    """The names of its arrays."""
 
 
 class ProblemSpec(Strict):
@@ -195,35 +179,20 @@ class Record(Strict):
     replicates: int
     facts: dict[str, Scalar] = Field(default_factory=dict)
     """What training declared: engine, epochs run, epsilon, delta, matched accuracy gap, ..."""
-    privacy: list[Guarantee] | None = None
-    """The claims of the privacy ledger; None in records of older versions."""
+    privacy: list[Guarantee] = Field(default_factory=list)
+    """The claims of the privacy ledger."""
     problem: ProblemSpec | None = None
     evaluations: dict[str, Evaluation] = Field(default_factory=dict)
     """Keyed by evaluation id, `<evaluator>-<hash of its settings>`."""
     environment: dict[str, Scalar] = Field(default_factory=dict)
     seconds: float = 0.0
     arrays_sha256: str | None = None
-    """The checksum of arrays.npz, once finished; None in records of older versions."""
+    """The checksum of arrays.npz, once finished."""
     pilot: Pilot | None = None
     """How `training.lr=auto` chose the learning rate; None if the configuration gives one."""
 
-    @model_serializer(mode="wrap")
-    def _without_empty(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Drops an absent pilot: old records keep their bytes."""
-        out: dict[str, Any] = handler(self)
-        if self.pilot is None:
-            out.pop("pilot", None)
-        return out
-
-    @property
-    def declared(self) -> dict[str, Scalar]:
-        """The facts, without the privacy claims of older versions."""
-        return without_claims(self.facts) if self.privacy is None else self.facts
-
     def claims(self) -> tuple[str, ...]:
         """The privacy claims, each with its scope in one line."""
-        if self.privacy is None:
-            return (OLDER,) if any(map(is_claim, self.facts)) else ()
         return tuple(claim.line() for claim in self.privacy)
 
 
@@ -235,8 +204,8 @@ class Sweep(Strict):
     arms: list[str]
     evaluations: list[str]
     """Evaluation ids; a table reads no others."""
-    names: dict[str, str] = Field(default_factory=dict)
-    """What the sweep calls its arms -> their ids; empty in a sweep of an older version."""
+    names: dict[str, str]
+    """What the sweep calls its arms -> their ids."""
 
 
 class UnreadableRecord(UserError):

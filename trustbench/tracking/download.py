@@ -38,7 +38,7 @@ class _Found:
 
     record: Record
     arrays: bytes | None = None
-    """The arrays file as uploaded; None without one, or if runs were joined."""
+    """The arrays file as uploaded; None if runs were joined."""
     joined: dict[str, Array] = field(default_factory=dict)
 
 
@@ -128,9 +128,7 @@ def _find(server: TrackingServer, arm: str, wanted: Collection[str]) -> _Found |
     newest = islice(runs.search(server, where, filtered, page=NEWEST), NEWEST)
     found: _Found | None = None
     for run in _chosen(newest, wanted):
-        one = _download(server, run)
-        if one.record.id != arm:  # it names the folder to be written
-            raise _refusal(run, f"its record is of another arm than {arm}")
+        one = _download(server, run, arm)
         if found is None:
             found = one
         else:
@@ -164,7 +162,7 @@ def _keep(store: Store, uri: str | None, found: _Found, wanted: Collection[str])
         lost = set() if local is None else set(local.evaluations) - set(record.evaluations)
         if local is None or not lost or not store.whole(local):
             if found.arrays is None:
-                store.write(record, found.joined or None)
+                store.write(record, found.joined)
             else:
                 write_atomically(store.arm_dir(record.id) / "arrays.npz", found.arrays)
                 remember(store, uri, store.write(record))
@@ -192,11 +190,11 @@ def _joined(base: Record, other: Record) -> Record:
     return base.model_copy(update={"evaluations": {**other.evaluations, **base.evaluations}})
 
 
-def _download(server: TrackingServer, run: "Run") -> _Found:
-    """Downloads a run's record and arrays, verified."""
+def _download(server: TrackingServer, run: "Run", arm: str) -> _Found:
+    """Downloads a run's record of an arm and its arrays, verified."""
     record = _record(server, run)
-    if record.arrays_sha256 is None:
-        return _Found(record)
+    if record.id != arm:  # it names the folder to be written
+        raise _refusal(run, f"its record is of another arm than {arm}")
     with tempfile.TemporaryDirectory() as folder:
         data = _file(server, run, "arrays.npz", folder).read_bytes()
     if hashlib.sha256(data).hexdigest() != record.arrays_sha256:

@@ -48,7 +48,7 @@ def params(record: Record) -> dict[str, str]:
         flat["training.pilot"] = record.pilot.line()
     flat.update(_flat("protocol", arm.protocol))
     flat.update(control=arm.control, seed=arm.seed, engine=arm.engine)
-    flat.update({f"fact.{k}": v for k, v in record.declared.items()})
+    flat.update({f"fact.{k}": v for k, v in record.facts.items()})
     for k, line in enumerate(record.claims()):
         flat[f"privacy.{k + 1}"] = line
     return {allowed_name(k): shorten(str(v), LONGEST, WHOLE) for k, v in flat.items()}

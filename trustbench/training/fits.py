@@ -61,8 +61,7 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
     }
     content["content_sha256"] = _of_json(content)
     write_atomically(folder / "fit.json", json.dumps(content, allow_nan=False).encode())
-    for name in (_CHECKPOINT, "checkpoint.json"):  # the second is that of older versions
-        (folder / name).unlink(missing_ok=True)
+    (folder / _CHECKPOINT).unlink(missing_ok=True)
 
 
 def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fit | None:
@@ -186,13 +185,13 @@ def _cpu(params: Params) -> Params:
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    """The content of fit.json; fits of older versions have no checksums."""
+    """The content of fit.json."""
     try:
         content: dict[str, Any] = json.loads((folder / "fit.json").read_bytes())
-        wanted = content.pop("content_sha256", None)
-    except (ValueError, AttributeError, TypeError) as error:
+        wanted = content.pop("content_sha256")
+    except (ValueError, AttributeError, TypeError, KeyError) as error:
         raise _Damaged("fit.json cannot be read") from error
-    if wanted is not None and wanted != _of_json(content):
+    if wanted != _of_json(content):
         raise _Damaged("fit.json has another checksum")
     return content
 
@@ -200,8 +199,7 @@ def _content(folder: Path) -> dict[str, Any]:
 def _read(folder: Path, name: str, content: Mapping[str, Any], device: torch.device) -> Params:
     try:
         data = (folder / name).read_bytes()
-        wanted = content.get("sha256", {}).get(name)
-        if wanted is not None and wanted != hashlib.sha256(data).hexdigest():
+        if content["sha256"].get(name) != hashlib.sha256(data).hexdigest():
             raise _Damaged(f"{name} has another checksum")
         return {n: t.to(device) for n, t in load(data).items()}
     except FileNotFoundError as error:

@@ -8,13 +8,11 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
-from typing_extensions import override
 
 from trustbench.contracts import Intervention
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import NoiseSource
 from trustbench.contracts.steps import MOST_EPOCHS
-from trustbench.methods.privacy.accounting import calibration_version
 
 
 @dataclass(frozen=True)
@@ -65,8 +63,3 @@ class NoiseBudget(BoundedGradients, Budget):
     """The same with noise, which the budget determines."""
 
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
-
-    @override
-    def version_of_settings(self) -> int:
-        return self.version + calibration_version(self.epsilon, self.delta) - 1

@@ -79,7 +79,13 @@ def outputs(tmp_path):
     store = Store(tmp_path / "outputs")
     arm = store.write(record())
     store.write_sweep(
-        Sweep(experiment="e", table="cresswell", arms=[arm.id], evaluations=list(arm.evaluations))
+        Sweep(
+            experiment="e",
+            table="cresswell",
+            arms=[arm.id],
+            evaluations=list(arm.evaluations),
+            names={},
+        )
     )
     return store.root
 

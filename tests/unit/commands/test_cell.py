@@ -32,6 +32,7 @@ class Stored:
                 table=table,
                 arms=[r.id for r in records],
                 evaluations=list(evaluations or records[0].evaluations),
+                names={},
             )
         )
         self.sweeps += 1

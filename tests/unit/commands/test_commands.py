@@ -32,7 +32,11 @@ def store(tmp_path):
     for name, chosen in (("first", arms), ("second", arms[:1])):
         store.write_sweep(
             Sweep(
-                experiment=name, table="cresswell", arms=chosen, evaluations=["fairness-12345678"]
+                experiment=name,
+                table="cresswell",
+                arms=chosen,
+                evaluations=["fairness-12345678"],
+                names={},
             )
         )
     return store

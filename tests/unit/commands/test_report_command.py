@@ -24,6 +24,7 @@ def store(tmp_path):
         table="cresswell",
         arms=[r.id for r in records],
         evaluations=evaluations,
+        names={},
     )
     store.write_sweep(sweep)
     return store, records, sweep

@@ -116,7 +116,7 @@ def _replace(store, uri, run_id, name, data, tmp_path):
     [
         ("record.json", lambda d: d.replace(b'"seed": 0', b'"seed": 1'), "not the one that its"),
         ("record.json", lambda d: d[: len(d) // 2], "not a complete record"),
-        ("record.json", lambda d: d.replace(b'"schema_version": 1', b'"schema_version": 9'), "9"),
+        ("record.json", lambda d: d.replace(b'"schema_version": 2', b'"schema_version": 9'), "9"),
         ("arrays.npz", lambda d: d[:-9], "arrays are not those"),
         ("arrays.npz", lambda d: b"", "arrays are not those"),
     ],

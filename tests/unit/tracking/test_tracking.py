@@ -177,7 +177,9 @@ def test_searches_go_on_past_a_page(store, monkeypatch):
 
 
 def test_a_sweep_comes_back_with_its_tables(store, tmp_path):
-    sweep = Sweep(experiment="exp", table="cresswell", arms=["b" * 16], evaluations=["fairness-1"])
+    sweep = Sweep(
+        experiment="exp", table="cresswell", arms=["b" * 16], evaluations=["fairness-1"], names={}
+    )
     assert tracking.fetch_sweep(store, None, "exp") is None
     store.write_sweep(sweep)
     table = tmp_path / "exp.md"
@@ -190,7 +192,9 @@ def test_a_sweep_comes_back_with_its_tables(store, tmp_path):
 
 
 def test_the_store_remembers_which_tables_are_uploaded(store, tmp_path):
-    sweep = Sweep(experiment="exp", table="cresswell", arms=["b" * 16], evaluations=["fairness-1"])
+    sweep = Sweep(
+        experiment="exp", table="cresswell", arms=["b" * 16], evaluations=["fairness-1"], names={}
+    )
     store.write_sweep(sweep)
     table = tmp_path / "exp.md"
     table.write_text("| a |")

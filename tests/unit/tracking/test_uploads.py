@@ -93,7 +93,9 @@ def test_arms_that_experiments_share_are_in_the_table_of_each(machine, uri, arm)
     store = machine("one")
     record = finished(store, arm, "fairness")
     upload_of(store, uri, record, experiment="first")
-    sweep = Sweep(experiment="second", table="cresswell", arms=[arm], evaluations=[FAIRNESS])
+    sweep = Sweep(
+        experiment="second", table="cresswell", arms=[arm], evaluations=[FAIRNESS], names={}
+    )
     store.write_sweep(sweep)
     parent = tracking.prepare(store, uri, "second")
     tracking.log_sweep(store, uri, parent, sweep, [])

@@ -50,7 +50,6 @@ class PrivateExplanations(Intervention):
     deploys: ClassVar = "release"
     reference: ClassVar[str] = "Patel et al. 2022, arXiv 2006.09129"
     dose: ClassVar[tuple[str, ...]] = ("epsilon",)
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
 
     def declares(self, problem: Problem, schedule: Schedule, n_members: int) -> tuple[Read, ...]:
         """Declares `queries` noisy attributions, of any model and by any explainer."""

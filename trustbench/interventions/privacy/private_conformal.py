@@ -44,7 +44,6 @@ class PrivateSets(ReleasedScores):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     dose: ClassVar[tuple[str, ...]] = ("epsilon", "alpha", "rows")
-    later: ClassVar[frozenset[str]] = frozenset({"noise"})
     reference: ClassVar[str] = "Angelopoulos et al. 2022, arXiv 2102.06202"
 
     def deploy(self, system: System) -> System:

@@ -16,7 +16,6 @@ from trustbench.methods.privacy import renyi
 __all__ = [
     "EpsilonBound",
     "PoissonGaussian",
-    "calibration_version",
     "default_delta",
     "noise_for",
     "rdp",
@@ -31,11 +30,6 @@ SMALLEST_SIGMA = 1e-6
 SMALL_EPSILON = 0.5
 # A calibrated sigma spends between 99 and 100 % of the target.
 TOLERANCE = 0.01
-# Calibration gave different noise before it supported small and large budgets and tiny deltas:
-# outside these ranges its arms have another version. Add a version when you change the noise of
-# further budgets.
-UNCHANGED_EPSILON = 0.5, 10.0
-UNCHANGED_DELTA = 1e-10
 
 
 class EpsilonBound(NamedTuple):
@@ -43,19 +37,6 @@ class EpsilonBound(NamedTuple):
 
     epsilon: float
     accountant: Literal["prv", "rdp"]
-
-
-def calibration_version(epsilon: float | None, delta: float | None) -> int:
-    """The version of `noise_for` that calibrates a budget; 1 for a given noise multiplier.
-
-    >>> calibration_version(3.0, None), calibration_version(20.0, None)
-    (1, 2)
-    """
-    if epsilon is None:
-        return 1
-    least, largest = UNCHANGED_EPSILON
-    unchanged = least < epsilon <= largest and (delta is None or delta >= UNCHANGED_DELTA)
-    return 1 if unchanged else 2
 
 
 def default_delta(members: int) -> float:

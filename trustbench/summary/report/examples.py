@@ -67,7 +67,7 @@ def _absent(bench: Bench) -> str:
         return sentence(f"No rows are shown: {'; '.join(map(str, reasons))}")
     if evaluations:
         return "Not stored: the arrays that hold the rows are not where this report was made from."
-    return "Not stored: no arm has examples; they were not asked for, or by an earlier version."
+    return "Not stored: no arm has examples; they were not requested."
 
 
 def _notes(bench: Bench, first: Kept) -> Iterator[Html]:

@@ -54,10 +54,7 @@ _CURVE_NOTE = (
 def _panel(title: str, figures: Iterator[Html], note: str, name: str) -> Html:
     drawn = list(figures)
     if not drawn:
-        absent = (
-            f"Not stored: no arm has {name} of two or more replicates; it was not measured, or by "
-            "an earlier version."
-        )
+        absent = f"Not stored: no arm has {name} of two or more replicates; it was not measured."
         return join(tag("h3", title), tag("p", absent))
     return join(tag("h3", title), tag("p", note), tag("div", *drawn, class_="figures"))
 

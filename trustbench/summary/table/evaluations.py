@@ -34,7 +34,7 @@ class EvaluationChoice:
 
 def unregistered(spec: PluginSpec) -> dict[str, Any]:
     """The settings of an evaluator that are not the registered ones."""
-    return {k: spec.params.get(k) for k in spec.registered or {}}
+    return {k: spec.params.get(k) for k in spec.registered}
 
 
 def evaluator_label(spec: PluginSpec) -> str:
@@ -77,7 +77,7 @@ def choose(
 
 def registered_only(specs: Specs) -> list[str]:
     """The preferred ids among several: at registered settings, and of the newest version."""
-    plain = {k: s for k, s in specs.items() if s.registered == {}}
+    plain = {k: s for k, s in specs.items() if not s.registered}
     newest = max((s.version for s in plain.values()), default=0)
     return [k for k, s in plain.items() if s.version == newest]
 

@@ -49,7 +49,7 @@ class ArmRecords:
 
     def facts(self) -> dict[str, Scalar]:
         """The facts of the first seed's record."""
-        return dict(self.first.declared)
+        return dict(self.first.facts)
 
     @property
     def first(self) -> Record:

@@ -207,7 +207,7 @@ class _Summary:
             dose=first.dose,
             estimates=estimates,
             facts={k: v for k, v in tuned.facts().items() if k not in known},
-            privacy=tuple(tuned.first.privacy or ()),
+            privacy=tuple(tuned.first.privacy),
             claims=tuned.first.claims(),
             printed=any(a.label in printed for a in arms),
             below_floor=self.estimator.floor.below_in(arms),

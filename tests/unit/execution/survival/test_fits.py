@@ -1,6 +1,5 @@
 """What is trained survives: a damaged fit or checkpoint is trained again, a whole one never is."""
 
-import json
 from dataclasses import replace
 
 import pytest
@@ -36,19 +35,6 @@ def test_a_missing_fit_file_is_trained_again(arm):
     (fits / "params.safetensors").unlink()
     (folder(arm, record) / "record.json").unlink()
     assert "params.safetensors is missing" in run(arm)[2][0]
-
-
-def test_a_fit_of_before_checksums_is_read(arm):
-    record, _, _ = run(arm)
-    fits = Store(arm.output_dir).fit_dir(record.fit)
-    content = json.loads((fits / "fit.json").read_bytes())
-    del content["sha256"], content["content_sha256"]
-    (fits / "fit.json").write_text(json.dumps(content))
-    (folder(arm, record) / "record.json").unlink()
-    again, _, notes = run(arm)
-    assert notes == []
-    assert digest(arm, again) == digest(arm, record)
-    assert computed(fits) == [("start", "fit"), ("done", "fit")]
 
 
 def test_damaged_snapshots_are_trained_again_for_a_matched_control(arm):

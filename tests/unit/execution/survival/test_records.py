@@ -98,20 +98,6 @@ def test_damaged_arrays_are_measured_again_and_nothing_is_trained(arm, change):
     assert run(arm)[1]
 
 
-def test_a_record_of_before_checksums_is_reused_and_its_arrays_are_missed(arm):
-    record, _, _ = run(arm)
-    path = folder(arm, record) / "record.json"
-    old = json.loads(path.read_bytes())
-    del old["arrays_sha256"]
-    for evaluation in old["evaluations"].values():
-        del evaluation["arrays"]
-    path.write_text(json.dumps(old))
-    assert run(arm)[1:] == (True, [])
-    (path.parent / "arrays.npz").unlink()
-    assert not run(arm)[1]
-    assert computed(path.parent).count(("start", evaluation_id(PLAIN))) == 2, "it may have had some"
-
-
 def test_evaluations_of_an_unfinished_record_are_kept_with_their_arrays(arm):
     record, _, _ = run(arm)
     store = Store(arm.output_dir)
@@ -144,7 +130,9 @@ def test_a_shared_evaluation_whose_arrays_are_lost_is_measured_by_the_arm_itself
 def test_a_damaged_list_of_arms_is_one_sentence_and_its_copy_a_warning(tmp_path):
     notes = []
     store = Store(tmp_path, notes.append)
-    store.write_sweep(Sweep(experiment="mine", table="cresswell", arms=["a"], evaluations=[]))
+    store.write_sweep(
+        Sweep(experiment="mine", table="cresswell", arms=["a"], evaluations=[], names={})
+    )
     (past,) = (tmp_path / "sweeps" / "past").iterdir()
     truncate(past)
     assert store.sweeps() == []
@@ -152,5 +140,7 @@ def test_a_damaged_list_of_arms_is_one_sentence_and_its_copy_a_warning(tmp_path)
     truncate(store.sweep_file("mine"))
     with pytest.raises(UserError, match="is not a complete list of a sweep's arms; run the sweep"):
         store.sweep("mine")
-    store.write_sweep(Sweep(experiment="mine", table="cresswell", arms=["b"], evaluations=[]))
+    store.write_sweep(
+        Sweep(experiment="mine", table="cresswell", arms=["b"], evaluations=[], names={})
+    )
     assert store.sweep("mine").arms == ["b"]

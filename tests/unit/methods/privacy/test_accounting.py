@@ -110,13 +110,31 @@ def test_calibrated_noise_spends_the_target_and_no_more(target, rate, steps):
         (22000, 8.0, 0.700613520193921),
     ],
 )
-def test_the_noise_of_usual_budgets_stays_where_it_was(members, target, sigma):
+def test_the_noise_of_a_budget_stays_where_it_was(members, target, sigma):
     rate = min(1.0, 256 / members)
     steps = round(1 / rate) * 30
     assert noise_for(target, rate, steps, accounting.default_delta(members)) == pytest.approx(
         sigma,
         rel=1e-8,  # the rounding of another order of sums
     )
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "delta", "sigma"),
+    [
+        (0.3, None, 34.270505978529236),
+        (0.5, None, 22.429160369880467),
+        (0.7, None, 16.891090794317982),
+        (3.0, 1e-10, 10.411850540901709),
+        (3.0, 1e-12, 11.970080889777353),
+        (10.0, None, 2.059526963277244),
+        (19.0, None, 1.331221795860172),
+        (25.0, None, 1.11734607582828),
+    ],
+)
+def test_the_noise_of_extreme_budgets_stays_where_it_was(epsilon, delta, sigma):
+    found = noise_for(epsilon, 256 / 400, 60, delta or accounting.default_delta(400))
+    assert found == pytest.approx(sigma, rel=1e-6)
 
 
 deltas = st.floats(-15, -2).map(lambda x: 10**x)

@@ -5,9 +5,11 @@ import math
 import pytest
 from opacus.accountants import PRVAccountant
 
+from trustbench.config.compose import compose, composed_arm
 from trustbench.contracts import Gaussian, PoissonGaussian, Pure, Read
 from trustbench.contracts.guarantees import facts, refuse_claims
 from trustbench.errors import ConfigError
+from trustbench.execution.plan import plan
 from trustbench.methods.privacy.composition import spent
 from trustbench.methods.privacy.ledger import (
     PLAIN,
@@ -161,3 +163,14 @@ def test_pure_releases_add_up_or_compose_at_a_delta():
     assert spent([Pure("Laplace", 800.0)], 1e-5).epsilon == 800.0
     both = spent([Pure("Laplace", 0.5), Gaussian(2.0)], 1e-5)
     assert both.epsilon == pytest.approx(0.5 + spent([Gaussian(2.0)], 1e-5).epsilon)
+
+
+def test_five_deployed_members_on_digits_spend_more_than_one():
+    chosen = ["dataset=digits", "model=mlp"]
+    one = plan(composed_arm(compose([*chosen, "intervention=dpsgd"])))
+    five = plan(composed_arm(compose([*chosen, "intervention=[dpsgd,deep_ensemble]"])))
+    [alone], [whole] = one.guarantees, five.guarantees
+    assert alone.epsilon == pytest.approx(2.985, abs=0.001)
+    assert whole.epsilon == pytest.approx(8.324, abs=0.001)
+    assert whole.delta == alone.delta
+    assert "composed of dpsgd (5 x 60 noisy sums)" in whole.line()

@@ -95,8 +95,6 @@ def test_registered_settings_are_not_labelled():
         ({"a": (1, {}), "b": (2, {})}, "b"),
         ({"a": (1, {}), "b": (2, {"min_group": 20})}, "a"),
         ({"a": (1, {"min_group": 20}), "b": (1, {"min_group": 20})}, None),
-        ({"a": (1, None), "b": (1, None)}, None),
-        ({"a": (1, {}), "b": (1, None)}, "a"),
     ],
 )
 def test_of_several_evaluations_the_newest_at_registered_settings_is_read(specs, read):

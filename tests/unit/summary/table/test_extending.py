@@ -169,6 +169,7 @@ def test_the_commands_find_the_table_of_the_page_by_its_name(own_conf, tmp_path,
             table="hospital",
             arms=[base.id, dp.id],
             evaluations=list(base.evaluations),
+            names={},
         )
     )
     where = ["--config-dir", str(own_conf), "--from", str(store.root)]

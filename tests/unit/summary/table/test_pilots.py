@@ -59,4 +59,3 @@ def test_a_record_says_how_its_rate_was_chosen_wherever_it_is_shown():
     text = markdown(card(made, {}, [made], CRESSWELL), CRESSWELL)
     assert f"- Learning rate: {line}" in text.replace("\\", "")
     assert not any("pilot" in key or "lr_chosen" in key for key in params(record()))
-    assert "pilot" not in record().model_dump()
