@@ -17,6 +17,7 @@ from trustbench.contracts.encoding import (
     NumberColumn,
     SensitiveColumn,
 )
+from trustbench.contracts.learnt import Fact, Learnt
 from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
 from trustbench.contracts.metrics import PERMUTED, Metric, Metrics, fraction
@@ -43,7 +44,6 @@ from trustbench.contracts.system import (
     CHANNELS,
     NEEDS,
     Explainer,
-    Fact,
     Forward,
     Intervals,
     Need,
@@ -74,6 +74,7 @@ __all__ = [
     "GroupRule",
     "Intervals",
     "Intervention",
+    "Learnt",
     "Measured",
     "Measurement",
     "Metric",

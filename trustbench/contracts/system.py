@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from trustbench.contracts.guarantees import Guarantee
+from trustbench.contracts.learnt import Fact as Fact
+from trustbench.contracts.learnt import Learnt, Memory
 from trustbench.contracts.problem import Array, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 
@@ -12,7 +14,6 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-Fact = float | int | str | bool | None
 # Maps X [n, *shape], shared by all replicates, or [R, n, *shape] to logits [R, n, C]. It is
 # differentiable in X; the parameters of the replicates are fixed.
 Forward = Callable[["Tensor"], "Tensor"]
@@ -66,6 +67,8 @@ class System:
     set_predictors: Mapping[str, SetPredictor] = field(default_factory=dict)
     # The claims of the privacy ledger; `facts` holds the numbers.
     guarantees: tuple[Guarantee, ...] = ()
+    # What `deploy` hooks learnt from rows; None if nobody will store it.
+    memory: Memory | None = None
     _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
 
     def tensor(self, X: Array) -> "Tensor":
@@ -73,6 +76,17 @@ class System:
         import torch
 
         return torch.as_tensor(X, device=self.device)
+
+    def learn(self, name: str, compute: Callable[[], Learnt]) -> Learnt:
+        """What a method learns from rows: computed, or as an exported model has stored it.
+
+        Methods that deploy take every number that depends on rows through it, so that the system
+        can be exported without the rows.
+        """
+        if self.memory is None:
+            return compute()
+        found = self.memory.take(name, compute)
+        return found._replace(tensors={k: t.to(self.device) for k, t in found.tensors.items()})
 
     def logits(self, X: "Tensor", rows_at_once: int = 4096) -> "Tensor":
         """Logits [R, n, C] of X [n, *shape] or [R, n, *shape], in chunks and without gradients."""

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
+from trustbench.contracts import Array, Intervention, Learnt, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import Unsupported
 from trustbench.methods.groups import cells
@@ -73,7 +73,8 @@ class ThresholdPostprocessing(Intervention):
         Raises:
             Unsupported: a replicate's calibration rows lack a class of a group.
         """
-        rules = self._fitted(system)
+        learnt = system.learn("thresholds", lambda: Learnt(self._fitted(system)._asdict()))
+        rules = ThresholdRules(**learnt.tensors)
 
         def decide(X: Tensor, group: Array) -> Tensor:
             scores = positive(system.logits(X))

@@ -4,10 +4,11 @@ import secrets
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Array, Intervention, Problem, Read, Schedule, System
+from trustbench.contracts import Array, Intervention, Learnt, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import NoiseSource, weaker
 from trustbench.errors import ConfigError
@@ -84,7 +85,7 @@ class PrivateExplanations(Intervention):
             )
         released = system.explainer
         noisy = self._mechanism
-        key = secrets.token_bytes(32) if self.noise == "system" else None
+        key = _key(system) if self.noise == "system" else None
 
         def explain(X: Tensor, repeat: int) -> Tensor:
             attributions = clipped(released(X, repeat), self.bound, noisy.order)
@@ -108,6 +109,15 @@ class PrivateExplanations(Intervention):
             "dp_noise": weaker(system.facts.get("dp_noise"), self.noise),
         }
         return replace(system, explainer=explain, intervals=around, facts=facts)
+
+
+def _key(system: System) -> bytes:
+    """The secret key of the noise, drawn once for a deployment: equal queries get equal noise."""
+
+    def draw() -> Learnt:
+        return Learnt({"key": torch.tensor(list(secrets.token_bytes(32)), dtype=torch.uint8)})
+
+    return bytes(system.learn("key", draw).tensors["key"].tolist())
 
 
 def _rows(system: System, X: Tensor) -> Array:

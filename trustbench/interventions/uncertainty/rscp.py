@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, ClassVar
 
 import torch
@@ -10,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Array, Fact, Intervention, Problem, Read, Schedule, System
+from trustbench.contracts import Array, Fact, Intervention, Learnt, Problem, Read, Schedule, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.system import SetPredictor
 from trustbench.methods.attacks.evasion.box import unattackable
@@ -25,6 +26,7 @@ from trustbench.methods.conformal import (
     thresholds,
     too_few_rows,
     uniforms,
+    with_reason,
 )
 
 STREAM = "rscp"  # of the noise, see smoothing.draws
@@ -78,22 +80,28 @@ class RSCP(Intervention):
         like = torch.zeros((), dtype=torch.float32, device=system.device)
         noise = draws(system, self.sigma, self.samples, like, STREAM)
         smoothed = SmoothedScores(system, noise, self.scores)
-        rows = system.calibration
-        means = smoothed.of(system.tensor(system.problem.X[rows]), CALIBRATING)
-        y = system.tensor(system.problem.y[rows])
         predictors = dict(system.set_predictors)
-        kind = "marginal coverage" if self.plus else "approximate marginal coverage"
         for score in self.scores:
-            true = means[score].mean.gather(-1, y.unsqueeze(-1)).squeeze(-1)
-            rule = self._rule(true)
+            learnt = system.learn(score, partial(self._learnt, system, smoothed, score))
+            rule = self._rule(learnt.tensors["limit"])
             predictors[score] = _predictor(smoothed, score, rule)
-            said: dict[str, Fact] = {
-                "rows": y.shape[1],
-                "guarantee": f"{kind} within l2 {self.delta:g}",
-            }
-            full = bool(rule(means[score]).all())
-            facts = released(facts, score, said, self._trivial(y.shape[1]) if full else None)
+            facts = released(facts, score, learnt.facts)
         return replace(system, set_predictors=predictors, facts=facts)
+
+    def _learnt(self, system: System, smoothed: "SmoothedScores", score: Score) -> Learnt:
+        """The limit of the smoothed scores, from each replicate's own calibration rows."""
+        rows = system.calibration
+        means = smoothed.of(system.tensor(system.problem.X[rows]), CALIBRATING)[score]
+        y = system.tensor(system.problem.y[rows])
+        limit = self._limit(means.mean.gather(-1, y.unsqueeze(-1)).squeeze(-1))
+        kind = "marginal coverage" if self.plus else "approximate marginal coverage"
+        said: dict[str, Fact] = {
+            "rows": y.shape[1],
+            "guarantee": f"{kind} within l2 {self.delta:g}",
+        }
+        full = bool(self._rule(limit)(means).all())
+        reason = self._trivial(y.shape[1]) if full else None
+        return Learnt({"limit": limit}, with_reason(said, reason))
 
     def _trivial(self, rows: int) -> str:
         """Explains why the sets of all calibration rows hold every label, and what to do."""
@@ -116,13 +124,17 @@ class RSCP(Intervention):
         """The miscoverage for which thresholds are calibrated."""
         return self.alpha - 2 * self.beta if self.plus else self.alpha
 
-    def _rule(self, true: Tensor) -> "Callable[[Mean], Tensor]":
-        """Decides which labels [R, n, C] enter a set, given scores [R, n_cal] of true labels."""
-        shift = self.delta / self.sigma
+    def _limit(self, true: Tensor) -> Tensor:
+        """The limit [R, 1, 1] on smoothed scores, from scores [R, n_cal] of true labels."""
         level = thresholds(true, self._level())
         if self.plus:
             level = level + hoeffding(self.samples, self.beta)
         limit: Tensor = torch.special.ndtri(level.clamp(max=1.0))[:, None, None]
+        return limit
+
+    def _rule(self, limit: Tensor) -> "Callable[[Mean], Tensor]":
+        """Decides which labels [R, n, C] enter a set, given the limit [R, 1, 1]."""
+        shift = self.delta / self.sigma
 
         def accepts(m: Mean) -> Tensor:
             low = m.mean

@@ -1,12 +1,13 @@
 """Divides logits by one number, fitted to calibrate the probabilities."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Intervention, Read, System
+from trustbench.contracts import Intervention, Learnt, Read, System
 from trustbench.contracts.aspects import Aspect
 
 COLDEST, HOTTEST = 0.01, 100.0
@@ -31,8 +32,7 @@ class TemperatureScaling(Intervention):
 
     def deploy(self, system: System) -> System:
         """Returns the system with scaled logits; its facts include the mean temperature."""
-        y = system.tensor(system.problem.rows("validation")[1])
-        fitted = temperatures(system.split_logits("validation").double(), y)
+        fitted = system.learn("temperature", partial(_fitted, system)).tensors["temperature"]
         plain = system.forward
 
         def forward(X: Tensor) -> Tensor:
@@ -41,6 +41,11 @@ class TemperatureScaling(Intervention):
 
         facts = {**system.facts, "temperature": float(fitted.mean())}
         return replace(system, forward=forward, facts=facts)
+
+
+def _fitted(system: System) -> Learnt:
+    y = system.tensor(system.problem.rows("validation")[1])
+    return Learnt({"temperature": temperatures(system.split_logits("validation").double(), y)})
 
 
 def temperatures(logits: Tensor, y: Tensor) -> Tensor:

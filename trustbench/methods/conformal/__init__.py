@@ -16,6 +16,7 @@ from trustbench.methods.conformal.release import (
     level_stated,
     listed,
     released,
+    with_reason,
 )
 from trustbench.methods.conformal.scores import SCORES, Score, ScoreFunction, aps, lac, raps, saps
 from trustbench.methods.conformal.split import (
@@ -66,4 +67,5 @@ __all__ = [
     "too_few_rows",
     "uniforms",
     "uninformative",
+    "with_reason",
 ]

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 from torch import Tensor
 
-from trustbench.contracts import Fact, Intervention, Problem, Read, Schedule, System
+from trustbench.contracts import Fact, Intervention, Learnt, Problem, Read, Schedule, System
 from trustbench.errors import ConfigError
 from trustbench.methods.conformal.informative import rows_needed, too_few_rows
 from trustbench.methods.conformal.scores import SCORES, Score, ScoreFunction
@@ -65,14 +66,18 @@ class SetRelease(Intervention, ABC):
         facts = level_stated(system, self.alpha)
         predictors = dict(system.set_predictors)
         for name, score in self.functions().items():
-            own = calibration_scores(system, score, self.rows)
-            threshold, said = self.thresholds(system, own, name)
-            predictors[name] = predictor(system, score, threshold)
-            rows = own.y.shape[1]
-            trivial = too_few_rows(self.alpha, rows, self.rows_needed(own))
-            said = {"rows": rows, "guarantee": self.guarantee, **said}
-            facts = released(facts, name, said, trivial)
+            learnt = system.learn(name, partial(self._learnt, system, name, score))
+            predictors[name] = predictor(system, score, learnt.tensors["threshold"])
+            facts = released(facts, name, learnt.facts)
         return replace(system, set_predictors=predictors, facts=facts)
+
+    def _learnt(self, system: System, name: str, score: ScoreFunction) -> Learnt:
+        own = calibration_scores(system, score, self.rows)
+        threshold, said = self.thresholds(system, own, name)
+        rows = own.y.shape[1]
+        trivial = too_few_rows(self.alpha, rows, self.rows_needed(own))
+        facts: dict[str, Fact] = {"rows": rows, "guarantee": self.guarantee, **said}
+        return Learnt({"threshold": threshold}, with_reason(facts, trivial))
 
 
 def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
@@ -89,16 +94,17 @@ def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
     return {**system.facts, "set_alpha": alpha}
 
 
-def released(
-    facts: Mapping[str, Fact], score: str, said: Mapping[str, Fact], trivial: str | None
-) -> dict[str, Fact]:
+def released(facts: Mapping[str, Fact], score: str, said: Mapping[str, Fact]) -> dict[str, Fact]:
     """Returns the facts with those of a score's sets replaced."""
     kept = {
         k: v for k, v in facts.items() if not (k.startswith("set_") and k.endswith(f"_{score}"))
     }
-    if trivial is not None:
-        said = {**said, "trivial": trivial}
     return kept | {f"set_{key}_{score}": value for key, value in said.items()}
+
+
+def with_reason(said: Mapping[str, Fact], trivial: str | None) -> dict[str, Fact]:
+    """Returns facts about a score's sets, with the reason why they hold every label, if any."""
+    return {**said} if trivial is None else {**said, "trivial": trivial}
 
 
 @dataclass(frozen=True)

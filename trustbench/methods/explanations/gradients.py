@@ -7,7 +7,7 @@ Every function explains the class that a replicate predicts at the clean row, on
 import torch
 from torch import Tensor
 
-from trustbench.contracts import System
+from trustbench.contracts import Learnt, System
 from trustbench.methods.explanations.targets import Target, target_values
 
 # Input floats of one backward pass; activations exceed them by the width of the network.
@@ -110,8 +110,11 @@ def _copies(system: System, X: Tensor) -> Tensor:
 
 
 def _mean(system: System, X: Tensor) -> Tensor:
-    pool = system.problem.rows("train")[0].reshape(-1, system.problem.n_features)
-    return system.tensor(pool.mean(axis=0)).to(X.dtype)
+    def learn() -> Learnt:
+        pool = system.problem.rows("train")[0].reshape(-1, system.problem.n_features)
+        return Learnt({"mean": system.tensor(pool.mean(axis=0))})
+
+    return system.learn("pool mean", learn).tensors["mean"].to(X.dtype)
 
 
 def _spread(system: System, sigma: float) -> "list[float]":

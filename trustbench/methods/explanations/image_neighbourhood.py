@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Problem
-from trustbench.methods.explanations.neighbourhood_base import CommonNoise, Draws, Neighbourhood
+from trustbench.methods.explanations.neighbourhood_base import (
+    CommonNoise,
+    Draws,
+    Neighbourhood,
+    PoolRows,
+)
 
 LARGE = 8  # images with a longer side are cut into at most LARGE x LARGE patches
 KERNEL_WIDTH = 0.25  # of the cosine distance, as lime.lime_image
@@ -66,17 +71,16 @@ class Patches(Neighbourhood):
         }
 
 
-def patches_of(problem: Problem, device: torch.device | str) -> Patches:
+def patches_of(problem: Problem, device: torch.device | str, pool: PoolRows) -> Patches:
     """The patch form of an image problem: square patches, all channels together."""
     channels, height, width = problem.shape
     side = -(-max(height, width) // LARGE)
     rows, columns = np.arange(height) // side, np.arange(width) // side
     grid = rows[:, None] * (columns[-1] + 1) + columns
     part = np.broadcast_to(grid, (channels, height, width)).reshape(-1).astype(np.int64)
-    pool = problem.rows("train")[0].reshape(-1, problem.n_features)
     return Patches(
         part=torch.as_tensor(part, device=device),
-        baseline=torch.as_tensor(pool.mean(axis=0), device=device),
+        baseline=torch.as_tensor(pool.mean, device=device),
         parts=int(grid.max()) + 1,
         side=side,
     )

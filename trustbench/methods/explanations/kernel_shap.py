@@ -2,17 +2,18 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Array, System
+from trustbench.contracts import Array, Learnt, System
 from trustbench.errors import ConfigError
 from trustbench.methods.explanations.lime_surrogate import BUDGET, flatten
 from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
-from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.neighbourhoods import neighbourhood, without_rows
 from trustbench.methods.explanations.tabular_neighbourhood import Columns
 from trustbench.methods.explanations.targets import Target, target_values
 
@@ -100,7 +101,7 @@ class KernelShap:
 
     def check(self, system: System) -> None:
         """Raises ConfigError if `samples` coalitions cannot determine the values."""
-        parts = neighbourhood(system.problem, 0.0, "cpu").parts
+        parts = neighbourhood(system.problem, 0.0, "cpu", without_rows(system.problem)).parts
         if self.samples < min(2**parts - 2, FEWEST * parts):
             raise ConfigError(
                 f"samples={self.samples} coalitions are too few for the {parts} features or "
@@ -109,7 +110,8 @@ class KernelShap:
 
     def attributions(self, system: System, X: Tensor, repeat: int = 0) -> Tensor:
         """Attributions [R, n, d] of X [n, *shape] or [R, n, *shape], in X's precision."""
-        area = neighbourhood(system.problem, 0.0, system.device)
+        layout = without_rows(system.problem)
+        area = neighbourhood(system.problem, 0.0, system.device, layout)
         values = self.values(system, area, X, repeat)
         return spread(area, values, flatten(system, X)).to(X.dtype)
 
@@ -134,10 +136,14 @@ class KernelShap:
 
     def rows(self, system: System) -> Tensor:
         """The background, [k, d]: rows of the pool, or its mean."""
+        return system.learn("background", partial(self._drawn, system)).tensors["rows"]
+
+    def _drawn(self, system: System) -> Learnt:
         pool = system.problem.rows("train")[0].reshape(-1, system.problem.n_features)
         rng = system.streams.numpy("explanations", "background")
         chosen = pool[rng.permutation(len(pool))[: self.background]]
-        return system.tensor(chosen if self.background else pool.mean(axis=0, keepdims=True))
+        rows = chosen if self.background else pool.mean(axis=0, keepdims=True)
+        return Learnt({"rows": system.tensor(rows)}, {"training rows": self.background})
 
     def _value(self, system: System, Z: Tensor, classes: Tensor, k: int) -> Tensor:
         """The mean target over the background, [R, m, s], of Z [L, m, s k, d]."""

@@ -3,16 +3,18 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Fact, System
+from trustbench.contracts import Fact, Learnt, System
 from trustbench.methods.explanations import ridge
 from trustbench.methods.explanations.image_neighbourhood import Patches
-from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood
+from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood, PoolRows
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
+from trustbench.methods.explanations.tabular_neighbourhood import Columns, DrawnColumns
 from trustbench.methods.explanations.targets import Target, target_values
 
 RIDGE = 1.0  # lime's default
@@ -56,7 +58,27 @@ class Lime:
 
     def neighbourhood(self, system: System) -> Neighbourhood:
         """Returns the neighbourhood in which rows of the system are explained."""
-        return neighbourhood(system.problem, self.sigma, system.device)
+        if system.memory is None:
+            return neighbourhood(system.problem, self.sigma, system.device)
+        learnt = system.learn("neighbourhood", partial(self._learnt, system)).tensors
+        pool = PoolRows(*(learnt[name].cpu().numpy() for name in ("rows", "mean")))
+        area = neighbourhood(system.problem, self.sigma, system.device, pool)
+        return DrawnColumns(**vars(area)) if isinstance(area, Columns) else area
+
+    def _learnt(self, system: System) -> Learnt:
+        """What the released explanations need of the pool: its mean, and the categories drawn.
+
+        Each category is drawn on its own, so these rows show no person.
+        """
+        area = neighbourhood(system.problem, self.sigma, "cpu")
+        rows = area.baseline[None][:0]
+        if isinstance(area, Columns) and area.blocks:
+            rng = system.streams.numpy("explanations", Stream.RELEASED)
+            drawn = area.noise(self.samples, rng).rows
+            rows = torch.zeros(self.samples, len(area.scale), dtype=area.pool.dtype)
+            for columns, chosen in zip(area.blocks, drawn.T, strict=True):
+                rows[:, columns] = area.pool[chosen][:, columns]
+        return Learnt({"rows": rows, "mean": area.baseline})
 
     def perturbations(self, area: Neighbourhood) -> int:
         """The number of perturbations per row."""

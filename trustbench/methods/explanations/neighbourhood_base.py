@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Fact
+from trustbench.contracts import Array, Fact
 
 
 class Draws(NamedTuple):
@@ -31,6 +31,13 @@ class CommonNoise(NamedTuple):
 
     real: Tensor  # float64 [s, p]: standard normal (columns) or 0 / 1 (patches)
     rows: Tensor  # int64 [s, blocks], pool rows whose categories are used
+
+
+class PoolRows(NamedTuple):
+    """The flattened rows of the training pool and their mean."""
+
+    rows: Array  # float32 [n_pool, d]
+    mean: Array  # float32 [d]
 
 
 @dataclass(frozen=True)

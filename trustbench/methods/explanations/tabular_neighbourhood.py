@@ -8,7 +8,12 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Problem
-from trustbench.methods.explanations.neighbourhood_base import CommonNoise, Draws, Neighbourhood
+from trustbench.methods.explanations.neighbourhood_base import (
+    CommonNoise,
+    Draws,
+    Neighbourhood,
+    PoolRows,
+)
 
 SIGMA, PIXEL_SIGMA = 0.5, 0.15
 KERNEL_WIDTH = 0.75  # times sqrt(d), as lime.lime_tabular
@@ -78,9 +83,22 @@ class Columns(Neighbourhood):
         }
 
 
-def columns_of(problem: Problem, sigma: float, device: torch.device | str) -> Columns:
+@dataclass(frozen=True)
+class DrawnColumns(Columns):
+    """Columns of a released explainer: `pool` holds the categories of its draws, in order."""
+
+    def noise(self, samples: int, rng: np.random.Generator) -> CommonNoise:
+        """Normal numbers per column, and the draws in order for each categorical feature."""
+        real = rng.standard_normal((samples, len(self.scale)))
+        rows = torch.arange(samples)[:, None].expand(samples, len(self.blocks))
+        device = self.part.device
+        return CommonNoise(torch.as_tensor(real, device=device), rows.to(device))
+
+
+def columns_of(
+    problem: Problem, sigma: float, device: torch.device | str, pool: PoolRows
+) -> Columns:
     """Returns the column form of a problem; see `neighbourhood`."""
-    pool = problem.rows("train")[0].reshape(len(problem.splits["train"]), -1)
     part = np.zeros(problem.n_features, dtype=np.int64)
     scale = np.zeros(problem.n_features)
     pixels = problem.features[0].kind == "pixel"
@@ -94,7 +112,7 @@ def columns_of(problem: Problem, sigma: float, device: torch.device | str) -> Co
             scale[columns] = sigma * (feature.upper - feature.lower)
     return Columns(
         part=torch.as_tensor(part, device=device),
-        baseline=torch.as_tensor(pool.mean(axis=0), device=device),
+        baseline=torch.as_tensor(pool.mean, device=device),
         parts=len(problem.features),
         scale=torch.as_tensor(scale, device=device),
         blocks=tuple(
@@ -102,6 +120,6 @@ def columns_of(problem: Problem, sigma: float, device: torch.device | str) -> Co
             for f in problem.features
             if f.kind == "categorical"
         ),
-        pool=torch.as_tensor(pool, device=device),
+        pool=torch.as_tensor(pool.rows, device=device),
         sigma=sigma,
     )
