@@ -206,6 +206,8 @@ class Arm:
     reseeds: Annotated[int, Field(ge=1)] = 1
     # The part of the protocol's models: only membership attacks request `shadows`.
     part: Part = "replicates"
+    # The one of its replicates that an export takes; None: all of them.
+    only: int | None = None
     seed: Annotated[int, Field(ge=0)] = 0
     pilot: Pilot | None = None  # the choice of training.lr=auto, once made
     engine: Literal["auto", "stacked", "opacus"] = "auto"
@@ -229,6 +231,8 @@ class Arm:
     @property
     def models(self) -> range:
         """Its models, by the index of their random streams."""
+        if self.only is not None:
+            return range(self.only, self.only + 1)
         return self.protocol.models(self.part)
 
     @property
@@ -266,6 +270,7 @@ IDENTITY = frozenset(
 RUNTIME = frozenset(
     {
         "evaluators",
+        "only",
         "device",
         "threads",
         "checkpoint_s",

@@ -40,6 +40,8 @@ PURPOSES = (
 # How a sub-stream is named. No name looks like a number, so it never meets a numbered stream.
 SUB_STREAM = re.compile("[a-z][a-z0-9_]*")
 
+# What a deployed system draws for each model, with the model as the first index.
+OF_MODELS = ("conformal", "attacks", "dp_noise")
 # What a redraw of an arm draws anew: all that training draws, but not the data.
 SALTED = ("initialisation", "batches", "dp_noise", "attacks", "hidden", "dropout")
 
@@ -56,12 +58,14 @@ class Streams:
     training depend on it (initialisation, batch order, DP noise, random starts of adversarial
     training, dropout masks), so such arms share only the data halves. Evaluators draw with salt 0
     in every arm. `first` is the index of the first model among the draws that training makes for
-    each model: shadow models come after the replicates.
+    each model: shadow models come after the replicates. `model` is the replicate that a system of
+    one exported model takes the draws of.
     """
 
     seed: int
     salt: int = 0
     first: int = 0
+    model: int = 0
 
     def entropy(self, purpose: str, *indices: "int | str") -> int:
         """Returns a 63-bit seed for `purpose` at `indices`.
@@ -81,6 +85,8 @@ class Streams:
                 raise ValueError(f"{index!r} cannot name a sub-stream; write it like 'pgd_margin'")
         if trained and indices and not isinstance(indices[0], str):
             indices = (indices[0] + self.first, *indices[1:])
+        if purpose in OF_MODELS and indices and not isinstance(indices[0], str):
+            indices = (indices[0] + self.model, *indices[1:])
         text = "/".join(map(str, (self.seed, salt, purpose, *indices)))
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 

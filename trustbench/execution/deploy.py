@@ -7,7 +7,8 @@ from functools import cache
 
 import torch
 
-from trustbench.contracts import CHANNELS, NEEDS, Forward, Intervention, System, guarantees
+from trustbench.contracts import CHANNELS, NEEDS, Forward, Intervention, Learnt, System, guarantees
+from trustbench.contracts.learnt import Memory
 from trustbench.errors import TrainingDiverged, Unsupported
 from trustbench.execution.deploy_needs import Taken
 from trustbench.execution.fit import Progress, fit, renamed
@@ -19,6 +20,9 @@ from trustbench.training.engines import Params
 from trustbench.training.fits import Fit
 from trustbench.training.replicates import calibration_rows
 
+TWIN = "twin {}"
+"""The name of another draw of the arm among what its methods learnt."""
+
 
 def deployed(plan: Plan, store: Store, progress: Progress) -> System:
     """The deployed system of a plan, trained if it is not yet."""
@@ -26,19 +30,25 @@ def deployed(plan: Plan, store: Store, progress: Progress) -> System:
 
 
 def deploy(
-    plan: Plan, trained: Fit, store: Store, progress: Progress
+    plan: Plan,
+    trained: Fit,
+    store: Store,
+    progress: Progress,
+    memory: Memory | None = None,
 ) -> tuple[System, frozenset[str]]:
     """Applies every `deploy` hook; returns the system and the channels that the hooks changed.
 
     A hook receives a system whose twins are not deployed either, so that it can average over them;
     those that it takes are trained here. `execution/others.py` adds the other systems to the
-    returned one.
+    returned one. `memory` receives what the hooks learn from rows.
     """
-    bare = system = _bare(plan, trained, store, progress)
+    bare = system = _bare(plan, trained, store, progress, memory)
     observed: list[str] = []
     for intervention in plan.deployments:
         taken = Taken(bare)
-        after = intervention.deploy(dataclasses.replace(system, **taken.watched))
+        after = intervention.deploy(
+            dataclasses.replace(system, **taken.watched, memory=own(memory, intervention))
+        )
         _refuse_replacement(intervention, bare, system, after)
         observed += taken.undeclared(intervention)
         system = after
@@ -54,6 +64,11 @@ def deploy(
         guarantees=claims,
         facts={**guarantees.refuse_claims(system.facts), **guarantees.facts(claims)},
     ), changed
+
+
+def own(memory: Memory | None, intervention: Intervention) -> Memory | None:
+    """The part of a memory in which a method keeps what it learns."""
+    return None if memory is None else memory.of(type(intervention).__name__)
 
 
 def _refuse_replacement(
@@ -90,14 +105,16 @@ def undeclared(*_: object) -> System:
     )
 
 
-def _bare(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
+def _bare(
+    plan: Plan, trained: Fit, store: Store, progress: Progress, memory: Memory | None = None
+) -> System:
     """The trained replicates before any deployment."""
     return System(
         problem=plan.problem,
-        forward=_forward(plan, trained.params),
+        forward=forward_of(plan, trained.params),
         replicates=len(plan.arm.models),
         device=plan.device,
-        streams=dataclasses.replace(plan.streams, salt=0, first=0),
+        streams=dataclasses.replace(plan.streams, salt=0, first=0, model=plan.arm.only or 0),
         membership=plan.membership,
         calibration=calibration_rows(
             plan.problem, plan.arm.protocol, plan.streams, plan.arm.models
@@ -105,11 +122,11 @@ def _bare(plan: Plan, trained: Fit, store: Store, progress: Progress) -> System:
         facts={**plan.facts(), **guarantees.without_claims(trained.facts)},
         baseline=_baseline(plan, store, progress),
         draw=plan.arm.salt,
-        reseeded=_twins(plan, store, progress),
+        reseeded=_twins(plan, store, progress, memory),
     )
 
 
-def _forward(plan: Plan, params: Params) -> Forward:
+def forward_of(plan: Plan, params: Params) -> Forward:
     """The replicates' logits, averaged over fixed draws if their hidden factors stay active.
 
     A matched control deploys the baseline's network, which was trained without factors.
@@ -144,7 +161,9 @@ def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], Syst
     return system
 
 
-def _twins(plan: Plan, store: Store, progress: Progress) -> Callable[[int], System]:
+def _twins(
+    plan: Plan, store: Store, progress: Progress, memory: Memory | None
+) -> Callable[[int], System]:
     """The arm's other draws, bare, trained only if a `deploy` hook takes them."""
     told = renamed(progress, "train another copy")
 
@@ -152,7 +171,10 @@ def _twins(plan: Plan, store: Store, progress: Progress) -> Callable[[int], Syst
     def system(k: int) -> System:
         with torch.enable_grad(), _named("another draw of the arm"):
             twin = plan.reseeded(k)
-            return _bare(twin, fit(twin, store, told), store, told)
+            trained = fit(twin, store, told)
+            if memory is not None:
+                memory.values[TWIN.format(k)] = Learnt(trained.params)
+            return _bare(twin, trained, store, told)
 
     return system
 

@@ -37,6 +37,8 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
         StorageError: they cannot be written; an existing checkpoint is kept.
         TrainingDiverged: a replicate's parameters, loss or outputs stopped being finite.
     """
+    if plan.arm.only is not None:
+        return fit(plan.whole(), store, progress).only(plan.arm.only)
     folder = store.fit_dir(plan.fit_id)
     with exclusive(folder, lambda: progress(WAITING, 0, 1)):
         found = fits.read_fit(folder, plan.device, store.warn)

@@ -130,6 +130,10 @@ class Plan:
         """The privacy claims of the arm, from what its plugins declare."""
         return ledger.guarantees(self.entries, self.setting)
 
+    def whole(self) -> "Plan":
+        """The plan of all replicates of this one."""
+        return plan(replace(self.arm, only=None))
+
     def baseline(self) -> "Plan":
         """The baseline arm: the same problem, model, training and halves, no intervention."""
         return plan(replace(self.arm, interventions=(), control="none", reseeds=1))

@@ -39,6 +39,16 @@ class Fit:
     facts: dict[str, Fact]
     curves: dict[str, Array]  # per epoch and replicate: validation loss and accuracy, [E, R]
 
+    def only(self, replicate: int) -> "Fit":
+        """The fit of one replicate."""
+        one = slice(replicate, replicate + 1)
+        return Fit(
+            {name: p[one] for name, p in self.params.items()},
+            self.accuracy[one],
+            self.facts,
+            {name: c[:, one] for name, c in self.curves.items()},
+        )
+
 
 def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
     """Writes a finished fit, then removes its checkpoint.
