@@ -205,7 +205,7 @@ def _files_are_there(dataset, folder):
 @of("dataset")
 def test_a_dataset_describes_what_it_loads(option, shared_data):
     if not _files_are_there(option.plugin, shared_data):
-        with pytest.raises(DataError, match="trustbench data fetch"):
+        with pytest.raises(DataError, match=r"trustbench data fetch|with dataset\.path=FILE"):
             option.plugin.load(shared_data, Streams(0))
         return
     problem = option.plugin.load(shared_data, Streams(0))

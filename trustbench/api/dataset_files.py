@@ -14,10 +14,14 @@ from trustbench.datasets.loading.torchvision_sets import TorchvisionDataset
 from trustbench.errors import DataError, did_you_mean
 
 EMBEDDED = "embedded"
+OWN = "your own"
 
 
 class DataState(NamedTuple):
-    """A dataset: `embedded` (it needs no file), `present`, `incomplete` or `missing`."""
+    """A dataset: `embedded` (it needs no file), `present`, `incomplete` or `missing`.
+
+    `your own`: a setting names the file.
+    """
 
     name: str
     state: str
@@ -88,6 +92,8 @@ def _known(name: str, known: Mapping[str, Dataset]) -> Dataset:
 
 
 def _state(name: str, dataset: Dataset, data_dir: Path, verify: bool) -> DataState:
+    if dataset.paths:
+        return DataState(name, OWN, ())
     if not isinstance(dataset, FileDataset | TorchvisionDataset):
         return DataState(name, EMBEDDED, ())
     files = tuple(dataset.states(data_dir, verify))

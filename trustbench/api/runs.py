@@ -15,6 +15,7 @@ from trustbench.config.compose import RunRequest, RunStart, hydra_run
 from trustbench.errors import ConfigError, TrustbenchError, Unsupported, UserError, warn
 from trustbench.execution import job
 from trustbench.execution.job import ArmOutcome
+from trustbench.execution.plan import problem_of
 from trustbench.execution.progress import arm_progress
 from trustbench.launching.fetching import with_records
 from trustbench.store.records import Store
@@ -74,6 +75,7 @@ def begin(asked: RunRequest) -> RunStart:
     """
     table_at(asked.table, asked.metrics)
     arm = asked.first
+    _check_own_data(asked)
     try:
         arm.output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -92,6 +94,22 @@ def begin(asked: RunRequest) -> RunStart:
         warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
         return RunStart()
     return RunStart(run)
+
+
+def _check_own_data(asked: RunRequest) -> None:
+    """Reads each of the user's own files once, so that a fault is told once and not by each arm.
+
+    Prints what a careful reader of the data would ask about.
+
+    Raises:
+        DataError: a file cannot be used as it is declared.
+    """
+    told: dict[str, None] = {}
+    for arm in asked.arms.values():
+        if arm.dataset.plugin.paths:
+            told |= dict.fromkeys(problem_of(arm).warnings)
+    for text in told:
+        warn(text)
 
 
 def _finished_before(asked: RunRequest) -> tuple[ArmOutcome, ...]:

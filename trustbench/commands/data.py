@@ -12,7 +12,7 @@ from trustbench.config.plugins import describe, discover
 from trustbench.errors import UserError
 
 ACTIONS = ("list", "fetch", "check")
-GOOD = ("present", sources.EMBEDDED)
+GOOD = ("present", sources.EMBEDDED, sources.OWN)
 
 
 def main(args: Sequence[str]) -> int:

@@ -5,7 +5,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
@@ -78,7 +78,7 @@ def check(hint: Any, value: Any, key: str) -> Any:
     except TypeError as error:
         raise ConfigError(f"{key} is {value!r}; give plain YAML values: {error}.") from error
     except ValidationError as error:
-        raise ConfigError(_sentence(key, value, error.errors())) from error
+        raise ConfigError(_nested(hint, key, value, error.errors())) from error
 
 
 def schema(cls: type) -> dict[str, Any]:
@@ -131,6 +131,39 @@ def _not_finite(value: Any) -> Iterator[float]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _not_finite(inner)
+
+
+def _nested(hint: Any, key: str, value: Any, errors: list[ErrorDetails]) -> str:
+    """One sentence for what is wrong at the deepest key that all errors share."""
+    while isinstance(value, Mapping) and all(e["loc"] for e in errors):
+        name = errors[0]["loc"][0]
+        if name not in value or any(e["loc"][0] != name for e in errors):
+            break
+        if errors[0]["type"] == "unexpected_keyword_argument" and len(errors[0]["loc"]) == 1:
+            return f"unknown key {key}.{name}; {did_you_mean(str(name), _keys(hint))}"
+        hint = _inside(hint, str(name))
+        key, value = f"{key}.{name}", value[name]
+        errors = [{**e, "loc": e["loc"][1:]} for e in errors]
+    return _sentence(key, value, errors)
+
+
+def _keys(hint: Any) -> list[str]:
+    """The fields of a dataclass in a type, which may be one of several."""
+    for part in (hint, *get_args(hint)):
+        if dataclasses.is_dataclass(part):
+            return [f.name for f in dataclasses.fields(part)]
+    return []
+
+
+def _inside(hint: Any, name: str) -> Any:
+    """The type of a field of a dataclass, or of the values of a mapping."""
+    origin = get_origin(hint)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return get_args(hint)[-1]
+    for part in (hint, *get_args(hint)):
+        if isinstance(part, type) and dataclasses.is_dataclass(part):
+            return schema(part).get(name, Any)
+    return Any
 
 
 def _sentence(key: str, value: Any, errors: list[ErrorDetails]) -> str:

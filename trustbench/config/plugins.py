@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trustbench.config.binding import bind, shown
+from trustbench.config.settings_file import with_file
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
 from trustbench.errors import ConfigError, did_you_mean
 
@@ -61,7 +62,7 @@ def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = 
         )
     cls = _class(kind, node["_target_"], f"{key}._target_", allowed)
     params = {k: v for k, v in node.items() if k not in ("_target_", "name")}
-    return bind(cls, params, key)
+    return bind(cls, with_file(cls, params, key), key)
 
 
 @cache

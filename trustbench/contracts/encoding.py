@@ -4,14 +4,24 @@ A loader fills `Problem.encoder` with what it learnt from the training pool, and
 Code that scores new rows later reads the same description, so a raw row gives the same input.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from trustbench.contracts.raw_values import (
+    DatePart,
+    Fields,
+    date_part,
+    labels_of,
+    missing_value,
+    numbers_of,
+    places_of,
+    written,
+)
 from trustbench.contracts.shortening import listed
 from trustbench.errors import DataError
 
@@ -19,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = np.ndarray[Any, Any]
-Fields: TypeAlias = "pd.Series[Any]"
 STRICT = ConfigDict(extra="forbid")
 
 
@@ -27,7 +36,9 @@ STRICT = ConfigDict(extra="forbid")
 class NumberColumn:
     """A number, standardised. `fill` replaces a missing value; None refuses it.
 
-    `indicator` adds a second input, 1 where the value is missing.
+    `indicator` adds a second input, 1 where the value is missing. Numbers below `low` and above
+    `high` count as these. The number of an ordered category is its place among `levels`, that of a
+    date one of its parts.
     """
 
     name: str
@@ -35,6 +46,10 @@ class NumberColumn:
     deviation: float
     fill: float | None = None
     indicator: bool = False
+    low: float | None = None
+    high: float | None = None
+    levels: tuple[str, ...] = ()
+    part: DatePart | None = None
     kind: Literal["number"] = "number"
 
     __pydantic_config__: ClassVar[ConfigDict] = STRICT
@@ -46,16 +61,27 @@ class NumberColumn:
 
     def encode(self, values: Fields) -> Array:
         """Raw values [n] -> inputs float32 [n, width]."""
-        numbers = _numbers(self.name, values)
+        numbers = self.numbers(values)
         missing = np.isnan(numbers)
         if missing.any():
             if self.fill is None:
-                raise _missing(self.name, missing, "a number")
+                raise missing_value(self.name, missing, "a number")
             numbers = np.where(missing, self.fill, numbers)
         scaled = ((numbers - self.mean) / self.deviation).astype(np.float32)[:, None]
         return (
             np.hstack([scaled, missing[:, None].astype(np.float32)]) if self.indicator else scaled
         )
+
+    def numbers(self, values: Fields) -> Array:
+        """Raw values [n] -> numbers float64 [n], NaN where missing, before any scaling."""
+        if self.part is not None:
+            return date_part(self.name, values, self.part)
+        if self.levels:
+            return places_of(self.name, values, self.levels)
+        numbers = numbers_of(self.name, values)
+        if self.low is None and self.high is None:
+            return numbers
+        return np.clip(numbers, self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -93,7 +119,7 @@ class CategoryColumn:
     def encode(self, values: Fields) -> Array:
         """Raw values [n] -> inputs float32 [n, width]."""
         places = {level: k for k, level in enumerate(self.levels)}
-        labels = _labels(self.name, values, self.level, self.missing, self.levels)
+        labels = labels_of(self.name, values, self.level, self.missing, self.levels)
         place = np.array([places.get(level, -1) for level in labels.distinct])[labels.codes]
         block = np.zeros((len(values), len(self.levels)), dtype=np.float32)
         block[np.arange(len(values)), place] = 1.0
@@ -101,7 +127,7 @@ class CategoryColumn:
 
     def level(self, value: object) -> str | None:
         """The level of a value that is not missing; None if it is unknown."""
-        for text in _written(value):
+        for text in written(value):
             level = text if text in self.levels else self.codes.get(text) or self._spanned(text)
             if level in self.levels:
                 return level
@@ -132,17 +158,17 @@ class SensitiveColumn:
         """Raw values [n] -> labels [n]."""
         if not self.edges:
             known = tuple(self.labels)
-            labels = _labels(self.name, values, self._known, self.missing, known)
+            labels = labels_of(self.name, values, self._known, self.missing, known)
             return [labels.distinct[k] for k in labels.codes]
-        numbers, names = _numbers(self.name, values), [*self.labels.values(), self.missing or ""]
+        numbers, names = numbers_of(self.name, values), [*self.labels.values(), self.missing or ""]
         missing = np.isnan(numbers)
         if missing.any() and self.missing is None:
-            raise _missing(self.name, missing, "a number")
+            raise missing_value(self.name, missing, "a number")
         bins = np.searchsorted(self.edges, numbers, side="left")
         return [names[k] for k in np.where(missing, -1, bins)]
 
     def _known(self, value: object) -> str | None:
-        found = (self.labels[text] for text in _written(value) if text in self.labels)
+        found = (self.labels[text] for text in written(value) if text in self.labels)
         return next(found, self.other)
 
 
@@ -227,61 +253,3 @@ def refuse_absent(names: Sequence[str], frame: "pd.DataFrame") -> None:
             f"the table has no column {listed(absent)}; it has {listed(list(frame.columns), 12)}, "
             f"and the model reads {listed(names, 12)}."
         )
-
-
-def _written(value: object) -> list[str]:
-    """The ways in which a file may write a value: 1.0 is also the code 1."""
-    whole = isinstance(value, float | np.floating) and float(value).is_integer()
-    return [str(value), str(int(value))] if whole else [str(value)]  # type: ignore[call-overload]
-
-
-class _Labels(NamedTuple):
-    """The label of each value, as distinct[codes]; a missing value has code -1, the last."""
-
-    codes: Array
-    distinct: list[str]
-
-
-def _labels(
-    name: str,
-    values: Fields,
-    label: Callable[[object], str | None],
-    missing: str | None,
-    known: Sequence[str],
-) -> _Labels:
-    """Looks up each distinct value once."""
-    codes, distinct = values.factorize()
-    if missing is None and (codes < 0).any():
-        raise _missing(name, codes < 0, f"one of {listed(known, 9)}")
-    found = [label(value) for value in distinct]
-    unknown = [repr(value) for value, given in zip(distinct, found, strict=True) if given is None]
-    if unknown:
-        raise DataError(
-            f"column {name} holds {listed(unknown)}, which the model does not know; it knows "
-            f"{listed(known, 9)}."
-        )
-    return _Labels(codes, [*filter(None, found), missing or ""])
-
-
-def _numbers(name: str, values: Fields) -> Array:
-    """Values as numbers, float64 [n]; NaN where they are missing."""
-    try:
-        return values.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        wrong = [repr(value) for value in values.dropna().unique() if not _is_number(value)]
-        raise DataError(f"column {name} holds {listed(wrong)} where a number belongs.") from None
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        float(value)
-    except (TypeError, ValueError):
-        return False
-    return True
-
-
-def _missing(name: str, rows: Array, wanted: str) -> DataError:
-    return DataError(
-        f"column {name} has no value in {int(rows.sum())} rows (first: row {int(rows.argmax())}); "
-        f"give {wanted} there, or leave these rows out."
-    )

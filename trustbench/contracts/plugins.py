@@ -33,6 +33,7 @@ class Plugin:
     version: ClassVar[int] = 1
     reference: ClassVar[str] = ""
     paths: ClassVar[frozenset[str]] = frozenset()  # text fields that name a file, as a Path does
+    settings_file: ClassVar[str | None] = None  # the field that names a YAML file of settings
     # The rows that are read beyond each member's own term of the loss, for the privacy ledger; ()
     # for none. None declares nothing, which voids every privacy claim of an arm with this plugin.
     reads_rows: ClassVar[tuple[Read, ...] | None] = None
@@ -40,7 +41,7 @@ class Plugin:
 
 @dataclass(frozen=True)
 class Dataset(Plugin, ABC):
-    """Loads a Problem. It reads only files below `data_dir`.
+    """Loads a Problem. It reads only files below `data_dir`, and those that fields name.
 
     `reads_rows` declares the statistics of the training pool that scale and bound the inputs; () if
     constants do. The names of columns and of their categories count as public.
@@ -49,6 +50,10 @@ class Dataset(Plugin, ABC):
     @abstractmethod
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """Returns the problem; raises DataError with one sentence if it cannot be loaded."""
+
+    def state(self, data_dir: Path) -> str:
+        """What changes when the user's own files do, so that a process reads them again."""
+        return ""
 
 
 @dataclass(frozen=True)

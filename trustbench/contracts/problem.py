@@ -5,7 +5,7 @@ Shapes: n rows, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -24,17 +24,26 @@ class Feature:
 
     `columns` are its positions in the flattened input: one for a number, several for a one-hot
     block. `lower` and `upper` bound every value of a perturbed input. `scale` multiplies the radius
-    of an attack (0: never perturbed). An immutable feature is one that a person cannot change.
+    of an attack (0: never perturbed). An immutable feature is one that a person cannot change, and
+    `change` says that its value can only grow (up) or shrink (down). The columns of an embedding
+    mean something only together.
     """
 
     name: str
-    kind: Literal["numeric", "categorical", "pixel"]
+    kind: Literal["numeric", "categorical", "pixel", "embedding"]
     columns: tuple[int, ...]
     lower: float
     upper: float
     mutable: bool = True
     scale: float = 1.0
     levels: tuple[str, ...] = ()
+    # Not in repr, on which fingerprints from before this field existed depend.
+    change: Literal["any", "up", "down"] = field(default="any", repr=False)
+
+    @property
+    def whole(self) -> bool:
+        """Whether its columns mean something only together, so that none is perturbed alone."""
+        return self.kind in ("categorical", "embedding")
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,7 @@ class Problem:
     splits: Mapping[SplitName, Array]  # row indices; replicates draw their halves from "train"
     card: DataCard
     scm: StructuralCausalModel | None = None
+    warnings: tuple[str, ...] = ()  # what a careful reader of the data would ask about
     encoder: Encoder | None = None  # how raw rows become X; in no fingerprint, as X is
 
     def __post_init__(self) -> None:
@@ -122,4 +132,7 @@ class Problem:
             h.update(str((array.dtype.str, array.shape)).encode())
             h.update(np.ascontiguousarray(array).tobytes())
         h.update(repr((self.classes, self.groups, self.group_name, self.features)).encode())
+        changes = [f.change for f in self.features]
+        if set(changes) != {"any"}:
+            h.update(repr(changes).encode())
         return h.hexdigest()[:32]

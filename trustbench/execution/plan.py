@@ -191,7 +191,7 @@ def plan(arm: Arm) -> Plan:
         UserError: the data or the configuration is wrong.
         Unsupported: the model cannot take the data; the message is the reason.
     """
-    problem = _problem(arm)
+    problem = problem_of(arm)
     _refuse_bad_control(arm)
     reason = arm.model.plugin.supports(problem)
     if reason:
@@ -224,13 +224,15 @@ def resolve_device(asked: str) -> torch.device:
 
 
 # The arms of a sweep share their data set, so each is read once per process.
-_PROBLEMS: dict[tuple[str, str, int, int | None], Problem] = {}
+_PROBLEMS: dict[tuple[str, str, int, int | None, str], Problem] = {}
 KEPT_PROBLEMS = 4
 
 
-def _problem(arm: Arm) -> Problem:
+def problem_of(arm: Arm) -> Problem:
+    """The data of an arm: loaded once per process, and again if the user's own file changes."""
     settings = json.dumps(arm.dataset.spec().model_dump(), sort_keys=True, default=list)
-    key = (settings, str(arm.data_dir), arm.seed, arm.training.max_members)
+    state = arm.dataset.plugin.state(arm.data_dir)
+    key = (settings, str(arm.data_dir), arm.seed, arm.training.max_members, state)
     if key not in _PROBLEMS:
         while len(_PROBLEMS) >= KEPT_PROBLEMS:
             _PROBLEMS.pop(next(iter(_PROBLEMS)))

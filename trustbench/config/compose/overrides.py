@@ -21,7 +21,13 @@ from trustbench.errors import ConfigError, did_you_mean
 ADDED = ("experiment",)
 """Groups that a run may lack; it has all others."""
 SWEPT = ("dataset", "model", "training")
-OPENED = ("hydra.sweeper.arms", "hydra.sweeper.params", "hydra.job.env_set")
+OPENED = (
+    "hydra.sweeper.arms",
+    "hydra.sweeper.params",
+    "hydra.job.env_set",
+    "dataset.columns.",
+    "dataset.reading.",
+)
 """Where users add keys, for which Hydra requires a +."""
 
 Options = Callable[[str], Iterable[str]]

@@ -44,8 +44,12 @@ def named_values(problem: Problem, X: Array) -> list[list[str]]:
 
 
 def _value(feature: Feature, values: Array) -> str:
+    if feature.kind == "embedding":
+        return f"{len(values)} numbers"
     if feature.kind != "categorical":
         return f"{float(values[0]):+z.2f}"
+    if len(values) == 1 and len(feature.levels) == 2:
+        return feature.levels[int(values[0] > 0)]
     if not (values > 0).any():
         return "no level"
     level = int(np.argmax(values))

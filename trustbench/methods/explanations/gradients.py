@@ -121,7 +121,7 @@ def _spread(system: System, sigma: float) -> "list[float]":
     """The standard deviation of the noise in each column."""
     scale = [0.0] * system.problem.n_features
     for feature in system.problem.features:
-        if feature.kind != "categorical":
+        if not feature.whole:
             width = feature.upper - feature.lower if feature.kind == "pixel" else 1.0
             for column in feature.columns:
                 scale[column] = sigma * width

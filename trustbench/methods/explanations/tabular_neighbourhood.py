@@ -23,6 +23,8 @@ KERNEL_WIDTH = 0.75  # times sqrt(d), as lime.lime_tabular
 class Columns(Neighbourhood):
     """Perturbs a number by scale N(0, 1), and replaces a category by that of a random pool row.
 
+    An embedding is replaced as a whole, as a category is.
+
     Perturbing one-hot columns like real numbers would describe impossible inputs. Coefficients are
     per column, so that the surrogate can distinguish the levels of a category: the `lime` package's
     indicator of a changed category cannot, which would cap its R2 by how much levels differ. The
@@ -33,7 +35,7 @@ class Columns(Neighbourhood):
     """
 
     scale: Tensor  # float64 [d], 0 on categorical columns
-    blocks: tuple[Tensor, ...]  # int64 [b], the columns of each categorical feature
+    blocks: tuple[Tensor, ...]  # int64 [b], the columns of each category or embedding
     pool: Tensor  # float32 [n_pool, d]
     sigma: float
 
@@ -116,9 +118,7 @@ def columns_of(
         parts=len(problem.features),
         scale=torch.as_tensor(scale, device=device),
         blocks=tuple(
-            torch.as_tensor(f.columns, device=device)
-            for f in problem.features
-            if f.kind == "categorical"
+            torch.as_tensor(f.columns, device=device) for f in problem.features if f.whole
         ),
         pool=torch.as_tensor(pool.rows, device=device),
         sigma=sigma,

@@ -15,15 +15,20 @@ Norm = Literal["linf", "l2"]
 
 
 @lru_cache(maxsize=8)
-def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, Array, Array]:
-    """(weight, lower, upper), each [d]; cached because a training loop uses them at every step."""
-    weight, lower, upper = (np.zeros(d, dtype=np.float32) for _ in range(3))
+def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, ...]:
+    """(weight, lower, upper, fall, rise), each [d].
+
+    Cached because a training loop uses them at every step.
+    """
+    weight, lower, upper, fall, rise = (np.zeros(d, dtype=np.float32) for _ in range(5))
     for feature in features:
         columns = list(feature.columns)
         weight[columns] = feature.scale * feature.mutable
         lower[columns] = feature.lower
         upper[columns] = feature.upper
-    return weight, lower, upper
+        fall[columns] = feature.change != "up"
+        rise[columns] = feature.change != "down"
+    return weight, lower, upper, fall, rise
 
 
 def unattackable(problem: Problem) -> str | None:
@@ -40,7 +45,8 @@ class ThreatModel:
     A perturbation delta is measured per column in units of `weight` (scale x mutable): `linf`
     bounds max |delta_j / weight_j| and `l2` bounds the Euclidean norm of delta / weight. Columns of
     weight 0 never change. Clipping does not move a clean value that already lies outside the box,
-    but keeps it from moving further out. `epsilon` may be a radius per point, [R, n].
+    but keeps it from moving further out. `epsilon` may be a radius per point, [R, n]. `fall` and
+    `rise` are 0 in columns whose value cannot shrink or grow.
 
     Reference: Croce et al. 2021, arXiv 2010.09670, section 2; Simonetto et al. 2024, arXiv
     2408.07579, section 2 (boxes and immutable columns of tabular data).
@@ -51,15 +57,17 @@ class ThreatModel:
     weight: Tensor  # [*shape], >= 0
     lower: Tensor  # [*shape]
     upper: Tensor  # [*shape]
+    fall: Tensor | float = 1.0  # [*shape], 0 or 1
+    rise: Tensor | float = 1.0  # [*shape], 0 or 1
 
     @classmethod
     def of(cls, problem: Problem, norm: Norm, epsilon: float | Tensor, like: Tensor) -> Self:
         """The threat model of a problem's features, on the device and with the type of `like`."""
-        weight, lower, upper = (
+        columns = (
             torch.as_tensor(column, dtype=like.dtype, device=like.device).view(problem.shape)
             for column in _columns(problem.features, problem.n_features)
         )
-        return cls(norm, epsilon, weight, lower, upper)
+        return cls(norm, epsilon, *columns)
 
     def scaled(self, factor: float) -> Self:
         """Returns the same threat at `factor` times the radius."""
@@ -74,8 +82,8 @@ class ThreatModel:
     def bounds(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and highest allowed value of each column, given clean X [..., *shape]."""
         reach = _wide(self.epsilon, self.weight.ndim) * self.weight
-        low = torch.maximum(X - reach, torch.minimum(self.lower, X))
-        high = torch.minimum(X + reach, torch.maximum(self.upper, X))
+        low = torch.maximum(X - reach * self.fall, torch.minimum(self.lower, X))
+        high = torch.minimum(X + reach * self.rise, torch.maximum(self.upper, X))
         return low, high
 
     def project(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -52,4 +53,4 @@ def minimal_radius(
 
 def at_radii(threat: ThreatModel, radii: Tensor) -> ThreatModel:
     """Returns the same threat with a separate radius for each point, radii [R, n]."""
-    return ThreatModel(threat.norm, radii, threat.weight, threat.lower, threat.upper)
+    return replace(threat, epsilon=radii)

@@ -1,0 +1,69 @@
+"""Columns that a declaration names: found in the table, or refused with the nearest name."""
+
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+
+import pandas as pd
+
+from trustbench.errors import DataError, did_you_mean
+
+NAME = "table"
+
+
+def refuse(what: str) -> DataError:
+    """The error of a table: what is wrong and what to do, one sentence."""
+    return DataError(f"dataset {NAME}: {what}.")
+
+
+def require_columns(table: pd.DataFrame, key: str, names: Iterable[str]) -> None:
+    """Raises DataError if `key` names a column that the table does not have."""
+    for name in names:
+        if name not in table.columns:
+            near = did_you_mean(name, map(str, table.columns)).rstrip(".")
+            raise refuse(f"{key} names {name!r}, which is not a column; {near}")
+
+
+def matching(table: pd.DataFrame, key: str, pattern: str) -> list[str]:
+    """The columns that match a pattern such as `e_*`, in the order of the table.
+
+    Raises:
+        DataError: no column does.
+    """
+    found = [c for c in table.columns if fnmatchcase(c, pattern)]
+    if not found:
+        near = did_you_mean(pattern, map(str, table.columns)).rstrip(".")
+        raise refuse(f"{key} has the pattern {pattern!r}, which no column matches; {near}")
+    return found
+
+
+def expanded(table: pd.DataFrame, key: str, given: Iterable[str]) -> list[str]:
+    """The columns that names and patterns stand for; raises DataError for one without a column."""
+    found: dict[str, None] = {}
+    for name in given:
+        if name not in table.columns and set(name) & {"*", "?"}:
+            found |= dict.fromkeys(matching(table, key, name))
+        else:
+            require_columns(table, key, [name])
+            found[name] = None
+    return list(found)
+
+
+def block_name(pattern: str) -> str:
+    """The name of an embedding from its pattern.
+
+    >>> block_name("note_*"), block_name("e*"), block_name("*")
+    ('note', 'e', 'embedding')
+    """
+    return pattern.replace("*", "").replace("?", "").strip("_.- ") or "embedding"
+
+
+def unused_name(wanted: str, taken: Sequence[str]) -> str:
+    """`wanted`, or a variant of it that is not taken.
+
+    >>> unused_name("other", ["a", "other"])
+    'other (2)'
+    """
+    name, k = wanted, 2
+    while name in taken:
+        name, k = f"{wanted} ({k})", k + 1
+    return name

@@ -1,0 +1,225 @@
+"""From a typed table and what is declared about it to a Problem, with all that was understood."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
+from trustbench.contracts.seeding import Streams
+from trustbench.datasets.loading.own import findings
+from trustbench.datasets.loading.own.declared import Change, Declaration, Declared
+from trustbench.datasets.loading.own.findings import LEAKS, Finding
+from trustbench.datasets.loading.own.groups import Grouped, read_groups
+from trustbench.datasets.loading.own.inputs import Columns, Inputs, features_of, learn_inputs
+from trustbench.datasets.loading.own.kinds import embeddings, kinds_of
+from trustbench.datasets.loading.own.names import NAME, expanded, refuse, require_columns
+from trustbench.datasets.loading.own.rules import Learning
+from trustbench.datasets.loading.own.splitting import (
+    Copies,
+    Parts,
+    copies_of,
+    crossing,
+    make_splits,
+)
+from trustbench.datasets.loading.own.target import Target, labelled_rows, read_target
+from trustbench.datasets.loading.splits import pack, subsample
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A problem and what was understood on the way to it."""
+
+    problem: Problem
+    table: pd.DataFrame  # the rows with a class
+    unlabelled: int
+    columns: Columns
+    inputs: Inputs
+    target: Target
+    grouped: Grouped
+    left_out: tuple[str, ...]
+    copies: int
+    found: tuple[Finding, ...]
+
+
+def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: Streams) -> Prepared:
+    """Prepares a table [n, columns]; `origin` says in words where it comes from.
+
+    Raises:
+        DataError: one sentence on the first thing that does not fit.
+    """
+    name = _required_target(table, declared)
+    _refuse_unknown(table, declared)
+    own = declared.columns.get(name, Declared())
+    target = read_target(table, name, own, declared.favourable)
+    rows = labelled_rows(table, name, target.y, declared.unlabelled)
+    unlabelled = len(table) - len(rows)
+    table, target = table.iloc[rows], target._replace(y=target.y[rows])
+    grouped = read_groups(table, declared.sensitive, declared.columns, declared.min_group)
+    columns, left_out = _columns(table, declared)
+    copies = copies_of(table[columns.names], target.y)
+    of, rng = grouped.groups.of, streams.numpy("split")
+    whole = make_splits(table, declared.split, target.y, of, copies, rng)
+    splits = subsample(NAME, whole, declared.subsample)
+    how = Learning(splits["train"], declared.missing, declared.min_level, declared.max_levels)
+    inputs = learn_inputs(table, columns, how)
+    problem = _problem(table, columns, inputs, target, grouped, splits)
+    found = [*_found(table, declared, columns, target, splits, copies), *_measured(problem)]
+    _refuse_leaks(found, declared)
+    prepared = Prepared(
+        problem, table, unlabelled, columns, inputs, target, grouped, left_out, copies.rows,
+        tuple(f for f in found if declared.leakage != "ignore" or f.kind not in LEAKS),
+    )  # fmt: skip
+    card = _card(prepared, declared, origin)
+    warnings = tuple(f.text for f in prepared.found if f.kind != "note")
+    return replace(prepared, problem=replace(problem, card=card, warnings=warnings))
+
+
+def _required_target(table: pd.DataFrame, declared: Declaration) -> str:
+    if declared.target is None:
+        some = ", ".join(map(str, table.columns[:12]))
+        raise refuse(
+            "no column is named as the class to predict; give dataset.target=NAME (columns: "
+            f"{some}{', ...' if table.shape[1] > 12 else ''})"
+        )
+    return declared.target
+
+
+def _refuse_unknown(table: pd.DataFrame, declared: Declaration) -> None:
+    """Raises DataError for declared names that are not columns, and for contradictions."""
+    target = declared.target or ""
+    named = {
+        "target": [target],
+        "sensitive": declared.sensitive,
+        "columns": list(declared.columns),
+        "immutable": declared.immutable,
+        "actionable": declared.actionable,
+    }
+    for key, names in named.items():
+        require_columns(table, f"dataset.{key}", names)
+    if target in declared.sensitive:
+        raise refuse(f"{target} is both dataset.target and in dataset.sensitive; drop it from one")
+    both = sorted({*declared.immutable} & {*declared.actionable})
+    if both:
+        raise refuse(
+            f"{both[0]} is in dataset.immutable and in dataset.actionable; drop it from one"
+        )
+
+
+def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[Columns, tuple[str, ...]]:
+    """The raw columns that become inputs, and those that do not."""
+    dropped = expanded(table, "dataset.drop", declared.drop)
+    out = {declared.target, *dropped}
+    split = declared.split
+    if split.by != "random" and split.column not in declared.columns:
+        out.add(split.column)
+    names = [c for c in table.columns if c not in out]
+    blocks = embeddings(table[names], declared.embedding, names)
+    owned = {c for block in blocks for c in block.columns}
+    names = [c for c in names if c not in owned]
+    kinds = kinds_of(table, names, declared.columns)
+    if not kinds and not blocks:
+        raise refuse("no column is left as an input; name fewer columns in dataset.drop")
+    changes = {c: _change(c, declared) for c in names}
+    empty = [c for c in names if c not in kinds]
+    return Columns(kinds, blocks, declared.columns, changes), (*dropped, *empty)
+
+
+def _change(name: str, declared: Declaration) -> Change:
+    """How a person could change a column: as declared; a sensitive one not at all."""
+    own = declared.columns.get(name, Declared()).change
+    if own is not None:
+        return own
+    fixed = name in declared.immutable or name in declared.sensitive
+    if declared.actionable:
+        fixed = name not in declared.actionable
+    return "none" if fixed else "any"
+
+
+def _problem(
+    table: pd.DataFrame,
+    columns: Columns,
+    inputs: Inputs,
+    target: Target,
+    grouped: Grouped,
+    splits: Parts,
+) -> Problem:
+    rows, packed = pack(splits)
+    encoder = Encoder(inputs.rules, grouped.groups.rule)
+    X = encoder.encode(table.iloc[rows])
+    seen = X[np.concatenate([packed["train"], packed["test"]])]
+    return Problem(
+        name=NAME,
+        X=X,
+        y=target.y[rows],
+        group=grouped.groups.of[rows].astype(np.int64),
+        classes=target.classes,
+        groups=grouped.groups.names,
+        group_name=grouped.groups.name,
+        features=features_of(inputs.rules, encoder.places(), columns, seen),
+        splits=packed,
+        card=DataCard("", "", "", ""),
+        encoder=encoder,
+    )
+
+
+def _found(
+    table: pd.DataFrame,
+    declared: Declaration,
+    columns: Columns,
+    target: Target,
+    splits: Mapping[SplitName, Array],
+    copies: Copies,
+) -> Iterator[Finding]:
+    """What raw columns show."""
+    names = list(columns.kinds)
+    yield from findings.near_target(table, names, target.y, str(declared.target))
+    yield from findings.odd_columns(table, names)
+    if copies.rows:
+        yield findings.copied(copies.rows, len(table), crossing(splits, copies))
+
+
+def _measured(problem: Problem) -> Iterator[Finding]:
+    """What the encoded rows of the splits show."""
+    yield from findings.group_rates(
+        problem.y, problem.group, problem.classes, problem.groups, problem.splits["test"]
+    )
+    names = [""] * problem.n_features
+    for feature in problem.features:
+        levels = feature.levels if len(feature.levels) == len(feature.columns) else ()
+        for k, column in enumerate(feature.columns):
+            names[column] = f"{feature.name} {levels[k]}" if levels else feature.name
+    yield from findings.drift(problem.X, problem.y, names, problem.classes, problem.splits)
+
+
+def _refuse_leaks(found: list[Finding], declared: Declaration) -> None:
+    leaks = [f.text for f in found if f.kind in LEAKS]
+    if leaks and declared.leakage == "refuse":
+        raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn goes on with a warning)")
+
+
+def _card(prepared: Prepared, declared: Declaration, origin: str) -> DataCard:
+    """The card: the owner's words, and what was done to the table."""
+    problem, own = prepared.problem, declared.card
+    said = [f"{len(prepared.table):,} rows of {origin}; the class is {declared.target}."]
+    if problem.binary:
+        said.append(f"Class 1 is {problem.classes[1]} ({prepared.target.chosen}).")
+    if prepared.unlabelled:
+        said.append(f"{prepared.unlabelled:,} rows without a class are left out.")
+    if prepared.left_out:
+        said.append(f"Columns left out: {', '.join(prepared.left_out)}.")
+    if prepared.inputs.missing:
+        said.append(f"Missing values: {', '.join(prepared.inputs.missing)}.")
+    if prepared.grouped.merged:
+        said.append(f"{prepared.grouped.merged[0].upper()}{prepared.grouped.merged[1:]}.")
+    if declared.subsample is not None:
+        said.append(f"Here a subsample of {len(problem.X):,} rows.")
+    said += [f"{'' if f.kind == 'note' else 'Warning: '}{f.text}." for f in prepared.found]
+    return DataCard(
+        description=" ".join(said),
+        known_harms=own.known_harms,
+        licence=own.licence,
+        reference=own.reference,
+        rows_public=own.rows_public,
+    )

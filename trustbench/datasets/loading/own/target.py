@@ -1,0 +1,129 @@
+"""The classes of a table: which they are, which is favourable, which rows have none."""
+
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from trustbench.contracts import Array
+from trustbench.contracts.shortening import listed
+from trustbench.datasets.loading.own.declared import Declared, Level
+from trustbench.datasets.loading.own.names import refuse
+from trustbench.datasets.loading.own.values import (
+    Series,
+    bin_names,
+    binned,
+    find_level,
+    is_date,
+    is_number,
+    levels_of,
+)
+
+MOST_CLASSES = 50
+
+
+class Target(NamedTuple):
+    """The class of each row, int64 [n], -1 where the table has none; and what was decided."""
+
+    y: Array
+    classes: tuple[str, ...]
+    chosen: str  # how the favourable class was chosen, in words; '' for more than two
+
+
+def read_target(
+    table: pd.DataFrame, name: str, declared: Declared, favourable: Level | None
+) -> Target:
+    """Reads the classes of column `name`; of two, the favourable one becomes class 1.
+
+    Raises:
+        DataError: it has one class, or numbers too many to be classes.
+    """
+    y, classes = _coded(table[name], name, declared)
+    if len(classes) < 2:
+        only = f"only the value {classes[0]!r}" if classes else "no values"
+        raise refuse(
+            f"the target {name} has {only}; a model needs two or more classes to tell apart, so "
+            "give a table with both outcomes, or another dataset.target"
+        )
+    if len(classes) > 2:
+        if favourable is not None:
+            raise refuse(
+                f"dataset.favourable={favourable} needs two classes, and {name} has "
+                f"{len(classes)} ({listed(classes)}); drop dataset.favourable, or merge the "
+                "classes in the file"
+            )
+        return Target(y, tuple(classes), "")
+    return _binary(y, classes, name, favourable)
+
+
+def _coded(values: Series, name: str, declared: Declared) -> tuple[Array, list[str]]:
+    if declared.bins:
+        if not is_number(values):
+            raise refuse(f"dataset.columns.{name}.bins cuts numbers, but {name} holds text")
+        y = binned(values.to_numpy(dtype=np.float64), declared.bins)
+        names = bin_names(declared.bins)
+        present = [k for k in range(len(names)) if (y == k).any()]
+        place = np.full(len(names) + 1, -1, dtype=np.int64)
+        place[present] = np.arange(len(present))
+        return place[y], [names[k] for k in present]
+    if is_date(values):
+        raise refuse(
+            f"the target {name} holds dates; give dataset.target a column of classes, such as "
+            "whether a date has passed"
+        )
+    y, names = levels_of(values)
+    if len(names) > MOST_CLASSES:
+        _refuse_many(values, name, len(names))
+    return y, names
+
+
+def _refuse_many(values: Series, name: str, n: int) -> None:
+    if is_number(values):
+        middle = float(values.median())
+        raise refuse(
+            f"the target {name} has {n:,} different numbers, and trustbench predicts classes, not "
+            f"quantities; cut it: dataset.columns.{name}.bins=[{middle:g}] gives two classes at "
+            "the median"
+        )
+    raise refuse(
+        f"the target {name} has {n:,} different values, more than {MOST_CLASSES} classes; give "
+        "dataset.target another column, or merge classes in the file"
+    )
+
+
+def _binary(y: Array, classes: list[str], name: str, favourable: Level | None) -> Target:
+    if favourable is None:
+        told = (
+            f"{classes[1]} is taken as favourable, the last of {' and '.join(classes)}; "
+            "dataset.favourable=VALUE says otherwise"
+        )
+        return Target(y, tuple(classes), told)
+    good = find_level(favourable, classes)
+    if good is None:
+        raise refuse(
+            f"dataset.favourable={favourable} is not a class of {name}; its classes are "
+            f"{' and '.join(classes)}"
+        )
+    if good == classes[1]:
+        return Target(y, tuple(classes), "declared")
+    return Target(np.where(y < 0, y, 1 - y), tuple(reversed(classes)), "declared")
+
+
+def labelled_rows(
+    table: pd.DataFrame, name: str, y: Array, unlabelled: Literal["refuse", "drop"]
+) -> Array:
+    """The positions of the rows with a class.
+
+    Raises:
+        DataError: rows have none, and `unlabelled` is not `drop`.
+    """
+    rows = np.flatnonzero(y >= 0)
+    absent = len(y) - len(rows)
+    if absent and unlabelled == "refuse":
+        first = table.index[np.flatnonzero(y < 0)[0]]
+        where = "row" if table.index.name is None else table.index.name
+        raise refuse(
+            f"the target {name} has no value in {absent:,} of {len(y):,} rows (first: {where} "
+            f"{first}); fill them in the file, or leave these rows out with dataset.unlabelled=drop"
+        )
+    return rows
