@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from numpy.typing import NDArray
 
 LIMIT = 10.0
 """Effects above this many deltas have the strongest colour."""
@@ -31,6 +32,8 @@ LEFT, TOP, BOTTOM = 0.82, 1.02, 0.92
 """Room for the names of rows, the heads of columns and the legend, in cells."""
 ROOM = 71.0
 """Points of text, without the space between lines, that a box has room for."""
+COLOURS = 256
+"""As many as the palette of a PNG holds."""
 FOLD = 22
 """Characters in a line of a cell."""
 
@@ -49,14 +52,31 @@ def image(results: Sequence[TableResult]) -> bytes:
     Orange is harm and purple is benefit, a pair that colour-blind readers can distinguish; symbols
     and words carry the verdict without colour.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, HEIGHT * len(results)), dpi=130)
+    canvas = FigureCanvasAgg(figure)
     for i, result in enumerate(results):
         ax = figure.add_axes((0, 1 - (i + 1) / len(results), 1, 1 / len(results)))
         draw(ax, neutral(result))
+    canvas.draw()
+    return with_palette(np.asarray(canvas.buffer_rgba()))
+
+
+def with_palette(pixels: "NDArray[np.uint8]") -> bytes:
+    """Pixels [height, width, 4] as a PNG with a palette, a third of the size of one without.
+
+    The palette covers the range of colours rather than the frequent ones, so that the legend keeps
+    its hues.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(pixels).convert("RGB")
+    coverage, plain = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    reduced = picture.quantize(COLOURS, method=coverage, kmeans=1, dither=plain)
     out = io.BytesIO()
-    figure.savefig(out, format="png", metadata={"Software": None})
+    reduced.save(out, format="png", optimize=True)
     return out.getvalue()
 
 

@@ -8,9 +8,12 @@ import re
 import struct
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox
+from PIL import Image
 from rich.console import Console
 
 from tests.unit.summary.builder import CRESSWELL, WITHIN, method, record
@@ -202,6 +205,17 @@ def test_png_is_an_image_and_the_same_twice(results):
     assert width > 1200
     assert height > 900
     assert first == second
+    assert first[25] == 3, "a palette, which makes it a third as large"
+
+
+def test_a_palette_keeps_the_hues_of_a_narrow_legend():
+    pixels = np.full((400, 400, 4), 255, np.uint8)
+    scale = colormaps["PuOr_r"](np.linspace(0, 1, 400))
+    pixels[:4] = np.round(255 * scale)  # one row in a hundred
+    pixels[4:, ::2, :3] = np.arange(396)[:, None, None] % 256  # the greys of letters
+    image = Image.open(io.BytesIO(png.with_palette(pixels))).convert("RGB")
+    away = np.abs(np.asarray(image).astype(int) - pixels[..., :3])
+    assert away.max() <= 0.06 * 255
 
 
 def test_what_a_box_of_the_picture_says_stays_inside_of_it(results):
