@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
-    from numpy.typing import NDArray
 
 LIMIT = 10.0
 """Effects above this many deltas have the strongest colour."""
@@ -52,27 +51,26 @@ def image(results: Sequence[TableResult]) -> bytes:
     Orange is harm and purple is benefit, a pair that colour-blind readers can distinguish; symbols
     and words carry the verdict without colour.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, HEIGHT * len(results)), dpi=130)
-    canvas = FigureCanvasAgg(figure)
     for i, result in enumerate(results):
         ax = figure.add_axes((0, 1 - (i + 1) / len(results), 1, 1 / len(results)))
         draw(ax, neutral(result))
-    canvas.draw()
-    return with_palette(np.asarray(canvas.buffer_rgba()))
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png")
+    return with_palette(drawn)
 
 
-def with_palette(pixels: "NDArray[np.uint8]") -> bytes:
-    """Pixels [height, width, 4] as a PNG with a palette, a third of the size of one without.
+def with_palette(file: io.BytesIO) -> bytes:
+    """A picture as a PNG with a palette, a third of the size of one without.
 
     The palette covers the range of colours rather than the frequent ones, so that the legend keeps
     its hues.
     """
     from PIL import Image
 
-    picture = Image.fromarray(pixels).convert("RGB")
+    picture = Image.open(file).convert("RGB")
     coverage, plain = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
     reduced = picture.quantize(COLOURS, method=coverage, kmeans=1, dither=plain)
     out = io.BytesIO()

@@ -213,7 +213,9 @@ def test_a_palette_keeps_the_hues_of_a_narrow_legend():
     scale = colormaps["PuOr_r"](np.linspace(0, 1, 400))
     pixels[:4] = np.round(255 * scale)  # one row in a hundred
     pixels[4:, ::2, :3] = np.arange(396)[:, None, None] % 256  # the greys of letters
-    image = Image.open(io.BytesIO(png.with_palette(pixels))).convert("RGB")
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "png")
+    image = Image.open(io.BytesIO(png.with_palette(file))).convert("RGB")
     away = np.abs(np.asarray(image).astype(int) - pixels[..., :3])
     assert away.max() <= 0.06 * 255
 
