@@ -182,7 +182,7 @@ def _connect(address: str) -> None:
 @lru_cache(maxsize=8)
 def client(address: str) -> "MlflowClient":
     """Returns MLflow's client for an address, silent on screen and on the network."""
-    with _quiet():
+    with quiet():
         from mlflow import MlflowClient
 
         # errors are reported here, in one sentence and without credentials
@@ -192,7 +192,7 @@ def client(address: str) -> "MlflowClient":
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Imports mlflow with its settings in place."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
@@ -201,6 +201,8 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # mlflow imports deprecated features of its own dependencies
         warnings.simplefilter("ignore", DeprecationWarning)
+        # and reports the type hints of its own classes
+        warnings.simplefilter("ignore", UserWarning)
         yield
 
 
@@ -210,7 +212,7 @@ def known_errors() -> tuple[type[BaseException], ...]:
     import requests
     from sqlalchemy.exc import SQLAlchemyError
 
-    with _quiet():
+    with quiet():
         from mlflow.exceptions import MlflowException
     return SQLAlchemyError, requests.RequestException, OSError, ImportError, MlflowException
 

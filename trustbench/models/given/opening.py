@@ -2,7 +2,7 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 
 from trustbench.contracts.given import Adapter, GivenModel, ModelSource
@@ -10,16 +10,17 @@ from trustbench.errors import UserError
 from trustbench.models import given
 
 
-def open_model(source: ModelSource) -> GivenModel:
-    """The model of a source.
+def open_model(source: ModelSource, beside: Sequence[Adapter] = ()) -> GivenModel:
+    """The model of a source, by an adapter of this package or one of those `beside` it.
 
     Raises:
         UserError: no adapter accepts the source, or the model cannot be used.
     """
-    for adapter in adapters():
+    every = sorted([*adapters(), *beside], key=_turn)
+    for adapter in every:
         if adapter.accepts(source):
             return adapter.open(source)
-    kinds = "; ".join(f"{a.kind} ({a.example})" for a in adapters())
+    kinds = "; ".join(f"{a.kind} ({a.example})" for a in every)
     missing = isinstance(source.of, str) and source.path is None and ":" not in source.of
     what = "is not an existing file or folder" if missing else "is not a model that can be opened"
     raise UserError(f"model {source.name} {what}; give {kinds}.")
@@ -28,7 +29,7 @@ def open_model(source: ModelSource) -> GivenModel:
 @cache
 def adapters() -> tuple[Adapter, ...]:
     """Every adapter in this package, in the order in which they are asked."""
-    return tuple(sorted(_found(), key=lambda a: (a.rank, a.kind)))
+    return tuple(sorted(_found(), key=_turn))
 
 
 def _found() -> Iterator[Adapter]:
@@ -37,3 +38,7 @@ def _found() -> Iterator[Adapter]:
             concrete = isinstance(cls, type) and issubclass(cls, Adapter) and cls is not Adapter
             if concrete and cls.__module__ == module.name:
                 yield cls()
+
+
+def _turn(adapter: Adapter) -> tuple[int, str]:
+    return adapter.rank, adapter.kind
