@@ -25,6 +25,11 @@ FOLDERS = {
 }
 
 
+NETS = Path(__file__).resolve().parents[1] / "unit" / "models" / "nets.py"
+# What a plugin needs of its user, and no file of trustbench can spell.
+REQUIRED = {("model", "module"): {"target": f"{NETS}:Net"}}
+
+
 class Option(NamedTuple):
     """A plugin as its YAML file configures it."""
 
@@ -55,7 +60,8 @@ def options(*kinds):
                     continue  # the baseline is the absence of a plugin
                 assert list(node) == [name], f"{path} has one top key, its own name"
                 node = node[name]
-            found.append(Option(kind, name, path, node, build(kind, name, node, name)))
+            settings = {**node, **REQUIRED.get((kind, name), {})}
+            found.append(Option(kind, name, path, node, build(kind, name, settings, name)))
     return found
 
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.contract.conftest import options
+from tests.contract.conftest import REQUIRED, options
 from trustbench.config.arms import Training
 from trustbench.config.compose import compose, composed_arm
 from trustbench.execution import fit as fitting
@@ -26,6 +26,7 @@ TRIALS = [
     pytest.param("mlp", "digits", 40, None),
     pytest.param("cnn", "digits", 40, None),
     pytest.param("resnet18", "digits", 12, None, marks=pytest.mark.science),
+    pytest.param("module", "silobank", 10, 1000),
     pytest.param("logistic", "mnist10k", 10, 1000),
     pytest.param("mlp", "mnist10k", 10, 1000),
     pytest.param("cnn", "mnist10k", 10, 1000),
@@ -37,9 +38,13 @@ TRIALS = [
 ]
 
 
-def arm_of(tmp_path, *overrides):
+def arm_of(tmp_path, model, *overrides):
+    required = [f"model.{k}={v}" for k, v in REQUIRED.get(("model", model), {}).items()]
+    chosen = [f"model={model}", *required]
     return composed_arm(
-        compose([*overrides, f"output_dir={tmp_path}", "evaluator=[utility]", "device=cpu"])
+        compose(
+            [*chosen, *overrides, f"output_dir={tmp_path}", "evaluator=[utility]", "device=cpu"]
+        )
     )
 
 
@@ -68,7 +73,7 @@ def test_a_model_learns_with_the_rate_that_it_states(
     folder = tmp_path if offline else request.getfixturevalue("shared_data")
     arm = arm_of(
         tmp_path,
-        f"model={model}",
+        model,
         f"dataset={data}",
         f"data_dir={folder}",
         f"training.epochs={epochs}",
@@ -86,11 +91,11 @@ def test_every_model_is_tried():
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("regime", ["tuned", "memorising"])
 def test_an_arm_has_the_rate_of_its_model_unless_one_is_given(model, regime, tmp_path):
-    arm = arm_of(tmp_path, f"model={model}", f"training={regime}")
+    arm = arm_of(tmp_path, model, f"training={regime}")
     assert arm.training.lr == MODELS[model].learning_rate
-    treated = arm_of(tmp_path, f"model={model}", f"training={regime}", "intervention=pgd_at")
+    treated = arm_of(tmp_path, model, f"training={regime}", "intervention=pgd_at")
     assert treated.training == arm.training
-    given = arm_of(tmp_path, f"model={model}", f"training={regime}", "training.lr=0.2")
+    given = arm_of(tmp_path, model, f"training={regime}", "training.lr=0.2")
     assert given.training.lr == 0.2
     assert dataclasses.asdict(arm.training)["lr"] is not None  # what ids and records hold
 
@@ -99,7 +104,7 @@ def test_a_pilot_passes_over_a_rate_at_which_a_model_does_not_learn(shared_data,
     """At .1, the default of other models, the losses of cnn on MNIST are in the hundreds."""
     arm = arm_of(
         tmp_path,
-        "model=cnn",
+        "cnn",
         "dataset=mnist10k",
         f"data_dir={shared_data}",
         "training.epochs=8",

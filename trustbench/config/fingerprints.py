@@ -13,6 +13,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,8 +29,10 @@ Marks = tuple[tuple[str, str], ...]
 INSTALLED = ("site-packages", "dist-packages")
 LENGTH = 16
 
-# A process runs the source that it imported, even if the file changes afterwards.
+# A process runs the source that it imported, even if the file changes afterwards: the digest of a
+# module with all that it imports, and of the files of single modules.
 _SOURCES: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
+_OWN: WeakKeyDictionary[ModuleType, str] = WeakKeyDictionary()
 
 
 def of(plugin: Plugin, key: str) -> Marks:
@@ -40,9 +43,39 @@ def of(plugin: Plugin, key: str) -> Marks:
     """
     marks = dict(_files(plugin, key))
     module = type(plugin).__module__
-    if module.partition(".")[0] != "trustbench":
-        marks[SOURCE] = _source(sys.modules[module], key)
+    found = [] if module.partition(".")[0] == "trustbench" else [_source(sys.modules[module], key)]
+    found += [_release(m) or _source(m, key) for m in plugin.sources()]
+    if found:
+        marks[SOURCE] = found[0] if len(found) == 1 else _hashed(" ".join(found).encode())
     return tuple(sorted(marks.items()))
+
+
+def refuse_changed(plugin: Plugin, key: str, marks: Marks) -> None:
+    """Raises ConfigError if what a plugin depends on differs from its fingerprints `marks`.
+
+    An arm may start hours after its sweep was composed, in a process that imports the code anew.
+    """
+    if not marks:
+        return
+    now = dict(of(plugin, key))
+    changed = [n for n, value in marks if now.get(n) != value]
+    if changed:
+        what = "its source" if changed == [SOURCE] else " and ".join(changed)
+        raise ConfigError(
+            f"{key}: {what} has changed since this arm was composed; give the command again to "
+            "train what the files say now."
+        )
+
+
+def _release(module: ModuleType) -> str | None:
+    """An installed module's package with its version; None if it is not of a known package."""
+    top = module.__name__.partition(".")[0]
+    if not _installed(Path(module.__file__ or "").resolve()):
+        return None
+    try:
+        return f"{top} {version(top)}"
+    except PackageNotFoundError:
+        return None
 
 
 def _source(module: ModuleType, key: str) -> str:
@@ -54,9 +87,24 @@ def _source(module: ModuleType, key: str) -> str:
             )
         digest = hashlib.sha256()
         for name, path in sorted(modules(module).items()):
-            digest.update(f"{name} {hashlib.sha256(_text(path)).hexdigest()}\n".encode())
+            digest.update(f"{name} {_imported(name, path, key)}\n".encode())
         _SOURCES[module] = digest.hexdigest()[:LENGTH]
     return _SOURCES[module]
+
+
+def _imported(name: str, path: Path, key: str) -> str:
+    """The digest of a module's file when this process imported it, else as it is now."""
+    found = hashlib.sha256(_text(path)).hexdigest()
+    module = sys.modules.get(name)
+    if module is None:
+        return found
+    other = Path(getattr(module, "__file__", None) or path)
+    if other.resolve() != path.resolve():
+        raise ConfigError(
+            f"{key}: it would import {name} from {path}, but this process has imported a module of "
+            f"that name from {other}; give one of the two another name."
+        )
+    return _OWN.setdefault(module, found)
 
 
 def modules(module: ModuleType) -> dict[str, Path]:
@@ -148,6 +196,10 @@ def _imported_from(node: ast.ImportFrom, package: str) -> Iterator[str]:
         yield f"{whole}.{alias.name}".lstrip(".")
 
 
+def _hashed(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:LENGTH]
+
+
 def _text(path: Path) -> bytes:
     """A source file's bytes with uniform line ends, which a checkout may change."""
     return path.read_bytes().replace(b"\r\n", b"\n")
@@ -162,12 +214,7 @@ def _files(plugin: Plugin, key: str) -> Iterator[tuple[str, str]]:
         paths = list(_named(value, field.name in plugin.paths))
         if paths:
             where = f"{key}.{field.name}"
-            yield (
-                field.name,
-                hashlib.sha256(
-                    "".join(_content(path, where) for path in paths).encode()
-                ).hexdigest()[:LENGTH],
-            )
+            yield field.name, _hashed("".join(_content(path, where) for path in paths).encode())
 
 
 def _named(value: Any, declared: bool) -> Iterator[Path]:

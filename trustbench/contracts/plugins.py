@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -37,6 +38,10 @@ class Plugin:
     # The rows that are read beyond each member's own term of the loss, for the privacy ledger; ()
     # for none. None declares nothing, which voids every privacy claim of an arm with this plugin.
     reads_rows: ClassVar[tuple[Read, ...] | None] = None
+
+    def sources(self) -> tuple[ModuleType, ...]:
+        """Modules whose code the numbers depend on, beside the one that defines the class."""
+        return ()
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,10 @@ class Model(Plugin, ABC):
     @abstractmethod
     def build(self, problem: Problem) -> "torch.nn.Module":
         """Returns one freshly initialised replicate, which maps [n, *shape] to logits [n, C]."""
+
+    def adapted(self, module: "torch.nn.Module") -> str | None:
+        """Returns how `build` changed the outputs of the user's code, for the record, or None."""
+        return None
 
 
 # An intervention that fills one of them trains replicates that differ from the baseline's.

@@ -13,11 +13,11 @@ from trustbench.contracts import Array, Fact, GradientRule, Intervention, Proble
 from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError, Unsupported
+from trustbench.execution import own_code
 from trustbench.methods.privacy import ledger
 from trustbench.store.schema import Pilot
 from trustbench.training import engines, replicates
 from trustbench.training.engine_choice import choose
-from trustbench.training.output_checks import refuse_wrong_outputs
 
 # Maximum memory for the matched control's snapshots of one baseline; large models keep fewer.
 SNAPSHOT_BYTES = 3 * 2**29
@@ -33,6 +33,7 @@ class Plan:
     engine: engines.Engine
     membership: Array  # bool [R, n_pool]
     streams: Streams
+    adapted: str | None = None  # how the outputs of the user's module were adapted
 
     @cached_property
     def arm_id(self) -> str:
@@ -174,7 +175,7 @@ class Plan:
 
     def facts(self) -> dict[str, Fact]:
         """What is known before training."""
-        return {
+        known: dict[str, Fact] = {
             "engine": self.engine.name,
             "engine_why": self.engine.why,
             "device": self.device.type,
@@ -182,6 +183,7 @@ class Plan:
             "features": self.problem.n_features,
             "classes": len(self.problem.classes),
         }
+        return known if self.adapted is None else {**known, "model_adapted": self.adapted}
 
 
 def plan(arm: Arm) -> Plan:
@@ -191,6 +193,7 @@ def plan(arm: Arm) -> Plan:
         UserError: the data or the configuration is wrong.
         Unsupported: the model cannot take the data; the message is the reason.
     """
+    own_code.refuse_changed(arm)
     problem = problem_of(arm)
     _refuse_bad_control(arm)
     reason = arm.model.plugin.supports(problem)
@@ -199,16 +202,15 @@ def plan(arm: Arm) -> Plan:
     # `reseed` is the same arm with other initialisations and batch orders, on the same halves.
     streams = Streams(arm.seed, salt=arm.salt, first=arm.models.start)
     device = resolve_device(arm.device)
-    with streams.global_torch("initialisation"):
-        module = arm.model.plugin.build(problem)
-    refuse_wrong_outputs(arm.model.name, module, problem)
+    module = own_code.fresh_module(arm, problem, streams)
     return Plan(
         arm=arm,
         problem=problem,
         device=device,
-        engine=choose(arm.engine, module, problem, device),
+        engine=choose(arm.engine, module, problem, device, tried=bool(arm.model.marks)),
         membership=replicates.membership(problem, arm.protocol, streams, arm.models),
         streams=streams,
+        adapted=arm.model.plugin.adapted(module),
     )
 
 
