@@ -59,15 +59,17 @@ def refuse_unknown_columns(declared: Reading, columns: Collection[str]) -> None:
 def index_of(
     columns: Mapping[str, Typed], declared: Reading, unnamed: Collection[str], why: dict[str, str]
 ) -> str | None:
-    """The column that only names rows: as declared, else a first one without a name; or None."""
+    """The column that only names rows: as declared, else the first one without a name; or None."""
     if isinstance(declared.index, str):
         why["index"] = f"{declared.index}, as declared"
         return declared.index
     if declared.index is not None:
         return None
-    first = next(iter(columns))
+    first = next((name for name in columns if name in unnamed), None)
+    if first is None or len(columns) < 2:
+        return None
     values = pd.Series(columns[first].values)
-    if len(columns) < 2 or first not in unnamed or values.isna().any() or not values.is_unique:
+    if values.isna().any() or not values.is_unique:
         return None
     why["index"] = f"{first}, which has no name and another value in each row, is not a column"
     return first

@@ -12,6 +12,8 @@ from trustbench.datasets.loading.frames.reading import Reading
 from trustbench.errors import DataError
 
 NUMBER = re.compile(r"[+-]?(\d[\d.,']*|\.\d+)([eE][+-]?\d+)?")
+MANY = 5
+"""Columns from which a first line 0, 1, 2, ... is not a row of numbers by chance."""
 CODES = frozenset({"", "?", "na", "n/a", "nan", "null", "none", "-", ".", "unknown"})
 """Fields that may stand for a missing number, in lower case."""
 
@@ -96,18 +98,25 @@ def _present(
     over = [j for j, fields in enumerate(columns) if _numbers(fields)]
     words = [j for j in over if not _number(first[j]) and first[j].strip().lower() not in CODES]
     numbers = [j for j in over if _number(first[j])]
-    if numbers and (not words or not _names_may_be_numbers([first[j] for j in numbers])):
-        if _counted(first):
-            return True, "the first line numbers the columns"
+    if not words and _counted(first):
+        if first[0].strip() and len(first) < MANY:
+            raise _either(path, first[0], "a header that counts the columns")
+        return True, "the first line numbers the columns"
+    if numbers and not all(_year(first[j]) and not all(map(_year, columns[j])) for j in numbers):
         if words:
-            raise DataError(
-                f"the first line of {path} may be a header ({first[words[0]]!r}) or a row "
-                f"({first[numbers[0]]!r}); say which with reading.header=true or false."
-            )
+            raise _either(path, first[numbers[0]], f"a header ({first[words[0]]!r})")
         return False, f"the first line holds {first[numbers[0]]!r} where numbers follow"
-    if words:
-        return True, f"the first line holds {first[words[0]]!r} where numbers follow"
+    if words or numbers:
+        name = first[(words or numbers)[0]]
+        return True, f"the first line holds {name!r} where numbers follow"
     return _among_words(first, columns)
+
+
+def _either(path: Path, field: str, header: str) -> DataError:
+    return DataError(
+        f"the first line of {path} may be {header} or a row ({field!r}); say which with "
+        "reading.header=true or false."
+    )
 
 
 def _among_words(first: Sequence[str], columns: Sequence[Sequence[str]]) -> tuple[bool, str]:
@@ -130,16 +139,11 @@ def _numbers(fields: Sequence[str]) -> bool:
     return bool(given) and all(map(_number, given))
 
 
-def _names_may_be_numbers(names: Sequence[str]) -> bool:
-    """Whether numbers may be names beside words: years, or a count."""
-    whole = [int(n) for n in names if n.strip().isdecimal()]
-    years = len(whole) == len(names) and all(1900 <= n <= 2100 for n in whole)
-    return years or _counted(names)
+def _year(field: str) -> bool:
+    return field.strip().isdecimal() and 1900 <= int(field) <= 2100
 
 
 def _counted(names: Sequence[str]) -> bool:
-    """Whether the names count from 0 or 1, apart from an empty first one."""
+    """Whether the names count from 0, apart from an empty first one, as pandas counts."""
     given = [n.strip() for n in (names[1:] if not names[0].strip() else names)]
-    return len(given) > 1 and any(
-        given == [str(k) for k in range(start, start + len(given))] for start in (0, 1)
-    )
+    return len(given) > 1 and given == [str(k) for k in range(len(given))]

@@ -20,8 +20,8 @@ CODES: Sequence[tuple[str, str]] = (
     (r"^\+\d{7}", "{} reads as a telephone number"),
 )
 """Digits that are a code: their pattern, and why."""
-CODE = "|".join(pattern for pattern, _ in CODES)
 BARE_POWER, OTHER_NUMBER = r"^\d+[eE]\d+$", r"[.]|[eE][+-]"
+SUSPECT = "|".join((*(pattern for pattern, _ in CODES), BARE_POWER))
 SIGNED = rf"^([$€£¥]|[A-Z]{{3}})?\s*[+-]?[\d.,'{SPACES}]*\d\s*([$€£¥%]|[A-Z]{{3}})?$"
 SAMPLE = 20_000
 
@@ -62,16 +62,6 @@ SIGNS = (
 """In order of preference: a point is a decimal point unless that does not fit."""
 
 
-def plain_numbers(words: Words) -> Array | None:
-    """The words as float64 [words] if all are numbers with a decimal point, or None."""
-    try:
-        values = pc.cast(words.words, pa.float64())
-    except pa.ArrowInvalid:
-        return None
-    out = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
-    return out if np.isfinite(out).all() else None
-
-
 def fitting(words: Words, allowed: Sequence[NumberSigns] = SIGNS) -> list[NumberSigns]:
     """The signs with which every word is a number; looks at up to 20,000 words."""
     step = -(-len(words.words) // SAMPLE) or 1
@@ -96,11 +86,12 @@ def numbers(words: Words, signs: NumberSigns) -> Array:
 
 def code_among(words: Words) -> str | None:
     """Why digits are a code and not a number; None if nothing says so."""
-    if words.matching(CODE).any():
-        for pattern, why in CODES:
-            found = words.matching(pattern)
-            if found.any():
-                return why.format(words.first(found))
+    if not words.matching(SUSPECT).any():
+        return None
+    for pattern, why in CODES:
+        found = words.matching(pattern)
+        if found.any():
+            return why.format(words.first(found))
     powers = words.matching(BARE_POWER)
     if powers.any() and not words.matching(OTHER_NUMBER).any():
         return f"{words.first(powers)} may be a code or a power of ten"

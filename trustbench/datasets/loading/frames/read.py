@@ -43,12 +43,18 @@ def read_frame(path: Path | pd.DataFrame, reading: Reading = DEFAULT) -> Frame:
             do.
     """
     if isinstance(path, pd.DataFrame):
-        return _arrow_frame("the DataFrame", from_pandas(path), reading)
+        frame = _arrow_frame("the DataFrame", from_pandas(path), reading)
+        return frame if frame.understood.index else _with_index(frame, path.index)
     kind = format_of(path)
     if kind not in ("text", "gzip"):
         return _arrow_frame(str(path), read_arrow(path, kind), reading)
     raw = path.read_bytes() if kind == "text" else _unzipped(path)
     return _text_frame(path, read_text(path, raw, reading), reading)
+
+
+def _with_index(frame: Frame, index: pd.Index) -> Frame:
+    frame.table.index = index
+    return frame
 
 
 def _unzipped(path: Path) -> bytes:
@@ -86,7 +92,7 @@ def _text_frame(path: Path, text: CutText, declared: Reading) -> Frame:
     columns_of_text = [TextColumn.of(name, words, declared) for name, words in named.items()]
     signs, form = signs_of(str(path), columns_of_text, declared, text, why, doubts)
     found = {column.name: typed(column, signs) for column in columns_of_text}
-    index = index_of(found, declared, text.unnamed, why)
+    index = index_of(found, declared, text.unnamed & {text.names[0]}, why)
     return assemble(found, form, declared, index, why, doubts)
 
 

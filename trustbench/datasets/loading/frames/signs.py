@@ -9,7 +9,6 @@ from trustbench.datasets.loading.frames.numbers import (
     SIGNS,
     NumberSigns,
     fitting,
-    plain_numbers,
 )
 from trustbench.datasets.loading.frames.reading import NONE, Reading
 from trustbench.datasets.loading.frames.text_files import CutText
@@ -79,8 +78,8 @@ def _fitting(
     for column in columns:
         if column.type not in (None, "number"):
             continue
-        words = column.given[0]
-        if plain_numbers(words) is not None:
+        words, _ = column.given
+        if words.numbers is not None:
             plain.append((column.name, words))
         elif found := fitting(words, allowed):
             fits[column.name] = found

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from trustbench.datasets.loading.frames.dialects import SAMPLE_LINES, choose
 from trustbench.datasets.loading.frames.encodings import decode
 from trustbench.datasets.loading.frames.headers import header_of
 from trustbench.datasets.loading.frames.parsing import parse
 from trustbench.datasets.loading.frames.reading import NONE, Reading
+from trustbench.datasets.loading.frames.separators import SAMPLE_LINES, choose
 from trustbench.errors import DataError
 
 HEADER_ROWS = 200

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from trustbench.datasets.loading.frames.numbers import (
     NumberSigns,
     code_among,
     numbers,
-    plain_numbers,
 )
 from trustbench.datasets.loading.frames.pairs import (
     MISSING_NUMBERS,
@@ -27,6 +27,7 @@ from trustbench.datasets.loading.frames.reading import Reading, Type
 from trustbench.datasets.loading.frames.words import Words
 from trustbench.errors import DataError
 
+NINES = (-9, -99, -999, -9999, -99999)
 MOSTLY = 0.9
 """Share of rows with numbers from which a few other words are a doubt instead of levels."""
 
@@ -73,7 +74,7 @@ class TextColumn:
         """The declared type, if any."""
         return self.declared.declared_type(self.name)
 
-    @property
+    @cached_property
     def given(self) -> tuple[Words, tuple[str, ...]]:
         """(words, missing codes) where fields that mean missing among numbers are missing."""
         if self.declared.codes(self.name) is not None:
@@ -123,7 +124,7 @@ def _sniffed_number(
     code = code_among(words)
     if code:
         return _text(column, code)
-    if set(values.tolist()) == {0.0, 1.0} and len(values) == 2:
+    if len(values) == 2 and sorted(values) == [0.0, 1.0]:
         pair = tuple(words.words.take(np.argsort(values)).to_pylist())
         return Typed(
             _truth_of_rows(words, pair),
@@ -139,7 +140,7 @@ def _sniffed_number(
 
 def number_values(words: Words, signs: NumberSigns) -> Array:
     """The words as numbers in the file's signs, NaN where one is not."""
-    plain = plain_numbers(words)
+    plain = words.numbers
     if plain is not None and (signs.decimal == "." or not words.matching("[.]").any()):
         return plain
     return numbers(words, signs)
@@ -181,7 +182,7 @@ def _doubt(column: TextColumn, words: Words, values: Array, dated: str | None) -
 def _looks_coded(words: Words, values: Array) -> str:
     """A remark on a number that often means missing: a lone negative of nines."""
     negative = values < 0
-    if negative.sum() == 1 and float(values[negative][0]) in (-9, -99, -999, -9999, -99999):
+    if negative.any() and np.ptp(values[negative]) == 0 and values[negative][0] in NINES:
         return (
             f"{words.told(negative)} is the only negative number, and may mean missing; if so, "
             "name it in reading.missing"

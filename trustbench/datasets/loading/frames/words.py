@@ -11,12 +11,16 @@ import pyarrow.compute as pc
 from trustbench.contracts import Array
 from trustbench.contracts.shortening import listed
 
+LONG, SHOWN = 10_000, 3
+
 
 @dataclass(frozen=True)
 class Words:
     """The distinct fields of a column, without spaces around them, and which row holds which.
 
-    `of_row` [n] is the position of each row's word; -1 where the row has none.
+    `of_row` [n] is the position of each row's word; -1 where the row has none. Long columns whose
+    fields nearly all differ keep every field, since finding the few equal ones would take longer
+    than looking at them twice.
     """
 
     words: pa.Array
@@ -27,6 +31,16 @@ class Words:
         """The number of rows of each word, int64 [words]."""
         return np.bincount(self.of_row[self.of_row >= 0], minlength=len(self.words))
 
+    @cached_property
+    def numbers(self) -> Array | None:
+        """The words as float64 [words] if all are numbers with a decimal point, or None."""
+        try:
+            values = pc.cast(self.words, pa.float64())
+        except pa.ArrowInvalid:
+            return None
+        out = np.asarray(values.to_numpy(zero_copy_only=False), dtype=np.float64)
+        return out if np.isfinite(out).all() else None
+
     def without(self, missing: Array) -> "Words":
         """The column with the words of a mask [words] as missing."""
         if not missing.any():
@@ -36,8 +50,8 @@ class Words:
         return Words(self.words.filter(pa.array(~missing)), of_row)
 
     def chosen(self, chosen: Array) -> tuple[str, ...]:
-        """The words of a mask [words]."""
-        return tuple(self.words.filter(pa.array(chosen)).to_pylist())
+        """The distinct words of a mask [words]."""
+        return tuple(pc.unique(self.words.filter(pa.array(chosen))).to_pylist())
 
     def of_rows(self, chosen: Array) -> "Words":
         """The column in the chosen rows, a mask [n]; words of no row stay."""
@@ -55,10 +69,11 @@ class Words:
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
     def among(self, known: Sequence[str] | frozenset[str]) -> Array:
-        """Which words are among `known`, given in lower case, bool [words]."""
+        """Which words are among `known`, given in lower case, in any usual case: bool [words]."""
         if not len(self.words):
             return np.zeros(0, dtype=bool)
-        found = pc.is_in(pc.utf8_lower(self.words), value_set=pa.array(known, self.words.type))
+        cased = [c for word in known for c in (word, word.upper(), word.title(), _camel(word))]
+        found = pc.is_in(self.words, value_set=pa.array(cased, self.words.type))
         return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
 
     def told(self, chosen: Array) -> str:
@@ -66,21 +81,35 @@ class Words:
 
         Rows count from 1, without the header.
         """
-        return listed([self._told(int(k)) for k in np.flatnonzero(chosen)])
+        words = self.chosen(chosen)
+        told = [self._told(word) for word in words[:SHOWN]]
+        return listed([*told, *words[SHOWN:]], SHOWN)
 
     def first(self, chosen: Array) -> str:
         """The first word of a mask [words], quoted and shortened."""
         return _shown(self.words[int(np.flatnonzero(chosen)[0])].as_py())
 
-    def _told(self, k: int) -> str:
-        n, row = int(self.counts[k]), int(np.argmax(self.of_row == k)) + 1
-        rows = f"row {row:,}" if n == 1 else f"{n:,} rows, first in row {row:,}"
-        return f"{_shown(self.words[k].as_py())} ({rows})"
+    def _told(self, word: str) -> str:
+        places = np.flatnonzero(pc.equal(self.words, word).to_numpy(zero_copy_only=False))
+        rows = np.flatnonzero(np.isin(self.of_row, places)) + 1
+        where = f"row {rows[0]:,}"
+        if len(rows) > 1:
+            where = f"{len(rows):,} rows, first in {where}"
+        return f"{_shown(word)} ({where})"
 
 
 def words_of(column: pa.ChunkedArray) -> Words:
     """The words of a text column; empty fields become missing."""
-    encoded = pc.dictionary_encode(pa.chunked_array(column.chunks, column.type).combine_chunks())
+    if len(column) > LONG and len(pc.unique(column.slice(0, LONG))) > 0.8 * LONG:
+        every = np.arange(len(column), dtype=np.int32)
+        words = Words(pc.utf8_trim_whitespace(column.combine_chunks()).fill_null(""), every)
+    else:
+        words = _distinct(column)
+    return words.without(words.among([""]))
+
+
+def _distinct(column: pa.ChunkedArray) -> Words:
+    encoded = pc.dictionary_encode(column.combine_chunks())
     of_row = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     trimmed = pc.utf8_trim_whitespace(encoded.dictionary)
     if not trimmed.equals(encoded.dictionary):
@@ -88,8 +117,7 @@ def words_of(column: pa.ChunkedArray) -> Words:
         place = again.indices.to_numpy(zero_copy_only=False).astype(np.int32)
         of_row = np.where(of_row < 0, np.int32(-1), place[of_row]) if len(place) else of_row
         trimmed = again.dictionary
-    words = Words(trimmed, of_row)
-    return words.without(words.among([""]))
+    return Words(trimmed, of_row)
 
 
 def filled_rows(columns: Sequence[Words]) -> Array:
@@ -100,6 +128,11 @@ def filled_rows(columns: Sequence[Words]) -> Array:
             break
         filled |= words.of_row >= 0
     return filled
+
+
+def _camel(word: str) -> str:
+    """A word with a capital at both ends, as NaN has."""
+    return word[:1].upper() + word[1:-1] + word[-1:].upper()
 
 
 def _shown(word: str) -> str:
