@@ -15,6 +15,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trustbench.api.audits import AuditResult, audit
     from trustbench.api.checks.check import check_plugin
     from trustbench.api.gates import Gated, gate
     from trustbench.api.records import Records, load_records
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "trustbench.api.audits": ("AuditResult", "audit"),
     "trustbench.api.checks.check": ("check_plugin",),
     "trustbench.api.gates": ("Gated", "gate"),
     "trustbench.api.records": ("Records", "load_records"),
@@ -74,6 +76,7 @@ _HOMES = {
 
 __all__ = [
     "Aspect",
+    "AuditResult",
     "Batch",
     "ConfigError",
     "DataCard",
@@ -101,6 +104,7 @@ __all__ = [
     "Unsupported",
     "UserError",
     "__version__",
+    "audit",
     "check_plugin",
     "gate",
     "load_records",

@@ -21,6 +21,7 @@ COMMANDS = {
     "summarize": "the table of stored records, in any format",
     "report": "one self-contained HTML file: table, cells, curves, provenance",
     "gate": "whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive",
+    "audit": "a given model on your rows, with intervals and a policy; trains nothing",
     "select": "which measured arm serves a policy best; Pareto front; what was traded",
     "card": "the model card of a record, as Markdown with front matter",
     "datasheet": "the datasheet of a data set, as Markdown with front matter",

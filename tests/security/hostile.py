@@ -12,6 +12,14 @@ from tests.unit.summary.decide.gating import policy as gate_policy
 from tests.unit.summary.decide.test_select import choose, policy
 from tests.unit.summary.report.report_data import arrays, page, whole
 from trustbench.contracts.aspects import Aspect
+from trustbench.store.audits import (
+    AuditedEffect,
+    AuditedMetric,
+    AuditedTable,
+    AuditRecord,
+    RowNumber,
+    SeenRows,
+)
 from trustbench.store.records import PluginSpec, ProblemSpec
 from trustbench.summary.cards import card_text as card_page
 from trustbench.summary.cards import datasheet_text as datasheet_page
@@ -25,8 +33,18 @@ from trustbench.summary.decide import (
     select_json,
 )
 from trustbench.summary.decide import select_text as select
+from trustbench.summary.decide.audit_gate import gate_audit
+from trustbench.summary.render import (
+    audit_text,
+    csv_,
+    html,
+    json_,
+    latex,
+    markdown,
+    terminal,
+    text_table,
+)
 from trustbench.summary.render import cell as cell_page
-from trustbench.summary.render import csv_, html, json_, latex, markdown, terminal, text_table
 from trustbench.summary.render.single_arm import single_arm
 from trustbench.summary.table.table import summarize
 
@@ -124,6 +142,43 @@ def data_sheet(evil=EVIL):
     return datasheet_page.markdown(datasheet(records, arrays, CRESSWELL))
 
 
+def audit(evil=EVIL):
+    """The record of an audit in which every name is hostile."""
+    number = RowNumber(
+        value=0.5, low=0.4, high=0.6, low90=0.42, high90=0.58, se=0.05, method="bootstrap"
+    )
+    metric = AuditedMetric(
+        number=number, n=9, unit=evil, higher_is_better=True, sentence=evil, null=0.5
+    )
+    found = {f"{evil}/{evil}": metric}
+    effect = AuditedEffect(number=number, p=0.1, n=9, reference=0.4)
+    return AuditRecord(
+        id="a",
+        model={"name": evil, "kind": evil},
+        reference={"name": evil},
+        table=AuditedTable(
+            name=evil, digest="d", rows=9, target=evil, sensitive=[evil], classes=[evil, "b"],
+            groups=[evil], group_name=evil, group_sizes={evil: 9},
+        ),
+        rows=SeenRows(
+            known=False, how=evil, seen=1, copies=1, measured=9, calibration=0, members=0
+        ),
+        draws=100,
+        seed=0,
+        metrics=found,
+        missing={f"{evil}/x": evil, f"x/{evil}": evil},
+        on_seen=found,
+        effects={f"{evil}/{evil}": effect},
+    )  # fmt: skip
+
+
+def audit_decisions(evil=EVIL):
+    asked = gate_policy(
+        {"metric": GAP, "at_most": 0.1, "reason": evil}, name=evil, description=evil
+    )
+    return gate_audit(audit(evil), CRESSWELL, asked)
+
+
 def on_terminal(renderable):
     """What a colour terminal is sent, without the colours that are rich's own."""
     out = io.StringIO()
@@ -159,6 +214,8 @@ OUTPUTS = {
         "card": model_card,
         "datasheet": data_sheet,
         "gate": lambda evil: gate_markdown.text(gate(evil)),
+        "audit": lambda evil: audit_text.markdown(audit(evil)),
+        "gate of an audit": lambda evil: gate_markdown.text(audit_decisions(evil)),
         "select": lambda evil: select.markdown(selection(evil), []),
     },
     "latex": {"table": lambda evil: latex.text(table(evil))},
@@ -173,6 +230,8 @@ OUTPUTS = {
         "table": lambda evil: terminal.text(table(evil)),
         "coloured table": live_table,
         "gate": lambda evil: gate_terminal.text(gate(evil)),
+        "audit": lambda evil: audit_text.text(audit(evil)),
+        "gate of an audit": lambda evil: gate_terminal.text(audit_decisions(evil)),
         "select": lambda evil: select.terminal(selection(evil), []),
         "cell": cells,
         "single arm": lambda evil: on_terminal(
@@ -189,6 +248,7 @@ EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 
 # Modules beside the renderers that write nothing themselves.
 PARTS = {
+    "audit_gate",
     "card", "comparison", "datasheet", "policy_rules", "decisions", "figures", "gate", "unreliable",
     "policy", "policy_risk", "select", "subject",
     "wording", "gate_wording", "front_matter", "data_front_matter", "known_interactions", "png",
@@ -197,6 +257,7 @@ PARTS = {
 }  # fmt: skip
 
 WRITERS = {
+    "audit_text",
     "card_text", "cell", "csv_", "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
     "gate_terminal", "html", "json_", "latex", "markdown", "text_table", "select_json",
     "select_text", "single_arm", "terminal",

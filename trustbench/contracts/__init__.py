@@ -43,6 +43,8 @@ from trustbench.contracts.steps import Batch, GradientRule, Schedule
 from trustbench.contracts.system import (
     CHANNELS,
     NEEDS,
+    TRAINED,
+    Access,
     Explainer,
     Forward,
     Intervals,
@@ -56,7 +58,9 @@ __all__ = [
     "NEEDS",
     "PERMUTED",
     "SPLITS",
+    "TRAINED",
     "TRAINING_HOOKS",
+    "Access",
     "Array",
     "Aspect",
     "Batch",

@@ -42,6 +42,8 @@ class Metric:
         null: what it is read against: a measurement beside it, `PERMUTED` (the same metric over
             random groups, declared by this), or a number. None: nothing but the baseline.
         diagnostic: a control or a part, from which no table cell may read an effect.
+        rate: whether it is the share of its n rows that have a property, each counting as much as
+            the others; such a number of a given model has an exact binomial interval.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Metric:
     upper: Bound = None
     null: str | float | None = None
     diagnostic: bool = False
+    rate: bool = False
 
     @property
     def higher_is_better(self) -> bool:

@@ -20,7 +20,7 @@ from trustbench.contracts.metrics import Metrics, declared
 from trustbench.contracts.problem import Array, Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
-from trustbench.contracts.system import CHANNELS, Forward, Need, System
+from trustbench.contracts.system import CHANNELS, TRAINED, Access, Forward, Need, System
 
 if TYPE_CHECKING:
     import torch
@@ -243,6 +243,12 @@ class Evaluator(Plugin, ABC):
     # (`reseeded(1)` and `reseeded(system.draw + 1)` of the baseline, or of the arm that is the
     # baseline) and "shadows" (`system.shadows()`). `supports` may look which of them there are.
     needs: ClassVar[frozenset[Need]] = frozenset()
+    # What `measure` uses of the model, see `Access`; on a given model without it every metric is
+    # "not applicable (needs ...)". By default all that a trained system offers.
+    access: ClassVar[frozenset[Access]] = TRAINED
+    # Whether the numbers may be repeated on test rows that are drawn with replacement, which gives
+    # their interval on a given model: not if `measure` splits the test rows itself.
+    over_rows: ClassVar[bool] = False
 
     def needs_of(self, system: System) -> frozenset[Need]:
         """Those of `needs` that this system is measured with; override to spare a training."""

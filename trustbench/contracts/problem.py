@@ -93,6 +93,7 @@ class Problem:
     scm: StructuralCausalModel | None = None
     warnings: tuple[str, ...] = ()  # what a careful reader of the data would ask about
     encoder: Encoder | None = None  # how raw rows become X; in no fingerprint, as X is
+    partial: bool = False  # whether splits may be empty: the rows on which a given model is audited
 
     def __post_init__(self) -> None:
         refuse_faults(self)

@@ -71,7 +71,8 @@ def _splits(problem: "Problem") -> Iterator[str]:
             yield f"split {split} is {rows.dtype} of shape {rows.shape}; give row numbers [m]"
             return
         if not len(rows):
-            yield f"the {split} split is empty; ask for more rows"
+            if not problem.partial:
+                yield f"the {split} split is empty; ask for more rows"
         elif rows.min() < 0 or rows.max() >= n:
             outside = int(rows.min() if rows.min() < 0 else rows.max())
             yield f"split {split} names row {outside}, but rows are 0 to {n - 1}"
@@ -95,6 +96,8 @@ def _codes(problem: "Problem") -> Iterator[str]:
 
 
 def _classes(problem: "Problem") -> Iterator[str]:
+    if problem.partial:
+        return
     absent = _empty(problem.y[problem.splits["train"]], problem.classes)
     if absent and len(absent) < len(problem.classes) - 1:
         yield (
@@ -112,7 +115,7 @@ def _classes(problem: "Problem") -> Iterator[str]:
 
 
 def _groups(problem: "Problem") -> Iterator[str]:
-    for split in ("train", "test"):
+    for split in () if problem.partial else ("train", "test"):
         absent = _empty(problem.group[problem.splits[split]], problem.groups)
         if absent:
             yield (

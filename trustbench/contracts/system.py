@@ -34,6 +34,18 @@ NEEDS: tuple[Need, ...] = get_args(Need)
 """The other systems that an evaluator may ask a System for, see `Evaluator.needs`."""
 
 
+Access = Literal["logits", "queries", "gradients", "parameters", "members", "replicates", "causal"]
+"""What a measurement may use of a model.
+
+`logits`: probabilities on the rows of the problem; without them only decisions. `queries`: answers
+to rows of the evaluator's own making. `gradients`: derivatives of the answers by the inputs.
+`parameters`: the weights. `members`: which rows the model was trained on. `replicates`: other
+models of the same recipe. `causal`: the causal model of the data.
+"""
+TRAINED: frozenset[Access] = frozenset(get_args(Access)) - {"causal"}
+"""What every system offers that trustbench trains."""
+
+
 @dataclass(frozen=True)
 class System:
     """A deployed system: the trained replicates plus their output channels.
@@ -45,7 +57,8 @@ class System:
     among these draws: 0 unless it is a control. `shadows` returns the models that the protocol
     trains only for attacks, as a system; None without them. An evaluator gets those that it
     declares in `needs`, all trained before it runs; those that a `deploy` hook takes are trained
-    at once.
+    at once. `access` is less than `TRAINED` for a given model; an evaluator whose own `access` is
+    not among it is not run, and one that measures more with more looks here.
     """
 
     problem: Problem
@@ -69,6 +82,7 @@ class System:
     guarantees: tuple[Guarantee, ...] = ()
     # What `deploy` hooks learnt from rows; None if nobody will store it.
     memory: Memory | None = None
+    access: frozenset[Access] = TRAINED
     _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
 
     def tensor(self, X: Array) -> "Tensor":

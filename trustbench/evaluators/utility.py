@@ -8,6 +8,7 @@ import numpy as np
 from typing_extensions import override
 
 from trustbench.contracts import (
+    Access,
     Array,
     Evaluator,
     Measured,
@@ -20,6 +21,11 @@ from trustbench.contracts import (
 from trustbench.contracts.aspects import Aspect
 from trustbench.evaluators._logistic import ROWS, reference
 from trustbench.methods.groups import means
+
+OF_MEMBERS = ("train_test_gap", "member_accuracy")
+"""What reads the model's own training rows."""
+LOGISTIC = ("logistic_accuracy", "logistic_balanced_accuracy", "logistic_member_accuracy")
+"""The floor of models that trustbench trains: a regression on the rows of each replicate."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,16 @@ class Utility(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = None
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    access: ClassVar[frozenset[Access]] = frozenset()
+    over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"
     metrics = (
-        fraction("accuracy", "The share of test rows that are decided correctly.", better="higher"),
+        fraction(
+            "accuracy",
+            "The share of test rows that are decided correctly.",
+            better="higher",
+            rate=True,
+        ),
         fraction(
             "balanced_accuracy",
             "The share of test rows decided correctly, each class counting as much as the others.",
@@ -94,25 +107,33 @@ class Utility(Evaluator):
         hit = _hits(system, "test")
         accuracy = hit.mean(axis=1)
         recall = means(hit, y, len(system.problem.classes))
-        members = _member_accuracy(system)
         found = [
             self.measurement("accuracy", accuracy, len(y)),
             self.measurement("balanced_accuracy", np.nanmean(recall, axis=1), len(y)),
-            self.measurement("train_test_gap", members - accuracy, len(y)),
-            *self._diagnostics(system, members, len(y)),
         ]
         reason = _no_auc(system, y)
+        missing = {} if reason is None else {"auc": reason}
         if reason is None:
             logits = system.split_logits("test").double()
             auc = ranking_auc((logits[..., 1] - logits[..., 0]).cpu().numpy(), y)
-            found.insert(2, self.measurement("auc", auc, len(y)))
-        return Measured(tuple(found), missing={} if reason is None else {"auc": reason})
+            found.append(self.measurement("auc", auc, len(y)))
+        if "members" in system.access:
+            members = _member_accuracy(system)
+            found.append(self.measurement("train_test_gap", members - accuracy, len(y)))
+            own = int(system.membership.sum(axis=1).min())
+            found.append(self.measurement("member_accuracy", members, own))
+        else:
+            missing |= dict.fromkeys(OF_MEMBERS, "needs members")
+        if "replicates" in system.access:
+            found += self._floor(system, len(y))
+        else:
+            missing |= dict.fromkeys(LOGISTIC, "needs replicates")
+        return Measured(tuple(found), missing=missing)
 
-    def _diagnostics(self, system: System, members: Array, n: int) -> Iterator[Measurement]:
-        """What the utility floor reads: the regression's accuracies, and those on own rows."""
+    def _floor(self, system: System, n: int) -> Iterator[Measurement]:
+        """What the utility floor reads: the accuracies of a plain regression."""
         plain = reference(system)
         own = int(system.membership.sum(axis=1).min())
-        yield self.measurement("member_accuracy", members, own)
         yield self.measurement("logistic_accuracy", plain.accuracy, n)
         yield self.measurement("logistic_balanced_accuracy", plain.balanced_accuracy, n)
         yield self.measurement("logistic_member_accuracy", plain.member_accuracy, min(own, ROWS))
@@ -149,6 +170,8 @@ def _member_accuracy(system: System) -> Array:
 
 
 def _no_auc(system: System, y: Array) -> str | None:
+    if "logits" not in system.access:
+        return "needs logits"
     if not system.problem.binary:
         return f"auc needs two classes; this task has {len(system.problem.classes)}"
     if len(np.unique(y)) < 2:

@@ -58,22 +58,22 @@ def by_chance(
             group keeps its number of rows of every value. None: with all rows.
     """
     strata = np.zeros(len(group), dtype=np.int64) if within is None else within
+    alike = [np.flatnonzero(strata == value) for value in np.unique(strata)]
     at_once = max(1, BUDGET // (len(group) * (int(group.max(initial=0)) + 1)))
     found: dict[str, list[Array]] = {}
     for start in range(0, permutations, at_once):
         count = min(at_once, permutations - start)
-        drawn = np.stack([_shuffled(group, strata, rng) for _ in range(count)])
+        drawn = np.stack([_shuffled(group, alike, rng) for _ in range(count)])
         for name, values in statistics(drawn).items():
             found.setdefault(name, []).append(values)
     whole = {name: np.concatenate(parts) for name, parts in found.items()}
     return {name: Chance(v.mean(axis=0), v.mean(axis=1)) for name, v in whole.items()}
 
 
-def _shuffled(group: Array, strata: Array, rng: np.random.Generator) -> Array:
-    """Shuffles the group labels within each stratum."""
+def _shuffled(group: Array, alike: list[Array], rng: np.random.Generator) -> Array:
+    """Shuffles the group labels within each stratum, a list of rows."""
     out = np.empty_like(group)
-    for value in np.unique(strata):
-        rows = np.flatnonzero(strata == value)
+    for rows in alike:
         out[rows] = group[rng.permutation(rows)]
     return out
 

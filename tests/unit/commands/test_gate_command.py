@@ -155,8 +155,8 @@ def test_several_sweeps_need_a_choice(store, capsys):
     assert "holds the sweeps of dp_vs_fairness, second; choose one" in capsys.readouterr().err
     assert cli.main([*args, "--experiment", "dp_vs_fairness"]) == 0
     capsys.readouterr()
-    assert cli.main([*args, "--experiment", "second"]) == 2
-    assert "no treated arm to gate" in capsys.readouterr().err
+    assert cli.main([*args, "--experiment", "second"]) == 0
+    assert "There is no treated arm" in capsys.readouterr().out
     assert cli.main([*args, "--experiment", "scond"]) == 2
     assert "did you mean 'second'?" in capsys.readouterr().err
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Fact, Measured, Need, System
+from trustbench.contracts import Access, Array, Evaluator, Fact, Measured, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations import display
 from trustbench.methods.explanations.released import explained_points
@@ -50,6 +50,7 @@ class Examples(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "gradients"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed", "reseed"})
     reference: ClassVar[str] = "Adebayo et al. 2018, arXiv 1810.03292"
     metrics = ()

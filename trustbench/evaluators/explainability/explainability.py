@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Metric, System
+from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.deletion import deletion
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
@@ -40,6 +40,7 @@ class Explainability(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
     metrics = (
         Metric(

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, Metric, System
+from trustbench.contracts import Access, Array, Evaluator, Measured, Measurement, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.conformal import uninformative
 from trustbench.methods.explanations.lime_surrogate import BUDGET, Lime, Stream
@@ -57,6 +57,7 @@ class ExplainingUncertainty(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Ribeiro et al. 2016, arXiv 1602.04938"
     metrics = (
         Metric(

@@ -7,7 +7,16 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Measurement, Metric, Need, System, fraction
+from trustbench.contracts import (
+    Access,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    Need,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.methods.explanations.agreement import (
@@ -47,6 +56,7 @@ class ExplanationAgreement(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     needs: ClassVar[frozenset[Need]] = frozenset({"reseed"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
     metrics = (

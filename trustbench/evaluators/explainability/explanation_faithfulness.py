@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Metric, System
+from trustbench.contracts import Access, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.deletion import deletion
 from trustbench.methods.explanations.insertion import insertion
@@ -42,6 +42,7 @@ class ExplanationFaithfulness(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Samek et al. 2017, arXiv 1509.06321"
     metrics = (
         Metric(

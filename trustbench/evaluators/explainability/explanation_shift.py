@@ -7,7 +7,7 @@ import torch
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Metric, Need, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.agreement import (
     Explained,
@@ -51,6 +51,7 @@ class ExplanationShift(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline", "baseline_reseed"})
     reference: ClassVar[str] = "Black et al. 2022, arXiv 2111.08230"
     metrics = (

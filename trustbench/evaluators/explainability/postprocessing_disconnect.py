@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 from trustbench.methods.explanations.surrogate_values import surrogate_values
@@ -38,6 +38,7 @@ class PostprocessingDisconnect(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.EXPLAINABILITY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Di Gennaro et al. 2024, arXiv 2408.15096; Ribeiro et al. 2016"
     metrics = (
         fraction(

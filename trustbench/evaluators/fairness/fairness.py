@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
+    Access,
     Array,
     Evaluator,
     Fact,
@@ -51,6 +52,8 @@ class Fairness(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    access: ClassVar[frozenset[Access]] = frozenset()
+    over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413"
     metrics = (
         fraction(

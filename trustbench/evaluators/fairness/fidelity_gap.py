@@ -10,7 +10,16 @@ import torch
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Measurement, Metric, System
+from trustbench.contracts import (
+    PERMUTED,
+    Access,
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, released_score
 from trustbench.methods.explanations.targets import Target
@@ -55,6 +64,7 @@ class FidelityGap(Evaluator):
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Balagopalan et al. 2022, arXiv 2205.03295"
     metrics = (
         Metric(

@@ -11,7 +11,16 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Metric, System, fraction
+from trustbench.contracts import (
+    PERMUTED,
+    Access,
+    Array,
+    Evaluator,
+    Measured,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
@@ -54,6 +63,7 @@ class GroupRobustness(Evaluator):
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
     metrics = (
         fraction(

@@ -10,6 +10,7 @@ from pydantic import Field
 from typing_extensions import override
 
 from trustbench.contracts import (
+    Access,
     Array,
     Evaluator,
     Fact,
@@ -46,6 +47,7 @@ class IndividualFairness(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    access: ClassVar[frozenset[Access]] = frozenset({"queries"})
     reference: ClassVar[str] = "Galhotra et al. 2017, arXiv 1709.03221"
     metrics = (
         fraction(
@@ -53,6 +55,7 @@ class IndividualFairness(Evaluator):
             "The share of people decided about otherwise if only their group were another.",
             better="lower",
             null=0.0,
+            rate=True,
         ),
     )
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Feature, Measured, System, fraction
+from trustbench.contracts import Access, Evaluator, Feature, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
 from trustbench.methods.explanations.released import explained_points, part_effects
@@ -43,6 +43,7 @@ class SensitiveAttribution(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Slack et al. 2020, arXiv 1911.02508"
     metrics = (
         fraction(

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
+    Access,
     Array,
     Evaluator,
     Measured,
@@ -52,6 +53,8 @@ class SetSizeGap(Evaluator):
     version: ClassVar[int] = 6
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
+    access: ClassVar[frozenset[Access]] = frozenset()
+    over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Cresswell et al. 2025, arXiv 2410.01888"
     metrics = (
         Metric(

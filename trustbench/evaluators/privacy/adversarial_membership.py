@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System, fraction
+from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, Need, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -42,6 +42,9 @@ class AdversarialMembership(Evaluator):
     version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset(
+        {"logits", "queries", "gradients", "members", "replicates"}
+    )
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
     metrics = (

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Metric, System
+from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.conformal import uninformative
@@ -53,6 +53,7 @@ class AttackerViews(Evaluator):
     reads: ClassVar[frozenset[str]] = frozenset(
         {"forward", "interface", "explainer", "set_predictors"}
     )
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "members", "replicates"})
     reference: ClassVar[str] = "Shokri et al. 2021, arXiv 1907.00164"
     metrics = (
         Metric(

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Metric, Need, System
+from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 
@@ -47,6 +47,7 @@ class MembershipAttacks(Evaluator):
     version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "members", "replicates"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
     metrics = (

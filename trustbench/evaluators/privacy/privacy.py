@@ -1,6 +1,5 @@
 """Membership inference against the released confidences: LiRA with the replicates as shadows."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
@@ -9,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, Metric, Need, System
+from trustbench.contracts import PERMUTED, Access, Array, Evaluator, Measured, Metric, Need, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.group_nulls import Chance, by_chance
@@ -22,6 +21,8 @@ PERMUTATIONS = 50
 GROUP_AUCS = ("lira_auc_worst_group", "lira_auc_gap")
 # Within the smallest group that is large enough, and within the largest.
 SIZED = ("lira_auc_minority", "lira_auc_majority", "lira_tpr_1_minority")
+STRONGEST = ("strongest_auc", "strongest_auc_minority")
+SHADOWED = (*STRONGEST, "lira_auc", "lira_offline_auc", *RATES, *GROUP_AUCS, *SIZED, "shuffled_auc")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ class Privacy(Evaluator):
     version: ClassVar[int] = 8
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "members"})
+    over_rows: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
     metrics = (
@@ -164,6 +167,8 @@ class Privacy(Evaluator):
 
     @override
     def measure(self, system: System) -> Measured:
+        if "replicates" not in system.access:
+            return self._alone(system)
         group, member = system.problem.rows("train")[2], system.membership
         seen = mia.Observed.of(system)
         loss = mia.losses(seen.phi[: seen.targets])
@@ -181,6 +186,17 @@ class Privacy(Evaluator):
         out.facts["lira_variance"] = online.variance
         out.facts["rows_without_shadows"] = int((~online.usable).sum())
         return out.measured()
+
+    def _alone(self, system: System) -> Measured:
+        """The loss on members and on others: what a model shows that has no shadow models."""
+        y, member = system.problem.rows("train")[1], system.membership
+        shown = mia.released_logits(system, system.split_logits("train"))
+        loss = mia.losses(mia.logit_confidence(shown, y))
+        out = mia.Report(member, self.measurement)
+        out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
+        out.add("loss_gap", mia.loss_gap(loss, member))
+        lacking = Measured.lacking(SHADOWED, "needs replicates: other models of the same recipe")
+        return Measured.joined([out.measured(), lacking])
 
     def _strongest_minority(
         self, out: mia.Report, found: mia.Strongest | None, group: Array, names: tuple[str, ...]
@@ -213,9 +229,8 @@ class Privacy(Evaluator):
             reason = f"needs two groups with {self.min_group} members and non-members each"
             out.missing |= dict.fromkeys((*GROUP_AUCS, *SIZED), reason)
             return
-        by_group = partial(
-            _by_group, statistic=out.each(mia.auc), masks=[group == g for g in large]
-        )
+        masks = [group == g for g in large]
+        by_group = partial(mia.over_groups, statistic=out.each(mia.auc), masks=masks)
         for name, spread in zip(GROUP_AUCS, (np.max, np.ptp), strict=True):
             out.scored(name, scores, partial(by_group, spread=spread))
         for name, chance in _by_chance(scores, out.member, group, large, system).items():
@@ -258,19 +273,6 @@ def _by_chance(
     return by_chance(statistics, place[group[kept]], rng, PERMUTATIONS)
 
 
-def _by_group(
-    scores: mia.Scores,
-    *,
-    statistic: mia.Statistic,
-    masks: list[Array],
-    spread: Callable[..., Array],
-) -> Array | None:
-    """The spread over groups (rows of bool [n]) of a statistic within each, [R]."""
-    values = [statistic(mia.within(scores, rows)) for rows in masks]
-    found = [v for v in values if v is not None]
-    return spread(np.stack(found), axis=0) if len(found) == len(masks) else None
-
-
 def _rates(out: mia.Report, scores: mia.Scores) -> None:
     """TPR at the low false-positive rates that can be resolved, and the ROC's low end."""
     for name, fpr in RATES.items():
@@ -295,6 +297,4 @@ def _controls(out: mia.Report, scores: mia.Scores, loss: Array, system: System) 
         out.add("shuffled_auc", shuffled)
     else:
         out.missing["shuffled_auc"] = mia.no_shadows(len(member))
-    inside = (loss * member).sum(1) / member.sum(1)
-    outside = (loss * ~member).sum(1) / (~member).sum(1)
-    out.add("loss_gap", outside - inside)
+    out.add("loss_gap", mia.loss_gap(loss, member))

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import PERMUTED, Array, Evaluator, Measured, System, fraction
+from trustbench.contracts import PERMUTED, Access, Array, Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.apgd import apgd
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -46,6 +46,7 @@ class AutoAttack(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
     metrics = (
         fraction(

@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Metric, System, fraction
+from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import unattackable
 from trustbench.methods.attacks.evasion.targets import targets
@@ -50,6 +50,7 @@ class CertifiedAccuracy(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"queries"})
     reference: ClassVar[str] = "Cohen et al. 2019, arXiv 1902.02918"
     metrics = (
         fraction(

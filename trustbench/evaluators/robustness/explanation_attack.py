@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Metric, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.saliency import (
@@ -47,6 +47,7 @@ class ExplanationAttack(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
     metrics = (
         fraction(

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
+    Access,
     Array,
     Evaluator,
     Measured,
@@ -61,6 +62,7 @@ class Margin(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Tran et al. 2024, arXiv 2211.11835"
     metrics = (
         Metric(

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
+    Access,
     Array,
     Evaluator,
     Forward,
@@ -65,6 +66,7 @@ class Robustness(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
     metrics = (

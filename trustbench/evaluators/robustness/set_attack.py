@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Measurement, Metric, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import Loss, Objective, Worst, pgd
@@ -59,6 +59,7 @@ class SetAttack(Evaluator):
     version: ClassVar[int] = 5
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
     metrics = (
         fraction(

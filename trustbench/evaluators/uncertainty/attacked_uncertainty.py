@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Measurement, Metric, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, Measurement, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import calibration
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -55,6 +55,7 @@ class AttackedUncertainty(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
     metrics = (
         Metric(

@@ -10,7 +10,16 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Array, Evaluator, Measured, Measurement, Metric, System, fraction
+from trustbench.contracts import (
+    Access,
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.saliency import overlap, top
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
@@ -48,6 +57,7 @@ class ExplanationInstability(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
     metrics = (
         fraction(

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, Metric, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, Metric, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream
 from trustbench.methods.explanations.released import explained_points
@@ -51,6 +51,7 @@ class IntervalCoverage(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer", "intervals"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Slack et al. 2021, arXiv 2008.05030"
     metrics = (
         fraction(

@@ -13,6 +13,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
+    Access,
     Array,
     Evaluator,
     Fact,
@@ -71,6 +72,7 @@ class ReleasedSets(Evaluator):
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits"})
     reference: ClassVar[str] = "Angelopoulos and Bates 2021, arXiv 2107.07511"
     metrics = (
         Metric(

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
+    Access,
     Array,
     Evaluator,
     Fact,
@@ -67,6 +68,7 @@ class SmallCalibration(Evaluator):
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits"})
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
     metrics = (
         fraction(

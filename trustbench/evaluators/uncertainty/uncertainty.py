@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from trustbench.contracts import (
+    Access,
     Array,
     Evaluator,
     Fact,
@@ -46,6 +47,8 @@ class Uncertainty(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits"})
+    over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Guo et al. 2017, arXiv 1706.04599"
     metrics = (
         fraction(
@@ -85,16 +88,19 @@ class Uncertainty(Evaluator):
             "<aps|lac>_coverage",
             "The share of test rows whose prediction set holds the true label.",
             better="higher",
+            rate=True,
         ),
         fraction(
             "<aps|lac>_singleton_rate",
             "The share of test rows whose prediction set is a single label.",
             better="higher",
+            rate=True,
         ),
         fraction(
             "<aps|lac>_empty_rate",
             "The share of test rows whose prediction set is empty.",
             better="lower",
+            rate=True,
         ),
     )
 

@@ -29,6 +29,11 @@ from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import UTILITY, Estimate, TableResult
 from trustbench.summary.table.table import summarize
 
+ALONE = (
+    "There is no treated arm: limits on change and verdicts that block are not decided. Run a "
+    "sweep with interventions, or give two records with --baseline and --candidate."
+)
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -43,6 +48,8 @@ class Candidate:
     replicates: int
     records: tuple[str, ...]
     decisions: tuple[Decision, ...]
+    unit: str = "replicates"
+    """What `replicates` counts, over which every interval is: test rows for a given model."""
 
     @property
     def outcome(self) -> Outcome:
@@ -79,8 +86,10 @@ def gate_sweep(
 ) -> Gate:
     """Gates every treated arm of every table among the records against its baseline.
 
-    `evaluations` are the evaluation ids that may be read (None: all); `stored` are the records that
-    limits may name. Raises UserError if records cannot be compared, or if there is no treated arm.
+    Without any treated arm, the baselines themselves are held to the limits that need no
+    comparison. `evaluations` are the evaluation ids that may be read (None: all); `stored` are the
+    records that limits may name. Raises UserError if records cannot be compared, or if there is no
+    treated arm and the policy limits only changes.
     """
     groups = group_records(records, evaluations)
     results = summarize(records, table, evaluations)
@@ -89,12 +98,29 @@ def gate_sweep(
         for group, result in zip(groups, results, strict=True)
         for candidate in _of_group(Estimator(group, table), result, policy, stored or {})
     ]
+    notes = [n for r in results for n in r.notes]
     if not found:
-        raise UserError(
-            "there is no treated arm to gate; run a sweep with interventions, or give two records "
-            "with --baseline and --candidate."
-        )
-    return Gate(policy, tuple(found), tuple(dict.fromkeys(n for r in results for n in r.notes)))
+        if policy.only_change:
+            raise UserError(
+                f"there is no treated arm, and policy {policy.name} limits only changes; run a "
+                "sweep with interventions, give two records with --baseline and --candidate, or "
+                "limit the model itself with at_most or at_least."
+            )
+        pairs = zip(groups, results, strict=True)
+        found = [_alone(Estimator(g, table), r, policy, stored or {}) for g, r in pairs]
+        notes.append(ALONE)
+    return Gate(policy, tuple(found), tuple(dict.fromkeys(notes)))
+
+
+def _alone(
+    of: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
+) -> Candidate:
+    """The baseline of a table, which is compared with nothing."""
+    regimes = {a.regime for a in of.group.arms}
+    arms = {r: b for r in regimes if (b := of.group.baseline(r))}
+    label = next(iter(arms.values())).label
+    subject = Subject(of, policy, label, arms, {}, "nothing", {}, stored, alone=True)
+    return _candidate(subject, result.variant)
 
 
 def only(gate: Gate, arms: Sequence[str], names: Names | None = None) -> Gate:

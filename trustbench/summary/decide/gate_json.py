@@ -37,6 +37,7 @@ def _candidate(c: Candidate) -> dict[str, Any]:
         "dose": dict(c.dose),
         "against": c.against,
         "replicates": c.replicates,
+        "unit": c.unit,
         "records": list(c.records),
         "outcome": str(c.outcome),
         "decisions": [_decision(d) for d in c.decisions],

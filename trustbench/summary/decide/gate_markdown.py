@@ -23,7 +23,7 @@ def _lines(gate: Gate) -> Iterator[str]:
     yield f"{_safe(w.counts(gate))}.\n"
     for c in gate.candidates:
         yield from _candidate(c)
-    yield f"{_safe(w.RATE)}\n"
+    yield f"{_safe(w.rate(gate))}\n"
     yield from (f"- {_safe(note)}" for note in gate.notes)
 
 

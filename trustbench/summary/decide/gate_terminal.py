@@ -37,5 +37,5 @@ def _lines(gate: Gate) -> Iterator[str]:
         for d in ranked(c.decisions):
             yield f"  {w.SYMBOLS[d.outcome]} {w.sentence(d)}"
     yield ""
-    yield w.RATE
+    yield w.rate(gate)
     yield from gate.notes

@@ -18,7 +18,7 @@ NO_VERDICT = (Outcome.UNMEASURED, Outcome.UNRELIABLE)
 """Outcomes to which the verdict of the cell adds nothing."""
 RATE = (
     "Against an arm or a null, numbers are in units of harm: positive is worse. "
-    "Each limit is decided on a 95 % t interval. A candidate that breaks any limit passes in at "
+    "Each limit is decided on a 95 % {interval}. A candidate that breaks any limit passes in at "
     "most 2.5 % of studies, however many there are; one that just keeps k limits is called "
     "violated in at most k x 2.5 %."
 )
@@ -101,8 +101,14 @@ def sentence(d: Decision) -> str:
 
 
 def heading(c: Candidate) -> str:
-    """A candidate, its reference, and the number of replicates."""
-    return f"{c.title}, against {c.against}, {c.replicates} replicates"
+    """A candidate, its reference, and the number of replicates, or rows."""
+    return f"{c.title}, against {c.against}, {c.replicates} {c.unit}"
+
+
+def rate(gate: Gate) -> str:
+    """What the intervals are, and which error rates follow."""
+    rows = any(c.unit == "rows" for c in gate.candidates)
+    return RATE.format(interval="interval over test rows" if rows else "t interval")
 
 
 def counts(gate: Gate) -> str:

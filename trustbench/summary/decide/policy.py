@@ -135,7 +135,10 @@ class Bands(Strict):
 
 
 class Policy(Strict):
-    """A policy. It ranks every target once, with weights that never grow downwards."""
+    """A policy. It ranks targets, each once, with weights that never grow downwards.
+
+    A target that it does not rank has no weight.
+    """
 
     name: str = Field(min_length=1)
     version: PositiveInt
@@ -158,11 +161,10 @@ class Policy(Strict):
     @model_validator(mode="after")
     def _ranked(self) -> Self:
         given = [p.target for p in self.priorities]
-        absent = [t for t in TARGETS if t not in given]
-        if absent:
-            raise ValueError(f"priorities lack {', '.join(absent)}; rank every target")
-        if len(given) > len(TARGETS):
-            twice = sorted({t for t in given if given.count(t) > 1})
+        twice = sorted({t for t in given if given.count(t) > 1})
+        if not given:
+            raise ValueError("priorities are empty; rank at least one target")
+        if twice:
             raise ValueError(f"priorities name {', '.join(twice)} more than once")
         weights = [p.weight for p in self.priorities]
         if weights != sorted(weights, reverse=True):
@@ -172,10 +174,17 @@ class Policy(Strict):
         return self
 
     @property
+    def only_change(self) -> bool:
+        """Whether it demands something, and only of a change: no single model can be held to it."""
+        single = any(b.kind != "worse_by_at_most" for x in self.limits for b in x.bounds)
+        return bool(self.limits or self.block) and not single
+
+    @property
     def weights(self) -> dict[str, float]:
         """Target -> weight, most important first; they sum to 1."""
         total = sum(p.weight for p in self.priorities)
-        return {p.target: p.weight / total for p in self.priorities}
+        ranked: dict[str, float] = {p.target: p.weight / total for p in self.priorities}
+        return {**ranked, **{t: 0.0 for t in TARGETS if t not in ranked}}
 
 
 def load_policy(path: Path) -> Policy:

@@ -32,8 +32,10 @@ def decisions(subject: Subject) -> Iterator[Decision]:
     for limit in subject.policy.limits:
         metric, regime, target = _read(limit, subject)
         for bound in limit.bounds:
-            yield _limit(subject, limit, bound, (metric, regime, target))
-    for rule in subject.policy.block:
+            change = bound.kind == "worse_by_at_most" and limit.record is None
+            if not (subject.alone and change):
+                yield _limit(subject, limit, bound, (metric, regime, target))
+    for rule in () if subject.alone else subject.policy.block:
         for target in TARGETS:
             if subject.covered(rule, target):
                 yield _block(subject, rule, target)

@@ -29,6 +29,8 @@ class Subject:
     verdicts: Mapping[str, Estimate]
     """Target -> the judged effect."""
     stored: Mapping[str, Record]
+    alone: bool = False
+    """Whether the candidate is compared with nothing but the records that limits name."""
 
     @property
     def sources(self) -> tuple[Aspect, ...]:

@@ -200,6 +200,18 @@ def test_arms_are_chosen_by_label():
         only(gate, ["balanced_weight"])
 
 
-def test_a_sweep_without_treated_arms_is_refused():
-    with pytest.raises(UserError, match="no treated arm to gate"):
+def test_without_treated_arms_the_baseline_is_held_to_absolute_limits():
+    asked = policy(
+        {"metric": GAP, "at_most": 0.9, "worse_by_at_most": 0.1}, block=[{"verdicts": ["harm"]}]
+    )
+    gate = gate_sweep([record()], CRESSWELL, asked)
+    decision = only_decision(gate)
+    assert (decision.bound.kind, gate.outcome) == ("at_most", Outcome.PASS)
+    assert gate.notes[-1].startswith("There is no treated arm: limits on change")
+    strict = policy({"metric": GAP, "at_most": 0.0})
+    assert gate_sweep([record()], CRESSWELL, strict).outcome is Outcome.VIOLATED
+
+
+def test_without_treated_arms_a_policy_of_changes_is_refused():
+    with pytest.raises(UserError, match="no treated arm, and policy default limits only changes"):
         gate_sweep([record()], CRESSWELL, SHIPPED["default"])

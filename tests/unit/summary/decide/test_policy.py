@@ -93,7 +93,7 @@ def test_every_problem_is_told_at_once_and_names_its_place():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"priorities": RESEARCH["priorities"][1:]}, "priorities lack fairness; rank every target"),
+        ({"priorities": []}, "priorities are empty; rank at least one target"),
         (
             {"priorities": [*RESEARCH["priorities"], RESEARCH["priorities"][0]]},
             "priorities name fairness more than once",
@@ -172,3 +172,12 @@ def test_policies_are_listed(capsys):
     assert cli.main(["list", "policies"]) == 0
     said = capsys.readouterr().out
     assert "bank      Lending: fairness and privacy first" in said
+
+
+def test_a_target_that_is_not_ranked_has_no_weight():
+    ranked = [{"target": "privacy", "weight": 3}, {"target": "utility", "weight": 1}]
+    found = parse_policy({**RESEARCH, "priorities": ranked}, "p.yaml")
+    assert list(found.weights)[:2] == ["privacy", "utility"]
+    assert found.weights == {"privacy": 0.75, "utility": 0.25} | dict.fromkeys(
+        ("fairness", "robustness", "explainability", "uncertainty"), 0.0
+    )

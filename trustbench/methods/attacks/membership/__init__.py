@@ -3,7 +3,7 @@
 from trustbench.methods.attacks.membership.auditing import Audit, Counts, audit, clopper_pearson
 from trustbench.methods.attacks.membership.candidates import Observed, models_of
 from trustbench.methods.attacks.membership.dependence import Statistic, shadowing, widened
-from trustbench.methods.attacks.membership.grouped import group_aucs
+from trustbench.methods.attacks.membership.grouped import group_aucs, over_groups
 from trustbench.methods.attacks.membership.learned import SHARED_ATTACKER, learnable, learned_scores
 from trustbench.methods.attacks.membership.likelihood import (
     PER_EXAMPLE_SHADOWS,
@@ -34,6 +34,7 @@ from trustbench.methods.attacks.membership.report import Report
 from trustbench.methods.attacks.membership.shadows import folds, shadows_of
 from trustbench.methods.attacks.membership.signals import (
     logit_confidence,
+    loss_gap,
     losses,
     released_logits,
     true_probability,
@@ -76,11 +77,13 @@ __all__ = [
     "learned_scores",
     "lira",
     "logit_confidence",
+    "loss_gap",
     "losses",
     "models_of",
     "no_non_members",
     "no_shadows",
     "oracle_balanced_accuracy",
+    "over_groups",
     "released_logits",
     "resolves",
     "rmia",

@@ -1,9 +1,22 @@
 """AUCs within groups, for many groupings of the same rows at once."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trustbench.contracts import Array
+from trustbench.methods.attacks.membership.dependence import Statistic
 from trustbench.methods.attacks.membership.likelihood import Scores
+from trustbench.methods.attacks.membership.metrics import within
+
+
+def over_groups(
+    scores: Scores, *, statistic: Statistic, masks: list[Array], spread: Callable[..., Array]
+) -> Array | None:
+    """The spread over groups (rows of bool [n]) of a statistic within each, [R]."""
+    values = [statistic(within(scores, rows)) for rows in masks]
+    found = [v for v in values if v is not None]
+    return spread(np.stack(found), axis=0) if len(found) == len(masks) else None
 
 
 def group_aucs(scores: Scores, member: Array, groups: Array, n_groups: int) -> Array:

@@ -50,3 +50,14 @@ def logit_confidence(logits: Array, y: Array) -> Array:
 def losses(phi: Array) -> Array:
     """Cross-entropy of the true label from its logit-scaled confidence: log(1 + exp(-phi))."""
     return np.logaddexp(0.0, -phi)
+
+
+def loss_gap(loss: Array, member: Array) -> Array:
+    """How much larger the mean loss [R, n] is on non-members than on members: [R].
+
+    >>> loss_gap(np.array([[1.0, 3.0, 6.0]]), np.array([[True, True, False]])).tolist()
+    [4.0]
+    """
+    inside = (loss * member).sum(1) / member.sum(1)
+    outside = (loss * ~member).sum(1) / (~member).sum(1)
+    return np.asarray(outside - inside)

@@ -1,0 +1,389 @@
+"""`trustbench.audit`: the numbers of other packages, honest gaps, seen rows, and the gate."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from fairlearn import metrics as fairlearn
+from mapie.classification import SplitConformalClassifier
+from sklearn.calibration import calibration_curve
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+from skops import io
+
+import trustbench
+from trustbench.cli import main
+from trustbench.errors import UserError
+from trustbench.store.audits import read_audit
+from trustbench.summary.decide.policy import parse_policy
+
+NAMES = [
+    "checking", "duration", "history", "purpose", "amount", "savings", "employment", "rate",
+    "status", "debtors", "residence", "property", "age", "plans", "housing", "credits", "job",
+    "dependents", "telephone", "foreign", "risk",
+]  # fmt: skip
+FEW = ["utility", "fairness", "uncertainty", "privacy"]
+
+
+def policy(**keys):
+    ranked = {"priorities": [{"target": "fairness", "weight": 1}]}
+    given = {"name": "p", "version": 1, "description": "d", **ranked, **keys}
+    return parse_policy(given, "p.yaml")
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A table of two groups, with the part of each row."""
+    rng = np.random.default_rng(0)
+    n = 1200
+    town = rng.choice(["north", "south"], n, p=[0.6, 0.4])
+    income, age = rng.normal(size=n), rng.integers(18, 80, n)
+    merit = 1.5 * income + 0.02 * (age - 40) + 0.5 * (town == "north")
+    repaid = np.where(merit + rng.logistic(size=n) > 0.3, "yes", "no")
+    part = rng.permutation(np.repeat(["train", "calibration", "test"], [500, 200, 500]))
+    return pd.DataFrame(
+        {"town": town, "income": income, "age": age, "repaid": repaid, "part": part}
+    )
+
+
+def fitted(table, C=1.0, target="repaid", numbers=("income", "age"), words=("town",)):
+    steps = make_column_transformer(
+        (StandardScaler(), list(numbers)), (OneHotEncoder(handle_unknown="ignore"), list(words))
+    )
+    seen = table[table["part"] == "train"]
+    model = make_pipeline(steps, LogisticRegression(C=C, max_iter=3000))
+    return model.fit(seen[[*numbers, *words]], seen[target])
+
+
+@pytest.fixture(scope="module")
+def model(table):
+    return fitted(table)
+
+
+@pytest.fixture(scope="module")
+def result(model, table):
+    return trustbench.audit(
+        model, table, target="repaid", sensitive="town", split_column="part", draws=200
+    )
+
+
+def german(folder):
+    table = pd.read_csv(folder / "german" / "german.data", sep=r"\s+", header=None, names=NAMES)
+    table["risk"] = table["risk"].map({1: "good", 2: "bad"})
+    table["young"] = np.where(table["age"] <= 25, "young", "older")
+    parts = np.repeat(["train", "calibration", "test"], [400, 200, 400])
+    table["part"] = np.random.default_rng(1).permutation(parts)
+    return table
+
+
+def german_model(table):
+    inputs = [n for n in NAMES if n != "risk"]
+    numbers = list(table[inputs].select_dtypes("number"))
+    return fitted(
+        table, target="risk", numbers=numbers, words=[n for n in inputs if n not in numbers]
+    )
+
+
+@pytest.fixture(params=["toy", "german"])
+def case(request, table, model, shared_data):
+    """(table, model, target, group, favourable) on a toy and on German credit."""
+    if request.param == "toy":
+        return table, model, "repaid", "town", "yes"
+    real = german(shared_data)
+    return real, german_model(real), "risk", "young", "good"
+
+
+def test_numbers_equal_those_of_other_packages(case):
+    table, model, target, group, good = case
+    found = trustbench.audit(
+        model, table, target=target, sensitive=group, split_column="part",
+        evaluators=["utility", "fairness", "uncertainty"], draws=100,
+    ).metrics["value"]  # fmt: skip
+    test = table[table["part"] == "test"]
+    y, decided = test[target] == good, model.predict(test) == good
+    p = model.predict_proba(test)[:, list(model.classes_).index(good)]
+    shares = {"y_true": y, "y_pred": decided, "sensitive_features": test[group]}
+    by_group = fairlearn.MetricFrame(metrics=accuracy_score, **shares)
+    wanted = {
+        "utility/accuracy": accuracy_score(y, decided),
+        "utility/balanced_accuracy": balanced_accuracy_score(y, decided),
+        "utility/auc": roc_auc_score(y, p),
+        "fairness/acc_gap": by_group.difference(),
+        "fairness/worst_group_acc": by_group.group_min(),
+        "fairness/dp_gap": fairlearn.demographic_parity_difference(**shares),
+        "fairness/dp_ratio": fairlearn.demographic_parity_ratio(**shares),
+        "fairness/eo_gap": fairlearn.equalized_odds_difference(**shares),
+        "uncertainty/nll": log_loss(y, p),
+        "uncertainty/brier": 2 * np.mean((p - y) ** 2),
+    }
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, abs=1e-9), name
+
+
+def test_calibration_error_is_that_of_equal_bins(model, table):
+    found = trustbench.audit(
+        model, table, target="repaid", split_column="part", evaluators=["uncertainty"], draws=100
+    ).metrics["value"]["uncertainty/ece"]
+    test = table[table["part"] == "test"].iloc[:495]  # 15 bins of 33 rows hold any order of ties
+    p = model.predict_proba(test)
+    hit = model.predict(test) == test["repaid"]
+    right, stated = calibration_curve(hit, p.max(axis=1), n_bins=15, strategy="quantile")
+    assert found == pytest.approx(np.abs(right - stated).mean(), abs=0.012)
+
+
+def test_conformal_sets_equal_those_of_mapie(case):
+    table, model, target, group, _ = case
+    found = trustbench.audit(
+        model, table, target=target, sensitive=group, split_column="part",
+        evaluators=["uncertainty"], draws=100,
+    ).metrics["value"]  # fmt: skip
+    inputs = list(model.feature_names_in_)
+    held, test = (table[table["part"] == part] for part in ("calibration", "test"))
+    other = SplitConformalClassifier(
+        model, confidence_level=0.9, conformity_score="lac", prefit=True
+    ).conformalize(held[inputs], held[target])
+    sets = other.predict_set(test[inputs])[1][:, :, 0]
+    true = np.searchsorted(model.classes_, test[target])
+    assert found["uncertainty/lac_coverage"] == sets[np.arange(len(test)), true].mean()
+    assert found["uncertainty/lac_size"] == sets.sum(axis=1).mean()
+    assert found["uncertainty/lac_singleton_rate"] == (sets.sum(axis=1) == 1).mean()
+
+
+def test_every_number_has_an_interval_over_rows(result):
+    record = result.record
+    assert record.unit == "rows"
+    assert record.rows.measured == 500
+    for name, metric in record.metrics.items():
+        number = metric.number
+        assert number.low <= number.low90 <= number.value + 1e-12, name
+        assert number.value <= number.high90 + 1e-12 <= number.high + 2e-12, name
+        assert (number.method == "exact") == (
+            name == "utility/accuracy" or name.endswith(("_coverage", "n_rate", "y_rate"))
+        ), name
+    assert {"utility/accuracy", "fairness/eo_gap", "uncertainty/ece"} <= set(record.metrics)
+
+
+def test_no_number_looks_like_safety(result):
+    record = result.record
+    attacks = [n for n in record.metrics if "lira" in n or "strongest" in n or "racc" in n]
+    assert attacks == []
+    assert "needs replicates" in record.missing["privacy/lira_auc"]
+    assert record.missing["robustness/racc"] == "needs queries, gradients"
+    # members are known from the split: the loss attack is measured
+    assert record.rows.members == 500
+    assert 0.4 < record.metrics["privacy/loss_auc"].number.value < 0.65
+
+
+def test_without_members_no_attack_is_a_number(model, table):
+    test = table[table["part"] == "test"].drop(columns="part")
+    found = trustbench.audit(
+        model, test, target="repaid", unseen=True, evaluators=FEW, draws=100
+    ).record
+    assert not [n for n in found.metrics if n.startswith("privacy/")]
+    assert found.missing["privacy/loss_auc"] == "needs members"
+    assert "needs members" in found.missing["utility/train_test_gap"]
+
+
+def test_without_probabilities_only_decisions_are_measured(table):
+    seen = table[table["part"] == "train"]
+    svm = LinearSVC().fit(seen[["income", "age"]], seen["repaid"])
+    found = trustbench.audit(
+        svm, table, target="repaid", sensitive="town", split_column="part",
+        evaluators=FEW, draws=100,
+    ).record  # fmt: skip
+    test = table[table["part"] == "test"]
+    right = accuracy_score(test["repaid"], svm.predict(test[["income", "age"]]))
+    assert found.metrics["utility/accuracy"].number.value == pytest.approx(right)
+    assert found.missing["utility/auc"] == "needs logits"
+    assert found.missing["uncertainty/ece"] == "needs logits"
+
+
+def test_where_nobody_knows_what_was_seen_the_first_line_says_so(model, table):
+    test = table[table["part"] == "test"].drop(columns="part")
+    limit = policy(limits=[{"metric": "utility", "at_least": 0.5}], unreliable="inconclusive")
+    given = {"target": "repaid", "evaluators": ["utility"], "draws": 100, "policy": limit}
+    unknown = trustbench.audit(model, test, **given)
+    assert str(unknown).startswith("NOBODY HAS SAID WHICH ROWS THE MODEL HAS SEEN")
+    assert unknown.exit_code == 4
+    assert "unreliable" in str(unknown.gated)
+    known = trustbench.audit(model, test, **given, unseen=True)
+    assert not str(known).startswith("NOBODY")
+    assert known.exit_code == 0
+
+
+def test_a_limit_that_is_broken_is_violated_even_on_seen_rows(model, table):
+    test = table[table["part"] == "test"].drop(columns="part")
+    limit = policy(limits=[{"metric": "utility", "at_least": 0.95}])
+    found = trustbench.audit(
+        model, test, target="repaid", evaluators=["utility"], draws=100, policy=limit
+    )
+    assert found.exit_code == 3
+
+
+def test_copies_of_training_rows_are_found_by_content_and_do_not_count(model, table):
+    seen, test = (table[table["part"] == p].drop(columns="part") for p in ("train", "test"))
+    # the same rows in another file: other order, numbers as text of the same value
+    copied = pd.concat([test, seen.sample(120, random_state=0)]).sample(frac=1, random_state=1)
+    train = seen.iloc[::-1].assign(age=seen["age"].astype(float))
+    given = {"target": "repaid", "sensitive": "town", "evaluators": FEW, "draws": 100}
+    found = trustbench.audit(model, copied, **given, train=train).record
+    assert (found.rows.seen, found.rows.copies, found.rows.measured) == (120, 120, 500)
+    alone = trustbench.audit(model, test, **given, unseen=True).record
+    for name in ("utility/accuracy", "fairness/eo_gap", "uncertainty/nll"):
+        assert found.metrics[name].number.value == pytest.approx(alone.metrics[name].number.value)
+    assert found.on_seen["utility/accuracy"].n == 120
+    assert found.rows.members == 500  # the training rows are attacked
+
+
+def test_a_model_that_has_seen_every_row_is_not_measured(model, table):
+    seen = table[table["part"] == "train"].drop(columns="part")
+    limit = policy(limits=[{"metric": "utility", "at_least": 0.5}])
+    found = trustbench.audit(
+        model, seen, target="repaid", train=seen, evaluators=["utility"], draws=100, policy=limit
+    )
+    assert found.record.metrics == {}
+    assert found.exit_code == 4
+    assert "the model has seen every row" in str(found.gated)
+    assert "utility/accuracy" in found.record.on_seen
+
+
+def test_two_models_are_compared_row_by_row(table, model):
+    old = fitted(table, C=1e-4)
+    given = {"target": "repaid", "sensitive": "town", "split_column": "part", "evaluators": FEW}
+    found = trustbench.audit(model, table, **given, reference=old, draws=400)
+    test = table[table["part"] == "test"]
+    losses = [
+        -np.log(m.predict_proba(test)[np.arange(len(test)), (test["repaid"] == "yes").astype(int)])
+        for m in (model, old)
+    ]
+    difference = losses[0] - losses[1]
+    effect = found.record.effects["uncertainty/nll"].number
+    assert effect.value == pytest.approx(difference.mean())  # the loss is harm: new minus old
+    # paired: the spread is that of the differences, far below that of either model
+    assert effect.se == pytest.approx(difference.std() / np.sqrt(len(test)), rel=0.2)
+    hits = [(m.predict(test) == test["repaid"]).mean() for m in (model, old)]
+    accuracy = found.record.effects["utility/accuracy"].number
+    assert accuracy.value == pytest.approx(hits[1] - hits[0])  # accuracy is good: old minus new
+
+
+def test_a_model_does_not_differ_from_itself(model, table):
+    blocks = policy(
+        block=[{"verdicts": ["harm"]}],
+        limits=[{"metric": "utility", "worse_by_at_most": 0.0}],
+        unmeasured="pass",
+    )
+    found = trustbench.audit(
+        model, table, target="repaid", sensitive="town", split_column="part",
+        evaluators=FEW, draws=100, reference=model, policy=blocks,
+    )  # fmt: skip
+    assert (found.effects["effect"] == 0).all()
+    assert found.exit_code == 0
+
+
+def test_a_worse_model_is_blocked(table, model):
+    random = LogisticRegression().fit(
+        table[["age"]], np.random.default_rng(0).permutation(table["repaid"])
+    )
+    harm = policy(block=[{"verdicts": ["harm"], "targets": ["utility"]}])
+    found = trustbench.audit(
+        random, table, target="repaid", sensitive="town", split_column="part",
+        evaluators=["utility"], draws=200, reference=model, policy=harm,
+    )  # fmt: skip
+    assert found.exit_code == 3
+    assert "utility utility/accuracy against" in str(found.gated)
+
+
+def test_what_a_policy_demands_of_a_change_is_left_out_without_a_reference(model, table):
+    demands = policy(
+        limits=[
+            {"metric": "utility", "at_least": 0.5},
+            {"metric": "utility", "worse_by_at_most": 0.01},
+        ],
+        block=[{"verdicts": ["harm"]}],
+    )
+    found = trustbench.audit(
+        model, table, target="repaid", split_column="part", evaluators=["utility"],
+        draws=100, policy=demands,
+    )  # fmt: skip
+    assert found.exit_code == 0
+    assert len(found.gated.decisions) == 1
+    assert "1 limits on change and 1 rules on verdicts are not decided" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"target": "repayd"}, "did you mean 'repaid'"),
+        ({"sensitive": "twon"}, "did you mean 'town'"),
+        ({"sensitive": "age"}, "a number with 62 different values"),
+        ({"favourable": "maybe"}, "is not a class of repaid"),
+        ({"target": "income"}, "and trustbench audits classifiers"),
+        ({"split_column": "town"}, "its words are train, test"),
+        ({"split_column": "part", "unseen": True}, "one of them says what was seen"),
+        ({"evaluators": ["utilty"]}, "did you mean 'utility'"),
+        ({"calibration": 1.5}, "give a share"),
+        ({"draws": 3}, "give at least 100"),
+    ],
+)
+def test_wrong_input_is_one_sentence(model, table, given, said):
+    keys = {"target": "repaid", "evaluators": ["utility"], "draws": 100, **given}
+    with pytest.raises(UserError, match=said) as error:
+        trustbench.audit(model, table, **keys)
+    assert "\n" not in str(error.value)
+
+
+def test_a_target_without_values_is_refused(model, table):
+    holes = table.assign(repaid=table["repaid"].where(table.index > 3))
+    with pytest.raises(UserError, match="no value in 4 of 1,200 rows"):
+        trustbench.audit(model, holes, target="repaid", draws=100)
+
+
+def test_the_favourable_class_decides_what_is_positive(model, table):
+    given = {"target": "repaid", "sensitive": "town", "split_column": "part", "draws": 100}
+    both = [
+        trustbench.audit(model, table, **given, favourable=good, evaluators=["fairness"])
+        for good in ("yes", "no")
+    ]
+    ratios = [b.metrics["value"]["fairness/dp_ratio"] for b in both]
+    test = table[table["part"] == "test"]
+    for ratio, good in zip(ratios, ("yes", "no"), strict=True):
+        wanted = fairlearn.demographic_parity_ratio(
+            test["repaid"] == good, model.predict(test) == good, sensitive_features=test["town"]
+        )
+        assert ratio == pytest.approx(wanted)
+
+
+def test_the_command_audits_a_file(tmp_path, model, table, capsys):
+    io.dump(model, tmp_path / "model.skops")
+    table.to_csv(tmp_path / "bank.csv", index=False)
+    args = [
+        "audit", "--model", str(tmp_path / "model.skops"), "--data", str(tmp_path / "bank.csv"),
+        "--target", "repaid", "--sensitive", "town", "--split-column", "part", "--draws", "100",
+        "--evaluator", "utility,fairness", "--policy", "research",
+        "--output-dir", str(tmp_path / "out"),
+    ]  # fmt: skip
+    assert main(args) == 0
+    shown = capsys.readouterr().out
+    assert "500 of 1,200 rows are measured, 200 calibrate, 500 were seen in training" in shown
+    assert "policy research" in shown
+    (path,) = (tmp_path / "out" / "audits").glob("*/audit.json")
+    record = read_audit(path)
+    assert record.id in shown
+    assert record.model["kind"] == "scikit-learn LogisticRegression"
+    assert main([*args, "--format", "json", "--output", str(tmp_path / "a.json")]) == 0
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads(path.read_text())
+    assert main([*args, "--format", "junit", "--output", str(tmp_path / "a.xml")]) == 0
+    assert "<testsuites" in (tmp_path / "a.xml").read_text()
+
+
+def test_predictions_of_a_vendor_are_enough(table, model):
+    scored = table.assign(score=model.predict_proba(table)[:, 1])
+    given = {"target": "repaid", "sensitive": "town", "split_column": "part", "draws": 100}
+    by_column = trustbench.audit("column:score", scored, **given, evaluators=FEW).metrics
+    by_model = trustbench.audit(model, table, **given, evaluators=FEW).metrics
+    assert by_column["value"].to_dict() == pytest.approx(by_model["value"].to_dict())

@@ -1,0 +1,211 @@
+"""Audits a given model: measures what can be measured, with intervals over rows, and gates it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from trustbench.api.gates import EXIT, Gated
+from trustbench.api.lookup import find_policy, find_table
+from trustbench.config.compose import conf_dirs
+from trustbench.config.plugins import build, discover
+from trustbench.contracts import Evaluator, Fact
+from trustbench.contracts.given import GivenModel, ModelSource
+from trustbench.errors import DataError, UserError, did_you_mean
+from trustbench.execution.audit.audit import Named, run_audit
+from trustbench.execution.audit.prepare import prepared
+from trustbench.models.given.opening import open_model
+from trustbench.store.audits import AuditRecord, write_audit
+from trustbench.summary.decide.audit_gate import gate_audit
+from trustbench.summary.decide.policy import Policy
+from trustbench.summary.render import audit_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    Table = str | Path | pd.DataFrame
+
+DRAWS = 1000
+"""Redrawn samples of the rows behind an interval."""
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found; `print(result)` shows it as on the terminal."""
+
+    record: AuditRecord
+    gated: Gated | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 pass or no policy, 3 violated, 4 inconclusive."""
+        return 0 if self.gated is None else EXIT[self.gated.outcome]
+
+    @cached_property
+    def metrics(self) -> "pd.DataFrame":
+        """One row for each metric, diagnostics included, with its interval over rows."""
+        import pandas as pd
+
+        rows = [
+            {
+                "metric": name,
+                "value": m.number.value,
+                "low": m.number.low,
+                "high": m.number.high,
+                "n": m.n,
+                "unit": m.unit,
+                "higher_is_better": m.higher_is_better,
+                "method": m.number.method,
+                "null": m.null,
+            }
+            for name, m in self.record.metrics.items()
+        ]
+        return pd.DataFrame(rows).set_index("metric") if rows else pd.DataFrame()
+
+    @cached_property
+    def effects(self) -> "pd.DataFrame":
+        """One row for each metric that both models have: the harm of replacing the old one."""
+        import pandas as pd
+
+        rows = [
+            {"metric": name, "effect": e.number.value, "low": e.number.low, "high": e.number.high}
+            for name, e in self.record.effects.items()
+        ]
+        return pd.DataFrame(rows).set_index("metric") if rows else pd.DataFrame()
+
+    def render(self, format: str = "terminal") -> str:
+        """The audit and the policy's decisions as `terminal`, `md`, `json` or `junit` text.
+
+        `junit` holds the decisions only, and `json` the record only.
+        """
+        if format not in FORMATS:
+            raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
+        if format == "json":
+            return self.record.model_dump_json(indent=1) + "\n"
+        if format == "junit":
+            if self.gated is None:
+                raise UserError("--format junit holds a policy's decisions; give --policy.")
+            return self.gated.render("junit")
+        own = audit_text.text if format == "terminal" else audit_text.markdown
+        parts = [own(self.record)]
+        if self.gated is not None:
+            parts.append(self.gated.render(format))
+        return "\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.render()
+
+
+FORMATS = ("terminal", "md", "json", "junit")
+
+
+def audit(
+    model: object,
+    data: "Table",
+    *,
+    target: str,
+    sensitive: str | Sequence[str] = (),
+    favourable: str | None = None,
+    policy: "str | Path | Policy | None" = None,
+    train: "Table | None" = None,
+    unseen: bool = False,
+    split_column: str | None = None,
+    calibration: float = 0.0,
+    reference: object = None,
+    trust: Collection[str] = (),
+    options: Mapping[str, Fact] | None = None,
+    evaluators: Sequence[str] | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    output_dir: str | Path | None = None,
+    config_dir: str | Path | None = None,
+) -> AuditResult:
+    """Measures a given model on rows of a table, and holds it to a policy.
+
+    Args:
+        model: a fitted estimator, a file, a URI, `column:NAME` of the table, or a function.
+        data: the rows, as a file or a DataFrame.
+        target: the column of classes.
+        sensitive: the columns that make groups.
+        favourable: of two classes, the favourable one; by default the last.
+        policy: the name of a policy or its file.
+        train: the rows that the model was trained on: copies of them are marked and never gate.
+        unseen: the model has seen none of the rows.
+        split_column: a column with the words train, test and calibration.
+        calibration: the share of the unseen rows that calibrates prediction sets.
+        reference: an older model: effects are those of replacing it, row by row.
+        trust: types that a file may hold; `pickle` allows a pickle.
+        options: further settings of the model's adapter, such as `timeout_s`.
+        evaluators: the names of the evaluators that run; None: all.
+        draws: redrawn samples of the rows behind an interval.
+        seed: of these draws.
+        output_dir: writes the record below this folder.
+        config_dir: a folder with policies and evaluators of your own.
+
+    Raises:
+        UserError: the model, the table or the policy cannot be used; one sentence.
+    """
+    if isinstance(policy, str | Path):
+        policy = find_policy(policy, config_dir)
+    if not 0 <= calibration < 1:
+        raise UserError(f"--calibration is {calibration:g}; give a share from 0 to below 1.")
+    if draws < 100:
+        raise UserError(f"--draws is {draws}; give at least 100.")
+    plugins = _evaluators(evaluators, config_dir)
+    table, name = _table(data)
+    rows = prepared(
+        table,
+        name=name,
+        target=target,
+        sensitive=(sensitive,) if isinstance(sensitive, str) else tuple(sensitive),
+        favourable=favourable,
+        train=None if train is None else _table(train)[0],
+        unseen=unseen,
+        split_column=split_column,
+        calibration=calibration,
+    )
+    source = ModelSource(model, frozenset(trust), rows.classes.names, table, options or {})
+    old = None if reference is None else _opened(replace(source, of=reference))
+    record = run_audit(_opened(source), rows, plugins, reference=old, draws=draws, seed=seed)
+    if output_dir is not None:
+        write_audit(Path(output_dir), record)
+    if policy is None:
+        return AuditResult(record)
+    registered = find_table(policy.table, config_dir)
+    return AuditResult(record, Gated(gate_audit(record, registered, policy)))
+
+
+def _opened(source: ModelSource) -> Named:
+    """The model of a source, which may already keep the contract."""
+    model = source.of if isinstance(source.of, GivenModel) else open_model(source)
+    path = source.path
+    return Named(model, source.name if path is None else path.name)
+
+
+def _table(data: "Table") -> "tuple[pd.DataFrame, str]":
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        return data.reset_index(drop=True), "table"
+    path = Path(data).expanduser()
+    if not path.is_file():
+        raise DataError(f"--data {data} is not a file.")
+    return pd.read_csv(path), path.name
+
+
+def _evaluators(names: Sequence[str] | None, config_dir: str | Path | None) -> dict[str, Evaluator]:
+    """The evaluators of these names, with their registered settings."""
+    dirs = conf_dirs(None if config_dir is None else str(config_dir))
+    known = discover("evaluator", dirs)
+    found: dict[str, Evaluator] = {}
+    for name in known if names is None else names:
+        if name not in known:
+            raise UserError(f"unknown evaluator {name!r}; {did_you_mean(name, known)}")
+        node = yaml.safe_load(known[name].read_text(encoding="utf-8"))[name]
+        plugin = build("evaluator", name, node, f"evaluator.{name}")
+        assert isinstance(plugin, Evaluator)
+        found[name] = plugin
+    return found

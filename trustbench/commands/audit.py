@@ -1,0 +1,103 @@
+"""`trustbench audit`: a given model, measured on rows and held to a policy."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+import yaml
+
+from trustbench.api.audits import DRAWS, FORMATS, audit
+from trustbench.api.folders import default_output_dir
+from trustbench.commands.output import put
+from trustbench.commands.parsing import add_config_dir, parser
+from trustbench.contracts.given import PICKLE
+from trustbench.errors import UserError, did_you_mean
+
+
+def main(args: Sequence[str]) -> int:
+    """Returns 0 pass or no policy, 3 violated, 4 inconclusive."""
+    given = _parser().parse_args(args)
+    if given.format not in FORMATS:
+        raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
+    result = audit(
+        given.model,
+        given.data,
+        target=given.target,
+        sensitive=_listed(given.sensitive),
+        favourable=given.favourable,
+        policy=given.policy,
+        train=given.train,
+        unseen=given.unseen,
+        split_column=given.split_column,
+        calibration=given.calibration,
+        reference=given.reference,
+        trust=given.trust,
+        options=_options(given.option),
+        evaluators=_listed(given.evaluator) or None,
+        draws=given.draws,
+        seed=given.seed,
+        output_dir=given.output_dir,
+        config_dir=given.config_dir,
+    )
+    put(result.render(given.format), given.output)
+    if given.output:
+        sys.stdout.write(result.render("terminal"))
+    return result.exit_code
+
+
+def _parser() -> argparse.ArgumentParser:
+    p = parser("audit", "What a given model scores on your rows; trains nothing of yours.")
+    model = "a file, a URI, or column:NAME for predictions in the table"
+    p.add_argument("--model", metavar="M", required=True, help=model)
+    p.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
+    p.add_argument("--target", metavar="COLUMN", required=True, help="the classes")
+    p.add_argument(
+        "--sensitive", metavar="COLUMN", action="append", default=[],
+        help="a column of groups; several, or separated by commas, are combined",
+    )  # fmt: skip
+    p.add_argument("--favourable", metavar="CLASS", help="of two classes (default: the last)")
+    p.add_argument("--policy", metavar="NAME|FILE", help="exit 0 pass, 3 violated, 4 inconclusive")
+    p.add_argument("--train", metavar="FILE", help="the rows that the model was trained on")
+    p.add_argument("--unseen", action="store_true", help="the model has seen none of the rows")
+    words = "a column with the words train, test and, if wanted, calibration"
+    p.add_argument("--split-column", metavar="COLUMN", help=words)
+    share = "share of the unseen rows that calibrates prediction sets (default 0)"
+    p.add_argument("--calibration", metavar="SHARE", type=float, default=0.0, help=share)
+    p.add_argument("--reference", metavar="M", help="the old model: effects are row by row")
+    p.add_argument(
+        "--trust", metavar="TYPE", nargs="?", const=PICKLE, action="append", default=[],
+        help="a type that a file may hold; without a type, a pickle, which runs code",
+    )  # fmt: skip
+    p.add_argument(
+        "--option", metavar="KEY=VALUE", action="append", default=[],
+        help="a setting of the model's kind, such as timeout_s=10 of an HTTP endpoint",
+    )  # fmt: skip
+    p.add_argument(
+        "--evaluator", metavar="NAME", action="append", default=[], help="only these (default: all)"
+    )
+    draws = f"redrawn samples of the rows behind an interval (default {DRAWS})"
+    p.add_argument("--draws", metavar="N", type=int, default=DRAWS, help=draws)
+    p.add_argument("--seed", metavar="N", type=int, default=0, help="of these draws (default 0)")
+    p.add_argument("--format", metavar="FORMAT", default="terminal", help=", ".join(FORMATS))
+    p.add_argument("--output", metavar="FILE", help="write to a file, and show the audit as well")
+    out = str(default_output_dir())
+    p.add_argument(
+        "--output-dir", metavar="DIR", default=out, help=f"of the record (default {out})"
+    )
+    add_config_dir(p)
+    return p
+
+
+def _listed(given: Sequence[str]) -> list[str]:
+    """Names that are repeated, or separated by commas."""
+    return [name.strip() for text in given for name in text.split(",") if name.strip()]
+
+
+def _options(given: Sequence[str]) -> dict[str, bool | int | float | str | None]:
+    found: dict[str, bool | int | float | str | None] = {}
+    for text in given:
+        key, sign, value = text.partition("=")
+        if not sign:
+            raise UserError(f"--option {text} is not KEY=VALUE.")
+        found[key] = yaml.safe_load(value)
+    return found

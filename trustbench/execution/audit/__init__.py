@@ -1,0 +1,1 @@
+"""Audits a given model: measures it on rows, with intervals over rows."""

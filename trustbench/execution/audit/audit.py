@@ -1,0 +1,259 @@
+"""One audit, read from top to bottom: ask the model, measure it, compare it, record it."""
+
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from trustbench import __version__
+from trustbench.contracts import Access, Array, Evaluator, Fact, Streams
+from trustbench.contracts.given import GivenModel
+from trustbench.contracts.given_checks import checked_probabilities
+from trustbench.datasets.loading.splits import strata_of, stratified_order
+from trustbench.errors import DataError
+from trustbench.execution.audit.answers import Answers, AuditRows
+from trustbench.execution.audit.effects import RowEffect, effects
+from trustbench.execution.audit.intervals import RowInterval
+from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
+from trustbench.execution.audit.prepare import AuditTable
+from trustbench.models.given.class_names import columns_in_order
+from trustbench.store.audits import (
+    AuditedEffect,
+    AuditedMetric,
+    AuditedTable,
+    AuditRecord,
+    RowNumber,
+    SeenRows,
+)
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SMALLEST = 20
+"""Fewer rows cannot support a rate; seen rows below this are not measured."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """A given model, and what sentences call it."""
+
+    model: GivenModel
+    name: str
+
+
+def run_audit(
+    subject: Named,
+    table: AuditTable,
+    evaluators: Mapping[str, Evaluator],
+    *,
+    reference: Named | None = None,
+    draws: int,
+    seed: int,
+) -> AuditRecord:
+    """Measures a model on the rows of a table, and against a reference on the same rows.
+
+    Raises:
+        UserError: a model breaks its contract, or there are too few rows.
+    """
+    streams = Streams(seed)
+    held = _calibration(table, streams)
+    own = _Asked.of(subject, table, held)
+    found = own.measured(evaluators, streams, draws)
+    on_seen = own.on_seen(evaluators, streams, draws)
+    compared: dict[str, RowEffect] = {}
+    without: dict[str, str] = {}
+    old: Mapping[str, RowMetric] = {}
+    if reference is not None:
+        old = _Asked.of(reference, table, held).measured(evaluators, streams, draws).found
+        compared, without = effects(found.found, old)
+    return AuditRecord(
+        id=_identity(own, subject, evaluators, draws, seed),
+        model=_described(subject),
+        reference=None if reference is None else _described(reference),
+        table=_table(table, held),
+        rows=_seen(table, held, own),
+        draws=draws,
+        seed=seed,
+        metrics={name: _recorded(m) for name, m in found.found.items()},
+        missing=dict(found.missing),
+        on_seen={name: _recorded(m) for name, m in on_seen.found.items()},
+        effects={name: _compared(e, old[name].value) for name, e in compared.items()},
+        without_effect=without,
+        environment={
+            "trustbench": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+        },
+    )
+
+
+def _described(given: Named) -> dict[str, Fact]:
+    return {"name": given.name, **given.model.describe()}
+
+
+def _calibration(table: AuditTable, streams: Streams) -> Array:
+    """Rows that calibrate prediction sets, bool [n]: those declared, or a share of the unseen."""
+    held, unseen = table.parts.calibration.copy(), np.flatnonzero(table.parts.test)
+    if table.calibration and not held.any():
+        strata = strata_of(table.classes.of[unseen], table.groups.of[unseen])
+        order = stratified_order(strata, streams.numpy("calibration", "audit"))
+        held[unseen[order[: round(table.calibration * len(unseen))]]] = True
+    return held
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A model's answers to every row of the table."""
+
+    table: AuditTable
+    answers: Answers
+    test: Array  # row numbers
+    held: Array
+    members: Answers
+    access: frozenset[Access]
+
+    @classmethod
+    def of(cls, subject: Named, table: AuditTable, held: Array) -> "_Asked":
+        """Asks the model, once for each row."""
+        order = columns_in_order(subject.model.classes, table.classes.names, subject.name)
+        p = _ask(subject, table.rows, order)
+        answers = Answers(table.classes.of, table.groups.of, p)
+        members = Answers.none(len(table.classes.names))
+        if table.members is not None and "queries" in subject.model.channels:
+            own = table.members
+            members = Answers(own.y, own.group, _ask(subject, own.rows, order))
+        elif table.parts.how == "split column":
+            members = answers.chosen(np.flatnonzero(table.parts.seen))
+        access: set[Access] = {"members"} if len(members) else set()
+        if "probabilities" in subject.model.channels:
+            access.add("logits")
+        test = np.flatnonzero(table.parts.test & ~held)
+        return cls(table, answers, test, np.flatnonzero(held), members, frozenset(access))
+
+    def rows(self, test: Array) -> AuditRows:
+        """What is measured on these rows of the table."""
+        table = self.table
+        return AuditRows(
+            table.classes.names,
+            table.groups.names,
+            table.group_name,
+            self.answers.chosen(test),
+            self.answers.chosen(self.held),
+            self.members,
+            self.access,
+        )
+
+    def measured(
+        self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
+    ) -> RowMeasurements:
+        """The metrics on the rows that the model has not seen."""
+        if not len(self.test) and self.table.parts.seen.any():
+            return RowMeasurements({}, {"every metric": "the model has seen every row"})
+        _refuse_few(len(self.test), self.table)
+        return measure(self.rows(self.test), evaluators, streams, draws)
+
+    def on_seen(
+        self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
+    ) -> RowMeasurements:
+        """The metrics on the rows that it has seen, without attacks on membership."""
+        seen = np.flatnonzero(self.table.parts.seen)
+        if len(seen) < SMALLEST:
+            return RowMeasurements()
+        rows = self.rows(seen)
+        nobody = Answers.none(len(rows.classes))
+        rows = replace(rows, members=nobody, access=rows.access - {"members"})
+        return measure(rows, evaluators, streams, draws)
+
+
+def _ask(subject: Named, rows: "DataFrame", order: Array) -> Array:
+    """The model's probabilities [n, C] of the target's classes; 0 for one that it never answers."""
+    answered = checked_probabilities(subject.model, rows, subject.name)
+    return np.where(order >= 0, answered[:, order], 0.0)
+
+
+def _refuse_few(n: int, table: AuditTable) -> None:
+    if n < SMALLEST:
+        raise DataError(
+            f"{n} rows of {table.name} are left to measure on; give at least {SMALLEST} that the "
+            "model has not seen and that do not calibrate."
+        )
+
+
+def _table(table: AuditTable, held: Array) -> AuditedTable:
+    measured = table.groups.of[table.parts.test & ~held]
+    sizes = np.bincount(measured, minlength=len(table.groups.names))
+    return AuditedTable(
+        name=table.name,
+        digest=_digest_of(table.rows),
+        rows=len(table.rows),
+        target=table.target,
+        sensitive=list(table.sensitive),
+        classes=list(table.classes.names),
+        groups=list(table.groups.names),
+        group_name=table.group_name,
+        group_sizes=dict(zip(table.groups.names, sizes.tolist(), strict=True)),
+    )
+
+
+def _digest_of(rows: "DataFrame") -> str:
+    import pandas as pd
+
+    hashed = pd.util.hash_pandas_object(rows.astype(str), index=False).to_numpy()
+    return hashlib.sha256(hashed.tobytes()).hexdigest()[:16]
+
+
+def _seen(table: AuditTable, held: Array, own: _Asked) -> SeenRows:
+    parts = table.parts
+    return SeenRows(
+        known=parts.known,
+        how=parts.how,
+        seen=int(parts.seen.sum()),
+        copies=parts.copies,
+        measured=len(own.test),
+        calibration=int(held.sum()),
+        members=len(own.members),
+    )
+
+
+def _identity(
+    own: _Asked, subject: Named, evaluators: Mapping[str, Evaluator], draws: int, seed: int
+) -> str:
+    """Equal for two audits only if every number of theirs is."""
+    h = hashlib.sha256()
+    for array in (own.answers.p, own.answers.y, own.answers.group, own.test, own.held):
+        h.update(np.ascontiguousarray(array).tobytes())
+    measured = sorted((n, repr(e), e.version) for n, e in evaluators.items())
+    h.update(repr((subject.name, measured, draws, seed, sorted(own.access))).encode())
+    return h.hexdigest()[:12]
+
+
+def _number(interval: RowInterval) -> RowNumber:
+    return RowNumber(**vars(interval))
+
+
+def _recorded(metric: RowMetric) -> AuditedMetric:
+    excess = metric.excess
+    return AuditedMetric(
+        number=_number(metric.interval),
+        n=metric.n,
+        unit=metric.declared.unit,
+        higher_is_better=metric.declared.higher_is_better,
+        sentence=metric.declared.sentence,
+        diagnostic=metric.declared.diagnostic,
+        null=metric.null,
+        excess=None if excess is None else _number(excess),
+    )
+
+
+def _compared(effect: RowEffect, reference: float) -> AuditedEffect:
+    beyond = effect.beyond_chance
+    return AuditedEffect(
+        number=_number(effect.interval),
+        p=effect.p,
+        n=effect.n,
+        reference=reference,
+        beyond_chance=None if beyond is None else _number(beyond),
+    )

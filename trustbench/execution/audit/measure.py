@@ -1,0 +1,148 @@
+"""Measures a given model with the evaluators, on its rows and on draws of them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+import numpy as np
+
+from trustbench.contracts import Access, Array, Evaluator, Measured, Measurement, Metric, Streams
+from trustbench.contracts.metrics import all_of, check, find
+from trustbench.contracts.system import System
+from trustbench.errors import Unsupported
+from trustbench.execution.audit.answers import AuditRows
+from trustbench.execution.audit.draws import EACH, STACKS, Stack, identity, stacks
+from trustbench.execution.audit.intervals import RowInterval, bootstrap, exact
+from trustbench.execution.audit.row_system import row_system
+
+BYTES = 2**28
+"""Maximum size of the answers in one stack."""
+UNREPEATED = "has no interval over rows"
+
+
+@dataclass(frozen=True)
+class RowMetric:
+    """A metric of a given model: its value on the rows, and on draws of them."""
+
+    name: str
+    declared: Metric
+    value: float
+    n: int
+    null: float | None = None
+    draws: Array | None = None  # [B]
+    null_draws: Array | None = None  # [B]
+
+    @property
+    def interval(self) -> RowInterval:
+        """Exact for a rate, else by the bootstrap."""
+        if self.declared.rate:
+            return exact(self.value, self.n)
+        assert self.draws is not None
+        return bootstrap(self.value, self.draws, self.declared)
+
+    @property
+    def excess(self) -> RowInterval | None:
+        """The number beyond what random groups show; None without such a null."""
+        if self.null is None or self.draws is None or self.null_draws is None:
+            return None
+        return bootstrap(self.value - self.null, self.draws - self.null_draws)
+
+
+@dataclass(frozen=True)
+class RowMeasurements:
+    """What was measured, `evaluator/metric` -> number, and why the rest was not."""
+
+    found: Mapping[str, RowMetric] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+def measure(
+    rows: AuditRows, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
+) -> RowMeasurements:
+    """Every metric of the evaluators on the test rows, with about `draws` draws of the rows.
+
+    Two models with the same rows meet the same draws.
+    """
+    whole = row_system(rows, identity(len(rows.test), len(rows.members)), streams)
+    missing: dict[str, str] = {}
+    points: dict[str, Measured] = {}
+    for name, evaluator in evaluators.items():
+        reason = lacking(evaluator, whole.access) or evaluator.supports(whole) or _once(evaluator)
+        try:
+            measured = None if reason else evaluator.measure(whole)
+        except Unsupported as unsupported:
+            measured, reason = None, str(unsupported)
+        if measured is None:
+            missing |= {f"{name}/{m.name}": str(reason) for m in all_of(evaluator.metrics)}
+            continue
+        check(evaluator.metrics, measured, type(evaluator).__name__)
+        missing |= {f"{name}/{metric}": why for metric, why in measured.missing.items()}
+        points[name] = measured
+    repeated = {n: evaluators[n] for n in points if evaluators[n].over_rows}
+    drawn = _repeat(rows, repeated, streams, draws)
+    found: dict[str, RowMetric] = {}
+    for name, measured in points.items():
+        for m in measured.measurements:
+            key = f"{name}/{m.name}"
+            made = _metric(name, m, measured, evaluators[name], drawn)
+            if made.draws is None and not made.declared.rate:
+                missing[key] = UNREPEATED
+            else:
+                found[key] = made
+    return RowMeasurements(found, missing)
+
+
+def lacking(evaluator: Evaluator, access: frozenset[Access]) -> str | None:
+    """What an evaluator needs and the model does not offer: "needs gradients, members"."""
+    absent = [a for a in get_args(Access) if a in evaluator.access - access]
+    return f"needs {', '.join(absent)}" if absent else None
+
+
+def _once(evaluator: Evaluator) -> str | None:
+    """Why none of an evaluator's metrics would get an interval, or None."""
+    return None if evaluator.over_rows or any(m.rate for m in evaluator.metrics) else UNREPEATED
+
+
+def _metric(
+    evaluator: str, m: Measurement, of: Measured, plugin: Evaluator, drawn: Mapping[str, Array]
+) -> RowMetric:
+    declared = find(plugin.metrics, m.name)
+    assert declared is not None  # `check` has looked
+    null = next((float(o.values[0]) for o in of.measurements if o.name == m.null), None)
+    return RowMetric(
+        name=f"{evaluator}/{m.name}",
+        declared=declared,
+        value=float(m.values[0]),
+        n=m.n,
+        null=null,
+        draws=drawn.get(f"{evaluator}/{m.name}"),
+        null_draws=drawn.get(f"{evaluator}/{m.null}"),
+    )
+
+
+def _repeat(
+    rows: AuditRows, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
+) -> dict[str, Array]:
+    """The values of every metric on draws of the rows, [B] each; those measured on all draws."""
+    values: dict[str, list[Array]] = {}
+    total = 0
+    for stack in _stacks(rows, streams, draws) if evaluators else ():
+        system = row_system(rows, stack, streams)
+        total += 1
+        for name, value in _values(system, evaluators):
+            values.setdefault(name, []).append(value)
+    return {name: np.concatenate(v) for name, v in values.items() if len(v) == total}
+
+
+def _values(system: System, evaluators: Mapping[str, Evaluator]) -> Iterator[tuple[str, Array]]:
+    for name, evaluator in evaluators.items():
+        if evaluator.supports(system) is None:
+            for m in evaluator.measure(system).measurements:
+                yield f"{name}/{m.name}", m.values
+
+
+def _stacks(rows: AuditRows, streams: Streams, draws: int) -> Iterator[Stack]:
+    size = 2 * len(rows.test) + len(rows.calibration) + len(rows.members)
+    each = max(1, min(EACH, draws // STACKS, BYTES // (8 * size * len(rows.classes))))
+    rng = streams.numpy("bootstrap", "audit")
+    return stacks(rows.test, rows.members, rng, max(draws // each, 2), each)

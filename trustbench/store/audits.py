@@ -1,0 +1,123 @@
+"""The record of an audit: what a given model scores on rows, and where each number comes from."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from trustbench.errors import UserError
+from trustbench.store.files import write_atomically
+from trustbench.store.schema import Scalar, Strict
+
+SCHEMA = 1
+
+
+class RowNumber(Strict):
+    """A number with its 95 % and 90 % intervals over rows."""
+
+    value: float
+    low: float
+    high: float
+    low90: float
+    high90: float
+    se: float
+    method: Literal["exact", "bootstrap"]
+
+
+class AuditedMetric(Strict):
+    """One metric of the model on `n` rows."""
+
+    number: RowNumber
+    n: int
+    unit: str
+    higher_is_better: bool
+    sentence: str
+    diagnostic: bool = False
+    null: float | None = None
+    """What random groups of the same sizes show, for a metric over groups."""
+    excess: RowNumber | None = None
+    """The metric minus that null."""
+
+
+class AuditedEffect(Strict):
+    """The model minus the reference on the same rows, in units of harm: positive is worse."""
+
+    number: RowNumber
+    p: float
+    n: int
+    reference: float
+    """The metric of the reference."""
+    beyond_chance: RowNumber | None = None
+
+
+class AuditedTable(Strict):
+    """The table of an audit."""
+
+    name: str
+    digest: str
+    rows: int
+    target: str
+    sensitive: list[str]
+    classes: list[str]
+    groups: list[str]
+    group_name: str
+    group_sizes: dict[str, int]
+    """Rows of each group among those that are measured."""
+
+
+class SeenRows(Strict):
+    """What is known of the rows that the model was trained on."""
+
+    known: bool
+    how: str
+    seen: int
+    """Rows of the table that the model has seen; numbers on them are marked and never gate."""
+    copies: int
+    """Of these, rows that are equal to a training row."""
+    measured: int
+    """Rows that the metrics are measured on."""
+    calibration: int
+    members: int
+    """Rows of the training data that membership attacks attack."""
+
+
+class AuditRecord(Strict):
+    """Everything that one audit found. Its unit of repetition is a row, never a replicate."""
+
+    schema_version: int = SCHEMA
+    id: str
+    unit: Literal["rows"] = "rows"
+    model: dict[str, Scalar]
+    reference: dict[str, Scalar] | None = None
+    table: AuditedTable
+    rows: SeenRows
+    draws: int
+    seed: int
+    metrics: dict[str, AuditedMetric] = Field(default_factory=dict)
+    """`evaluator/metric` -> the number."""
+    missing: dict[str, str] = Field(default_factory=dict)
+    """`evaluator/metric` -> why it is not applicable."""
+    on_seen: dict[str, AuditedMetric] = Field(default_factory=dict)
+    """The same on rows that the model has seen; decides nothing."""
+    effects: dict[str, AuditedEffect] = Field(default_factory=dict)
+    without_effect: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, Scalar] = Field(default_factory=dict)
+
+
+def write_audit(folder: Path, record: AuditRecord) -> Path:
+    """Writes the record below the outputs folder; returns its file.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    path = folder / "audits" / record.id / "audit.json"
+    write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+    return path
+
+
+def read_audit(path: Path) -> AuditRecord:
+    """Reads the record of an audit; raises UserError if the file does not hold one."""
+    try:
+        return AuditRecord.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{path} is not the complete record of an audit.") from error
