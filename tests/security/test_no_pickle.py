@@ -28,6 +28,7 @@ EXTRACTS = {"extractall", "unpack_archive", "extract_archive"}
 DECLARED = {
     "datasets/loading/batches.py": ["pickle"],  # reads CIFAR as arrays and calls nothing else
     "models/given/pickles.py": ["pickle", "joblib", "joblib.load"],  # only with --trust
+    "models/given/state_dicts.py": ["pickle"],  # what torch raises where weights_only forbids
     "tracking/given_models.py": ["mlflow.pyfunc.load_model"],  # only with --trust
 }
 

@@ -22,7 +22,7 @@ INSTALLED = ("site-packages", "dist-packages")
 _FILES: dict[tuple[Path, str], ModuleType] = {}
 
 
-class Target(NamedTuple):
+class ModuleTarget(NamedTuple):
     """A class or function that returns a fresh module, and the Python module that defines it."""
 
     text: str
@@ -35,12 +35,26 @@ class Target(NamedTuple):
         return self.text.rpartition(":")[2]
 
 
-def load(text: str, key: str = "model.target") -> Target:
+def load(text: str, key: str = "model.target") -> ModuleTarget:
     """Imports a target, given at `key` of the configuration.
 
     Raises:
         ConfigError: it has another form, cannot be imported, or builds no modules.
     """
+    found = _named(text, key)
+    _refuse_other(found, text, key)
+    return ModuleTarget(text, found, sys.modules[found.__module__])
+
+
+def load_function(text: str, key: str) -> Callable[..., Any]:
+    """Imports a function of the user's own; ConfigError as in `load`."""
+    found = _named(text, key)
+    if not isinstance(found, FunctionType) or _installed(found):
+        raise ConfigError(f"{key} is {text!r}; give a function of your own file, {FORM}.")
+    return found
+
+
+def _named(text: str, key: str) -> Any:
     where, _, name = text.rpartition(":")
     if not where or not name.isidentifier():
         raise ConfigError(f"{key} is {text!r}; give a class or a function as {FORM}.")
@@ -58,9 +72,7 @@ def load(text: str, key: str = "model.target") -> Target:
         raise ConfigError(
             f"{key} is {text!r}, but {where} has no {name}; {did_you_mean(name, own)}"
         )
-    found = getattr(module, name)
-    _refuse_other(found, text, key)
-    return Target(text, found, sys.modules[found.__module__])
+    return getattr(module, name)
 
 
 def _from_file(path: Path, key: str) -> ModuleType:
@@ -137,19 +149,24 @@ def _returned(found: FunctionType) -> object:
         return None
 
 
-def construct(target: Target, args: Mapping[str, Any], offered: Mapping[str, Any]) -> nn.Module:
+def construct(
+    target: ModuleTarget,
+    args: Mapping[str, Any],
+    offered: Mapping[str, Any],
+    key: str = "model.args",
+) -> nn.Module:
     """Calls a target with `args` and with those of `offered` that its signature names.
 
     Raises:
         ConfigError: an argument is unknown or missing, or the call fails.
     """
-    values = arguments(target, args, offered)
+    values = arguments(target, args, offered, key)
     try:
         made = target.make(**values)
     except FAILURES as error:
-        shown = ", ".join(f"{k}={v!r}" for k, v in values.items())
+        given = ", ".join(f"{k}={v!r}" for k, v in values.items())
         raise ConfigError(
-            f"model: {target.name}({shown}) fails: {first_sentence(error)}."
+            f"model: {target.name}({given}) fails: {first_sentence(error)}."
         ) from error
     if not isinstance(made, nn.Module):
         raise ConfigError(
@@ -159,7 +176,7 @@ def construct(target: Target, args: Mapping[str, Any], offered: Mapping[str, Any
 
 
 def arguments(
-    target: Target, args: Mapping[str, Any], offered: Mapping[str, Any]
+    target: ModuleTarget, args: Mapping[str, Any], offered: Mapping[str, Any], key: str
 ) -> dict[str, Any]:
     """The keyword arguments of a call, each checked against the signature."""
     asked = inspect.signature(target.make).parameters
@@ -168,14 +185,14 @@ def arguments(
     unknown = [n for n in args if n not in named]
     if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
         raise ConfigError(
-            f"model.args names {unknown[0]}, which {target.name} does not take; "
+            f"{key} names {unknown[0]}, which {target.name} does not take; "
             + did_you_mean(unknown[0], named)
         )
     values = {**{n: v for n, v in offered.items() if n in named}, **args}
     missing = [n for n, p in named.items() if p.default is p.empty and n not in values]
     if missing:
         raise ConfigError(
-            f"model.args lacks {missing[0]}, which {target.name} requires; give "
-            f"'model.args={{{missing[0]}: ...}}'. The data fill in {', '.join(sorted(offered))}."
+            f"{key} lacks {missing[0]}, which {target.name} requires; give "
+            f"'{key}={{{missing[0]}: ...}}'. The data fill in {', '.join(sorted(offered))}."
         )
     return values

@@ -1,4 +1,4 @@
-"""Adapts modules with one output for two classes: z becomes the two logits (0, z)."""
+"""Heads that return something other than one logit for each class, adapted without a new layer."""
 
 from typing import Any
 
@@ -10,11 +10,16 @@ from trustbench.training.output_checks import last_operation, outputs
 
 # The probability of a sigmoid is undone up to here; beyond, float32 no longer tells it from 1.
 EPS = float(torch.finfo(torch.float32).eps)
+TINY = float(torch.finfo(torch.float32).tiny)
 
 
-class _TwoLogits:
+class _Head:
     """A forward hook, so that the parameters of the module keep their names."""
 
+    said: str
+
+
+class _TwoLogits(_Head):
     def __init__(self, said: str, probability: bool) -> None:
         self.said, self.probability = said, probability
 
@@ -25,15 +30,21 @@ class _TwoLogits:
         return torch.stack([torch.zeros_like(z), z], dim=1)
 
 
-def adapt(name: str, module: nn.Module, rows: Tensor, classes: tuple[str, ...]) -> None:
-    """Makes a module with one output for two classes return two logits; leaves others alone.
+class _Logarithms(_Head):
+    said = "returns probabilities, whose logarithms are used as logits"
+
+    def __call__(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+        """Probabilities [n, C] -> [n, C]."""
+        return output.clamp(min=TINY).log()
+
+
+def adapt_one_logit(name: str, module: nn.Module, rows: Tensor, classes: tuple[str, ...]) -> None:
+    """Makes a module with one output z for two classes return (0, z); leaves others alone.
 
     The softmax of (0, z) is the sigmoid of z, so loss, gradients and decisions are those of a
     binary cross-entropy on z.
     """
-    was = module.training
-    found = outputs(name, module.eval(), rows)
-    module.train(was)
+    found = _outputs(name, module, rows)
     if not isinstance(found, Tensor) or tuple(found.shape) not in {(len(rows),), (len(rows), 1)}:
         return
     if len(classes) != 2:
@@ -50,7 +61,22 @@ def adapt(name: str, module: nn.Module, rows: Tensor, classes: tuple[str, ...]) 
     module.register_forward_hook(_TwoLogits(said, probability))
 
 
-def said(module: nn.Module) -> str | None:
-    """How `adapt` changed a module, or None if it did not."""
-    hooks = [h for h in module._forward_hooks.values() if isinstance(h, _TwoLogits)]
-    return hooks[0].said if hooks else None
+def adapt_softmax(name: str, module: nn.Module, rows: Tensor) -> None:
+    """Makes a trained module that ends in a softmax return logits again; leaves others alone."""
+    found = _outputs(name, module, rows)
+    if isinstance(found, Tensor) and last_operation(found) == "Softmax":
+        module.register_forward_hook(_Logarithms())
+
+
+def adapted(module: nn.Module) -> str | None:
+    """How a head of a module was adapted, or None if it was not."""
+    hooks: list[object] = list(module._forward_hooks.values())
+    return next((h.said for h in hooks if isinstance(h, _Head)), None)
+
+
+def _outputs(name: str, module: nn.Module, rows: Tensor) -> object:
+    """Outputs in evaluation mode, with the operations that made them."""
+    was = module.training
+    found = outputs(name, module.eval(), rows.detach().requires_grad_())
+    module.train(was)
+    return found
