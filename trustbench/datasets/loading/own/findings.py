@@ -16,7 +16,7 @@ from trustbench.datasets.loading.own.values import (
     number_text,
 )
 
-Kind = Literal["leak", "copies", "identifier", "constant", "group", "tail", "drift", "note"]
+Kind = Literal["leak", "copies", "identifier", "constant", "group", "tail", "code", "drift", "note"]
 LEAKS: tuple[Kind, ...] = ("leak", "copies")
 NEAR, NEAR_ERRORS = 0.97, 0.2
 """A column is nearly the target if one rule on it agrees in this share of rows and leaves at most
@@ -121,16 +121,24 @@ def odd_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[Finding]:
             )
         elif is_number(values):
             yield from _tail(values)
+            yield from _code(values)
 
 
 def _names_rows(values: Series, different: int) -> bool:
-    """Whether almost every row has a value of its own that is text or a whole number."""
+    """Whether almost every row has a value of its own that is a text or counts rows.
+
+    Numbers that count rows are whole, and dense, in order, or all of one length.
+    """
     if different < 0.95 * len(values) or len(values) < SMALL_GROUP:
         return False
-    if is_number(values):
-        numbers = values.dropna().to_numpy(dtype=np.float64)
-        return different == len(values) and bool(np.all(numbers % 1 == 0))
-    return not is_date(values)
+    if not is_number(values):
+        return not is_date(values)
+    numbers = values.dropna().to_numpy(dtype=np.float64)
+    if different < len(values) or np.any(numbers % 1 != 0):
+        return False
+    low, high = numbers.min(), numbers.max()
+    one_length = low >= 10_000 and len(number_text(low)) == len(number_text(high))
+    return bool(high - low < 2 * len(numbers) or np.all(np.diff(numbers) > 0) or one_length)
 
 
 def _tail(values: Series) -> Iterator[Finding]:
@@ -146,6 +154,24 @@ def _tail(values: Series) -> Iterator[Finding]:
             f"({low:g} to {high:g}); scaled, all others become one point, so correct it or cut it "
             f"off: dataset.columns.{values.name}.high={high:g} and clip=true",
         )
+
+
+def _code(values: Series) -> Iterator[Finding]:
+    """A number such as -9 or 999 that stands apart from all others and occurs more than once."""
+    numbers = values.dropna().to_numpy(dtype=np.float64)
+    low, high = numbers.min(), numbers.max()
+    for code, rest in ((low, numbers > low), (high, numbers < high)):
+        digits = set(number_text(abs(float(code))))
+        times, others = int((~rest).sum()), numbers[rest]
+        below = code < 0 and others.min() >= 0
+        above = code >= 99 and code > 3 * max(others.max(), 1.0)
+        if times > 1 and len(digits) == 1 and digits <= {"1", "9"} and (below or above):
+            yield Finding(
+                "code",
+                f"{values.name} is {code:g} in {times:,} rows and {others.min():g} to "
+                f"{others.max():g} in all others; if that means missing, declare it: "
+                f"dataset.reading.missing.{values.name}=[{code:g}]",
+            )
 
 
 def copied(rows: int, total: int, crossing: int) -> Finding:

@@ -94,8 +94,8 @@ def _refuse_many(values: Series, name: str, n: int) -> None:
 def _binary(y: Array, classes: list[str], name: str, favourable: Level | None) -> Target:
     if favourable is None:
         told = (
-            f"{classes[1]} is taken as favourable, the last of {' and '.join(classes)}; "
-            "dataset.favourable=VALUE says otherwise"
+            f"taken as favourable as the last of {' and '.join(classes)}; dataset.favourable=VALUE "
+            "says otherwise"
         )
         return Target(y, tuple(classes), told)
     good = find_level(favourable, classes)

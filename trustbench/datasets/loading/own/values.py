@@ -1,6 +1,6 @@
 """The values of a column as levels, bins and dates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -21,6 +21,19 @@ def is_number(values: Series) -> bool:
 def is_date(values: Series) -> bool:
     """Whether the values are points in time."""
     return pd.api.types.is_datetime64_any_dtype(values)
+
+
+def as_written(table: pd.DataFrame, pairs: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+    """The table with truth values in the words of its file, in which later rows come as well.
+
+    `pairs` are the words for false and true of each such column.
+    """
+    words = {}
+    for name, pair in pairs.items():
+        if name in table and pd.api.types.is_bool_dtype(table[name]):
+            code = table[name].astype("Int8").fillna(2).to_numpy(dtype=np.int64)
+            words[name] = np.array([*pair, None], dtype=object)[code]
+    return table.assign(**words)
 
 
 def level_name(value: object) -> str:
