@@ -72,7 +72,10 @@ def test_the_readme_shows_the_way(path):
 
 def test_the_index_and_the_navigation_have_every_page_once():
     pages = {p.removeprefix("docs/") for p in PAGES}
+    cells = {p for p in pages if p.startswith("cells/")} - {"cells/index.md"}
     linked = [target for target, _ in LINK.findall(text("docs/index.md")) if target in pages]
+    linked += [f"cells/{t}" for t, _ in LINK.findall(text("docs/cells/index.md")) if "/" not in t]
+    assert len(cells) == 25
     navigation = text("mkdocs.yml").split("\nnav:\n")[1]
     listed = [page for page in re.findall(r"\S+\.md$", navigation, re.M) if page in pages]
     assert sorted(linked) == sorted(pages - {"index.md"})
