@@ -1,10 +1,13 @@
 """Any table from a file: its form and types are found, shown, and can be declared instead."""
 
+import csv
 import gzip
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from trustbench.config.binding import bind
 from trustbench.datasets.loading.frames import Reading, read_frame
@@ -102,3 +105,33 @@ def test_a_decision_is_explained_in_plain_words(tmp_path):
 def test_an_unknown_column_in_a_declaration_gets_the_near_name(tmp_path):
     with pytest.raises(DataError, match=r"reading.types names the column 'Zip'.*mean 'zip'\?"):
         read_frame(written(tmp_path), Reading(types={"Zip": "text"}))
+
+
+WORDS = st.lists(
+    st.sampled_from([*"abü\"',;|\t\n 017.-", "nurse", "Bäcker"]), min_size=1, max_size=8
+)
+ROWS = st.lists(
+    st.tuples(st.floats(-1e9, 1e9), WORDS.map("".join), st.dates()), min_size=2, max_size=20
+)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    rows=ROWS,
+    separator=st.sampled_from(",;|\t"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC]),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "latin-1"]),
+)
+def test_what_python_writes_is_read_back(tmp_path_factory, rows, separator, quoting, end, encoding):
+    path = tmp_path_factory.mktemp("written") / "t.csv"
+    with path.open("w", encoding=encoding, newline="") as file:
+        writer = csv.writer(file, delimiter=separator, quoting=quoting, lineterminator=end)
+        writer.writerow(["number", "word, or several", "day"])
+        writer.writerows([repr(x), word, day.isoformat()] for x, word, day in rows)
+    declared = Reading(types={"word, or several": "text"}, missing=())
+    table = read_frame(path, declared).table
+    assert table["number"].astype(float).tolist() == [x for x, _, _ in rows]
+    words = table["word, or several"].fillna("").tolist()
+    assert words == [word.strip() for _, word, _ in rows]
+    assert [d.date() for d in table["day"]] == [day for _, _, day in rows]

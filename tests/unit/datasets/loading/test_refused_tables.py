@@ -102,7 +102,7 @@ REFUSED = {
     ),
     "a short row after a line end in quotes": (
         'a,b\n1,"x\ny"\n2\n3,z\n',
-        "line 4 of .* has 1 fields",
+        "line 4 of .* has 1 field,",
     ),
     "a short row among spaces": (
         "a  b  c\n1  2  3\n4  5\n6  7  8\n",

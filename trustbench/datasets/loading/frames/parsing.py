@@ -52,13 +52,13 @@ def parse(path: Path, text: bytes, dialect: TextDialect, columns: int, skip_line
             ),
         )
     except pa.ArrowInvalid as error:
-        diagnose(path, text, dialect, columns)
+        diagnose(path, text, dialect, columns, skip_lines)
         raise DataError(
             f"{path} cannot be read as a table ({' '.join(str(error).split())}); check "
             "reading.separator, reading.quoting and reading.encoding."
         ) from error
     if bad or _may_have_open_quotes(text, dialect, table.num_rows, skip_lines):
-        diagnose(path, text, dialect, columns)
+        diagnose(path, text, dialect, columns, skip_lines)
     if bad:
         raise ragged(path, dialect, None, bad[0].actual_columns, columns)
     return table
@@ -68,21 +68,22 @@ def ragged(
     path: Path, dialect: TextDialect, line: int | None, fields: int, columns: int
 ) -> DataError:
     """The error for a row with another number of fields than there are columns."""
-    where = f"line {line}" if line else "a line"
+    where, s = f"line {line}" if line else "a line", "" if fields == 1 else "s"
+    there = "is one column" if columns == 1 else f"are {columns} columns"
     return DataError(
-        f"{where} of {path} has {fields} fields, where there are {columns} columns (separated by "
+        f"{where} of {path} has {fields} field{s}, where there {there} (separated by "
         f"{named(dialect.separator)}); correct it, put fields that hold the separator in quotes, "
         "or give another reading.separator."
     )
 
 
-def diagnose(path: Path, text: bytes, dialect: TextDialect, columns: int) -> None:
+def diagnose(path: Path, text: bytes, dialect: TextDialect, columns: int, skip_lines: int) -> None:
     """Raises DataError with the line of the first fault that a strict reading finds, if any."""
     begins = 1
     try:
         for line, fields in dialect.records(_lines(text), strict=True):
             begins = line
-            if len(fields) != columns and any(fields) and line > 1:
+            if len(fields) != columns and any(fields) and line > skip_lines:
                 raise ragged(path, dialect, line, len(fields), columns)
     except csv.Error as error:
         raise DataError(
@@ -119,7 +120,7 @@ def _in_python(
                 chunks.append(_chunk(rows, columns))
                 rows = []
     except csv.Error as error:
-        diagnose(path, text, dialect, columns)
+        diagnose(path, text, dialect, columns, skip_lines)
         raise DataError(f"{path} cannot be read as a table ({error}); correct it.") from error
     return pa.concat_tables([*chunks, _chunk(rows, columns)])
 

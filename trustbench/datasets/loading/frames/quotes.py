@@ -24,6 +24,8 @@ def escape_of(lines: Sequence[str], separator: str, quote: str) -> str | None:
         return None
     if not accepts(TextDialect(separator, quote), lines):
         return BACKSLASH
+    if quote * 2 in text:  # doubled, and so not escaped
+        return None
     inner = rf"(?<![\\{re.escape(separator)}\n]){quote}(?![{re.escape(separator)}\n]|$)"
     return None if re.search(inner, text[1:]) else BACKSLASH
 
