@@ -11,8 +11,6 @@ import pytest
 import yaml
 
 from tests.conftest import make_problem
-from trustbench.api.checks.cheap import cheap
-from trustbench.api.checks.findings import SCHEDULE
 from trustbench.config.compose import conf_dir
 from trustbench.config.plugins import CONTRACTS, build, discover
 from trustbench.contracts import Feature, Plugin
@@ -81,18 +79,6 @@ def image_problem():
     flat = make_problem(n=300, d=28 * 28)
     pixels = tuple(Feature(f"p{j}", "pixel", (j,), -20.0, 20.0) for j in range(28 * 28))
     return dataclasses.replace(flat, X=flat.X.reshape(-1, 1, 28, 28), features=pixels)
-
-
-def opened_by(system, *layers):
-    """The system after the interventions that deploy in these layers and retrain nothing."""
-    for layer in layers:
-        for option in OPTIONS:
-            plugin = option.plugin
-            if option.kind != "intervention" or plugin.retrains or plugin.deploys != layer:
-                continue
-            if option.canonical and plugin.supports(system.problem, SCHEDULE) is None:
-                system = cheap(plugin).deploy(system)
-    return system
 
 
 def plugin_modules(kind):

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.contract.conftest import SCHEDULE, cheap, opened_by
 from tests.unit.training.test_loop import ignore, trainer
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
+from trustbench.api.checks.opened import opened
 from trustbench.contracts.seeding import Streams
 from trustbench.training import loop
 
@@ -109,7 +111,7 @@ def of_intervention(plugin, systems):
 
 def _deployed(plugin, system):
     """What the deployed system answers on a few test rows."""
-    system = opened_by(system, "channel") if plugin.deploys == "release" else system
+    system = opened(system, "channel") if plugin.deploys == "release" else system
     deployed = plugin.deploy(system)
     X, _, group = system.problem.rows("test")
     X, group = torch.as_tensor(X[:ROWS]), group[:ROWS]

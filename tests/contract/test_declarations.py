@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import OPTIONS, SCHEDULE, cheap, of, opened_by
+from tests.contract.conftest import OPTIONS, of
 from tests.contract.watched import (
     batch_of,
     linear,
@@ -17,9 +17,11 @@ from tests.contract.watched import (
     watched_problem,
 )
 from tests.tables import make_table
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
+from trustbench.api.checks.opened import opened
 from trustbench.contracts import Intervention, Read
 from trustbench.contracts.guarantees import is_claim
-from trustbench.contracts.seeding import Streams
 
 METHODS = of("intervention")
 
@@ -57,7 +59,7 @@ def test_no_intervention_states_a_guarantee_itself(option, places):
     plugin = cheap(option.plugin)
     system = place(plugin, places)
     if plugin.deploys == "release":
-        system = opened_by(system, "channel")
+        system = opened(system, "channel")
     stated = dict(plugin.deploy(system).facts)
     rule = plugin.gradient(SCHEDULE, 100)
     if rule is not None:
@@ -76,7 +78,7 @@ def test_as_many_trained_copies_answer_as_are_declared(option, places):
         return system.reseeded(k)
 
     if plugin.deploys == "release":
-        system = opened_by(system, "channel")
+        system = opened(system, "channel")
     deployed = plugin.deploy(dataclasses.replace(system, reseeded=twin))
     deployed.logits(torch.as_tensor(system.problem.rows("test")[0][:3]))
     assert 1 + len(taken) == plugin.trained_copies()
@@ -126,22 +128,6 @@ def test_a_model_reads_no_rows_or_declares_them(option):
             watched = watched_problem(some)
             option.plugin.build(watched)
             assert watched.seen <= {r.rows for r in option.plugin.reads_rows}
-
-
-@of("dataset")
-def test_a_data_set_declares_what_it_learns_from_the_pool(option, shared_data):
-    """Inputs that are learnt from the pool are those of pools that differ, in other numbers."""
-    plugin = option.plugin
-    assert plugin.reads_rows is not None, "declare `reads_rows`; () where constants scale inputs"
-    from tests.contract.test_plugins import _files_are_there
-
-    if not _files_are_there(plugin, shared_data):
-        pytest.skip("its files are not here")
-    problems = [plugin.load(shared_data, Streams(seed)) for seed in (0, 1)]
-    bounds = [[(f.lower, f.upper) for f in p.features] for p in problems]
-    values = [np.unique(p.X.reshape(len(p.X), -1)[:, :1].round(5)) for p in problems]
-    constant = bounds[0] == bounds[1] and np.isin(values[0], values[1]).mean() > 0.5
-    assert constant == (plugin.reads_rows == ())
 
 
 @dataclasses.dataclass(frozen=True)

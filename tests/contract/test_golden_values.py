@@ -8,8 +8,9 @@ import torch
 
 from tests.conftest import make_problem, make_system
 from tests.contract import golden_values as golden
-from tests.contract.conftest import OPTIONS, of, opened_by
+from tests.contract.conftest import OPTIONS, of
 from tests.tables import make_table
+from trustbench.api.checks.opened import opened
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +21,7 @@ def systems(problem):
     """
     five = make_problem(n=900, classes=5, groups=5, seed=1)
     two, more, table = (make_system(p, dtype=torch.float64) for p in (problem, five, make_table()))
-    opened = (opened_by(system, "channel", "release") for system in (two, table))
-    return two, more, table, *opened
+    return two, more, table, *(opened(system, "channel", "release") for system in (two, table))
 
 
 @pytest.fixture(scope="module")

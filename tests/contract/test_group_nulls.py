@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import OPTIONS, SCHEDULE, cheap, of, opened_by
+from tests.contract.conftest import OPTIONS, of
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
+from trustbench.api.checks.opened import opened
 
 GROUPED = re.compile(r"gap|worst_group|ratio|class_sd|disparity")
 """What a metric over groups or classes is called."""
@@ -100,7 +103,7 @@ def test_the_behaviour_shows_in_a_gap():
 @of("evaluator")
 def test_what_is_called_a_gap_has_a_null(option, system, multiclass_system):
     plugin, lacking = cheap(option.plugin), []
-    for some in (opened_by(system, "channel", "release"), multiclass_system):
+    for some in (opened(system, "channel", "release"), multiclass_system):
         if plugin.supports(some) is not None:
             continue
         found = {m.name: m for m in plugin.measure(some).measurements}

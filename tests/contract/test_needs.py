@@ -9,8 +9,10 @@ import dataclasses
 import pytest
 
 from tests.conftest import make_system
-from tests.contract.conftest import cheap, of, opened_by
+from tests.contract.conftest import of
 from tests.tables import make_table
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.opened import opened
 from trustbench.contracts import NEEDS
 
 
@@ -20,8 +22,8 @@ def systems():
     arm = make_system(make_table())
     baseline = dataclasses.replace(arm, baseline=None)
     control = dataclasses.replace(arm.reseeded(1), baseline=lambda: baseline)
-    released = opened_by(arm, "channel", "release")
-    return [arm, released, baseline, opened_by(baseline, "channel"), control]
+    released = opened(arm, "channel", "release")
+    return [arm, released, baseline, opened(baseline, "channel"), control]
 
 
 def noted(system, asked):

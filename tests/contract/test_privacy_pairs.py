@@ -14,11 +14,12 @@ import torch
 from opacus.accountants import PRVAccountant, RDPAccountant
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import OPTIONS, SCHEDULE
+from tests.contract.conftest import OPTIONS
 from tests.contract.watched import batch_of, read_in_training, read_when_deployed
 from tests.tables import make_table
 from tests.unit.arm_toys import Net, toy_arm
 from tests.unit.training.test_loop import trainer
+from trustbench.api.checks.findings import SCHEDULE
 from trustbench.config.arms import Chosen, Protocol
 from trustbench.contracts import Dataset, PoissonGaussian
 from trustbench.errors import Unsupported

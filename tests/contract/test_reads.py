@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from tests.conftest import make_system
-from tests.contract.conftest import OPTIONS, cheap, of, opened_by
+from tests.contract.conftest import OPTIONS, of
 from tests.tables import make_table
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.opened import opened
 from trustbench.contracts import CHANNELS
 
 # One more value of every channel, unlike what any intervention puts there.
@@ -92,7 +94,7 @@ def system():
 @pytest.fixture(scope="module")
 def released(system):
     """The system with every channel open, as an arm beside its baseline."""
-    return opened_by(system, "channel", "release")
+    return opened(system, "channel", "release")
 
 
 def pairs(plugin, system, released, channels):

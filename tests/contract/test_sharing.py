@@ -9,9 +9,11 @@ import dataclasses
 import pytest
 
 from tests.conftest import make_system
-from tests.contract.conftest import OPTIONS, SCHEDULE, cheap, of
+from tests.contract.conftest import OPTIONS, of
 from tests.contract.test_reads import differences
 from tests.tables import make_table
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
 from trustbench.contracts import CHANNELS
 
 LAYERS = ("outputs", "channel", "release")

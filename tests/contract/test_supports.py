@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import OPTIONS, SCHEDULE, of
-from trustbench.contracts import Feature, Problem, Schedule
+from tests.contract.conftest import OPTIONS, of
+from trustbench.api.checks.findings import SCHEDULE, reason_of
+from trustbench.contracts import Feature, Schedule
 from trustbench.errors import Unsupported
 
 SCHEDULES = (SCHEDULE, Schedule("memorising", 1, 100_000, 10.0, sampling="poisson"))
@@ -56,18 +57,21 @@ ODD = {
 }
 
 
-@pytest.fixture(scope="module", params=ODD)
-def odd(request):
-    """A problem out of the ordinary; none has a causal model."""
-    return ODD[request.param]()
+@pytest.fixture(scope="module")
+def problems():
+    """Problems out of the ordinary by name; none has a causal model."""
+    return {name: make() for name, make in ODD.items()}
 
 
 @pytest.fixture(scope="module")
-def systems(odd):
-    """Its bare replicates, and the same with every channel open that a method can open there."""
-    bare = make_system(odd, replicates=2, hidden=2, steps=1)
-    alone = dataclasses.replace(bare, baseline=None, reseeded=None)
-    return bare, alone, *opened(bare)
+def systems(problems):
+    """Their bare replicates, and the same with every channel open that a method can open there."""
+    found = {}
+    for name, problem in problems.items():
+        bare = make_system(problem, replicates=2, hidden=2, steps=1)
+        alone = dataclasses.replace(bare, baseline=None, reseeded=None)
+        found[name] = bare, alone, opened(bare)
+    return found
 
 
 def opened(system):
@@ -79,26 +83,17 @@ def opened(system):
         if plugin.supports(system.problem, SCHEDULE) is None:
             with contextlib.suppress(Unsupported):  # not on the rows that this replicate drew
                 system = plugin.deploy(system)
-    yield system
+    return system
 
 
-def is_reason(said):
-    return said is None or (isinstance(said, str) and said.strip())
-
-
-@of("model")
-def test_a_model_says_whether_it_takes_a_problem(option, odd):
-    assert is_reason(option.plugin.supports(odd))
-
-
-@of("intervention")
-def test_an_intervention_says_whether_it_can_be_applied(option, odd):
-    assert isinstance(odd, Problem)
-    for schedule in SCHEDULES:
-        assert is_reason(option.plugin.supports(odd, schedule))
-
-
-@of("evaluator")
-def test_an_evaluator_says_whether_it_measures_a_system(option, systems):
-    for system in systems:
-        assert is_reason(option.plugin.supports(system))
+@of("model", "intervention", "evaluator")
+def test_a_plugin_says_whether_it_takes_a_problem(option, problems, systems):
+    supports = option.plugin.supports
+    for name, problem in problems.items():
+        answers = {
+            "model": lambda p=problem: [supports(p)],
+            "intervention": lambda p=problem: [supports(p, s) for s in SCHEDULES],
+            "evaluator": lambda n=name: [supports(s) for s in systems[n]],
+        }[option.kind]()
+        for answer in answers:
+            assert reason_of(answer, name) == answer

@@ -4,7 +4,9 @@ import dataclasses
 
 import pytest
 
-from tests.contract.conftest import OPTIONS, SCHEDULE, cheap
+from tests.contract.conftest import OPTIONS
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
 from trustbench.methods.conformal import rows_needed
 
 ALPHA = 0.001

@@ -7,7 +7,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from tests.contract.conftest import SCHEDULE, cheap, opened_by
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.findings import SCHEDULE
+from trustbench.api.checks.opened import opened
 from trustbench.contracts import SPLITS, Batch, Problem, System
 from trustbench.contracts.seeding import Streams
 
@@ -129,7 +131,7 @@ def read_in_training(plugin, problem):
 def read_when_deployed(plugin, system):
     """The splits that deployment and the deployed channels read of a system."""
     if plugin.deploys == "release":
-        system = opened_by(system, "channel")
+        system = opened(system, "channel")
     watched = watched_system(system)
     deployed = cheap(plugin).deploy(watched)
     X, _, group = system.problem.rows("test")

@@ -12,6 +12,7 @@ from trustbench.api.checks.check import check_plugin, find_plugin
 from trustbench.api.checks.toys import make_problem
 from trustbench.config.compose import conf_dir
 from trustbench.contracts import Aspect, Dataset, Evaluator, Intervention, Measured, Metric, Model
+from trustbench.datasets.loading.tabular import POOL_STATISTICS
 from trustbench.errors import UserError
 
 BRIER = Metric("brier", "How far forecasts are from what happens.", "Brier", "lower", 0.0, 2.0)
@@ -19,14 +20,6 @@ BRIER = Metric("brier", "How far forecasts are from what happens.", "Brier", "lo
 
 def problems(plugin):
     return [f.problem for f in check_plugin(plugin) if f.problem]
-
-
-@pytest.mark.parametrize(
-    "name", ["digits", "silobank", "logistic", "dpsgd", "balanced_weights", "mondrian", "pgd_at",
-             "fairness_penalty", "utility", "fairness"]
-)  # fmt: skip
-def test_what_is_registered_passes(name):
-    assert problems(find_plugin(name, None, [conf_dir()]).plugin) == []
 
 
 @dataclass(frozen=True)
@@ -54,6 +47,13 @@ class Learning(Sound):
 
     def load(self, data_dir, streams):
         return make_problem(seed=int(streams.numpy("data").integers(99)))
+
+
+@dataclass(frozen=True)
+class Cautious(Sound):
+    """Declares statistics that it does not read."""
+
+    reads_rows: ClassVar = (POOL_STATISTICS,)
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,20 @@ class Method(Intervention):
 
     def objective(self, loss, logits, batch):
         return loss * 0.5
+
+
+@dataclass(frozen=True)
+class TwoViews(Method):
+    """Trains on each example twice, the second time moved."""
+
+    reads_rows: ClassVar = ()
+
+    def perturb(self, batch, forward, problem):
+        return torch.cat([batch.X, batch.X.clamp(-1.0, 1.0)], dim=2)
+
+    def objective(self, loss, logits, batch):
+        one, other = logits.unbind(2)
+        return loss + (one - other).square().sum(-1)
 
 
 @dataclass(frozen=True)
@@ -149,6 +163,34 @@ class Brier(Evaluator):
 
 
 @dataclass(frozen=True)
+class Keeping(Brier):
+    """Measures nothing, and keeps an array to look at."""
+
+    metrics: ClassVar = ()
+
+    def measure(self, system):
+        return Measured((), {"rows": np.arange(3)})
+
+
+@dataclass(frozen=True)
+class Secret(Brier):
+    """Measures what it does not declare."""
+
+    metrics: ClassVar = ()
+
+    def measure(self, system):
+        return Brier().measure(system)
+
+
+@dataclass(frozen=True)
+class Shifted(Method):
+    """Draws factors whose mean is 2."""
+
+    def hidden(self, shape, generator):
+        return torch.rand(shape, generator=generator) + 1.5
+
+
+@dataclass(frozen=True)
 class Lucky(Brier):
     """Another number each time."""
 
@@ -172,7 +214,9 @@ class Broken(Brier):
         return 1 / 0
 
 
-@pytest.mark.parametrize("plugin", [Sound(), Method(), Brier()], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize(
+    "plugin", [Sound(), Method(), TwoViews(), Brier(), Keeping()], ids=lambda p: type(p).__name__
+)
 def test_a_small_sound_plugin_passes(plugin):
     assert problems(plugin) == []
 
@@ -182,6 +226,7 @@ def test_a_small_sound_plugin_passes(plugin):
     [
         (Unsteady(), "two loads with one seed differ"),
         (Learning(), "another pool gives other bounds"),
+        (Cautious(), "nothing is learnt from it; declare reads_rows = ()"),
         (Silent(), "reads_rows is not declared"),
         (Mixing(), "couples the examples of a batch"),
         (Narrow(), "return logits of shape (5, 2)"),
@@ -189,6 +234,8 @@ def test_a_small_sound_plugin_passes(plugin):
         (InPlace(), "it changes batch.X in place"),
         (Rude(), "deploy changes the system it is given"),
         (Undeclared(), "supports returns True; return None, or the reason"),
+        (Secret(), "measures 'brier' without declaring it"),
+        (Shifted(), "factors must have mean 1"),
         (Lucky(), "brier differs when measured again"),
         (Wild(), "brier leaves its declared bounds, 0.0 to 2.0"),
         (Broken(), "ZeroDivisionError: division by zero ("),

@@ -76,12 +76,17 @@ def _declared(dataset: Dataset, problem: Callable[[int], Problem]) -> None:
         "reads_rows is not declared; () where constants scale the inputs, else what the pool "
         "gives, say (POOL_STATISTICS,).",
     )
-    if dataset.reads_rows:
-        return
     one, other = problem(0), problem(1)
     bounds = [[(f.lower, f.upper) for f in p.features] for p in (one, other)]
+    values = [np.unique(p.X.reshape(len(p.X), -1)[:, :1].round(5)) for p in (one, other)]
+    constant = bounds[0] == bounds[1] and np.isin(values[0], values[1]).mean() > 0.5
     require(
-        bounds[0] == bounds[1],
+        constant or dataset.reads_rows,
         "another pool gives other bounds, and reads_rows = () says that nothing is learnt; "
         "declare what is read.",
+    )
+    require(
+        not (constant and dataset.reads_rows),
+        "another pool gives the same inputs, so nothing is learnt from it; declare reads_rows = "
+        "().",
     )

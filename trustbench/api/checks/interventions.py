@@ -5,10 +5,18 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from trustbench.api.checks.cheap import cheap
 from trustbench.api.checks.findings import SCHEDULE, Check, channels, reason_of, require, same
 from trustbench.api.checks.opened import opened
-from trustbench.api.checks.toys import make_problem, make_system, make_table
-from trustbench.contracts import TRAINING_HOOKS, Batch, Intervention, Problem, System
+from trustbench.api.checks.toys import TOYS, toy_system
+from trustbench.contracts import (
+    CHANNELS,
+    TRAINING_HOOKS,
+    Batch,
+    Intervention,
+    Problem,
+    System,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import Streams
 
@@ -17,23 +25,24 @@ ROWS, REPLICATES = 8, 2
 
 def checks(method: Intervention) -> Iterator[Check]:
     """The checks of an intervention, on the first toy system that it supports."""
-    problems = [make_problem(), make_table(), make_problem(n=900, classes=5, groups=5, seed=1)]
-    fitting: list[Problem] = []
+    systems = [toy_system(name) for name in TOYS if name != "eight replicates"]
+    fitting: list[System] = []
 
     def supports() -> str | None:
         name = type(method).__name__
-        reasons = [reason_of(method.supports(p, SCHEDULE), name) for p in problems]
-        fitting.extend(p for p, reason in zip(problems, reasons, strict=True) if reason is None)
+        reasons = [reason_of(method.supports(s.problem, SCHEDULE), name) for s in systems]
+        fitting.extend(s for s, reason in zip(systems, reasons, strict=True) if reason is None)
         require(fitting, f"it supports no small problem: {'; '.join(map(str, set(reasons)))}.")
         return None
 
     yield "`supports` answers", supports
     yield "it says what it is", lambda: _states(method)
-    yield "weights and rows of the pool", lambda: _pool(method, fitting[0])
-    yield "perturbed inputs", lambda: _perturbs(method, fitting[0])
-    yield "the loss of each example", lambda: _objective(method, fitting[0])
-    yield "the gradient rule", lambda: _gradient(method, fitting[0])
-    yield "deployment leaves the system as it was", lambda: _deploys(method, fitting[0])
+    yield "weights and rows of the pool", lambda: _pool(method, fitting[0].problem)
+    yield "perturbed inputs", lambda: _perturbs(method, fitting[0].problem)
+    yield "factors on hidden activations", lambda: _hidden(method)
+    yield "the loss of each example", lambda: _objective(method, fitting[0].problem)
+    yield "the gradient rule", lambda: _gradient(method, fitting[0].problem)
+    yield "deployment leaves the system as it was", lambda: _deploys(cheap(method), fitting[0])
 
 
 def _states(method: Intervention) -> str:
@@ -118,8 +127,22 @@ def _perturbs(method: Intervention, problem: Problem) -> str | None:
     return None
 
 
+def _hidden(method: Intervention) -> str | None:
+    if not method.fills("hidden"):
+        return "not filled"
+    one, again, other = (method.hidden((4000, 5), Streams(0).torch("hidden", r)) for r in (0, 0, 1))
+    fits = one.shape == (4000, 5) and one.dtype == torch.float32
+    require(fits, "hidden must return float32 factors of the shape that it is given.")
+    require(same(one, again), "equal generators give other factors; draw from theirs only.")
+    require(not same(one, other), "other generators give equal factors; draw from theirs.")
+    error = float(one.std(0).max()) / len(one) ** 0.5
+    require(((one.mean(0) - 1).abs() < 5 * error).all(), "factors must have mean 1.")
+    return None
+
+
 def _objective(method: Intervention, problem: Problem) -> None:
     batch, forward = _ready(method, problem), _Linear(problem)
+    batch.X = method.perturb(batch, forward, problem).detach()
     logits = forward(batch.X)
     loss = method.objective(torch.ones(REPLICATES, ROWS), logits, batch)
     require(
@@ -135,11 +158,11 @@ def _gradient(method: Intervention, problem: Problem) -> str | None:
         return "plain descent"
     factors = rule.coefficients(torch.full((2, 3), 1e6), slice(None))
     require((factors <= 1).all(), "coefficients above 1 make large gradients larger; bound them.")
+    require(rule.facts(), "the rule states no facts; state its clipping norm or noise.")
     return None
 
 
-def _deploys(method: Intervention, problem: Problem) -> str | None:
-    system = make_system(problem)
+def _deploys(method: Intervention, system: System) -> str | None:
     if not method.fills("deploy"):
         return "not filled"
     if method.deploys == "release":
@@ -151,7 +174,13 @@ def _deploys(method: Intervention, problem: Problem) -> str | None:
         "deploy changes the system it is given; return dataclasses.replace(system, ...).",
     )
     require(isinstance(deployed, System), "deploy returns no System; return one.")
-    require(channels(deployed) != before[0], "deploy changes no channel; fill one.")
-    logits = deployed.logits(torch.as_tensor(problem.rows("test")[0][:3]))
+    now = zip(CHANNELS, before[0], channels(deployed), strict=True)
+    changed = {c for c, old, new in now if old != new}
+    require(changed, "deploy changes no channel; fill one.")
+    require(
+        ("forward" in changed) == (method.deploys == "outputs"),
+        "only a method with deploys = 'outputs' changes `forward`, and it has to.",
+    )
+    logits = deployed.logits(torch.as_tensor(system.problem.rows("test")[0][:3]))
     require(logits.shape[:2] == (system.replicates, 3), "logits are no longer [R, n, C].")
     return None

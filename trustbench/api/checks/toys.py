@@ -1,5 +1,7 @@
 """Small problems and trained systems for checking a plugin's contract in seconds."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
@@ -121,6 +123,17 @@ def make_system(
     )
 
 
+@cache
+def _trained(name: str) -> System:
+    problem = TOYS[name]()
+    return make_system(problem, 8, steps=60) if name == "eight replicates" else make_system(problem)
+
+
+def toy_system(name: str) -> System:
+    """The system of a toy, trained once in a process; its facts are the caller's own."""
+    return replace(_trained(name), facts={})
+
+
 def make_table(n: int = 500, seed: int = 0) -> Problem:
     """Two numbers, `colour` (3 levels) and the sensitive `g` (2 levels), in 7 columns.
 
@@ -151,3 +164,12 @@ def make_table(n: int = 500, seed: int = 0) -> Problem:
         splits=dict(zip(SPLITS, np.split(order, [a, b, c]), strict=True)),
         card=CARD,
     )
+
+
+TOYS: dict[str, Callable[[], Problem]] = {
+    "two classes": make_problem,
+    "a table": make_table,
+    "five classes": lambda: make_problem(n=900, classes=5, groups=5, seed=1),
+    "eight replicates": make_problem,
+}
+"""The small problems of the checks; with eight replicates every attack has shadow models."""
