@@ -89,11 +89,10 @@ class AuditResult:
             if self.gated is None:
                 raise UserError("--format junit holds a policy's decisions; give --policy.")
             return self.gated.render("junit")
-        own = audit_text.text if format == "terminal" else audit_text.markdown
-        parts = [own(self.record)]
-        if self.gated is not None:
-            parts.append(self.gated.render(format))
-        return "\n".join(parts)
+        decided = [] if self.gated is None else [self.gated.render(format)]
+        if format == "terminal":  # read from below
+            return "\n".join([audit_text.text(self.record), *decided])
+        return "\n".join([*decided, audit_text.markdown(self.record)])
 
     def __str__(self) -> str:
         return self.render()

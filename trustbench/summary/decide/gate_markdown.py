@@ -7,7 +7,7 @@ from trustbench.summary.decide.decisions import Decision, Outcome
 from trustbench.summary.decide.gate import Candidate, Gate
 from trustbench.summary.decide.gate_terminal import ranked
 from trustbench.summary.render.escaping import visible
-from trustbench.summary.render.markdown import escape
+from trustbench.summary.render.markdown import unlinked
 
 HEAD = ("", "what", "against", "asked", "measured", "outcome")
 
@@ -19,6 +19,7 @@ def text(gate: Gate) -> str:
 
 def _lines(gate: Gate) -> Iterator[str]:
     yield f"## {_safe(w.title(gate))}\n"
+    yield f"**{_safe(w.advice(gate))}**\n"
     yield f"{_safe(gate.policy.description)}\n"
     yield f"{_safe(w.counts(gate))}.\n"
     for c in gate.candidates:
@@ -54,5 +55,5 @@ def _row(d: Decision) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    """Escapes text for literal display; it links nobody: `@name` and `#1` stay text."""
-    return escape(visible(" ".join(text.split()))).replace("@", "&#64;").replace("#", "&#35;")
+    """Escapes text for literal display, on one line and without links."""
+    return unlinked(visible(" ".join(text.split())))

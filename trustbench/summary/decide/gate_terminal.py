@@ -28,6 +28,7 @@ def ranked(decisions: tuple[Decision, ...]) -> list[Decision]:
 
 def _lines(gate: Gate) -> Iterator[str]:
     yield w.title(gate)
+    yield w.advice(gate)
     yield w.counts(gate)
     for c in gate.candidates:
         yield ""

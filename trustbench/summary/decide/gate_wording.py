@@ -119,6 +119,27 @@ def counts(gate: Gate) -> str:
     return f"{len(found)} candidate{'s' if len(found) > 1 else ''}: {said}"
 
 
+def advice(gate: Gate) -> str:
+    """What the outcome means for the change, in one or two sentences for somebody in a hurry."""
+    if gate.outcome is Outcome.PASS:
+        return "Every demand of the policy is kept: this may go ahead."
+    broken = [c for c in gate.candidates if c.outcome is Outcome.VIOLATED]
+    if broken:
+        arms = "; ".join(f"{c.arm} ({_aspects(c, Outcome.VIOLATED)})" for c in broken)
+        few = len(gate.candidates) > len(broken)
+        more = f" {len(broken)} of {len(gate.candidates)} candidates break it." if few else ""
+        return f"The policy is broken, so this may not go ahead: {arms}.{more}"
+    still = [c for c in gate.candidates if c.outcome is Outcome.INCONCLUSIVE]
+    arms = "; ".join(f"{c.arm} ({_aspects(c, Outcome.INCONCLUSIVE)})" for c in still)
+    return f"The measurements do not decide yet whether the policy is kept: {arms}."
+
+
+def _aspects(c: Candidate, outcome: Outcome) -> str:
+    """What the decisions with this outcome are about: the evaluators that measured it."""
+    metrics = [d.estimate.metric or str(d.cell) for d in c.decisions if d.counts_as is outcome]
+    return ", ".join(dict.fromkeys(m.partition("/")[0].replace("_", " ") for m in metrics))
+
+
 def title(gate: Gate) -> str:
     """The policy and the outcome of the whole gate."""
     return f"policy {gate.policy.name} {gate.policy.version}: {gate.outcome}"

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from trustbench.contracts.shortening import listed
 from trustbench.store.audits import AuditedMetric, AuditRecord, RowNumber
 from trustbench.summary.render.escaping import one_line, visible
-from trustbench.summary.render.markdown import escape
+from trustbench.summary.render.markdown import unlinked
 from trustbench.summary.render.text_table import aligned
 
 UNKNOWN = (
@@ -146,5 +146,5 @@ def _listed(evaluator: str, own: Mapping[str, str], why: str) -> str:
 
 
 def _safe(text: str) -> str:
-    """Escapes text for literal display; it links nobody: `@name` and `#1` stay text."""
-    return escape(one_line(text)).replace("@", "&#64;").replace("#", "&#35;")
+    """Escapes text for literal display, on one line and without links."""
+    return unlinked(text)

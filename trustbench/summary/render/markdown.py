@@ -31,6 +31,15 @@ def escape(text: str) -> str:
     return re.sub(r"&(?!#\d+;)", "&amp;", escaped).replace("<", "&lt;")
 
 
+def unlinked(text: str) -> str:
+    """Escapes text, and keeps `@name` and `#1` from becoming links where a forge shows it.
+
+    >>> print(unlinked("0.5 of @you in #1"))
+    &#48;.5 of &#64;you in &#35;1
+    """
+    return re.sub("(?<!&)#", "&#35;", escape(text)).replace("@", "&#64;")
+
+
 def text(results: Sequence[TableResult]) -> str:
     """Every table as a Markdown document."""
     return "\n".join(["\n".join(_document(r)) for r in results] + [*_risks(results)])

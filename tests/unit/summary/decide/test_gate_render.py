@@ -135,3 +135,20 @@ def test_a_policy_that_asks_nothing_passes_and_says_so():
     assert "asks nothing of it" in gate_terminal.text(gate)
     assert "asks nothing of it" in gate_markdown.text(gate)
     assert ET.fromstring(gate_junit.text(gate)).attrib["tests"] == "0"
+
+
+def test_the_first_sentence_says_what_to_do():
+    asked = policy(
+        {"metric": GAP, "worse_by_at_most": 0.02}, {"metric": "utility/accuracy", "at_least": 0.1}
+    )
+    kept = pair(asked, record(DP, shift={GAP: 0.01}))
+    broken = pair(asked, record(DP, shift={GAP: 0.3}))
+    still_open = pair(asked, record(DP, shift={GAP: 0.01}, noise={GAP: 0.06}))
+    firsts = [gate_terminal.text(g).splitlines()[1] for g in (kept, broken, still_open)]
+    arm = broken.candidates[0].arm
+    assert firsts == [
+        "Every demand of the policy is kept: this may go ahead.",
+        f"The policy is broken, so this may not go ahead: {arm} (fairness).",
+        f"The measurements do not decide yet whether the policy is kept: {arm} (fairness).",
+    ]
+    assert gate_markdown.text(kept).splitlines()[2] == f"**{firsts[0]}**"
