@@ -58,7 +58,7 @@ def near_target(table: pd.DataFrame, names: Sequence[str], y: Array, target: str
 
 
 def _percent(share: float) -> str:
-    """A share in percent that does not round to all or nothing.
+    """A share in percent that rounds neither to 0 nor to 100.
 
     >>> _percent(0.99396), _percent(1.0), _percent(0.99997)
     ('99.4 %', '100 %', '99.997 %')
