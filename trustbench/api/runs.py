@@ -4,9 +4,11 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from trustbench import tracking
 from trustbench.api.lookup import table_at
+from trustbench.api.own_tables import keep_table
 from trustbench.api.records import Records
 from trustbench.api.sweeps import keep_manifest, publish, records_of, results_of
 from trustbench.config.arm_labels import label_of
@@ -20,6 +22,9 @@ from trustbench.execution.progress import arm_progress
 from trustbench.launching.fetching import with_records
 from trustbench.store.records import Store
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def run(
     *overrides: str | Mapping[str, object],
@@ -27,6 +32,7 @@ def run(
     data_dir: str | Path | None = None,
     config_dir: str | Path | None = None,
     multirun: bool = False,
+    table: "pd.DataFrame | None" = None,
 ) -> Records:
     """Trains, measures and stores what the overrides describe; returns the records.
 
@@ -35,7 +41,9 @@ def run(
     Python's, and text means what it means on the command line. `output_dir` is where records are
     written and searched, `data_dir` the location of data files, `config_dir` a folder with your own
     options; their defaults are those of the command line. `multirun` runs every combination of
-    `key=a,b`; an experiment that lists its arms needs no flag.
+    `key=a,b`; an experiment that lists its arms needs no flag. `table` is a DataFrame to use as the
+    data, as `dataset=table` uses a file: its rows are kept in `output_dir`, where all processes
+    read them, and what it holds is declared by overrides: `"dataset.target=approved"`.
 
     Finished results are not computed again. Each arm reports on standard error how it ended. An arm
     that fails does not affect the others, and its record says `status="failed"` and why.
@@ -58,6 +66,10 @@ def run(
     folders = {"output_dir": output_dir, "data_dir": data_dir}
     given = {k: Path(v).expanduser() for k, v in folders.items() if v is not None}
     args = [*_words(overrides), *_words([given])]
+    if table is not None:
+        where = given.get("output_dir", Path(os.environ.get("TRUSTBENCH_OUTPUTS", "outputs")))
+        path = keep_table(table, where.absolute())
+        args = ["dataset=table", *_words([{"dataset.path": path}]), *args]
     flags = ["-m"] if multirun else []
     flags += ["--config-dir", str(config_dir)] if config_dir is not None else []
     done = hydra_run([*flags, *args], begin, work)

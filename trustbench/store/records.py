@@ -96,6 +96,10 @@ class Store:
         """Whether an arm was ever started here."""
         return (self.root / "arms").is_dir()
 
+    def given_table(self, digest: str) -> Path:
+        """The user's own table that was given as a DataFrame with this digest."""
+        return _inside(self.root / "given", f"{digest}.parquet")
+
     def log_file(self, arm: str) -> Path:
         """The output of the processes of an arm, one attempt after another."""
         return self.arm_dir(arm) / "log.txt"

@@ -1,0 +1,43 @@
+"""Tables that are given as a DataFrame: kept as a file, which all processes of a run read."""
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyarrow import ArrowException
+
+from trustbench.errors import DataError
+from trustbench.store.files import write_atomically
+from trustbench.store.records import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def keep_table(table: "pd.DataFrame", output_dir: Path) -> Path:
+    """Writes a DataFrame below `output_dir`, under the digest of its content; returns the file.
+
+    Its index is left out.
+
+    Raises:
+        DataError: a column has no name, or holds values of several types.
+    """
+    names: list[object] = list(table.columns)
+    unnamed = [c for c in names if not isinstance(c, str)]
+    if unnamed:
+        raise DataError(
+            f"table: column {unnamed[0]!r} has a name that is not text; rename it: "
+            "table.rename(columns=str)."
+        )
+    try:
+        content = table.to_parquet(index=False)
+    except (ArrowException, ValueError, TypeError) as error:
+        raise DataError(
+            f"table: it cannot be kept as a file ({' '.join(str(error).split())}); give each "
+            "column values of one type, such as table[NAME].astype(str)."
+        ) from error
+    assert isinstance(content, bytes)
+    path = Store(output_dir).given_table(hashlib.sha256(content).hexdigest()[:16])
+    if not path.exists():
+        write_atomically(path, content)
+    return path
