@@ -10,13 +10,17 @@ import yaml
 
 from trustbench.api.gates import EXIT, Gated
 from trustbench.api.lookup import find_policy, find_table
+from trustbench.config.binding import bind
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import build, discover
+from trustbench.config.settings_file import with_file
 from trustbench.contracts import Evaluator, Fact
 from trustbench.contracts.given import GivenModel, ModelSource
-from trustbench.errors import DataError, UserError, did_you_mean
+from trustbench.datasets.table import Table as OwnTable
+from trustbench.errors import UserError, did_you_mean
 from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
+from trustbench.execution.audit.reading import read_rows
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.summary.decide.audit_gate import gate_audit
@@ -105,9 +109,10 @@ def audit(
     model: object,
     data: "Table",
     *,
-    target: str,
+    target: str | None = None,
     sensitive: str | Sequence[str] = (),
     favourable: str | None = None,
+    schema: str | Path | None = None,
     policy: "str | Path | Policy | None" = None,
     train: "Table | None" = None,
     unseen: bool = False,
@@ -130,6 +135,7 @@ def audit(
         target: the column of classes.
         sensitive: the columns that make groups.
         favourable: of two classes, the favourable one; by default the last.
+        schema: a YAML file that says the same and more, as `trustbench data check` writes it.
         policy: the name of a policy or its file.
         train: the rows that the model was trained on: copies of them are marked and never gate.
         unseen: the model has seen none of the rows.
@@ -154,19 +160,23 @@ def audit(
     if draws < 100:
         raise UserError(f"--draws is {draws}; give at least 100.")
     plugins = _evaluators(evaluators, config_dir)
-    table, name = _table(data)
+    declared = _declared(
+        target=target,
+        sensitive=[sensitive] if isinstance(sensitive, str) else list(sensitive),
+        favourable=favourable,
+        schema=None if schema is None else str(schema),
+    )
+    table = read_rows(data, declared.reading)
     rows = prepared(
         table,
-        name=name,
-        target=target,
-        sensitive=(sensitive,) if isinstance(sensitive, str) else tuple(sensitive),
-        favourable=favourable,
-        train=None if train is None else _table(train)[0],
+        declared,
+        name=Path(data).name if isinstance(data, str | Path) else "table",
+        train=None if train is None else read_rows(train, declared.reading),
         unseen=unseen,
         split_column=split_column,
         calibration=calibration,
     )
-    source = ModelSource(model, frozenset(trust), rows.classes.names, table, options or {})
+    source = ModelSource(model, frozenset(trust), rows.classes, table, options or {})
     old = None if reference is None else _opened(replace(source, of=reference))
     record = run_audit(_opened(source), rows, plugins, reference=old, draws=draws, seed=seed)
     if output_dir is not None:
@@ -184,15 +194,10 @@ def _opened(source: ModelSource) -> Named:
     return Named(model, source.name if path is None else path.name)
 
 
-def _table(data: "Table") -> "tuple[pd.DataFrame, str]":
-    import pandas as pd
-
-    if isinstance(data, pd.DataFrame):
-        return data.reset_index(drop=True), "table"
-    path = Path(data).expanduser()
-    if not path.is_file():
-        raise DataError(f"--data {data} is not a file.")
-    return pd.read_csv(path), path.name
+def _declared(**given: object) -> OwnTable:
+    """What is declared about the table; what is given beside a schema wins."""
+    settings = {k: v for k, v in given.items() if v is not None and v != []}
+    return bind(OwnTable, with_file(OwnTable, settings, "dataset"), "dataset")
 
 
 def _evaluators(names: Sequence[str] | None, config_dir: str | Path | None) -> dict[str, Evaluator]:

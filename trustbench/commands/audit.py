@@ -25,6 +25,7 @@ def main(args: Sequence[str]) -> int:
         target=given.target,
         sensitive=_listed(given.sensitive),
         favourable=given.favourable,
+        schema=given.schema,
         policy=given.policy,
         train=given.train,
         unseen=given.unseen,
@@ -50,12 +51,14 @@ def _parser() -> argparse.ArgumentParser:
     model = "a file, a URI, or column:NAME for predictions in the table"
     p.add_argument("--model", metavar="M", required=True, help=model)
     p.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
-    p.add_argument("--target", metavar="COLUMN", required=True, help="the classes")
+    p.add_argument("--target", metavar="COLUMN", help="the classes")
     p.add_argument(
         "--sensitive", metavar="COLUMN", action="append", default=[],
         help="a column of groups; several, or separated by commas, are combined",
     )  # fmt: skip
     p.add_argument("--favourable", metavar="CLASS", help="of two classes (default: the last)")
+    schema = "a YAML file about the table, as `trustbench data check` writes it"
+    p.add_argument("--schema", metavar="FILE", help=schema)
     p.add_argument("--policy", metavar="NAME|FILE", help="exit 0 pass, 3 violated, 4 inconclusive")
     p.add_argument("--train", metavar="FILE", help="the rows that the model was trained on")
     p.add_argument("--unseen", action="store_true", help="the model has seen none of the rows")

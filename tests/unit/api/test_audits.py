@@ -320,9 +320,9 @@ def test_what_a_policy_demands_of_a_change_is_left_out_without_a_reference(model
     [
         ({"target": "repayd"}, "did you mean 'repaid'"),
         ({"sensitive": "twon"}, "did you mean 'town'"),
-        ({"sensitive": "age"}, "a number with 62 different values"),
+        ({"sensitive": "age"}, "cut it into groups: --schema columns.age.bins"),
         ({"favourable": "maybe"}, "is not a class of repaid"),
-        ({"target": "income"}, "and trustbench audits classifiers"),
+        ({"target": "income"}, "trustbench predicts classes, not quantities"),
         ({"split_column": "town"}, "its words are train, test"),
         ({"split_column": "part", "unseen": True}, "one of them says what was seen"),
         ({"evaluators": ["utilty"]}, "did you mean 'utility'"),

@@ -13,12 +13,12 @@ from trustbench.contracts import Access, Array, Evaluator, Fact, Streams
 from trustbench.contracts.given import GivenModel
 from trustbench.contracts.given_checks import checked_probabilities
 from trustbench.datasets.loading.splits import strata_of, stratified_order
-from trustbench.errors import DataError
+from trustbench.errors import DataError, UserError
 from trustbench.execution.audit.answers import Answers, AuditRows
 from trustbench.execution.audit.effects import RowEffect, effects
 from trustbench.execution.audit.intervals import RowInterval
 from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
-from trustbench.execution.audit.prepare import AuditTable
+from trustbench.execution.audit.prepare import AuditTable, Members
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
     AuditedEffect,
@@ -98,7 +98,7 @@ def _calibration(table: AuditTable, streams: Streams) -> Array:
     """Rows that calibrate prediction sets, bool [n]: those declared, or a share of the unseen."""
     held, unseen = table.parts.calibration.copy(), np.flatnonzero(table.parts.test)
     if table.calibration and not held.any():
-        strata = strata_of(table.classes.of[unseen], table.groups.of[unseen])
+        strata = strata_of(table.y[unseen], table.group[unseen])
         order = stratified_order(strata, streams.numpy("calibration", "audit"))
         held[unseen[order[: round(table.calibration * len(unseen))]]] = True
     return held
@@ -118,13 +118,12 @@ class _Asked:
     @classmethod
     def of(cls, subject: Named, table: AuditTable, held: Array) -> "_Asked":
         """Asks the model, once for each row."""
-        order = columns_in_order(subject.model.classes, table.classes.names, subject.name)
+        order = columns_in_order(subject.model.classes, table.classes, subject.name)
         p = _ask(subject, table.rows, order)
-        answers = Answers(table.classes.of, table.groups.of, p)
-        members = Answers.none(len(table.classes.names))
+        answers = Answers(table.y, table.group, p)
+        members = Answers.none(len(table.classes))
         if table.members is not None and "queries" in subject.model.channels:
-            own = table.members
-            members = Answers(own.y, own.group, _ask(subject, own.rows, order))
+            members = _asked_members(subject, table.members, order) or members
         elif table.parts.how == "split column":
             members = answers.chosen(np.flatnonzero(table.parts.seen))
         access: set[Access] = {"members"} if len(members) else set()
@@ -137,8 +136,8 @@ class _Asked:
         """What is measured on these rows of the table."""
         table = self.table
         return AuditRows(
-            table.classes.names,
-            table.groups.names,
+            table.classes,
+            table.groups,
             table.group_name,
             self.answers.chosen(test),
             self.answers.chosen(self.held),
@@ -174,6 +173,15 @@ def _ask(subject: Named, rows: "DataFrame", order: Array) -> Array:
     return np.where(order >= 0, answered[:, order], 0.0)
 
 
+def _asked_members(subject: Named, members: Members, order: Array) -> Answers | None:
+    """The answers to training rows; None if their table lacks columns that the model reads."""
+    try:
+        p = _ask(subject, members.rows, order)
+    except UserError:  # the model has answered the table: only the columns differ
+        return None
+    return Answers(members.y, np.zeros_like(members.y), p)
+
+
 def _refuse_few(n: int, table: AuditTable) -> None:
     if n < SMALLEST:
         raise DataError(
@@ -183,18 +191,18 @@ def _refuse_few(n: int, table: AuditTable) -> None:
 
 
 def _table(table: AuditTable, held: Array) -> AuditedTable:
-    measured = table.groups.of[table.parts.test & ~held]
-    sizes = np.bincount(measured, minlength=len(table.groups.names))
+    measured = table.group[table.parts.test & ~held]
+    sizes = np.bincount(measured, minlength=len(table.groups))
     return AuditedTable(
         name=table.name,
         digest=_digest_of(table.rows),
         rows=len(table.rows),
-        target=table.target,
-        sensitive=list(table.sensitive),
-        classes=list(table.classes.names),
-        groups=list(table.groups.names),
+        target=str(table.declared.target),
+        sensitive=list(table.declared.sensitive),
+        classes=list(table.classes),
+        groups=list(table.groups),
         group_name=table.group_name,
-        group_sizes=dict(zip(table.groups.names, sizes.tolist(), strict=True)),
+        group_sizes=dict(zip(table.groups, sizes.tolist(), strict=True)),
     )
 
 

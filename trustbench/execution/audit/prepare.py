@@ -1,16 +1,26 @@
 """Makes the table of an audit: classes, groups, and which rows the model has seen."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from trustbench.contracts import Array
-from trustbench.execution.audit.labels import Coded, read_classes, read_groups, require
+from trustbench.datasets.loading.own.declared import Declaration, Declared
+from trustbench.datasets.loading.own.groups import read_groups
+from trustbench.datasets.loading.own.names import require_columns
+from trustbench.datasets.loading.own.target import labelled_rows, read_target
+from trustbench.errors import DataError, UserError
 from trustbench.execution.audit.seen import Parts, parts_of
 from trustbench.models.given.class_names import class_positions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+_KEYS = re.compile(r"dataset\.(target|sensitive|favourable)=?")
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,6 @@ class Members:
 
     rows: "DataFrame"
     y: Array
-    group: Array
 
 
 @dataclass(frozen=True)
@@ -32,27 +41,22 @@ class AuditTable:
 
     name: str
     rows: "DataFrame"
-    target: str
-    sensitive: tuple[str, ...]
-    classes: Coded
-    groups: Coded
+    declared: Declaration
+    y: Array  # int64 [n]
+    classes: tuple[str, ...]
+    group: Array  # int64 [n]
+    groups: tuple[str, ...]
+    group_name: str
     parts: Parts
     members: Members | None = None
     calibration: float = 0.0
 
-    @property
-    def group_name(self) -> str:
-        """What the groups stand for."""
-        return " x ".join(self.sensitive) or "group"
-
 
 def prepared(
     table: "DataFrame",
+    declared: Declaration,
     *,
     name: str,
-    target: str,
-    sensitive: tuple[str, ...] = (),
-    favourable: str | None = None,
     train: "DataFrame | None" = None,
     unseen: bool = False,
     split_column: str | None = None,
@@ -63,30 +67,53 @@ def prepared(
     Raises:
         UserError: a column is missing or cannot be used.
     """
-    classes, groups = read_classes(table, target, favourable), read_groups(table, sensitive)
-    require(table, "--split-column", [split_column] if split_column else [])
-    rows = _without(table, [target, split_column])
+    with _in_flags():
+        target = _target(table, declared)
+        own = declared.columns.get(target, Declared())
+        found = read_target(table, target, own, declared.favourable)
+        rows = labelled_rows(table, target, found.y, declared.unlabelled)
+        table, y = table.iloc[rows].reset_index(drop=True), found.y[rows]
+        require_columns(table, "dataset.sensitive", declared.sensitive)
+        grouped = read_groups(table, declared.sensitive, declared.columns, 1).groups
+        require_columns(table, "--split-column", [split_column] if split_column else [])
     parts = parts_of(table, train=train, unseen=unseen, split_column=split_column)
+    asked = _without(table, [target, split_column])
     members = None
-    if train is not None and target in train.columns and set(rows.columns) <= set(train.columns):
-        members = _members(train, rows, target, sensitive, classes, groups)
-    return AuditTable(name, rows, target, sensitive, classes, groups, parts, members, calibration)
+    if train is not None and target in train.columns:
+        labels = class_positions(train[target], found.classes)
+        members = Members(_without(train.loc[labels >= 0], [target]), labels[labels >= 0])
+    return AuditTable(
+        name=name,
+        rows=asked,
+        declared=declared,
+        y=y,
+        classes=found.classes,
+        group=np.asarray(grouped.of),
+        groups=grouped.names,
+        group_name=grouped.name,
+        parts=parts,
+        members=members,
+        calibration=calibration,
+    )
 
 
-def _members(
-    train: "DataFrame",
-    rows: "DataFrame",
-    target: str,
-    sensitive: tuple[str, ...],
-    classes: Coded,
-    groups: Coded,
-) -> Members:
-    """The training rows of the table's classes and groups."""
-    y = class_positions(train[target], classes.names)
-    own = read_groups(train, sensitive)
-    group = class_positions([own.names[k] for k in own.of], groups.names)
-    kept = (y >= 0) & (group >= 0)
-    return Members(train.loc[kept, list(rows.columns)], y[kept], group[kept])
+def _target(table: "DataFrame", declared: Declaration) -> str:
+    if declared.target is None:
+        raise UserError("no column is named as the class to predict; give --target.")
+    require_columns(table, "dataset.target", [declared.target])
+    return declared.target
+
+
+@contextmanager
+def _in_flags() -> Iterator[None]:
+    """Says what to do in the words of this command."""
+    try:
+        yield
+    except DataError as error:
+        said = _KEYS.sub(r"--\1 ", str(error)).replace("  ", " ")
+        said = said.replace("dataset.unlabelled=drop", "`unlabelled: drop` in --schema")
+        said = said.replace("dataset.columns.", "--schema columns.")
+        raise DataError(said) from error
 
 
 def _without(table: "DataFrame", columns: Sequence[str | None]) -> "DataFrame":
