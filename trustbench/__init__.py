@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from trustbench.api.audits import AuditResult, audit
     from trustbench.api.checks.check import check_plugin
+    from trustbench.api.exports import Exported, ExportedModel, export, load_model
     from trustbench.api.gates import Gated, gate
     from trustbench.api.records import Records, load_records
     from trustbench.api.reports import report
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "trustbench.api.audits": ("AuditResult", "audit"),
     "trustbench.api.checks.check": ("check_plugin",),
+    "trustbench.api.exports": ("Exported", "ExportedModel", "export", "load_model"),
     "trustbench.api.gates": ("Gated", "gate"),
     "trustbench.api.records": ("Records", "load_records"),
     "trustbench.api.reports": ("report",),
@@ -83,6 +85,8 @@ __all__ = [
     "DataError",
     "Dataset",
     "Evaluator",
+    "Exported",
+    "ExportedModel",
     "Feature",
     "Gated",
     "GradientRule",
@@ -106,7 +110,9 @@ __all__ = [
     "__version__",
     "audit",
     "check_plugin",
+    "export",
     "gate",
+    "load_model",
     "load_records",
     "report",
     "run",

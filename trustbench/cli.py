@@ -23,6 +23,7 @@ COMMANDS = {
     "gate": "whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive",
     "audit": "a given model on your rows, with intervals and a policy; trains nothing",
     "select": "which measured arm serves a policy best; Pareto front; what was traded",
+    "export": "one model of a measured arm for use: a folder, an MLflow model, ONNX",
     "card": "the model card of a record, as Markdown with front matter",
     "datasheet": "the datasheet of a data set, as Markdown with front matter",
     "plan": "what a run would do, train nothing: done, to do, unsupported; known interactions",

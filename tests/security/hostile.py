@@ -3,6 +3,7 @@
 import io
 import re
 from functools import cache
+from types import SimpleNamespace
 
 from rich.console import Console
 
@@ -25,6 +26,7 @@ from trustbench.summary.cards import card_text as card_page
 from trustbench.summary.cards import datasheet_text as datasheet_page
 from trustbench.summary.cards.card import card
 from trustbench.summary.cards.datasheet import datasheet
+from trustbench.summary.cards.export_text import Remeasured, export_card
 from trustbench.summary.decide import (
     gate_json,
     gate_junit,
@@ -134,6 +136,22 @@ def model_card(evil=EVIL):
     return card_page.markdown(made, CRESSWELL, licence=evil)
 
 
+def exported(evil=EVIL):
+    """The card of an exported model that was trained again, with a policy's verdict."""
+    measured = hostile(record(method("dpsgd", epsilon=3.0)), evil)
+    again = Remeasured(hostile(record(), evil), {evil: evil})
+    spec = SimpleNamespace(
+        label=evil,
+        record=evil,
+        trained_on=evil,
+        needs_group=True,
+        group_name=evil,
+        privacy=[],
+        rows_held={evil: 5},
+    )
+    return export_card(measured, spec, None, again, (evil, evil), model_card(evil))
+
+
 def data_sheet(evil=EVIL):
     """The datasheet of hostile records, one of which failed, by group."""
     treated = record(method("dpsgd", epsilon=3.0), status="failed", reason=evil)
@@ -213,6 +231,7 @@ OUTPUTS = {
         "table": lambda evil: markdown.text(table(evil)),
         "card": model_card,
         "datasheet": data_sheet,
+        "export": exported,
         "gate": lambda evil: gate_markdown.text(gate(evil)),
         "audit": lambda evil: audit_text.markdown(audit(evil)),
         "gate of an audit": lambda evil: gate_markdown.text(audit_decisions(evil)),
@@ -258,7 +277,8 @@ PARTS = {
 
 WRITERS = {
     "audit_text",
-    "card_text", "cell", "csv_", "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
+    "card_text", "cell", "csv_", "export_text",
+    "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
     "gate_terminal", "html", "json_", "latex", "markdown", "text_table", "select_json",
     "select_text", "single_arm", "terminal",
 }  # fmt: skip

@@ -236,6 +236,16 @@ class Encoder:
         """The description as JSON; `from_json` gives it back bit for bit."""
         return _ADAPTER.dump_json(self, indent=2).decode()
 
+    def content(self) -> dict[str, Any]:
+        """The description as plain values, as JSON holds them."""
+        found: dict[str, Any] = _ADAPTER.dump_python(self, mode="json")
+        return found
+
+    @staticmethod
+    def from_content(content: Mapping[str, Any]) -> "Encoder":
+        """Reads what `content` gave; pydantic's ValidationError for anything else."""
+        return _ADAPTER.validate_python(content)
+
     @staticmethod
     def from_json(text: str | bytes) -> "Encoder":
         """Reads what `to_json` wrote; pydantic's ValidationError for anything else."""

@@ -124,7 +124,8 @@ class German(FileDataset):
 
 def _groups(frame: pd.DataFrame, sensitive: str) -> Groups:
     if sensitive == "sex":
-        return groups_by("sex", frame["personal_status_sex"].to_numpy(), SEX, STATUS)
+        column = "personal_status_sex"
+        return groups_by("sex", frame[column].to_numpy(), SEX, STATUS, column)
     names = ("over 25", "25 or younger")
     bins = SensitiveColumn("age", {"low": names[1], "high": names[0]}, edges=(25.0,))
     rule = GroupRule((bins,), {name: k for k, name in enumerate(names)})

@@ -1,7 +1,7 @@
 """Builds the deployed system from trained replicates."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
@@ -9,6 +9,7 @@ import torch
 
 from trustbench.contracts import CHANNELS, NEEDS, Forward, Intervention, Learnt, System, guarantees
 from trustbench.contracts.learnt import Memory
+from trustbench.contracts.seeding import Streams
 from trustbench.errors import TrainingDiverged, Unsupported
 from trustbench.execution.deploy_needs import Taken
 from trustbench.execution.fit import Progress, fit, renamed
@@ -16,7 +17,7 @@ from trustbench.execution.plan import Plan
 from trustbench.methods.privacy import ledger
 from trustbench.store.records import Store
 from trustbench.training.averaging import Averaged
-from trustbench.training.engines import Params
+from trustbench.training.engines import Engine, Params
 from trustbench.training.fits import Fit
 from trustbench.training.replicates import calibration_rows
 
@@ -111,7 +112,12 @@ def _bare(
     """The trained replicates before any deployment."""
     return System(
         problem=plan.problem,
-        forward=forward_of(plan, trained.params),
+        forward=forward_of(
+            plan.engine,
+            trained.params,
+            averaged_by(plan.retraining, plan.arm.control),
+            plan.streams,
+        ),
         replicates=len(plan.arm.models),
         device=plan.device,
         streams=dataclasses.replace(plan.streams, salt=0, first=0, model=plan.arm.only or 0),
@@ -126,24 +132,32 @@ def _bare(
     )
 
 
-def forward_of(plan: Plan, params: Params) -> Forward:
-    """The replicates' logits, averaged over fixed draws if their hidden factors stay active.
+def forward_of(
+    engine: Engine, params: Params, averaged: Intervention | None, streams: Streams
+) -> Forward:
+    """The replicates' logits, averaged over fixed draws if hidden factors stay active."""
+    if averaged is None:
+
+        def forward(X: torch.Tensor) -> torch.Tensor:
+            return engine.forward(params, X)
+
+        return forward
+    first = next(iter(params.values()))
+    generators = [
+        streams.torch("hidden", r, "deployed", device=first.device) for r in range(len(first))
+    ]
+    return Averaged.over(engine, params, averaged.hidden, averaged.draws(), generators)
+
+
+def averaged_by(retraining: Iterable[Intervention], control: str) -> Intervention | None:
+    """The method whose hidden factors stay active in deployment; None without one.
 
     A matched control deploys the baseline's network, which was trained without factors.
     """
-    for intervention in plan.retraining:  # at most one: the `hidden` hook is exclusive
-        if intervention.draws() and plan.arm.control != "matched":
-            streams = [
-                plan.streams.torch("hidden", r, "deployed", device=plan.device)
-                for r in range(len(plan.arm.models))
-            ]
-            draws = intervention.draws()
-            return Averaged.over(plan.engine, params, intervention.hidden, draws, streams)
-
-    def forward(X: torch.Tensor) -> torch.Tensor:
-        return plan.engine.forward(params, X)
-
-    return forward
+    if control == "matched":
+        return None
+    # at most one: the `hidden` hook is exclusive
+    return next((i for i in retraining if i.draws()), None)
 
 
 def _baseline(plan: Plan, store: Store, progress: Progress) -> Callable[[], System] | None:

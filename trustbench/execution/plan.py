@@ -1,6 +1,7 @@
 """A concrete arm before training: data, engine, halves, ids."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -63,8 +64,7 @@ class Plan:
     @property
     def deployments(self) -> list[Intervention]:
         """All interventions in the order in which they are deployed."""
-        layers = ("outputs", "channel", "release")
-        return sorted(self.interventions, key=lambda i: layers.index(i.deploys))
+        return in_layers(self.interventions)
 
     @property
     def members(self) -> int:
@@ -223,6 +223,12 @@ def resolve_device(asked: str) -> torch.device:
     if asked == "auto":
         asked = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(asked)
+
+
+def in_layers(interventions: Sequence[Intervention]) -> list[Intervention]:
+    """Interventions, given in canonical order, in the order in which they are deployed."""
+    layers = ("outputs", "channel", "release")
+    return sorted(interventions, key=lambda i: layers.index(i.deploys))
 
 
 # The arms of a sweep share their data set, so each is read once per process.

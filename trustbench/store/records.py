@@ -8,6 +8,7 @@ outputs/
 │            journal                           what was computed there, when, by which process
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
 ├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
+├── refits/                                    a store of models trained again for export
 └── mlflow.db, mlflow-artifacts/
 """
 
@@ -108,6 +109,11 @@ class Store:
         """The output of an arm's process before the arm's id is known."""
         # process ids are unique on one machine only, and machines may share the folder
         return self.root / "logs" / f"starting-{platform.node()}-{process}.txt"
+
+    @property
+    def refits(self) -> "Store":
+        """The store of models that are trained again for export; no table reads it."""
+        return Store(self.root / "refits", self.warn)
 
     @property
     def jobs(self) -> Path:

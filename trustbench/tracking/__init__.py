@@ -6,6 +6,7 @@ machine without the disk finds what another machine has finished.
 
 database.py  a database in a file: made once, and whole
 server.py    an address: reaching it, asking it, what its errors mean
+models.py    exported models -> MLflow models, and the registry
 runs.py      which runs there are: searches, and who uploads them
 upload.py    records and sweeps -> server
 download.py  server -> records and sweeps
@@ -19,6 +20,7 @@ from trustbench.tracking.download import (
     fetch_sweep,
     fetch_sweeps,
 )
+from trustbench.tracking.models import Sample, register, write_model
 from trustbench.tracking.reaping import UnfinishedRun, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import (
@@ -31,6 +33,7 @@ from trustbench.tracking.upload import (
 )
 
 __all__ = [
+    "Sample",
     "TrackingError",
     "UnfinishedRun",
     "bring",
@@ -44,9 +47,11 @@ __all__ = [
     "logged",
     "prepare",
     "reap",
+    "register",
     "resolve",
     "shown",
     "sweep_uploaded",
     "unfinished",
     "uploaded",
+    "write_model",
 ]

@@ -50,9 +50,9 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
         "trustbench.version": __version__,
         **git_tags(project()),
     }
-    made = _create(server, where, experiment, tags)
+    made = create_run(server, where, experiment, tags)
     # A sweep may be killed at any moment; its run only groups others and is never "running".
-    _close(server, made, "FINISHED")
+    close_run(server, made, "FINISHED")
     return made
 
 
@@ -79,11 +79,11 @@ def log_record(
         tags = {**tracked.tags(record, experiment, name), **git_tags(record.environment)}
         if parent:
             tags["mlflow.parentRunId"] = parent
-        found = _create(server, where, name, tags)
+        found = create_run(server, where, name, tags)
         _log_values(server, found, record)
         _log_dataset(server, found, record)
         _log_files(server, found, record)
-        _close(server, found, "FINISHED" if record.status in _FINISHED else "FAILED")
+        close_run(server, found, "FINISHED" if record.status in _FINISHED else "FAILED")
     remember(store, uri, record)
     return found
 
@@ -96,7 +96,7 @@ def log_sweep(
     _log_file(server, parent, store.sweep_file(sweep.experiment), "sweep")
     for path in tables:
         _log_file(server, parent, path, "tables")
-    _close(server, parent, "FINISHED")
+    close_run(server, parent, "FINISHED")
     if tables:
         write_atomically(
             store.tracked_sweep_file(sweep.experiment), _sweep_memory(store, uri, sweep, tables)
@@ -153,13 +153,13 @@ def _whole_run(server: TrackingServer, where: str, record: Record) -> str | None
         if run.info.status == "RUNNING":
             # this process uploads one record at a time, so it gave up any run that it left open
             if owner.fate(run.data.tags) in ("gone", "this"):
-                _close(server, str(run.info.run_id), "KILLED")
+                close_run(server, str(run.info.run_id), "KILLED")
         elif run.info.status != "KILLED" and run.data.tags.get("trustbench.content") == content:
             return str(run.info.run_id)
     return None
 
 
-def _create(server: TrackingServer, where: str, name: str, tags: dict[str, str]) -> str:
+def create_run(server: TrackingServer, where: str, name: str, tags: dict[str, str]) -> str:
     """Creates a run and returns its id; reuses the run if the answer to its creation was lost."""
     marked = {**tags, **owner.tags(), UPLOAD: uuid.uuid4().hex}
     asked = False
@@ -203,7 +203,8 @@ def _log_file(server: TrackingServer, run_id: str, path: Path, folder: str | Non
     server.call("log_artifact", run_id, str(path), folder)
 
 
-def _close(server: TrackingServer, run_id: str, status: str) -> None:
+def close_run(server: TrackingServer, run_id: str, status: str) -> None:
+    """Ends a run with that status."""
     server.call("set_terminated", run_id, status)
 
 

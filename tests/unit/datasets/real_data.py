@@ -1,7 +1,10 @@
 """The loaders on the real files, each loaded once."""
 
+import sys
+
 import numpy as np
 
+from trustbench.contracts import SPLITS
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.acs_income import ACSIncome
 from trustbench.datasets.adult import Adult
@@ -16,12 +19,13 @@ DATASETS = {
     "adult_race": Adult(sensitive="race"),
     "compas": Compas(),
     "german": German(),
+    "german_sex": German(sensitive="sex"),
     "acs_income": ACSIncome(subsample=20000),
     "digits": Digits(),
     "mnist10k": Mnist(folder="mnist10k"),
     "silobank": SiloBank(rows=4000),
 }
-TABLES = ["adult", "adult_race", "compas", "german", "acs_income", "silobank"]
+TABLES = ["adult", "adult_race", "compas", "german", "german_sex", "acs_income", "silobank"]
 LOADED = {}
 
 
@@ -38,3 +42,27 @@ def loader(shared_data):
 
 def group_sizes(problem):
     return dict(zip(problem.groups, np.bincount(problem.group).tolist(), strict=True))
+
+
+def watched(monkeypatch):
+    """What loaders read: the tables of the files, and the frame and rows given to the problem."""
+    seen = {"files": []}
+    for module in [m for name, m in sys.modules.items() if name.startswith("trustbench.datasets.")]:
+        if hasattr(module, "read_columns"):
+            real = module.read_columns
+
+            def read(source, table, columns, real=real):
+                seen["files"].append(table)
+                return real(source, table, columns)
+
+            monkeypatch.setattr(module, "read_columns", read)
+        if hasattr(module, "table_problem"):
+            build = module.table_problem
+
+            def problem(*args, build=build, **given):
+                seen["frame"] = given["frame"]
+                seen["rows"] = np.concatenate([given["splits"][s] for s in SPLITS])
+                return build(*args, **given)
+
+            monkeypatch.setattr(module, "table_problem", problem)
+    return seen

@@ -1,14 +1,11 @@
 """Raw rows become the inputs that the loader gives, bit for bit, also from a stored description."""
 
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from tests.unit.datasets.real_data import DATASETS, TABLES
+from tests.unit.datasets.real_data import DATASETS, TABLES, watched
 from trustbench.contracts import (
-    SPLITS,
     CategoryColumn,
     Encoder,
     GroupRule,
@@ -50,27 +47,7 @@ def encoded(frame):
 
 @pytest.fixture
 def raw(monkeypatch):
-    """What loaders read: the tables of the files, and the frame and rows given to the problem."""
-    seen = {"files": []}
-    for module in [m for name, m in sys.modules.items() if name.startswith("trustbench.datasets.")]:
-        if hasattr(module, "read_columns"):
-            real = module.read_columns
-
-            def read(source, table, columns, real=real):
-                seen["files"].append(table)
-                return real(source, table, columns)
-
-            monkeypatch.setattr(module, "read_columns", read)
-        if hasattr(module, "table_problem"):
-            build = module.table_problem
-
-            def problem(*args, build=build, **given):
-                seen["frame"] = given["frame"]
-                seen["rows"] = np.concatenate([given["splits"][s] for s in SPLITS])
-                return build(*args, **given)
-
-            monkeypatch.setattr(module, "table_problem", problem)
-    return seen
+    return watched(monkeypatch)
 
 
 @pytest.mark.parametrize("name", TABLES)

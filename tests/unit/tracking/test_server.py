@@ -170,7 +170,7 @@ def test_a_run_whose_creation_was_answered_into_the_void_is_made_once(store, clo
     client, made = Client(), server.TrackingServer(store, "http://h", patient=True)
     made._probe = lambda: None
     made.ask = lambda question: server.TrackingServer.ask(made, lambda _: question(client))
-    assert upload._create(made, "0", "name", {}) == "run"
+    assert upload.create_run(made, "0", "name", {}) == "run"
     assert len(client.runs) == 1
 
 

@@ -58,10 +58,12 @@ def groups_by(
     levels: Array,
     groups: Mapping[str, Sequence[str]],
     words: Mapping[str, str] | None = None,
+    column: str | None = None,
 ) -> Groups:
     """Makes groups from the levels [n] of a column; each group is a declared list of known levels.
 
-    `words` gives the meaning of a level if the file has a code for it.
+    `words` gives the meaning of a level if the file has a code for it. `column` is the name of the
+    column, if it is not that of the groups.
     """
     place = {level: k for k, group in enumerate(groups.values()) for level in group}
     position, found = pd.factorize(levels)
@@ -72,7 +74,11 @@ def groups_by(
         of=np.array([place[level] for level in found], dtype=np.int64)[position],
         levels=np.array(said, dtype=object)[position],
         rule=GroupRule(
-            (SensitiveColumn(name, {level: k for k, group in groups.items() for level in group}),),
+            (
+                SensitiveColumn(
+                    column or name, {v: k for k, group in groups.items() for v in group}
+                ),
+            ),
             {group: k for k, group in enumerate(groups)},
         ),
     )
