@@ -1,5 +1,8 @@
 """No attack leaves its threat model: property tests over random boxes, norms and attacks."""
 
+import dataclasses
+
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,3 +137,28 @@ def test_draws_of_a_replicate_do_not_depend_on_how_many_there_are():
             "start": lambda: threat.random_point(X[:1], streams(7, 1)),
         }[attack]()
         torch.testing.assert_close(many[:1], few)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_a_column_that_only_grows_or_shrinks_moves_one_way(norm):
+    features = [
+        Feature("free", "numeric", (0,), -9.0, 9.0),
+        Feature("up", "numeric", (1,), -9.0, 9.0, change="up"),
+        Feature("down", "numeric", (2,), -9.0, 9.0, change="down"),
+    ]
+    problem = dataclasses.replace(make_problem(n=200, d=3), features=tuple(features))
+    X = torch.zeros(R, 40, 3, dtype=torch.float64)
+    threat = ThreatModel.of(problem, norm, 0.5, X)
+    towards = torch.tensor([1.0, 1.0, 1.0], dtype=torch.float64)
+    for sign in (1, -1):
+        moved = threat.project(X + sign * threat.steepest(towards.expand_as(X)), X)[0, 0]
+        assert moved[0] * sign > 0
+        assert (moved[1] > 0, moved[2] < 0) == (sign > 0, sign < 0)
+        assert 0 in moved[1:].tolist()
+    start = threat.random_point(X, streams(0))
+    assert (start[..., 1] >= 0).all()
+    assert (start[..., 2] <= 0).all()
+    assert (start[..., 0] < 0).any()
+    wide = threat.whole_box().bounds(X)
+    assert wide[0][..., 1].abs().max() == 0
+    assert wide[1][..., 2].abs().max() == 0

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import make_problem
+from tests.conftest import make_problem, make_system
 from trustbench.contracts import Feature
+from trustbench.methods.explanations.display import named_values
+from trustbench.methods.explanations.gradients import _spread
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
 
 
@@ -131,3 +133,19 @@ def test_eight_by_eight_images_are_described_by_their_pixels():
     features = tuple(Feature(f"p{j}", "pixel", (j,), 0.0, 1.0) for j in range(64))
     problem = dataclasses.replace(problem, X=problem.X.reshape(-1, 1, 8, 8), features=features)
     assert drawn(problem, samples=2)[2].design.shape == (1, 1, 2, 64)
+
+
+def test_an_embedding_is_replaced_as_a_whole(mixed):
+    features = (
+        *mixed.features[:2],
+        Feature("note", "embedding", (2, 3, 4, 5), -9.0, 9.0, scale=0.0),
+    )
+    problem = dataclasses.replace(mixed, X=make_problem(n=4000).X, features=features)
+    area, _, draws = drawn(problem, samples=200)
+    pool = {row.tobytes() for row in problem.rows("train")[0][:, 2:]}
+    notes = draws.Z[0, 0, :, 2:].numpy()
+    assert all(note.tobytes() in pool for note in notes)
+    assert len({note.tobytes() for note in notes}) > 100
+    assert area.parts == 3
+    assert _spread(make_system(problem, steps=0), 0.5) == [0.5, 0.5, 0.0, 0.0, 0.0, 0.0]
+    assert named_values(problem, problem.X[:1])[0][2] == "4 numbers"

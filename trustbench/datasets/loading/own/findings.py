@@ -10,6 +10,7 @@ import pandas as pd
 from trustbench.contracts import Array, SplitName
 from trustbench.datasets.loading.own.values import (
     Series,
+    has_two_values,
     is_date,
     is_number,
     levels_of,
@@ -71,7 +72,7 @@ def _percent(share: float) -> str:
 
 def _best_rule(values: Series, y: Array) -> tuple[float, str]:
     """(agreement, rule): the best cut of a number, or the majority of each level."""
-    if not (is_number(values) or is_date(values)) or values.nunique() <= 2:
+    if not (is_number(values) or is_date(values)) or has_two_values(values.dropna()):
         position, names = levels_of(values)
         counts = np.zeros((len(names) + 1, int(y.max()) + 1))
         np.add.at(counts, (position, y), 1)
@@ -106,7 +107,7 @@ def odd_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[Finding]:
     """Columns that are constant, that name rows, or whose tail hides everything else."""
     for name in names:
         values = table[name]
-        different = values.nunique()
+        different = _different(values)
         if different <= 1:
             yield Finding(
                 "constant",
@@ -122,6 +123,18 @@ def odd_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[Finding]:
         elif is_number(values):
             yield from _tail(values)
             yield from _code(values)
+
+
+def _different(values: Series) -> int:
+    """How many different values there are; of numbers with fractions, whether there are several.
+
+    Counting those takes most of the time of a large table, and they never name rows.
+    """
+    if is_number(values):
+        numbers = values.dropna().to_numpy(dtype=np.float64)
+        if np.any(numbers % 1 != 0):
+            return 1 + int(numbers.min() < numbers.max())
+    return values.nunique()
 
 
 def _names_rows(values: Series, different: int) -> bool:

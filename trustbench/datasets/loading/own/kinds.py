@@ -8,7 +8,7 @@ import pandas as pd
 
 from trustbench.datasets.loading.own.declared import Declared, Kind
 from trustbench.datasets.loading.own.names import block_name, matching, refuse, unused_name
-from trustbench.datasets.loading.own.values import Series, is_date, is_number
+from trustbench.datasets.loading.own.values import Series, has_two_values, is_date, is_number
 
 TEXT_WORDS, TEXT_SHARE, TEXT_LEAST = 4, 0.3, 20
 """Text has this many words on average, and this share and number of different values."""
@@ -100,7 +100,7 @@ def _understood(present: Series, declared: Declared) -> Kind:
     if is_date(present):
         return "date"
     if is_number(present):
-        few = not declared.bins and present.nunique() <= 2
+        few = not declared.bins and has_two_values(present)
         return "category" if few or declared.levels else "number"
     _refuse_text(present, declared)
     return "category"

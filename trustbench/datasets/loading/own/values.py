@@ -18,6 +18,11 @@ def is_number(values: Series) -> bool:
     return pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
 
 
+def has_two_values(present: Series) -> bool:
+    """Whether at most two different values occur; the first rows of a large column tell most."""
+    return present.iloc[:1000].nunique() <= 2 and present.nunique() <= 2
+
+
 def is_date(values: Series) -> bool:
     """Whether the values are points in time."""
     return pd.api.types.is_datetime64_any_dtype(values)
