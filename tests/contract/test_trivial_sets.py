@@ -7,6 +7,7 @@ import pytest
 from tests.contract.conftest import OPTIONS
 from trustbench.api.checks.cheap import cheap
 from trustbench.api.checks.findings import SCHEDULE
+from trustbench.contracts.metrics import SCORES
 from trustbench.methods.conformal import rows_needed
 
 ALPHA = 0.001
@@ -36,6 +37,8 @@ READERS = [o for o in OPTIONS if o.kind == "evaluator" and "set_predictors" in o
 
 def test_all_methods_are_among_them(trivial):
     assert len(trivial) >= 10
+    released = {score for system in trivial.values() for score in system.set_predictors}
+    assert released <= SCORES, "register the score, so that tables and policies may name it"
     assert {"raps", "saps", "rscp", "clustered_conformal", "size_equalised"} <= set(trivial)
 
 

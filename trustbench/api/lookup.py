@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from trustbench.api.metric_checks import Declared, check_policy, check_table, with_sentences
 from trustbench.config.compose import conf_dirs
-from trustbench.config.declared_metrics import declared_metrics
+from trustbench.config.declared_metrics import declared_metrics, registered_scores
 from trustbench.config.plugins import discover
 from trustbench.errors import ConfigError, UserError, did_you_mean
 from trustbench.store.records import Record
@@ -44,7 +44,7 @@ def _checked(path: Path, dirs: Sequence[Path], beside: Declared) -> Table:
     table = load_table(path, discover("table", dirs))
     known = {name: metrics for name, metrics in beside.items() if metrics is not None}
     declared = {**dict.fromkeys(beside), **declared_metrics(dirs), **known}
-    check_table(table, str(path), declared)
+    check_table(table, str(path), declared, registered_scores(dirs))
     return with_sentences(table, declared)
 
 
@@ -73,7 +73,7 @@ def _check_names(policy: Policy, origin: str, config_dir: str | Path | None) -> 
     """Raises ConfigError for metrics and interventions that do not exist."""
     dirs = conf_dirs(_text(config_dir))
     methods = discover("intervention", dirs)
-    problems = check_policy(policy, declared_metrics(dirs))
+    problems = check_policy(policy, declared_metrics(dirs), registered_scores(dirs))
     for i, limit in enumerate(policy.limits):
         if limit.reference is not None and limit.reference not in methods:
             hint = did_you_mean(limit.reference, methods)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from trustbench.contracts import Metrics
-from trustbench.contracts.metrics import all_of, find
+from trustbench.contracts.metrics import SCORES, all_of, find
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.table.registry import Table
@@ -18,13 +18,17 @@ Named = Iterator[tuple[str, str]]
 """Where a file names a metric, and the metric."""
 
 
-def check_table(table: Table, origin: str, declared: Declared) -> None:
-    """Checks every metric that a table names.
+def check_table(
+    table: Table, origin: str, declared: Declared, scores: frozenset[str] = SCORES
+) -> None:
+    """Checks every metric that a table names; `scores` are those that `<score>` stands for.
 
     Raises:
         ConfigError: one sentence for each metric that does not exist, with the nearest name.
     """
-    problems = [p for where, name in _of_table(table) for p in _problems(where, name, declared)]
+    problems = [
+        p for where, name in _of_table(table) for p in _problems(where, name, declared, scores)
+    ]
     if problems:
         raise ConfigError([f"table {origin}: {p}" for p in dict.fromkeys(problems)])
 
@@ -49,21 +53,25 @@ def _explained(measure: M, declared: Declared) -> M:
     return measure.model_copy(update=said)
 
 
-def check_policy(policy: Policy, declared: Declared) -> list[str]:
+def check_policy(policy: Policy, declared: Declared, scores: frozenset[str] = SCORES) -> list[str]:
     """Returns a sentence for each limit on a metric that does not exist, with the nearest name."""
     named = [(f"limits.{i}.metric", limit.metric) for i, limit in enumerate(policy.limits)]
-    return [p for where, name in named if "/" in name for p in _problems(where, name, declared)]
+    metrics = [(where, name) for where, name in named if "/" in name]
+    return [p for where, name in metrics for p in _problems(where, name, declared, scores)]
 
 
-def _problems(where: str, metric: str, declared: Declared) -> Iterator[str]:
+def _problems(where: str, metric: str, declared: Declared, scores: frozenset[str]) -> Iterator[str]:
     evaluator, _, name = metric.partition("/")
     if evaluator not in declared:
         hint = did_you_mean(evaluator, declared)
         yield f"{where} is {metric!r}, of no evaluator; {hint}"
         return
     metrics = declared[evaluator]
-    if metrics is not None and find(metrics, name) is None:
-        hint = did_you_mean(name, [m.name for m in all_of(metrics)])
+    if metrics is not None and find(metrics, name, scores) is None:
+        names = [
+            m.name.replace("<score>", score) for m in all_of(metrics) for score in sorted(scores)
+        ]
+        hint = did_you_mean(name, list(dict.fromkeys(names)))
         yield f"{where} is {metric!r}, which evaluator {evaluator} does not measure; {hint}"
 
 

@@ -16,6 +16,7 @@ import yaml
 
 from trustbench.config.plugins import discover
 from trustbench.contracts import PERMUTED, Metric, Metrics, fraction
+from trustbench.contracts.metrics import SCORES
 
 NAMES: Mapping[str, Any] = {"Metric": Metric, "fraction": fraction, "PERMUTED": PERMUTED}
 """What a declaration may use besides literals, imported from `trustbench.contracts`."""
@@ -28,6 +29,18 @@ def declared_metrics(conf_dirs: Iterable[Path]) -> dict[str, Metrics | None]:
     here, or it computes or inherits its metrics.
     """
     return {name: _declared(path) for name, path in discover("evaluator", conf_dirs).items()}
+
+
+def registered_scores(conf_dirs: Iterable[Path]) -> frozenset[str]:
+    """The scores of prediction sets: trustbench's, and the `scores` of any option's YAML file."""
+    found = set(SCORES)
+    for name, path in discover("intervention", conf_dirs).items():
+        text = path.read_text(encoding="utf-8")
+        node = yaml.safe_load(text) if "scores:" in text else {}
+        settings = node.get(name) if isinstance(node, dict) else None
+        listed = settings.get("scores") if isinstance(settings, dict) else None
+        found |= {s for s in listed if isinstance(s, str)} if isinstance(listed, list) else set()
+    return frozenset(found)
 
 
 @cache

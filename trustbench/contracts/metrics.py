@@ -14,6 +14,9 @@ from trustbench.errors import did_you_mean
 
 PERMUTED = "<name>_permuted"
 """The null of a metric that compares groups: its mean over random groups of the same sizes."""
+SCORES = frozenset({"aps", "lac", "raps", "saps"})
+"""The registered scores of prediction sets. Another package's method lists its own under `scores`
+in its YAML file."""
 NUMBERS = {"n": r"\d+", "radius": r"\d[\d.e+-]*"}
 """Placeholders that stand for numbers; all others stand for a word, such as a score."""
 WORD = r"[A-Za-z]\w*"
@@ -61,14 +64,19 @@ class Metric:
         """The direction, as measurements and records say it."""
         return self.better == "higher"
 
-    def matches(self, name: str) -> bool:
+    def matches(self, name: str, scores: frozenset[str] | None = None) -> bool:
         """Whether this declares the metric of this name.
+
+        `scores` are those that `<score>` stands for; None: any, as where sets are measured that a
+        method of another package releases.
 
         >>> sizes = Metric("size_<score>", "How many labels a set holds.", "labels", "lower")
         >>> sizes.matches("size_lac"), sizes.matches("size_"), sizes.matches("sizes_lac")
         (True, False, False)
+        >>> sizes.matches("size_lac", SCORES), sizes.matches("size_lca", SCORES)
+        (True, False)
         """
-        return _pattern(self.name).fullmatch(name) is not None
+        return _pattern(self.name, scores).fullmatch(name) is not None
 
     @property
     def literal(self) -> int:
@@ -137,14 +145,16 @@ def all_of(metrics: Metrics) -> Iterator[Metric]:
         yield from metric.nulls()
 
 
-def find(metrics: Metrics, name: str) -> Metric | None:
+def find(metrics: Metrics, name: str, scores: frozenset[str] | None = None) -> Metric | None:
     """The declaration of a measurement's name: of several that match, the most specific one.
+
+    `scores` as in `Metric.matches`.
 
     >>> a, b = (Metric(n, "It.", "R2", "higher") for n in ("r2_<score>", "r2_<score>_mean"))
     >>> find((a, b), "r2_lac_mean").name, find((a, b), "r3")
     ('r2_<score>_mean', None)
     """
-    found = [metric for metric in all_of(metrics) if metric.matches(name)]
+    found = [metric for metric in all_of(metrics) if metric.matches(name, scores)]
     return max(found, key=lambda metric: metric.literal, default=None)
 
 
@@ -182,14 +192,14 @@ def declared(metrics: Metrics, name: str, owner: str) -> Metric:
 
 
 @cache
-def _pattern(name: str) -> re.Pattern[str]:
+def _pattern(name: str, scores: frozenset[str] | None) -> re.Pattern[str]:
     """The names that a declared name stands for."""
-    parts = PLACEHOLDER.split(name)
-    return re.compile("".join(_choice(p) if k % 2 else re.escape(p) for k, p in enumerate(parts)))
-
-
-def _choice(placeholder: str) -> str:
-    return f"(?:{placeholder if '|' in placeholder else NUMBERS.get(placeholder, WORD)})"
+    known = NUMBERS if scores is None else {**NUMBERS, "score": "|".join(map(re.escape, scores))}
+    parts = [
+        re.escape(part) if k % 2 == 0 else f"(?:{part if '|' in part else known.get(part, WORD)})"
+        for k, part in enumerate(PLACEHOLDER.split(name))
+    ]
+    return re.compile("".join(parts))
 
 
 def _bound(name: str, declared: Bound, given: float | None) -> float | None:

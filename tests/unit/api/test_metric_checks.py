@@ -8,7 +8,8 @@ from trustbench import cli
 from trustbench.api.lookup import find_policy, find_table
 from trustbench.api.metric_checks import check_table, with_sentences
 from trustbench.config.compose import conf_dir, conf_dirs
-from trustbench.config.declared_metrics import declared_metrics
+from trustbench.config.declared_metrics import declared_metrics, registered_scores
+from trustbench.contracts.metrics import SCORES
 from trustbench.errors import ConfigError
 from trustbench.store.records import Store, Sweep
 from trustbench.summary.table.registry import parse_table
@@ -26,6 +27,9 @@ PLACES = {
     "columns.privacy.secondary.0.metric": ("columns", "privacy", "secondary", 0),
     "cells.fairness.robustness.measure.metric": (
         "cells", "fairness", "robustness", "measure", "metric",
+    ),
+    "cells.fairness.uncertainty.measure.metric": (
+        "cells", "fairness", "uncertainty", "measure", "metric",
     ),
     "sides.0.metric": ("sides", 0, "metric"),
 }  # fmt: skip
@@ -50,6 +54,19 @@ def test_a_misspelt_metric_is_refused_wherever_it_stands(where, path):
     right = wrong.partition("/")[2].removesuffix("x")
     assert said, caught.value.problems
     assert f"did you mean {right!r}" in said[0]
+
+
+def test_a_score_is_registered_by_the_yaml_file_of_the_method_that_releases_its_sets(tmp_path):
+    path = ("cells", "fairness", "uncertainty", "measure", "metric")
+    data, _ = changed(path, lambda _: "released_sets/size_mine")
+    table = parse_table(data, "mine")
+    with pytest.raises(ConfigError, match=r"size_mine', which evaluator released_sets does not"):
+        check_table(table, "mine", DECLARED, registered_scores([conf_dir()]))
+    (tmp_path / "intervention").mkdir()
+    (tmp_path / "intervention" / "own.yaml").write_text("own:\n  scores: [mine, aps]\n")
+    known = registered_scores([conf_dir(), tmp_path])
+    assert known == SCORES | {"mine"}
+    check_table(table, "mine", DECLARED, known)
 
 
 def test_a_misspelt_evaluator_is_refused_unless_records_hold_it():
