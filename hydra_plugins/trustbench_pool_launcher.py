@@ -65,8 +65,8 @@ class PoolLauncher(ArmsLauncher):
         task.warm_up = self._warm_up
 
     def _warm_up(self) -> None:
-        assert self.task is not None and self.task.asked is not None and self.pool is not None
-        self.pool.warm_up(self.task.asked.first)
+        assert self.task is not None and self.task.request is not None and self.pool is not None
+        self.pool.warm_up(self.task.request.first)
 
     @override
     def run_arms(

@@ -96,21 +96,21 @@ def title(cell: Cell) -> str:
     return f"What {cell.source} does to {cell.target}"
 
 
-def page(of: Sources, cell: Cell) -> str:
+def page(sources: Sources, cell: Cell) -> str:
     """The page of one cell."""
-    result, measure = of.result(cell)
+    result, measure = sources.result(cell)
     parts = [
-        [f"# {title(cell)}", "", MADE, "", *_measured(of, cell, measure)],
+        [f"# {title(cell)}", "", MADE, "", *_measured(sources, cell, measure)],
         ["## On Adult", "", *_shown(cell, result, measure)],
         ["## Measure it", "", *_commands(cell)],
         ["## What the literature expects", "", *_literature(cell)],
-        ["## Everything that is registered", "", *_printed(of, cell)],
+        ["## Everything that is registered", "", *_printed(sources, cell)],
     ]
     return "\n".join(line for part in parts for line in [*part, ""]).rstrip() + "\n"
 
 
-def _measured(of: Sources, cell: Cell, measure: Measure) -> Iterator[str]:
-    metric = of.metric(measure.metric)
+def _measured(sources: Sources, cell: Cell, measure: Measure) -> Iterator[str]:
+    metric = sources.metric(measure.metric)
     yield f"**{metric.sentence}**"
     yield ""
     if cell.diagonal:
@@ -119,20 +119,20 @@ def _measured(of: Sources, cell: Cell, measure: Measure) -> Iterator[str]:
     if cell.note:
         yield f"{cell.note[0].upper()}{cell.note[1:]}."
         yield ""
-    yield f"- Method: `{cell.intervention}`, {describe(of.methods[cell.intervention])}."
-    row = of.table.rows[cell.source].intervention
+    yield f"- Method: `{cell.intervention}`, {describe(sources.methods[cell.intervention])}."
+    row = sources.table.rows[cell.source].intervention
     if row != cell.intervention:
         yield f"  It stands in for the row's `{row}`."
     yield f"- Compared: {COMPARED[cell.contrast].format(reference=cell.reference)}."
     against = measure.against
-    sides = None if against is None else of.table.of_sides(measure.metric, against)
+    sides = None if against is None else sources.table.of_sides(measure.metric, against)
     if sides is not None:
         yield f"  Both share {sides.shared}. They differ: {sides.differ}."
     yield from _metric(metric, measure, "two classes" if _differs(cell) else "")
     if _differs(cell):
         general = cell.measure(False)
         assert general is not None
-        many = of.metric(general.metric)
+        many = sources.metric(general.metric)
         yield from _metric(many, general, "more than two classes")
         yield f"  {many.sentence}"
 
@@ -187,16 +187,16 @@ def _literature(cell: Cell) -> Iterator[str]:
         yield f"Sources: {', '.join(cell.references)}; see [References](../references.md)."
 
 
-def _printed(of: Sources, cell: Cell) -> Iterator[str]:
+def _printed(sources: Sources, cell: Cell) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as empty:
-        text = cell_of(of.table, cell.source, cell.target, empty)
+        text = cell_of(sources.table, cell.source, cell.target, empty)
     command = f"trustbench cell {cell.source.letter} {cell.target.letter}"
     yield f"`{command}`, before anything is measured:"
     yield ""
     yield "```text\n" + text + "\n```"
 
 
-def index(of: Sources) -> str:
+def index(sources: Sources) -> str:
     """The page that leads to all cells."""
     names = {a: f"**{a.letter} {a}**" for a in Aspect}
     lines = [
@@ -212,10 +212,10 @@ def index(of: Sources) -> str:
         "|---" * (len(Aspect) + 1) + "|",
     ]
     for source in Aspect:
-        cells = [of.table.cell(source, target) for target in Aspect]
-        links = [f"[{_short(of.result(c)[0])}]({name_of(c)}.md)" for c in cells]
+        cells = [sources.table.cell(source, target) for target in Aspect]
+        links = [f"[{_short(sources.result(c)[0])}]({name_of(c)}.md)" for c in cells]
         lines.append(f"| {names[source]} | " + " | ".join(links) + " |")
-    marks = sorted({f"{r.verdict[0]} {r.kind}" for r in of.results.values()})
+    marks = sorted({f"{r.verdict[0]} {r.kind}" for r in sources.results.values()})
     lines += [
         "",
         f"{'; '.join(marks)}: [how to read a table](../reading-a-table.md) explains them.",
@@ -227,9 +227,12 @@ def _short(result: Published) -> str:
     return f"{result.text.partition(' ')[0]} {result.verdict[0]}"
 
 
-def pages(of: Sources) -> dict[str, str]:
+def pages(sources: Sources) -> dict[str, str]:
     """Every page by its file's name."""
-    return {"index.md": index(of), **{f"{name_of(c)}.md": page(of, c) for c in of.table.cells}}
+    return {
+        "index.md": index(sources),
+        **{f"{name_of(c)}.md": page(sources, c) for c in sources.table.cells},
+    }
 
 
 def main() -> None:

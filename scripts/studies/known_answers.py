@@ -56,16 +56,18 @@ Rows without a published number can be reproduced in direction only. pp: percent
 # --- the numbers of a row ------------------------------------------------------------------------
 
 
-def quantity(source: Source, of: Mapping[str, Any]) -> Quantity | None:
+def quantity(source: Source, entry: Mapping[str, Any]) -> Quantity | None:
     """The quantity that a node of the registry names, or None if it was not measured."""
-    if "from" in of:
-        same = {k: v for k, v in of.items() if k != "from"}
-        return difference(quantity(source, same), quantity(source, {**same, "arm": of["from"]}))
-    if "computed" in of:
-        computed = COMPUTED[of["computed"]]
-        return Quantity.of_values(computed(source, of)) if source.record(of["arm"]) else None
-    first = source.series(of["arm"], of["metric"])
-    return difference(first, source.series(of["arm"], of["less"])) if "less" in of else first
+    if "from" in entry:
+        same = {k: v for k, v in entry.items() if k != "from"}
+        return difference(quantity(source, same), quantity(source, {**same, "arm": entry["from"]}))
+    if "computed" in entry:
+        computed = COMPUTED[entry["computed"]]
+        return Quantity.of_values(computed(source, entry)) if source.record(entry["arm"]) else None
+    first = source.series(entry["arm"], entry["metric"])
+    return (
+        difference(first, source.series(entry["arm"], entry["less"])) if "less" in entry else first
+    )
 
 
 def difference(a: Quantity | None, b: Quantity | None) -> Quantity | None:

@@ -34,15 +34,15 @@ def song(data_dir: Path, model: str, inputs: str) -> float | None:
     return float(oracle_balanced_accuracy(*scores))
 
 
-def fidelity(source: Source, of: Mapping[str, Any]) -> Values:
+def fidelity(source: Source, entry: Mapping[str, Any]) -> Values:
     """Published fidelity, per replicate: how often the surrogate's decision at a row is the
     model's; `gap` names a statistic over groups, `maximum` (from average) or `mean` (of pairs)."""
-    system = source.system(of["arm"])
+    system = source.system(entry["arm"])
     X, _, group = system.problem.rows("test")
     rows = system.streams.numpy("explanations", Stream.POINTS).permutation(len(X))[:FIDELITY_POINTS]
     x = system.tensor(X[rows])
-    margin = SURROGATES[of["surrogate"]](system, x)  # of the predicted class: positive agrees
-    return fidelity_gap((margin > 0).astype(float), group[rows], of["gap"])
+    margin = SURROGATES[entry["surrogate"]](system, x)  # of the predicted class: positive agrees
+    return fidelity_gap((margin > 0).astype(float), group[rows], entry["gap"])
 
 
 def fidelity_gap(agrees: Values, group: Values, gap: str) -> Values:
@@ -81,10 +81,10 @@ def shap_margin(system: System, x: Any) -> Values:
 SURROGATES = {"lime": lime_margin, "kernel_shap": shap_margin}
 
 
-def raised_level(source: Source, of: Mapping[str, Any]) -> Values:
+def raised_level(source: Source, entry: Mapping[str, Any]) -> Values:
     """By how much privacy raises the level that thresholds aim at, beyond 1 / (1 - gamma alpha)
     of it, which remains with any number of rows; the same for all replicates."""
-    record = source.record(of["arm"])
+    record = source.record(entry["arm"])
     assert record is not None  # `quantity` has checked this
     spec = record.arm.interventions[0].params
     rows = spec["rows"] or record.arm.protocol["calibration"]

@@ -28,15 +28,15 @@ class DataState(NamedTuple):
     files: tuple[FileState, ...]
 
 
-def datasets(conf_dirs: Iterable[Path], allowed: Iterable[str] = ()) -> dict[str, Dataset]:
+def datasets(conf_dirs: Iterable[Path], modules: Iterable[str] = ()) -> dict[str, Dataset]:
     """Every dataset that has a YAML file, {name: dataset with the file's settings}, sorted.
 
-    `allowed` are modules outside trustbench whose classes the files may name.
+    `modules` are modules outside trustbench whose classes the files may name.
     """
     found = {}
     for name, path in discover("dataset", conf_dirs).items():
         node = yaml.safe_load(path.read_text(encoding="utf-8"))
-        made = build("dataset", name, node, f"dataset {name}", tuple(allowed))
+        made = build("dataset", name, node, f"dataset {name}", tuple(modules))
         assert isinstance(made, Dataset)
         found[name] = made
     return found

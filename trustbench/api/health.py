@@ -59,8 +59,8 @@ def torch_pair(torch: str, torchvision: str, required: list[str]) -> HealthFindi
     return HealthFinding(f"{said} match")
 
 
-def store_lines(store: Store, said: list[str]) -> Iterator[HealthFinding]:
-    """The store's folder, space and records; `said` receives the store's warnings."""
+def store_lines(store: Store, warnings: list[str]) -> Iterator[HealthFinding]:
+    """The store's folder, space and records; `warnings` receives the store's warnings."""
     if not store.root.is_dir():
         yield HealthFinding(f"store {store.root}: not there yet; the first run makes it")
         return
@@ -74,9 +74,9 @@ def store_lines(store: Store, said: list[str]) -> Iterator[HealthFinding]:
     counts = Counter(r.status for r in records)
     found = ", ".join(f"{n} {status}" for status, n in sorted(counts.items())) or "none"
     yield HealthFinding(f"records: {found}")
-    for warning in said:
+    for warning in warnings:
         yield HealthFinding(f"record: {warning}", wrong=True)
-    said.clear()
+    warnings.clear()
     started = [r.id for r in records if r.status == "started"]
     held = sum(_held(store, arm) for arm in started)
     if held:

@@ -74,33 +74,33 @@ def run(
     flags += ["--config-dir", str(config_dir)] if config_dir is not None else []
     done = hydra_run([*flags, *args], begin, work)
     assert done is not None, "no flag was given that only prints"
-    asked, outcomes = done
-    records = _swept(asked, outcomes) if asked.sweep else _single(asked, outcomes[0])
+    request, outcomes = done
+    records = _swept(request, outcomes) if request.sweep else _single(request, outcomes[0])
     _raise_for(outcomes)
     return records
 
 
-def begin(asked: RunRequest) -> RunStart:
+def begin(request: RunRequest) -> RunStart:
     """Checks what all arms share, and creates what workers must not race to create.
 
     A single arm, or a sweep without a server, has no run on a server.
     """
-    table_at(asked.table, asked.metrics)
-    arm = asked.first
-    _check_own_data(asked)
+    table_at(request.table, request.metrics)
+    arm = request.first
+    _check_own_data(request)
     try:
         arm.output_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(f"output_dir cannot be made ({error}); give another folder.") from error
     if not os.access(arm.output_dir, os.W_OK):
         raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
-    asked.warm_up()
-    finished = _finished_before(asked) if asked.sweep else ()
+    request.warm_up()
+    finished = _finished_before(request) if request.sweep else ()
     if finished:
         return RunStart(finished=finished)  # no upload is due, and connecting takes seconds
     try:
         run = tracking.prepare(
-            Store(arm.output_dir), arm.tracking_uri, asked.experiment, sweep=asked.sweep
+            Store(arm.output_dir), arm.tracking_uri, request.experiment, sweep=request.sweep
         )
     except tracking.TrackingError as error:
         warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
@@ -108,7 +108,7 @@ def begin(asked: RunRequest) -> RunStart:
     return RunStart(run)
 
 
-def _check_own_data(asked: RunRequest) -> None:
+def _check_own_data(request: RunRequest) -> None:
     """Reads each of the user's own files once, so that a fault is told once and not by each arm.
 
     Prints what a careful reader of the data would ask about.
@@ -117,19 +117,19 @@ def _check_own_data(asked: RunRequest) -> None:
         DataError: a file cannot be used as it is declared.
     """
     told: dict[str, None] = {}
-    for arm in asked.arms.values():
+    for arm in request.arms.values():
         if arm.dataset.plugin.paths:
             told |= dict.fromkeys(problem_of(arm).warnings)
     for text in told:
         warn(text)
 
 
-def _finished_before(asked: RunRequest) -> tuple[ArmOutcome, ...]:
+def _finished_before(request: RunRequest) -> tuple[ArmOutcome, ...]:
     """The arms' outcomes, if an earlier run finished this sweep and uploaded every record."""
-    if not Store(asked.first.output_dir).sweep_file(asked.experiment).exists():
+    if not Store(request.first.output_dir).sweep_file(request.experiment).exists():
         return ()
     found = []
-    for arm in asked.arms.values():
+    for arm in request.arms.values():
         outcome = job.find_finished(arm)
         if outcome is None:
             return ()
@@ -147,25 +147,25 @@ def work(arm: Arm) -> ArmOutcome:
     return outcome
 
 
-def _swept(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Records:
+def _swept(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> Records:
     """The results of a sweep in the store, with its tables written beside them."""
-    store = Store(asked.first.output_dir)
-    outcomes = with_records(outcomes, asked.first.output_dir, asked.first.tracking_uri)
-    sweep = keep_manifest(asked, outcomes)
+    store = Store(request.first.output_dir)
+    outcomes = with_records(outcomes, request.first.output_dir, request.first.tracking_uri)
+    sweep = keep_manifest(request, outcomes)
     if any(o.status == "interrupted" for o in outcomes):
         raise KeyboardInterrupt
-    kept = records_of(asked, sweep) if sweep else []
+    kept = records_of(request, sweep) if sweep else []
     if sweep is not None and kept:
         try:
-            for warning in publish(asked, sweep, kept, results_of(asked, sweep, kept)):
+            for warning in publish(request, sweep, kept, results_of(request, sweep, kept)):
                 warn(warning)
         except UserError as error:
             warn(f"no table: {error}")
     return Records(store, tuple(kept), sweep)
 
 
-def _single(asked: RunRequest, outcome: ArmOutcome) -> Records:
-    store = Store(asked.first.output_dir)
+def _single(request: RunRequest, outcome: ArmOutcome) -> Records:
+    store = Store(request.first.output_dir)
     record = store.read(outcome.arm_id) if outcome.arm_id else None
     if record is None and outcome.status == "unsupported":
         raise Unsupported(outcome.reason)

@@ -15,7 +15,7 @@ from trustbench.summary.table.results import TableResult
 from trustbench.summary.table.table import summarize
 
 
-def keep_manifest(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep | None:
+def keep_manifest(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep | None:
     """Writes which arms and evaluations the sweep requested.
 
     Returns None if the sweep was cut short or has no arm with an id: the manifest and the tables of
@@ -25,41 +25,41 @@ def keep_manifest(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep | 
     if cut or not any(o.arm_id for o in outcomes):
         return None
     sweep = Sweep(
-        experiment=asked.experiment,
-        table=table_at(asked.table, asked.metrics).name,
+        experiment=request.experiment,
+        table=table_at(request.table, request.metrics).name,
         arms=list(dict.fromkeys(o.arm_id for o in outcomes if o.arm_id)),
         evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
-        names={n: o.arm_id for n, o in zip(asked.arms, outcomes, strict=True) if o.arm_id},
+        names={n: o.arm_id for n, o in zip(request.arms, outcomes, strict=True) if o.arm_id},
     )
-    Store(asked.first.output_dir).write_sweep(sweep)
+    Store(request.first.output_dir).write_sweep(sweep)
     return sweep
 
 
-def records_of(asked: RunRequest, sweep: Sweep) -> list[Record]:
+def records_of(request: RunRequest, sweep: Sweep) -> list[Record]:
     """The readable records of the sweep's arms, in order."""
-    store = Store(asked.first.output_dir)
+    store = Store(request.first.output_dir)
     return [r for r in map(store.read, sweep.arms) if r is not None]
 
 
-def results_of(asked: RunRequest, sweep: Sweep, records: Sequence[Record]) -> list[TableResult]:
+def results_of(request: RunRequest, sweep: Sweep, records: Sequence[Record]) -> list[TableResult]:
     """The tables of a sweep, by the table with which it was run.
 
     Raises:
         UserError: no registered table compares its arms, as in a sweep of seeds.
     """
-    return summarize(records, table_at(asked.table, asked.metrics), sweep.evaluations)
+    return summarize(records, table_at(request.table, request.metrics), sweep.evaluations)
 
 
 def publish(
-    asked: RunRequest, sweep: Sweep, records: Sequence[Record], results: Sequence[TableResult]
+    request: RunRequest, sweep: Sweep, records: Sequence[Record], results: Sequence[TableResult]
 ) -> Iterator[str]:
     """Writes tables and report into the store and uploads them; yields a warning per failure."""
-    store = Store(asked.first.output_dir)
-    paths = write_all(results, store, asked.experiment)
+    store = Store(request.first.output_dir)
+    paths = write_all(results, store, request.experiment)
     report = write_report(results, records, store, sweep)
     if report is None:
         yield "the report is too large to be logged; it is kept beside the tables."
-    yield from _upload(asked.first, store, sweep, [*paths, *filter(None, [report])])
+    yield from _upload(request.first, store, sweep, [*paths, *filter(None, [report])])
 
 
 def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path]) -> Iterator[str]:

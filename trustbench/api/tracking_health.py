@@ -8,11 +8,11 @@ from trustbench.store.records import Store
 
 
 def findings(
-    store: Store, uri: str | None, reaping: bool, older_than: float | None, said: list[str]
+    store: Store, uri: str | None, reaping: bool, older_than: float | None, warnings: list[str]
 ) -> Iterator[HealthFinding]:
-    """Everything there is to say, line by line; `said` is where the store's warnings arrive."""
+    """Everything there is to say, line by line; `warnings` is where the store's warnings arrive."""
     yield from installation()
-    yield from store_lines(store, said)
+    yield from store_lines(store, warnings)
     try:
         yield from _tracking(store, uri, reaping, older_than)
     except tracking.TrackingError as error:

@@ -27,24 +27,23 @@ def main(args: Sequence[str]) -> int:
     if any(a in ("-h", "--help") for a in args):
         print(USAGE, end="")  # noqa: T201
         return 0
-    asked = run_request(args)
-    if asked is None:
+    request = run_request(args)
+    if request is None:
         return 0  # Hydra only printed something: --cfg, --info
-    table = table_at(asked.table, asked.metrics)
-    rows = planned(asked.arms, Store(asked.first.output_dir))
-    for line in _lines(asked, rows, table):
+    table = table_at(request.table, request.metrics)
+    rows = planned(request.arms, Store(request.first.output_dir))
+    for line in _lines(request, rows, table):
         print(visible(line))  # noqa: T201
     return 2 if any(r.verdict == "refused" for r in rows) else 0
 
 
-def _lines(asked: RunRequest, rows: Sequence[PlannedArm], table: Table) -> list[str]:
-    said = [
-        f"experiment {asked.experiment}, table {table.name}, records in {asked.first.output_dir}"
-    ]
+def _lines(request: RunRequest, rows: Sequence[PlannedArm], table: Table) -> list[str]:
+    folder = request.first.output_dir
+    said = [f"experiment {request.experiment}, table {table.name}, records in {folder}"]
     cells = [[r.name, r.what, r.verdict, seconds_text(r.seconds), _one_line(r.why)] for r in rows]
     said += dict.fromkeys(r.rate for r in rows if r.rate)
     said += ["", *aligned(HEAD, cells), "", _counts(rows), *_time(rows)]
-    methods = _methods(asked.arms.values())
+    methods = _methods(request.arms.values())
     known = list(lines(table, methods))
     if known:
         names = ", ".join(m.name for m in methods)

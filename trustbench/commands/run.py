@@ -27,14 +27,14 @@ def main(args: Sequence[str]) -> int:
     done = hydra_run(args, begin, work)
     if done is None:
         return 0
-    asked, outcomes = done
-    if asked.sweep:
-        outcomes = with_records(outcomes, asked.first.output_dir, asked.first.tracking_uri)
-        _finish_sweep(asked, outcomes)
+    request, outcomes = done
+    if request.sweep:
+        outcomes = with_records(outcomes, request.first.output_dir, request.first.tracking_uri)
+        _finish_sweep(request, outcomes)
         if any(o.status == "interrupted" for o in outcomes):
             raise KeyboardInterrupt
     else:
-        _print_arm(asked, outcomes[0])
+        _print_arm(request, outcomes[0])
     return exit_code(outcomes)
 
 
@@ -45,21 +45,21 @@ def exit_code(outcomes: Sequence[ArmOutcome]) -> int:
     return 2 if any(o.user_error for o in outcomes) else 0
 
 
-def _finish_sweep(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
-    sweep = keep_manifest(asked, outcomes)
-    _show_status(asked, outcomes)
-    records = records_of(asked, sweep) if sweep is not None else []
+def _finish_sweep(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
+    sweep = keep_manifest(request, outcomes)
+    _show_status(request, outcomes)
+    records = records_of(request, sweep) if sweep is not None else []
     if sweep is None or not records:
         return
     try:
-        results = results_of(asked, sweep, records)
+        results = results_of(request, sweep, records)
         show_tables(results, _console())
     except UserError as error:  # arms that no registered table compares, as in a sweep of seeds
         warn(f"no table: {error}")
         return
-    for warning in publish(asked, sweep, records, results):
+    for warning in publish(request, sweep, records, results):
         warn(warning)
-    where = f"records, tables and tracking database: {asked.first.output_dir.absolute()}"
+    where = f"records, tables and tracking database: {request.first.output_dir.absolute()}"
     print(where, file=sys.stderr)  # noqa: T201
 
 
@@ -68,28 +68,30 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 120)
 
 
-def _print_arm(asked: RunRequest, outcome: ArmOutcome) -> None:
+def _print_arm(request: RunRequest, outcome: ArmOutcome) -> None:
     record: Record | None = None
     if outcome.arm_id:
-        record = Store(asked.first.output_dir).read(outcome.arm_id)
+        record = Store(request.first.output_dir).read(outcome.arm_id)
     if record is not None and outcome.status in STYLES:
-        below = of_record(record, table_at(asked.table, asked.metrics).floor, outcome.evaluations)
+        below = of_record(
+            record, table_at(request.table, request.metrics).floor, outcome.evaluations
+        )
         _console().print(single_arm(record, outcome.evaluations, below))
 
 
-def _show_status(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
+def _show_status(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
     width = None if sys.stderr.isatty() else 160
-    Console(stderr=True, width=width).print(_status(asked, outcomes))
+    Console(stderr=True, width=width).print(_status(request, outcomes))
 
 
-def _status(asked: RunRequest, outcomes: Sequence[ArmOutcome]) -> Grid:
+def _status(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> Grid:
     """One line per arm: name, status, seconds, and the first line of the error."""
     grid = Grid(box=None, pad_edge=False, header_style="dim")
     for heading in ("arm", "what", "status"):
         grid.add_column(heading, no_wrap=True)
     grid.add_column("seconds", justify="right")
     grid.add_column("why")
-    for name, outcome in zip(asked.arms, outcomes, strict=True):
+    for name, outcome in zip(request.arms, outcomes, strict=True):
         grid.add_row(
             Text(name),
             Text(outcome.label),

@@ -32,12 +32,12 @@ def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
             problems.add(f"{key} is missing from the configuration; restore its value.")
     problems.sentences += [s for kind in GROUPS[:5] for s in _unprintable(config.get(kind), kind)]
     problems.raise_any()
-    allowed = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
+    modules = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
     parts: dict[str, Any] = {
-        "dataset": problems.of(_one, "dataset", config, allowed),
-        "model": problems.of(_one, "model", config, allowed),
-        "interventions": _many("intervention", config, allowed, problems),
-        "evaluators": _many("evaluator", config, allowed, problems),
+        "dataset": problems.of(_one, "dataset", config, modules),
+        "model": problems.of(_one, "model", config, modules),
+        "interventions": _many("intervention", config, modules, problems),
+        "evaluators": _many("evaluator", config, modules, problems),
         "training": problems.of(_section, Training, config, "training"),
         "protocol": problems.of(_section, Protocol, config, "protocol"),
     }
@@ -65,28 +65,28 @@ def _unprintable(value: Any, key: str) -> Iterator[str]:
         yield f"{key} is {value!r}; give text without line feeds and control characters."
 
 
-def _one(kind: str, config: Mapping[str, Any], allowed: tuple[str, ...]) -> Chosen[Any]:
+def _one(kind: str, config: Mapping[str, Any], modules: tuple[str, ...]) -> Chosen[Any]:
     node = config.get(kind)
     name = node.get("name") if isinstance(node, Mapping) else None
     if not isinstance(name, str):
         raise ConfigError(f"{kind}.name is {name!r}; give the {kind}'s name, that of its file.")
-    return _chosen(kind, name, node, kind, allowed)
+    return _chosen(kind, name, node, kind, modules)
 
 
 def _many(
-    kind: str, config: Mapping[str, Any], allowed: tuple[str, ...], problems: Problems
+    kind: str, config: Mapping[str, Any], modules: tuple[str, ...], problems: Problems
 ) -> tuple[Chosen[Any], ...]:
     chosen = []
     for name, node in (config.get(kind) or {}).items():
-        one = problems.of(_chosen, kind, name, node, f"{kind}.{name}", allowed)
+        one = problems.of(_chosen, kind, name, node, f"{kind}.{name}", modules)
         if one is not None:
             chosen.append(one)
     return tuple(chosen)
 
 
-def _chosen(kind: str, name: str, node: Any, key: str, allowed: tuple[str, ...]) -> Chosen[Any]:
+def _chosen(kind: str, name: str, node: Any, key: str, modules: tuple[str, ...]) -> Chosen[Any]:
     """The plugin at `key` of the configuration, with the fingerprints of what it depends on."""
-    plugin = build(kind, name, node, key, allowed)
+    plugin = build(kind, name, node, key, modules)
     return Chosen(name, plugin, fingerprints.of(plugin, key))
 
 

@@ -44,10 +44,10 @@ def describe(path: Path) -> str:
     return ""
 
 
-def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = ()) -> Plugin:
+def build(kind: str, name: str, node: Any, key: str, modules: Collection[str] = ()) -> Plugin:
     """Builds the plugin that `node`, at `key` of the configuration, describes.
 
-    `allowed` are modules (the config key `plugins`) from which classes may be imported, in addition
+    `modules` are modules (the config key `plugins`) from which classes may be imported, in addition
     to trustbench's and those of the entry points.
 
     Raises:
@@ -60,7 +60,7 @@ def build(kind: str, name: str, node: Any, key: str, allowed: Collection[str] = 
             f"{key} is {node!r}, without the `_target_` of a plugin: {name} is given settings but "
             f"not chosen; add it to {kind}=[...], or drop its settings."
         )
-    cls = _class(kind, node["_target_"], f"{key}._target_", allowed)
+    cls = _class(kind, node["_target_"], f"{key}._target_", modules)
     params = {k: v for k, v in node.items() if k not in ("_target_", "name")}
     return bind(cls, with_file(cls, params, key), key)
 
@@ -76,9 +76,9 @@ def _unstated(cls: type[Plugin], contract: type[Plugin]) -> Iterator[str]:
     return (name for name in inspect.get_annotations(contract) if not hasattr(cls, name))
 
 
-def _class(kind: str, target: str, key: str, allowed: Collection[str]) -> type[Plugin]:
+def _class(kind: str, target: str, key: str, modules: Collection[str]) -> type[Plugin]:
     module_name, _, class_name = target.rpartition(".")
-    homes = ("trustbench", *(e.module for e in registered()), *allowed)
+    homes = ("trustbench", *(e.module for e in registered()), *modules)
     if not any(module_name == h or module_name.startswith(f"{h}.") for h in homes):
         raise ConfigError(
             f"{key} is {target!r}, outside of the modules that may be imported "

@@ -214,15 +214,15 @@ def plan(arm: Arm) -> Plan:
     )
 
 
-def resolve_device(asked: str) -> torch.device:
+def resolve_device(requested: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means here; ConfigError without a CUDA device."""
-    if asked == "cuda" and not torch.cuda.is_available():
+    if requested == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             "device=cuda was requested, but torch sees no CUDA device here; use device=auto."
         )
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(asked)
+    if requested == "auto":
+        requested = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(requested)
 
 
 def in_layers(interventions: Sequence[Intervention]) -> list[Intervention]:

@@ -99,7 +99,7 @@ class _Run:
             time.sleep(TICK_S / 4)
         for attempt in list(self.running):
             for message in attempt.receive():
-                self.view.said(attempt, message)
+                self.view.received(attempt, message)
             self._limit(attempt)
             if attempt.gone():
                 self._close(attempt)
@@ -129,7 +129,7 @@ class _Run:
     def _close(self, attempt: Attempt) -> None:
         """Handles the end of an arm's process."""
         for message in attempt.receive():
-            self.view.said(attempt, message)
+            self.view.received(attempt, message)
         how = attempt.close()
         self.running.remove(attempt)
         self.slots.give_back(attempt.slot)

@@ -52,7 +52,7 @@ class LiveTable:
         self.running[attempt.job.index] = attempt
         self.tick(at_once=True)
 
-    def said(self, attempt: Attempt, message: Message) -> None:
+    def received(self, attempt: Attempt, message: Message) -> None:
         """The attempt knows; the next redraw shows it."""
 
     def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
@@ -92,11 +92,11 @@ class LiveTable:
     def counts(self) -> str:
         """The number of arms in each state, and how long the rest may take."""
         found = Counter(map(self.status, self.jobs))
-        said = ", ".join(f"{n} {status}" for status, n in sorted(found.items()))
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(found.items()))
         if not self.running and not self.outcomes:
-            return f"{said}; importing what arms need"
+            return f"{counts}; importing what arms need"
         left = self._left()
-        return said if left is None else f"{said}; about {_clock(left)} left"
+        return counts if left is None else f"{counts}; about {_clock(left)} left"
 
     def _left(self) -> float | None:
         """Remaining seconds if the rest takes as long as the ended arms; None without any."""

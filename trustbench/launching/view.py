@@ -20,7 +20,7 @@ class View(Protocol):
     def started(self, attempt: Attempt) -> None:
         """A process runs an arm."""
 
-    def said(self, attempt: Attempt, message: Message) -> None:
+    def received(self, attempt: Attempt, message: Message) -> None:
         """An arm has reached a new stage, or progressed in one."""
 
     def ended(self, job: ScheduledArm, outcome: ArmOutcome) -> None:
@@ -58,7 +58,7 @@ class PlainLines:
         self.lines[job.index] = lines
         lines("start", 0, 0)
 
-    def said(self, attempt: Attempt, message: Message) -> None:
+    def received(self, attempt: Attempt, message: Message) -> None:
         """One line for a new stage."""
         if isinstance(message, Stage):
             self.lines[attempt.job.index](message.name, message.done, message.total)

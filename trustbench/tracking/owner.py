@@ -18,19 +18,19 @@ def tags() -> dict[str, str]:
     return {HOST: socket.gethostname(), BOOT: _boot(), PID: str(pid), STARTED: _started(pid)}
 
 
-def fate(of: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:
+def fate(tags: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:
     """The state of the process that a run's tags identify.
 
     `elsewhere`: on another host or in another container, which is not visible from here.
     """
-    if of.get(HOST) != socket.gethostname() or not of.get(PID, "").isdigit():
+    if tags.get(HOST) != socket.gethostname() or not tags.get(PID, "").isdigit():
         return "elsewhere"
-    if of.get(BOOT) != _boot():
+    if tags.get(BOOT) != _boot():
         # The host was restarted; or it is another container, or machine, of the same name.
-        same_kernel = of.get(BOOT, "").split("/")[0] == _boot().split("/")[0]
+        same_kernel = tags.get(BOOT, "").split("/")[0] == _boot().split("/")[0]
         return "elsewhere" if same_kernel else "gone"
-    pid = int(of[PID])
-    if not _lives(pid) or _started(pid) != of.get(STARTED):
+    pid = int(tags[PID])
+    if not _lives(pid) or _started(pid) != tags.get(STARTED):
         return "gone"
     return "this" if pid == os.getpid() else "alive"
 

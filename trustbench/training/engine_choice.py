@@ -30,7 +30,12 @@ def is_linear_chain(module: nn.Module) -> bool:
 
 
 def choose(
-    asked: str, module: nn.Module, problem: Problem, device: torch.device, *, tried: bool = False
+    requested: str,
+    module: nn.Module,
+    problem: Problem,
+    device: torch.device,
+    *,
+    tried: bool = False,
 ) -> Engine:
     """Returns the engine that trains replicates of `module`; raises ConfigError if it cannot.
 
@@ -42,11 +47,11 @@ def choose(
     chain = is_linear_chain(module)
     if not chain:  # a chain passes the checks by construction
         refuse_unsteady(module, problem)
-    if chain and asked != "opacus":
-        why = "asked for" if asked == "stacked" else "a chain of linear layers: closed form"
+    if chain and requested != "opacus":
+        why = "asked for" if requested == "stacked" else "a chain of linear layers: closed form"
         return LinearChainEngine(module, problem.shape, why=why)
-    if asked != "auto":
-        return _made(asked, module, problem, "asked for", tried)
+    if requested != "auto":
+        return _made(requested, module, problem, "asked for", tried)
     if device.type == "cuda":
         order, why = ("stacked", "opacus"), "CUDA: steps are launch-bound"
     else:

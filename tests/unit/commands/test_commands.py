@@ -105,7 +105,7 @@ def test_a_folder_that_cannot_be_made_stops_the_run_before_any_arm(tmp_path):
 def composed():
     """A task whose sweep has been checked, and of which nothing is finished yet."""
     task = Task(print, print)
-    task.asked = RunRequest({}, "default", Path(), sweep=True)
+    task.request = RunRequest({}, "default", Path(), sweep=True)
     return task
 
 
@@ -140,7 +140,7 @@ def test_data_needs_a_name_for_everything_but_the_list(capsys, tmp_path):
     assert cli.main(["data", "fetch", "digits", *folder]) == 0
     assert "digits needs no files." in capsys.readouterr().out
     assert cli.main(["data", "fetch", *folder]) == 2
-    assert "data fetch needs the name of a dataset" in capsys.readouterr().err
+    assert "data fetch needs the name of one dataset" in capsys.readouterr().err
     assert cli.main(["data", "list", "digits", *folder]) == 2
     assert cli.main(["data", "check", "adlut", *folder]) == 2
     assert "did you mean 'adult'?" in capsys.readouterr().err

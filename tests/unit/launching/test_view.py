@@ -104,8 +104,8 @@ def test_a_pipe_gets_a_line_for_each_stage_and_each_end(jobs):
         attempt = _running(jobs[0])
         lines.started(attempt)
         for message in (Stage("train", 1, 3), Stage("train", 2, 3), Identified("a")):
-            lines.said(attempt, message)
-        lines.said(attempt, Stage("fairness", 0, 2))
+            lines.received(attempt, message)
+        lines.received(attempt, Stage("fairness", 0, 2))
         lines.tick()
         lines.ended(jobs[0], ArmOutcome("a", "none", "ok", reused=True, seconds=1.25))
     got = [line.split()[-1] for line in out.getvalue().splitlines()]

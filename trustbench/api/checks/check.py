@@ -53,7 +53,7 @@ def _checks(plugin: Plugin, data_dir: Path) -> Iterator[Check]:
 
 
 def find_plugin(
-    name: str, kind: str | None, conf_dirs: Sequence[Path], allowed: Collection[str] = ()
+    name: str, kind: str | None, conf_dirs: Sequence[Path], modules: Collection[str] = ()
 ) -> Found:
     """The plugin of an option's name, or of `module:Class` at its default settings.
 
@@ -73,7 +73,7 @@ def find_plugin(
     node = yaml.safe_load(options[kinds[0]][name].read_text(encoding="utf-8"))
     if kinds[0] in ("intervention", "evaluator"):
         node = node[name]
-    return Found(kinds[0], name, build(kinds[0], name, node, f"{kinds[0]}.{name}", allowed))
+    return Found(kinds[0], name, build(kinds[0], name, node, f"{kinds[0]}.{name}", modules))
 
 
 def _of_class(module: str, name: str, kind: str | None) -> Found:

@@ -42,14 +42,14 @@ def hydra_run(
     """
     task = Task(begin, work)
     _hydra_main(args, task)
-    asked = task.asked
-    if asked is None:
+    request = task.request
+    if request is None:
         return None
-    if not asked.sweep:
-        return asked, [work(asked.first)]
+    if not request.sweep:
+        return request, [work(request.first)]
     for launch in task.launches:
         task.results.extend(launch())
-    return asked, task.results
+    return request, task.results
 
 
 def _hydra_main(args: Sequence[str], task: Task[R]) -> None:
@@ -85,9 +85,9 @@ def _hydra_main(args: Sequence[str], task: Task[R]) -> None:
 
 
 class _Requested(Exception):  # ends Hydra's run before its launcher starts anything
-    def __init__(self, asked: RunRequest) -> None:
+    def __init__(self, request: RunRequest) -> None:
         super().__init__()
-        self.asked = asked
+        self.request = request
 
 
 def run_request(args: Sequence[str]) -> RunRequest | None:
@@ -99,12 +99,12 @@ def run_request(args: Sequence[str]) -> RunRequest | None:
     try:
         hydra_run(args, _stop, repr)
     except _Requested as found:
-        return found.asked
+        return found.request
     return None
 
 
-def _stop(asked: RunRequest) -> NoReturn:
-    raise _Requested(asked)
+def _stop(request: RunRequest) -> NoReturn:
+    raise _Requested(request)
 
 
 def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -> DictConfig:

@@ -79,7 +79,7 @@ class Task(Generic[R]):
 
     def __init__(self, begin: Callable[[RunRequest], RunStart], work: Callable[[Arm], R]) -> None:
         self.begin, self.work = begin, work
-        self.asked: RunRequest | None = None
+        self.request: RunRequest | None = None
         self.begun = RunStart()
         self.labels: tuple[str, ...] = ()  # of a sweep's arms, in order
         self.warm_up: Callable[[], object] = bool  # a launcher's own, see RunRequest
@@ -147,13 +147,13 @@ class Task(Generic[R]):
         Launchers that receive arms (`hydra_plugins/trustbench_arms_launcher.py`) run them after
         Hydra has returned. If every arm is finished, no launcher starts anything.
         """
-        assert self.asked is not None
+        assert self.request is not None
         if self.begun.finished:
             self.results.extend(self.begun.finished[first : first + len(jobs)])
             return []
         run_arms = getattr(launcher, "run_arms", None)
         if run_arms is not None:
-            arms = dict(list(self.asked.arms.items())[first : first + len(jobs)])
+            arms = dict(list(self.request.arms.items())[first : first + len(jobs)])
             self.launches.append(partial(run_arms, arms, self.work))
             return []
         try:
@@ -177,11 +177,11 @@ class Task(Generic[R]):
         arms = labelled(arms)
         self.labels = tuple(arm.label for arm in arms.values())
         experiment = next(iter(arms.values())).experiment
-        self.asked = RunRequest(arms, experiment, _table(config, hydra), sweep, self.warm_up)
-        self.begun = self.begin(self.asked)
+        self.request = RunRequest(arms, experiment, _table(config, hydra), sweep, self.warm_up)
+        self.begun = self.begin(self.request)
         run = self.begun.sweep_run
         belonging = {name: replace(arm, sweep_run=run) for name, arm in arms.items()}
-        self.asked = replace(self.asked, arms=belonging)
+        self.request = replace(self.request, arms=belonging)
 
 
 def options(master: Any) -> Options:

@@ -197,11 +197,11 @@ class Fairness(Evaluator):
         return Measured.joined([declared, found])
 
     def _extremes(
-        self, system: System, statistics: Statistics, of: Array, within: Array | None = None
+        self, system: System, statistics: Statistics, grouping: Array, within: Array | None = None
     ) -> Measured:
-        """Statistics of a grouping `of` the rows, each beside what random groups show."""
-        build = partial(self.measurement, n=len(of))
-        return Measured(tuple(against_chance(build, statistics, of, system, within=within)))
+        """Statistics of a `grouping` of the rows, each beside what random groups show."""
+        build = partial(self.measurement, n=len(grouping))
+        return Measured(tuple(against_chance(build, statistics, grouping, system, within=within)))
 
     def _too_few(self) -> str:
         return f"needs 2 groups of at least {self.min_group} test rows"

@@ -148,8 +148,8 @@ class GroupRobustness(Evaluator):
             "class": (at.y.cpu().numpy(), len(problem.classes)),
         }
 
-    def _large(self, of: Array, count: int) -> Array:
-        return np.asarray(sizes(of, count) >= self.min_group)
+    def _large(self, group: Array, count: int) -> Array:
+        return np.asarray(sizes(group, count) >= self.min_group)
 
     def _survives(self, system: System, at: Targets) -> Tensor:
         """Which points survive both attacks: bool [R, n]."""

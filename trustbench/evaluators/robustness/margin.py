@@ -190,18 +190,18 @@ class Margin(Evaluator):
         return run.fooled
 
     def _gaps(
-        self, system: System, every: Array, correct: Array, names: tuple[str, ...], of: Array
+        self, system: System, every: Array, correct: Array, names: tuple[str, ...], labels: Array
     ) -> Measured:
-        """Means compared over groups or classes `of` the points, or why they cannot be."""
-        size, right = np.bincount(of), means(correct, of, of.max() + 1)
+        """Means compared over groups or classes, the `labels` of points, or why they cannot be."""
+        size, right = np.bincount(labels), means(correct, labels, labels.max() + 1)
         kept = (size >= self.min_group) & (np.nan_to_num(right).min(axis=0) > 0)
         if kept.sum() < 2:
             reason = f"needs two with {self.min_group} points and a correct one in each model"
             return Measured((), missing=dict.fromkeys(names, reason))
-        rows = kept[of]
+        rows = kept[labels]
         statistics = partial(_spread, every[:, rows], correct[:, rows], kept, names)
         build = partial(self._radius, n=int(correct.sum(1).min()))
-        return Measured(tuple(against_chance(build, statistics, of[rows], system)))
+        return Measured(tuple(against_chance(build, statistics, labels[rows], system)))
 
     def _radius(self, name: str, values: Array, n: int) -> Measurement:
         return self.measurement(name, values, n, upper=CENSORED * self.grid[-1])

@@ -94,17 +94,17 @@ def level_stated(system: System, alpha: float) -> Mapping[str, Fact]:
     return {**system.facts, "set_alpha": alpha}
 
 
-def released(facts: Mapping[str, Fact], score: str, said: Mapping[str, Fact]) -> dict[str, Fact]:
+def released(facts: Mapping[str, Fact], score: str, added: Mapping[str, Fact]) -> dict[str, Fact]:
     """Returns the facts with those of a score's sets replaced."""
     kept = {
         k: v for k, v in facts.items() if not (k.startswith("set_") and k.endswith(f"_{score}"))
     }
-    return kept | {f"set_{key}_{score}": value for key, value in said.items()}
+    return kept | {f"set_{key}_{score}": value for key, value in added.items()}
 
 
-def with_reason(said: Mapping[str, Fact], trivial: str | None) -> dict[str, Fact]:
+def with_reason(facts: Mapping[str, Fact], trivial: str | None) -> dict[str, Fact]:
     """Returns facts about a score's sets, with the reason why they hold every label, if any."""
-    return {**said} if trivial is None else {**said, "trivial": trivial}
+    return {**facts} if trivial is None else {**facts, "trivial": trivial}
 
 
 @dataclass(frozen=True)

@@ -157,24 +157,26 @@ def _placed(
     )
 
 
-def _effects(of: Estimator, arm: ArmRecords) -> tuple[list[tuple[str, Estimate]], str | None]:
+def _effects(
+    estimator: Estimator, arm: ArmRecords
+) -> tuple[list[tuple[str, Estimate]], str | None]:
     """The effects of a treated arm in its own regime, and in the regime that a column registers."""
     if arm.control != "none":
         return [], f"this arm is the {arm.control} control of a study, not a model to use"
     if not arm.interventions:
         return [], "this arm is the baseline"
-    if of.group.baseline(arm.regime) is None:
+    if estimator.group.baseline(arm.regime) is None:
         return [], f"the store has no baseline arm (intervention=none, training={arm.regime})"
     measures: dict[str, tuple[Measure | None, str | None]]
-    measures = {t.value: m for t, m in of.row_measures(arm).items()}
-    measures[UTILITY] = of.table.utility, None
+    measures = {t.value: m for t, m in estimator.row_measures(arm).items()}
+    measures[UTILITY] = estimator.table.utility, None
     found: list[tuple[str, Estimate]] = []
     for target in TARGETS:
         measure, reference = measures[target]
         if measure is None:
             continue
         for regime in dict.fromkeys([arm.regime, measure.regime]):
-            same = of.group.find(regime, arm.key, "none")
+            same = estimator.group.find(regime, arm.key, "none")
             if same is not None:
-                found.append((target, of.explore(same, measure, reference)))
+                found.append((target, estimator.explore(same, measure, reference)))
     return found, None

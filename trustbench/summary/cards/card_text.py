@@ -16,9 +16,9 @@ from trustbench.summary.cards.markdown_parts import (
     figure_cells,
     figure_rows,
     grid,
+    in_words,
     interval,
     out_of_scope,
-    said,
     settings,
 )
 from trustbench.summary.decide.policy import TARGETS
@@ -87,7 +87,7 @@ def _data(card: Card) -> Iterator[str]:
     problem, record = _problem(card), card.record
     yield "## Data\n"
     for key, text in problem.card.items():
-        yield f"- {NAMES.get(key, safe(str(key)))}: {said(text)}"
+        yield f"- {NAMES.get(key, safe(str(key)))}: {in_words(text)}"
     yield f"- Classes: {safe(', '.join(problem.classes))}"
     sizes = ", ".join(f"{k} {v}" for k, v in problem.sizes.items())
     yield f"- Rows: {safe(sizes)} (members: of the smallest replicate)"

@@ -14,9 +14,9 @@ from trustbench.summary.cards.markdown_parts import (
     code,
     figure_rows,
     grid,
+    in_words,
     interval,
     out_of_scope,
-    said,
     settings,
 )
 from trustbench.summary.render.known_interactions import cell, safe
@@ -233,7 +233,7 @@ def _told(sheet: Datasheet, *keys: str) -> Iterator[str]:
     for key in keys:
         found = sheet.told(key)
         for value, source in found:
-            yield f"- {NAMES[key]}: {said(value)} (record {code(source)})"
+            yield f"- {NAMES[key]}: {in_words(value)} (record {code(source)})"
         if not found:
             yield f"- {NAMES[key]}: not known from the records"
 
@@ -243,21 +243,21 @@ def _unknown(what: str) -> str:
 
 
 def _distinct(
-    sheet: Datasheet, of: Callable[[ProblemSpec], Any]
+    sheet: Datasheet, read: Callable[[ProblemSpec], Any]
 ) -> Iterator[tuple[ProblemSpec, str]]:
     """The problems that differ in some way, each with the record cited for it."""
     found: dict[str, tuple[ProblemSpec, str]] = {}
     for used in sheet.problems:
-        found.setdefault(canonical(of(used.problem)), (used.problem, used.source))
+        found.setdefault(canonical(read(used.problem)), (used.problem, used.source))
     yield from found.values()
 
 
-def _of_records(sheet: Datasheet, of: Callable[[Record], Any]) -> Iterator[tuple[Any, str]]:
+def _of_records(sheet: Datasheet, read: Callable[[Record], Any]) -> Iterator[tuple[Any, str]]:
     """The values of a setting in the records, including None, each with its first record."""
     found: dict[str, tuple[Any, str]] = {}
     for used in sheet.problems:
         for record in used.records:
-            value = of(record)
+            value = read(record)
             if value is not None:
                 found.setdefault(canonical(value), (value, record.id))
     yield from found.values()

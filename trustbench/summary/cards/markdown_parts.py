@@ -58,10 +58,10 @@ def settings(params: Mapping[str, Any]) -> str:
     return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
 
 
-def said(value: Any) -> str:
+def in_words(value: Any) -> str:
     """An entry in the card of a data set; booleans as yes or no.
 
-    >>> said(True), said("CC BY 4.0")
+    >>> in_words(True), in_words("CC BY 4.0")
     ('yes', 'CC BY 4.0')
     """
     if isinstance(value, bool):

@@ -113,13 +113,13 @@ def gate_sweep(
 
 
 def _alone(
-    of: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
+    estimator: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
 ) -> Candidate:
     """The baseline of a table, which is compared with nothing."""
-    regimes = {a.regime for a in of.group.arms}
-    arms = {r: b for r in regimes if (b := of.group.baseline(r))}
+    regimes = {a.regime for a in estimator.group.arms}
+    arms = {r: b for r in regimes if (b := estimator.group.baseline(r))}
     label = next(iter(arms.values())).label
-    subject = Subject(of, policy, label, arms, {}, "nothing", {}, stored, alone=True)
+    subject = Subject(estimator, policy, label, arms, {}, "nothing", {}, stored, alone=True)
     return _candidate(subject, result.variant)
 
 
@@ -142,22 +142,22 @@ def only(gate: Gate, arms: Sequence[str], names: Names | None = None) -> Gate:
 
 
 def _of_group(
-    of: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
+    estimator: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
 ) -> Iterator[Candidate]:
     """The treated arms of one table, in its order."""
     keys: dict[str, dict[str, ArmRecords]] = {}
-    for arm in of.group.treated():
+    for arm in estimator.group.treated():
         keys.setdefault(arm.key, {})[arm.regime] = arm
     by_label = {arms.get("tuned", next(iter(arms.values()))).label: arms for arms in keys.values()}
-    regimes = {a.regime for a in of.group.arms}
-    baselines = {r: b for r in regimes if (b := of.group.baseline(r))}
+    regimes = {a.regime for a in estimator.group.arms}
+    baselines = {r: b for r in regimes if (b := estimator.group.baseline(r))}
     for row in result.arms:
         arms = by_label[row.label]
         verdicts = dict(row.estimates)
         for cell in (*result.cells, *result.utility):
             if cell.estimate.arm == row.label and cell.estimate.records:
                 verdicts[cell.target] = cell.estimate
-        subject = Subject(of, policy, row.label, arms, baselines, "none", verdicts, stored)
+        subject = Subject(estimator, policy, row.label, arms, baselines, "none", verdicts, stored)
         yield _candidate(subject, result.variant)
 
 

@@ -59,7 +59,7 @@ def _decision(d: Decision) -> dict[str, Any]:
         "cell": d.cell,
         "metric": e.metric,
         "regime": e.regime,
-        "asked": w.asked(d),
+        "asked": w.requirement(d),
         "bound": {"kind": d.bound.kind, "value": d.bound.value} if d.bound else None,
         "outcome": str(d.outcome),
         "counts_as": str(d.counts_as),

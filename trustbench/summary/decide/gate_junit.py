@@ -48,7 +48,7 @@ def _suite(gate: Gate, c: Candidate) -> ET.Element:
 
 
 def _case(gate: Gate, c: Candidate, d: Decision) -> ET.Element:
-    name = _legal(f"{w.what(d)} {w.asked(d)}")
+    name = _legal(f"{w.what(d)} {w.requirement(d)}")
     attributes = {"classname": _legal(f"{gate.policy.name}.{c.title}"), "name": name, "time": "0"}
     case = ET.Element("testcase", attributes)
     kind = _kind(d)

@@ -48,7 +48,7 @@ def _row(d: Decision) -> list[str]:
         w.SYMBOLS[d.outcome],
         _safe(w.what(d)),
         _safe(d.against or ""),
-        _safe(w.asked(d)),
+        _safe(w.requirement(d)),
         w.measured(d),
         f"**{_safe(w.outcome(d))}**{more}",
     ]

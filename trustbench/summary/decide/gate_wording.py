@@ -34,7 +34,7 @@ def what(d: Decision) -> str:
     return " ".join(x for x in (d.cell, name, regime) if x)
 
 
-def asked(d: Decision) -> str:
+def requirement(d: Decision) -> str:
     """The demand of the policy."""
     if d.bound is not None:
         return d.bound.text
@@ -94,7 +94,7 @@ def sentence(d: Decision) -> str:
         found += f" against {d.against}"
     if d.estimate.effect is not None:
         found += f": {measured(d)}"
-    found += f", {asked(d)}: {outcome(d)}"
+    found += f", {requirement(d)}: {outcome(d)}"
     found += f": {d.reason}." if d.reason else "."
     because = d.rule.reason if d.outcome is not Outcome.PASS else None
     return f"{found} Asked because {because}." if because else found

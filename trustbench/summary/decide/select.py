@@ -109,14 +109,16 @@ def _selection(subjects: Sequence[Subject], result: TableResult, policy: Policy)
 
 
 def _subjects(
-    of: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
+    estimator: Estimator, result: TableResult, policy: Policy, stored: Mapping[str, Record]
 ) -> list[Subject]:
     """The baseline and every treated arm, each with all its regimes."""
     found: dict[str, dict[str, ArmRecords]] = {}
-    for arm in of.group.arms:
+    for arm in estimator.group.arms:
         if arm.control == "none":
             found.setdefault(arm.key, {})[arm.regime] = arm
-    baselines = {r: b for r in {a.regime for a in of.group.arms} if (b := of.group.baseline(r))}
+    baselines = {
+        r: b for r in {a.regime for a in estimator.group.arms} if (b := estimator.group.baseline(r))
+    }
     # verdicts are relative to the baseline, so it has none of its own
     unblocked = policy.model_copy(update={"block": ()})
     out = []
@@ -124,7 +126,7 @@ def _subjects(
         label = _first(arms).label
         asked = policy if _first(arms).interventions else unblocked
         verdicts = _verdicts(result, label)
-        out.append(Subject(of, asked, label, arms, baselines, BASELINE, verdicts, stored))
+        out.append(Subject(estimator, asked, label, arms, baselines, BASELINE, verdicts, stored))
     return out
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trustbench.summary.decide.comparison import DRAWS, SPREAD, Harm, Option
-from trustbench.summary.decide.gate_wording import asked, sentence, what
+from trustbench.summary.decide.gate_wording import requirement, sentence, what
 from trustbench.summary.decide.policy_risk import PolicyRisk
 from trustbench.summary.decide.select import Selection
 from trustbench.summary.render.escaping import json_text
@@ -65,7 +65,7 @@ def _option(o: Option) -> dict[str, Any]:
         "decisions": [
             {
                 "what": what(d),
-                "asked": asked(d),
+                "asked": requirement(d),
                 "outcome": str(d.outcome),
                 "counts_as": str(d.counts_as),
                 **(numbers(d.estimate.effect) or {"effect": None}),

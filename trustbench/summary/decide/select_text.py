@@ -6,7 +6,7 @@ from typing import NamedTuple
 from trustbench.summary.decide.comparison import DRAWS, SPREAD, Harm, Option
 from trustbench.summary.decide.decisions import Outcome
 from trustbench.summary.decide.gate_terminal import ranked
-from trustbench.summary.decide.gate_wording import asked, measured, sentence, what
+from trustbench.summary.decide.gate_wording import measured, requirement, sentence, what
 from trustbench.summary.decide.policy_risk import PolicyRisk
 from trustbench.summary.decide.select import Selection
 from trustbench.summary.render import wording as w
@@ -156,7 +156,9 @@ def _harms(s: Selection) -> TextTable:
 def _brief(o: Option) -> str:
     """The first demands that exclude an arm, and the number of further ones."""
     failing = [d for d in ranked(o.decisions) if d.counts_as is not Outcome.PASS]
-    said = [f"{what(d)} {asked(d)}: {measured(d)} {_said(d.outcome)}" for d in failing[:SHOWN]]
+    said = [
+        f"{what(d)} {requirement(d)}: {measured(d)} {_said(d.outcome)}" for d in failing[:SHOWN]
+    ]
     if len(failing) > SHOWN:
         said.append(f"{len(failing) - SHOWN} more (--format md)")
     if o.unscored:

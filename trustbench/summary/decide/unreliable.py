@@ -11,7 +11,10 @@ from trustbench.summary.table.results import Estimate
 
 
 def warned(
-    of: Estimator, measures: Iterable[Measure], estimate: Estimate, stored: Mapping[str, Record]
+    estimator: Estimator,
+    measures: Iterable[Measure],
+    estimate: Estimate,
+    stored: Mapping[str, Record],
 ) -> str | None:
     """Returns the warning that a metric misleads on the records behind an effect, or None.
 
@@ -19,10 +22,10 @@ def warned(
     secondary metrics of the same evaluator share them. `stored` are records beside the group's.
     """
     names = dict.fromkeys(m.unreliable_if for m in measures if _misled(m, str(estimate.metric)))
-    arms = [a for a in of.group.arms if set(a.ids) & set(estimate.records)]
+    arms = [a for a in estimator.group.arms if set(a.ids) & set(estimate.records)]
     beside = set(estimate.records) - {i for a in arms for i in a.ids}
     arms += [of_record(stored[i]) for i in sorted(beside & set(stored))]
-    found = [w for name in names if (w := of.warned(name, arms)) is not None]
+    found = [w for name in names if (w := estimator.warned(name, arms)) is not None]
     return " and ".join(found) or None
 
 

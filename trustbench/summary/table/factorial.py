@@ -34,20 +34,22 @@ class _Cube:
     arms: Mapping[Subset, ArmRecords]
 
 
-def factorials(of: Estimator) -> tuple[FactorialResult, ...]:
+def factorials(estimator: Estimator) -> tuple[FactorialResult, ...]:
     """The largest complete design of each regime, with two factors or more; usually none.
 
     Reference: Box, Hunter and Hunter 2005, Statistics for Experimenters, chapter 5.
     """
-    found = (_largest(of, regime) for regime in sorted({a.regime for a in of.group.arms}))
-    results = [_result(of, cube) for cube in found if cube is not None]
+    found = (
+        _largest(estimator, regime) for regime in sorted({a.regime for a in estimator.group.arms})
+    )
+    results = [_result(estimator, cube) for cube in found if cube is not None]
     return tuple(r for r in results if r.contrasts)
 
 
-def _largest(of: Estimator, regime: str) -> _Cube | None:
+def _largest(estimator: Estimator, regime: str) -> _Cube | None:
     arms: dict[Subset, ArmRecords] = {}
     doubled: set[Subset] = set()
-    for arm in of.group.arms:
+    for arm in estimator.group.arms:
         if arm.regime != regime or arm.control != "none":
             continue
         names = frozenset(i.name for i in arm.interventions)
@@ -65,11 +67,11 @@ def _subsets(names: Collection[str]) -> Iterator[tuple[str, ...]]:
     return chain.from_iterable(combinations(names, k) for k in range(len(names) + 1))
 
 
-def _result(of: Estimator, cube: _Cube) -> FactorialResult:
+def _result(estimator: Estimator, cube: _Cube) -> FactorialResult:
     found: list[FactorialContrast] = []
     absent: dict[str, str] = {}
-    for target, measure in _measures(of, cube.regime):
-        sides = _sides(of, cube, measure.metric)
+    for target, measure in _measures(estimator, cube.regime):
+        sides = _sides(estimator, cube, measure.metric)
         if isinstance(sides, Verdict):
             absent[target] = sides.sentence
         else:
@@ -86,10 +88,10 @@ def _result(of: Estimator, cube: _Cube) -> FactorialResult:
     return FactorialResult(cube.regime, cube.factors, tuple(judged), absent)
 
 
-def _measures(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
+def _measures(estimator: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
     """The columns of this regime, and utility."""
-    measures = {t.value: of.table.columns[t].on(of.binary) for t in Aspect}
-    measures[UTILITY] = of.table.utility
+    measures = {t.value: estimator.table.columns[t].on(estimator.binary) for t in Aspect}
+    measures[UTILITY] = estimator.table.utility
     yield from ((t, m) for t, m in measures.items() if m.regime == regime or t == UTILITY)
 
 
@@ -113,12 +115,12 @@ def _contrasts(
         )
 
 
-def _sides(of: Estimator, cube: _Cube, metric: str) -> dict[Subset, Side] | Verdict:
+def _sides(estimator: Estimator, cube: _Cube, metric: str) -> dict[Subset, Side] | Verdict:
     """The metric of every arm over the same replicates, or why one of them has none."""
     sides: dict[Subset, Side] = {}
     for names, arm in cube.arms.items():
-        found = of.voided(metric, arm) or side(
-            arm, sorted(arm.records), metric, of.group.evaluations, arm.label
+        found = estimator.voided(metric, arm) or side(
+            arm, sorted(arm.records), metric, estimator.group.evaluations, arm.label
         )
         if isinstance(found, Verdict):
             return found

@@ -19,17 +19,19 @@ from trustbench.summary.table.registry import Cell, Measure, Mitigation
 from trustbench.summary.table.results import UTILITY, Estimate, MitigationResult
 
 
-def mitigations(of: Estimator) -> tuple[MitigationResult, ...]:
+def mitigations(estimator: Estimator) -> tuple[MitigationResult, ...]:
     """Every registered mitigation for which both arms were requested; usually none."""
-    return tuple(r for m in of.table.mitigations if (r := _result(of, m)) is not None)
+    return tuple(r for m in estimator.table.mitigations if (r := _result(estimator, m)) is not None)
 
 
-def _result(of: Estimator, registered: Mitigation) -> MitigationResult | None:
-    cell = of.table.cell(registered.source, registered.target)
-    measure = cell.measure(of.binary)
+def _result(estimator: Estimator, registered: Mitigation) -> MitigationResult | None:
+    cell = estimator.table.cell(registered.source, registered.target)
+    measure = cell.measure(estimator.binary)
     if measure is None:
         return None
-    arms = [of.combined(names, measure.regime) for names in (registered.harmful, registered.by)]
+    arms = [
+        estimator.combined(names, measure.regime) for names in (registered.harmful, registered.by)
+    ]
     if all(isinstance(a, Verdict) for a in arms) or isinstance(arms[1], Verdict):
         return None  # not part of this sweep
     blank = MitigationResult(
@@ -42,24 +44,26 @@ def _result(of: Estimator, registered: Mitigation) -> MitigationResult | None:
     )
     if isinstance(arms[0], Verdict):
         return replace(blank, reason=arms[0].text)
-    effects = [_effect(of, a, cell, measure) for a in arms if isinstance(a, ArmRecords)]
+    effects = [_effect(estimator, a, cell, measure) for a in arms if isinstance(a, ArmRecords)]
     for found in effects:
         if isinstance(found, Verdict):
             return replace(blank, reason=found.reason or "no number")
     before, after = (e for e in effects if isinstance(e, Contrast))
     if len(before.series) != len(after.series):
         return replace(blank, reason="the two arms have different numbers of replicates")
-    return _compared(of, blank, arms[0], arms[1], measure, before, after)
+    return _compared(estimator, blank, arms[0], arms[1], measure, before, after)
 
 
-def _effect(of: Estimator, arm: ArmRecords, cell: Cell, measure: Measure) -> Contrast | Verdict:
+def _effect(
+    estimator: Estimator, arm: ArmRecords, cell: Cell, measure: Measure
+) -> Contrast | Verdict:
     """An arm on the cell's measure, compared with the reference of the cell."""
-    found = of.contrast(arm, Compared(measure.metric, measure.against, cell.reference))
+    found = estimator.contrast(arm, Compared(measure.metric, measure.against, cell.reference))
     return found if isinstance(found, Verdict) else found.degenerate or found
 
 
 def _compared(
-    of: Estimator,
+    estimator: Estimator,
     blank: MitigationResult,
     harmful: ArmRecords,
     mitigating: ArmRecords,
@@ -68,7 +72,7 @@ def _compared(
     after: Contrast,
 ) -> MitigationResult:
     change = _change(before, after)
-    costs = dict(_costs(of, harmful, mitigating, blank.target, measure.regime))
+    costs = dict(_costs(estimator, harmful, mitigating, blank.target, measure.regime))
     return replace(
         blank,
         harmful=harmful.label,
@@ -109,21 +113,21 @@ def _answer(before: Contrast, after: Contrast, change: Contrast, delta: float) -
     return "reduced, not removed" if after.direction > 0 else "reduced; what is left is unclear"
 
 
-def _columns(of: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
+def _columns(estimator: Estimator, regime: str) -> Iterator[tuple[str, Measure]]:
     for target in Aspect:
-        measure = of.table.columns[target].on(of.binary)
+        measure = estimator.table.columns[target].on(estimator.binary)
         if measure.regime == regime:
             yield target.value, measure
-    yield UTILITY, of.table.utility
+    yield UTILITY, estimator.table.utility
 
 
 def _costs(
-    of: Estimator, harmful: ArmRecords, mitigating: ArmRecords, target: Aspect, regime: str
+    estimator: Estimator, harmful: ArmRecords, mitigating: ArmRecords, target: Aspect, regime: str
 ) -> Iterator[tuple[str, Estimate]]:
     """The mitigating arm's effect on every other column beyond the harmful arm, judged alone."""
-    for other, measure in _columns(of, regime):
+    for other, measure in _columns(estimator, regime):
         if other == target.value:
             continue
         blank = Estimate(mitigating.label, mitigating.dose, regime, measure.metric)
-        found = filled(blank, of.against(mitigating, harmful, measure.metric))
+        found = filled(blank, estimator.against(mitigating, harmful, measure.metric))
         yield other, judged(found, measure.delta)
