@@ -176,7 +176,7 @@ def audit(
         split_column=split_column,
         calibration=calibration,
     )
-    source = ModelSource(model, frozenset(trust), rows.classes, table, options or {})
+    source = ModelSource(model, frozenset(trust), rows.classes, rows.rows, options or {})
     old = None if reference is None else _opened(replace(source, of=reference))
     record = run_audit(_opened(source), rows, plugins, reference=old, draws=draws, seed=seed)
     if output_dir is not None:

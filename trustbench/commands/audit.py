@@ -3,23 +3,63 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import yaml
 
-from trustbench.api.audits import DRAWS, FORMATS, audit
+from trustbench.api.audits import DRAWS, FORMATS, AuditResult, audit
 from trustbench.api.folders import default_output_dir
+from trustbench.api.retraining import Retraining, baseline_of, retrain
+from trustbench.api.tables import table
 from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.contracts.given import PICKLE
 from trustbench.errors import UserError, did_you_mean
+from trustbench.summary.render.audit_beside import beside
 
 
 def main(args: Sequence[str]) -> int:
     """Returns 0 pass or no policy, 3 violated, 4 inconclusive."""
     given = _parser().parse_args(args)
+    _refuse_impossible(given)
+    result = None if given.model is None else _audited(given)
+    code = 0
+    if result is not None:
+        put(result.render(given.format), given.output)
+        if given.output:
+            sys.stdout.write(result.render("terminal"))
+        code = result.exit_code
+    if given.methods:
+        code = _retrained(given, result) or code
+    return code
+
+
+def _refuse_impossible(given: argparse.Namespace) -> None:
+    """Raises UserError for flags that do not fit each other."""
     if given.format not in FORMATS:
         raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
-    result = audit(
+    if given.methods and given.module is None:
+        raise UserError(
+            "--methods retrains the code of a module; name it with --module net.py:Net."
+        )
+    if given.model is None and not given.methods:
+        raise UserError(
+            "nothing is given to audit; name a model with --model, or code to retrain with "
+            "--module net.py:Net --methods dpsgd."
+        )
+    if given.methods and given.format not in ("terminal", "md"):
+        raise UserError(
+            f"--format {given.format} holds an audit alone; with --methods give terminal or md, "
+            "and `trustbench summarize` writes the table in other formats."
+        )
+
+
+def _audited(given: argparse.Namespace) -> AuditResult:
+    options = _options(given.option)
+    if given.module is not None:
+        options["module"] = given.module
+    return audit(
         given.model,
         given.data,
         target=given.target,
@@ -33,23 +73,51 @@ def main(args: Sequence[str]) -> int:
         calibration=given.calibration,
         reference=given.reference,
         trust=given.trust,
-        options=_options(given.option),
+        options=options,
         evaluators=_listed(given.evaluator) or None,
         draws=given.draws,
         seed=given.seed,
         output_dir=given.output_dir,
         config_dir=given.config_dir,
     )
-    put(result.render(given.format), given.output)
-    if given.output:
-        sys.stdout.write(result.render("terminal"))
-    return result.exit_code
+
+
+def _retrained(given: argparse.Namespace, result: AuditResult | None) -> int:
+    """Trains the arms of the methods and prints their table; 1 if an arm failed, else 0."""
+    found: Any = _options(given.option).get("args") or {}
+    asked = Retraining(
+        module=given.module,
+        methods=tuple(_listed(given.methods)),
+        data=Path(given.data),
+        target=given.target,
+        sensitive=tuple(_listed(given.sensitive)),
+        favourable=given.favourable,
+        drop=(given.split_column,) if given.split_column else (),
+        args=found,
+        settings=tuple(given.set),
+    )
+    records = retrain(asked, output_dir=given.output_dir, config_dir=given.config_dir)
+    baseline = baseline_of(records)
+    if result is not None and baseline is not None:
+        sys.stdout.write(beside(result.record, baseline))
+    sys.stdout.write(str(table(records).render(given.format)))
+    return int(any(r.status not in ("ok", "unsupported") for r in records))
 
 
 def _parser() -> argparse.ArgumentParser:
     p = parser("audit", "What a given model scores on your rows; trains nothing of yours.")
     model = "a file, a URI, or column:NAME for predictions in the table"
-    p.add_argument("--model", metavar="M", required=True, help=model)
+    p.add_argument("--model", metavar="M", help=model)
+    code = "the code of a checkpoint, or of what --methods retrains"
+    p.add_argument("--module", metavar="FILE:NAME", help=code)
+    p.add_argument(
+        "--methods", metavar="NAME", action="append", default=[],
+        help="retrain the module alone and with these methods, and print the table of effects",
+    )  # fmt: skip
+    p.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[],
+        help="a setting of that training, as in `trustbench run`: protocol.replicates=8",
+    )  # fmt: skip
     p.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
     p.add_argument("--target", metavar="COLUMN", help="the classes")
     p.add_argument(

@@ -70,7 +70,7 @@ class ModelSource:
         of: a path, a URI or a column list as text, or a Python object.
         trust: names of types that a file may hold, or `PICKLE`.
         classes: the names of the target's classes, for a source that does not hold its own.
-        table: the table that is audited, for a source that is a part of it.
+        table: the rows that are audited, without their target.
         options: further settings of single adapters, such as `timeout_s` of an HTTP endpoint.
     """
 

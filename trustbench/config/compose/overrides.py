@@ -27,6 +27,7 @@ OPENED = (
     "hydra.job.env_set",
     "dataset.columns.",
     "dataset.reading.",
+    "model.args.",
 )
 """Where users add keys, for which Hydra requires a +."""
 
