@@ -37,9 +37,10 @@ class Retraining:
     module: str
     methods: tuple[str, ...]
     data: Path
-    target: str
+    target: str | None = None
     sensitive: tuple[str, ...] = ()
     favourable: str | None = None
+    schema: str | None = None
     drop: tuple[str, ...] = ()
     args: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
@@ -49,15 +50,17 @@ class Retraining:
         chosen: dict[str, Any] = {
             "dataset": "table",
             "dataset.path": str(self.data.expanduser().absolute()),
-            "dataset.target": self.target,
-            "dataset.sensitive": list(self.sensitive),
             "model": "module",
             "model.target": self.module,
         }
-        if self.favourable is not None:
-            chosen["dataset.favourable"] = self.favourable
-        if self.drop:
-            chosen["dataset.drop"] = list(self.drop)
+        declared = {
+            "target": self.target,
+            "favourable": self.favourable,
+            "schema": self.schema,
+            "sensitive": list(self.sensitive),
+            "drop": list(self.drop),
+        }
+        chosen |= {f"dataset.{k}": v for k, v in declared.items() if v}
         if self.args:
             chosen["model.args"] = dict(self.args)
         own = {s.partition("=")[0] for s in self.settings}

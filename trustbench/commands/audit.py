@@ -92,6 +92,7 @@ def _retrained(given: argparse.Namespace, result: AuditResult | None) -> int:
         target=given.target,
         sensitive=tuple(_listed(given.sensitive)),
         favourable=given.favourable,
+        schema=given.schema,
         drop=(given.split_column,) if given.split_column else (),
         args=found,
         settings=tuple(given.set),
