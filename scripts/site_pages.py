@@ -5,6 +5,7 @@ run: make docs
 
 import html
 import importlib
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -17,6 +18,8 @@ from trustbench.contracts.metrics import all_of
 ROOT = Path(__file__).resolve().parents[1]
 COPIES = {"contributing.md": "CONTRIBUTING.md"}
 """Pages of the site that are files at the top of the repository."""
+NOTEBOOK, SHOWN = "docs/notebook.ipynb", "notebook.md"
+"""The notebook, and the page that shows it."""
 ASPECTS = ("fairness", "privacy", "robustness", "explainability", "uncertainty")
 KINDS = ("intervention", "evaluator", "dataset", "model")
 LISTED = ("intervention", "evaluator")
@@ -50,11 +53,11 @@ def on_page_markdown(markdown, page, config, files):  # noqa: ARG001
 
 def relinked(markdown, origin, uri, repository):
     """Markdown of the repository's file `origin` with links that work on the site's page `uri`."""
-    shown = {file: page for page, file in COPIES.items()}
+    shown = {file: page for page, file in COPIES.items()} | {NOTEBOOK: SHOWN}
 
     def target(match):
         path = posixpath.normpath(posixpath.join(posixpath.dirname(origin), match[2]))
-        inside = path.removeprefix("docs/") if path.startswith("docs/") else shown.get(path)
+        inside = shown.get(path, path.removeprefix("docs/") if path.startswith("docs/") else None)
         if inside is None:
             return f"{match[1]}{repository}/{path}"
         return match[1] + posixpath.relpath(inside, posixpath.dirname(uri) or ".")
@@ -76,7 +79,21 @@ def pages():
         "api.md": "\n".join(api(package)),
         **{f"plugins/{kind}s.md": catalogue(package, kind) for kind in KINDS},
         "plugins/settings.md": "\n".join(settings()),
+        SHOWN: notebook((ROOT / NOTEBOOK).read_text()),
     }
+
+
+def notebook(text):
+    """The cells of a notebook, one below another, with a link to the file."""
+    shown = [
+        "".join(cell["source"])
+        if cell["cell_type"] == "markdown"
+        else "```python\n" + "".join(cell["source"]) + "\n```"
+        for cell in json.loads(text)["cells"]
+    ]
+    file = posixpath.basename(NOTEBOOK)
+    link = f'<a href="{file}" download>Download the notebook</a>, and run it beside your data.'
+    return "\n\n".join([shown[0], link, *shown[1:]]) + "\n"
 
 
 def api(package):

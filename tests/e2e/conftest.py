@@ -164,6 +164,17 @@ def _write(path: Path, text: str) -> None:
 
 
 @pytest.fixture
+def tutorial_folder(tmp_path, monkeypatch, empty_database):
+    """An empty folder to work in, whose outputs already have a tracking database."""
+    (tmp_path / "outputs").mkdir()
+    shutil.copy(empty_database, tmp_path / "outputs" / "mlflow.db")
+    monkeypatch.chdir(tmp_path)
+    for name in ("TRUSTBENCH_OUTPUTS", "TRUSTBENCH_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
 def tb(capfd):
     """Runs `trustbench ARGS` in this process; its exit code, standard output and error."""
 

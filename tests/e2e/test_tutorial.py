@@ -15,16 +15,6 @@ SMALL = ["protocol.replicates=4", "training.epochs=2", "hydra/launcher=basic"]
 GERMAN = Path(__file__).resolve().parents[3] / "shared" / "data" / "german"
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch, empty_database):
-    (tmp_path / "outputs").mkdir()
-    shutil.copy(empty_database, tmp_path / "outputs" / "mlflow.db")
-    monkeypatch.chdir(tmp_path)
-    for name in ("TRUSTBENCH_OUTPUTS", "TRUSTBENCH_DATA"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
 def carry_out(body):
     exec(compile(body, PAGE, "exec"), {})
 
@@ -38,17 +28,17 @@ def steps():
     return found
 
 
-def test_every_command_of_the_tutorial_works(folder, tb):
+def test_every_command_of_the_tutorial_works(tutorial_folder, tb):
     fetch, check, run, cell, gate, report, _, _ = steps()
     real, invented = blocks(PAGE, "python")
     if GERMAN.is_dir():
-        shutil.copytree(GERMAN, folder / "data" / "german")
+        shutil.copytree(GERMAN, tutorial_folder / "data" / "german")
         assert tb(*fetch).code == 0
         carry_out(real)
     else:
         carry_out(invented)
     for name, body in NAMED.findall(text(PAGE)):
-        (folder / name).write_text(body)
+        (tutorial_folder / name).write_text(body)
 
     checked = tb(*check)
     assert checked.code == 0, checked.err
@@ -57,7 +47,7 @@ def test_every_command_of_the_tutorial_works(folder, tb):
 
     ran = tb(*run, *SMALL)
     assert ran.code == 0, ran.err
-    assert {r.status for r in Store(folder / "outputs").records()} == {"ok"}
+    assert {r.status for r in Store(tutorial_folder / "outputs").records()} == {"ok"}
     table = ran.out.partition("Notes")[0]
     assert "balanced_weights" in table
     assert "n=4" in table
@@ -68,10 +58,10 @@ def test_every_command_of_the_tutorial_works(folder, tb):
     assert "policy lending 1: " in decided.out
     assert "F→F fairness/eo_gap (tuned) against none" in decided.out
     assert tb(*report).code == 0
-    assert "balanced_weights" in (folder / "report.html").read_text()
+    assert "balanced_weights" in (tutorial_folder / "report.html").read_text()
 
 
-def test_the_invented_table_is_understood_and_the_whole_table_can_be_planned(folder, tb):
+def test_the_invented_table_is_understood_and_the_whole_table_can_be_planned(tutorial_folder, tb):
     _, check, *_, plan, whole = steps()
     carry_out(blocks(PAGE, "python")[1])
     checked = tb(*check)

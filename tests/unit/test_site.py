@@ -1,6 +1,7 @@
 """The site's own pages: links that leave docs/, and what the catalogue of plugins reads."""
 
 import importlib.util
+import json
 
 import pytest
 
@@ -28,6 +29,7 @@ def site():
         ("CONTRIBUTING.md", "contributing.md", "docs/glossary.md", "glossary.md"),
         ("docs/tour.md", "tour.md", "../outputs/README.md", f"{REPOSITORY}/outputs/README.md"),
         ("docs/tour.md", "tour.md", "https://x.org/a.md", "https://x.org/a.md"),
+        ("docs/tutorial.md", "tutorial.md", "notebook.ipynb", "notebook.md"),
     ],
 )
 def test_links_lead_to_a_page_of_the_site_or_to_the_repository(site, origin, uri, link, leads_to):
@@ -38,6 +40,17 @@ def test_links_lead_to_a_page_of_the_site_or_to_the_repository(site, origin, uri
 def test_code_keeps_its_text(site):
     code = "```\n[it](../CONTRIBUTING.md)\n```"
     assert site.relinked(code, "docs/tour.md", "tour.md", REPOSITORY) == code
+
+
+def test_the_page_of_the_notebook_has_every_cell_in_order(site):
+    text = (ROOT / site.NOTEBOOK).read_text()
+    page = site.notebook(text)
+    cells = ["".join(cell["source"]) for cell in json.loads(text)["cells"]]
+    places = [page.index(cell) for cell in cells]
+    assert places == sorted(places)
+    code = sum(cell["cell_type"] == "code" for cell in json.loads(text)["cells"])
+    assert page.count("```python\n") == code
+    assert page.startswith("# ")
 
 
 def test_the_catalogue_has_every_option_that_names_a_class(site):
