@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from trustbench.contracts import Array
+from trustbench.datasets.loading.frames.numbers import PLAIN
 from trustbench.datasets.loading.frames.reading import Code
 from trustbench.datasets.loading.frames.words import Words
 
@@ -44,12 +46,14 @@ def truth(words: Words, pair: tuple[str, str]) -> Array:
 
 def coded(words: Words, codes: Sequence[Code]) -> Array:
     """Which words are one of the declared codes: bool [words]; a number in any spelling."""
-    texts = {c.strip() for c in codes if isinstance(c, str)}
-    numbers = {float(c) for c in codes if not isinstance(c, str)}
-    found = [
-        w in texts or (bool(numbers) and _value(w) in numbers) for w in words.words.to_pylist()
-    ]
-    return np.array(found, dtype=bool)
+    found = words.equal_to([c.strip() for c in codes if isinstance(c, str)])
+    numbers = [float(c) for c in codes if not isinstance(c, str)]
+    if numbers:
+        plain = words.matching(PLAIN.pattern())
+        values = np.full(len(plain), np.nan)
+        values[plain] = pc.cast(words.words.filter(pa.array(plain)), pa.float64())
+        found |= np.isin(values, numbers)
+    return found
 
 
 def sniffed_missing(words: Words) -> tuple[Array, str | None]:
@@ -64,10 +68,3 @@ def sniffed_missing(words: Words) -> tuple[Array, str | None]:
     if unclear.any():
         return found, f"{words.told(unclear)} is kept as a level; if it means missing, say so"
     return found, None
-
-
-def _value(word: str) -> float | None:
-    try:
-        return float(word)
-    except ValueError:
-        return None

@@ -70,11 +70,13 @@ class Words:
 
     def among(self, known: Sequence[str] | frozenset[str]) -> Array:
         """Which words are among `known`, given in lower case, in any usual case: bool [words]."""
-        if not len(self.words):
-            return np.zeros(0, dtype=bool)
         cased = [c for word in known for c in (word, word.upper(), word.title(), _camel(word))]
-        found = pc.is_in(self.words, value_set=pa.array(cased, self.words.type))
-        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=bool)
+        return self.equal_to(cased)
+
+    def equal_to(self, known: Sequence[str]) -> Array:
+        """Which words are among `known`, letter by letter: bool [words]."""
+        found = pc.is_in(self.words, value_set=pa.array(known, self.words.type))
+        return np.array(found.to_numpy(zero_copy_only=False), dtype=bool)
 
     def told(self, chosen: Array) -> str:
         """The words of a mask [words], each with its number of rows and the first of them.
