@@ -59,15 +59,17 @@ def publish(
     report = write_report(results, records, store, sweep)
     if report is None:
         yield "the report is too large to be logged; it is kept beside the tables."
-    yield from _upload(request.first, store, sweep, [*paths, *filter(None, [report])])
+    yield from _upload(request.first, store, sweep, [*paths, *filter(None, [report])], results)
 
 
-def _upload(arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path]) -> Iterator[str]:
+def _upload(
+    arm: Arm, store: Store, sweep: Sweep, paths: Sequence[Path], results: Sequence[TableResult]
+) -> Iterator[str]:
     try:
         if tracking.sweep_uploaded(store, arm.tracking_uri, sweep, paths):
             return
         parent = tracking.prepare(store, arm.tracking_uri, sweep.experiment)
         assert parent is not None
-        tracking.log_sweep(store, arm.tracking_uri, parent, sweep, paths)
+        tracking.log_sweep(store, arm.tracking_uri, parent, sweep, paths, results)
     except tracking.TrackingError as error:
         yield f"{error} The tables are kept in {store.root}."

@@ -36,7 +36,10 @@ def _make(store: Store, path: Path) -> None:
     making, whole = (path.with_name(f".{path.name}.{what}") for what in ("making", "whole"))
     _remove(making, whole)  # of a process that was killed
     try:
-        TrackingServer(store, f"sqlite:///{making}").call("search_experiments", max_results=1)
+        server = TrackingServer(store, f"sqlite:///{making}")
+        # trustbench has an experiment `default`; MLflow's own `Default` would stay empty beside it
+        for experiment in server.call("search_experiments"):
+            server.call("delete_experiment", experiment.experiment_id)
         # a copy: MLflow still has the first one open
         with closing(sqlite3.connect(making)) as made, closing(sqlite3.connect(whole)) as copy:
             made.backup(copy)

@@ -1,18 +1,21 @@
 """A record as a tracking server shows it: flat parameters, metrics and tags."""
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from trustbench.contracts.shortening import beginning, shorten
-from trustbench.store.records import Evaluation, PluginSpec, Record
+from trustbench.store.records import Evaluation, PluginSpec, ProblemSpec, Record
 from trustbench.summary.stats.series import mean_of
+from trustbench.summary.table.results import TableResult
 
 LONGEST = 6000  # the maximum length of a parameter value in MLflow
+LONGEST_NOTE = 5000  # of a description
 WHOLE = "record.json"
 EVALUATIONS = "trustbench.evaluations"
 """The tag with the ids of a record's evaluations, separated by blanks."""
@@ -57,11 +60,14 @@ def params(record: Record) -> dict[str, str]:
 def metrics(record: Record) -> Iterator[Point]:
     """For every measurement: its mean with the interval that cards print, and each replicate.
 
-    A single replicate has no interval. Replicate r is step r of `<metric>.replicate`.
+    A single replicate has no interval. Replicate r is step r of `<metric>.replicate`. Diagnostics
+    are left out; the record has them.
     """
     for key, evaluation in sorted(record.evaluations.items()):
         group = _group(record, key, evaluation)
         for name, measured in evaluation.measurements.items():
+            if measured.diagnostic:
+                continue
             metric = allowed_name(f"{group}/{name}")
             yield Point(metric, float(np.mean(measured.values)))
             if len(measured.values) > 1:
@@ -70,6 +76,33 @@ def metrics(record: Record) -> Iterator[Point]:
                 yield Point(f"{metric}.high", mean.high)
             for r, value in enumerate(measured.values):
                 yield Point(f"{metric}.replicate", value, r)
+
+
+def effects(results: Sequence[TableResult]) -> Iterator[Point]:
+    """Every effect of a sweep's tables with its interval: `effect/fairness on privacy`.
+
+    The tables of several data sets or models are told apart by their names in front.
+    """
+    for result in results:
+        where = f"{result.dataset}, {result.model}/" if len(results) > 1 else ""
+        for cell in result.cells:
+            found = cell.estimate.effect
+            if found is not None and cell.source is not None:
+                name = allowed_name(f"{where}effect/{cell.source.value} on {cell.target}")
+                yield Point(name, found.effect)
+                yield Point(f"{name}.low", found.low)
+                yield Point(f"{name}.high", found.high)
+
+
+def profile(problem: ProblemSpec) -> str:
+    """The sizes of a problem as JSON, for the data set of a run."""
+    return json.dumps(
+        {
+            "rows": problem.sizes,
+            "classes": problem.classes,
+            f"test rows by {problem.group_name}": problem.group_sizes,
+        }
+    )
 
 
 def tags(record: Record, experiment: str, label: str) -> dict[str, str]:

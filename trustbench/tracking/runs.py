@@ -13,7 +13,12 @@ ARM = "tags.`trustbench.kind` = 'arm'"
 SWEEP = "tags.`trustbench.kind` = 'sweep'"
 # A run being uploaded is RUNNING, and KILLED once it is known to stay incomplete.
 WHOLE = "attributes.status != 'RUNNING' and attributes.status != 'KILLED'"
+UPLOADED = "trustbench.uploaded"
+"""The tag with the time of an upload; a run starts and ends when its arm did."""
 OPEN = "attributes.status = 'RUNNING'"
+
+
+ORDER = [f"tags.`{UPLOADED}` DESC", "attributes.start_time DESC"]
 
 
 def experiment_id(server: TrackingServer, name: str) -> str:
@@ -60,7 +65,7 @@ def search(
 ) -> Iterator["Run"]:
     """Every run that matches `wanted`, newest first; one search ends after `page` of them."""
     token: str | None = None
-    options = {"max_results": page, "order_by": ["attributes.start_time DESC"]}
+    options = {"max_results": page, "order_by": ORDER}
     while where:
         found = server.call("search_runs", where, wanted, page_token=token, **options)
         yield from found

@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from trustbench import __version__
+from trustbench.contracts.shortening import shorten
 from trustbench.store.files import write_atomically
 from trustbench.store.labels import label as label_alone
 from trustbench.store.provenance import git_tags, project
 from trustbench.store.records import Record, Store, Sweep
+from trustbench.summary.render import markdown
+from trustbench.summary.table.results import TableResult
 from trustbench.tracking import owner, runs
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking.database import make_database
@@ -79,20 +82,32 @@ def log_record(
         tags = {**tracked.tags(record, experiment, name), **git_tags(record.environment)}
         if parent:
             tags["mlflow.parentRunId"] = parent
-        found = create_run(server, where, name, tags)
+        ended = _finished_at(store, record)
+        started = ended - int(1000 * record.seconds)
+        found = create_run(server, where, name, tags, started)
         _log_values(server, found, record)
         _log_dataset(server, found, record)
         _log_files(server, found, record)
-        close_run(server, found, "FINISHED" if record.status in _FINISHED else "FAILED")
+        close_run(server, found, "FINISHED" if record.status in _FINISHED else "FAILED", ended)
     remember(store, uri, record)
     return found
 
 
 def log_sweep(
-    store: Store, uri: str | None, parent: str, sweep: Sweep, tables: Sequence[Path]
+    store: Store,
+    uri: str | None,
+    parent: str,
+    sweep: Sweep,
+    tables: Sequence[Path],
+    results: Sequence[TableResult] = (),
 ) -> None:
-    """Uploads a sweep's manifest and rendered tables to its run."""
+    """Uploads a sweep's manifest and rendered tables to its run.
+
+    Every effect of `results` becomes a metric of the run, and the tables its description.
+    """
     server = TrackingServer(store, uri)
+    if results:
+        _log_effects(server, parent, results)
     _log_file(server, parent, store.sweep_file(sweep.experiment), "sweep")
     for path in tables:
         _log_file(server, parent, path, "tables")
@@ -101,6 +116,17 @@ def log_sweep(
         write_atomically(
             store.tracked_sweep_file(sweep.experiment), _sweep_memory(store, uri, sweep, tables)
         )
+
+
+def _log_effects(server: TrackingServer, run_id: str, results: Sequence[TableResult]) -> None:
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    metrics = [Metric(m.name, m.value, now, m.step) for m in tracked.effects(results)]
+    for i in range(0, len(metrics), 1000):
+        server.call("log_batch", run_id, metrics=metrics[i : i + 1000])
+    text = shorten(markdown.text(results), tracked.LONGEST_NOTE, "tables")
+    server.call("set_tag", run_id, "mlflow.note.content", text)
 
 
 def sweep_uploaded(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bool:
@@ -159,9 +185,26 @@ def _whole_run(server: TrackingServer, where: str, record: Record) -> str | None
     return None
 
 
-def create_run(server: TrackingServer, where: str, name: str, tags: dict[str, str]) -> str:
+def _now() -> str:
+    """The time in milliseconds, as text that sorts like it."""
+    return f"{int(1000 * time.time()):015d}"
+
+
+def _finished_at(store: Store, record: Record) -> int:
+    """When a record was written, in milliseconds; now if it is not in the store."""
+    path = store.arm_dir(record.id) / "record.json"
+    return int(1000 * (path.stat().st_mtime if path.exists() else time.time()))
+
+
+def create_run(
+    server: TrackingServer,
+    where: str,
+    name: str,
+    tags: dict[str, str],
+    started: int | None = None,
+) -> str:
     """Creates a run and returns its id; reuses the run if the answer to its creation was lost."""
-    marked = {**tags, **owner.tags(), UPLOAD: uuid.uuid4().hex}
+    marked = {**tags, **owner.tags(), UPLOAD: uuid.uuid4().hex, runs.UPLOADED: _now()}
     asked = False
 
     def create(client: "MlflowClient") -> str:
@@ -171,7 +214,7 @@ def create_run(server: TrackingServer, where: str, name: str, tags: dict[str, st
             for run in client.search_runs([where], wanted, max_results=1):
                 return str(run.info.run_id)
         asked = True
-        return str(client.create_run(where, tags=marked, run_name=name).info.run_id)
+        return str(client.create_run(where, started, tags=marked, run_name=name).info.run_id)
 
     return server.ask(create)
 
@@ -203,9 +246,9 @@ def _log_file(server: TrackingServer, run_id: str, path: Path, folder: str | Non
     server.call("log_artifact", run_id, str(path), folder)
 
 
-def close_run(server: TrackingServer, run_id: str, status: str) -> None:
-    """Ends a run with that status."""
-    server.call("set_terminated", run_id, status)
+def close_run(server: TrackingServer, run_id: str, status: str, ended: int | None = None) -> None:
+    """Ends a run with that status, at a time in milliseconds (None: now)."""
+    server.call("set_terminated", run_id, status, ended)
 
 
 def _log_dataset(server: TrackingServer, run_id: str, record: Record) -> None:
@@ -218,6 +261,7 @@ def _log_dataset(server: TrackingServer, run_id: str, record: Record) -> None:
         digest=record.problem.fingerprint[:36],
         source_type="trustbench",
         source=str(record.arm.dataset.params),
+        profile=tracked.profile(record.problem),
     )
     inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])]
 

@@ -157,7 +157,7 @@ def test_a_run_whose_creation_was_answered_into_the_void_is_made_once(store, clo
         def __init__(self):
             self.runs = []
 
-        def create_run(self, where, tags, run_name):
+        def create_run(self, where, start_time, tags, run_name):
             self.runs.append(tags)
             raise silence()
 

@@ -24,7 +24,7 @@ class Remeasured:
     missing: Mapping[str, str]
 
 
-class Described(Protocol):
+class ExportFacts(Protocol):
     """What the card reads of an export."""
 
     label: str
@@ -38,7 +38,7 @@ class Described(Protocol):
 
 def export_card(
     record: Record,
-    spec: Described,
+    spec: ExportFacts,
     replicate: int | None,
     again: Remeasured | None,
     verdict: tuple[str, str] | None,
@@ -148,7 +148,7 @@ def _privacy(claims: Sequence[Guarantee]) -> Iterator[str]:
     yield ""
 
 
-def _held(spec: Described) -> Iterator[str]:
+def _held(spec: ExportFacts) -> Iterator[str]:
     yield "## What the files hold"
     yield ""
     yield (
