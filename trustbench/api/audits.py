@@ -20,12 +20,14 @@ from trustbench.datasets.table import Table as OwnTable
 from trustbench.errors import UserError, did_you_mean
 from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
+from trustbench.execution.audit.query_system import Explain
 from trustbench.execution.audit.reading import read_rows
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.summary.decide.audit_gate import gate_audit
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.render import audit_text
+from trustbench.tracking.given_models import MlflowAdapter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,6 +124,7 @@ def audit(
     trust: Collection[str] = (),
     options: Mapping[str, Fact] | None = None,
     evaluators: Sequence[str] | None = None,
+    explain: Explain = "shap",
     draws: int = DRAWS,
     seed: int = 0,
     output_dir: str | Path | None = None,
@@ -145,6 +148,7 @@ def audit(
         trust: types that a file may hold; `pickle` allows a pickle.
         options: further settings of the model's adapter, such as `timeout_s`.
         evaluators: the names of the evaluators that run; None: all.
+        explain: the package that explains the model's answers: shap or lime.
         draws: redrawn samples of the rows behind an interval.
         seed: of these draws.
         output_dir: writes the record below this folder.
@@ -178,7 +182,9 @@ def audit(
     )
     source = ModelSource(model, frozenset(trust), rows.classes, rows.rows, options or {})
     old = None if reference is None else _opened(replace(source, of=reference))
-    record = run_audit(_opened(source), rows, plugins, reference=old, draws=draws, seed=seed)
+    record = run_audit(
+        _opened(source), rows, plugins, reference=old, explain=explain, draws=draws, seed=seed
+    )
     if output_dir is not None:
         write_audit(Path(output_dir), record)
     if policy is None:
@@ -189,7 +195,11 @@ def audit(
 
 def _opened(source: ModelSource) -> Named:
     """The model of a source, which may already keep the contract."""
-    model = source.of if isinstance(source.of, GivenModel) else open_model(source)
+    model = (
+        source.of
+        if isinstance(source.of, GivenModel)
+        else open_model(source, beside=[MlflowAdapter()])
+    )
     path = source.path
     return Named(model, source.name if path is None else path.name)
 

@@ -75,6 +75,7 @@ def _audited(given: argparse.Namespace) -> AuditResult:
         trust=given.trust,
         options=options,
         evaluators=_listed(given.evaluator) or None,
+        explain=given.explain,
         draws=given.draws,
         seed=given.seed,
         output_dir=given.output_dir,
@@ -147,6 +148,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--evaluator", metavar="NAME", action="append", default=[], help="only these (default: all)"
     )
+    p.add_argument(
+        "--explain", metavar="PACKAGE", default="shap",
+        help="what explains the model's answers: shap (default) or lime",
+    )  # fmt: skip
     draws = f"redrawn samples of the rows behind an interval (default {DRAWS})"
     p.add_argument("--draws", metavar="N", type=int, default=DRAWS, help=draws)
     p.add_argument("--seed", metavar="N", type=int, default=0, help="of these draws (default 0)")

@@ -69,6 +69,8 @@ class Measured:
     arrays: Mapping[str, Array] = field(default_factory=dict)
     facts: Mapping[str, Fact] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    # The numbers of single rows, [R, n], whose mean a measurement is; a record does not keep them.
+    rows: Mapping[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         names = {m.name for m in self.measurements}
@@ -90,4 +92,5 @@ class Measured:
             arrays={k: v for part in every for k, v in part.arrays.items()},
             facts={k: v for part in every for k, v in part.facts.items()},
             missing={k: v for part in every for k, v in part.missing.items()},
+            rows={k: v for part in every for k, v in part.rows.items()},
         )

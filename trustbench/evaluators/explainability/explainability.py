@@ -104,6 +104,7 @@ class Explainability(Evaluator):
                 "deleted": self.deleted,
             },
             missing=fidelity.missing,
+            rows={"lime_r2": r2, "deletion": faith.cpu().numpy()},
         )
 
     def _fidelity(self, r2: Array) -> Measured:

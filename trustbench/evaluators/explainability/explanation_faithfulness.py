@@ -98,21 +98,20 @@ class ExplanationFaithfulness(Evaluator):
             "random": random,
             "noise": part_effects(system, area, noise, X),
         }
-        found = [
-            self.measurement(
-                f"{name}_{kind}", self._faith(name, system, area, X, kinds[kind]), len(X)
-            )
+        each = {
+            f"{name}_{kind}": self._faith(name, system, area, X, kinds[kind])
             for kind in kinds
             for name in ("deletion", "insertion")
-        ]
+        }
+        found = [self.measurement(name, faith.mean(1), len(X)) for name, faith in each.items()]
         facts = {"points": len(rows), "share": self.share, "parts": area.parts}
-        return Measured(tuple(found), arrays={"rows": rows}, facts=facts)
+        of_rows = {name: faith.cpu().numpy() for name, faith in each.items()}
+        return Measured(tuple(found), arrays={"rows": rows}, facts=facts, rows=of_rows)
 
     def _faith(
         self, name: str, system: System, area: Neighbourhood, X: Tensor, effects: Tensor
     ) -> Tensor:
-        """Means [R] over the points; every call draws the same random choices."""
+        """Each point's score [R, n]; every call draws the same random choices."""
         score = deletion if name == "deletion" else insertion
         rng = system.streams.numpy("explanations", "removed_parts")
-        faith = score(system, area, X, effects, share=self.share, draws=self.random_draws, rng=rng)
-        return faith.mean(1)
+        return score(system, area, X, effects, share=self.share, draws=self.random_draws, rng=rng)

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Evaluator, Measured, System, fraction
+from trustbench.contracts import Access, Evaluator, Measured, System, fraction
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.column_search import column_search
@@ -47,6 +47,7 @@ class QueryAttacks(Evaluator):
 
     aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
+    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Chen et al. 2020, arXiv 1904.02144"
     metrics = (
         fraction(
@@ -106,6 +107,7 @@ class QueryAttacks(Evaluator):
             arrays={"robust": robust.cpu().numpy()},
             facts={"norm": self.norm, "epsilon": self.epsilon, "attacks": ", ".join(survives)},
             missing=missing,
+            rows={name: kept.double().cpu().numpy() for name, kept in shares.items()},
         )
 
     def _attacked(

@@ -13,12 +13,19 @@ from trustbench.contracts import Access, Array, Evaluator, Fact, Streams
 from trustbench.contracts.given import GivenModel
 from trustbench.contracts.given_checks import checked_probabilities
 from trustbench.datasets.loading.splits import strata_of, stratified_order
-from trustbench.errors import DataError, UserError
+from trustbench.errors import DataError, Unsupported, UserError
 from trustbench.execution.audit.answers import Answers, AuditRows
 from trustbench.execution.audit.effects import RowEffect, effects
 from trustbench.execution.audit.intervals import RowInterval
 from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
 from trustbench.execution.audit.prepare import AuditTable, Members
+from trustbench.execution.audit.query_measure import (
+    asks,
+    joined,
+    measure_by_queries,
+    unaskable,
+)
+from trustbench.execution.audit.query_system import Asked, Explain, query_system
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
     AuditedEffect,
@@ -50,6 +57,7 @@ def run_audit(
     evaluators: Mapping[str, Evaluator],
     *,
     reference: Named | None = None,
+    explain: Explain = "shap",
     draws: int,
     seed: int,
 ) -> AuditRecord:
@@ -60,14 +68,14 @@ def run_audit(
     """
     streams = Streams(seed)
     held = _calibration(table, streams)
-    own = _Asked.of(subject, table, held)
+    own = _Asked.of(subject, table, held, explain)
     found = own.measured(evaluators, streams, draws)
     on_seen = own.on_seen(evaluators, streams, draws)
     compared: dict[str, RowEffect] = {}
     without: dict[str, str] = {}
     old: Mapping[str, RowMetric] = {}
     if reference is not None:
-        old = _Asked.of(reference, table, held).measured(evaluators, streams, draws).found
+        old = _Asked.of(reference, table, held, explain).measured(evaluators, streams, draws).found
         compared, without = effects(found.found, old)
     return AuditRecord(
         id=_identity(own, subject, evaluators, draws, seed),
@@ -114,9 +122,10 @@ class _Asked:
     held: Array
     members: Answers
     access: frozenset[Access]
+    given: Asked
 
     @classmethod
-    def of(cls, subject: Named, table: AuditTable, held: Array) -> "_Asked":
+    def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Asked":
         """Asks the model, once for each row."""
         order = columns_in_order(subject.model.classes, table.classes, subject.name)
         p = _ask(subject, table.rows, order)
@@ -130,7 +139,8 @@ class _Asked:
         if "probabilities" in subject.model.channels:
             access.add("logits")
         test = np.flatnonzero(table.parts.test & ~held)
-        return cls(table, answers, test, np.flatnonzero(held), members, frozenset(access))
+        given = Asked(subject.model, order, explain)
+        return cls(table, answers, test, np.flatnonzero(held), members, frozenset(access), given)
 
     def rows(self, test: Array) -> AuditRows:
         """What is measured on these rows of the table."""
@@ -152,7 +162,21 @@ class _Asked:
         if not len(self.test) and self.table.parts.seen.any():
             return RowMeasurements({}, {"every metric": "the model has seen every row"})
         _refuse_few(len(self.test), self.table)
-        return measure(self.rows(self.test), evaluators, streams, draws)
+        stored = measure(self.rows(self.test), evaluators, streams, draws)
+        return joined(stored, self._by_queries(evaluators, streams, draws))
+
+    def _by_queries(
+        self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
+    ) -> RowMeasurements:
+        """The metrics that ask the model about rows of their own making."""
+        asking = {name: e for name, e in evaluators.items() if asks(e)}
+        if not asking or not {"queries", "probabilities"} <= self.given.model.channels:
+            return RowMeasurements()
+        try:
+            system = query_system(self.given, self.table, self.answers.p, self.test, streams)
+        except Unsupported as reason:
+            return unaskable(asking, str(reason))
+        return measure_by_queries(system, asking, draws)
 
     def on_seen(
         self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
@@ -234,7 +258,9 @@ def _identity(
     for array in (own.answers.p, own.answers.y, own.answers.group, own.test, own.held):
         h.update(np.ascontiguousarray(array).tobytes())
     measured = sorted((n, repr(e), e.version) for n, e in evaluators.items())
-    h.update(repr((subject.name, measured, draws, seed, sorted(own.access))).encode())
+    h.update(
+        repr((subject.name, measured, draws, seed, sorted(own.access), own.given.explain)).encode()
+    )
     return h.hexdigest()[:12]
 
 

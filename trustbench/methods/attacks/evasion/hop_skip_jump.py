@@ -15,6 +15,8 @@ from trustbench.methods.attacks.evasion.pgd import Worst, margin
 TOLERANCE = 0.01
 SEARCHES = 8
 HALVINGS = 10
+# Maximum numbers in the probes that are asked about at once.
+AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,12 @@ class _Walk:
         """Which inputs are misclassified, bool [R, n]."""
         return margin(self.forward(X), self.y) >= 0
 
+    def _wrong_each(self, X: Tensor) -> Tensor:
+        """Which of k inputs of each point are misclassified, bool [R, k, n]; asked at once."""
+        logits = self.forward(X.flatten(1, 2)).unflatten(1, X.shape[1:3])
+        y = self.y if self.y.ndim == 1 else self.y[:, None]
+        return margin(logits, y) >= 0
+
     def clip(self, X: Tensor) -> Tensor:
         return torch.maximum(torch.minimum(X, self.box[1]), self.box[0])
 
@@ -121,19 +129,26 @@ class _Walk:
         wide = width.reshape(*width.shape, *[1] * (found.ndim - 2))
         total, signs = torch.zeros_like(found), torch.zeros_like(size)
         sum_of_directions = torch.zeros_like(found)
-        for _ in range(probes):
-            unit = self._unit(draw(torch.randn, found, self.generators) * free)
-            probe = self.clip(found + wide * unit * self.threat.weight)
-            sign = 2.0 * self.wrong(probe).to(found.dtype) - 1.0
-            total = total + sign.reshape(wide.shape) * unit
-            sum_of_directions, signs = sum_of_directions + unit, signs + sign
+        left = probes
+        while left:
+            now = min(left, max(1, AT_ONCE // found.numel()))
+            left -= now
+            units = [
+                self._unit(draw(torch.randn, found, self.generators) * free) for _ in range(now)
+            ]
+            unit = torch.stack(units, 1)  # [R, k, n, *shape]
+            moved = found[:, None] + wide[:, None] * unit * self.threat.weight
+            probe = torch.maximum(torch.minimum(moved, self.box[1][:, None]), self.box[0][:, None])
+            sign = 2.0 * self._wrong_each(probe).to(found.dtype) - 1.0
+            total = total + (sign.reshape(*sign.shape, *[1] * (found.ndim - 2)) * unit).sum(1)
+            sum_of_directions, signs = sum_of_directions + unit.sum(1), signs + sign.sum(1)
         # the mean sign is the baseline that lowers the variance, unless all signs agree
         mean = (signs / probes).reshape(wide.shape)
         mean = torch.where(mean.abs() >= 1.0, torch.zeros_like(mean), mean)
         return total - mean * sum_of_directions
 
     def _unit(self, vector: Tensor) -> Tensor:
-        length = torch.linalg.vector_norm(vector.flatten(2), dim=-1).clamp(min=1e-12)
+        length: Tensor = torch.linalg.vector_norm(vector.flatten(2), dim=-1).clamp(min=1e-12)
         return vector / length.reshape(*length.shape, *[1] * (vector.ndim - 2))
 
     def jump(self, found: Tensor, normal: Tensor, size: Tensor, wrong: Tensor) -> Tensor:

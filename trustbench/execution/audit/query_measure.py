@@ -1,0 +1,90 @@
+"""Measures a given model by questions: its numbers are means over rows, and so are their draws."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from trustbench.contracts import Access, Array, Evaluator, Measured, System
+from trustbench.contracts.metrics import all_of, check, find
+from trustbench.errors import Unsupported
+from trustbench.execution.audit.measure import RowMeasurements, RowMetric, lacking
+
+NO_ROWS = "has no interval over rows"
+
+
+def asks(evaluator: Evaluator) -> bool:
+    """Whether a measurement needs questions, and nothing that only a trained arm offers."""
+    offered: frozenset[Access] = frozenset({"logits", "queries"})
+    return "queries" in evaluator.access and evaluator.access <= offered
+
+
+def measure_by_queries(
+    system: System, evaluators: Mapping[str, Evaluator], draws: int
+) -> RowMeasurements:
+    """The metrics of evaluators that ask the model, with `draws` draws of the rows asked about.
+
+    Two models that are asked about the same rows meet the same draws.
+    """
+    found: dict[str, RowMetric] = {}
+    missing: dict[str, str] = {}
+    for name, evaluator in evaluators.items():
+        reason = lacking(evaluator, system.access) or evaluator.supports(system)
+        try:
+            measured = None if reason else evaluator.measure(system)
+        except Unsupported as unsupported:
+            measured, reason = None, str(unsupported)
+        if measured is None:
+            missing |= {f"{name}/{m.name}": str(reason) for m in all_of(evaluator.metrics)}
+            continue
+        check(evaluator.metrics, measured, type(evaluator).__name__)
+        missing |= {f"{name}/{metric}": why for metric, why in measured.missing.items()}
+        for metric in _metrics(name, evaluator, measured, system, draws):
+            if metric.draws is None:
+                missing[metric.name] = NO_ROWS
+            else:
+                found[metric.name] = metric
+    return RowMeasurements(found, missing)
+
+
+def unaskable(evaluators: Mapping[str, Evaluator], reason: str) -> RowMeasurements:
+    """None of these metrics, for one reason."""
+    names = [f"{name}/{m.name}" for name, e in evaluators.items() for m in all_of(e.metrics)]
+    return RowMeasurements({}, dict.fromkeys(names, reason))
+
+
+def joined(stored: RowMeasurements, asked: RowMeasurements) -> RowMeasurements:
+    """Both; what was measured by questions is no longer missing."""
+    found = {**stored.found, **asked.found}
+    missing = {**stored.missing, **asked.missing}
+    return RowMeasurements(found, {k: v for k, v in missing.items() if k not in found})
+
+
+def _metrics(
+    name: str, evaluator: Evaluator, measured: Measured, system: System, draws: int
+) -> list[RowMetric]:
+    values = {m.name: m for m in measured.measurements}
+    drawn = {k: _means(rows[0], system, draws) for k, rows in measured.rows.items()}
+    found = []
+    for metric, m in values.items():
+        declared = find(evaluator.metrics, metric)
+        assert declared is not None  # `check` has looked
+        beside = values.get(m.null or "")
+        made = RowMetric(
+            name=f"{name}/{metric}",
+            declared=declared,
+            value=float(m.values[0]),
+            n=m.n,
+            draws=drawn.get(metric),
+        )
+        if beside is not None:
+            made = replace(made, null=float(beside.values[0]), null_draws=drawn.get(str(m.null)))
+        found.append(made)
+    return found
+
+
+def _means(rows: Array, system: System, draws: int) -> Array:
+    """The means [draws] of rows [n] drawn with replacement; rows without a number do not count."""
+    rng = system.streams.numpy("bootstrap", "audit_queries")
+    chosen = rng.integers(len(rows), size=(draws, len(rows)))
+    return np.asarray(np.nanmean(rows[chosen], axis=1))

@@ -1,0 +1,165 @@
+"""A given model that answers questions, as a system: for attacks and explanations by queries."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trustbench.contracts import Access, Array, DataCard, Problem, Streams, System
+from trustbench.contracts.given import GivenModel
+from trustbench.errors import ConfigError, Unsupported
+from trustbench.execution.audit.prepare import AuditTable
+from trustbench.execution.audit.raw_space import RawSpace, raw_space
+from trustbench.methods.explanations.by_packages import Questions, kernel_shap, lime, tree_shap
+from trustbench.methods.explanations.released import release
+from trustbench.models.given.trees import trees_of
+
+Explain = Literal["shap", "lime"]
+SMALLEST = 1e-12
+POOL = 500
+"""Rows that say what is usual: the background of explanations."""
+SAME = 1e-5
+"""How far an answer may move when a row is taken apart and put together again."""
+SAMPLES, BACKGROUND = 128, 5
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A model, the order of its columns among the target's classes, and how it is explained."""
+
+    model: GivenModel
+    order: Array
+    explain: Explain = "shap"
+
+    def __post_init__(self) -> None:
+        if self.explain not in get_args(Explain):
+            raise ConfigError(
+                f"explain={self.explain} is not known; available: {', '.join(get_args(Explain))}."
+            )
+
+
+def query_system(
+    asked: Asked, table: AuditTable, answers: Array, test: Array, streams: Streams
+) -> System:
+    """The system whose inputs are the table's columns, encoded, at the rows `test`.
+
+    Args:
+        asked: the model.
+        table: the rows of the audit.
+        answers: the model's probabilities of all rows, [n, C].
+        test: the rows that are measured.
+        streams: of the audit.
+
+    Raises:
+        Unsupported: rows cannot be taken apart and put together so that the model answers the same.
+    """
+    space = raw_space(table.rows, table.declared)
+    X = space.encoder.encode(table.rows)
+    answering = _Answering(asked, space)
+    probe = test[:POOL]
+    moved = float(np.abs(answering.probabilities(X[probe]) - answers[probe]).max(initial=0.0))
+    if moved > SAME:
+        raise Unsupported(
+            "needs rows that can be changed column by column; taken apart and put together again, "
+            f"rows of this table get answers that differ by up to {moved:.2g}"
+        )
+    pool = streams.numpy("explanations", "audit_pool").permutation(len(X))[:POOL]
+    problem = _problem(table, space, X, test, pool)
+    system = System(
+        problem=problem,
+        forward=answering.forward,
+        replicates=1,
+        device=torch.device("cpu"),
+        streams=streams,
+        membership=np.zeros((1, len(pool)), dtype=bool),
+        calibration=np.zeros((1, 0), dtype=np.int64),
+        facts={"explained by": asked.explain},
+        access=frozenset[Access]({"logits", "queries"}),
+    )
+    seed = streams.entropy("explanations", "audit_packages")
+    questions = Questions(answering.log_odds, space.features, X[pool].astype(np.float64), seed)
+    return release(system, _explainer(asked, space, questions, answering), "contributions")
+
+
+def _problem(table: AuditTable, space: RawSpace, X: Array, test: Array, pool: Array) -> Problem:
+    """The measured rows as the test split, and copies of some rows as the pool."""
+    rows = np.concatenate([test, pool])
+    nobody = np.zeros(0, dtype=np.int64)
+    return Problem(
+        name=table.name,
+        X=X[rows],
+        y=table.y[rows],
+        group=table.group[rows],
+        classes=table.classes,
+        groups=table.groups,
+        group_name=table.group_name,
+        features=space.features,
+        splits={
+            "train": np.arange(len(test), len(rows)),
+            "validation": nobody,
+            "calibration": nobody,
+            "test": np.arange(len(test)),
+        },
+        card=DataCard(
+            "The rows of an audit.", "see the table's owner", "see the table's owner", ""
+        ),
+        partial=True,
+    )
+
+
+@dataclass(frozen=True)
+class _Answering:
+    """The model's answers to inputs."""
+
+    asked: Asked
+    space: RawSpace
+
+    def probabilities(self, X: Array) -> Array:
+        """Inputs [n, d] -> probabilities of the target's classes, float64 [n, C]."""
+        found = self.asked.model.predict_proba(self.space.decode(X))
+        order = self.asked.order
+        return np.asarray(np.where(order >= 0, found[:, order], 0.0))
+
+    def log_odds(self, X: Array) -> Array:
+        """Inputs [n, d] -> log-odds of each class, [n, C]."""
+        p = self.probabilities(X.astype(np.float32)).clip(SMALLEST, 1 - SMALLEST)
+        return np.asarray(np.log(p) - np.log1p(-p))
+
+    def forward(self, X: Tensor) -> Tensor:
+        """Logits [1, n, C] of X [n, d] or [1, n, d]: the logarithms of the probabilities."""
+        flat = X.detach().reshape(-1, X.shape[-1]).numpy().astype(np.float32)
+        logits = np.log(self.probabilities(flat).clip(min=SMALLEST))
+        return torch.as_tensor(logits, dtype=X.dtype)[None]
+
+
+def _explainer(
+    asked: Asked, space: RawSpace, questions: Questions, answering: _Answering
+) -> Callable[[Tensor, int], Tensor]:
+    trees = trees_of(asked.model) if asked.explain == "shap" else None
+    places = space.places
+    if trees is not None and any(len(places.get(c, ())) != 1 for c in trees.columns):
+        trees = None
+
+    def explain(X: Tensor, repeat: int) -> Tensor:
+        flat = X.detach().reshape(-1, X.shape[-1]).numpy()
+        classes = answering.log_odds(flat).argmax(axis=1)
+        again = Questions(
+            questions.margins, questions.features, questions.pool, questions.seed + repeat
+        )
+        if trees is not None:
+            values = np.zeros(flat.shape)
+            encoded = trees.encoded(space.decode(flat))
+            found = tree_shap(trees.model, encoded, asked.order[classes])
+            values[:, [places[c][0] for c in trees.columns]] = found
+        elif asked.explain == "shap":
+            values = kernel_shap(
+                again, flat.astype(np.float64), classes, samples=SAMPLES, background=BACKGROUND
+            )
+        else:
+            values = lime(again, flat.astype(np.float64), classes, samples=SAMPLES)
+        return torch.as_tensor(values, dtype=X.dtype)[None]
+
+    return explain
