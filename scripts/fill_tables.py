@@ -3,6 +3,7 @@
 run: trustbench run +experiment=dp_vs_fairness
      trustbench run +experiment=full_table dataset=adult data_dir=../shared/data
      python scripts/fill_tables.py [--outputs outputs] [--table dp_vs_fairness]
+     python scripts/pages/cell_pages.py  # the pages of the cells show the table of Adult
 """
 
 import argparse
