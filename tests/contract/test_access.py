@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from tests.conftest import make_problem, make_system
-from tests.contract.conftest import cheap, of, opened_by
+from tests.contract.conftest import of
 from tests.contract.watched import WatchedSystem
 from tests.tables import make_table
+from trustbench.api.checks.cheap import cheap
+from trustbench.api.checks.opened import opened
 
 UNSEEN = {"replicates", "parameters"}
 """What cannot be observed from outside: whether the other replicates are models to compare with."""
@@ -52,9 +54,9 @@ def recorded(system, used, access):
 def places(system):
     return [
         system,
-        opened_by(system, "channel", "release"),
+        opened(system, "channel", "release"),
         make_system(make_table()),
-        opened_by(make_system(make_table()), "channel", "release"),
+        opened(make_system(make_table()), "channel", "release"),
         make_system(make_problem(), replicates=8, steps=60),
     ]
 
