@@ -170,7 +170,8 @@ def test_every_number_has_an_interval_over_rows(result):
 
 def test_no_number_looks_like_safety(result):
     record = result.record
-    attacks = [n for n in record.metrics if "lira" in n or "strongest" in n or "racc" in n]
+    stored = [n for n in record.metrics if not n.startswith("query_attacks/")]
+    attacks = [n for n in stored if "lira" in n or "strongest" in n or "racc" in n]
     assert attacks == []
     assert "needs replicates" in record.missing["privacy/lira_auc"]
     assert record.missing["robustness/racc"] == "needs queries, gradients"
