@@ -8,10 +8,11 @@ Usage: python scripts/studies/audit_coverage.py [--tables 400] [--rows 300 1000]
 """
 
 import argparse
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from trustbench.contracts import Streams
+from trustbench.contracts import Evaluator, Streams
 from trustbench.evaluators.fairness.fairness import Fairness
 from trustbench.evaluators.uncertainty.uncertainty import Uncertainty
 from trustbench.evaluators.utility import Utility
@@ -22,7 +23,11 @@ METRICS = (
     "utility/accuracy", "utility/balanced_accuracy", "utility/auc", "fairness/acc_gap",
     "fairness/dp_gap", "fairness/eo_gap", "uncertainty/ece", "uncertainty/nll",
 )  # fmt: skip
-EVALUATORS = {"utility": Utility(), "fairness": Fairness(), "uncertainty": Uncertainty()}
+EVALUATORS: Mapping[str, Evaluator] = {
+    "utility": Utility(),
+    "fairness": Fairness(),
+    "uncertainty": Uncertainty(),
+}
 POPULATIONS = {"large gap": 1.0, "small gap": 0.0}
 """How much lower the scores of the smaller group are."""
 
@@ -39,12 +44,19 @@ def table(n: int, harm: float, seed: int) -> AuditRows:
     return AuditRows(("no", "yes"), ("a", "b"), "g", answers, nobody, nobody, frozenset({"logits"}))
 
 
-def study(n: int, harm: float, tables: int, draws: int) -> dict[str, tuple[float, float, float]]:
+def study(
+    n: int,
+    harm: float,
+    tables: int,
+    draws: int,
+    evaluators: Mapping[str, Evaluator] = EVALUATORS,
+    names: Sequence[str] = METRICS,
+) -> dict[str, tuple[float, float, float]]:
     """Metric -> (share of intervals that hold the mean, that lie below it, that lie above it)."""
-    found: dict[str, list[tuple[float, float, float]]] = {m: [] for m in METRICS}
+    found: dict[str, list[tuple[float, float, float]]] = {m: [] for m in names}
     for seed in range(tables):
-        metrics = measure(table(n, harm, seed), EVALUATORS, Streams(seed), draws).found
-        for name in METRICS:
+        metrics = measure(table(n, harm, seed), evaluators, Streams(seed), draws).found
+        for name in names:
             interval = metrics[name].interval
             found[name].append((interval.value, interval.low, interval.high))
     out = {}

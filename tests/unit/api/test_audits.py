@@ -162,9 +162,9 @@ def test_every_number_has_an_interval_over_rows(result):
         number = metric.number
         assert number.low <= number.low90 <= number.value + 1e-12, name
         assert number.value <= number.high90 + 1e-12 <= number.high + 2e-12, name
-        assert (number.method == "exact") == (
-            name == "utility/accuracy" or name.endswith(("_coverage", "n_rate", "y_rate"))
-        ), name
+        share = name == "utility/accuracy" or name.endswith(("_coverage", "_rate"))
+        own = name.startswith(("utility/", "uncertainty/"))
+        assert not own or (number.method == "exact") == share, name
     assert {"utility/accuracy", "fairness/eo_gap", "uncertainty/ece"} <= set(record.metrics)
 
 
@@ -174,7 +174,7 @@ def test_no_number_looks_like_safety(result):
     attacks = [n for n in stored if "lira" in n or "strongest" in n or "racc" in n]
     assert attacks == []
     assert "needs replicates" in record.missing["privacy/lira_auc"]
-    assert record.missing["robustness/racc"] == "needs queries, gradients"
+    assert "gradients" in record.missing["robustness/racc"]
     # members are known from the split: the loss attack is measured
     assert record.rows.members == 500
     assert 0.4 < record.metrics["privacy/loss_auc"].number.value < 0.65
