@@ -179,6 +179,8 @@ def _commands(cell: Cell) -> Iterator[str]:
     yield f"trustbench run +experiment={experiment}"
     yield f"trustbench cell {cell.source.letter} {cell.target.letter}"
     yield "```"
+    yield ""
+    yield "For [your own table](../own-data.md), add `dataset=table dataset.schema=FILE` to `run`."
 
 
 def _literature(cell: Cell) -> Iterator[str]:
