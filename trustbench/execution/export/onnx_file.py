@@ -35,7 +35,7 @@ def write(model: ExportedModel, path: Path) -> None:
     float32 [n, C] in the order of the classes; an unknown category gives a row of NaN.
 
     Raises:
-        Unsupported: the data are no table, the network is not a chain of linear layers, or the
+        Unsupported: the data are not tabular, the network is not a chain of linear layers, or the
             deployed probabilities are more than the network's.
     """
     encoder = model.system.problem.encoder
