@@ -16,7 +16,7 @@ from trustbench.config.plugins import build, discover
 from trustbench.config.settings_file import with_file
 from trustbench.contracts import Evaluator, Fact
 from trustbench.contracts.given import GivenModel, ModelSource
-from trustbench.datasets.table import Table as OwnTable
+from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.errors import UserError, did_you_mean
 from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared

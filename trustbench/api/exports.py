@@ -17,7 +17,7 @@ from trustbench.execution.arm import run_arm
 from trustbench.execution.export import onnx_file, refit
 from trustbench.execution.export.model import ExportedModel, load_model
 from trustbench.execution.export.spec import CARD
-from trustbench.execution.export.writing import Source, write_export
+from trustbench.execution.export.writing import ExportSource, write_export
 from trustbench.execution.fit import Progress
 from trustbench.execution.job import prepare_torch
 from trustbench.execution.pilot import settle
@@ -102,7 +102,7 @@ def export(
     about = card_of(records, record.id, config_dir=config_dir)
 
     def written(path: Path) -> ExportedModel:
-        spec = write_export(made, Source(called, record.id, trained), path, store, progress)
+        spec = write_export(made, ExportSource(called, record.id, trained), path, store, progress)
         text = export_card(record, spec, replicate, again, verdict, about)
         write_atomically(path / CARD, text.encode())
         return load_model(path, plugins=_modules(made))
@@ -131,7 +131,10 @@ def _as_mlflow(
         model = written(Path(apart) / "export")
         rows = model.example()
         tracking.write_model(
-            Path(apart) / "export", folder, tracking.Sample(rows, model.predict(rows)), tags
+            Path(apart) / "export",
+            folder,
+            tracking.SignatureSample(rows, model.predict(rows)),
+            tags,
         )
     if name is None:
         return Exported(folder, model)

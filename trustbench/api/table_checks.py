@@ -15,6 +15,7 @@ from trustbench.contracts.encoding import CategoryColumn
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.frames import Frame
+from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.datasets.loading.own.prepare import Prepared
 from trustbench.datasets.loading.own.rules import merged_levels
 from trustbench.datasets.loading.own.values import (
@@ -24,7 +25,6 @@ from trustbench.datasets.loading.own.values import (
     levels_of,
     number_text,
 )
-from trustbench.datasets.table import Table
 from trustbench.errors import ConfigError
 from trustbench.store.files import write_atomically
 from trustbench.summary.render.text_table import aligned
@@ -71,7 +71,7 @@ def check_table(args: Sequence[str]) -> TableCheck:
         raise ConfigError("a check of a table takes key=value only; drop the flag that prints.")
     arm = asked.first
     dataset = arm.dataset.plugin
-    if not isinstance(dataset, Table):
+    if not isinstance(dataset, OwnTable):
         raise ConfigError(
             f"dataset={arm.dataset.name} has a loader of its own; run `trustbench data check "
             f"{arm.dataset.name}`, or give dataset=table dataset.path=FILE."
@@ -97,7 +97,7 @@ def _unprepared(frame: Frame, table: pd.DataFrame) -> Iterator[str]:
     yield "next: name the class to predict, dataset.target=COLUMN"
 
 
-def _lines(dataset: Table, frame: Frame, prepared: Prepared) -> Iterator[str]:
+def _lines(dataset: OwnTable, frame: Frame, prepared: Prepared) -> Iterator[str]:
     yield from _read(frame)
     yield ""
     yield from aligned(HEAD, list(_columns(dataset, prepared)))
@@ -120,7 +120,7 @@ def _read(frame: Frame) -> Iterator[str]:
     yield from (f"  doubt: {text}" for text in frame.doubts.values())
 
 
-def _columns(dataset: Table, prepared: Prepared) -> Iterator[list[str]]:
+def _columns(dataset: OwnTable, prepared: Prepared) -> Iterator[list[str]]:
     columns, table = prepared.columns, prepared.table
     rules = {r.name: r for r in prepared.inputs.rules if isinstance(r, CategoryColumn)}
     block_of = {name: block.name for block in columns.blocks for name in block.columns}
@@ -140,7 +140,7 @@ def _columns(dataset: Table, prepared: Prepared) -> Iterator[list[str]]:
         yield [str(name), kind, values, missing, use]
 
 
-def _use(name: str, dataset: Table, prepared: Prepared) -> str:
+def _use(name: str, dataset: OwnTable, prepared: Prepared) -> str:
     if name == dataset.target:
         return "target"
     uses = ["input"] if name in prepared.columns.names else ["left out"]
@@ -171,7 +171,7 @@ def _values(values: Any) -> tuple[str, str]:
     return listed([f"{names[k]} {counts[k]:,}" for k in order], 4), missing
 
 
-def _classes(dataset: Table, prepared: Prepared) -> Iterator[str]:
+def _classes(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
     problem, y = prepared.problem, prepared.target.y
     counts = np.bincount(y, minlength=len(problem.classes))
     shares = [f"{c} {n:,} ({100 * n / len(y):.1f} %)"
@@ -203,7 +203,7 @@ def _rates(prepared: Prepared, rows: Array) -> list[str]:
     return [f"{100 * (y == c).mean():.1f}" for c in range(first, len(problem.classes))]
 
 
-def _splits(dataset: Table, prepared: Prepared) -> Iterator[str]:
+def _splits(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
     split = dataset.split
     by = "at random, stratified" if split.by == "random" else f"by {split.by} {split.column}"
     yield f"split {by}:"
@@ -218,9 +218,9 @@ def _splits(dataset: Table, prepared: Prepared) -> Iterator[str]:
     yield from aligned(("part", "rows", *(f"% {c}" for c in shown)), rows)
 
 
-def _schema(dataset: Table, frame: Frame, kinds: Mapping[str, Any]) -> dict[str, Any]:
+def _schema(dataset: OwnTable, frame: Frame, kinds: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a dataset that are not defaults, with what was understood."""
-    defaults = Table()
+    defaults = OwnTable()
     given = {
         f.name: _plain(getattr(dataset, f.name))
         for f in fields(dataset)

@@ -15,7 +15,7 @@ from typing_extensions import override
 from trustbench.contracts import Array, DataCard, Dataset, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.files import digest
-from trustbench.datasets.loading.own.declared import Described, Split
+from trustbench.datasets.loading.own.declared import OwnersCard, Split
 from trustbench.datasets.loading.own.decoding import Decoder, Transform
 from trustbench.datasets.loading.own.groups import read_groups
 from trustbench.datasets.loading.own.image_files import PART, Listed, as_images, list_images, refuse
@@ -25,7 +25,7 @@ from trustbench.datasets.loading.splits import pack, subsample
 from trustbench.datasets.loading.tabular import Groups
 from trustbench.errors import did_you_mean
 
-OWNER = Described(
+OWNER = OwnersCard(
     known_harms="not stated by the owner of the images",
     licence="not stated by the owner of the images",
     reference="images of the user",
@@ -56,7 +56,7 @@ class Images(Dataset):
     split: Split = field(default_factory=Split)
     subsample: Annotated[int, Field(ge=1)] | None = None
     cache: bool = True
-    card: Described = field(default_factory=lambda: OWNER)
+    card: OwnersCard = field(default_factory=lambda: OWNER)
 
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "the user's own images"

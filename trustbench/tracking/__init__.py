@@ -20,7 +20,7 @@ from trustbench.tracking.download import (
     fetch_sweep,
     fetch_sweeps,
 )
-from trustbench.tracking.models import Sample, register, write_model
+from trustbench.tracking.models import SignatureSample, register, write_model
 from trustbench.tracking.reaping import UnfinishedRun, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import (
@@ -33,7 +33,7 @@ from trustbench.tracking.upload import (
 )
 
 __all__ = [
-    "Sample",
+    "SignatureSample",
     "TrackingError",
     "UnfinishedRun",
     "bring",

@@ -23,14 +23,16 @@ EXPERIMENT = "exports"
 
 
 @dataclass(frozen=True)
-class Sample:
+class SignatureSample:
     """A made-up input and its answers, from which MLflow takes the signature."""
 
     rows: "DataFrame | Array"
     answers: "DataFrame"
 
 
-def write_model(export: Path, path: Path, sample: Sample, metadata: Mapping[str, str]) -> None:
+def write_model(
+    export: Path, path: Path, sample: SignatureSample, metadata: Mapping[str, str]
+) -> None:
     """Writes an exported folder as an MLflow model to `path`; MLflow keeps it below `data/`."""
     with quiet():
         from mlflow import pyfunc
@@ -70,7 +72,7 @@ def register(
     return f"models:/{name}/{made.version}"
 
 
-def _signature(sample: Sample) -> Any:
+def _signature(sample: SignatureSample) -> Any:
     """The signature. Raw columns are of any type: MLflow refuses whole numbers for a double."""
     from mlflow.models import ModelSignature, infer_signature
     from mlflow.types import ColSpec, Schema

@@ -8,7 +8,7 @@ import numpy as np
 
 from trustbench.contracts import Array, CategoryColumn, Encoder, Feature, NumberColumn
 from trustbench.datasets.loading.own.declared import Change, Declaration
-from trustbench.datasets.loading.own.inputs import Columns, features_of, learn_inputs
+from trustbench.datasets.loading.own.inputs import InputColumns, features_of, learn_inputs
 from trustbench.datasets.loading.own.kinds import kinds_of
 from trustbench.datasets.loading.own.rules import Learning
 from trustbench.errors import DataError, Unsupported
@@ -97,7 +97,7 @@ def raw_space(rows: "DataFrame", declared: Declaration) -> RawSpace:
     try:
         kinds = kinds_of(rows, list(rows.columns), declared.columns)
         changes: dict[str, Change] = {c: "none" if c in fixed else "any" for c in rows.columns}
-        columns = Columns(kinds, (), declared.columns, changes)
+        columns = InputColumns(kinds, (), declared.columns, changes)
         how = Learning(np.arange(len(rows)), "own", 1, MOST_LEVELS)
         rules = learn_inputs(rows, columns, how).rules
         encoder = Encoder(rules)

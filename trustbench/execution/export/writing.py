@@ -41,7 +41,7 @@ ROWS_HELD = "training rows"
 """The fact of a method whose learnt tensors hold rows of the training pool."""
 
 
-class Source(NamedTuple):
+class ExportSource(NamedTuple):
     """What is exported, in words."""
 
     label: str
@@ -50,7 +50,7 @@ class Source(NamedTuple):
 
 
 def write_export(
-    plan: Plan, source: Source, folder: Path, store: Store, progress: Progress
+    plan: Plan, source: ExportSource, folder: Path, store: Store, progress: Progress
 ) -> ExportSpec:
     """Writes the plan's one model, as deployed, to a new or empty folder.
 
@@ -126,7 +126,7 @@ def _refuse_seeded(system: System) -> None:
 
 
 def _spec(
-    plan: Plan, source: Source, system: System, memory: Memory, sha256: Mapping[str, str]
+    plan: Plan, source: ExportSource, system: System, memory: Memory, sha256: Mapping[str, str]
 ) -> ExportSpec:
     problem, arm = plan.problem, plan.arm
     plugins: list[Chosen[Any]] = [arm.model, *arm.interventions]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets.table import Table
+from trustbench.datasets.loading.own.own_table import OwnTable
 
 
 def people(n=1200, seed=0):
@@ -41,7 +41,7 @@ def loaded(tmp_path, table, seed=0, **settings):
     given = {**BASE, **settings}
     if "drop" not in settings:
         given["drop"] = tuple(c for c in BASE["drop"] if c in table)
-    return Table(path=str(path), **given).prepared(Path(tmp_path), Streams(seed))
+    return OwnTable(path=str(path), **given).prepared(Path(tmp_path), Streams(seed))
 
 
 def column(problem, name):

@@ -11,9 +11,9 @@ from trustbench.contracts.seeding import Streams
 from trustbench.datasets import acs_income, adult, german
 from trustbench.datasets.loading.frames import Reading
 from trustbench.datasets.loading.own.declared import Declared, Split
+from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.datasets.loading.splits import draw, shares, strata_of, subsample
 from trustbench.datasets.loading.tables import positions, read_parquet
-from trustbench.datasets.table import Table
 
 BY_PART = Split(by="column", column="part")
 ALL_LEVELS = {"min_level": 1, "max_levels": 100}
@@ -69,7 +69,7 @@ def test_german_credit_from_its_raw_file(shared_data, tmp_path):
     splits = draw("german", strata_of(y, young), sizes, Streams(0).numpy("split"))
     table["part"] = parts_of(splits, len(table))
     (tmp_path / "g.data").write_text("\n".join(" ".join(row) for row in table.to_numpy()) + "\n")
-    own = Table(
+    own = OwnTable(
         path=str(tmp_path / "g.data"), target="risk", favourable=1, sensitive=("age",),
         columns={"age": Declared(bins=(26,))} | {
             c.name: Declared(kind="number") for c in german.INPUTS
@@ -97,7 +97,7 @@ def test_adult_from_its_raw_files(shared_data, tmp_path):
     text = [", ".join((*adult.FIELDS, "part"))]
     text += [f"{line}, {name}" for line, name in zip(lines, part, strict=True)]
     (tmp_path / "adult.csv").write_text("\n".join(text) + "\n")
-    own = Table(
+    own = OwnTable(
         path=str(tmp_path / "adult.csv"), target="income", favourable=">50K", sensitive=("sex",),
         drop=("fnlwgt", "education"), split=BY_PART, **ALL_LEVELS,
     ).load(tmp_path, Streams(0))  # fmt: skip
@@ -116,7 +116,7 @@ def test_acs_income_from_its_parquet_file(shared_data, tmp_path):
     table["part"] = parts_of(splits, len(table))
     table[table["part"] != ""].to_parquet(tmp_path / "acs.parquet", index=False)
     category = ("COW", "MAR", "RELP", "SEX", "RAC1P")
-    own = Table(
+    own = OwnTable(
         path=str(tmp_path / "acs.parquet"), target="PINCP", favourable=1, sensitive=("SEX",),
         columns={name: Declared(kind="category") for name in category}, drop=("OCCP", "POBP"),
         split=BY_PART, **ALL_LEVELS,
@@ -147,7 +147,7 @@ def test_breast_cancer_is_what_scikit_learn_makes_of_it(tmp_path):
         part=np.resize(["train", "train", "test", "validation", "calibration"], len(data.frame)),
     )
     table.to_csv(tmp_path / "cancer.csv", index=False)
-    own = Table(
+    own = OwnTable(
         path=str(tmp_path / "cancer.csv"), target="target", favourable=1,
         sensitive=("radius_group",), drop=("radius_group",), split=BY_PART,
     ).load(tmp_path, Streams(0))  # fmt: skip
@@ -166,7 +166,7 @@ def test_breast_cancer_is_what_scikit_learn_makes_of_it(tmp_path):
 def test_diabetes_is_cut_into_classes_and_ages(tmp_path):
     data = load_diabetes(as_frame=True, scaled=False)
     data.frame.to_csv(tmp_path / "diabetes.csv", index=False)
-    own = Table(
+    own = OwnTable(
         path=str(tmp_path / "diabetes.csv"), target="target", favourable="below 140",
         sensitive=("sex", "age"), min_group=20,
         columns={"target": Declared(bins=(140,)), "age": Declared(bins=(50,))},
@@ -185,7 +185,7 @@ def test_the_random_split_is_that_of_the_loaders(tmp_path, seed):
     table = pd.DataFrame({"x": rng.normal(size=500), "g": rng.choice(["a", "b"], 500)})
     table["y"] = np.where(table["x"] + rng.normal(size=500) > 0, "q", "p")
     table.to_csv(tmp_path / "t.csv", index=False)
-    own = Table(path=str(tmp_path / "t.csv"), target="y", sensitive=("g",))
+    own = OwnTable(path=str(tmp_path / "t.csv"), target="y", sensitive=("g",))
     problem = own.load(tmp_path, Streams(seed))
     y, g = (positions(table[c], sorted(table[c].unique())) for c in ("y", "g"))
     sizes = shares(500, {"test": 0.25, "calibration": 0.15, "validation": 0.10})

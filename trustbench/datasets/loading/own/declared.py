@@ -69,7 +69,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Described:
+class OwnersCard:
     """What a reader of results must know about the table, in the words of its owner."""
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
@@ -100,4 +100,4 @@ class Declaration:
     split: Split = Split()
     subsample: Annotated[int, Field(ge=1)] | None = None
     leakage: Leakage = "warn"
-    card: Described = Described()
+    card: OwnersCard = OwnersCard()

@@ -31,14 +31,16 @@ SAMPLE = 200_000
 
 
 @dataclass(frozen=True)
-class Finding:
+class TableFinding:
     """A sentence about the table, with its number and what to do."""
 
     kind: Kind
     text: str
 
 
-def near_target(table: pd.DataFrame, names: Sequence[str], y: Array, target: str) -> list[Finding]:
+def near_target(
+    table: pd.DataFrame, names: Sequence[str], y: Array, target: str
+) -> list[TableFinding]:
     """The columns on which a single rule gives nearly every class."""
     if len(table) > SAMPLE:
         rows = np.linspace(0, len(table) - 1, SAMPLE).astype(np.int64)
@@ -49,7 +51,7 @@ def near_target(table: pd.DataFrame, names: Sequence[str], y: Array, target: str
         agreement, rule = _best_rule(table[name], y)
         if agreement >= NEAR and 1 - agreement <= NEAR_ERRORS * base:
             found.append(
-                Finding(
+                TableFinding(
                     "leak",
                     f"{rule} agrees with {target} in {_percent(agreement)} of the rows; if {name} "
                     f"is only known after the decision, leave it out: dataset.drop=[{name}]",
@@ -103,19 +105,19 @@ def _best_cut(values: Series, y: Array) -> tuple[float, str]:
     return float((hits[best] + absent) / len(y)), f"{values.name} > {cut}"
 
 
-def odd_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[Finding]:
+def odd_columns(table: pd.DataFrame, names: Sequence[str]) -> Iterator[TableFinding]:
     """Columns that are constant, that name rows, or whose tail hides everything else."""
     for name in names:
         values = table[name]
         different = _different(values)
         if different <= 1:
-            yield Finding(
+            yield TableFinding(
                 "constant",
                 f"{name} has {different or 'no'} value{'s' if not different else ''} in all rows "
                 f"and tells nothing; leave it out: dataset.drop=[{name}]",
             )
         elif _names_rows(values, different):
-            yield Finding(
+            yield TableFinding(
                 "identifier",
                 f"{name} has a different value in {_percent(different / len(values))} of the rows "
                 f"and looks like an identifier; leave it out: dataset.drop=[{name}]",
@@ -154,14 +156,14 @@ def _names_rows(values: Series, different: int) -> bool:
     return bool(high - low < 2 * len(numbers) or np.all(np.diff(numbers) > 0) or one_length)
 
 
-def _tail(values: Series) -> Iterator[Finding]:
+def _tail(values: Series) -> Iterator[TableFinding]:
     numbers = values.dropna().to_numpy(dtype=np.float64)
     numbers = numbers[np.isfinite(numbers)]
     low, middle, high = np.quantile(numbers, [0.01, 0.5, 0.99])
     far = numbers[np.abs(numbers - middle).argmax()]
     times = abs(far - middle) / (high - low) if high > low else 0.0
     if times > TAIL:
-        yield Finding(
+        yield TableFinding(
             "tail",
             f"{values.name} reaches {far:g}, {times:,.0f} times the range of 98 % of its values "
             f"({low:g} to {high:g}); scaled, all others become one point, so correct it or cut it "
@@ -169,7 +171,7 @@ def _tail(values: Series) -> Iterator[Finding]:
         )
 
 
-def _code(values: Series) -> Iterator[Finding]:
+def _code(values: Series) -> Iterator[TableFinding]:
     """A number such as -9 or 999 that stands apart from all others and occurs more than once."""
     numbers = values.dropna().to_numpy(dtype=np.float64)
     low, high = numbers.min(), numbers.max()
@@ -179,7 +181,7 @@ def _code(values: Series) -> Iterator[Finding]:
         below = code < 0 and others.min() >= 0
         above = code >= 99 and code > 3 * max(others.max(), 1.0)
         if times > 1 and len(digits) == 1 and digits <= {"1", "9"} and (below or above):
-            yield Finding(
+            yield TableFinding(
                 "code",
                 f"{values.name} is {code:g} in {times:,} rows and {others.min():g} to "
                 f"{others.max():g} in all others; if that means missing, declare it: "
@@ -187,12 +189,12 @@ def _code(values: Series) -> Iterator[Finding]:
             )
 
 
-def copied(rows: int, total: int, crossing: int) -> Finding:
+def copied(rows: int, total: int, crossing: int) -> TableFinding:
     """Rows that repeat others; a leak only if copies are in different parts."""
     text = f"{rows:,} of {total:,} rows repeat another row's inputs and class"
     if not crossing:
-        return Finding("note", f"{text}; copies are in one part")
-    return Finding(
+        return TableFinding("note", f"{text}; copies are in one part")
+    return TableFinding(
         "copies",
         f"{text}, and {crossing:,} of them have a copy in another part of the split; give "
         "dataset.split.duplicates=together to keep copies in one part",
@@ -201,7 +203,7 @@ def copied(rows: int, total: int, crossing: int) -> Finding:
 
 def group_rates(
     y: Array, group: Array, classes: Sequence[str], groups: Sequence[str], test: Array
-) -> Iterator[Finding]:
+) -> Iterator[TableFinding]:
     """Groups in which a class hardly occurs, and groups too small to measure."""
     for k, name in enumerate(groups):
         rows = group == k
@@ -211,14 +213,14 @@ def group_rates(
             if (c == 1 or not binary) and (
                 share[c] > 1 - RARE_RATE or (binary and share[c] < RARE_RATE)
             ):
-                yield Finding(
+                yield TableFinding(
                     "group",
                     f"{_percent(float(share[c]))} of the {rows.sum():,} rows of group {name} are "
                     f"of class {label}, so error rates within it rest on few rows",
                 )
         tested = int((group[test] == k).sum())
         if tested < SMALL_GROUP:
-            yield Finding(
+            yield TableFinding(
                 "group",
                 f"group {name} has {tested} test rows, so its intervals are wide; merge it with "
                 f"dataset.min_group, or use more rows",
@@ -231,7 +233,7 @@ def drift(
     names: Sequence[str],
     classes: Sequence[str],
     parts: Mapping[SplitName, Array],
-) -> Iterator[Finding]:
+) -> Iterator[TableFinding]:
     """Inputs and classes whose mean differs between the training part and the test set.
 
     `names` [d] are the inputs in words; X is scaled by the training part.
@@ -243,7 +245,7 @@ def drift(
     for j in np.argsort(-np.abs(moved)):
         if abs(moved[j]) < max(DRIFT, SURE * (1 / len(train) + 1 / len(test)) ** 0.5):
             break
-        yield Finding(
+        yield TableFinding(
             "drift",
             f"{names[j]} differs between training part and test set: its mean moves by "
             f"{moved[j]:+.2f} standard deviations",
@@ -252,7 +254,7 @@ def drift(
         a, b = ((y[parts[s]] == c).mean() for s in ("train", "test"))
         error = (a * (1 - a) * (1 / len(train) + 1 / len(test))) ** 0.5
         if c and abs(a - b) > max(0.05, SURE * error):
-            yield Finding(
+            yield TableFinding(
                 "drift",
                 f"class {label} makes up {100 * a:.1f} % of the training part and {100 * b:.1f} % "
                 "of the test set",

@@ -10,16 +10,16 @@ import pandas as pd
 from trustbench.contracts import Array, CategoryColumn, Feature, NumberColumn
 from trustbench.contracts.encoding import ColumnRule
 from trustbench.datasets.loading.own.declared import Change, Declared, Kind
-from trustbench.datasets.loading.own.kinds import Block
-from trustbench.datasets.loading.own.rules import GIVEN, MISSING, Learning, Learnt, learn
+from trustbench.datasets.loading.own.kinds import ColumnBlock
+from trustbench.datasets.loading.own.rules import GIVEN, MISSING, Learning, LearntColumn, learn
 
 
 @dataclass(frozen=True)
-class Columns:
+class InputColumns:
     """The raw columns that become inputs, by kind, and how a person could change each."""
 
     kinds: Mapping[str, Kind]
-    blocks: Sequence[Block]
+    blocks: Sequence[ColumnBlock]
     declared: Mapping[str, Declared]
     changes: Mapping[str, Change]
 
@@ -40,9 +40,9 @@ class Inputs(NamedTuple):
     missing: tuple[str, ...]
 
 
-def learn_inputs(table: pd.DataFrame, columns: Columns, how: Learning) -> Inputs:
+def learn_inputs(table: pd.DataFrame, columns: InputColumns, how: Learning) -> Inputs:
     """Learns the rules of all columns; those of an embedding follow each other, at the end."""
-    learnt: list[Learnt] = [
+    learnt: list[LearntColumn] = [
         learn(table[name], kind, columns.of(name), how) for name, kind in columns.kinds.items()
     ]
     learnt += [
@@ -57,7 +57,7 @@ def learn_inputs(table: pd.DataFrame, columns: Columns, how: Learning) -> Inputs
 def features_of(
     rules: Sequence[ColumnRule],
     places: Sequence[tuple[int, ...]],
-    columns: Columns,
+    columns: InputColumns,
     seen: Array,
 ) -> tuple[Feature, ...]:
     """The features of inputs; `seen` [m, d] are the rows whose range an attack may substitute."""
@@ -79,7 +79,7 @@ def _embedding(name: str, place: Sequence[int], seen: Array) -> Feature:
 
 
 def _features(
-    rule: ColumnRule, place: tuple[int, ...], columns: Columns, seen: Array
+    rule: ColumnRule, place: tuple[int, ...], columns: InputColumns, seen: Array
 ) -> Iterator[Feature]:
     declared = columns.of(rule.name)
     change = columns.changes.get(rule.name, "any")

@@ -14,20 +14,22 @@ TEXT_WORDS, TEXT_SHARE, TEXT_LEAST = 4, 0.3, 20
 """Text has this many words on average, and this share and number of different values."""
 
 
-class Block(NamedTuple):
+class ColumnBlock(NamedTuple):
     """An embedding: columns that mean something only together."""
 
     name: str
     columns: tuple[str, ...]
 
 
-def embeddings(table: pd.DataFrame, patterns: Sequence[str], taken: Sequence[str]) -> list[Block]:
+def embeddings(
+    table: pd.DataFrame, patterns: Sequence[str], taken: Sequence[str]
+) -> list[ColumnBlock]:
     """The embeddings that the patterns name, each one block.
 
     Raises:
         DataError: no column matches, a column is in two blocks, or holds text or no value.
     """
-    blocks: list[Block] = []
+    blocks: list[ColumnBlock] = []
     owner: dict[str, str] = {}
     for pattern in patterns:
         columns = matching(table, "dataset.embedding", pattern)
@@ -40,7 +42,7 @@ def embeddings(table: pd.DataFrame, patterns: Sequence[str], taken: Sequence[str
             owner[column] = pattern
             _refuse_not_numbers(table[column], pattern)
         name = unused_name(block_name(pattern), [*taken, *(b.name for b in blocks)])
-        blocks.append(Block(name, tuple(columns)))
+        blocks.append(ColumnBlock(name, tuple(columns)))
     return blocks
 
 

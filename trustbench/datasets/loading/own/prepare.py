@@ -10,9 +10,9 @@ from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.own import findings
 from trustbench.datasets.loading.own.declared import Change, Declaration, Declared
-from trustbench.datasets.loading.own.findings import LEAKS, Finding
+from trustbench.datasets.loading.own.findings import LEAKS, TableFinding
 from trustbench.datasets.loading.own.groups import Grouped, read_groups
-from trustbench.datasets.loading.own.inputs import Columns, Inputs, features_of, learn_inputs
+from trustbench.datasets.loading.own.inputs import InputColumns, Inputs, features_of, learn_inputs
 from trustbench.datasets.loading.own.kinds import embeddings, kinds_of
 from trustbench.datasets.loading.own.names import NAME, expanded, refuse, require_columns
 from trustbench.datasets.loading.own.rules import Learning
@@ -34,13 +34,13 @@ class Prepared:
     problem: Problem
     table: pd.DataFrame  # the rows with a class
     unlabelled: int
-    columns: Columns
+    columns: InputColumns
     inputs: Inputs
     target: Target
     grouped: Grouped
     left_out: tuple[str, ...]
     copies: int
-    found: tuple[Finding, ...]
+    found: tuple[TableFinding, ...]
 
 
 def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: Streams) -> Prepared:
@@ -107,7 +107,7 @@ def _refuse_unknown(table: pd.DataFrame, declared: Declaration) -> None:
         )
 
 
-def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[Columns, tuple[str, ...]]:
+def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[InputColumns, tuple[str, ...]]:
     """The raw columns that become inputs, and those that do not."""
     dropped = expanded(table, "dataset.drop", declared.drop)
     out = {declared.target, *dropped}
@@ -123,7 +123,7 @@ def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[Columns, tuple
         raise refuse("no column is left as an input; name fewer columns in dataset.drop")
     changes = {c: _change(c, declared) for c in names}
     empty = [c for c in names if c not in kinds]
-    return Columns(kinds, blocks, declared.columns, changes), (*dropped, *empty)
+    return InputColumns(kinds, blocks, declared.columns, changes), (*dropped, *empty)
 
 
 def _change(name: str, declared: Declaration) -> Change:
@@ -139,7 +139,7 @@ def _change(name: str, declared: Declaration) -> Change:
 
 def _problem(
     table: pd.DataFrame,
-    columns: Columns,
+    columns: InputColumns,
     inputs: Inputs,
     target: Target,
     grouped: Grouped,
@@ -167,11 +167,11 @@ def _problem(
 def _found(
     table: pd.DataFrame,
     declared: Declaration,
-    columns: Columns,
+    columns: InputColumns,
     target: Target,
     splits: Mapping[SplitName, Array],
     copies: Copies,
-) -> Iterator[Finding]:
+) -> Iterator[TableFinding]:
     """What raw columns show."""
     names = list(columns.kinds)
     yield from findings.near_target(table, names, target.y, str(declared.target))
@@ -180,7 +180,7 @@ def _found(
         yield findings.copied(copies.rows, len(table), crossing(splits, copies))
 
 
-def _measured(problem: Problem) -> Iterator[Finding]:
+def _measured(problem: Problem) -> Iterator[TableFinding]:
     """What the encoded rows of the splits show."""
     yield from findings.group_rates(
         problem.y, problem.group, problem.classes, problem.groups, problem.splits["test"]
@@ -193,7 +193,7 @@ def _measured(problem: Problem) -> Iterator[Finding]:
     yield from findings.drift(problem.X, problem.y, names, problem.classes, problem.splits)
 
 
-def _refuse_leaks(found: list[Finding], declared: Declaration) -> None:
+def _refuse_leaks(found: list[TableFinding], declared: Declaration) -> None:
     leaks = [f.text for f in found if f.kind in LEAKS]
     if leaks and declared.leakage == "refuse":
         raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn goes on with a warning)")

@@ -38,14 +38,14 @@ class Learning:
     most: int
 
 
-class Learnt(NamedTuple):
+class LearntColumn(NamedTuple):
     """The rules of one raw column, and in words what they do with missing and rare values."""
 
     rules: tuple[ColumnRule, ...]
     said: str = ""
 
 
-def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> Learnt:
+def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> LearntColumn:
     """Learns how one raw column becomes inputs.
 
     Raises:
@@ -57,13 +57,13 @@ def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> Lear
         return _category(values, declared, how)
     if kind != "date":
         rule, said = _number(_plain_number(values, kind, declared), values, how)
-        return Learnt((rule,), said)
+        return LearntColumn((rule,), said)
     first, *rest = (
         _number(NumberColumn(str(values.name), 0.0, 1.0, part=part), values, how)
         for part in declared.parts
     )
     # the parts of a date are missing together, so one indicator is enough
-    return Learnt((first[0], *(replace(rule, indicator=False) for rule, _ in rest)), first[1])
+    return LearntColumn((first[0], *(replace(rule, indicator=False) for rule, _ in rest)), first[1])
 
 
 def _plain_number(values: Series, kind: Kind, declared: Declared) -> NumberColumn:
@@ -96,7 +96,7 @@ def _number(rule: NumberColumn, values: Series, how: Learning) -> tuple[NumberCo
     return replace(rule, mean=mean, deviation=deviation), said
 
 
-def _category(values: Series, declared: Declared, how: Learning) -> Learnt:
+def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn:
     name = str(values.name)
     position, distinct = pd.factorize(values, use_na_sentinel=True)
     found = [level_name(value) for value in distinct]
@@ -119,7 +119,7 @@ def _category(values: Series, declared: Declared, how: Learning) -> Learnt:
         said = f"{name} {absent:,} (level {missing})"
     codes = spellings(levels) if pd.api.types.is_bool_dtype(values) else {}
     rule = CategoryColumn(name, tuple(levels), codes, missing=missing, other=other)
-    return Learnt((rule,), said)
+    return LearntColumn((rule,), said)
 
 
 def _frequent(found: list[str], counts: Array, how: Learning) -> tuple[list[str], str | None]:
