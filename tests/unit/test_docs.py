@@ -93,7 +93,7 @@ def plugins(recipe):
         path = discover(kind, [recipe / "my_conf"])[name]
         node = yaml.safe_load(path.read_text())
         assert list(node) == [name], "one top key, that of the file"
-        built[kind] = build(kind, name, node[name], f"{kind}.{name}", allowed=["my_plugins"])
+        built[kind] = build(kind, name, node[name], f"{kind}.{name}", modules=["my_plugins"])
     return built
 
 
@@ -174,7 +174,7 @@ def test_a_recipes_typing_error_gets_a_sentence(recipe):
     path = discover("evaluator", [recipe / "my_conf"])["worst_group_brier"]
     node = {**yaml.safe_load(path.read_text())["worst_group_brier"], "min_grup": 3}
     with pytest.raises(ConfigError, match="did you mean 'min_group'"):
-        build("evaluator", "worst_group_brier", node, "evaluator.it", allowed=["my_plugins"])
+        build("evaluator", "worst_group_brier", node, "evaluator.it", modules=["my_plugins"])
 
 
 def test_every_file_of_the_recipes_is_used():
