@@ -37,6 +37,7 @@ from trustbench.summary.decide import (
 from trustbench.summary.decide import select_text as select
 from trustbench.summary.decide.audit_gate import gate_audit
 from trustbench.summary.render import (
+    audit_beside,
     audit_text,
     csv_,
     html,
@@ -197,6 +198,15 @@ def audit_decisions(evil=EVIL):
     return gate_audit(audit(evil), CRESSWELL, asked)
 
 
+def beside_an_arm(evil):
+    """A given model's audit beside an arm that measured the same metrics."""
+    arm = hostile(record(), evil)
+    (metric,) = audit(evil).metrics.values()
+    names = [f"{e.evaluator.name}/{m}" for e in arm.evaluations.values() for m in e.measurements]
+    shared = audit(evil).model_copy(update={"metrics": dict.fromkeys(names, metric)})
+    return audit_beside.beside(shared, arm)
+
+
 def on_terminal(renderable):
     """What a colour terminal is sent, without the colours that are rich's own."""
     out = io.StringIO()
@@ -250,6 +260,7 @@ OUTPUTS = {
         "coloured table": live_table,
         "gate": lambda evil: gate_terminal.text(gate(evil)),
         "audit": lambda evil: audit_text.text(audit(evil)),
+        "audit beside an arm": beside_an_arm,
         "gate of an audit": lambda evil: gate_terminal.text(audit_decisions(evil)),
         "select": lambda evil: select.terminal(selection(evil), []),
         "cell": cells,
@@ -276,7 +287,7 @@ PARTS = {
 }  # fmt: skip
 
 WRITERS = {
-    "audit_text",
+    "audit_beside", "audit_text",
     "card_text", "cell", "csv_", "export_text",
     "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
     "gate_terminal", "html", "json_", "latex", "markdown", "text_table", "select_json",
