@@ -22,6 +22,7 @@ from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.query_system import Explain
 from trustbench.execution.audit.reading import read_rows
+from trustbench.models.given.class_names import in_order_of_codes
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.summary.decide.audit_gate import gate_audit
@@ -180,7 +181,14 @@ def audit(
         split_column=split_column,
         calibration=calibration,
     )
-    source = ModelSource(model, frozenset(trust), rows.classes, rows.rows, options or {})
+    source = ModelSource(
+        model,
+        frozenset(trust),
+        in_order_of_codes(rows.classes),
+        rows.classes[-1],
+        rows.rows,
+        options or {},
+    )
     old = None if reference is None else _opened(replace(source, of=reference))
     record = run_audit(
         _opened(source), rows, plugins, reference=old, explain=explain, draws=draws, seed=seed

@@ -55,9 +55,9 @@ class ScorerAdapter(Adapter):
     def open(self, source: ModelSource) -> GivenModel:
         score = getattr(source.of, "predict_proba", source.of)
         classes = source.classes
-        named = getattr(source.of, "classes_", None)
-        if classes is None and named is not None:
-            classes = tuple(class_name(c) for c in named)
+        own = tuple(class_name(c) for c in getattr(source.of, "classes_", ()))
+        if own and (classes is None or set(own) == set(classes)):
+            classes = own
         if classes is None:
             raise UserError(
                 f"model {source.name} does not say which classes it answers; name them in the "

@@ -125,4 +125,6 @@ class PredictionsAdapter(Adapter):
         if source.table is None or source.classes is None:
             raise UserError(f"model {source.name} needs the table that holds its columns.")
         named = [name.strip() for name in str(source.of).removeprefix(PREFIX).split(",")]
-        return predictions(source.table, [n for n in named if n], source.classes)
+        # a single score is the probability of the favourable class, which comes last
+        classes = sorted(source.classes, key=lambda name: name == source.favourable)
+        return predictions(source.table, [n for n in named if n], classes)
