@@ -17,7 +17,7 @@ from trustbench.config.compose import RunRequest, RunStart, hydra_run
 from trustbench.errors import ConfigError, TrustbenchError, Unsupported, UserError, warn
 from trustbench.execution import job
 from trustbench.execution.job import ArmOutcome
-from trustbench.execution.plan import problem_of
+from trustbench.execution.problems import problem_of
 from trustbench.execution.progress import arm_progress
 from trustbench.launching.fetching import with_records
 from trustbench.store.records import Store

@@ -1,6 +1,5 @@
 """A concrete arm before training: data, engine, halves, ids."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,6 +14,7 @@ from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError, Unsupported
 from trustbench.execution import own_code
+from trustbench.execution.problems import problem_of
 from trustbench.methods.privacy import ledger
 from trustbench.store.schema import Pilot
 from trustbench.training import engines, replicates
@@ -229,25 +229,6 @@ def in_layers(interventions: Sequence[Intervention]) -> list[Intervention]:
     """Interventions, given in canonical order, in the order in which they are deployed."""
     layers = ("outputs", "channel", "release")
     return sorted(interventions, key=lambda i: layers.index(i.deploys))
-
-
-# The arms of a sweep share their data set, so each is read once per process.
-_PROBLEMS: dict[tuple[str, str, int, int | None, str], Problem] = {}
-KEPT_PROBLEMS = 4
-
-
-def problem_of(arm: Arm) -> Problem:
-    """The data of an arm: loaded once per process, and again if the user's own file changes."""
-    settings = json.dumps(arm.dataset.spec().model_dump(), sort_keys=True, default=list)
-    state = arm.dataset.plugin.state(arm.data_dir)
-    key = (settings, str(arm.data_dir), arm.seed, arm.training.max_members, state)
-    if key not in _PROBLEMS:
-        while len(_PROBLEMS) >= KEPT_PROBLEMS:
-            _PROBLEMS.pop(next(iter(_PROBLEMS)))
-        streams = Streams(arm.seed)
-        problem = arm.dataset.plugin.load(arm.data_dir, streams)
-        _PROBLEMS[key] = replicates.restrict(problem, arm.training.max_members, streams)
-    return _PROBLEMS[key]
 
 
 def _refuse_bad_control(arm: Arm) -> None:

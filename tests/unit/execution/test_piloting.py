@@ -190,8 +190,7 @@ def test_the_record_says_what_was_chosen_and_from_what(auto, store):
     assert _arm_id(auto) == outcome.arm_id
     assert _arm_id(replace(auto, seed=5)) is None
     fixed = job.run(replace(auto, training=fixed_rate(auto.training)), ignore)
-    text = (store.arm_dir(fixed.arm_id) / "record.json").read_text()
-    assert "pilot" not in text
+    assert store.read(fixed.arm_id).pilot is None
     assert "lr_grid" not in text
 
 

@@ -68,14 +68,16 @@ def run_audit(
     """
     streams = Streams(seed)
     held = _calibration(table, streams)
-    own = _Asked.of(subject, table, held, explain)
+    own = _Answered.of(subject, table, held, explain)
     found = own.measured(evaluators, streams, draws)
     on_seen = own.on_seen(evaluators, streams, draws)
     compared: dict[str, RowEffect] = {}
     without: dict[str, str] = {}
     old: Mapping[str, RowMetric] = {}
     if reference is not None:
-        old = _Asked.of(reference, table, held, explain).measured(evaluators, streams, draws).found
+        old = (
+            _Answered.of(reference, table, held, explain).measured(evaluators, streams, draws).found
+        )
         compared, without = effects(found.found, old)
     return AuditRecord(
         id=_identity(own, subject, evaluators, draws, seed),
@@ -113,7 +115,7 @@ def _calibration(table: AuditTable, streams: Streams) -> Array:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Answered:
     """A model's answers to every row of the table."""
 
     table: AuditTable
@@ -125,7 +127,7 @@ class _Asked:
     given: Asked
 
     @classmethod
-    def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Asked":
+    def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Answered":
         """Asks the model, once for each row."""
         order = columns_in_order(subject.model.classes, table.classes, subject.name)
         p = _ask(subject, table.rows, order)
@@ -237,7 +239,7 @@ def _digest_of(rows: "DataFrame") -> str:
     return hashlib.sha256(hashed.tobytes()).hexdigest()[:16]
 
 
-def _seen(table: AuditTable, held: Array, own: _Asked) -> SeenRows:
+def _seen(table: AuditTable, held: Array, own: _Answered) -> SeenRows:
     parts = table.parts
     return SeenRows(
         known=parts.known,
@@ -251,7 +253,7 @@ def _seen(table: AuditTable, held: Array, own: _Asked) -> SeenRows:
 
 
 def _identity(
-    own: _Asked, subject: Named, evaluators: Mapping[str, Evaluator], draws: int, seed: int
+    own: _Answered, subject: Named, evaluators: Mapping[str, Evaluator], draws: int, seed: int
 ) -> str:
     """Equal for two audits only if every number of theirs is."""
     h = hashlib.sha256()
