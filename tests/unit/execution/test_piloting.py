@@ -191,7 +191,7 @@ def test_the_record_says_what_was_chosen_and_from_what(auto, store):
     assert _arm_id(replace(auto, seed=5)) is None
     fixed = job.run(replace(auto, training=fixed_rate(auto.training)), ignore)
     assert store.read(fixed.arm_id).pilot is None
-    assert "lr_grid" not in text
+    assert "lr_grid" not in store.read(fixed.arm_id).arm.training
 
 
 def test_a_grid_of_diverging_rates_is_refused_once_and_for_all(auto, monkeypatch):
