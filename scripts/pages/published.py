@@ -49,7 +49,7 @@ def published(anchor: str, page: str | None = None) -> dict[tuple[Aspect, Aspect
     if not found:
         raise SystemExit(f"{PAGE.name} has no table {anchor}")
     return {
-        (source, target): _cell(method.split("<br>")[-1], cell)
+        (source, target): _cell(_unescaped(method.split("<br>")[-1]), cell)
         for line in rest.partition("<!-- /table -->")[0].splitlines()
         for source in Aspect
         if line.startswith(f"| **{source.letter} {source}**")
@@ -58,8 +58,13 @@ def published(anchor: str, page: str | None = None) -> dict[tuple[Aspect, Aspect
     }
 
 
+def _unescaped(line: str) -> str:
+    """A line of Markdown as text."""
+    return ESCAPED.sub(r"\1", html.unescape(line))
+
+
 def _cell(arm: str, cell: str) -> Published:
-    lines = [ESCAPED.sub(r"\1", html.unescape(line)) for line in cell.split("<br>")]
+    lines = [_unescaped(line) for line in cell.split("<br>")]
     k = next((k for k, line in enumerate(lines) if EFFECT.match(line)), None)
     if k is None:
         raise SystemExit(f"{PAGE.name}: no effect in the cell {cell!r}")

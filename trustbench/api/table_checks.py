@@ -107,9 +107,9 @@ def _lines(dataset: OwnTable, frame: Frame, prepared: Prepared) -> Iterator[str]
     yield from _groups(prepared)
     yield ""
     yield from _splits(dataset, prepared)
-    notes = [f"note: {f.text}" for f in prepared.found if f.kind == "note"]
-    warnings = [f"warning: {f.text}" for f in prepared.found if f.kind != "note"]
-    yield from ("", *notes, *warnings) if prepared.found else ()
+    notes = [f"note: {f.text}" for f in prepared.findings if f.kind == "note"]
+    warnings = [f"warning: {f.text}" for f in prepared.findings if f.kind != "note"]
+    yield from ("", *notes, *warnings) if prepared.findings else ()
 
 
 def _read(frame: Frame) -> Iterator[str]:

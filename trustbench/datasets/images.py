@@ -155,8 +155,8 @@ def _copies(files: Sequence[Path], y: Array) -> Copies:
         digest(file) if many[size] > 1 else str(k)
         for k, (file, size) in enumerate(zip(files, sizes, strict=True))
     ]
-    of = pd.factorize(pd.Series(content) + " " + pd.Series(y.astype(str)))[0].astype(np.int64)
-    return Copies(of, int((np.bincount(of)[of] > 1).sum()))
+    named = pd.Series(content) + " " + pd.Series(y.astype(str))
+    return Copies.numbered(pd.factorize(named)[0].astype(np.int64))
 
 
 def _warnings(splits: dict[SplitName, Array], copies: Copies) -> tuple[str, ...]:

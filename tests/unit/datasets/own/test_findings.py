@@ -36,7 +36,7 @@ def test_a_column_that_is_nearly_the_target_is_named_with_its_rule(tmp_path):
     assert said.endswith("dataset.drop=[days_late]")
     table["status"] = np.where(late, "closed", "open")
     assert len(warnings(tmp_path, table)) == 2
-    with pytest.raises(DataError, match=r"days_late > 0 agrees.*leakage=warn goes on"):
+    with pytest.raises(DataError, match=r"days_late > 0 agrees.*leakage=warn continues"):
         loaded(tmp_path, table, leakage="refuse")
     assert warnings(tmp_path, table, leakage="ignore") == ()
 

@@ -164,7 +164,7 @@ WRONG = {
     ),
     "random transform": (
         {"transforms": ({"name": "RandomCrop", "size": 8},)},
-        "random transforms have no place",
+        "random transforms are refused",
     ),
     "wrong arguments": (
         {"transforms": ({"name": "CenterCrop"},)},

@@ -55,10 +55,10 @@ def _as_text(name: str, column: pa.ChunkedArray, declared: Reading) -> Typed:
         )
         return Typed(np.full(len(column), np.nan, dtype=object), "text", doubt=doubt)
     ids = _is_number(column.type) and declared.declared_type(name) is None
-    said = "whole numbers with more digits than a number keeps, as ids have" if ids else ""
+    reason = "whole numbers with more digits than a number keeps, as ids have" if ids else ""
     known = declared if not ids else _with_text(declared, name)
     found = typed(TextColumn.of(name, words_of(text), known, numeric=False), PLAIN)
-    return found if not said else Typed(found.values, "text", said, missing=found.missing)
+    return found if not reason else Typed(found.values, "text", reason, missing=found.missing)
 
 
 def _with_text(declared: Reading, name: str) -> Reading:
@@ -70,13 +70,13 @@ def _number(name: str, column: pa.ChunkedArray, declared: Reading) -> Typed:
     codes = [c for c in declared.codes(name) or () if not isinstance(c, str)]
     coded = np.isin(values, codes)
     values[coded] = np.nan
-    said = tuple(map(str, codes)) if coded.any() else ()
+    missing = tuple(map(str, codes)) if coded.any() else ()
     wanted = declared.declared_type(name)
     given = np.unique(values[~np.isnan(values)]) if wanted != "number" else np.empty(0)
     if given.tolist() == [0.0, 1.0]:
         why = "0 is false and 1 is true"
-        return Typed(booleans(values), "boolean", why, missing=said, pair=("0", "1"))
-    return Typed(values, "number", missing=said)
+        return Typed(booleans(values), "boolean", why, missing=missing, pair=("0", "1"))
+    return Typed(values, "number", missing=missing)
 
 
 def _floats(column: pa.ChunkedArray) -> Array:

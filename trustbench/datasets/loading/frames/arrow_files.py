@@ -49,7 +49,7 @@ def from_pandas(table: pd.DataFrame) -> pa.Table:
 def unnest(table: pa.Table, why: dict[str, str], doubts: dict[str, str]) -> pa.Table:
     """Turns structs and lists of one length into columns; leaves out what cannot be.
 
-    `why` and `doubts` are told which.
+    Adds a sentence on each of them to `why` or `doubts`.
     """
     while any(pa.types.is_struct(f.type) for f in table.schema):
         for f in table.schema:

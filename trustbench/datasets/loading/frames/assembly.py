@@ -88,10 +88,10 @@ def assemble(
         if column.doubt:
             doubts.setdefault(name, column.doubt)
         missing = f"missing is also written {', '.join(map(repr, column.missing))}"
-        said = [column.why, missing if column.missing else ""]
-        if any(said):
+        reasons = [column.why, missing if column.missing else ""]
+        if any(reasons):
             why[f"column {name}"] = "; ".join(
-                filter(None, (why.get(f"column {name}", ""), f"read as {column.type}", *said))
+                filter(None, (why.get(f"column {name}", ""), f"read as {column.type}", *reasons))
             )
     data = {n: pd.Series(c.values, dtype=c.dtype) for n, c in columns.items() if n != index}
     table = pd.DataFrame(data, copy=False)

@@ -78,7 +78,7 @@ def _tried(words: Words, form: str) -> Dates | None:
         return Dates(values, form)
     if words.counts[bad].sum() > 0.1 * words.counts.sum():
         return None
-    return Dates(values, form, f"{words.told(bad)} are not days of the calendar")
+    return Dates(values, form, f"{words.described(bad)} are not days of the calendar")
 
 
 def _day_or_month(words: Words, sign: str, clock: str) -> Dates | None:
@@ -103,7 +103,7 @@ def _none(words: Words) -> Array:
 
 
 def _probe(words: Words, pattern: str) -> bool:
-    return bool(Words(words.words[:PROBE], words.of_row).matching(pattern).all())
+    return bool(Words(words.words[:PROBE], words.word_of_row).matching(pattern).all())
 
 
 def _all(words: Words, pattern: str) -> bool:

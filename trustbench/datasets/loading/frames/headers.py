@@ -33,10 +33,10 @@ def header_of(path: Path, records: Sequence[Sequence[str]], declared: Reading) -
     Raises:
         DataError: the first line may or may not be a header, or names are wrong.
     """
-    present, said = _present(path, records, declared.header)
+    present, reason = _present(path, records, declared.header)
     width = len(records[1]) if len(records) > 1 else len(records[0])
     names = _names(records, width) if present else [""] * width
-    why = {"header": said}
+    why = {"header": reason}
     if declared.names is not None:
         names = list(declared.names)
         why["names"] = "as declared"
@@ -70,7 +70,7 @@ def tidy(name: str) -> str:
 
 
 def complete(names: Sequence[str], why: dict[str, str]) -> list[str]:
-    """Names the columns without a name by their position; `why` is told."""
+    """Names the columns without a name by their position; adds a sentence on them to `why`."""
     blank = [k for k, name in enumerate(names, start=1) if not name]
     if blank and len(blank) < len(names):
         why["names"] = f"without a name in the header: {listed([f'column_{k}' for k in blank])}"

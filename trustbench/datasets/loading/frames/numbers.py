@@ -65,7 +65,7 @@ SIGNS = (
 def fitting(words: Words, allowed: Sequence[NumberSigns] = SIGNS) -> list[NumberSigns]:
     """The signs with which every word is a number; looks at up to 20,000 words."""
     step = -(-len(words.words) // SAMPLE) or 1
-    sample = Words(_ascii_minus(words.words[::step]), words.of_row)
+    sample = Words(_ascii_minus(words.words[::step]), words.word_of_row)
     if not len(sample.words) or not sample.matching(LOOSE).all():
         return []
     return [signs for signs in allowed if sample.matching(signs.pattern()).all()]
@@ -74,7 +74,7 @@ def fitting(words: Words, allowed: Sequence[NumberSigns] = SIGNS) -> list[Number
 def numbers(words: Words, signs: NumberSigns) -> Array:
     """The words as float64 [words] where they are numbers with these signs; NaN elsewhere."""
     written = _ascii_minus(words.words)
-    fits = Words(written, words.of_row).matching(signs.pattern())
+    fits = Words(written, words.word_of_row).matching(signs.pattern())
     if signs.thousands != NONE:
         written = pc.replace_substring_regex(written, f"[{signs.group}]", "")
     if signs.decimal != ".":

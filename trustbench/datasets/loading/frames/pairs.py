@@ -66,5 +66,5 @@ def sniffed_missing(words: Words) -> tuple[Array, str | None]:
         return found & ~na, f"'NA' is kept as a level, as {why}"
     unclear = words.among(UNCLEAR_TEXT)
     if unclear.any():
-        return found, f"{words.told(unclear)} is kept as a level; if it means missing, say so"
+        return found, f"{words.described(unclear)} is kept as a level; if it means missing, say so"
     return found, None

@@ -80,7 +80,7 @@ def _text_frame(path: Path, text: CutText, declared: Reading) -> Frame:
         raise DataError(f"{path} holds a header and no rows; give a file with rows.")
     if not filled.all():
         why["rows"] = f"{(~filled).sum():,} rows without any value are left out"
-        columns = [words.of_rows(filled) for words in columns]
+        columns = [words.select_rows(filled) for words in columns]
     blank = {n for n, words in zip(text.names, columns, strict=True) if not len(words.words)}
     pairs = [
         (name, words)

@@ -29,12 +29,12 @@ def choose(path: Path, lines: Sequence[str], declared: Reading, announced: str |
     Raises:
         DataError: two separators fit equally well, or a declared sign cannot be one.
     """
-    quote, said = _sign(path, "quoting", declared.quoting), "as declared"
+    quote, reason = _sign(path, "quoting", declared.quoting), "as declared"
     if quote is None:
         quote, found = quote_of(lines)
-        said = found or ""
+        reason = found or ""
     escape = _sign(path, "escape", declared.escape)
-    why = {"quoting": said} if said else {}
+    why = {"quoting": reason} if reason else {}
     separator = _sign(path, "separator", declared.separator) or announced
     if separator:
         by = "as declared" if declared.separator else "its first line says sep="

@@ -57,8 +57,8 @@ def read_text(path: Path, raw: bytes, declared: Reading) -> CutText:
         header=header.present,
         names=declared.names,
     )
-    said = {"encoding": f"{encoding}: {why_encoding}", **dialect_why, **header.why}
-    return CutText(fields.columns, header.names, header.unnamed, form, said)
+    why = {"encoding": f"{encoding}: {why_encoding}", **dialect_why, **header.why}
+    return CutText(fields.columns, header.names, header.unnamed, form, why)
 
 
 def _beginning(text: bytes) -> tuple[list[str], int, str | None]:

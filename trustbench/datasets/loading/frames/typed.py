@@ -104,14 +104,14 @@ def _sniffed(column: TextColumn, signs: NumberSigns) -> Typed:
     pair = boolean_pair(words)
     if pair is not None:
         why = f"{pair[0]!r} is false and {pair[1]!r} is true"
-        return Typed(_truth_of_rows(words, pair), "boolean", why, missing=missing, pair=pair)
+        return Typed(_truth_for_rows(words, pair), "boolean", why, missing=missing, pair=pair)
     values = number_values(words, signs)
     if not np.isnan(values).any():
         return _sniffed_number(column, words, values, missing)
     found = dates(words)
     if found is not None and found.doubt is None:
         why = f"dates of the form {found.format}"
-        return Typed(of_rows(words, found.values), "date", why, missing=missing, form=found.format)
+        return Typed(for_rows(words, found.values), "date", why, missing=missing, form=found.format)
     doubt = _doubt(column, words, values, found.doubt if found else None)
     return _text(column, doubt=doubt)
 
@@ -127,7 +127,7 @@ def _sniffed_number(
     if len(values) == 2 and sorted(values) == [0.0, 1.0]:
         pair = tuple(words.words.take(np.argsort(values)).to_pylist())
         return Typed(
-            _truth_of_rows(words, pair),
+            _truth_for_rows(words, pair),
             "boolean",
             "0 is false and 1 is true",
             "",
@@ -135,7 +135,7 @@ def _sniffed_number(
             None,
             pair,
         )
-    return Typed(of_rows(words, values), "number", _looks_coded(words, values), missing=missing)
+    return Typed(for_rows(words, values), "number", _looks_coded(words, values), missing=missing)
 
 
 def number_values(words: Words, signs: NumberSigns) -> Array:
@@ -146,10 +146,10 @@ def number_values(words: Words, signs: NumberSigns) -> Array:
     return numbers(words, signs)
 
 
-def of_rows(words: Words, values: Array) -> Array:
+def for_rows(words: Words, values: Array) -> Array:
     """The values [words] for each row; NaN or NaT where a row has none."""
     missing = np.array([np.datetime64("NaT") if values.dtype.kind == "M" else np.nan])
-    return np.append(values, missing.astype(values.dtype))[words.of_row]
+    return np.append(values, missing.astype(values.dtype))[words.word_of_row]
 
 
 def _doubt(column: TextColumn, words: Words, values: Array, dated: str | None) -> str:
@@ -167,7 +167,7 @@ def _doubt(column: TextColumn, words: Words, values: Array, dated: str | None) -
     if column.numeric and is_number.sum() > 4 and share >= MOSTLY and not code_among(words):
         return (
             f"column {name} holds numbers in {share:.1%} of its rows, but also "
-            f"{words.told(~is_number)}; name those that mean missing with "
+            f"{words.described(~is_number)}; name those that mean missing with "
             f"reading.missing={{{name}: [...]}}, correct them, or read the column as text with "
             f"reading.types={{{name}: text}}."
         )
@@ -184,8 +184,8 @@ def _looks_coded(words: Words, values: Array) -> str:
     negative = values < 0
     if negative.any() and np.ptp(values[negative]) == 0 and values[negative][0] in NINES:
         return (
-            f"{words.told(negative)} is the only negative number, and may mean missing; if so, "
-            "name it in reading.missing"
+            f"{words.described(negative)} is the only negative number, and may mean missing; if "
+            "so, name it in reading.missing"
         )
     return ""
 
@@ -194,7 +194,7 @@ def _number(column: TextColumn, signs: NumberSigns) -> Typed:
     words, missing = column.given
     values = number_values(words, signs)
     _refuse(column, words, np.isnan(values), "not a number")
-    return Typed(of_rows(words, values), "number", missing=missing)
+    return Typed(for_rows(words, values), "number", missing=missing)
 
 
 def _date(column: TextColumn, _: NumberSigns) -> Typed:
@@ -216,7 +216,7 @@ def _date(column: TextColumn, _: NumberSigns) -> Typed:
             "such as %d.%m.%Y."
         ) from error
     _refuse(column, words, np.isnat(values), f"not a date of the form {form}")
-    return Typed(of_rows(words, values), "date", f"dates of the form {form}", "", missing, form)
+    return Typed(for_rows(words, values), "date", f"dates of the form {form}", "", missing, form)
 
 
 def _boolean(column: TextColumn, _: NumberSigns) -> Typed:
@@ -225,19 +225,19 @@ def _boolean(column: TextColumn, _: NumberSigns) -> Typed:
     if pair is None:
         raise DataError(
             f"column {column.name} is declared as boolean, but holds "
-            f"{words.told(np.ones(len(words.words), dtype=bool))}; name the fields for false and "
-            f"true with reading.booleans={{{column.name}: [no, yes]}}."
+            f"{words.described(np.ones(len(words.words), dtype=bool))}; name the fields for false "
+            f"and true with reading.booleans={{{column.name}: [no, yes]}}."
         )
     bad = np.isnan(truth(words, pair))
     _refuse(column, words, bad, f"neither {pair[0]!r} nor {pair[1]!r}")
-    return Typed(_truth_of_rows(words, pair), "boolean", "", "", missing, None, pair)
+    return Typed(_truth_for_rows(words, pair), "boolean", "", "", missing, None, pair)
 
 
 def _refuse(column: TextColumn, words: Words, bad: Array, what: str) -> None:
     if bad.any():
         raise DataError(
-            f"column {column.name} holds {words.told(bad)}, {what}; correct the file, name what "
-            f"means missing in reading.missing, or declare another reading.types."
+            f"column {column.name} holds {words.described(bad)}, {what}; correct the file, name "
+            "what means missing in reading.missing, or declare another reading.types."
         )
 
 
@@ -249,7 +249,7 @@ def _text(column: TextColumn, why: str = "", doubt: str = "") -> Typed:
         why = "; ".join(filter(None, (why, kept)))
         words = words.without(found)
     levels = np.array(words.words.to_pylist(), dtype=object)
-    return Typed(of_rows(words, levels), "text", why, doubt, missing)
+    return Typed(for_rows(words, levels), "text", why, doubt, missing)
 
 
 def booleans(values: Array) -> Any:
@@ -258,5 +258,5 @@ def booleans(values: Array) -> Any:
     return pd.arrays.BooleanArray(true, unknown) if unknown.any() else true
 
 
-def _truth_of_rows(words: Words, pair: Sequence[str]) -> Any:
-    return booleans(of_rows(words, truth(words, (pair[0], pair[1]))))
+def _truth_for_rows(words: Words, pair: Sequence[str]) -> Any:
+    return booleans(for_rows(words, truth(words, (pair[0], pair[1]))))

@@ -18,18 +18,18 @@ LONG, SHOWN = 10_000, 3
 class Words:
     """The distinct fields of a column, without spaces around them, and which row holds which.
 
-    `of_row` [n] is the position of each row's word; -1 where the row has none. Long columns whose
-    fields nearly all differ keep every field, since finding the few equal ones would take longer
-    than looking at them twice.
+    `word_of_row` [n] is the position of each row's word; -1 where the row has none. Long columns
+    whose fields nearly all differ keep every field, since finding the few equal ones would take
+    longer than looking at them twice.
     """
 
     words: pa.Array
-    of_row: Array
+    word_of_row: Array
 
     @cached_property
     def counts(self) -> Array:
         """The number of rows of each word, int64 [words]."""
-        return np.bincount(self.of_row[self.of_row >= 0], minlength=len(self.words))
+        return np.bincount(self.word_of_row[self.word_of_row >= 0], minlength=len(self.words))
 
     @cached_property
     def numbers(self) -> Array | None:
@@ -46,20 +46,22 @@ class Words:
         if not missing.any():
             return self
         place = np.where(missing, -1, np.cumsum(~missing) - 1).astype(np.int32)
-        of_row = np.where(self.of_row < 0, np.int32(-1), place[self.of_row])
-        return Words(self.words.filter(pa.array(~missing)), of_row)
+        word_of_row = np.where(self.word_of_row < 0, np.int32(-1), place[self.word_of_row])
+        return Words(self.words.filter(pa.array(~missing)), word_of_row)
 
-    def chosen(self, chosen: Array) -> tuple[str, ...]:
+    def chosen(self, mask: Array) -> tuple[str, ...]:
         """The distinct words of a mask [words]."""
-        return tuple(pc.unique(self.words.filter(pa.array(chosen))).to_pylist())
+        return tuple(pc.unique(self.words.filter(pa.array(mask))).to_pylist())
 
-    def of_rows(self, chosen: Array) -> "Words":
-        """The column in the chosen rows, a mask [n]; words of no row stay."""
-        return Words(self.words, self.of_row[chosen])
+    def select_rows(self, rows: Array) -> "Words":
+        """The column in the rows of a mask [n]; words that no row has any more are kept."""
+        return Words(self.words, self.word_of_row[rows])
 
     def equals(self, other: "Words") -> bool:
         """Whether both columns hold the same in every row."""
-        return self.words.equals(other.words) and np.array_equal(self.of_row, other.of_row)
+        return self.words.equals(other.words) and np.array_equal(
+            self.word_of_row, other.word_of_row
+        )
 
     def matching(self, pattern: str) -> Array:
         """Which words match a regular expression, bool [words]."""
@@ -78,22 +80,22 @@ class Words:
         found = pc.is_in(self.words, value_set=pa.array(known, self.words.type))
         return np.array(found.to_numpy(zero_copy_only=False), dtype=bool)
 
-    def told(self, chosen: Array) -> str:
+    def described(self, mask: Array) -> str:
         """The words of a mask [words], each with its number of rows and the first of them.
 
         Rows count from 1, without the header.
         """
-        words = self.chosen(chosen)
-        told = [self._told(word) for word in words[:SHOWN]]
-        return listed([*told, *words[SHOWN:]], SHOWN)
+        words = self.chosen(mask)
+        described = [self._described(word) for word in words[:SHOWN]]
+        return listed([*described, *words[SHOWN:]], SHOWN)
 
-    def first(self, chosen: Array) -> str:
+    def first(self, mask: Array) -> str:
         """The first word of a mask [words], quoted and shortened."""
-        return _shown(self.words[int(np.flatnonzero(chosen)[0])].as_py())
+        return _shown(self.words[int(np.flatnonzero(mask)[0])].as_py())
 
-    def _told(self, word: str) -> str:
+    def _described(self, word: str) -> str:
         places = np.flatnonzero(pc.equal(self.words, word).to_numpy(zero_copy_only=False))
-        rows = np.flatnonzero(np.isin(self.of_row, places)) + 1
+        rows = np.flatnonzero(np.isin(self.word_of_row, places)) + 1
         where = f"row {rows[0]:,}"
         if len(rows) > 1:
             where = f"{len(rows):,} rows, first in {where}"
@@ -112,23 +114,27 @@ def words_of(column: pa.ChunkedArray) -> Words:
 
 def _distinct(column: pa.ChunkedArray) -> Words:
     encoded = pc.dictionary_encode(column.combine_chunks())
-    of_row = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    word_of_row = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     trimmed = pc.utf8_trim_whitespace(encoded.dictionary)
     if not trimmed.equals(encoded.dictionary):
         again = pc.dictionary_encode(trimmed)
         place = again.indices.to_numpy(zero_copy_only=False).astype(np.int32)
-        of_row = np.where(of_row < 0, np.int32(-1), place[of_row]) if len(place) else of_row
+        word_of_row = (
+            np.where(word_of_row < 0, np.int32(-1), place[word_of_row])
+            if len(place)
+            else word_of_row
+        )
         trimmed = again.dictionary
-    return Words(trimmed, of_row)
+    return Words(trimmed, word_of_row)
 
 
 def filled_rows(columns: Sequence[Words]) -> Array:
     """Which rows have a value in any column, bool [n]."""
-    filled = columns[0].of_row >= 0
+    filled = columns[0].word_of_row >= 0
     for words in columns[1:]:
         if filled.all():
             break
-        filled |= words.of_row >= 0
+        filled |= words.word_of_row >= 0
     return filled
 
 

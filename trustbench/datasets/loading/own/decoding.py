@@ -75,7 +75,7 @@ def _transform(known: Any, given: Transform) -> Any:
     """One of torchvision's transforms; `name` is its class, the rest are its arguments."""
     name, arguments = str(given.get("name")), {k: v for k, v in given.items() if k != "name"}
     if name not in FIXED:
-        random = " (a data set is read once, so random transforms have no place in it)"
+        random = " (a data set is read once, so random transforms are refused)"
         raise refuse(
             f"dataset.transforms names {name!r}; {did_you_mean(name, FIXED).rstrip('.')}"
             f"{random if hasattr(known, name) else ''}"

@@ -51,7 +51,7 @@ def learn_inputs(table: pd.DataFrame, columns: InputColumns, how: Learning) -> I
         for name in block.columns
     ]
     rules = tuple(rule for one in learnt for rule in one.rules)
-    return Inputs(rules, tuple(one.said for one in learnt if one.said))
+    return Inputs(rules, tuple(one.note for one in learnt if one.note))
 
 
 def features_of(

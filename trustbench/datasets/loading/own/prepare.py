@@ -40,7 +40,7 @@ class Prepared:
     grouped: Grouped
     left_out: tuple[str, ...]
     copies: int
-    found: tuple[TableFinding, ...]
+    findings: tuple[TableFinding, ...]
 
 
 def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: Streams) -> Prepared:
@@ -65,14 +65,17 @@ def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: St
     how = Learning(splits["train"], declared.missing, declared.min_level, declared.max_levels)
     inputs = learn_inputs(table, columns, how)
     problem = _problem(table, columns, inputs, target, grouped, splits)
-    found = [*_found(table, declared, columns, target, splits, copies), *_measured(problem)]
+    found = [
+        *_raw_findings(table, declared, columns, target, splits, copies),
+        *_encoded_findings(problem),
+    ]
     _refuse_leaks(found, declared)
     prepared = Prepared(
         problem, table, unlabelled, columns, inputs, target, grouped, left_out, copies.rows,
         tuple(f for f in found if declared.leakage != "ignore" or f.kind not in LEAKS),
     )  # fmt: skip
     card = _card(prepared, declared, origin)
-    warnings = tuple(f.text for f in prepared.found if f.kind != "note")
+    warnings = tuple(f.text for f in prepared.findings if f.kind != "note")
     return replace(prepared, problem=replace(problem, card=card, warnings=warnings))
 
 
@@ -164,7 +167,7 @@ def _problem(
     )
 
 
-def _found(
+def _raw_findings(
     table: pd.DataFrame,
     declared: Declaration,
     columns: InputColumns,
@@ -180,7 +183,7 @@ def _found(
         yield findings.copied(copies.rows, len(table), crossing(splits, copies))
 
 
-def _measured(problem: Problem) -> Iterator[TableFinding]:
+def _encoded_findings(problem: Problem) -> Iterator[TableFinding]:
     """What the encoded rows of the splits show."""
     yield from findings.group_rates(
         problem.y, problem.group, problem.classes, problem.groups, problem.splits["test"]
@@ -196,28 +199,28 @@ def _measured(problem: Problem) -> Iterator[TableFinding]:
 def _refuse_leaks(found: list[TableFinding], declared: Declaration) -> None:
     leaks = [f.text for f in found if f.kind in LEAKS]
     if leaks and declared.leakage == "refuse":
-        raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn goes on with a warning)")
+        raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn continues with a warning)")
 
 
 def _card(prepared: Prepared, declared: Declaration, origin: str) -> DataCard:
     """The card: the owner's words, and what was done to the table."""
     problem, own = prepared.problem, declared.card
-    said = [f"{len(prepared.table):,} rows of {origin}; the class is {declared.target}."]
+    sentences = [f"{len(prepared.table):,} rows of {origin}; the class is {declared.target}."]
     if problem.binary:
-        said.append(f"Class 1 is {problem.classes[1]} ({prepared.target.chosen}).")
+        sentences.append(f"Class 1 is {problem.classes[1]} ({prepared.target.chosen}).")
     if prepared.unlabelled:
-        said.append(f"{prepared.unlabelled:,} rows without a class are left out.")
+        sentences.append(f"{prepared.unlabelled:,} rows without a class are left out.")
     if prepared.left_out:
-        said.append(f"Columns left out: {', '.join(prepared.left_out)}.")
+        sentences.append(f"Columns left out: {', '.join(prepared.left_out)}.")
     if prepared.inputs.missing:
-        said.append(f"Missing values: {', '.join(prepared.inputs.missing)}.")
+        sentences.append(f"Missing values: {', '.join(prepared.inputs.missing)}.")
     if prepared.grouped.merged:
-        said.append(f"{prepared.grouped.merged[0].upper()}{prepared.grouped.merged[1:]}.")
+        sentences.append(f"{prepared.grouped.merged[0].upper()}{prepared.grouped.merged[1:]}.")
     if declared.subsample is not None:
-        said.append(f"Here a subsample of {len(problem.X):,} rows.")
-    said += [f"{'' if f.kind == 'note' else 'Warning: '}{f.text}." for f in prepared.found]
+        sentences.append(f"Here a subsample of {len(problem.X):,} rows.")
+    sentences += [f"{'' if f.kind == 'note' else 'Warning: '}{f.text}." for f in prepared.findings]
     return DataCard(
-        description=" ".join(said),
+        description=" ".join(sentences),
         known_harms=own.known_harms,
         licence=own.licence,
         reference=own.reference,

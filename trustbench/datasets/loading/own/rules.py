@@ -28,21 +28,21 @@ GIVEN, MISSING, OTHER = "given", "missing", "other"
 class Learning:
     """How rules are learnt: from which rows, what missing values mean, which levels are merged.
 
-    Levels with fewer than `rare` rows in the pool, and those beyond the `most` most frequent, are
-    merged into one.
+    Levels with fewer than `min_level` rows in the pool, and those beyond the `max_levels` most
+    frequent, are merged into one.
     """
 
     pool: Array
     missing: Missing
-    rare: int
-    most: int
+    min_level: int
+    max_levels: int
 
 
 class LearntColumn(NamedTuple):
     """The rules of one raw column, and in words what they do with missing and rare values."""
 
     rules: tuple[ColumnRule, ...]
-    said: str = ""
+    note: str = ""
 
 
 def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> LearntColumn:
@@ -56,8 +56,8 @@ def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> Lear
     if kind == "category":
         return _category(values, declared, how)
     if kind != "date":
-        rule, said = _number(_plain_number(values, kind, declared), values, how)
-        return LearntColumn((rule,), said)
+        rule, note = _number(_plain_number(values, kind, declared), values, how)
+        return LearntColumn((rule,), note)
     first, *rest = (
         _number(NumberColumn(str(values.name), 0.0, 1.0, part=part), values, how)
         for part in declared.parts
@@ -79,7 +79,7 @@ def _plain_number(values: Series, kind: Kind, declared: Declared) -> NumberColum
 def _number(rule: NumberColumn, values: Series, how: Learning) -> tuple[NumberColumn, str]:
     numbers = rule.numbers(values)
     _refuse_infinite(numbers, rule.name)
-    absent, said = int(np.isnan(numbers).sum()), ""
+    absent, note = int(np.isnan(numbers).sum()), ""
     if absent:
         _refuse_missing(rule.name, absent, how.missing)
         known = numbers[how.pool][~np.isnan(numbers[how.pool])]
@@ -90,10 +90,10 @@ def _number(rule: NumberColumn, values: Series, how: Learning) -> tuple[NumberCo
             )
         fill, marked = float(np.median(known)), how.missing == "own"
         numbers = np.where(np.isnan(numbers), fill, numbers)
-        said = f"{rule.name} {absent:,} (median {fill:g}{' and an indicator' if marked else ''})"
+        note = f"{rule.name} {absent:,} (median {fill:g}{' and an indicator' if marked else ''})"
         rule = replace(rule, fill=fill, indicator=marked)
     _, mean, deviation = standardise(numbers, how.pool)
-    return replace(rule, mean=mean, deviation=deviation), said
+    return replace(rule, mean=mean, deviation=deviation), note
 
 
 def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn:
@@ -107,7 +107,7 @@ def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn
         _refuse_unknown(name, found, levels)
     else:
         levels, other = _frequent(found, counts, how)
-    absent, missing, said = int((position < 0).sum()), None, ""
+    absent, missing, note = int((position < 0).sum()), None, ""
     if absent:
         _refuse_missing(name, absent, how.missing)
         missing = unused_name(MISSING, levels)
@@ -116,19 +116,19 @@ def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn
             missing = top if top in levels else other
         else:
             levels = [*levels, missing]
-        said = f"{name} {absent:,} (level {missing})"
+        note = f"{name} {absent:,} (level {missing})"
     codes = spellings(levels) if pd.api.types.is_bool_dtype(values) else {}
     rule = CategoryColumn(name, tuple(levels), codes, missing=missing, other=other)
-    return LearntColumn((rule,), said)
+    return LearntColumn((rule,), note)
 
 
 def _frequent(found: list[str], counts: Array, how: Learning) -> tuple[list[str], str | None]:
     """(levels in order, the one for all others or None); the most frequent levels are kept."""
     by_size = sorted(range(len(found)), key=lambda k: (-counts[k], found[k]))
-    kept = [k for k in by_size if counts[k] >= how.rare]
-    if len(found) <= how.most and len(kept) >= len(found) - 1:
+    kept = [k for k in by_size if counts[k] >= how.min_level]
+    if len(found) <= how.max_levels and len(kept) >= len(found) - 1:
         return sorted(found), None  # a level merged alone would only lose its name
-    names = sorted(found[k] for k in kept[: how.most - 1])
+    names = sorted(found[k] for k in kept[: how.max_levels - 1])
     other = unused_name(OTHER, names)
     return [*names, other], other
 

@@ -27,15 +27,20 @@ FEW_COPIES = 0.2
 class Copies(NamedTuple):
     """Rows that repeat another's inputs and class."""
 
-    of: Array  # int64 [n]: equal rows have equal numbers
+    number: Array  # int64 [n]: equal rows have equal numbers
     rows: int  # how many rows have at least one copy
+
+    @classmethod
+    def numbered(cls, number: Array) -> "Copies":
+        """Counts the rows whose number occurs more than once."""
+        return cls(number, int((np.bincount(number)[number] > 1).sum()))
 
 
 def copies_of(inputs: pd.DataFrame, y: Array) -> Copies:
     """Finds the rows that agree in every input and in the class."""
     digest = pd.util.hash_pandas_object(inputs, index=False).to_numpy()
-    of = pd.factorize(digest * np.uint64(31) + y.astype(np.uint64))[0].astype(np.int64)
-    return Copies(of, int((np.bincount(of)[of] > 1).sum()))
+    keys = digest * np.uint64(31) + y.astype(np.uint64)
+    return Copies.numbered(pd.factorize(keys)[0].astype(np.int64))
 
 
 def held_out(split: Split) -> dict[SplitName, float]:
@@ -66,7 +71,7 @@ def make_splits(
         makers = {"column": _by_column, "date": _by_date, "group": _by_group}
         parts = makers[split.by](table[split.column], split, strata_of(y, group), rng)
         if split.duplicates == "together":
-            parts = _one_sided(parts, copies)
+            parts = _drop_crossing(parts, copies)
     if split.duplicates == "refuse" and copies.rows:
         raise refuse(
             f"{copies.rows:,} rows repeat another row's inputs and class, and "
@@ -84,7 +89,7 @@ def make_splits(
 def keeps_together(split: Split, copies: Copies) -> bool:
     """Whether copies of a row must be in one part."""
     if split.duplicates is None:
-        return 0 < copies.rows <= FEW_COPIES * len(copies.of)
+        return 0 < copies.rows <= FEW_COPIES * len(copies.number)
     return split.duplicates == "together" and copies.rows > 0
 
 
@@ -92,18 +97,18 @@ def crossing(parts: Mapping[SplitName, Array], copies: Copies) -> int:
     """How many rows have a copy in another part."""
     rows = np.concatenate([parts[s] for s in SPLITS])
     part = np.repeat(np.arange(len(SPLITS)), [len(parts[s]) for s in SPLITS])
-    seen = np.zeros((len(copies.of), len(SPLITS)), dtype=bool)
-    seen[copies.of[rows], part] = True
-    return int((seen.sum(axis=1) > 1)[copies.of[rows]].sum())
+    seen = np.zeros((len(copies.number), len(SPLITS)), dtype=bool)
+    seen[copies.number[rows], part] = True
+    return int((seen.sum(axis=1) > 1)[copies.number[rows]].sum())
 
 
-def _one_sided(parts: Parts, copies: Copies) -> Parts:
+def _drop_crossing(parts: Parts, copies: Copies) -> Parts:
     """Leaves out the rows of a part whose copies are in a part that is held out before it."""
-    taken = np.zeros(len(copies.of), dtype=bool)
+    taken = np.zeros(len(copies.number), dtype=bool)
     kept: Parts = {}
     for name in ("test", "calibration", "validation", "train"):
-        rows = parts[name][~taken[copies.of[parts[name]]]]
-        taken[copies.of[rows]] = True
+        rows = parts[name][~taken[copies.number[parts[name]]]]
+        taken[copies.number[rows]] = True
         kept[name] = rows
     return kept
 
@@ -122,7 +127,7 @@ def _random(
 ) -> Parts:
     strata = strata_of(y, group)
     if keeps_together(split, copies):
-        return _whole(copies.of, split, strata, rng)
+        return _whole_groups(copies.number, split, strata, rng)
     return draw(NAME, strata, shares(len(y), held_out(split)), rng)
 
 
@@ -135,10 +140,10 @@ def _by_group(values: Series, split: Split, strata: Array, rng: np.random.Genera
             f"dataset.split.column={values.name} has a different value in every row, so it groups "
             "nothing; use dataset.split.by=random"
         )
-    return _whole(ids, split, strata, rng)
+    return _whole_groups(ids, split, strata, rng)
 
 
-def _whole(ids: Array, split: Split, strata: Array, rng: np.random.Generator) -> Parts:
+def _whole_groups(ids: Array, split: Split, strata: Array, rng: np.random.Generator) -> Parts:
     """Parts of whole groups of rows; the parts' shares are kept as closely as groups allow."""
     first = np.unique(ids, return_index=True)[1]
     order = stratified_order(strata[first], rng)
