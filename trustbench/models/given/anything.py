@@ -42,7 +42,7 @@ class ScorerAdapter(Adapter):
     """Takes an object with `predict_proba`, or a function, from Python."""
 
     kind: ClassVar[str] = "an object with predict_proba, or a function, from Python"
-    example: ClassVar[str] = "trustbench.audit(lambda rows: ..., classes=('no', 'yes'), ...)"
+    example: ClassVar[str] = "trustbench.audit(lambda rows: ..., 'rows.csv', target='repaid')"
     rank: ClassVar[int] = 90
 
     @override

@@ -140,8 +140,8 @@ class EndpointAdapter(Adapter):
     def open(self, source: ModelSource) -> GivenModel:
         if source.classes is None:
             raise UserError(
-                f"model {source.name} does not say which classes it answers; name them in its "
-                "order (--classes NO,YES)."
+                f"model {source.name} does not say which classes it answers; give a table with the "
+                "target, or `classes` in the order of its answers."
             )
         request: Any = _choice(source, "request", get_args(Request))
         answers: Any = _choice(source, "answers", get_args(Answers))

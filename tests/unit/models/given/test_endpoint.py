@@ -194,5 +194,5 @@ def test_wrong_options_are_refused(server, options, said):
 
 
 def test_classes_must_be_named(server):
-    with pytest.raises(UserError, match="--classes NO,YES"):
+    with pytest.raises(UserError, match="give a table with the target"):
         open_model(ModelSource(server.url))
