@@ -4,20 +4,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Literal
 
 from trustbench import tracking
 from trustbench.api.cards import card_of
 from trustbench.api.records import Records
 from trustbench.api.selections import select
-from trustbench.config.arms import Chosen
 from trustbench.config.compose import compose, composed_arm, conf_dirs
 from trustbench.errors import UserError
 from trustbench.execution.arm import run_arm
 from trustbench.execution.export import onnx_file, refit
 from trustbench.execution.export.model import ExportedModel, load_model
 from trustbench.execution.export.spec import CARD
-from trustbench.execution.export.writing import ExportSource, write_export
+from trustbench.execution.export.writing import ExportSource, plugin_modules, write_export
 from trustbench.execution.fit import Progress
 from trustbench.execution.job import prepare_torch
 from trustbench.execution.pilot import settle
@@ -66,10 +65,20 @@ def export(
 ) -> Exported:
     """Writes one model of a measured arm, as it is deployed, for use without trustbench's store.
 
-    `arm` is a label, a name in the sweep, or the beginning of a record's id; without it, `policy`
-    selects the arm. `replicate` exports one of the measured models. Without it the arm is trained
-    once more, on the whole training pool, and measured again. With both `arm` and `policy`, the
-    policy's verdict on the arm is written beside it. `name` registers an MLflow model.
+    Args:
+        records: the records of the sweep.
+        arm: a label, a name in the sweep, or the beginning of a record's id; None: `policy` selects
+            the arm.
+        policy: the name of a policy or its file; beside an `arm`, its verdict goes into the card.
+        replicate: one of the measured models; None trains the arm once more, on the whole training
+            pool, and measures it again.
+        to: a folder, an MLflow model around it, or the folder with an ONNX graph.
+        output: a new or empty folder; None: one below exports/ in the working folder.
+        data_dir: where the arm's data set is.
+        config_dir: a folder with policies and plugins of your own.
+        plugins: modules of your own from which classes may be imported.
+        name: registers the MLflow model under this name.
+        progress: is called with (stage, done, total) while models are trained.
 
     Raises:
         UserError: no such arm, another data set than the record's, seeded privacy noise, a
@@ -92,25 +101,26 @@ def export(
     measured = _plan(record, store, data_dir, config_dir, plugins, progress)
     if replicate is None:
         store = store.refits
-        made, again = _refitted(measured, store, progress)
-        trained = "trained on the whole training pool"
+        trained, remeasured = _refitted(measured, store, progress)
+        trained_on = "trained on the whole training pool"
     else:
-        made, again = _one(measured, replicate), None
-        trained = f"replicate {replicate} of {record.replicates}, trained on {_share(record)}"
-    called = option.label if option is not None else label(record.arm)
+        trained, remeasured = _one(measured, replicate), None
+        trained_on = f"replicate {replicate} of {record.replicates}, trained on {_share(record)}"
+    arm_label = option.label if option is not None else label(record.arm)
     verdict = None if option is None else (str(policy), option.outcome.value)
-    about = card_of(records, record.id, config_dir=config_dir)
+    card = card_of(records, record.id, config_dir=config_dir)
 
-    def written(path: Path) -> ExportedModel:
-        spec = write_export(made, ExportSource(called, record.id, trained), path, store, progress)
-        text = export_card(record, spec, replicate, again, verdict, about)
+    def write(path: Path) -> ExportedModel:
+        source = ExportSource(arm_label, record.id, trained_on)
+        spec = write_export(trained, source, path, store, progress)
+        text = export_card(record, spec, replicate, remeasured, verdict, card)
         write_atomically(path / CARD, text.encode())
-        return load_model(path, plugins=_modules(made))
+        return load_model(path, plugins=plugin_modules(trained))
 
     if to == "mlflow":
         tags = _tags(record, option, policy, replicate)
-        return _as_mlflow(records, written, folder, name, tags)
-    model = written(folder)
+        return _as_mlflow(records, write, folder, name, tags)
+    model = write(folder)
     if to == "onnx":
         onnx_file.write(model, folder / "model.onnx")
     return Exported(folder, model)
@@ -118,7 +128,7 @@ def export(
 
 def _as_mlflow(
     records: Records,
-    written: Callable[[Path], ExportedModel],
+    write: Callable[[Path], ExportedModel],
     folder: Path,
     name: str | None,
     tags: dict[str, str],
@@ -127,11 +137,11 @@ def _as_mlflow(
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not an empty folder; give another one with --output.")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent) as apart:
-        model = written(Path(apart) / "export")
+    with TemporaryDirectory(dir=folder.parent) as temporary:
+        model = write(Path(temporary) / "export")
         rows = model.example()
         tracking.write_model(
-            Path(apart) / "export",
+            Path(temporary) / "export",
             folder,
             tracking.SignatureSample(rows, model.predict(rows)),
             tags,
@@ -224,11 +234,6 @@ def _folder(output: str | Path | None, record: Record, replicate: int | None) ->
 def _share(record: Record) -> str:
     inclusion = record.arm.protocol.get("inclusion", "half")
     return "half of the training pool" if inclusion == "half" else "the whole training pool"
-
-
-def _modules(made: Plan) -> list[str]:
-    chosen: list[Chosen[Any]] = [made.arm.model, *made.arm.interventions]
-    return [type(c.plugin).__module__ for c in chosen]
 
 
 def _tags(

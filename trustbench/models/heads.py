@@ -16,12 +16,12 @@ TINY = float(torch.finfo(torch.float32).tiny)
 class _Head:
     """A forward hook, so that the parameters of the module keep their names."""
 
-    said: str
+    note: str
 
 
 class _TwoLogits(_Head):
-    def __init__(self, said: str, probability: bool) -> None:
-        self.said, self.probability = said, probability
+    def __init__(self, note: str, probability: bool) -> None:
+        self.note, self.probability = note, probability
 
     def __call__(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         """[n] or [n, 1] -> [n, 2]."""
@@ -31,7 +31,7 @@ class _TwoLogits(_Head):
 
 
 class _Logarithms(_Head):
-    said = "returns probabilities, whose logarithms are used as logits"
+    note = "returns probabilities, whose logarithms are used as logits"
 
     def __call__(self, _module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
         """Probabilities [n, C] -> [n, C]."""
@@ -54,11 +54,11 @@ def adapt_one_logit(name: str, module: nn.Module, rows: Tensor, classes: tuple[s
         )
     probability = last_operation(found) == "Sigmoid"
     what = "one probability p, whose logit z is" if probability else "one logit z,"
-    said = f"{type(module).__name__} returns {what} used as the logits (0, z) of the classes "
-    said += " and ".join(classes)
+    note = f"{type(module).__name__} returns {what} used as the logits (0, z) of the classes "
+    note += " and ".join(classes)
     if probability:
-        said += "; z is clipped to +-15.9, which a module that returns z itself avoids"
-    module.register_forward_hook(_TwoLogits(said, probability))
+        note += "; z is clipped to +-15.9, which a module that returns z itself avoids"
+    module.register_forward_hook(_TwoLogits(note, probability))
 
 
 def adapt_softmax(name: str, module: nn.Module, rows: Tensor) -> None:
@@ -71,7 +71,7 @@ def adapt_softmax(name: str, module: nn.Module, rows: Tensor) -> None:
 def adapted(module: nn.Module) -> str | None:
     """How a head of a module was adapted, or None if it was not."""
     hooks: list[object] = list(module._forward_hooks.values())
-    return next((h.said for h in hooks if isinstance(h, _Head)), None)
+    return next((h.note for h in hooks if isinstance(h, _Head)), None)
 
 
 def _outputs(name: str, module: nn.Module, rows: Tensor) -> object:

@@ -37,7 +37,10 @@ class Loaded(NamedTuple):
 def load_system(folder: Path, device: str = "cpu", plugins: Collection[str] = ()) -> Loaded:
     """The description, the deployed system and the network of an export.
 
-    `plugins` are modules of your own from which classes may be imported.
+    Args:
+        folder: the folder that `write_export` wrote.
+        device: where tensors live, such as cpu or cuda.
+        plugins: modules of your own from which classes may be imported.
 
     Raises:
         UserError: the folder is not an export, or one of another version.
@@ -109,22 +112,22 @@ def _ordered(spec: ExportSpec) -> list[PluginSpec]:
     return sorted(spec.arm.interventions, key=lambda i: i.name)
 
 
-def _intervention(of: PluginSpec, spec: ExportSpec, plugins: Collection[str]) -> Intervention:
-    node = {**of.params, "_target_": spec.targets[of.name]}
-    made = build("intervention", of.name, node, f"intervention.{of.name}", plugins)
+def _intervention(chosen: PluginSpec, spec: ExportSpec, plugins: Collection[str]) -> Intervention:
+    node = {**chosen.params, "_target_": spec.targets[chosen.name]}
+    made = build("intervention", chosen.name, node, f"intervention.{chosen.name}", plugins)
     assert isinstance(made, Intervention)
-    if made.version != of.version:
+    if made.version != chosen.version:
         raise UserError(
-            f"the model was exported with version {of.version} of {of.name}, and this trustbench "
-            f"has version {made.version}; export it again."
+            f"the model was exported with version {chosen.version} of {chosen.name}, and this "
+            f"trustbench has version {made.version}; export the model again."
         )
     return made
 
 
 def _model(spec: ExportSpec, plugins: Collection[str]) -> Model:
-    of = spec.arm.model
-    node = {**of.params, "_target_": spec.targets[of.name]}
-    made = build("model", of.name, node, "model", plugins)
+    chosen = spec.arm.model
+    node = {**chosen.params, "_target_": spec.targets[chosen.name]}
+    made = build("model", chosen.name, node, "model", plugins)
     assert isinstance(made, Model)
     return made
 

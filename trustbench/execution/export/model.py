@@ -50,8 +50,8 @@ class ExportedModel:
         encoder = self.system.problem.encoder
         if encoder is None:
             return ()
-        of_group = encoder.group.columns if encoder.group and self.spec.needs_group else ()
-        names = [c.name for c in (*encoder.columns, *of_group)]
+        for_group = encoder.group.columns if encoder.group and self.spec.needs_group else ()
+        names = [c.name for c in (*encoder.columns, *for_group)]
         return tuple(dict.fromkeys(names))
 
     @property
@@ -66,25 +66,30 @@ class ExportedModel:
         *,
         explanations: bool = True,
     ) -> "DataFrame":
-        """What the deployed system releases for each row.
+        """What the deployed system releases, one row [n] for each of the rows.
 
         Columns: `decision`; `probability: CLASS` as the interface shows it; `SCORE set: CLASS`,
-        whether the set holds the class; `explanation: INPUT`. `group` names the group of each row,
-        for a model that decides by group and rows without the columns that give it. Coins and
-        random scores are drawn by position, so a row's answer may depend on its place in the table.
+        whether the set holds the class; `explanation: INPUT`. Coins and random scores are drawn by
+        position, so a row's answer may depend on its place in the table.
+
+        Args:
+            rows: a table with the raw `columns`, or inputs [n, *shape].
+            group: the name of each row's group, [n]; for a model that decides by group, if the
+                table lacks the columns that give it.
+            explanations: whether explanations are computed, which may take long.
 
         Raises:
             DataError: a column is absent, or a value is missing or unknown.
         """
         import pandas as pd
 
-        X, of = self.system.tensor(self.encode(rows)), self._group(rows, group)
+        X, groups = self.system.tensor(self.encode(rows)), self._group(rows, group)
         names = np.array(self.classes, dtype=object)
-        found: dict[str, Any] = {DECISION: names[_numpy(self.system.decide(X, of))]}
+        found: dict[str, Any] = {DECISION: names[_numpy(self.system.decide(X, groups))]}
         shown = _numpy(self.system.observed(self.system.logits(X)))
         found |= {f"probability: {c}": shown[:, k] for k, c in enumerate(self.classes)}
         for score in self.scores:
-            sets = _numpy(self.system.sets(X, score, of))
+            sets = _numpy(self.system.sets(X, score, groups))
             found |= {f"{score} set: {c}": sets[:, k] for k, c in enumerate(self.classes)}
         if explanations and self.system.explainer is not None:
             values = _numpy(self.system.explain(X))
@@ -188,8 +193,12 @@ def load_model(
 ) -> ExportedModel:
     """Loads a model that `trustbench export` wrote: a folder, or an MLflow model.
 
-    It needs neither the data nor the records. `plugins` are modules of your own from which its
-    classes may be imported; code of no other module runs, and no pickle is read.
+    Neither the data nor the records are needed, and no pickle is read.
+
+    Args:
+        path: the folder.
+        device: where the model answers, such as cpu or cuda.
+        plugins: modules of your own that hold its classes; no other module is imported.
 
     Raises:
         UserError: the folder is not an export, is damaged, or needs another version.

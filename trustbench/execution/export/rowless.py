@@ -12,7 +12,7 @@ from trustbench.execution.export.spec import ExportSpec
 
 
 class NoRows:
-    """Stands in for an array of rows: whatever reads it is refused."""
+    """Stands in for an array of rows and refuses every read."""
 
     def __getattr__(self, name: str) -> NoReturn:
         raise _refusal()

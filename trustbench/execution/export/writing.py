@@ -63,7 +63,7 @@ def write_export(
     system, _ = deploy(plan, fit(plan, store, progress), store, progress, memory)
     _refuse_seeded(system)
     probe = _probe(system)
-    expected = answers(system, *probe)  # also lets methods learn what they learn when asked
+    expected = answers(system, *probe)  # some methods learn only when they are first asked
     params = fit(plan, store, progress).params
     files = {
         WEIGHTS: save({n: _plain(p[0]) for n, p in params.items()}),
@@ -82,7 +82,7 @@ def write_export(
 
 
 def answers(system: System, X: Array, group: Array) -> dict[str, Tensor]:
-    """What every open channel answers for rows X [n, *shape] of a group [n]."""
+    """What every open channel answers for rows X [n, *shape] of the groups [n]."""
     rows = system.tensor(X)
     found = {
         "decisions": system.decide(rows, group),
@@ -106,13 +106,13 @@ def _verify(
     folder: Path, plan: Plan, probe: tuple[Array, Array], expected: Mapping[str, Tensor]
 ) -> None:
     """Raises TrustbenchError if the written model answers otherwise than the deployed one."""
-    written = load_system(folder, plan.device.type, _modules(plan)).system
+    written = load_system(folder, plan.device.type, plugin_modules(plan)).system
     found = answers(written, *probe)
     for name, wanted in expected.items():
         if not torch.allclose(found[name].double(), wanted.double(), rtol=1e-5, atol=1e-6):
             raise TrustbenchError(
-                f"the model written to {folder} gives other {name} than the measured one; do not "
-                "use it, and report this."
+                f"the model written to {folder} gives different {name} from the measured one; do "
+                "not use it, and report this."
             )
 
 
@@ -159,8 +159,8 @@ def _spec(
     )
 
 
-def _modules(plan: Plan) -> list[str]:
-    """The modules of the arm's plugins, which were imported already."""
+def plugin_modules(plan: Plan) -> list[str]:
+    """The modules of the arm's model and interventions, which were imported already."""
     chosen: list[Chosen[Any]] = [plan.arm.model, *plan.arm.interventions]
     return [type(c.plugin).__module__ for c in chosen]
 

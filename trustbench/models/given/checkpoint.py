@@ -53,7 +53,7 @@ class GivenModule:
         adapted = heads.adapted(self.module)
         return {
             "kind": f"torch {type(self.module).__name__}",
-            "signature": self.inputs.said(),
+            "signature": self.inputs.signature(),
             "outputs": order if adapted is None else f"{order}; {adapted}",
             "parameters": sum(p.numel() for p in self.module.parameters()),
             **self.facts,

@@ -1,8 +1,6 @@
 """A fitted scikit-learn estimator or pipeline: in memory, or from a file."""
 
-import hashlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -13,6 +11,7 @@ from trustbench.contracts.given import PICKLE, Adapter, GivenChannel, GivenModel
 from trustbench.contracts.shortening import listed
 from trustbench.errors import UserError
 from trustbench.models.given.class_names import class_name
+from trustbench.models.given.files import digest
 
 if TYPE_CHECKING:
     import torch
@@ -158,9 +157,4 @@ class SkopsAdapter(Adapter):
                 f"model {path} is not a file of skops ({error}); write it with "
                 "skops.io.dump(estimator, path)."
             ) from error
-        return estimator(fitted, path.name, digest_of(path))
-
-
-def digest_of(path: Path) -> str:
-    """The SHA-256 of a file."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        return estimator(fitted, path.name, digest(path))

@@ -26,8 +26,8 @@ class RowInputs(Protocol):
         """Raises UserError if the rows cannot be inputs."""
         ...
 
-    def said(self) -> str:
-        """What it does, for a card."""
+    def signature(self) -> str:
+        """What it takes and does, for a card."""
         ...
 
 
@@ -43,7 +43,7 @@ class Encoded:
             return self.encoder.encode(rows)
         return np.asarray(rows, dtype=np.float32)
 
-    def said(self) -> str:
+    def signature(self) -> str:
         """The names of the columns."""
         return "encoded " + ", ".join(c.name for c in self.encoder.columns)
 
@@ -72,7 +72,7 @@ class Transformed:
             )
         return made
 
-    def said(self) -> str:
+    def signature(self) -> str:
         """The name of the function."""
         return f"transformed by {self.name}"
 
@@ -88,7 +88,7 @@ class Numbers:
             return numbers(rows, width, "module").astype(np.float32)
         return np.asarray(rows, dtype=np.float32)
 
-    def said(self) -> str:
+    def signature(self) -> str:
         """As they are."""
         return "columns of numbers as they are"
 

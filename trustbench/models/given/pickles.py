@@ -7,7 +7,8 @@ from typing_extensions import override
 
 from trustbench.contracts.given import PICKLE, Adapter, GivenModel, ModelSource
 from trustbench.errors import UserError
-from trustbench.models.given.estimators import digest_of, estimator
+from trustbench.models.given.estimators import estimator
+from trustbench.models.given.files import digest
 
 PICKLES = (".pkl", ".pickle", ".joblib")
 # what pickle raises on damaged files and on classes that moved
@@ -45,4 +46,4 @@ class PickleAdapter(Adapter):
                 f"model {path} cannot be unpickled ({error}); install the packages and versions "
                 "that wrote it."
             ) from error
-        return estimator(fitted, path.name, digest_of(path))
+        return estimator(fitted, path.name, digest(path))
