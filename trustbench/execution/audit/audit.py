@@ -20,12 +20,12 @@ from trustbench.execution.audit.intervals import RowInterval
 from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
 from trustbench.execution.audit.prepare import AuditTable, Members
 from trustbench.execution.audit.query_measure import (
-    asks,
-    joined,
+    all_missing,
     measure_by_queries,
-    unaskable,
+    merged,
+    needs_only_queries,
 )
-from trustbench.execution.audit.query_system import Asked, Explain, query_system
+from trustbench.execution.audit.query_system import Explain, QueriedModel, query_system
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
     AuditedEffect,
@@ -39,7 +39,7 @@ from trustbench.store.audits import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SMALLEST = 20
+MIN_ROWS = 20
 """Fewer rows cannot support a rate; seen rows below this are not measured."""
 
 
@@ -124,7 +124,7 @@ class _Answered:
     held: Array
     members: Answers
     access: frozenset[Access]
-    given: Asked
+    given: QueriedModel
 
     @classmethod
     def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Answered":
@@ -141,7 +141,7 @@ class _Answered:
         if "probabilities" in subject.model.channels:
             access.add("logits")
         test = np.flatnonzero(table.parts.test & ~held)
-        given = Asked(subject.model, order, explain)
+        given = QueriedModel(subject.model, order, explain)
         return cls(table, answers, test, np.flatnonzero(held), members, frozenset(access), given)
 
     def rows(self, test: Array) -> AuditRows:
@@ -165,19 +165,19 @@ class _Answered:
             return RowMeasurements({}, {"every metric": "the model has seen every row"})
         _refuse_few(len(self.test), self.table)
         stored = measure(self.rows(self.test), evaluators, streams, draws)
-        return joined(stored, self._by_queries(evaluators, streams, draws))
+        return merged(stored, self._by_queries(evaluators, streams, draws))
 
     def _by_queries(
         self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
     ) -> RowMeasurements:
         """The metrics that ask the model about rows of their own making."""
-        asking = {name: e for name, e in evaluators.items() if asks(e)}
+        asking = {name: e for name, e in evaluators.items() if needs_only_queries(e)}
         if not asking or not {"queries", "probabilities"} <= self.given.model.channels:
             return RowMeasurements()
         try:
             system = query_system(self.given, self.table, self.answers.p, self.test, streams)
         except Unsupported as reason:
-            return unaskable(asking, str(reason))
+            return all_missing(asking, str(reason))
         return measure_by_queries(system, asking, draws)
 
     def on_seen(
@@ -185,11 +185,11 @@ class _Answered:
     ) -> RowMeasurements:
         """The metrics on the rows that it has seen, without attacks on membership."""
         seen = np.flatnonzero(self.table.parts.seen)
-        if len(seen) < SMALLEST:
+        if len(seen) < MIN_ROWS:
             return RowMeasurements()
         rows = self.rows(seen)
-        nobody = Answers.none(len(rows.classes))
-        rows = replace(rows, members=nobody, access=rows.access - {"members"})
+        no_members = Answers.none(len(rows.classes))
+        rows = replace(rows, members=no_members, access=rows.access - {"members"})
         return measure(rows, evaluators, streams, draws)
 
 
@@ -209,9 +209,9 @@ def _asked_members(subject: Named, members: Members, order: Array) -> Answers | 
 
 
 def _refuse_few(n: int, table: AuditTable) -> None:
-    if n < SMALLEST:
+    if n < MIN_ROWS:
         raise DataError(
-            f"{n} rows of {table.name} are left to measure on; give at least {SMALLEST} that the "
+            f"{n} rows of {table.name} are left to measure on; give at least {MIN_ROWS} that the "
             "model has not seen and that do not calibrate."
         )
 

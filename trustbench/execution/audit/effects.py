@@ -23,7 +23,7 @@ class RowEffect:
 def effects(
     new: Mapping[str, RowMetric], old: Mapping[str, RowMetric]
 ) -> tuple[dict[str, RowEffect], dict[str, str]]:
-    """(effects, why there is none) of every metric of the new model.
+    """(effects, reasons why the others have none), by metric of the new model.
 
     Both models were measured on the same draws, so a draw's difference is one of the same rows.
     """
@@ -40,20 +40,22 @@ def effects(
 
 def _effect(new: RowMetric, old: RowMetric) -> RowEffect:
     sign = -1.0 if new.declared.higher_is_better else 1.0
-    interval = bootstrap(sign * (new.value - old.value), sign * (_of(new) - _of(old)))
+    interval = bootstrap(sign * (new.value - old.value), sign * (_draws(new) - _draws(old)))
     beyond = None
     if new.null is not None and old.null is not None:
-        excess = [(m.value - m.null, _of(m) - _null(m)) for m in (new, old) if m.null is not None]
+        excess = [
+            (m.value - m.null, _draws(m) - _null_draws(m)) for m in (new, old) if m.null is not None
+        ]
         (a, b), (c, d) = excess
         beyond = bootstrap(sign * (a - c), sign * (b - d))
     return RowEffect(new.name, interval, two_sided_p(interval), new.n, beyond)
 
 
-def _of(metric: RowMetric) -> Array:
+def _draws(metric: RowMetric) -> Array:
     assert metric.draws is not None
     return metric.draws
 
 
-def _null(metric: RowMetric) -> Array:
+def _null_draws(metric: RowMetric) -> Array:
     assert metric.null_draws is not None
     return metric.null_draws

@@ -17,7 +17,7 @@ from trustbench.execution.audit.row_system import row_system
 
 BYTES = 2**28
 """Maximum size of the answers in one stack."""
-UNREPEATED = "has no interval over rows"
+NO_INTERVAL = "has no interval over rows"
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,11 @@ def measure(
     missing: dict[str, str] = {}
     points: dict[str, Measured] = {}
     for name, evaluator in evaluators.items():
-        reason = lacking(evaluator, whole.access) or evaluator.supports(whole) or _once(evaluator)
+        reason = (
+            lacking(evaluator, whole.access)
+            or evaluator.supports(whole)
+            or _without_interval(evaluator)
+        )
         try:
             measured = None if reason else evaluator.measure(whole)
         except Unsupported as unsupported:
@@ -86,7 +90,7 @@ def measure(
             key = f"{name}/{m.name}"
             made = _metric(name, m, measured, evaluators[name], drawn)
             if made.draws is None and not made.declared.rate:
-                missing[key] = UNREPEATED
+                missing[key] = NO_INTERVAL
             else:
                 found[key] = made
     return RowMeasurements(found, missing)
@@ -98,17 +102,21 @@ def lacking(evaluator: Evaluator, access: frozenset[Access]) -> str | None:
     return f"needs {', '.join(absent)}" if absent else None
 
 
-def _once(evaluator: Evaluator) -> str | None:
+def _without_interval(evaluator: Evaluator) -> str | None:
     """Why none of an evaluator's metrics would get an interval, or None."""
-    return None if evaluator.over_rows or any(m.rate for m in evaluator.metrics) else UNREPEATED
+    return None if evaluator.over_rows or any(m.rate for m in evaluator.metrics) else NO_INTERVAL
 
 
 def _metric(
-    evaluator: str, m: Measurement, of: Measured, plugin: Evaluator, drawn: Mapping[str, Array]
+    evaluator: str,
+    m: Measurement,
+    measured: Measured,
+    plugin: Evaluator,
+    drawn: Mapping[str, Array],
 ) -> RowMetric:
     declared = find(plugin.metrics, m.name)
     assert declared is not None  # `check` has looked
-    null = next((float(o.values[0]) for o in of.measurements if o.name == m.null), None)
+    null = next((float(o.values[0]) for o in measured.measurements if o.name == m.null), None)
     return RowMetric(
         name=f"{evaluator}/{m.name}",
         declared=declared,

@@ -1,4 +1,4 @@
-"""Measures a given model by questions: its numbers are means over rows, and so are their draws."""
+"""Measures a given model by queries: its numbers are means over rows, and so are their draws."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,13 +8,11 @@ import numpy as np
 from trustbench.contracts import Access, Array, Evaluator, Measured, System
 from trustbench.contracts.metrics import all_of, check, find
 from trustbench.errors import Unsupported
-from trustbench.execution.audit.measure import RowMeasurements, RowMetric, lacking
-
-NO_ROWS = "has no interval over rows"
+from trustbench.execution.audit.measure import NO_INTERVAL, RowMeasurements, RowMetric, lacking
 
 
-def asks(evaluator: Evaluator) -> bool:
-    """Whether a measurement needs questions, and nothing that only a trained arm offers."""
+def needs_only_queries(evaluator: Evaluator) -> bool:
+    """Whether an evaluator queries the model, and needs nothing that only a trained arm offers."""
     offered: frozenset[Access] = frozenset({"logits", "queries"})
     return "queries" in evaluator.access and evaluator.access <= offered
 
@@ -41,22 +39,22 @@ def measure_by_queries(
         missing |= {f"{name}/{metric}": why for metric, why in measured.missing.items()}
         for metric in _metrics(name, evaluator, measured, system, draws):
             if metric.draws is None:
-                missing[metric.name] = NO_ROWS
+                missing[metric.name] = NO_INTERVAL
             else:
                 found[metric.name] = metric
     return RowMeasurements(found, missing)
 
 
-def unaskable(evaluators: Mapping[str, Evaluator], reason: str) -> RowMeasurements:
-    """None of these metrics, for one reason."""
+def all_missing(evaluators: Mapping[str, Evaluator], reason: str) -> RowMeasurements:
+    """Every metric of the evaluators as missing, for one reason."""
     names = [f"{name}/{m.name}" for name, e in evaluators.items() for m in all_of(e.metrics)]
     return RowMeasurements({}, dict.fromkeys(names, reason))
 
 
-def joined(stored: RowMeasurements, asked: RowMeasurements) -> RowMeasurements:
-    """Both; what was measured by questions is no longer missing."""
-    found = {**stored.found, **asked.found}
-    missing = {**stored.missing, **asked.missing}
+def merged(stored: RowMeasurements, queried: RowMeasurements) -> RowMeasurements:
+    """Both together; what was measured by queries is no longer missing."""
+    found = {**stored.found, **queried.found}
+    missing = {**stored.missing, **queried.missing}
     return RowMeasurements(found, {k: v for k, v in missing.items() if k not in found})
 
 

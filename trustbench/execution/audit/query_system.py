@@ -1,4 +1,4 @@
-"""A given model that answers questions, as a system: for attacks and explanations by queries."""
+"""A given model that answers queries, as a system: for attacks and explanations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Access, Array, DataCard, Problem, Streams, System
+from trustbench.contracts import Access, Array, Problem, Streams, System
 from trustbench.contracts.given import GivenModel
 from trustbench.errors import ConfigError, Unsupported
 from trustbench.execution.audit.prepare import AuditTable
 from trustbench.execution.audit.raw_space import RawSpace, raw_space
+from trustbench.execution.audit.row_system import CARD, MIN_PROBABILITY
 from trustbench.methods.explanations.by_packages import Questions, kernel_shap, lime, tree_shap
 from trustbench.methods.explanations.released import release
 from trustbench.models.given.trees import trees_of
 
 Explain = Literal["shap", "lime"]
-SMALLEST = 1e-12
 POOL = 500
-"""Rows that say what is usual: the background of explanations."""
+"""Maximum number of rows that explanations take as their background."""
 SAME = 1e-5
 """How far an answer may move when a row is taken apart and put together again."""
 SAMPLES, BACKGROUND = 128, 5
 
 
 @dataclass(frozen=True)
-class Asked:
+class QueriedModel:
     """A model, the order of its columns among the target's classes, and how it is explained."""
 
     model: GivenModel
@@ -42,7 +42,7 @@ class Asked:
 
 
 def query_system(
-    asked: Asked, table: AuditTable, answers: Array, test: Array, streams: Streams
+    asked: QueriedModel, table: AuditTable, answers: Array, test: Array, streams: Streams
 ) -> System:
     """The system whose inputs are the table's columns, encoded, at the rows `test`.
 
@@ -87,7 +87,7 @@ def query_system(
 def _problem(table: AuditTable, space: RawSpace, X: Array, test: Array, pool: Array) -> Problem:
     """The measured rows as the test split, and copies of some rows as the pool."""
     rows = np.concatenate([test, pool])
-    nobody = np.zeros(0, dtype=np.int64)
+    no_rows = np.zeros(0, dtype=np.int64)
     return Problem(
         name=table.name,
         X=X[rows],
@@ -99,13 +99,11 @@ def _problem(table: AuditTable, space: RawSpace, X: Array, test: Array, pool: Ar
         features=space.features,
         splits={
             "train": np.arange(len(test), len(rows)),
-            "validation": nobody,
-            "calibration": nobody,
+            "validation": no_rows,
+            "calibration": no_rows,
             "test": np.arange(len(test)),
         },
-        card=DataCard(
-            "The rows of an audit.", "see the table's owner", "see the table's owner", ""
-        ),
+        card=CARD,
         partial=True,
     )
 
@@ -114,7 +112,7 @@ def _problem(table: AuditTable, space: RawSpace, X: Array, test: Array, pool: Ar
 class _Answering:
     """The model's answers to inputs."""
 
-    asked: Asked
+    asked: QueriedModel
     space: RawSpace
 
     def probabilities(self, X: Array) -> Array:
@@ -125,18 +123,18 @@ class _Answering:
 
     def log_odds(self, X: Array) -> Array:
         """Inputs [n, d] -> log-odds of each class, [n, C]."""
-        p = self.probabilities(X.astype(np.float32)).clip(SMALLEST, 1 - SMALLEST)
+        p = self.probabilities(X.astype(np.float32)).clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
         return np.asarray(np.log(p) - np.log1p(-p))
 
     def forward(self, X: Tensor) -> Tensor:
         """Logits [1, n, C] of X [n, d] or [1, n, d]: the logarithms of the probabilities."""
         flat = X.detach().reshape(-1, X.shape[-1]).numpy().astype(np.float32)
-        logits = np.log(self.probabilities(flat).clip(min=SMALLEST))
+        logits = np.log(self.probabilities(flat).clip(min=MIN_PROBABILITY))
         return torch.as_tensor(logits, dtype=X.dtype)[None]
 
 
 def _explainer(
-    asked: Asked, space: RawSpace, questions: Questions, answering: _Answering
+    asked: QueriedModel, space: RawSpace, questions: Questions, answering: _Answering
 ) -> Callable[[Tensor, int], Tensor]:
     trees = trees_of(asked.model) if asked.explain == "shap" else None
     places = space.places

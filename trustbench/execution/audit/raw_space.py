@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
 MOST_LEVELS = 200
-"""Categories of more levels are not questions that an audit asks."""
+"""Maximum number of levels of a category; the rarest of more are merged into one."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A system of stored answers: what evaluators see of a given model on the rows of an audit.
 
 Its inputs are row numbers. An evaluator that reads answers to the rows of the problem works as on a
-trained arm; what would ask about other rows needs `queries`, which this system does not offer.
+trained arm; one that asks about other rows needs `queries`, which this system does not offer.
 """
 
 from typing import NamedTuple
@@ -25,10 +25,10 @@ from trustbench.errors import UserError
 from trustbench.execution.audit.answers import Answers, AuditRows
 from trustbench.execution.audit.draws import Stack
 
-SMALLEST = 1e-12
+MIN_PROBABILITY = 1e-12
 """The smallest probability that a logarithm is taken of: an answer of 0 counts as this."""
 MOST_ROWS = 2**24
-"""float32 counts exactly up to here."""
+"""float32 counts rows exactly up to here."""
 NOT_STORED: frozenset[Access] = frozenset({"queries", "gradients", "parameters"})
 CARD = DataCard("The rows of an audit.", "see the table's owner", "see the table's owner", "")
 
@@ -61,7 +61,7 @@ class _Part(NamedTuple):
     """The rows of a split, [K, n]."""
 
     split: SplitName
-    of: Answers
+    answers: Answers
     rows: Array
 
 
@@ -83,8 +83,8 @@ def _parts(rows: AuditRows, drawn: Stack) -> list[_Part]:
 def _problem(rows: AuditRows, parts: list[_Part]) -> Problem:
     """The problem whose inputs are row numbers."""
     # all draws have the classes and groups of the first
-    y = np.concatenate([part.of.y[part.rows[0]] for part in parts])
-    group = np.concatenate([part.of.group[part.rows[0]] for part in parts])
+    y = np.concatenate([part.answers.y[part.rows[0]] for part in parts])
+    group = np.concatenate([part.answers.group[part.rows[0]] for part in parts])
     owner = np.repeat([part.split for part in parts], [part.rows.shape[1] for part in parts])
     if len(y) > MOST_ROWS:
         raise UserError(
@@ -109,7 +109,7 @@ class _Answered:
     """The answers to row numbers [n, 1] or [K, n, 1]."""
 
     def __init__(self, parts: list[_Part]) -> None:
-        each = [np.log(np.maximum(part.of.p, SMALLEST))[part.rows] for part in parts]
+        each = [np.log(np.maximum(part.answers.p, MIN_PROBABILITY))[part.rows] for part in parts]
         self.stored = torch.as_tensor(np.concatenate(each, axis=1))  # [K, N, C]
 
     def logits(self, X: Tensor) -> Tensor:

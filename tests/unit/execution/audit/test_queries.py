@@ -20,8 +20,8 @@ from trustbench.errors import Unsupported
 from trustbench.evaluators.explainability.explanation_faithfulness import ExplanationFaithfulness
 from trustbench.evaluators.robustness.query_attacks import QueryAttacks
 from trustbench.execution.audit.prepare import prepared
-from trustbench.execution.audit.query_measure import asks, measure_by_queries
-from trustbench.execution.audit.query_system import Asked, query_system
+from trustbench.execution.audit.query_measure import measure_by_queries, needs_only_queries
+from trustbench.execution.audit.query_system import QueriedModel, query_system
 from trustbench.execution.audit.raw_space import raw_space
 from trustbench.models.given.opening import open_model
 
@@ -63,7 +63,7 @@ def system_of(fitted, table, explain="shap"):
     model = open_model(ModelSource(fitted))
     own = prepared(table, DECLARED, name="own", unseen=True)
     rows = np.arange(len(table))
-    asked = Asked(model, np.array([0, 1]), explain)
+    asked = QueriedModel(model, np.array([0, 1]), explain)
     return query_system(asked, own, model.predict_proba(own.rows), rows, Streams(0))
 
 
@@ -156,7 +156,7 @@ def test_attacks_and_explanations_have_intervals_over_rows(table, pipeline, expl
         "attacks": QueryAttacks(points=30, queries=20, steps=2, probes=5, values=2, epsilon=0.3),
         "faithful": ExplanationFaithfulness(points=25, random_draws=3),
     }
-    assert all(asks(p) for p in plugins.values())
+    assert all(needs_only_queries(p) for p in plugins.values())
     found = measure_by_queries(system, plugins, draws=100).found
     attacked, clean = found["attacks/racc_queries"], found["attacks/acc"]
     assert 0 < attacked.value < clean.value
