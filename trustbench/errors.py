@@ -54,6 +54,19 @@ class TrainingDiverged(TrustbenchError):
         )
 
 
+FAILURES = (
+    RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError,
+    ArithmeticError,
+)  # fmt: skip
+"""What a user's code raises on inputs or settings that it was not written for."""
+
+
+def first_sentence(error: BaseException) -> str:
+    """The first sentence of an exception's text, without a full stop; its type if it has none."""
+    text = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
+    return text or type(error).__name__
+
+
 def did_you_mean(given: str, available: Iterable[str]) -> str:
     """The end of an error sentence: the nearest name if one is near, then all available names.
 

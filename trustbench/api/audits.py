@@ -22,7 +22,6 @@ from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.query_system import Explain
 from trustbench.execution.audit.reading import read_rows
-from trustbench.models.given.class_names import in_order_of_codes
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.summary.decide.audit_gate import gate_audit
@@ -184,7 +183,7 @@ def audit(
     source = ModelSource(
         model,
         frozenset(trust),
-        in_order_of_codes(rows.classes),
+        rows.in_order,
         rows.classes[-1],
         rows.rows,
         options or {},

@@ -69,8 +69,8 @@ class ModelSource:
     Args:
         of: a path, a URI or a column list as text, or a Python object.
         trust: names of types that a file may hold, or `PICKLE`.
-        classes: the names of the target's classes in the model's order, for a source that does not
-            hold its own.
+        classes: the names of the target's classes in order, whichever is favourable, for a source
+            that does not hold its own.
         favourable: of two classes, the one whose probability a single score is; None: the last.
         table: the rows that are audited, without their target.
         options: further settings of single adapters, such as `timeout_s` of an HTTP endpoint.

@@ -7,7 +7,7 @@ import numpy as np
 
 from trustbench.contracts.given import GivenModel
 from trustbench.contracts.problem import Array
-from trustbench.errors import UserError
+from trustbench.errors import FAILURES, UserError, first_sentence
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -28,14 +28,30 @@ def checked_probabilities(model: GivenModel, rows: "DataFrame | Array", name: st
     Raises:
         UserError: the model breaks its contract; one sentence that says how.
     """
-    answers = np.asarray(model.predict_proba(rows))
+    answers = np.asarray(answers_to(model, rows, name))
     for fault in _faults(model, answers, len(rows)):
         raise UserError(f"model {name}: {fault}.")
     answers = _normalised(answers)
     if "queries" in model.channels:
-        for fault in _unstable(model, rows, answers):
+        for fault in _unstable(model, rows, answers, name):
             raise UserError(f"model {name}: {fault}.")
     return answers
+
+
+def answers_to(model: GivenModel, rows: "DataFrame | Array", name: str) -> Array:
+    """What the model answers to a copy of the rows, as it comes: the rows stay as they are.
+
+    Raises:
+        UserError: the model fails on them.
+    """
+    try:
+        return model.predict_proba(rows.copy())
+    except FAILURES as error:
+        raise UserError(
+            f"model {name} fails on the rows of the table ({type(error).__name__}: "
+            f"{first_sentence(error)[:200]}); give rows that it can answer, or a model with its "
+            "whole preprocessing."
+        ) from error
 
 
 def _faults(model: GivenModel, answers: Array, n: int) -> Iterator[str]:
@@ -78,18 +94,20 @@ def _faults(model: GivenModel, answers: Array, n: int) -> Iterator[str]:
         yield "it offers decisions only but returns fractions; add `probabilities` to its channels"
 
 
-def _unstable(model: GivenModel, rows: "DataFrame | Array", answers: Array) -> Iterator[str]:
+def _unstable(
+    model: GivenModel, rows: "DataFrame | Array", answers: Array, name: str
+) -> Iterator[str]:
     """Whether the same rows get other answers: again, in another order, or alone."""
     probe = np.linspace(0, len(rows) - 1, min(PROBED, len(rows))).astype(int)
-    again = _ask(model, rows, probe)
-    if np.abs(again - _ask(model, rows, probe)).max() > SAME:
+    again = _ask(model, rows, probe, name)
+    if np.abs(again - _ask(model, rows, probe, name)).max() > SAME:
         yield (
             "two calls with the same rows give different answers; switch dropout and sampling off, "
             "or fix the random state"
         )
         return
-    backwards = _ask(model, rows, probe[::-1])[::-1]
-    alone = _ask(model, rows, probe[:1])
+    backwards = _ask(model, rows, probe[::-1], name)[::-1]
+    alone = _ask(model, rows, probe[:1], name)
     off = max(
         np.abs(again - answers[probe]).max(),
         np.abs(backwards - answers[probe]).max(),
@@ -102,10 +120,10 @@ def _unstable(model: GivenModel, rows: "DataFrame | Array", answers: Array) -> I
         )
 
 
-def _ask(model: GivenModel, rows: "DataFrame | Array", which: Array) -> Array:
+def _ask(model: GivenModel, rows: "DataFrame | Array", which: Array, name: str) -> Array:
     """The normalised answers to some of the rows."""
     chosen = rows[which] if isinstance(rows, np.ndarray) else rows.iloc[which]
-    return _normalised(model.predict_proba(chosen))
+    return _normalised(answers_to(model, chosen, name))
 
 
 def _normalised(answers: Array) -> Array:

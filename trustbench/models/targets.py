@@ -13,8 +13,7 @@ from typing import Any, NamedTuple, get_type_hints
 import torch
 from torch import nn
 
-from trustbench.errors import ConfigError, did_you_mean
-from trustbench.training.output_checks import FAILURES, first_sentence
+from trustbench.errors import FAILURES, ConfigError, did_you_mean, first_sentence
 
 FORM = "my.net:Net or path/to/net.py:Net"
 INSTALLED = ("site-packages", "dist-packages")

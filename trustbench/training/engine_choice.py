@@ -4,12 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from trustbench.contracts import Problem
-from trustbench.errors import ConfigError
+from trustbench.errors import FAILURES, ConfigError, first_sentence
 from trustbench.training.engines import Engine, stack
 from trustbench.training.functional import FunctionalEngine
 from trustbench.training.linear_chain import LAYERS, LinearChainEngine
 from trustbench.training.module_checks import refuse_unsteady
-from trustbench.training.output_checks import FAILURES, first_sentence
 
 ROWS = 3
 

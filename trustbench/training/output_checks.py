@@ -8,19 +8,11 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trustbench.contracts import Problem
-from trustbench.errors import ConfigError
+from trustbench.errors import FAILURES, ConfigError, first_sentence
 from trustbench.training.module_copies import shared_copy
 
 ROWS = 2
 DRAWS = 3  # of parameters at which gradients are looked for: a ReLU may be dead at one
-FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, AssertionError)
-"""What a user's code raises on inputs or settings that it was not written for."""
-
-
-def first_sentence(error: BaseException) -> str:
-    """The first sentence of an exception's text, without a full stop; its type if it has none."""
-    text = str(error).strip().split("\n")[0].split(". ")[0].rstrip(".")
-    return text or type(error).__name__
 
 
 def refuse_wrong_outputs(name: str, module: nn.Module, problem: Problem) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -74,13 +74,14 @@ def run_audit(
     compared: dict[str, RowEffect] = {}
     without: dict[str, str] = {}
     old: Mapping[str, RowMetric] = {}
+    asked = [own]
     if reference is not None:
-        old = (
-            _Answered.of(reference, table, held, explain).measured(evaluators, streams, draws).found
-        )
+        asked.append(_Answered.of(reference, table, held, explain))
+        old = asked[1].measured(evaluators, streams, draws).found
         compared, without = effects(found.found, old)
+    names = [subject.name, *([reference.name] if reference else [])]
     return AuditRecord(
-        id=_identity(own, subject, evaluators, draws, seed),
+        id=_identity(asked, names, evaluators, draws, seed),
         model=_described(subject),
         reference=None if reference is None else _described(reference),
         table=_table(table, held),
@@ -253,16 +254,23 @@ def _seen(table: AuditTable, held: Array, own: _Answered) -> SeenRows:
 
 
 def _identity(
-    own: _Answered, subject: Named, evaluators: Mapping[str, Evaluator], draws: int, seed: int
+    asked: Sequence[_Answered],
+    names: Sequence[str],
+    evaluators: Mapping[str, Evaluator],
+    draws: int,
+    seed: int,
 ) -> str:
-    """Equal for two audits only if every number of theirs is."""
-    h = hashlib.sha256()
-    for array in (own.answers.p, own.answers.y, own.answers.group, own.test, own.held):
-        h.update(np.ascontiguousarray(array).tobytes())
+    """Equal for two audits only if every number of theirs is, and what is known of the rows."""
+    h, table = hashlib.sha256(), asked[0].table
+    for own in asked:
+        seen = own.table.parts.seen
+        arrays = (own.answers.p, own.answers.y, own.answers.group, own.test, own.held, seen)
+        for array in (*arrays, own.members.p, own.members.y):
+            h.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+        h.update(repr((sorted(own.access), own.given.explain)).encode())
     measured = sorted((n, repr(e), e.version) for n, e in evaluators.items())
-    h.update(
-        repr((subject.name, measured, draws, seed, sorted(own.access), own.given.explain)).encode()
-    )
+    known = (table.parts.how, table.classes, table.groups, table.name)
+    h.update(repr((list(names), measured, draws, seed, known)).encode())
     return h.hexdigest()[:12]
 
 

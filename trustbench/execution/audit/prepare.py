@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from trustbench.contracts import Array
+from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.own.declared import Declaration, Declared
 from trustbench.datasets.loading.own.groups import read_groups
 from trustbench.datasets.loading.own.names import require_columns
 from trustbench.datasets.loading.own.target import labelled_rows, read_target
 from trustbench.errors import DataError, UserError
 from trustbench.execution.audit.seen import Parts, parts_of
-from trustbench.models.given.class_names import class_positions
+from trustbench.models.given.class_names import class_name, class_positions
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -36,7 +37,8 @@ class AuditTable:
     """The table of an audit, and what is known about its rows.
 
     `rows` are what models are asked about: every column but the target and the split. `calibration`
-    is the share of the unseen rows that calibrates prediction sets.
+    is the share of the unseen rows that calibrates prediction sets. `classes` has the favourable
+    one of two last; `in_order` is how a model counts that does not name its classes.
     """
 
     name: str
@@ -44,6 +46,7 @@ class AuditTable:
     declared: Declaration
     y: Array  # int64 [n]
     classes: tuple[str, ...]
+    in_order: tuple[str, ...]
     group: Array  # int64 [n]
     groups: tuple[str, ...]
     group_name: str
@@ -76,18 +79,19 @@ def prepared(
         require_columns(table, "dataset.sensitive", declared.sensitive)
         grouped = read_groups(table, declared.sensitive, declared.columns, 1).groups
         require_columns(table, "--split-column", [split_column] if split_column else [])
-    parts = parts_of(table, train=train, unseen=unseen, split_column=split_column)
     asked = _without(table, [target, split_column])
     members = None
-    if train is not None and target in train.columns:
-        labels = class_positions(train[target], found.classes)
-        members = Members(_without(train.loc[labels >= 0], [target]), labels[labels >= 0])
+    coded = table.assign(**{target: y})
+    if train is not None:
+        train, members = _trained_on(train, target, found.classes, own)
+    parts = parts_of(coded, train=train, unseen=unseen, split_column=split_column)
     return AuditTable(
         name=name,
         rows=asked,
         declared=declared,
         y=y,
         classes=found.classes,
+        in_order=found.in_order,
         group=np.asarray(grouped.of),
         groups=grouped.names,
         group_name=grouped.name,
@@ -95,6 +99,34 @@ def prepared(
         members=members,
         calibration=calibration,
     )
+
+
+def _trained_on(
+    train: "DataFrame", target: str, classes: Sequence[str], own: Declared
+) -> "tuple[DataFrame, Members | None]":
+    """The training rows with the target as positions among the classes; those that have one.
+
+    Raises:
+        UserError: there are none, or their classes are others.
+    """
+    if not len(train):
+        raise UserError("the training rows are an empty table; give the rows, or --unseen.")
+    if target not in train.columns:
+        return train, None
+    if own.bins:
+        cut = read_target(train, target, own, None)
+        y = class_positions(np.array([*cut.classes, ""], dtype=object)[cut.y], classes)
+    else:
+        y = class_positions(train[target], classes)
+    labelled = y >= 0
+    if not labelled.any():
+        there = listed(sorted({class_name(v) for v in train[target]}))
+        raise UserError(
+            f"the training rows have {there} as {target}, and the table {', '.join(classes)}; "
+            "name the classes in the same way in both."
+        )
+    members = Members(_without(train.loc[labelled], [target]), y[labelled])
+    return train.assign(**{target: y}), members
 
 
 def _target(table: "DataFrame", declared: Declaration) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trustbench.contracts import Access, Array, Problem, Streams, System
 from trustbench.contracts.given import GivenModel
+from trustbench.contracts.given_checks import answers_to
 from trustbench.errors import ConfigError, Unsupported
 from trustbench.execution.audit.prepare import AuditTable
 from trustbench.execution.audit.raw_space import RawSpace, raw_space
@@ -117,7 +118,7 @@ class _Answering:
 
     def probabilities(self, X: Array) -> Array:
         """Inputs [n, d] -> probabilities of the target's classes, float64 [n, C]."""
-        found = self.asked.model.predict_proba(self.space.decode(X))
+        found = answers_to(self.asked.model, self.space.decode(X), "of the audit")
         order = self.asked.order
         return np.asarray(np.where(order >= 0, found[:, order], 0.0))
 

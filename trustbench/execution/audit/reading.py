@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.frames import Reading, read_frame
 from trustbench.errors import DataError
 
@@ -21,7 +22,7 @@ def read_rows(data: "str | Path | DataFrame", reading: Reading) -> "DataFrame":
         DataError: the file is absent, or cannot be read with certainty.
     """
     if not isinstance(data, str | Path):
-        return data.reset_index(drop=True)
+        return _checked(data)
     path = Path(data).expanduser()
     if not path.is_file():
         raise DataError(f"--data {data} is not a file.")
@@ -30,6 +31,27 @@ def read_rows(data: "str | Path | DataFrame", reading: Reading) -> "DataFrame":
     pairs = frame.understood.booleans
     table = frame.table.reset_index(drop=True)
     return table.assign(**{c: _as_written(table[c], pairs.get(c)) for c in table.columns})
+
+
+def _checked(data: "DataFrame") -> "DataFrame":
+    """A DataFrame whose columns have a name each."""
+    import pandas as pd
+
+    if not isinstance(data, pd.DataFrame):
+        raise DataError(
+            f"the table is a {type(data).__name__}; give a pandas.DataFrame, or a file."
+        )
+    names: list[object] = list(data.columns)
+    other = [repr(name) for name in names if not isinstance(name, str)]
+    if other:
+        raise DataError(
+            f"the table has columns that are not named by text ({listed(other)}); rename them: "
+            "table.columns = table.columns.map(str)."
+        )
+    twice = sorted(set(data.columns[data.columns.duplicated()]))
+    if twice:
+        raise DataError(f"the table has several columns named {listed(twice)}; rename them.")
+    return data.reset_index(drop=True)
 
 
 def _as_written(values: Any, pair: tuple[str, str] | None) -> Any:

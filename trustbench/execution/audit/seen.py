@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 
 import numpy as np
+from pandas import DataFrame, Series, isna, to_numeric
+from pandas.api.types import is_numeric_dtype
+from pandas.util import hash_pandas_object
 
 from trustbench.contracts import Array
 from trustbench.contracts.shortening import listed
 from trustbench.errors import UserError
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
+from trustbench.models.given.class_names import class_name
 
 PARTS = {
     "train": "train",
@@ -50,9 +51,9 @@ class Parts:
 
 
 def parts_of(
-    table: "DataFrame",
+    table: DataFrame,
     *,
-    train: "DataFrame | None" = None,
+    train: DataFrame | None = None,
     unseen: bool = False,
     split_column: str | None = None,
 ) -> Parts:
@@ -87,7 +88,7 @@ def parts_of(
     return Parts(none, none, "declared unseen" if unseen else "unknown")
 
 
-def copies_of(table: "DataFrame", train: "DataFrame") -> Array:
+def copies_of(table: DataFrame, train: DataFrame) -> Array:
     """Which rows equal a training row in every column that both tables have: bool [n].
 
     Raises:
@@ -96,14 +97,18 @@ def copies_of(table: "DataFrame", train: "DataFrame") -> Array:
     shared = [column for column in table.columns if column in set(train.columns)]
     if len(shared) < 2 or len(shared) < len(table.columns) / 2:
         raise UserError(
-            f"the training rows share only {listed(shared) or 'no column'} with the table's "
-            f"{listed(list(table.columns))}, so copies cannot be found; give the training table "
-            "with the same columns."
+            f"the training rows share {'only ' + listed(shared) if shared else 'no column'} with "
+            f"the table's {listed(list(table.columns))}, so copies cannot be found; give "
+            "the training table with the same columns."
         )
-    return np.isin(_contents(table, shared), np.unique(_contents(train, shared)))
+    if not len(train):
+        return np.zeros(len(table), dtype=bool)
+    pairs = [_alike(table[column], train[column]) for column in shared]
+    own, seen = (_contents(columns) for columns in zip(*pairs, strict=True))
+    return np.isin(own, np.unique(seen))
 
 
-def _by_column(table: "DataFrame", column: str) -> Parts:
+def _by_column(table: DataFrame, column: str) -> Parts:
     words = table[column].astype(str).str.strip().str.lower()
     unknown = sorted(set(words) - set(PARTS))
     if unknown:
@@ -118,18 +123,29 @@ def _by_column(table: "DataFrame", column: str) -> Parts:
     return Parts(seen | copies, held & ~copies, "split column", int(copies.sum()))
 
 
-def _contents(table: "DataFrame", columns: Sequence[str]) -> Array:
-    """A digest of each row's content, uint64 [n]; a number has one form, whatever its type."""
-    import pandas as pd
-
-    plain = pd.DataFrame({str(k): _plain(table[c]) for k, c in enumerate(columns)})
-    return pd.util.hash_pandas_object(plain, index=False).to_numpy()
+def _contents(columns: Sequence[Series]) -> Array:
+    """A digest of each row's content, uint64 [n]."""
+    plain = DataFrame(dict(enumerate(columns)))
+    return np.asarray(hash_pandas_object(plain, index=False).to_numpy())
 
 
-def _plain(values: Any) -> Any:
-    """A column as float64 if it holds numbers, else as text."""
-    import pandas as pd
+def _alike(one: Series, other: Series) -> tuple[Series, Series]:
+    """The same column of two tables in one form, whatever its type in each: numbers, or text."""
+    columns = one, other
+    numbers = [_as_numbers(column) for column in columns]
+    if any(is_numeric_dtype(c) for c in columns) and not any(n is None for n in numbers):
+        rounded = any(c.dtype == np.float32 for c in columns)
+        forms = [n.astype(np.float32) if rounded else n for n in numbers if n is not None]
+    else:
+        forms = [Series(["" if isna(v) else class_name(v).strip() for v in c]) for c in columns]
+    return forms[0], forms[1]
 
-    if pd.api.types.is_numeric_dtype(values):
-        return pd.Series(values.to_numpy(dtype=np.float64, na_value=np.nan))
-    return pd.Series(values.astype(object).where(values.notna(), "").astype(str).to_numpy())
+
+def _as_numbers(values: Series) -> Series | None:
+    """A column as float64; None if it holds anything else."""
+    if not is_numeric_dtype(values):
+        found = to_numeric(values.astype(object), errors="coerce")
+        if found.isna().sum() > values.isna().sum():
+            return None
+        values = found
+    return Series(values.to_numpy(dtype=np.float64, na_value=np.nan))

@@ -1,10 +1,13 @@
 """The raw answers of a model as probabilities of every class."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from trustbench.contracts import Array
 from trustbench.contracts.given import ModelSource
 from trustbench.errors import UserError
+from trustbench.models.given.class_names import class_name, class_positions
 
 
 def both_classes(positive: Array) -> Array:
@@ -34,6 +37,22 @@ def normalised(each: Array) -> Array:
     """Numbers [n, C], not negative, divided by the sum of each row: float64."""
     p = np.asarray(each, dtype=np.float64)
     return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def own_classes(source: ModelSource, names: Iterable[object]) -> tuple[str, ...]:
+    """The classes that a model names itself, in its order.
+
+    The codes 0, 1, ... stand for the target's classes in order, unless these are codes as well.
+
+    >>> own_classes(ModelSource("m", classes=("no", "yes")), ["yes", "no"])
+    ('yes', 'no')
+    >>> own_classes(ModelSource("m", classes=("bad", "good")), [0, 1])
+    ('bad', 'good')
+    """
+    own = tuple(map(class_name, names))
+    target = source.classes or ()
+    codes = own == tuple(map(str, range(len(target))))
+    return target if codes and (class_positions(own, target) < 0).any() else own
 
 
 def named_classes(source: ModelSource, count: int) -> tuple[str, ...]:

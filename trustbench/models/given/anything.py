@@ -10,8 +10,7 @@ from typing_extensions import override
 from trustbench.contracts import Array, Fact
 from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
 from trustbench.errors import UserError
-from trustbench.models.given.answers import both_classes
-from trustbench.models.given.class_names import class_name
+from trustbench.models.given.answers import both_classes, own_classes
 from trustbench.models.given.columns import Rows
 
 
@@ -55,9 +54,9 @@ class ScorerAdapter(Adapter):
     def open(self, source: ModelSource) -> GivenModel:
         score = getattr(source.of, "predict_proba", source.of)
         classes = source.classes
-        own = tuple(class_name(c) for c in getattr(source.of, "classes_", ()))
-        if own and (classes is None or set(own) == set(classes)):
-            classes = own
+        named = getattr(source.of, "classes_", None)
+        if named is not None:
+            classes = own_classes(source, named)
         if classes is None:
             raise UserError(
                 f"model {source.name} does not say which classes it answers; name them in the "

@@ -14,7 +14,6 @@ from trustbench.contracts import Array, Fact
 from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
 from trustbench.errors import UserError
 from trustbench.models import heads, own_module, targets
-from trustbench.models.given.class_names import in_order_of_codes
 from trustbench.models.given.columns import Rows
 from trustbench.models.given.files import digest
 from trustbench.models.given.module_inputs import RowInputs, inputs_of
@@ -169,7 +168,7 @@ def _classes(source: ModelSource) -> tuple[str, ...]:
             f"model {source.name} does not say which classes it answers; name them in the order "
             "of its outputs (--option classes=no,yes)."
         )
-    return in_order_of_codes(source.classes)
+    return source.classes
 
 
 def _probe(source: ModelSource, inputs: RowInputs) -> Tensor:

@@ -22,17 +22,6 @@ def class_name(value: object) -> str:
     return str(value)
 
 
-def in_order_of_codes(classes: Iterable[str]) -> tuple[str, ...]:
-    """The classes as encoders of labels count them, whichever is favourable.
-
-    Numbers come by their size, before other names in alphabetical order.
-
-    >>> in_order_of_codes(["yes", "no"]), in_order_of_codes(["10", "9"])
-    (('no', 'yes'), ('9', '10'))
-    """
-    return tuple(sorted(classes, key=_as_number))
-
-
 def class_positions(values: Iterable[Any], classes: Sequence[str]) -> Array:
     """The position of each value among the classes, int64 [n]; -1 for one that names no class.
 
@@ -62,16 +51,14 @@ def columns_in_order(model: Sequence[str], target: Sequence[str], name: str) -> 
             f"{', '.join(target)}: {unknown!r} is not among them; name the target's classes as the "
             "model does."
         )
+    if len(np.unique(place)) < len(place):
+        raise UserError(
+            f"model {name} answers the classes {', '.join(model)}, of which two are the same class "
+            "of the target; give each class one name."
+        )
     order = np.full(len(target), -1, dtype=np.int64)
     order[place] = np.arange(len(model))
     return order
-
-
-def _as_number(name: str) -> tuple[float, str]:
-    try:
-        return float(name), name
-    except ValueError:
-        return np.inf, name
 
 
 def _truths(classes: Sequence[str]) -> dict[str, int]:

@@ -12,11 +12,10 @@ from pydantic import ValidationError
 from trustbench.contracts import Array
 from trustbench.contracts.encoding import Encoder
 from trustbench.contracts.given import ModelSource
-from trustbench.errors import UserError
+from trustbench.errors import FAILURES, UserError, first_sentence
 from trustbench.models import targets
 from trustbench.models.given.columns import Rows, numbers
 from trustbench.models.given.files import existing
-from trustbench.training.output_checks import FAILURES, first_sentence
 
 
 class RowInputs(Protocol):

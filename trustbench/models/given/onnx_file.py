@@ -12,7 +12,7 @@ from typing_extensions import override
 from trustbench.contracts import Array, Fact
 from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
 from trustbench.errors import ConfigError, UserError
-from trustbench.models.given.answers import both_classes, from_margins, named_classes
+from trustbench.models.given.answers import both_classes, from_margins, named_classes, own_classes
 from trustbench.models.given.columns import Rows, is_number, numbers, ordered
 from trustbench.models.given.files import digest
 from trustbench.models.given.onnx_graph import Meaning, class_labels, meaning
@@ -182,8 +182,7 @@ def _opened(source: ModelSource, path: Path, session: Any) -> OnnxModel:
     labels = class_labels(graph)
     size = output.shape[1] if form == "tensor" and len(output.shape) > 1 else 0
     count = len(labels) or (size if isinstance(size, int) else 0) or len(source.classes or ())
-    stated = labels if source.classes is None else ()
-    classes = stated or named_classes(source, max(2, count))
+    classes = own_classes(source, labels) if labels else named_classes(source, max(2, count))
     read_as: Any = source.options.get("output", meaning(graph, output.name))
     if read_as not in get_args(Meaning):
         raise ConfigError(

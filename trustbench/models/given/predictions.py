@@ -102,9 +102,9 @@ def _numbers(rows: "DataFrame", column: str) -> Array:
     if bad.any():
         row = int(bad.argmax())
         raise UserError(
-            f"column {column} holds {rows[column].iloc[row]!r} (row {row}), which is neither a "
-            "class of the target nor a probability; give probabilities from 0 to 1, or a column "
-            "with the decided class."
+            f"column {column} holds {class_name(rows[column].iloc[row])!r} (row {row}), which is "
+            "neither a class of the target nor a probability; give probabilities from 0 to 1, or a "
+            "column with the decided class."
         )
     return values
 
@@ -125,6 +125,7 @@ class PredictionsAdapter(Adapter):
         if source.table is None or source.classes is None:
             raise UserError(f"model {source.name} needs the table that holds its columns.")
         named = [name.strip() for name in str(source.of).removeprefix(PREFIX).split(",")]
-        # a single score is the probability of the favourable class, which comes last
-        classes = sorted(source.classes, key=lambda name: name == source.favourable)
-        return predictions(source.table, [n for n in named if n], classes)
+        named, classes = [n for n in named if n], source.classes
+        if len(named) == 1 and len(classes) == 2:  # a score is that of the favourable class
+            classes = tuple(sorted(classes, key=lambda name: name == source.favourable))
+        return predictions(source.table, named, classes)

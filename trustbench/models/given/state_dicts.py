@@ -11,8 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from trustbench.contracts.shortening import listed
-from trustbench.errors import UserError, did_you_mean
-from trustbench.training.output_checks import FAILURES, first_sentence
+from trustbench.errors import FAILURES, UserError, did_you_mean, first_sentence
 
 SUFFIXES = (".safetensors", ".pt", ".pth", ".ckpt")
 # Where training scripts put the parameters among the epoch, the optimizer and so on.

@@ -11,8 +11,7 @@ from typing_extensions import override
 from trustbench.contracts import Array, Fact
 from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
 from trustbench.errors import UserError
-from trustbench.models.given.answers import from_margins, named_classes
-from trustbench.models.given.class_names import class_name
+from trustbench.models.given.answers import from_margins, named_classes, own_classes
 from trustbench.models.given.columns import Rows, numbers, ordered
 from trustbench.models.given.files import digest, existing
 from trustbench.models.given.optional import optional
@@ -119,8 +118,8 @@ class XGBoostAdapter(Adapter):
     def _from_object(self, source: ModelSource) -> GivenModel:
         booster = source.of.get_booster() if hasattr(source.of, "get_booster") else source.of
         names = getattr(source.of, "classes_", None)
-        if source.classes is None and names is not None:
-            source = replace(source, classes=tuple(map(class_name, names)))
+        if names is not None:
+            source = replace(source, classes=own_classes(source, names))
         return opened(source, booster, None)
 
 

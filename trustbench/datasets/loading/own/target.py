@@ -23,11 +23,16 @@ MOST_CLASSES = 50
 
 
 class Target(NamedTuple):
-    """The class of each row, int64 [n], -1 where the table has none; and what was decided."""
+    """The class of each row, int64 [n], -1 where the table has none; and what was decided.
+
+    `classes` has the favourable one of two last; `in_order` has them by size or alphabet, which is
+    how encoders of labels count.
+    """
 
     y: Array
     classes: tuple[str, ...]
     chosen: str  # how the favourable class was chosen, in words; '' for more than two
+    in_order: tuple[str, ...]
 
 
 def read_target(
@@ -52,7 +57,7 @@ def read_target(
                 f"{len(classes)} ({listed(classes)}); drop dataset.favourable, or merge the "
                 "classes in the file"
             )
-        return Target(y, tuple(classes), "")
+        return Target(y, tuple(classes), "", tuple(classes))
     return _binary(y, classes, name, favourable)
 
 
@@ -97,7 +102,7 @@ def _binary(y: Array, classes: list[str], name: str, favourable: Level | None) -
             f"taken as favourable as the last of {' and '.join(classes)}; dataset.favourable=VALUE "
             "says otherwise"
         )
-        return Target(y, tuple(classes), told)
+        return Target(y, tuple(classes), told, tuple(classes))
     good = find_level(favourable, classes)
     if good is None:
         raise refuse(
@@ -105,8 +110,9 @@ def _binary(y: Array, classes: list[str], name: str, favourable: Level | None) -
             f"{' and '.join(classes)}"
         )
     if good == classes[1]:
-        return Target(y, tuple(classes), "declared")
-    return Target(np.where(y < 0, y, 1 - y), tuple(reversed(classes)), "declared")
+        return Target(y, tuple(classes), "declared", tuple(classes))
+    flipped = np.where(y < 0, y, 1 - y)
+    return Target(flipped, tuple(reversed(classes)), "declared", tuple(classes))
 
 
 def labelled_rows(
