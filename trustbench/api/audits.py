@@ -150,7 +150,7 @@ def audit(
         evaluators: the names of the evaluators that run; None: all.
         explain: the package that explains the model's answers: shap or lime.
         draws: redrawn samples of the rows behind an interval.
-        seed: of these draws.
+        seed: the seed of these draws.
         output_dir: writes the record below this folder.
         config_dir: a folder with policies and evaluators of your own.
 

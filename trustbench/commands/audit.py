@@ -107,7 +107,7 @@ def _retrained(given: argparse.Namespace, result: AuditResult | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    p = parser("audit", "What a given model scores on your rows; trains nothing of yours.")
+    p = parser("audit", "Measures a given model on your rows; only --methods trains.")
     model = "a file, a URI, or column:NAME for predictions in the table"
     p.add_argument("--model", metavar="M", help=model)
     code = "the code of a checkpoint, or of what --methods retrains"
@@ -121,22 +121,32 @@ def _parser() -> argparse.ArgumentParser:
         help="a setting of that training, as in `trustbench run`: protocol.replicates=8",
     )  # fmt: skip
     p.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
-    p.add_argument("--target", metavar="COLUMN", help="the classes")
+    p.add_argument("--target", metavar="COLUMN", help="the column to predict")
     p.add_argument(
         "--sensitive", metavar="COLUMN", action="append", default=[],
         help="a column of groups; several, or separated by commas, are combined",
     )  # fmt: skip
-    p.add_argument("--favourable", metavar="CLASS", help="of two classes (default: the last)")
+    p.add_argument(
+        "--favourable",
+        metavar="CLASS",
+        help="of two classes, the favourable one (default: the last)",
+    )
     schema = "a YAML file about the table, as `trustbench data check` writes it"
     p.add_argument("--schema", metavar="FILE", help=schema)
-    p.add_argument("--policy", metavar="NAME|FILE", help="exit 0 pass, 3 violated, 4 inconclusive")
+    p.add_argument(
+        "--policy",
+        metavar="NAME|FILE",
+        help="decides the exit code: 0 pass, 3 violated, 4 inconclusive",
+    )
     p.add_argument("--train", metavar="FILE", help="the rows that the model was trained on")
     p.add_argument("--unseen", action="store_true", help="the model has seen none of the rows")
     words = "a column with the words train, test and, if wanted, calibration"
     p.add_argument("--split-column", metavar="COLUMN", help=words)
     share = "share of the unseen rows that calibrates prediction sets (default 0)"
     p.add_argument("--calibration", metavar="SHARE", type=float, default=0.0, help=share)
-    p.add_argument("--reference", metavar="M", help="the old model: effects are row by row")
+    p.add_argument(
+        "--reference", metavar="M", help="an older model: adds the effect of replacing it, by row"
+    )
     p.add_argument(
         "--trust", metavar="TYPE", nargs="?", const=PICKLE, action="append", default=[],
         help="a type that a file may hold; without a type, a pickle, which runs code",
@@ -154,12 +164,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     draws = f"redrawn samples of the rows behind an interval (default {DRAWS})"
     p.add_argument("--draws", metavar="N", type=int, default=DRAWS, help=draws)
-    p.add_argument("--seed", metavar="N", type=int, default=0, help="of these draws (default 0)")
+    p.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the draws (default 0)")
     p.add_argument("--format", metavar="FORMAT", default="terminal", help=", ".join(FORMATS))
     p.add_argument("--output", metavar="FILE", help="write to a file, and show the audit as well")
     out = str(default_output_dir())
     p.add_argument(
-        "--output-dir", metavar="DIR", default=out, help=f"of the record (default {out})"
+        "--output-dir", metavar="DIR", default=out, help=f"folder of the record (default {out})"
     )
     add_config_dir(p)
     return p
@@ -175,6 +185,12 @@ def _options(given: Sequence[str]) -> dict[str, bool | int | float | str | None]
     for text in given:
         key, sign, value = text.partition("=")
         if not sign:
-            raise UserError(f"--option {text} is not KEY=VALUE.")
-        found[key] = yaml.safe_load(value)
+            raise UserError(f"--option {text} is not KEY=VALUE; give one such as timeout_s=10.")
+        try:
+            found[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(
+                f"--option {text} cannot be read as a value of YAML; give one such as "
+                "timeout_s=10 or 'args={width: 16}'."
+            ) from error
     return found

@@ -193,7 +193,8 @@ class GroupRule:
         unknown = sorted(set(joined) - set(self.groups))
         if unknown:
             raise DataError(
-                f"no group is declared for {listed(unknown)}; known: {listed(list(self.groups), 9)}"
+                f"no group is declared for {listed(unknown)}; known: "
+                f"{listed(list(self.groups), 9)}; correct these rows, or leave them out."
             )
         return np.array([self.groups[label] for label in joined], dtype=np.int64)
 

@@ -57,7 +57,9 @@ def numbers_of(name: str, values: Fields) -> Array:
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError):
         wrong = [repr(value) for value in values.dropna().unique() if not _is_number(value)]
-        raise DataError(f"column {name} holds {listed(wrong)} where a number belongs.") from None
+        raise DataError(
+            f"column {name} holds {listed(wrong)} where a number belongs; correct it."
+        ) from None
 
 
 def places_of(name: str, values: Fields, levels: Sequence[str]) -> Array:
@@ -81,7 +83,9 @@ def date_part(column: str, values: Fields, part: DatePart) -> Array:
     try:
         moments = pd.DatetimeIndex(pd.to_datetime(values, utc=True)).tz_localize(None)
     except (TypeError, ValueError) as error:
-        raise DataError(f"column {column} holds values that are not dates ({error}).") from error
+        raise DataError(
+            f"column {column} holds values that are not dates ({error}); write them as 2020-12-31."
+        ) from error
     if part == "days":
         return np.asarray((moments - pd.Timestamp(0)) / pd.Timedelta(days=1), dtype=np.float64)
     name = "day_of_week" if part == "weekday" else part

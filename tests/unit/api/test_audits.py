@@ -209,7 +209,7 @@ def test_where_nobody_knows_what_was_seen_the_first_line_says_so(model, table):
     limit = policy(limits=[{"metric": "utility", "at_least": 0.5}], unreliable="inconclusive")
     given = {"target": "repaid", "evaluators": ["utility"], "draws": 100, "policy": limit}
     unknown = trustbench.audit(model, test, **given)
-    assert str(unknown).startswith("NOBODY HAS SAID WHICH ROWS THE MODEL HAS SEEN")
+    assert str(unknown).startswith("IT IS UNKNOWN WHICH ROWS THE MODEL HAS SEEN")
     assert unknown.exit_code == 4
     assert "unreliable" in str(unknown.gated)
     known = trustbench.audit(model, test, **given, unseen=True)

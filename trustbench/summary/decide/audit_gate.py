@@ -28,7 +28,7 @@ from trustbench.summary.table.contrast_estimates import judged
 from trustbench.summary.table.registry import Measure, Table
 from trustbench.summary.table.results import UTILITY, Estimate
 
-NOBODY_KNOWS = "nobody has said which rows the model has seen, so it may score better than it is"
+SEEN_UNKNOWN = "it is unknown which rows the model has seen, so its numbers may be too good"
 
 
 def gate_audit(record: AuditRecord, table: Table, policy: Policy) -> Gate:
@@ -90,11 +90,14 @@ class _Audited:
         if self.record.reference is None and (changes or self.policy.block):
             yield (
                 f"{changes} limits on change and {len(self.policy.block)} rules on verdicts are "
-                "not decided: an audit compares with nothing unless --reference gives a model."
+                "not decided: they need a model to compare with; give one with --reference."
             )
         beside = sum(x.reference is not None or x.record is not None for x in limits)
         if beside and self.record.reference is not None:
-            yield f"{beside} limits name an arm or a record as reference, which an audit lacks."
+            yield (
+                f"{beside} limits compare with an arm or a record and are not decided: an audit "
+                "compares with a model only."
+            )
 
     def _measures(self) -> dict[str, Measure]:
         """Target -> what its column measures on this task."""
@@ -187,7 +190,7 @@ class _Audited:
         against: str | None,
         needs: str | None,
     ) -> Decision:
-        warning = None if self.record.rows.known else NOBODY_KNOWS
+        warning = None if self.record.rows.known else SEEN_UNKNOWN
         outcome = trusted(outcome, warning)
         counts = {
             Outcome.INCONCLUSIVE: self.policy.inconclusive,

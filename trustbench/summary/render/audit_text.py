@@ -9,7 +9,7 @@ from trustbench.summary.render.markdown import unlinked
 from trustbench.summary.render.text_table import aligned
 
 UNKNOWN = (
-    "NOBODY HAS SAID WHICH ROWS THE MODEL HAS SEEN: it may score better here than on new rows. "
+    "IT IS UNKNOWN WHICH ROWS THE MODEL HAS SEEN: it may score better here than on new rows. "
     "Give its training rows (--train), a column that names the split (--split-column), or --unseen."
 )
 SEEN = "on seen rows (!)"
