@@ -25,7 +25,7 @@ from trustbench.store.files import write_atomically
 from trustbench.store.labels import label
 from trustbench.store.records import Record, Store
 from trustbench.summary.cards.card import find
-from trustbench.summary.cards.export_text import Remeasured, export_card
+from trustbench.summary.cards.export_text import Remeasured, export_card, trained_share
 from trustbench.summary.decide.comparison import Option
 from trustbench.summary.table.reproduce import evaluators, overrides
 
@@ -105,7 +105,9 @@ def export(
         trained_on = "trained on the whole training pool"
     else:
         trained, remeasured = _one(measured, replicate), None
-        trained_on = f"replicate {replicate} of {record.replicates}, trained on {_share(record)}"
+        trained_on = (
+            f"replicate {replicate} of {record.replicates}, trained on {trained_share(record)}"
+        )
     arm_label = option.label if option is not None else label(record.arm)
     verdict = None if option is None else (str(policy), option.outcome.value)
     card = card_of(records, record.id, config_dir=config_dir)
@@ -229,11 +231,6 @@ def _folder(output: str | Path | None, record: Record, replicate: int | None) ->
         return Path(output).expanduser().absolute()
     which = "all" if replicate is None else f"replicate-{replicate}"
     return Path("exports").absolute() / f"{record.id}-{which}"
-
-
-def _share(record: Record) -> str:
-    inclusion = record.arm.protocol.get("inclusion", "half")
-    return "half of the training pool" if inclusion == "half" else "the whole training pool"
 
 
 def _tags(

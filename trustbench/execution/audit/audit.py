@@ -16,7 +16,6 @@ from trustbench.datasets.loading.splits import strata_of, stratified_order
 from trustbench.errors import DataError, Unsupported, UserError
 from trustbench.execution.audit.answers import Answers, AuditRows
 from trustbench.execution.audit.effects import RowEffect, effects
-from trustbench.execution.audit.intervals import RowInterval
 from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
 from trustbench.execution.audit.prepare import AuditTable, Members
 from trustbench.execution.audit.query_measure import (
@@ -26,13 +25,11 @@ from trustbench.execution.audit.query_measure import (
     needs_only_queries,
 )
 from trustbench.execution.audit.query_system import Explain, QueriedModel, query_system
+from trustbench.execution.audit.recording import recorded_effect, recorded_metric
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
-    AuditedEffect,
-    AuditedMetric,
     AuditedTable,
     AuditRecord,
-    RowNumber,
     SeenRows,
 )
 
@@ -88,10 +85,10 @@ def run_audit(
         rows=_seen(table, held, own),
         draws=draws,
         seed=seed,
-        metrics={name: _recorded(m) for name, m in found.found.items()},
+        metrics={name: recorded_metric(m) for name, m in found.found.items()},
         missing=dict(found.missing),
-        on_seen={name: _recorded(m) for name, m in on_seen.found.items()},
-        effects={name: _compared(e, old[name].value) for name, e in compared.items()},
+        on_seen={name: recorded_metric(m) for name, m in on_seen.found.items()},
+        effects={name: recorded_effect(e, old[name].value) for name, e in compared.items()},
         without_effect=without,
         environment={
             "trustbench": __version__,
@@ -272,32 +269,3 @@ def _identity(
     known = (table.parts.how, table.classes, table.groups, table.name)
     h.update(repr((list(names), measured, draws, seed, known)).encode())
     return h.hexdigest()[:12]
-
-
-def _number(interval: RowInterval) -> RowNumber:
-    return RowNumber(**vars(interval))
-
-
-def _recorded(metric: RowMetric) -> AuditedMetric:
-    excess = metric.excess
-    return AuditedMetric(
-        number=_number(metric.interval),
-        n=metric.n,
-        unit=metric.declared.unit,
-        higher_is_better=metric.declared.higher_is_better,
-        sentence=metric.declared.sentence,
-        diagnostic=metric.declared.diagnostic,
-        null=metric.null,
-        excess=None if excess is None else _number(excess),
-    )
-
-
-def _compared(effect: RowEffect, reference: float) -> AuditedEffect:
-    beyond = effect.beyond_chance
-    return AuditedEffect(
-        number=_number(effect.interval),
-        p=effect.p,
-        n=effect.n,
-        reference=reference,
-        beyond_chance=None if beyond is None else _number(beyond),
-    )

@@ -94,9 +94,8 @@ def _numbers(record: Record, replicate: int | None, again: Remeasured | None) ->
         )
     else:
         yield (
-            "The arm's numbers are those of models trained on "
-            f"{_share(record)}, and this one has seen all of it. The second column was measured "
-            "again on this model; it is one model, so it has no interval over replicates. The "
+            f"The arm's numbers are those of models trained on {trained_share(record)}, and this one "
+            "has seen all of it. The second column was measured again on this model; it is one model, so it has no interval over replicates. The "
             "third column is the arm's mean with its 95 % interval."
         )
     yield ""
@@ -175,6 +174,7 @@ def _measurements(record: Record) -> Iterator[tuple[str, MeasurementRecord]]:
                 yield f"{evaluation.evaluator.name}/{name}", m
 
 
-def _share(record: Record) -> str:
+def trained_share(record: Record) -> str:
+    """The share of the training pool that each measured model saw, in words."""
     half = record.arm.protocol.get("inclusion", "half") == "half"
     return "half of the training pool" if half else "the whole training pool"
