@@ -94,9 +94,10 @@ def _numbers(record: Record, replicate: int | None, again: Remeasured | None) ->
         )
     else:
         yield (
-            f"The arm's numbers are those of models trained on {trained_share(record)}, and this one "
-            "has seen all of it. The second column was measured again on this model; it is one model, so it has no interval over replicates. The "
-            "third column is the arm's mean with its 95 % interval."
+            f"The arm's numbers are those of models trained on {trained_share(record)}, and this "
+            "one has seen all of it. The second column was measured again on this model; it is one "
+            "model, so it has no interval over replicates. The third column is the arm's mean with "
+            "its 95 % interval."
         )
     yield ""
     rows = [
