@@ -52,5 +52,6 @@ def main(args: Sequence[str]) -> int:
     print(visible(f"{spec.label}: {spec.trained_on}"))  # noqa: T201
     print(visible(f"written to {made.path}"))  # noqa: T201
     if made.version is not None:
-        print(visible(f"registered as {made.version}"))  # noqa: T201
+        where = "the tracking server" if given.tracking_uri else f"{given.folder}/mlflow.db"
+        print(visible(f"registered as {made.version} in {where}"))  # noqa: T201
     return 0

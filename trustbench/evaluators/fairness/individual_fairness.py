@@ -93,7 +93,7 @@ class IndividualFairness(Evaluator):
             "among_inputs": sensitive(system.problem) is not None,
             "values": values,
         }
-        return Measured((found,), facts=facts)
+        return Measured((found,), facts=facts, rows={"flip_rate": changed.double().cpu().numpy()})
 
 
 def sensitive(problem: Problem) -> Feature | None:

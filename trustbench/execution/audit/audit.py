@@ -26,6 +26,7 @@ from trustbench.execution.audit.query_measure import (
 )
 from trustbench.execution.audit.query_system import Explain, QueriedModel, query_system
 from trustbench.execution.audit.recording import recorded_effect, recorded_metric
+from trustbench.execution.audit.row_system import NOT_STORED
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
     AuditedTable,
@@ -138,6 +139,7 @@ class _Answered:
         access: set[Access] = {"members"} if len(members) else set()
         if "probabilities" in subject.model.channels:
             access.add("logits")
+        access.update(a for a in NOT_STORED if a in subject.model.channels)
         test = np.flatnonzero(table.parts.test & ~held)
         given = QueriedModel(subject.model, order, explain)
         return cls(table, answers, test, np.flatnonzero(held), members, frozenset(access), given)

@@ -17,7 +17,8 @@ from trustbench.execution.audit.row_system import row_system
 
 BYTES = 2**28
 """Maximum size of the answers in one stack."""
-NO_INTERVAL = "has no interval over rows"
+NO_INTERVAL = "needs an interval over rows, and has none"
+NOT_OPENED = "needs a trained arm: an audit takes no gradients or parameters of a given model"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def measure(
     points: dict[str, Measured] = {}
     for name, evaluator in evaluators.items():
         reason = (
-            lacking(evaluator, whole.access)
+            _withheld(evaluator, whole.access, rows.access)
             or evaluator.supports(whole)
             or _without_interval(evaluator)
         )
@@ -100,6 +101,15 @@ def lacking(evaluator: Evaluator, access: frozenset[Access]) -> str | None:
     """What an evaluator needs and the model does not offer: "needs gradients, members"."""
     absent = [a for a in get_args(Access) if a in evaluator.access - access]
     return f"needs {', '.join(absent)}" if absent else None
+
+
+def _withheld(
+    evaluator: Evaluator, stored: frozenset[Access], offered: frozenset[Access]
+) -> str | None:
+    """Why an evaluator cannot do with stored answers: what the model, or the audit, lacks."""
+    if lacking(evaluator, stored) is None:
+        return None
+    return lacking(evaluator, offered) or NOT_OPENED
 
 
 def _without_interval(evaluator: Evaluator) -> str | None:

@@ -52,9 +52,11 @@ def all_missing(evaluators: Mapping[str, Evaluator], reason: str) -> RowMeasurem
 
 
 def merged(stored: RowMeasurements, queried: RowMeasurements) -> RowMeasurements:
-    """Both together; what was measured by queries is no longer missing."""
+    """Both together; what the model was asked for is missing only if the questions say so."""
     found = {**stored.found, **queried.found}
-    missing = {**stored.missing, **queried.missing}
+    asked = {name.partition("/")[0] for name in (*queried.found, *queried.missing)}
+    kept = {k: why for k, why in stored.missing.items() if k.partition("/")[0] not in asked}
+    missing = {**kept, **queried.missing}
     return RowMeasurements(found, {k: v for k, v in missing.items() if k not in found})
 
 
