@@ -17,14 +17,14 @@ from trustbench.errors import UserError
 from trustbench.execution.deploy import deployed
 from trustbench.execution.export.loading import load_system
 from trustbench.execution.export.refit import with_system_noise
-from trustbench.execution.export.writing import Source, answers, write_export
+from trustbench.execution.export.writing import ExportSource, answers, write_export
 from trustbench.execution.plan import plan, refuse_impossible
 from trustbench.interventions.explainability.saliency import SaliencyRelease
 from trustbench.models.mlp import MLP
 from trustbench.store.records import Store
 
 NOT_EXPORTED = {"scaffold": "reads rows when it answers"}
-SOURCE = Source("arm", "record", "in a test")
+SOURCE = ExportSource("arm", "record", "in a test")
 ROWS = 48
 DRAWN = ("explanations", "intervals", "aps sets", "lac sets")
 
