@@ -115,7 +115,8 @@ def _lines(dataset: OwnTable, frame: Frame, prepared: Prepared) -> Iterator[str]
 def _read(frame: Frame) -> Iterator[str]:
     rows, columns = frame.table.shape
     yield f"{rows:,} rows, {columns} columns"
-    form = [line for line in frame.described() if not line.startswith("column ")]
+    # the table below shows the columns; that one was dropped as a copy shows nowhere else
+    form = [x for x in frame.described() if not x.startswith("column ") or "occurs twice" in x]
     yield from (f"  {line}" for line in form)
     yield from (f"  doubt: {text}" for text in frame.doubts.values())
 

@@ -102,7 +102,7 @@ def _numbers(rows: "DataFrame", column: str) -> Array:
     if bad.any():
         row = int(bad.argmax())
         raise UserError(
-            f"column {column} holds {class_name(rows[column].iloc[row])!r} (row {row}), which is "
+            f"column {column} holds {class_name(rows[column].iloc[row])} (row {row}), which is "
             "neither a class of the target nor a probability; give probabilities from 0 to 1, or a "
             "column with the decided class."
         )

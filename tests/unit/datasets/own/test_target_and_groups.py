@@ -93,6 +93,7 @@ def test_small_groups_are_merged_and_said(tmp_path):
     assert problem.encoder.group.of(table)[:24].tolist() == [2] * 24
     grown = loaded(tmp_path, table, sensitive=("race",), min_group=30).problem
     assert grown.groups == ("b", "other"), "too small together, it takes in the next smallest"
+    assert "c 12, d 12 (a too, so that 30 rows are reached)." in grown.card.description
 
 
 def test_a_missing_sensitive_value_is_a_group(tmp_path):

@@ -126,12 +126,15 @@ def _merge_small(sizes: Array, names: list[str], smallest: int) -> tuple[Array, 
     if not small:
         return np.arange(len(names)), names, ""
     larger = [int(k) for k in np.argsort(sizes, kind="stable") if k not in small]
+    below = len(small)
     while larger and sizes[small].sum() < smallest:
         small.append(larger.pop(0))
+    joined = " and ".join(names[k] for k in small[below:])
     sizes_text = ", ".join(f"{names[k]} {sizes[k]:,}" for k in sorted(small))
     kept = [k for k in range(len(names)) if k not in small]
     place = np.full(len(names), len(kept), dtype=np.int64)
     place[kept] = np.arange(len(kept))
     left = [names[k] for k in kept]
     other = names[small[0]] if len(small) == 1 else unused_name(OTHER, left)
-    return place, [*left, other], f"groups below {smallest} rows are merged: {sizes_text}"
+    why = f" ({joined} too, so that {smallest} rows are reached)" if joined else ""
+    return place, [*left, other], f"groups below {smallest} rows are merged: {sizes_text}{why}"
