@@ -186,6 +186,7 @@ def audit(evil=EVIL):
         seed=0,
         metrics=found,
         missing={f"{evil}/x": evil, f"x/{evil}": evil},
+        left_out={f"{evil}/left_out": evil},
         on_seen=found,
         effects={f"{evil}/{evil}": effect},
     )  # fmt: skip

@@ -22,6 +22,10 @@ def keep_table(table: "pd.DataFrame", output_dir: Path) -> Path:
     Raises:
         DataError: a column has no name, or holds values of several types.
     """
+    import pandas as pd
+
+    if not isinstance(table, pd.DataFrame):
+        raise DataError(f"table is a {type(table).__name__}; give a pandas.DataFrame.")
     names: list[object] = list(table.columns)
     unnamed = [c for c in names if not isinstance(c, str)]
     if unnamed:
@@ -31,7 +35,7 @@ def keep_table(table: "pd.DataFrame", output_dir: Path) -> Path:
         )
     try:
         content = table.to_parquet(index=False)
-    except (ArrowException, ValueError, TypeError) as error:
+    except (ArrowException, ValueError, TypeError, OverflowError) as error:
         raise DataError(
             f"table: it cannot be kept as a file ({' '.join(str(error).split())}); give each "
             "column values of one type, such as table[NAME].astype(str)."

@@ -65,9 +65,10 @@ def run(
     """
     folders = {"output_dir": output_dir, "data_dir": data_dir}
     given = {k: Path(v).expanduser() for k, v in folders.items() if v is not None}
-    args = [*_words(overrides), *_words([given])]
+    words = list(_words(overrides))
+    args = [*words, *_words([given])]
     if table is not None:
-        where = given.get("output_dir", Path(os.environ.get("TRUSTBENCH_OUTPUTS", "outputs")))
+        where = given.get("output_dir") or _output_dir(words)
         path = keep_table(table, where.absolute())
         args = ["dataset=table", *_words([{"dataset.path": path}]), *args]
     flags = ["-m"] if multirun else []
@@ -181,6 +182,17 @@ def _raise_for(outcomes: Sequence[ArmOutcome]) -> None:
     lost = [o for o in outcomes if o.arm_id is None and o.status not in ("ok", "unsupported")]
     if lost:
         raise TrustbenchError("\n".join(f"{o.label} {o.status}: {o.first_line}" for o in lost))
+
+
+def _output_dir(words: Sequence[str]) -> Path:
+    """The folder that overrides name for results, else the default.
+
+    >>> _output_dir(["dataset=table", "output_dir='/data/out'"])
+    PosixPath('/data/out')
+    """
+    default = os.environ.get("TRUSTBENCH_OUTPUTS", "outputs")
+    named = [w.partition("=")[2].strip("'\"") for w in words if w.startswith("output_dir=")]
+    return Path([default, *named][-1]).expanduser()
 
 
 def _words(overrides: Sequence[str | Mapping[str, object]]) -> Iterator[str]:

@@ -97,6 +97,8 @@ class AuditRecord(Strict):
     """`evaluator/metric` -> the number."""
     missing: dict[str, str] = Field(default_factory=dict)
     """`evaluator/metric` -> why it is not applicable."""
+    left_out: dict[str, str] = Field(default_factory=dict)
+    """`evaluator/fact` -> groups that a comparison leaves out, since they have too few rows."""
     on_seen: dict[str, AuditedMetric] = Field(default_factory=dict)
     """The same on rows that the model has seen; decides nothing."""
     effects: dict[str, AuditedEffect] = Field(default_factory=dict)

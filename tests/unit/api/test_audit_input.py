@@ -183,6 +183,19 @@ def test_a_table_without_a_name_for_each_column_is_refused(model, table, change,
         audit(model, change(table))
 
 
+def test_the_target_gives_no_groups(model, table):
+    with pytest.raises(UserError, match="repaid is the target and a sensitive column"):
+        audit(model, table, sensitive=["town", "repaid"])
+
+
+def test_a_group_that_no_comparison_holds_is_named(model, table):
+    small = table.assign(town=table["town"].where(table.index > 2, "tiny"))
+    found = audit(model, small, ["fairness"])
+    assert found.record.left_out["fairness/left_out"] == "tiny"
+    assert "LEFT OUT of fairness, with too few rows: tiny" in str(found)
+    assert not audit(model, table, ["fairness"]).record.left_out
+
+
 def test_audits_with_other_numbers_have_other_records(model, table):
     split = table.assign(part=np.where(table.index < 100, "train", "test"))
     found = [

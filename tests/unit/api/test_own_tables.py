@@ -51,3 +51,14 @@ def test_a_frame_that_is_no_file_gets_one_sentence(tmp_path):
         keep_table(pd.DataFrame([[1, 2]]), tmp_path)
     with pytest.raises(DataError, match="values of one type"):
         keep_table(pd.DataFrame({"a": [1, "x", [2]]}), tmp_path)
+    with pytest.raises(DataError, match="values of one type"):
+        keep_table(pd.DataFrame({"a": [10**30]}), tmp_path)
+    with pytest.raises(DataError, match="table is a list"):
+        keep_table([1], tmp_path)
+
+
+def test_the_rows_are_kept_below_the_output_folder_wherever_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    trustbench.run({**SMALL, "output_dir": tmp_path / "named"}, table=people(400))
+    assert len(list((tmp_path / "named" / "given").iterdir())) == 1
+    assert not (tmp_path / "outputs").exists()

@@ -88,6 +88,7 @@ def run_audit(
         seed=seed,
         metrics={name: recorded_metric(m) for name, m in found.found.items()},
         missing=dict(found.missing),
+        left_out=dict(found.left_out),
         on_seen={name: recorded_metric(m) for name, m in on_seen.found.items()},
         effects={name: recorded_effect(e, old[name].value) for name, e in compared.items()},
         without_effect=without,

@@ -15,6 +15,8 @@ from trustbench.execution.audit.draws import EACH, STACKS, Stack, identity, stac
 from trustbench.execution.audit.intervals import RowInterval, bootstrap, exact
 from trustbench.execution.audit.row_system import row_system
 
+LEFT_OUT = "left_out"
+"""The end of a fact that names the groups without enough rows."""
 BYTES = 2**28
 """Maximum size of the answers in one stack."""
 NO_INTERVAL = "needs an interval over rows, and has none"
@@ -55,6 +57,8 @@ class RowMeasurements:
 
     found: Mapping[str, RowMetric] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """`evaluator/fact` -> groups that a comparison leaves out, since they have too few rows."""
 
 
 def measure(
@@ -94,7 +98,13 @@ def measure(
                 missing[key] = NO_INTERVAL
             else:
                 found[key] = made
-    return RowMeasurements(found, missing)
+    left_out = {
+        f"{name}/{fact}": str(groups)
+        for name, measured in points.items()
+        for fact, groups in measured.facts.items()
+        if fact.endswith(LEFT_OUT) and groups
+    }
+    return RowMeasurements(found, missing, left_out)
 
 
 def lacking(evaluator: Evaluator, access: frozenset[Access]) -> str | None:

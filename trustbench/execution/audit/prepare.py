@@ -77,6 +77,10 @@ def prepared(
         rows = labelled_rows(table, target, found.y, declared.unlabelled)
         table, y = table.iloc[rows].reset_index(drop=True), found.y[rows]
         require_columns(table, "dataset.sensitive", declared.sensitive)
+        if target in declared.sensitive:
+            raise DataError(
+                f"dataset table: {target} is the target and a sensitive column; drop it from one."
+            )
         grouped = read_groups(table, declared.sensitive, declared.columns, 1).groups
         require_columns(table, "--split-column", [split_column] if split_column else [])
     asked = _without(table, [target, split_column])

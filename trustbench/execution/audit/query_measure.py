@@ -57,7 +57,8 @@ def merged(stored: RowMeasurements, queried: RowMeasurements) -> RowMeasurements
     asked = {name.partition("/")[0] for name in (*queried.found, *queried.missing)}
     kept = {k: why for k, why in stored.missing.items() if k.partition("/")[0] not in asked}
     missing = {**kept, **queried.missing}
-    return RowMeasurements(found, {k: v for k, v in missing.items() if k not in found})
+    unmeasured = {k: v for k, v in missing.items() if k not in found}
+    return RowMeasurements(found, unmeasured, {**stored.left_out, **queried.left_out})
 
 
 def _metrics(

@@ -71,6 +71,8 @@ def _about(record: AuditRecord) -> Iterator[str]:
         f"{rows.measured:,} of {table.rows:,} rows are measured, {rows.calibration:,} calibrate, "
         f"{rows.seen:,} were seen in training{copies} ({rows.how})"
     )
+    for fact, groups in record.left_out.items():
+        yield one_line(f"LEFT OUT of {fact.removesuffix('/left_out')}, with too few rows: {groups}")
     yield "intervals: 95 %, over test rows; `exact` by Clopper and Pearson, else by the bootstrap"
     if record.reference is not None:
         yield one_line(
