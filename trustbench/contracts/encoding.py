@@ -67,6 +67,11 @@ class NumberColumn:
             if self.fill is None:
                 raise missing_value(self.name, missing, "a number")
             numbers = np.where(missing, self.fill, numbers)
+        if np.isinf(numbers).any():
+            raise DataError(
+                f"column {self.name} holds an infinite number "
+                f"(row {int(np.isinf(numbers).argmax())}); correct it."
+            )
         scaled = ((numbers - self.mean) / self.deviation).astype(np.float32)[:, None]
         return (
             np.hstack([scaled, missing[:, None].astype(np.float32)]) if self.indicator else scaled

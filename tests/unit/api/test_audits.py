@@ -249,7 +249,7 @@ def test_a_model_that_has_seen_every_row_is_not_measured(model, table):
     )
     assert found.record.metrics == {}
     assert found.exit_code == 4
-    assert "the model has seen every row" in str(found.gated)
+    assert "needs a row that the model has not seen" in str(found.gated)
     assert "utility/accuracy" in found.record.on_seen
 
 

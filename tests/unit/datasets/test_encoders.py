@@ -83,6 +83,7 @@ def test_missing_values_codes_and_bins_are_encoded_as_described():
     ("change", "sentence"),
     [
         ({"pay": ["1", "x", "2", "y"]}, "column pay holds 'x', 'y' where a number belongs"),
+        ({"pay": [1, np.inf, 2, 3]}, r"column pay holds an infinite number \(row 1\)"),
         ({"pay": [1, np.nan, 2, 3]}, r"column pay has no value in 1 rows \(first: row 1\)"),
         ({"code": [1, 2, 3, 100]}, "column code holds 100, which the model does not know"),
         ({"code": [1, 2, None, 3]}, "column code has no value in 1 rows"),

@@ -163,7 +163,7 @@ class _Answered:
     ) -> RowMeasurements:
         """The metrics on the rows that the model has not seen."""
         if not len(self.test) and self.table.parts.seen.any():
-            return RowMeasurements({}, {"every metric": "the model has seen every row"})
+            return RowMeasurements({}, {"every metric": "needs a row that the model has not seen"})
         _refuse_few(len(self.test), self.table)
         stored = measure(self.rows(self.test), evaluators, streams, draws)
         return merged(stored, self._by_queries(evaluators, streams, draws))
