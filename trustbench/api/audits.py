@@ -160,7 +160,7 @@ def audit(
     if isinstance(policy, str | Path):
         policy = find_policy(policy, config_dir)
     if not 0 <= calibration < 1:
-        raise UserError(f"--calibration is {calibration:g}; give a share from 0 to below 1.")
+        raise UserError(f"--calibration is {calibration:zg}; give a share from 0 to below 1.")
     if draws < 100:
         raise UserError(f"--draws is {draws}; give at least 100.")
     plugins = _evaluators(evaluators, config_dir)

@@ -175,7 +175,7 @@ def _values(values: Any) -> tuple[str, str]:
 def _classes(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
     problem, y = prepared.problem, prepared.target.y
     counts = np.bincount(y, minlength=len(problem.classes))
-    shares = [f"{c} {n:,} ({100 * n / len(y):.1f} %)"
+    shares = [f"{c} {n:,} ({100 * n / len(y):z.1f} %)"
               for c, n in zip(problem.classes, counts, strict=True)]  # fmt: skip
     yield f"target {dataset.target}: {', '.join(shares)}"
     if problem.binary:
@@ -201,7 +201,7 @@ def _groups(prepared: Prepared) -> Iterator[str]:
 def _rates(prepared: Prepared, rows: Array) -> list[str]:
     problem, y = prepared.problem, prepared.target.y[rows]
     first = 1 if problem.binary else 0
-    return [f"{100 * (y == c).mean():.1f}" for c in range(first, len(problem.classes))]
+    return [f"{100 * (y == c).mean():z.1f}" for c in range(first, len(problem.classes))]
 
 
 def _splits(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
@@ -214,7 +214,7 @@ def _splits(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
         y = problem.rows(name)[1]
         share = np.bincount(y, minlength=len(problem.classes)) / len(y)
         first = 1 if problem.binary else 0
-        rows.append([name, f"{len(y):,}", *(f"{100 * s:.1f}" for s in share[first:])])
+        rows.append([name, f"{len(y):,}", *(f"{100 * s:z.1f}" for s in share[first:])])
     shown = problem.classes[1:] if problem.binary else problem.classes
     yield from aligned(("part", "rows", *(f"% {c}" for c in shown)), rows)
 

@@ -114,8 +114,8 @@ def test_one_seeded_method_makes_the_whole_arm_seeded(explained, cls):
 
 
 @pytest.mark.parametrize("cls", [*RULES, *DEPLOYED], ids=lambda c: c.__name__)
-def test_the_source_is_identity_and_its_default_moves_no_older_id(cls):
-    assert "noise" not in Chosen("x", cls()).spec().params
+def test_the_source_is_part_of_the_identity(cls):
+    assert Chosen("x", cls()).spec().params["noise"] == "seeded"
     assert Chosen("x", cls(noise="system")).spec().params["noise"] == "system"
 
 
