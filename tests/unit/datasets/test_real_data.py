@@ -102,7 +102,7 @@ def test_tables_are_scaled_on_the_pool_with_one_hot_blocks(load, name):
 @pytest.mark.parametrize("name", TABLES)
 def test_the_sensitive_attribute_is_among_the_inputs_and_immutable(load, name):
     problem = load(name)
-    named = {"german": "age"}.get(name, problem.group_name)
+    named = {"german": "age", "german_sex": "personal_status_sex"}.get(name, problem.group_name)
     feature = next(f for f in problem.features if f.name == named)
     assert not feature.mutable
 

@@ -277,7 +277,7 @@ def test_every_flag_of_hydra_is_obeyed_or_refused():
 def test_hydra_s_own_settings_that_are_obeyed_work(seen, tmp_path):
     _, (arm,) = seen.run("hydra.verbose=[x]", "hydra/job_logging=stdout", "hydra.mode=RUN")
     assert arm.dataset.name == "digits"
-    _, arms = seen.run("-m", "model=glob(m*)", "hydra.job.env_set.A=1", "hydra.verbose=[x]")
+    _, arms = seen.run("-m", "model=glob(ml*)", "hydra.job.env_set.A=1", "hydra.verbose=[x]")
     assert [a.model.name for a in arms] == ["mlp"]
     _, arms = seen.run("hydra.mode=MULTIRUN", 'hydra.sweeper.arms.x=["seed=3"]')
     assert [a.seed for a in arms] == [3]
