@@ -108,7 +108,7 @@ class Adapter(ABC):
     example: ClassVar[str]
     """How a user writes such a source: "model.skops"."""
     rank: ClassVar[int] = 50
-    """Adapters are asked in ascending order; one that takes whatever is left comes last."""
+    """Adapters are tried in ascending order; the one that takes any object comes last."""
 
     @abstractmethod
     def accepts(self, source: ModelSource) -> bool:

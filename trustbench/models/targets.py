@@ -86,11 +86,7 @@ def _from_file(path: Path, key: str) -> ModuleType:
         assert spec is not None and spec.loader is not None, "the file exists"
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
-        try:
-            spec.loader.exec_module(module)
-        except BaseException:
-            del sys.modules[spec.name]
-            raise
+        spec.loader.exec_module(module)
         _FILES[path, digest] = module
     return _FILES[path, digest]
 

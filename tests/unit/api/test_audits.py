@@ -8,56 +8,26 @@ import pytest
 from fairlearn import metrics as fairlearn
 from mapie.classification import SplitConformalClassifier
 from sklearn.calibration import calibration_curve
-from sklearn.compose import make_column_transformer
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from skops import io
 
 import trustbench
+from tests.unit.api.audited import FEW, fitted, made_table
 from trustbench.cli import main
 from trustbench.errors import UserError
 from trustbench.store.audits import read_audit
-from trustbench.summary.decide.policy import parse_policy
 
 NAMES = [
     "checking", "duration", "history", "purpose", "amount", "savings", "employment", "rate",
     "status", "debtors", "residence", "property", "age", "plans", "housing", "credits", "job",
     "dependents", "telephone", "foreign", "risk",
 ]  # fmt: skip
-FEW = ["utility", "fairness", "uncertainty", "privacy"]
-
-
-def policy(**keys):
-    ranked = {"priorities": [{"target": "fairness", "weight": 1}]}
-    given = {"name": "p", "version": 1, "description": "d", **ranked, **keys}
-    return parse_policy(given, "p.yaml")
 
 
 @pytest.fixture(scope="module")
 def table():
-    """A table of two groups, with the part of each row."""
-    rng = np.random.default_rng(0)
-    n = 1200
-    town = rng.choice(["north", "south"], n, p=[0.6, 0.4])
-    income, age = rng.normal(size=n), rng.integers(18, 80, n)
-    merit = 1.5 * income + 0.02 * (age - 40) + 0.5 * (town == "north")
-    repaid = np.where(merit + rng.logistic(size=n) > 0.3, "yes", "no")
-    part = rng.permutation(np.repeat(["train", "calibration", "test"], [500, 200, 500]))
-    return pd.DataFrame(
-        {"town": town, "income": income, "age": age, "repaid": repaid, "part": part}
-    )
-
-
-def fitted(table, C=1.0, target="repaid", numbers=("income", "age"), words=("town",)):
-    steps = make_column_transformer(
-        (StandardScaler(), list(numbers)), (OneHotEncoder(handle_unknown="ignore"), list(words))
-    )
-    seen = table[table["part"] == "train"]
-    model = make_pipeline(steps, LogisticRegression(C=C, max_iter=3000))
-    return model.fit(seen[[*numbers, *words]], seen[target])
+    return made_table()
 
 
 @pytest.fixture(scope="module")
@@ -202,118 +172,6 @@ def test_without_probabilities_only_decisions_are_measured(table):
     assert found.metrics["utility/accuracy"].number.value == pytest.approx(right)
     assert found.missing["utility/auc"] == "needs logits"
     assert found.missing["uncertainty/ece"] == "needs logits"
-
-
-def test_where_nobody_knows_what_was_seen_the_first_line_says_so(model, table):
-    test = table[table["part"] == "test"].drop(columns="part")
-    limit = policy(limits=[{"metric": "utility", "at_least": 0.5}], unreliable="inconclusive")
-    given = {"target": "repaid", "evaluators": ["utility"], "draws": 100, "policy": limit}
-    unknown = trustbench.audit(model, test, **given)
-    assert str(unknown).startswith("IT IS UNKNOWN WHICH ROWS THE MODEL HAS SEEN")
-    assert unknown.exit_code == 4
-    assert "unreliable" in str(unknown.gated)
-    known = trustbench.audit(model, test, **given, unseen=True)
-    assert not str(known).startswith("NOBODY")
-    assert known.exit_code == 0
-
-
-def test_a_limit_that_is_broken_is_violated_even_on_seen_rows(model, table):
-    test = table[table["part"] == "test"].drop(columns="part")
-    limit = policy(limits=[{"metric": "utility", "at_least": 0.95}])
-    found = trustbench.audit(
-        model, test, target="repaid", evaluators=["utility"], draws=100, policy=limit
-    )
-    assert found.exit_code == 3
-
-
-def test_copies_of_training_rows_are_found_by_content_and_do_not_count(model, table):
-    seen, test = (table[table["part"] == p].drop(columns="part") for p in ("train", "test"))
-    # the same rows in another file: other order, numbers as text of the same value
-    copied = pd.concat([test, seen.sample(120, random_state=0)]).sample(frac=1, random_state=1)
-    train = seen.iloc[::-1].assign(age=seen["age"].astype(float))
-    given = {"target": "repaid", "sensitive": "town", "evaluators": FEW, "draws": 100}
-    found = trustbench.audit(model, copied, **given, train=train).record
-    assert (found.rows.seen, found.rows.copies, found.rows.measured) == (120, 120, 500)
-    alone = trustbench.audit(model, test, **given, unseen=True).record
-    for name in ("utility/accuracy", "fairness/eo_gap", "uncertainty/nll"):
-        assert found.metrics[name].number.value == pytest.approx(alone.metrics[name].number.value)
-    assert found.on_seen["utility/accuracy"].n == 120
-    assert found.rows.members == 500  # the training rows are attacked
-
-
-def test_a_model_that_has_seen_every_row_is_not_measured(model, table):
-    seen = table[table["part"] == "train"].drop(columns="part")
-    limit = policy(limits=[{"metric": "utility", "at_least": 0.5}])
-    found = trustbench.audit(
-        model, seen, target="repaid", train=seen, evaluators=["utility"], draws=100, policy=limit
-    )
-    assert found.record.metrics == {}
-    assert found.exit_code == 4
-    assert "needs a row that the model has not seen" in str(found.gated)
-    assert "utility/accuracy" in found.record.on_seen
-
-
-def test_two_models_are_compared_row_by_row(table, model):
-    old = fitted(table, C=1e-4)
-    given = {"target": "repaid", "sensitive": "town", "split_column": "part", "evaluators": FEW}
-    found = trustbench.audit(model, table, **given, reference=old, draws=400)
-    test = table[table["part"] == "test"]
-    losses = [
-        -np.log(m.predict_proba(test)[np.arange(len(test)), (test["repaid"] == "yes").astype(int)])
-        for m in (model, old)
-    ]
-    difference = losses[0] - losses[1]
-    effect = found.record.effects["uncertainty/nll"].number
-    assert effect.value == pytest.approx(difference.mean())  # the loss is harm: new minus old
-    # paired: the spread is that of the differences, far below that of either model
-    assert effect.se == pytest.approx(difference.std() / np.sqrt(len(test)), rel=0.2)
-    hits = [(m.predict(test) == test["repaid"]).mean() for m in (model, old)]
-    accuracy = found.record.effects["utility/accuracy"].number
-    assert accuracy.value == pytest.approx(hits[1] - hits[0])  # accuracy is good: old minus new
-
-
-def test_a_model_does_not_differ_from_itself(model, table):
-    blocks = policy(
-        block=[{"verdicts": ["harm"]}],
-        limits=[{"metric": "utility", "worse_by_at_most": 0.0}],
-        unmeasured="pass",
-    )
-    found = trustbench.audit(
-        model, table, target="repaid", sensitive="town", split_column="part",
-        evaluators=FEW, draws=100, reference=model, policy=blocks,
-    )  # fmt: skip
-    assert (found.effects["effect"] == 0).all()
-    assert found.exit_code == 0
-
-
-def test_a_worse_model_is_blocked(table, model):
-    random = LogisticRegression().fit(
-        table[["age"]], np.random.default_rng(0).permutation(table["repaid"])
-    )
-    harm = policy(block=[{"verdicts": ["harm"], "targets": ["utility"]}])
-    found = trustbench.audit(
-        random, table, target="repaid", sensitive="town", split_column="part",
-        evaluators=["utility"], draws=200, reference=model, policy=harm,
-    )  # fmt: skip
-    assert found.exit_code == 3
-    assert "utility utility/accuracy against" in str(found.gated)
-
-
-def test_what_a_policy_demands_of_a_change_is_left_out_without_a_reference(model, table):
-    demands = policy(
-        limits=[
-            {"metric": "utility", "at_least": 0.5},
-            {"metric": "utility", "worse_by_at_most": 0.01},
-        ],
-        block=[{"verdicts": ["harm"]}],
-    )
-    found = trustbench.audit(
-        model, table, target="repaid", split_column="part", evaluators=["utility"],
-        draws=100, policy=demands,
-    )  # fmt: skip
-    assert found.exit_code == 0
-    assert len(found.gated.decisions) == 1
-    assert "1 limits on change and 1 rules on verdicts are not decided" in str(found)
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def format_of(path: Path) -> Format:
     """The format of the file at `path`.
 
     Raises:
-        DataError: there is no such file, it is empty, or of a format that is not read; the sentence
+        DataError: the file does not exist, is empty, or has a format that is not read; the sentence
             says how to turn it into one that is.
     """
     head = beginning(path)

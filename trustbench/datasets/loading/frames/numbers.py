@@ -62,13 +62,13 @@ SIGNS = (
 """In order of preference: a point is a decimal point unless that does not fit."""
 
 
-def fitting(words: Words, allowed: Sequence[NumberSigns] = SIGNS) -> list[NumberSigns]:
+def fitting(words: Words, candidates: Sequence[NumberSigns] = SIGNS) -> list[NumberSigns]:
     """The signs with which every word is a number; looks at up to 20,000 words."""
     step = -(-len(words.words) // SAMPLE) or 1
     sample = Words(_ascii_minus(words.words[::step]), words.word_of_row)
     if not len(sample.words) or not sample.matching(LOOSE).all():
         return []
-    return [signs for signs in allowed if sample.matching(signs.pattern()).all()]
+    return [signs for signs in candidates if sample.matching(signs.pattern()).all()]
 
 
 def numbers(words: Words, signs: NumberSigns) -> Array:

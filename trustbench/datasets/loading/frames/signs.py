@@ -31,11 +31,12 @@ def signs_of(
     Raises:
         DataError: a comma may be a decimal comma or stand between thousands everywhere.
     """
-    allowed = _allowed(declared)
-    fits, examples = _fitting(columns, allowed)
-    signs = allowed[0]
+    candidates = _candidates(declared)
+    fits, examples = _fitting(columns, candidates)
+    signs = candidates[0]
     if fits:
-        signs = max(allowed, key=lambda s: (sum(s in f for f in fits.values()), -allowed.index(s)))
+        fitted = {s: sum(s in f for f in fits.values()) for s in candidates}
+        signs = max(candidates, key=lambda s: (fitted[s], -candidates.index(s)))
         _refuse_either(origin, signs, fits, examples, text.form.separator == ",")
         example = next(name for name in fits if signs in fits[name])
         why["decimal"] = f"{signs.described()}, as in {examples[example]} of column {example}"
@@ -50,7 +51,7 @@ def signs_of(
     return signs, replace(text.form, decimal=decimal, thousands=signs.thousands)
 
 
-def _allowed(declared: Reading) -> list[NumberSigns]:
+def _candidates(declared: Reading) -> list[NumberSigns]:
     """The signs that the declaration leaves open."""
     decimals = [declared.decimal] if declared.decimal else [".", ","]
     if declared.thousands is not None:
@@ -66,7 +67,7 @@ def _allowed(declared: Reading) -> list[NumberSigns]:
 
 
 def _fitting(
-    columns: Sequence[TextColumn], allowed: Sequence[NumberSigns]
+    columns: Sequence[TextColumn], candidates: Sequence[NumberSigns]
 ) -> tuple[dict[str, list[NumberSigns]], dict[str, str]]:
     """(the signs that fit each column which they concern, an example of each).
 
@@ -81,13 +82,13 @@ def _fitting(
         words, _ = column.given
         if words.numbers is not None:
             plain.append((column.name, words))
-        elif found := fitting(words, allowed):
+        elif found := fitting(words, candidates):
             fits[column.name] = found
             examples[column.name] = words.first(words.matching("[^0-9+-]"))
     if any(PLAIN not in found for found in fits.values()):
         for name, words in plain:
             pointed = words.matching("[.]")
-            if pointed.any() and (found := fitting(words, allowed)):
+            if pointed.any() and (found := fitting(words, candidates)):
                 fits[name], examples[name] = found, words.first(pointed)
     return fits, examples
 
