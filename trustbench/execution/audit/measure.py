@@ -77,16 +77,10 @@ def measure(
             or evaluator.supports(whole)
             or _without_interval(evaluator)
         )
-        try:
-            measured = None if reason else evaluator.measure(whole)
-        except Unsupported as unsupported:
-            measured, reason = None, str(unsupported)
-        if measured is None:
-            missing |= {f"{name}/{m.name}": str(reason) for m in all_of(evaluator.metrics)}
-            continue
-        check(evaluator.metrics, measured, type(evaluator).__name__)
-        missing |= {f"{name}/{metric}": why for metric, why in measured.missing.items()}
-        points[name] = measured
+        measured, why = measured_or_why(name, evaluator, whole, reason)
+        missing |= why
+        if measured is not None:
+            points[name] = measured
     repeated = {n: evaluators[n] for n in points if evaluators[n].over_rows}
     drawn = _repeat(rows, repeated, streams, draws)
     found: dict[str, RowMetric] = {}
@@ -105,6 +99,24 @@ def measure(
         if fact.endswith(LEFT_OUT) and groups
     }
     return RowMeasurements(found, missing, left_out)
+
+
+def measured_or_why(
+    name: str, evaluator: Evaluator, system: System, reason: str | None
+) -> tuple[Measured | None, dict[str, str]]:
+    """What an evaluator measures, and why each of its other metrics is missing.
+
+    With a `reason` it is not run; then, and where the system turns out to be unsupported, all of
+    its metrics are missing.
+    """
+    try:
+        measured = None if reason else evaluator.measure(system)
+    except Unsupported as unsupported:
+        measured, reason = None, str(unsupported)
+    if measured is None:
+        return None, {f"{name}/{m.name}": str(reason) for m in all_of(evaluator.metrics)}
+    check(evaluator.metrics, measured, type(evaluator).__name__)
+    return measured, {f"{name}/{metric}": why for metric, why in measured.missing.items()}
 
 
 def lacking(evaluator: Evaluator, access: frozenset[Access]) -> str | None:

@@ -6,9 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from trustbench.contracts import Access, Array, Evaluator, Measured, System
-from trustbench.contracts.metrics import all_of, check, find
-from trustbench.errors import Unsupported
-from trustbench.execution.audit.measure import NO_INTERVAL, RowMeasurements, RowMetric, lacking
+from trustbench.contracts.metrics import all_of, find
+from trustbench.execution.audit.measure import (
+    NO_INTERVAL,
+    RowMeasurements,
+    RowMetric,
+    lacking,
+    measured_or_why,
+)
 
 
 def needs_only_queries(evaluator: Evaluator) -> bool:
@@ -28,16 +33,10 @@ def measure_by_queries(
     missing: dict[str, str] = {}
     for name, evaluator in evaluators.items():
         reason = lacking(evaluator, system.access) or evaluator.supports(system)
-        try:
-            measured = None if reason else evaluator.measure(system)
-        except Unsupported as unsupported:
-            measured, reason = None, str(unsupported)
-        if measured is None:
-            missing |= {f"{name}/{m.name}": str(reason) for m in all_of(evaluator.metrics)}
-            continue
-        check(evaluator.metrics, measured, type(evaluator).__name__)
-        missing |= {f"{name}/{metric}": why for metric, why in measured.missing.items()}
-        for metric in _metrics(name, evaluator, measured, system, draws):
+        measured, why = measured_or_why(name, evaluator, system, reason)
+        missing |= why
+        made = _metrics(name, evaluator, measured, system, draws) if measured else []
+        for metric in made:
             if metric.draws is None:
                 missing[metric.name] = NO_INTERVAL
             else:
