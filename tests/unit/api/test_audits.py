@@ -183,7 +183,7 @@ def test_without_probabilities_only_decisions_are_measured(table):
         ({"favourable": "maybe"}, "is not a class of repaid"),
         ({"target": "income"}, "trustbench predicts classes, not quantities"),
         ({"split_column": "town"}, "its words are train, test"),
-        ({"split_column": "part", "unseen": True}, "one of them says what was seen"),
+        ({"split_column": "part", "unseen": True}, "give only one of them"),
         ({"evaluators": ["utilty"]}, "did you mean 'utility'"),
         ({"calibration": 1.5}, "give a share"),
         ({"draws": 3}, "give at least 100"),

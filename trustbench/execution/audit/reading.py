@@ -25,7 +25,7 @@ def read_rows(data: "str | Path | DataFrame", reading: Reading) -> "DataFrame":
         return _checked(data)
     path = Path(data).expanduser()
     if not path.is_file():
-        raise DataError(f"--data {data} is not a file.")
+        raise DataError(f"--data {data} is not a file; give the path of a table.")
     frame = read_frame(path, reading)
     frame.refuse_doubts(frame.doubts)
     pairs = frame.understood.booleans

@@ -114,7 +114,7 @@ class Address:
         except (requests.ConnectionError, requests.Timeout) as error:
             raise _Busy(f"{type(error).__name__}") from error
         except requests.RequestException as error:
-            raise UserError(f"{self.shown} cannot be asked: {error}.") from error
+            raise UserError(f"{self.shown} cannot be asked: {error}; check the address.") from error
         try:
             return json.loads(content)
         except ValueError as error:

@@ -106,7 +106,9 @@ class LightGBMAdapter(Adapter):
         try:
             booster = lightgbm.Booster(model_file=str(path))
         except lightgbm.basic.LightGBMError as error:
-            raise UserError(f"LightGBM cannot read the model {path}: {error}.") from error
+            raise UserError(
+                f"LightGBM cannot read the model {path}: {error}; save it again with save_model."
+            ) from error
         return opened(source, booster, digest(path))
 
     def _from_object(self, source: ModelSource) -> GivenModel:

@@ -108,7 +108,8 @@ class OnnxModel:
             values = column.astype(str).to_numpy(dtype=object)
         elif not is_number(column):
             raise UserError(
-                f"model {self.name} takes numbers in {one.name!r}, and the column holds text."
+                f"model {self.name} takes numbers in {one.name!r}, and the column holds text; "
+                "give it as the model expects it."
             )
         else:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan).astype(kind)

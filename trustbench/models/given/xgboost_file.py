@@ -112,7 +112,10 @@ class XGBoostAdapter(Adapter):
             booster.load_model(str(path))
         except xgboost.core.XGBoostError as error:
             reason = str(error).splitlines()[0].rpartition("Check failed: ")[2]
-            raise UserError(f"XGBoost cannot read the model {path}: {reason}") from error
+            raise UserError(
+                f"XGBoost cannot read the model {path}: {reason.rstrip('.')}; save it again with "
+                "save_model."
+            ) from error
         return opened(source, booster, digest(path))
 
     def _from_object(self, source: ModelSource) -> GivenModel:
