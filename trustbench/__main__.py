@@ -2,7 +2,7 @@
 
 import sys
 
-from trustbench.cli import main
+from trustbench.commands.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

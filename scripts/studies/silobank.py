@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose.running import compose, composed_arm
 from trustbench.contracts.seeding import Streams
 from trustbench.store.records import Record, Store

@@ -12,7 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from trustbench import cli, tracking
+from trustbench import tracking
+from trustbench.commands import cli
 from trustbench.store.records import Store
 
 ROOT = Path(__file__).resolve().parents[2]

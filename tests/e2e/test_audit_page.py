@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trustbench.cli import main
+from trustbench.commands.cli import main
 
 PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
 BLOCK = re.compile(r"^```(python|bash|yaml)\n(.*?)^```$", re.M | re.S)

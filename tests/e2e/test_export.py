@@ -10,7 +10,7 @@ import pytest
 
 import trustbench
 from tests.unit.datasets.real_data import watched
-from trustbench.cli import main
+from trustbench.commands.cli import main
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.german import German
 

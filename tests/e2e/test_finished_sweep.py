@@ -16,7 +16,7 @@ hydra:
 """
 AGAIN = """
 import sys
-from trustbench import cli
+from trustbench.commands import cli
 code = cli.main(sys.argv[1:])
 print("imported", *sorted({"mlflow", "sklearn", "opacus", "matplotlib"} & set(sys.modules)))
 sys.exit(code)

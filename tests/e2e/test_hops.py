@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.launching.server import ForkServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,7 @@ def listed(heading):
 
 def test_one_arm_is_at_most_ten_hops_from_the_command_line(run):
     functions = run()
-    assert functions[0] == "trustbench.cli:main"
+    assert functions[0] == "trustbench.commands.cli:main"
     assert len(functions) - 1 <= 10, functions
     assert listed("One arm") == functions
 
@@ -104,7 +104,7 @@ def test_an_arm_of_a_sweep_is_at_most_fifteen(run, monkeypatch):
 
     monkeypatch.setattr(ForkServer, "process", process)
     child = run("-m")
-    assert parent[0] == "trustbench.cli:main"
+    assert parent[0] == "trustbench.commands.cli:main"
     assert child[0] == "trustbench.launching.child:main"
     functions = [*parent, *child]
     assert len(functions) - 1 <= 15, functions

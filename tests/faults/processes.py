@@ -26,7 +26,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 # beside what the fork server imports
-HEAVY = ("trustbench.cli", "trustbench.launching.pool", "matplotlib.backends.backend_agg")
+HEAVY = ("trustbench.commands.cli", "trustbench.launching.pool", "matplotlib.backends.backend_agg")
 _SUBREAPER, _DEATH_SIGNAL = 36, 1  # of prctl
 
 
@@ -235,7 +235,7 @@ def _fork(
         multiprocessing.util.spawnv_passfds = _server_by_fork(multiprocessing.util.spawnv_passfds)
         if patch is not None:
             patch()
-        from trustbench import cli
+        from trustbench.commands import cli
 
         code = cli.main(list(args))
         threading._shutdown()

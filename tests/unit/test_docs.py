@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from tests.conftest import make_problem, make_system
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.commands.parsing import Parser
 from trustbench.config.compose import hydra_run
 from trustbench.config.plugins import build, discover

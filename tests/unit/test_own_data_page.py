@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from tests.unit.test_docs import blocks, commands
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose import run_request
 
 PAGE = "docs/own-data.md"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trustbench import cli
+from trustbench.commands import cli
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "own-model.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`(\S+)`:\n\n```python\n(.*?)^```", PAGE, re.M | re.S))

@@ -77,13 +77,13 @@ def test_the_wheel_names_its_version_command_and_licence(wheel):
     assert "Apache License" in wheel.read(f"{info}/licenses/LICENSE").decode()
     entries = configparser.ConfigParser()
     entries.read_string(wheel.read(f"{info}/entry_points.txt").decode())
-    assert entries["console_scripts"]["trustbench"] == "trustbench.cli:main"
+    assert entries["console_scripts"]["trustbench"] == "trustbench.commands.cli:main"
 
 
 @pytest.mark.slow
 def test_the_installed_command_composes_from_any_folder(installed, tmp_path):
     code = (
-        "import sys, trustbench, trustbench.cli as c;"
+        "import sys, trustbench, trustbench.commands.cli as c;"
         "print(trustbench.__file__, file=sys.stderr);"
         "sys.exit(c.main(['run', '--cfg', 'job', 'seed=7']))"
     )

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import trustbench
-from trustbench import cli
 from trustbench.api.lookup import find_policy, find_table
+from trustbench.commands import cli
 from trustbench.config.compose import compose, composed_arm, conf_dirs
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import DataError
@@ -166,7 +166,8 @@ def test_an_installed_package_needs_neither_flag_nor_key(tmp_path):
     installed(tmp_path / "site")
     write(tmp_path, {"data/loans/loans.csv": loans()})
     code = (
-        "from trustbench import cli, run\n"
+        "from trustbench import run\n"
+        "from trustbench.commands import cli\n"
         "assert cli.main(['list', 'datasets']) == 0\n"
         "[r] = run('dataset=loans', 'model=skip', 'evaluator=[utility]', 'device=cpu',\n"
         "          {'protocol.replicates': 2}, data_dir='data')\n"

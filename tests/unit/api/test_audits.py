@@ -14,7 +14,7 @@ from skops import io
 
 import trustbench
 from tests.unit.api.audited import FEW, fitted, made_table
-from trustbench.cli import main
+from trustbench.commands.cli import main
 from trustbench.errors import UserError
 from trustbench.store.audits import read_audit
 

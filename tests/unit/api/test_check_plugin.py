@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from trustbench import cli
 from trustbench.api.checks.check import check_plugin, find_plugin
 from trustbench.api.checks.toys import make_problem
+from trustbench.commands import cli
 from trustbench.config.compose import conf_dir
 from trustbench.contracts import Aspect, Dataset, Evaluator, Intervention, Measured, Metric, Model
 from trustbench.datasets.loading.tabular import POOL_STATISTICS

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from tests.unit.summary.builder import record
-from trustbench import cli
 from trustbench.api.lookup import find_policy, find_table
 from trustbench.api.metric_checks import check_table, with_sentences
+from trustbench.commands import cli
 from trustbench.config.compose import conf_dir, conf_dirs
 from trustbench.config.declared_metrics import declared_metrics, registered_scores
 from trustbench.contracts.metrics import SCORES

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trustbench.cli import main
+from trustbench.commands.cli import main
 
 
 @pytest.mark.parametrize("option", ["timeout_s", "args={a"])

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.unit.summary.builder import R, record
 from tests.unit.summary.cards.test_card import front, records, section
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose import compose, composed_arm
 from trustbench.store.records import Store
 from trustbench.summary.table.reproduce import command, evaluators, overrides

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.unit.summary.builder import DIGITS, method, record
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose import conf_dir
 from trustbench.store.records import Store, Sweep
 

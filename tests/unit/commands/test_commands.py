@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 
 from tests.unit.tracking.test_tracking import make_record
-from trustbench import cli, tracking
+from trustbench import tracking
 from trustbench.api.runs import begin
+from trustbench.commands import cli
 from trustbench.commands.run import exit_code
 from trustbench.config.compose import RunRequest, compose, composed_arm, conf_dir
 from trustbench.config.compose.task import Task

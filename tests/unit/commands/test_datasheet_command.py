@@ -6,7 +6,7 @@ import pytest
 from tests.unit.commands.test_gate_command import write_store
 from tests.unit.summary.builder import R, method, record
 from tests.unit.summary.cards.test_card import front, section
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.store.records import Store
 
 DP = method("dpsgd", epsilon=3.0)

@@ -8,9 +8,9 @@ from contextlib import closing
 import pytest
 
 from tests.unit.tracking.test_tracking import make_record
-from trustbench import cli, tracking
+from trustbench import tracking
 from trustbench.api import health
-from trustbench.commands import doctor
+from trustbench.commands import cli, doctor
 from trustbench.store.records import Store
 from trustbench.tracking import owner, upload
 

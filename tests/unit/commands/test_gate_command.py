@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.unit.summary.builder import METRICS, full_table, method, record
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose import conf_dir
 from trustbench.store.records import Store, Sweep
 

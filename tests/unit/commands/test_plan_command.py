@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from trustbench import cli
 from trustbench.api.past_durations import Past
 from trustbench.api.plans import planned
+from trustbench.commands import cli
 from trustbench.config.compose import compose, composed_arm
 from trustbench.config.identity import evaluation_id
 from trustbench.execution.plan import plan

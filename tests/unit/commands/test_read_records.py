@@ -6,7 +6,7 @@ from tests.unit.commands.test_gate_command import write_store
 from tests.unit.summary.builder import method, record
 from tests.unit.summary.report.report_data import rows_kept, with_examples
 from tests.unit.summary.table_data import with_strongest
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.store.records import Store
 
 DP = method("dpsgd", epsilon=3.0)

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.unit.summary.report.report_data import arrays, parse, whole
-from trustbench import cli
 from trustbench.api import reports as command
 from trustbench.api.lookup import find_table
+from trustbench.commands import cli
 from trustbench.errors import UserError
 from trustbench.store.records import Store, Sweep
 from trustbench.summary.report import document

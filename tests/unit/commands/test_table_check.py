@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from tests.unit.datasets.own.people import people
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose import run_request
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError

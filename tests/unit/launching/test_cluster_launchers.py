@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from omegaconf import OmegaConf
 
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.binding import bind
 from trustbench.config.compose import compose, composed_arm
 from trustbench.errors import ConfigError

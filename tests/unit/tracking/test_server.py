@@ -14,7 +14,8 @@ from mlflow.exceptions import MlflowException, RestException
 from sqlalchemy.exc import OperationalError
 
 from tests.unit.tracking.test_tracking import make_record
-from trustbench import cli, tracking
+from trustbench import tracking
+from trustbench.commands import cli
 from trustbench.store.records import Store
 from trustbench.tracking import server, upload
 

@@ -9,8 +9,7 @@ from hydra.conf import HydraConf
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from tests.unit.config.compose.seen import experiment
-from trustbench import cli
-from trustbench.commands import run
+from trustbench.commands import cli, run
 from trustbench.config.compose.flags import UNUSED
 from trustbench.config.compose.hydra_settings import OBEYED, refuse_given
 from trustbench.errors import ConfigError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.commands.listing import _metrics
 from trustbench.config.compose import conf_dir, conf_dirs
 from trustbench.config.plugins import discover

@@ -8,7 +8,7 @@ import pytest
 from tests.unit.summary.builder import METRICS, method, record
 from tests.unit.summary.decide.test_select import LIMIT, A, arms, choose, policy
 from tests.unit.summary.table_data import with_strongest
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.store.records import Store
 from trustbench.summary.decide import select_json
 from trustbench.summary.decide import select_text as people

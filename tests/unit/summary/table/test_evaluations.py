@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.commands.test_gate_command import write_store
 from tests.unit.summary.builder import CRESSWELL, method, record
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.errors import UserError
 from trustbench.store.records import PluginSpec
 from trustbench.summary.decide.select import select

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.unit.summary.builder import method, record
-from trustbench import cli
+from trustbench.commands import cli
 from trustbench.config.compose import conf_dir
 from trustbench.contracts.aspects import Aspect
 from trustbench.errors import ConfigError

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from trustbench import __version__, cli
-from trustbench.cli import COMMANDS
+from trustbench import __version__
+from trustbench.commands import cli
+from trustbench.commands.cli import COMMANDS
 from trustbench.errors import ConfigError, TrustbenchError, UserError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 HEAVY = {"torch", "numpy", "hydra", "omegaconf", "mlflow", "pydantic", "rich", "sklearn", "scipy"}
 
 
