@@ -207,3 +207,12 @@ def test_audits_with_other_numbers_have_other_records(model, table):
         audit(model, split, split_column="part").record,
     ]
     assert len({record.id for record in found}) == len(found)
+
+
+def test_training_rows_that_the_model_cannot_answer_say_why(table):
+    both = LogisticRegression().fit(table[INPUTS], table["repaid"])
+    train = table.drop(columns="age").iloc[:100]
+    found = audit(both, table.iloc[100:], ["utility"], train=train).record
+    why = found.missing["utility/member_accuracy"]
+    assert why.startswith("needs members; the training rows were given, but ")
+    assert "age" in why

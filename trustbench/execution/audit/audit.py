@@ -125,6 +125,7 @@ class _Answered:
     members: Answers
     access: frozenset[Access]
     given: QueriedModel
+    unanswered: str = ""  # why the model does not answer the training rows
 
     @classmethod
     def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Answered":
@@ -132,9 +133,12 @@ class _Answered:
         order = columns_in_order(subject.model.classes, table.classes, subject.name)
         p = _ask(subject, table.rows, order)
         answers = Answers(table.y, table.group, p)
-        members = Answers.none(len(table.classes))
+        members, unanswered = Answers.none(len(table.classes)), ""
         if table.members is not None and "queries" in subject.model.channels:
-            members = _asked_members(subject, table.members, order) or members
+            try:
+                members = _asked_members(subject, table.members, order)
+            except UserError as error:  # the rows of the audit were answered: these differ
+                unanswered = str(error)
         elif table.parts.how == "split column":
             members = answers.chosen(np.flatnonzero(table.parts.seen))
         access: set[Access] = {"members"} if len(members) else set()
@@ -143,7 +147,16 @@ class _Answered:
         access.update(a for a in NOT_STORED if a in subject.model.channels)
         test = np.flatnonzero(table.parts.test & ~held)
         given = QueriedModel(subject.model, order, explain)
-        return cls(table, answers, test, np.flatnonzero(held), members, frozenset(access), given)
+        return cls(
+            table,
+            answers,
+            test,
+            np.flatnonzero(held),
+            members,
+            frozenset(access),
+            given,
+            unanswered,
+        )
 
     def rows(self, test: Array) -> AuditRows:
         """What is measured on these rows of the table."""
@@ -166,7 +179,14 @@ class _Answered:
             return RowMeasurements({}, {"every metric": "needs a row that the model has not seen"})
         _refuse_few(len(self.test), self.table)
         stored = measure(self.rows(self.test), evaluators, streams, draws)
-        return merged(stored, self._by_queries(evaluators, streams, draws))
+        both = merged(stored, self._by_queries(evaluators, streams, draws))
+        return replace(both, missing={k: self._with_cause(why) for k, why in both.missing.items()})
+
+    def _with_cause(self, reason: str) -> str:
+        """A reason that names the members, with why the model did not answer them."""
+        if not self.unanswered or "members" not in reason:
+            return reason
+        return f"{reason}; the training rows were given, but {self.unanswered.rstrip('.')}"
 
     def _by_queries(
         self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
@@ -200,12 +220,9 @@ def _ask(subject: Named, rows: "DataFrame", order: Array) -> Array:
     return np.where(order >= 0, answered[:, order], 0.0)
 
 
-def _asked_members(subject: Named, members: Members, order: Array) -> Answers | None:
-    """The answers to training rows; None if their table lacks columns that the model reads."""
-    try:
-        p = _ask(subject, members.rows, order)
-    except UserError:  # the model has answered the table: only the columns differ
-        return None
+def _asked_members(subject: Named, members: Members, order: Array) -> Answers:
+    """The answers to training rows; UserError if the model cannot answer them."""
+    p = _ask(subject, members.rows, order)
     return Answers(members.y, np.zeros_like(members.y), p)
 
 
