@@ -157,7 +157,7 @@ SHORT = {
     ),
     "instability": Short(
         "12",
-        ("protocol.replicates=8",),
+        ("protocol.replicates=16",),
         (
             "COMPAS: share of top features that change, 200 samples",
             "COMPAS: 200 less 1,000 samples",
