@@ -2,6 +2,7 @@
 
 import ast
 from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import grimp
@@ -71,6 +72,38 @@ def test_an_import_of_a_plugin_is_noticed(plugins):
     one, other = sorted(plugins & graph.modules)[:2]
     graph.add_import(importer=one, imported=other)
     assert violations(graph, plugins) == [f"{one} imports {other}"]
+
+
+def cycle(graph):
+    """One cycle of imports, as the modules on the way round; empty if there is none."""
+    # The package itself only names what it exports, for type checkers: it imports nothing.
+    modules = graph.modules - {"trustbench"}
+    imports = {m: graph.find_modules_directly_imported_by(m) & modules for m in modules}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """All imports, those for type checkers alone included."""
+    return grimp.build_graph("trustbench", cache_dir=None, exclude_type_checking_imports=False)
+
+
+def test_no_module_imports_itself_by_a_detour(everything):
+    assert cycle(everything) == []
+
+
+def test_a_cycle_for_type_checkers_alone_is_noticed(everything):
+    one, other = "trustbench.store.schema", "trustbench.contracts.measurement"
+    assert other in everything.find_modules_directly_imported_by(one)  # below TYPE_CHECKING
+    everything.add_import(importer=other, imported=one)
+    try:
+        assert set(cycle(everything)) == {one, other}
+    finally:
+        everything.remove_import(importer=other, imported=one)
 
 
 def test_every_public_class_has_a_name_of_its_own():

@@ -9,6 +9,7 @@ classes, d flattened features, `*shape` the shape of one input (``(d,)`` for tab
 for images).
 """
 
+from trustbench.contracts.arrays import SPLITS, Array, SplitName
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.encoding import (
     CategoryColumn,
@@ -17,6 +18,7 @@ from trustbench.contracts.encoding import (
     NumberColumn,
     SensitiveColumn,
 )
+from trustbench.contracts.features import Feature
 from trustbench.contracts.learnt import Fact, Learnt
 from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
@@ -29,15 +31,7 @@ from trustbench.contracts.plugins import (
     Model,
     Plugin,
 )
-from trustbench.contracts.problem import (
-    SPLITS,
-    Array,
-    DataCard,
-    Feature,
-    Problem,
-    SplitName,
-    StructuralCausalModel,
-)
+from trustbench.contracts.problem import DataCard, Problem, StructuralCausalModel
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
 from trustbench.contracts.system import (

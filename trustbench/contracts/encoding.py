@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import ConfigDict, Field, TypeAdapter
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.raw_values import (
     DatePart,
     Fields,
@@ -28,7 +29,6 @@ from trustbench.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = np.ndarray[Any, Any]
 STRICT = ConfigDict(extra="forbid")
 
 

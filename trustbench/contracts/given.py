@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from trustbench.contracts.problem import Array
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.system import Fact
 
 if TYPE_CHECKING:

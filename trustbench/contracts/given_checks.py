@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.given import GivenModel
-from trustbench.contracts.problem import Array
 from trustbench.errors import FAILURES, UserError, first_sentence
 
 if TYPE_CHECKING:

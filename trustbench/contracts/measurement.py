@@ -6,7 +6,7 @@ from typing import Self
 
 import numpy as np
 
-from trustbench.contracts.problem import Array
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.system import Fact
 
 

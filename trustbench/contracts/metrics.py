@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.measurement import Measured, Measurement
-from trustbench.contracts.problem import Array
 from trustbench.errors import did_you_mean
 
 PERMUTED = "<name>_permuted"

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.measurement import Measured, Measurement
 from trustbench.contracts.mechanisms import Read
 from trustbench.contracts.metrics import Metrics, declared
-from trustbench.contracts.problem import Array, Problem
+from trustbench.contracts.problem import Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
 from trustbench.contracts.system import CHANNELS, TRAINED, Access, Forward, Need, System

@@ -4,46 +4,17 @@ Shapes: n rows, d flattened features, `*shape` one input (``(d,)`` tabular, ``(c
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 import numpy as np
 
+from trustbench.contracts import problem_checks as check
+from trustbench.contracts.arrays import SPLITS, Array, SplitName
 from trustbench.contracts.encoding import Encoder
-from trustbench.contracts.problem_checks import refuse_faults
-
-Array = np.ndarray[Any, Any]
-SplitName = Literal["train", "validation", "calibration", "test"]
-SPLITS: tuple[SplitName, ...] = ("train", "validation", "calibration", "test")
-
-
-@dataclass(frozen=True)
-class Feature:
-    """One named input in the model's scaled space.
-
-    `columns` are its positions in the flattened input: one for a number, several for a one-hot
-    block. `lower` and `upper` bound every value of a perturbed input. `scale` multiplies the radius
-    of an attack (0: never perturbed). An immutable feature is one that a person cannot change, and
-    `change` says that its value can only grow (up) or shrink (down). The columns of an embedding
-    mean something only together.
-    """
-
-    name: str
-    kind: Literal["numeric", "categorical", "pixel", "embedding"]
-    columns: tuple[int, ...]
-    lower: float
-    upper: float
-    mutable: bool = True
-    scale: float = 1.0
-    levels: tuple[str, ...] = ()
-    # Not in repr, on which fingerprints from before this field existed depend.
-    change: Literal["any", "up", "down"] = field(default="any", repr=False)
-
-    @property
-    def whole(self) -> bool:
-        """Whether its columns mean something only together, so that none is perturbed alone."""
-        return self.kind in ("categorical", "embedding")
+from trustbench.contracts.features import Feature
+from trustbench.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -96,7 +67,24 @@ class Problem:
     partial: bool = False  # whether splits may be empty: the rows on which a given model is audited
 
     def __post_init__(self) -> None:
-        refuse_faults(self)
+        fault = next(self._faults(), None)
+        if fault is not None:
+            raise DataError(f"dataset {self.name}: {fault}.")
+
+    def _faults(self) -> Iterator[str]:
+        """What does not fit together, a sentence each; later checks rely on earlier ones."""
+        yield from check.names(self.classes, self.groups)
+        yield from check.arrays(self.X, {"y": self.y, "group": self.group})
+        yield from check.values(self.X)
+        yield from check.splits(self.splits, len(self.X), self.partial)
+        yield from check.codes("y", self.y, self.classes)
+        yield from check.codes("group", self.group, self.groups)
+        if not self.partial:
+            yield from check.classes(self.y, self.classes, self.splits)
+            yield from check.groups(self.group, self.groups, self.group_name, self.splits)
+        width = None if self.encoder is None else self.encoder.width
+        yield from check.features(self.features, self.n_features, width)
+        yield from check.bounds(self.features)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.shortening import listed
 from trustbench.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = np.ndarray[Any, Any]
 Fields: TypeAlias = "pd.Series[Any]"
 DatePart = Literal["year", "month", "day", "weekday", "hour", "days"]
 """A number that a date becomes; `days` counts days since 1970, with their fraction."""

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
+from trustbench.contracts.arrays import Array, SplitName
 from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.learnt import Fact as Fact
 from trustbench.contracts.learnt import Learnt, Memory
-from trustbench.contracts.problem import Array, Problem, SplitName
+from trustbench.contracts.problem import Problem
 from trustbench.contracts.seeding import Streams
 
 if TYPE_CHECKING:

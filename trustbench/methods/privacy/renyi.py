@@ -11,8 +11,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import gammaln, gammasgn, log_ndtr, logsumexp
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.mechanisms import PoissonGaussian
-from trustbench.contracts.problem import Array
 
 ORDERS = (*(1 + x / 10 for x in range(1, 100)), *(float(a) for a in range(12, 64)))
 LARGE_ORDERS = tuple(float(round(2 ** (k / 4))) for k in range(24, 65))
