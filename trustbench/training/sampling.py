@@ -22,10 +22,8 @@ def sample_rate(schedule: Schedule, members: int) -> float:
 
 
 def steps_per_epoch(schedule: Schedule, members: int) -> int:
-    """Batches per epoch; with Poisson sampling, enough to expect each member once."""
-    if schedule.sampling == "poisson":
-        return max(1, round(1 / sample_rate(schedule, members)))
-    return -(-members // schedule.batch_size)
+    """Poisson batches per epoch: enough to expect each member once."""
+    return max(1, round(1 / sample_rate(schedule, members)))
 
 
 # The members of a replicate [m] and its stream -> the rows that an epoch visits.
@@ -44,18 +42,15 @@ def epoch_batches(
     `visit` changes which rows a shuffled epoch goes through (oversampling, say).
     """
     # Halves differ by a few rows. The accountant uses the smallest, which has the highest sample
-    # rate; a shuffled epoch must reach the last row of the largest.
-    counts = membership.sum(1)
-    smallest, largest = int(counts.min()), int(counts.max())
-    poisson = schedule.sampling == "poisson"
-    steps = steps_per_epoch(schedule, smallest if poisson else largest)
-    rate, size = sample_rate(schedule, smallest), schedule.batch_size
+    # rate; a shuffled epoch goes on to the last row of the largest.
+    smallest, size = int(membership.sum(1).min()), schedule.batch_size
+    poisson, rate = schedule.sampling == "poisson", sample_rate(schedule, smallest)
     picked: list[list[Array]] = []
     for r, inside in enumerate(membership):
         rng = streams.numpy("batches", r, epoch)
         members = np.flatnonzero(inside)
         if poisson:
-            sizes = rng.binomial(len(members), rate, size=steps)
+            sizes = rng.binomial(len(members), rate, size=steps_per_epoch(schedule, smallest))
             picked.append([rng.choice(members, size=k, replace=False) for k in sizes])
         else:
             order = rng.permutation(members if visit is None else visit(members, rng))

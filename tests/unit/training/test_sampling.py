@@ -61,6 +61,41 @@ def test_poisson_batches_are_binomial_and_members_only(halves):
     assert (sizes.var(0) > 1).all()
 
 
+@pytest.fixture
+def unequal():
+    """Replicates with 40, 120 and 160 members of 200 rows."""
+    return np.stack([np.arange(200) % 5 < k for k in (1, 3, 4)])
+
+
+def test_unequal_replicates_are_sampled_at_the_rate_of_the_smallest(unequal):
+    """The accountant is told the smallest membership, whose members are drawn most often."""
+    counts = unequal.sum(1)
+    assert counts.tolist() == [40, 120, 160]
+    drawn = [epoch_batches(POISSON, unequal, Streams(0), e) for e in range(300)]
+    assert {len(d.rows) for d in drawn} == {steps_per_epoch(POISSON, 40)} == {2}
+    sizes = np.concatenate([d.real.sum(2) for d in drawn])
+    rate = 16 / 40
+    assert rate == sample_rate(POISSON, 40)
+    spread = np.sqrt(rate * (1 - rate) * counts / len(sizes))
+    assert (np.abs(sizes.mean(0) - rate * counts) < 4.5 * spread).all()
+
+
+def test_a_shuffled_epoch_reaches_the_last_row_of_the_largest_replicate(unequal):
+    drawn = epoch_batches(SHUFFLE, unequal, Streams(0), 0)
+    assert len(drawn.rows) == 10
+    for r, inside in enumerate(unequal):
+        seen = drawn.rows[:, r][drawn.real[:, r] > 0]
+        np.testing.assert_array_equal(np.sort(seen), np.flatnonzero(inside))
+    assert drawn.real[:3].sum((0, 2)).tolist() == [40, 48, 48], "the smallest waits at the end"
+    assert not drawn.real[3:, 0].any()
+
+
+@pytest.mark.parametrize(("members", "steps"), [(16, 1), (10, 1), (24, 2), (39, 2), (41, 3)])
+def test_poisson_steps_expect_each_member_once(members, steps):
+    assert steps_per_epoch(POISSON, members) == steps
+    assert sample_rate(POISSON, members) == min(1, 16 / members)
+
+
 def test_halves_are_complementary_and_keep_every_class_and_group(problem, halves):
     _, y, group = problem.rows("train")
     np.testing.assert_array_equal(halves[0::2], ~halves[1::2])

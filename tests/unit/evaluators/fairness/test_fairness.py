@@ -124,6 +124,32 @@ def test_a_ratio_of_nothing_is_missing(system):
     assert named(measured)["dp_gap"].tolist() == [0] * 4
 
 
+@pytest.mark.parametrize("nobody", [0, 3])
+def test_one_replicate_that_decides_for_nobody_leaves_no_ratio(system, nobody):
+    decided = decisions_of(system).copy()
+    decided[nobody] = 0
+    measured = Fairness().measure(deciding(system, decided))
+    assert measured.missing == {"dp_ratio": "dp_ratio is 0 / 0: some replicate decides for nobody"}
+    gaps = named(measured)["dp_gap"]
+    assert gaps[nobody] == 0
+    assert (np.delete(gaps, nobody) > 0).all()
+
+
+def test_a_group_without_a_favourable_decision_has_the_ratio_0(system):
+    """fairlearn's number; the four-fifths rule is broken as far as it can be."""
+    _, _, group = system.problem.rows("test")
+    decided = decisions_of(system).copy()
+    decided[1, group == 0] = 0
+    measured = Fairness().measure(deciding(system, decided))
+    found = named(measured)
+    assert not measured.missing
+    for r in range(4):
+        theirs = fairlearn(system.problem, decided[r])
+        assert found["dp_ratio"][r] == pytest.approx(theirs["dp_ratio"], abs=1e-12)
+    assert found["dp_ratio"][1] == 0 < found["dp_ratio"][0]
+    assert found["dp_gap"][1] == decided[1, group == 1].mean()
+
+
 def test_gaps_of_groups_that_mean_nothing_are_those_of_random_groups(system):
     """Mean over many groupings that mean nothing: each metric is centred at its null."""
     rng = np.random.default_rng(0)

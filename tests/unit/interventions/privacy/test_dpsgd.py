@@ -37,9 +37,21 @@ def test_the_rule_brings_its_own_schedule():
 
 def test_one_example_contributes_at_most_the_bound():
     rule = DPSGD(max_grad_norm=0.7).gradient(SCHEDULE, 400)
-    norms = torch.tensor([[1e-9, 0.5, 0.7, 70.0, 1e9]])
-    assert (rule.coefficients(norms, slice(None)) * norms <= 0.7).all()
-    assert rule.coefficients(norms, slice(None))[0, 1] == 1.0
+    norms = torch.tensor([[0.0, 1e-9, 3e-7, 9e-7, 1e-6, 0.5, 0.7, 70.0, 1e9]])
+    found = rule.coefficients(norms, slice(None))
+    assert ((found * norms).abs() <= 0.7).all()
+    assert found[0, :6].tolist() == [1.0] * 6, "short gradients stay as they are"
+    torch.testing.assert_close(found[0, 6:], 0.7 / (norms[0, 6:] + 1e-6), rtol=1e-6, atol=0)
+    assert found[0, 6] < 1.0, "a gradient at the bound is shortened by what may be rounding"
+
+
+def test_the_factor_of_a_tiny_norm_is_exact():
+    """A bound as small as the summand that keeps the division finite shows its sign."""
+    rule = DPSGD(max_grad_norm=1e-6).gradient(SCHEDULE, 400)
+    norms = torch.tensor([[0.0, 1e-7, 9e-7, 1e-6, 4e-6]], dtype=torch.float64)
+    found = rule.coefficients(norms, slice(None))
+    expected = torch.tensor([[1.0, 1 / 1.1, 1 / 1.9, 0.5, 0.2]], dtype=torch.float64)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=0)
 
 
 def test_noise_has_the_stated_scale_and_one_stream_per_replicate():
