@@ -92,12 +92,13 @@ def test_keyed_noise_follows_its_law(name, law):
 
 def test_only_seeded_thresholds_repeat(system):
     def thresholds(noise):
-        private = PrivateSets(epsilon=8.0, scores=("aps",), noise=noise)
+        private = PrivateSets(epsilon=32.0, scores=("aps",), noise=noise)
         X, _, group = system.problem.rows("test")
         return private.deploy(system).sets(system.tensor(X), "aps", group).sum((1, 2)).tolist()
 
     assert thresholds("seeded") == thresholds("seeded")
-    assert len({tuple(thresholds("system")) for _ in range(6)}) > 1
+    # thresholds are bins: at this epsilon the likeliest answer has a chance of about .1
+    assert len({tuple(thresholds("system")) for _ in range(12)}) > 1
 
 
 @pytest.mark.parametrize("cls", DEPLOYED, ids=lambda c: c.__name__)
