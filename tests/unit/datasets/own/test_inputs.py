@@ -138,6 +138,12 @@ def test_dates_without_parts_and_text_are_refused_with_the_way_out(tmp_path):
     table["note"] = [" ".join(row) for row in words]
     with pytest.raises(DataError, match=r"note holds text \(6 words .*embedding=\[note_\*\]"):
         loaded(tmp_path, table)
+    table["remark"], table["closed"] = table["note"], table["applied"]
+    with pytest.raises(DataError, match=r"note holds.*remark holds.*drop=\[note,remark\]"):
+        loaded(tmp_path, table, drop=())
+    both = r"columns applied and closed hold dates.*closed\.parts=.*drop=\[applied,closed\]"
+    with pytest.raises(DataError, match=both):
+        loaded(tmp_path, table, drop=("note", "remark"))
 
 
 def test_an_embedding_is_one_feature_that_nothing_perturbs(tmp_path):

@@ -66,13 +66,16 @@ def kinds_of(
     """The kind of each named column; a column without any value has none and is left out.
 
     Raises:
-        DataError: a column is text or a date without parts, or is not of its declared kind.
+        DataError: columns are text or dates without parts, or one is not of its declared kind.
     """
+    _refuse_texts(table, names, declared)
     found: dict[str, Kind] = {}
     for name in names:
         kind = _kind(table[name], declared.get(name, Declared()))
         if kind is not None:
             found[name] = kind
+    dates = [n for n, kind in found.items() if kind == "date"]
+    _refuse_without_parts([n for n in dates if not declared.get(n, Declared()).parts])
     return found
 
 
@@ -88,8 +91,11 @@ def _kind(values: Series, declared: Declared) -> Kind | None:
             f"dataset.columns.{name}.kind=number, but {name} holds {example!r}; declare what its "
             "numbers look like in dataset.reading, or kind=category"
         )
-    if kind == "date":
-        _refuse_date(values, declared)
+    if kind == "date" and not is_date(values):
+        raise refuse(
+            f"dataset.columns.{name}.kind=date, but {name} was not read as dates; give their "
+            "format in dataset.reading"
+        )
     if kind == "ordered" and not is_number(values) and not declared.levels:
         raise refuse(
             f"dataset.columns.{name}.kind=ordered needs the order of its levels: "
@@ -104,36 +110,51 @@ def _understood(present: Series, declared: Declared) -> Kind:
     if is_number(present):
         few = not declared.bins and has_two_values(present)
         return "category" if few or declared.levels else "number"
-    _refuse_text(present, declared)
     return "category"
 
 
-def _refuse_date(values: Series, declared: Declared) -> None:
-    name = values.name
-    if not is_date(values):
-        raise refuse(
-            f"dataset.columns.{name}.kind=date, but {name} was not read as dates; give their "
-            "format in dataset.reading"
-        )
-    if not declared.parts:
-        raise refuse(
-            f"column {name} holds dates; declare the numbers that it becomes, "
-            f"dataset.columns.{name}.parts=[year,month,weekday] (or days since 1970), or leave it "
-            f"out: dataset.drop=[{name}]"
-        )
+def _refuse_without_parts(dates: Sequence[str]) -> None:
+    if not dates:
+        return
+    one = len(dates) == 1
+    raise refuse(
+        f"{'column' if one else 'columns'} {' and '.join(dates)} {'holds' if one else 'hold'} "
+        f"dates; declare the numbers that {'it becomes' if one else 'each becomes'}, "
+        + " ".join(f"dataset.columns.{name}.parts=[year,month,weekday]" for name in dates)
+        + f" (or days since 1970), or leave {'it' if one else 'them'} out: "
+        f"dataset.drop=[{','.join(dates)}]"
+    )
 
 
-def _refuse_text(present: Series, declared: Declared) -> None:
+def _refuse_texts(
+    table: pd.DataFrame, names: Sequence[str], declared: Mapping[str, Declared]
+) -> None:
+    """Raises one DataError that names all columns of text."""
+    found = {
+        name: told
+        for name in names
+        if not declared.get(name, Declared()).kind and (told := _text(table[name].dropna()))
+    }
+    if not found:
+        return
+    one = len(found) == 1
+    told = " and ".join(f"{name} holds text ({size})" for name, size in found.items())
+    first = next(iter(found))
+    raise refuse(
+        f"column {told}, which is not an input; embed {'it' if one else 'each'} with a text model "
+        f"into columns such as {first}_0, {first}_1, ... and give "
+        f"dataset.embedding=[{','.join(f'{n}_*' for n in found)}], or leave "
+        f"{'it' if one else 'them'} out: dataset.drop=[{','.join(found)}]"
+    )
+
+
+def _text(present: Series) -> str:
+    """How long the values are, in words, if they are text and not levels; else ''."""
+    if present.empty or is_date(present) or is_number(present):
+        return ""
     texts = present.astype(str)
     different = texts.nunique()
-    if declared.kind or different < max(TEXT_LEAST, TEXT_SHARE * len(texts)):
-        return
     words = texts.iloc[:1000].str.count(" ").mean() + 1
-    if words >= TEXT_WORDS:
-        name = present.name
-        raise refuse(
-            f"column {name} holds text ({words:.0f} words on average, {different:,} different "
-            "values), which is not an input; embed it with a text model into columns such as "
-            f"{name}_0, {name}_1, ... and give dataset.embedding=[{name}_*], or leave it out: "
-            f"dataset.drop=[{name}]"
-        )
+    if different < max(TEXT_LEAST, TEXT_SHARE * len(texts)) or words < TEXT_WORDS:
+        return ""
+    return f"{words:.0f} words on average, {different:,} different values"
