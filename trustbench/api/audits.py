@@ -22,6 +22,7 @@ from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.query_system import Explain
 from trustbench.execution.audit.reading import read_rows
+from trustbench.execution.export.given import ExportAdapter
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.summary.decide.audit_gate import gate_audit
@@ -205,7 +206,7 @@ def _opened(source: ModelSource) -> Named:
     model = (
         source.of
         if isinstance(source.of, GivenModel)
-        else open_model(source, beside=[MlflowAdapter()])
+        else open_model(source, beside=[ExportAdapter(), MlflowAdapter((ExportAdapter(),))])
     )
     path = source.path
     return Named(model, source.name if path is None else path.name)

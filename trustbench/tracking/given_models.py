@@ -80,11 +80,15 @@ class MlflowModel:
         return {**own, **stated, **self.facts, "kind": kind, "uri": redact(self.uri)}
 
 
+@dataclass(frozen=True)
 class MlflowAdapter(Adapter):
     """Opens `models:/NAME/VERSION`, `runs:/ID/PATH` and folders that MLflow wrote.
 
-    The option `tracking_uri` is the address of the server; without it MLflow's own setting.
+    The option `tracking_uri` is the address of the server; without it MLflow's own setting. What
+    one of the adapters `within` accepts in such a folder is opened by it.
     """
+
+    within: tuple[Adapter, ...] = ()
 
     kind: ClassVar[str] = "a model in MLflow"
     example: ClassVar[str] = "models:/credit/7"
@@ -99,9 +103,16 @@ class MlflowAdapter(Adapter):
     @override
     def open(self, source: ModelSource) -> GivenModel:
         if source.path is not None:
-            return _from_folder(source, source.path)
+            return self._opened(source, source.path)
         with _downloaded(source) as folder:
-            return _from_folder(source, folder)
+            return self._opened(source, folder)
+
+    def _opened(self, source: ModelSource, folder: Path) -> GivenModel:
+        inside = replace(source, of=folder)
+        for adapter in self.within:
+            if adapter.accepts(inside):
+                return adapter.open(inside)
+        return _from_folder(source, folder)
 
 
 @contextmanager

@@ -5,5 +5,6 @@ rowless.py   a problem without rows
 writing.py   a deployed replicate -> a folder
 loading.py   the folder -> a deployed system
 model.py     raw rows in, decisions out
+given.py     the same as a given model, which `trustbench audit` measures
 refit.py     the same arm on every row of the training pool
 """

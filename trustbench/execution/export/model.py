@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Array, Fact, System
+from trustbench.contracts import Array, System
 from trustbench.contracts.encoding import NumberColumn
-from trustbench.contracts.given import GivenChannel
 from trustbench.contracts.shortening import listed
 from trustbench.errors import DataError
 from trustbench.execution.export.loading import load_system
@@ -24,7 +23,7 @@ DECISION = "decision"
 
 
 class ExportedModel:
-    """A deployed model. It is also a given model that `trustbench audit` measures.
+    """A deployed model; `trustbench audit` measures it by its folder, or from Python.
 
     `predict` takes a table of raw columns, as in the file that the model was trained on, or an
     array of inputs [n, *shape] for data other than tables.
@@ -141,30 +140,6 @@ class ExportedModel:
         for column in problem.encoder.group.columns if problem.encoder.group else ():
             row.setdefault(column.name, next(iter(column.labels)) if not column.edges else 0.0)
         return pd.DataFrame([{name: row[name] for name in self.columns}])
-
-    @property
-    def channels(self) -> frozenset[GivenChannel]:
-        """What it offers to an audit."""
-        offered: set[GivenChannel] = {"queries"}
-        if self.system.interface is None:
-            offered.add("probabilities")
-        return frozenset(offered)
-
-    @property
-    def module(self) -> torch.nn.Module | None:
-        """None: an audit sees what a user of the deployed model sees."""
-        return None
-
-    def describe(self) -> dict[str, Fact]:
-        """What a card says about it."""
-        return {
-            "kind": "a model exported by trustbench",
-            "digest": self.spec.sha256.get("weights.safetensors", ""),
-            "signature": ", ".join(self.columns),
-            "label": self.spec.label,
-            "record": self.spec.record,
-            "trained_on": self.spec.trained_on,
-        }
 
     def _group(self, rows: "DataFrame | Array", given: Sequence[str] | None) -> Array:
         """The position of each row's group; 0 if no answer depends on it."""
