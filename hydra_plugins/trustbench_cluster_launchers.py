@@ -17,6 +17,8 @@ from hydra_plugins.trustbench_arms_launcher import ArmsLauncher, plain
 if TYPE_CHECKING:
     from trustbench.config.arms import Arm
     from trustbench.execution.job import ArmOutcome
+    from trustbench.launching.ray_cluster import RaySettings
+    from trustbench.launching.slurm import SlurmSettings
 
 
 class ClusterLauncher(ArmsLauncher):
@@ -43,11 +45,18 @@ class ClusterLauncher(ArmsLauncher):
                 f"hydra/launcher={self.name} needs trustbench[{self.name}]; "
                 f"pip install 'trustbench[{self.name}]'."
             )
-        self.check()
+        from trustbench.launching.schedule import Stop
+
+        self.bound = self.checked()
+        self.stop = Stop(self.bound.on_error)  # one for all batches of the sweep
 
     @abstractmethod
-    def check(self) -> None:
-        """Raises ConfigError for settings that are wrong."""
+    def checked(self) -> Any:
+        """The settings of the launcher.
+
+        Raises:
+            ConfigError: every problem of them.
+        """
 
 
 class RayLauncher(ClusterLauncher):
@@ -55,12 +64,12 @@ class RayLauncher(ClusterLauncher):
 
     name = package = "ray"
 
-    def check(self) -> None:
-        """Raises ConfigError for settings that are wrong."""
+    @override
+    def checked(self) -> "RaySettings":
         from trustbench.config.binding import bind
         from trustbench.launching.ray_cluster import RaySettings
 
-        self.bound = bind(RaySettings, self.settings, "hydra.launcher")
+        return bind(RaySettings, self.settings, "hydra.launcher")
 
     @override
     def run_arms(
@@ -68,7 +77,7 @@ class RayLauncher(ClusterLauncher):
     ) -> "Sequence[ArmOutcome]":
         from trustbench.launching.clusters import on_ray
 
-        return on_ray(list(arms.values()), work, self.bound)
+        return on_ray(arms, work, self.bound, self.stop)
 
 
 class SlurmLauncher(ClusterLauncher):
@@ -76,12 +85,12 @@ class SlurmLauncher(ClusterLauncher):
 
     name, package = "slurm", "submitit"
 
-    def check(self) -> None:
-        """Raises ConfigError for settings that are wrong."""
+    @override
+    def checked(self) -> "SlurmSettings":
         from trustbench.config.binding import bind
         from trustbench.launching.slurm import SlurmSettings
 
-        self.bound = bind(SlurmSettings, self.settings, "hydra.launcher")
+        return bind(SlurmSettings, self.settings, "hydra.launcher")
 
     @override
     def run_arms(
@@ -89,4 +98,4 @@ class SlurmLauncher(ClusterLauncher):
     ) -> "Sequence[ArmOutcome]":
         from trustbench.launching.clusters import on_slurm
 
-        return on_slurm(list(arms.values()), work, self.bound)
+        return on_slurm(arms, work, self.bound, self.stop)

@@ -35,9 +35,8 @@ class Attempt:
         self.stop: str | None = None
         self.silent_since: float | None = None
         self.memory, self.memory_seen = 0.0, 0.0
-        job.attempts += 1
         self.store = Store(job.arm.output_dir)
-        header = f"arm {job.name!r} ({job.label}), attempt {job.attempts}"
+        header = f"arm {job.name!r} ({job.label}), attempt {job.attempts + 1}"
         self.pipe, end = server.context.Pipe()
         self.process: ForkServerProcess = server.process(
             child.main, end, self.store.root, header, dict(slot.environment(job.arm))

@@ -1,23 +1,24 @@
-"""The pool: the arms of a sweep, each in its own process, as many at once as fit.
+"""The pool: the arms of a sweep in processes of this machine, as many at once as fit.
 
 The parent computes nothing of an arm; it only checks whether the arm is finished. If an arm's
 process dies, the others continue and its record says what happened.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from multiprocessing import connection
-from typing import Any, Literal
+from typing import Any
 
 from trustbench.config.arms import Arm
 from trustbench.config.binding import bind
-from trustbench.execution import job as jobs
 from trustbench.execution.job import ArmOutcome
 from trustbench.launching.attempt import Attempt, Work
 from trustbench.launching.messages import Crashed, Ended
 from trustbench.launching.options import Options
-from trustbench.launching.schedule import ScheduledArm, Stop, SweepSchedule, tried
+from trustbench.launching.schedule import ScheduledArm, Stop, SweepSchedule, scheduled
+from trustbench.launching.scheduler import Death, Ends, Scheduler
 from trustbench.launching.server import ForkServer
 from trustbench.launching.slots import Slots
 from trustbench.launching.view import View, shown
@@ -59,103 +60,106 @@ class Pool:
         Raises:
             TrustbenchError: no process can be started.
         """
-        every = [ScheduledArm(i, name, arm) for i, (name, arm) in enumerate(arms.items())]
-        with self.stop.interrupts, shown(every) as view:
+        every = scheduled(arms)
+        with shown(every) as view:
             schedule = SweepSchedule(every, self.options.retries, self.stop, view)
-            _Run(self.options, schedule, work, view).finish()
-            return schedule.outcomes()
+            processes = Processes(self.options, list(arms.values()), work, view)
+            return Scheduler(schedule, processes, look_s=LOOK_S).run()
 
 
-class _Run:
-    """One sweep's processes: which run, and how each ends."""
+class Processes:
+    """Workers of this machine: one process for each arm, within the limits of the options."""
 
-    def __init__(self, options: Options, schedule: SweepSchedule, work: Work, view: View) -> None:
-        self.options, self.schedule, self.work, self.view = options, schedule, work, view
-        self.slots = Slots(options, [job.arm for job in schedule.every])
+    def __init__(self, options: Options, arms: Sequence[Arm], work: Work, view: View) -> None:
+        self.options, self.work, self.view = options, work, view
+        self.slots = Slots(options, arms)
         self.running: list[Attempt] = []
 
-    def finish(self) -> None:
-        """Ends every arm of the schedule."""
-        schedule = self.schedule
-        schedule.look(SERVER.start, LOOK_S)  # the server imports while the others are looked at
-        try:
-            while schedule.waiting or self.running:
-                if schedule.stop.why:
-                    schedule.start_no_more(schedule.stop.why, len(self.running))
-                elif SERVER.ready():
-                    self._start()
-                self._watch()
-        finally:
-            for attempt in self.running:
-                attempt.kill("the sweep ended")
-                attempt.close()
+    def prepare(self) -> None:
+        """Starts the server, which imports while the other arms are looked at."""
+        SERVER.start()
 
-    def _watch(self) -> None:
-        """Waits briefly for running arms, and closes those that ended or exceeded their limits."""
-        handles = [h for attempt in self.running for h in attempt.handles()]
-        if handles:
-            connection.wait(handles, timeout=TICK_S)  # type: ignore[arg-type]
-        elif self.schedule.waiting:
-            time.sleep(TICK_S / 4)
-        for attempt in list(self.running):
-            for message in attempt.receive():
-                self.view.received(attempt, message)
-            self._limit(attempt)
-            if attempt.gone():
-                self._close(attempt)
-        self.view.tick()
+    def start(self, waiting: Sequence[ScheduledArm]) -> Sequence[ScheduledArm]:
+        """Starts every arm that has a free slot, once the server is ready.
 
-    def _start(self) -> None:
-        for job in list(self.schedule.waiting):
-            if not len(self.slots):
-                return
+        Raises:
+            TrustbenchError: the server died.
+        """
+        started: list[ScheduledArm] = []
+        for job in waiting if SERVER.ready() else ():
             slot = self.slots.take(job.arm)
             if slot is not None:
-                self.schedule.waiting.remove(job)
                 attempt = Attempt(job, slot, SERVER, self.work)
                 self.running.append(attempt)
                 self.view.started(attempt)
+                started.append(job)
+            elif not len(self.slots):
+                break
+        return started
+
+    def poll(self) -> Ends:
+        """Waits briefly for running arms; those that ended or exceeded their limits."""
+        handles = [h for attempt in self.running for h in attempt.handles()]
+        if handles:
+            connection.wait(handles, timeout=TICK_S)  # type: ignore[arg-type]
+        else:  # the server still imports
+            time.sleep(TICK_S / 4)
+        ends: dict[int, ArmOutcome | Death] = {}
+        for attempt in list(self.running):
+            self._receive(attempt)
+            self._limit(attempt)
+            if attempt.gone():
+                ends[attempt.job.index] = self._close(attempt)
+        self.view.tick()
+        return ends
+
+    def stop(self) -> Ends:
+        """Kills every running arm; an outcome that it has sent before counts."""
+        for attempt in self.running:
+            attempt.kill("interrupted")
+        return {a.job.index: self._close(a) for a in list(self.running)}
+
+    def _receive(self, attempt: Attempt) -> None:
+        for message in attempt.receive():
+            self.view.received(attempt, message)
 
     def _limit(self, attempt: Attempt) -> None:
-        """Kills an arm that exceeds its limits, or every arm at the user's request."""
+        """Kills an arm that exceeds its limits."""
         seconds, gb = self.options.timeout_s, self.options.memory_gb
-        if self.schedule.stop.interrupts.now:
-            attempt.kill("interrupted")
-        elif seconds is not None and attempt.seconds > seconds:
+        if seconds is not None and attempt.seconds > seconds:
             attempt.kill("timeout")
         elif gb is not None and attempt.memory_gb(MEMORY_S) > gb:
             attempt.kill("memory")
 
-    def _close(self, attempt: Attempt) -> None:
-        """Handles the end of an arm's process."""
-        for message in attempt.receive():
-            self.view.received(attempt, message)
+    def _close(self, attempt: Attempt) -> ArmOutcome | Death:
+        """How an arm's process ended, which frees its slot."""
+        self._receive(attempt)
         how = attempt.close()
         self.running.remove(attempt)
         self.slots.give_back(attempt.slot)
-        job, where = attempt.job, attempt.stage.name
         if isinstance(attempt.last, Ended):
-            self._end(attempt, attempt.last.outcome)
-        elif isinstance(attempt.last, Crashed):
-            self._fail(attempt, attempt.last.reason)
-        elif attempt.stop == "timeout":
-            reason = f"it ran longer than timeout_s={self.options.timeout_s:g}; stopped at {where}"
-            self._fail(attempt, reason, "timeout")
-        elif attempt.stop == "memory":
-            reason = f"it held more than memory_gb={self.options.memory_gb:g}; stopped at {where}"
-            self._fail(attempt, reason)
-        elif self.schedule.stop.interrupts.now:
-            self._end(attempt, jobs.unfinished(job.arm, "interrupted", f"stopped at {where}"))
-        elif not self.schedule.again(job, f"its process {how} at {where}"):
-            self._fail(attempt, f"its process {how} at {where}{tried(job)}")
+            outcome = attempt.last.outcome
+            fine = outcome.status in ("ok", "unsupported", "refused")
+            return outcome if fine else replace(outcome, log=attempt.log)
+        return replace(
+            self._death(attempt, how),
+            seconds=attempt.seconds,
+            log=attempt.log,
+            identify=partial(getattr, attempt, "arm_id"),
+        )
 
-    def _fail(
-        self, attempt: Attempt, reason: str, status: Literal["failed", "timeout"] = "failed"
-    ) -> None:
-        arm = attempt.job.arm
-        self._end(attempt, jobs.record_death(arm, reason, attempt.arm_id, status, attempt.seconds))
-
-    def _end(self, attempt: Attempt, outcome: ArmOutcome) -> None:
-        if outcome.status not in ("ok", "unsupported", "refused"):
-            outcome = replace(outcome, log=attempt.log)
-        self.schedule.end(attempt.job, outcome)
+    def _death(self, attempt: Attempt, how: str) -> Death:
+        """Why a process ended without an outcome; `how` is what the system says."""
+        where, options = attempt.stage.name, self.options
+        if isinstance(attempt.last, Crashed):
+            return Death(attempt.last.reason, again=False)
+        match attempt.stop:
+            case "timeout":
+                reason = f"it ran longer than timeout_s={options.timeout_s:g}; stopped at {where}"
+                return Death(reason, again=False, status="timeout")
+            case "memory":
+                reason = f"it held more than memory_gb={options.memory_gb:g}; stopped at {where}"
+                return Death(reason, again=False)
+            case "interrupted":
+                return Death(f"stopped at {where}")
+        return Death(f"its process {how} at {where}")

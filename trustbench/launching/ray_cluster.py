@@ -20,7 +20,8 @@ from trustbench import __version__
 from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.execution.job import ArmOutcome
-from trustbench.launching.driving import Death
+from trustbench.launching.machines import Machines
+from trustbench.launching.scheduler import Death, Ends
 from trustbench.launching.worker import Work, run_arm
 
 STORE_BYTES = 80_000_000  # for arms and outcomes in transit; Ray requires 75 MB
@@ -48,10 +49,11 @@ class RaySettings:
     on_error: Literal["continue", "stop"] = "continue"
 
 
-class RayMachines:
+class RayMachines(Machines):
     """A connection to a cluster, and the arms that run on it."""
 
     def __init__(self, settings: RaySettings, work: Work, note: Callable[[str], None]) -> None:
+        super().__init__()
         self.settings = settings
         self.ray = connect(settings.address)
         self.work = self.ray.put(work)
@@ -76,7 +78,7 @@ class RayMachines:
         """Free places on living machines, minus running arms; below 0 after losing a machine."""
         return sum(slots(node, self.needs) for node in self._nodes()) - len(self.running)
 
-    def start(self, arms: Mapping[int, Arm]) -> None:
+    def submit(self, arms: Mapping[int, Arm]) -> None:
         """Hands arms to Ray, with the folders on their machine."""
         for index, arm in arms.items():
             arm = replace(
@@ -86,7 +88,7 @@ class RayMachines:
             )
             self.running[self.task.remote(self.work, arm, __version__)] = index
 
-    def ended(self, timeout_s: float) -> Mapping[int, ArmOutcome | Death]:
+    def ended(self, timeout_s: float) -> Ends:
         """The results so far; a lost machine is noticed within seconds."""
         if not self.running:
             return {}
@@ -100,7 +102,7 @@ class RayMachines:
         results = {self.running.pop(ref): self._result(ref) for ref in done}
         return {**results, **self._stranded()}
 
-    def stop(self) -> None:
+    def leave(self) -> None:
         """Leaves the cluster, which ends what this sweep still runs on it."""
         self.ray.shutdown()
 

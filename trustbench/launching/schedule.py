@@ -1,13 +1,12 @@
-"""What every scheduler of a sweep does alike, on this machine, on Ray and on SLURM.
+"""What waits in a sweep, what has ended, and whether anything may still be started.
 
-Equal arms run once, finished arms need no machine, an arm whose process died is started again, an
-interrupt or a failure with on_error=stop starts nothing more, and each is reported once. How an arm
-is started and how it ends is for `pool.py` and `driving.py` to say.
+Equal arms run once, finished arms need no worker, an arm whose process died is started again, an
+interrupt or a failure with on_error=stop starts nothing more, and each is reported once.
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -32,6 +31,11 @@ class ScheduledArm:
     def label(self) -> str:
         """The arm's short name."""
         return label_of(self.arm)
+
+
+def scheduled(arms: Mapping[str, Arm]) -> list[ScheduledArm]:
+    """The arms of a sweep, by their names in it, before any is started."""
+    return [ScheduledArm(i, name, arm) for i, (name, arm) in enumerate(arms.items())]
 
 
 class Reports(Protocol):

@@ -16,7 +16,8 @@ from pydantic import Field
 from trustbench.config.arms import Arm
 from trustbench.errors import ConfigError
 from trustbench.execution.job import ArmOutcome
-from trustbench.launching.driving import Death
+from trustbench.launching.machines import Machines
+from trustbench.launching.scheduler import Death, Ends
 from trustbench.launching.slurm_job import ArmJob
 from trustbench.launching.slurm_queue import Queue
 from trustbench.launching.worker import Work
@@ -47,10 +48,11 @@ class SlurmSettings:
     on_error: Literal["continue", "stop"] = "continue"
 
 
-class SlurmMachines:
+class SlurmMachines(Machines):
     """The jobs of a sweep in SLURM's queue."""
 
     def __init__(self, settings: SlurmSettings, folder: Path, work: Work) -> None:
+        super().__init__()
         self.settings, self.work = settings, work
         self.executor = executor(settings, private(folder))
         self.running: dict[int, Any] = {}
@@ -62,7 +64,7 @@ class SlurmMachines:
             return len(self.running) + 10**6
         return self.settings.parallel - len(self.running)
 
-    def start(self, arms: Mapping[int, Arm]) -> None:
+    def submit(self, arms: Mapping[int, Arm]) -> None:
         """Submits arms, several as one array.
 
         Raises:
@@ -85,7 +87,7 @@ class SlurmMachines:
         if self.queue is not None:
             self.queue.watch(job.job_id for job in jobs.values())
 
-    def ended(self, timeout_s: float) -> Mapping[int, ArmOutcome | Death]:
+    def ended(self, timeout_s: float) -> Ends:
         """The jobs whose result has arrived, and those that SLURM no longer knows without one."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -97,7 +99,7 @@ class SlurmMachines:
             del self.running[index]
         return {index: self._result(job) for index, job in over.items()}
 
-    def stop(self) -> None:
+    def leave(self) -> None:
         """Cancels what is still queued or running."""
         for job in self.running.values():
             job.cancel(check=False)

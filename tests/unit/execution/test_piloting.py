@@ -13,7 +13,7 @@ from trustbench.execution.fit import fit
 from trustbench.execution.pilot import assumed, settle, settled
 from trustbench.execution.plan import plan
 from trustbench.interventions.privacy.dpsgd import DPSGD
-from trustbench.launching.driving import _arm_id
+from trustbench.launching.machines import _arm_id
 from trustbench.launching.order import first_equal
 from trustbench.store.records import Store
 from trustbench.training import loop

@@ -15,6 +15,7 @@ from trustbench.launching import fetching
 from trustbench.launching.clusters import on_ray
 from trustbench.launching.fetching import with_records
 from trustbench.launching.ray_cluster import RaySettings, needs, slots
+from trustbench.launching.schedule import Stop
 from trustbench.launching.slurm import SlurmSettings, private
 from trustbench.launching.slurm_queue import GRACE_S, LAG_S, Queue
 
@@ -130,7 +131,7 @@ def arm():
 def test_folders_that_nobody_else_can_read_need_a_server(arm, uri):
     settings = RaySettings(outputs="/scratch/outputs")
     with pytest.raises(ConfigError, match=r"hydra\.launcher\.outputs .* tracking_uri="):
-        on_ray([replace(arm, tracking_uri=uri)], print, settings)
+        on_ray({"a": replace(arm, tracking_uri=uri)}, print, settings, Stop("continue"))
 
 
 def test_an_arm_whose_record_is_on_another_machine_fails_with_that_reason(tmp_path, monkeypatch):

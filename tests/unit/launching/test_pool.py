@@ -12,7 +12,7 @@ import pytest
 
 from tests.unit.launching import toys
 from trustbench.errors import ConfigError, TrustbenchError
-from trustbench.launching import attempt, pool
+from trustbench.launching import attempt, pool, schedule
 from trustbench.launching.options import Options
 from trustbench.launching.pool import SERVER, Pool, opened
 from trustbench.store.records import Store
@@ -208,7 +208,7 @@ def test_the_death_of_the_fork_server_costs_no_arm(sweep, tmp_path):
 
 def test_looking_for_finished_arms_ends_where_it_is_long_and_in_vain(sweep, monkeypatch):
     looked = []
-    monkeypatch.setattr(pool.jobs, "find_finished", lambda arm: looked.append(arm.seed))
+    monkeypatch.setattr(schedule.jobs, "find_finished", lambda arm: looked.append(arm.seed))
     monkeypatch.setattr(pool, "LOOK_S", -1.0)
     assert [o.status for o in sweep("ok", "ok")] == ["ok", "ok"]
     assert looked == []

@@ -9,8 +9,8 @@ import pytest
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.execution.job import ArmOutcome
 from trustbench.launching import ray_cluster
-from trustbench.launching.driving import Death
 from trustbench.launching.ray_cluster import RayMachines, RaySettings
+from trustbench.launching.scheduler import Death
 
 DONE = ArmOutcome("a" * 16, "none", "ok")
 
@@ -109,7 +109,7 @@ def test_arms_run_in_fresh_processes_and_ray_repeats_none(machines):
     assert made.notes == ["Ray: 1 machines with room for 2 arms at once."]
     assert ray.options["max_calls"] == 1
     assert ray.options["max_retries"] == 0
-    made.start({0: SomeArm(), 1: SomeArm()})
+    made.submit({0: SomeArm(), 1: SomeArm()})
     assert made.room() == 0
     ray.results = [DONE]
     assert made.ended(0.0) == {0: DONE}
@@ -118,7 +118,7 @@ def test_arms_run_in_fresh_processes_and_ray_repeats_none(machines):
 
 def test_arms_find_folders_of_their_own_machine(machines):
     ray = Ray()
-    machines(ray, outputs="/scratch/o", data="/scratch/d").start({0: SomeArm()})
+    machines(ray, outputs="/scratch/o", data="/scratch/d").submit({0: SomeArm()})
     assert [str(ray.sent[0].output_dir), str(ray.sent[0].data_dir)] == ["/scratch/o", "/scratch/d"]
 
 
@@ -134,7 +134,7 @@ def test_arms_find_folders_of_their_own_machine(machines):
 def test_each_way_to_die_is_told(machines, error, reason, again):
     ray = Ray(results=[error])
     made = machines(ray)
-    made.start({5: SomeArm()})
+    made.submit({5: SomeArm()})
     (death,) = made.ended(0.0).values()
     assert isinstance(death, Death)
     assert reason in death.reason
@@ -144,7 +144,7 @@ def test_each_way_to_die_is_told(machines, error, reason, again):
 def test_an_arm_that_was_handed_to_a_dead_machine_is_taken_back(machines):
     ray = Ray(machines=[{"CPU": 1.0}, {"CPU": 1.0}])
     made = machines(ray, patience_s=0.01)
-    made.start({3: SomeArm(), 4: SomeArm()})
+    made.submit({3: SomeArm(), 4: SomeArm()})
     ray.machines.pop()
     assert made.ended(0.0) == {}
     made.crowded -= 1.0
@@ -158,7 +158,7 @@ def test_an_arm_that_was_handed_to_a_dead_machine_is_taken_back(machines):
 def test_a_lost_connection_is_one_sentence(machines):
     ray = Ray()
     made = machines(ray)
-    made.start({0: SomeArm()})
+    made.submit({0: SomeArm()})
     ray.lost = True
     with pytest.raises(TrustbenchError, match=r"connection to Ray is lost .*GCS\); what had"):
         made.ended(0.0)
