@@ -62,8 +62,11 @@ def unused_name(wanted: str, taken: Sequence[str]) -> str:
 
     >>> unused_name("other", ["a", "other"])
     'other (2)'
+    >>> unused_name("other", ["Other"])
+    'other (2)'
     """
     name, k = wanted, 2
-    while name in taken:
+    lower = {t.casefold() for t in taken}  # `other` beside `Other` is one name to a reader
+    while name.casefold() in lower:
         name, k = f"{wanted} ({k})", k + 1
     return name
