@@ -12,7 +12,7 @@ from trustbench.contracts import Feature
 from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import pgd
 from trustbench.methods.attacks.evasion.saliency import equal_norm_control, explanation_attack, top
-from trustbench.methods.attacks.evasion.square import square
+from trustbench.methods.attacks.evasion.square import last_written, square
 
 R, N = 3, 5
 
@@ -162,3 +162,16 @@ def test_a_column_that_only_grows_or_shrinks_moves_one_way(norm):
     wide = threat.whole_box().bounds(X)
     assert wide[0][..., 1].abs().max() == 0
     assert wide[1][..., 2].abs().max() == 0
+
+
+def test_of_equal_columns_the_last_sign_counts_on_every_device():
+    """A GPU takes the form that has one result; the CPU's scatter gives the same, faster."""
+    g = torch.Generator().manual_seed(0)
+    signs = torch.randint(2, (3, 40, 20), generator=g) * 2.0 - 1
+    index = torch.randint(20, (3, 40, 16), generator=g)
+    fresh = torch.randint(2, (3, 40, 16), generator=g) * 2.0 - 1
+    expected = signs.clone()
+    for k in range(16):  # one write after another
+        expected.scatter_(2, index[..., k : k + 1], fresh[..., k : k + 1])
+    assert torch.equal(last_written(signs, index, fresh), expected)
+    assert torch.equal(signs.scatter(2, index, fresh), expected)

@@ -168,7 +168,26 @@ def _scatter(
     fresh = 2 * (drawn % 2).to(signs.dtype) - 1
     if threat.norm == "l2":
         return signs.scatter_add(2, allowed[drawn // 2], fresh).view_as(search.signs)
-    return signs.scatter(2, allowed[drawn // 2], fresh).view_as(search.signs)
+    return _overwritten(signs, allowed[drawn // 2], fresh).view_as(search.signs)
+
+
+def _overwritten(signs: Tensor, index: Tensor, fresh: Tensor) -> Tensor:
+    """The signs [R, m, d] with `fresh` [R, m, k] at `index`; of equal indices the last one counts.
+
+    `scatter` promises no order between equal indices. On the CPU it writes them one after another;
+    on a GPU any of them may win, so that a search would not repeat.
+    """
+    if signs.device.type == "cpu":
+        return signs.scatter(2, index, fresh)
+    return last_written(signs, index, fresh)
+
+
+def last_written(signs: Tensor, index: Tensor, fresh: Tensor) -> Tensor:
+    """As `_overwritten`, in operations that have one result on every device; slower on the CPU."""
+    place = torch.arange(index.shape[2], device=index.device).expand_as(index)
+    never = torch.full(signs.shape, -1, dtype=place.dtype, device=place.device)
+    last = never.scatter_reduce(2, index, place, "amax")
+    return torch.where(last >= 0, fresh.gather(2, last.clamp(min=0)), signs)
 
 
 def _patch(
