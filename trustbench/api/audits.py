@@ -20,7 +20,7 @@ from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.errors import UserError, did_you_mean
 from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
-from trustbench.execution.audit.query_system import Explain
+from trustbench.execution.audit.queried import Explain
 from trustbench.execution.audit.reading import read_rows
 from trustbench.execution.export.given import ExportAdapter
 from trustbench.models.given.opening import open_model
@@ -149,7 +149,8 @@ def audit(
         trust: types that a file may hold; `pickle` allows a pickle.
         options: further settings of the model's adapter, such as `timeout_s`.
         evaluators: the names of the evaluators that run; None: all.
-        explain: the package that explains the model's answers: shap or lime.
+        explain: what explains the model's answers: shap or lime; for a torch module also
+            saliency, gradient_x_input or integrated_gradients.
         draws: redrawn samples of the rows behind an interval.
         seed: the seed of these draws.
         output_dir: writes the record below this folder.

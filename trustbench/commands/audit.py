@@ -160,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--explain", metavar="PACKAGE", default="shap",
-        help="what explains the model's answers: shap (default) or lime",
+        help="what explains the answers: shap (default) or lime; of a torch module also saliency, "
+        "gradient_x_input or integrated_gradients",
     )  # fmt: skip
     draws = f"redrawn samples of the rows behind an interval (default {DRAWS})"
     p.add_argument("--draws", metavar="N", type=int, default=DRAWS, help=draws)

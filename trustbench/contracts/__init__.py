@@ -20,7 +20,7 @@ from trustbench.contracts.encoding import (
 )
 from trustbench.contracts.features import Feature
 from trustbench.contracts.learnt import Fact, Learnt
-from trustbench.contracts.measurement import Measured, Measurement
+from trustbench.contracts.measurement import Measured, Measurement, RowRedraw
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
 from trustbench.contracts.metrics import PERMUTED, Metric, Metrics, fraction
 from trustbench.contracts.plugins import (
@@ -85,6 +85,7 @@ __all__ = [
     "Problem",
     "Pure",
     "Read",
+    "RowRedraw",
     "Schedule",
     "SensitiveColumn",
     "SetPredictor",

@@ -1,6 +1,6 @@
 """What an evaluator returns: numbers over replicates, and what their intervals need."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -59,6 +59,40 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class RowRedraw:
+    """The numbers again on drawn rows: how a given model, a single one, gets its intervals.
+
+    `y` and `group`, int64 [n], are those of the rows behind the numbers. `measured` takes K draws
+    of their positions, int64 [K, n], and returns the numbers of each draw, as if they were K
+    replicates. In every draw, position i holds a row of the same class and group.
+    """
+
+    y: Array
+    group: Array
+    measured: "Callable[[Array], Measured]"
+
+    @classmethod
+    def of(
+        cls,
+        outcomes: Mapping[str, Array],
+        y: Array,
+        group: Array,
+        summarised: "Callable[[Mapping[str, Array], Array, Array], Measured]",
+    ) -> Self:
+        """The redraw of outcomes of single rows, [1, n] each, for a model without replicates.
+
+        `summarised` maps outcomes [K, n], and the classes and groups [n] of their rows, to the
+        numbers.
+        """
+
+        def measured(rows: Array) -> "Measured":
+            drawn = {name: each[0][rows] for name, each in outcomes.items()}
+            return summarised(drawn, y[rows[0]], group[rows[0]])
+
+        return cls(y, group, measured)
+
+
+@dataclass(frozen=True)
 class Measured:
     """The result of an evaluator: measurements, arrays worth keeping, and declared facts.
 
@@ -71,6 +105,8 @@ class Measured:
     missing: Mapping[str, str] = field(default_factory=dict)
     # The numbers of single rows, [R, n], whose mean a measurement is; a record does not keep them.
     rows: Mapping[str, Array] = field(default_factory=dict)
+    # The numbers on redrawn rows, where they are more than means; a record does not keep it.
+    redraw: RowRedraw | None = None
 
     def __post_init__(self) -> None:
         names = {m.name for m in self.measurements}

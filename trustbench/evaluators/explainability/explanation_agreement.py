@@ -113,7 +113,9 @@ class ExplanationAgreement(Evaluator):
             same = own.with_same_prediction(twin).double().mean(1)
             found.append(self.measurement("same_prediction", same, len(X)))
         settings = {"method": self.method, "top_k": self.top_k, "noise": self.noise}
-        return Measured(tuple(found), facts={**settings, **facts}, missing=missing)
+        stable = values["stability"]
+        of_rows = {} if isinstance(stable, str) else {"stability": stable.cpu().numpy()}
+        return Measured(tuple(found), facts={**settings, **facts}, missing=missing, rows=of_rows)
 
     def _with_twin(
         self, system: System, own: Explained, twin: Explained | None
@@ -121,6 +123,8 @@ class ExplanationAgreement(Evaluator):
         """Agreement [R, n] with the twin, or the reason for none."""
         if twin is None:
             reason = "this arm has no reseeded twin to agree with"
+            if "replicates" not in system.access:
+                reason = "needs replicates: the same recipe trained with another seed"
             return {"spearman": reason, "top_k_overlap": reason}
         features = len(system.problem.features)
         if self.top_k >= features:

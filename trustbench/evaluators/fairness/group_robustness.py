@@ -1,7 +1,7 @@
 """Robust accuracy by group and by class: whom an attacker hurts most."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -18,6 +18,7 @@ from trustbench.contracts import (
     Evaluator,
     Measured,
     Metric,
+    RowRedraw,
     System,
     fraction,
 )
@@ -115,23 +116,35 @@ class GroupRobustness(Evaluator):
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
         natural = margin(system.logits(at.X, ROWS), at.y) < 0
-        robust = (natural & self._survives(system, at)).cpu().numpy()
+        robust = natural & self._survives(system, at)
+        outcomes = {"robust": robust.cpu().numpy(), "natural": natural.cpu().numpy()}
+        y, summarised = at.y.cpu().numpy(), partial(self._summarised, system)
+        found = summarised(outcomes, y, at.group)
+        return replace(
+            found,
+            arrays={**outcomes, "group": at.group},
+            redraw=RowRedraw.of(outcomes, y, at.group, summarised),
+        )
+
+    def _summarised(
+        self, system: System, outcomes: Mapping[str, Array], y: Array, group: Array
+    ) -> Measured:
+        """The numbers of outcomes, bool [R, n], of points of these classes and groups [n]."""
+        robust, right = outcomes["robust"], outcomes["natural"]
         reason = f"needs 2 of at least {self.min_group} attacked points"
-        (group, n_groups), (label, n_classes) = self._partitions(system, at).values()
-        large, common = self._large(group, n_groups), self._large(label, n_classes)
-        right = natural.cpu().numpy()
+        large = self._large(group, len(system.problem.groups))
+        common = self._large(y, len(system.problem.classes))
         parts = [
             self._by_group(system, robust, right, group, large)
             if large.sum() > 1
             else Measured.lacking(BY_GROUP, f"{reason}, groups"),
-            self._by_class(system, robust, label, common)
+            self._by_class(system, robust, y, common)
             if common.sum() > 1
             else Measured.lacking(("robust_class_sd",), f"{reason}, classes"),
         ]
         left_out = [g for g, k in zip(system.problem.groups, large, strict=True) if not k]
         kept = Measured(
             (),
-            arrays={"robust": robust, "natural": right, "group": group},
             facts={
                 "norm": self.norm,
                 "epsilon": self.epsilon,

@@ -1,15 +1,26 @@
 """Accuracy under two Auto-PGD attacks and Square search: the worst case per point."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import PERMUTED, Access, Array, Evaluator, Measured, System, fraction
+from trustbench.contracts import (
+    PERMUTED,
+    Access,
+    Array,
+    Evaluator,
+    Measured,
+    RowRedraw,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.apgd import apgd
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -89,27 +100,36 @@ class AutoAttack(Evaluator):
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
         second: Objective = "margin" if system.problem.binary else "dlr"
-        survives = {
+        attacked = {
             "apgd_ce": self._apgd(system, at, threat, "ce"),
             f"apgd_{second}": self._apgd(system, at, threat, second),
             "square": self._square(system, at, threat),
+            "correct": margin(system.logits(at.X, ROWS), at.y) < 0,
         }
-        robust = torch.stack(list(survives.values())).all(0).cpu().numpy()
-        correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
-        n = len(at.y)
-        groups = self._groups(system, robust, at.group)
+        outcomes = {name: each.cpu().numpy() for name, each in attacked.items()}
+        summarised = partial(self._summarised, system)
+        y = at.y.cpu().numpy()
+        return replace(
+            summarised(outcomes, y, at.group),
+            arrays={"robust": _robust(outcomes)},
+            facts={"norm": self.norm, "epsilon": self.epsilon, "second_loss": second},
+            redraw=RowRedraw.of(outcomes, y, at.group, summarised),
+        )
+
+    def _summarised(
+        self, system: System, outcomes: Mapping[str, Array], y: Array, group: Array
+    ) -> Measured:
+        """The numbers of outcomes, bool [R, n], of points of these groups [n]."""
+        robust, n = _robust(outcomes), len(y)
+        groups = self._groups(system, robust, group)
+        kept = {name: each for name, each in outcomes.items() if name != "correct"}
         return Measured(
             measurements=(
                 self.measurement("racc_autoattack", robust.mean(1), n),
                 *groups.measurements,
-                *(
-                    self.measurement(f"racc_{name}", kept.double().mean(1), n)
-                    for name, kept in survives.items()
-                ),
-                self.measurement("acc", correct.mean(1), n),
+                *(self.measurement(f"racc_{k}", each.mean(1), n) for k, each in kept.items()),
+                self.measurement("acc", outcomes["correct"].mean(1), n),
             ),
-            arrays={"robust": robust},
-            facts={"norm": self.norm, "epsilon": self.epsilon, "second_loss": second},
             missing=groups.missing,
         )
 
@@ -154,3 +174,10 @@ class AutoAttack(Evaluator):
 
         build = partial(self.measurement, n=len(group))
         return Measured(tuple(against_chance(build, statistics, group[kept], system)))
+
+
+def _robust(outcomes: Mapping[str, Array]) -> Array:
+    """Which points survive every attack: bool [R, n]."""
+    return np.asarray(
+        np.stack([v for name, v in outcomes.items() if name != "correct"]).all(axis=0)
+    )

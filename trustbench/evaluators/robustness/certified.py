@@ -89,17 +89,16 @@ class CertifiedAccuracy(Evaluator):
         guessed, radius = self._certify(system)
         right = guessed == at.y.cpu().numpy()
         n, largest = len(at.y), self._largest()
-        shares = {
-            f"certified_accuracy_{r:g}": (right & (radius > r)).mean(1) for r in self.radii
-        } | {"smoothed_accuracy": (right & (radius > 0)).mean(1)}
-        mean = np.where(right & (radius > 0), radius, 0.0).mean(1)
-        abstained = (radius < 0).mean(1)
+        kept = {f"certified_accuracy_{r:g}": right & (radius > r) for r in self.radii}
+        kept["smoothed_accuracy"] = right & (radius > 0)
+        each = np.where(right & (radius > 0), radius, 0.0)
         return Measured(
             measurements=(
-                *(self.measurement(k, v, n) for k, v in shares.items()),
-                self.measurement("average_certified_radius", mean, n, upper=largest),
-                self.measurement("abstained", abstained, n),
+                *(self.measurement(k, v.mean(1), n) for k, v in kept.items()),
+                self.measurement("average_certified_radius", each.mean(1), n, upper=largest),
+                self.measurement("abstained", (radius < 0).mean(1), n),
             ),
+            rows={**kept, "average_certified_radius": each, "abstained": radius < 0},
             arrays={"radius": radius},
             facts={
                 "sigma": self.sigma,

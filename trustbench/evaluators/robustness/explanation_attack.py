@@ -118,17 +118,25 @@ class ExplanationAttack(Evaluator):
         control = equal_norm_control(
             system.forward, at.X, worst.X, threat, generators(system, "explanation_random")
         )
-        attacked = overlap(clean, top(system.explain(worst.X), self.top_k)).double().mean(1)
-        random = overlap(clean, top(system.explain(control), self.top_k)).double().mean(1)
-        moved = threat.size(worst.X - at.X).double().mean(1) / self.epsilon
+        attacked = overlap(clean, top(system.explain(worst.X), self.top_k)).double()
+        random = overlap(clean, top(system.explain(control), self.top_k)).double()
+        moved = threat.size(worst.X - at.X).double()
         n = len(at.y)
+        of_rows = {
+            "overlap_attack": attacked,
+            "overlap_random": random,
+            "overlap_loss": random - attacked,
+            "attack_radius": moved / self.epsilon,
+            "zero_second_derivative": blind.double(),
+        }
         return Measured(
             measurements=(
-                self.measurement("overlap_attack", attacked, n),
-                self.measurement("overlap_random", random, n),
-                self.measurement("overlap_loss", random - attacked, n),
-                self.measurement("attack_radius", moved, n),
+                self.measurement("overlap_attack", attacked.mean(1), n),
+                self.measurement("overlap_random", random.mean(1), n),
+                self.measurement("overlap_loss", random.mean(1) - attacked.mean(1), n),
+                self.measurement("attack_radius", moved.mean(1) / self.epsilon, n),
                 self.measurement("zero_second_derivative", blind.double().mean(1), n),
             ),
+            rows={name: each.cpu().numpy() for name, each in of_rows.items()},
             facts={"norm": self.norm, "epsilon": self.epsilon, "top_k": self.top_k},
         )

@@ -1,6 +1,7 @@
 """The distance of each point from misclassification: the smallest radius at which PGD flips it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -18,6 +19,7 @@ from trustbench.contracts import (
     Measured,
     Measurement,
     Metric,
+    RowRedraw,
     System,
     fraction,
 )
@@ -135,14 +137,30 @@ class Margin(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        correct = (margin(system.logits(at.X, ROWS), at.y) < 0).cpu().numpy()
-        radius, found = (t.double().cpu().numpy() for t in self._search(system, at.X, at.y))
-        radius = np.where(found > 0, radius, CENSORED * self.grid[-1])
+        correct = margin(system.logits(at.X, ROWS), at.y) < 0
+        radius, found = self._search(system, at.X, at.y)
+        outcomes = {
+            "correct": correct.cpu().numpy(),
+            "radius": radius.double().cpu().numpy(),
+            "found": found.double().cpu().numpy(),
+        }
+        y, summarised = at.y.cpu().numpy(), partial(self._summarised, system)
+        return replace(
+            summarised(outcomes, y, at.group),
+            redraw=RowRedraw.of(outcomes, y, at.group, summarised),
+        )
+
+    def _summarised(
+        self, system: System, outcomes: Mapping[str, Array], y: Array, group: Array
+    ) -> Measured:
+        """The numbers of outcomes [R, n] of points of these classes and groups [n]."""
+        correct, found = outcomes["correct"], outcomes["found"]
+        radius = np.where(found > 0, outcomes["radius"], CENSORED * self.grid[-1])
         every = np.where(correct, radius, 0.0)
         if not correct.any(axis=1).all():
             reason = "a replicate has no correct point to measure a distance from"
             return Measured(
-                (self._radius("mean_epsilon_all", every.mean(1), len(at.y)),),
+                (self._radius("mean_epsilon_all", every.mean(1), len(y)),),
                 missing=dict.fromkeys(("mean_epsilon", "median_epsilon"), reason),
             )
         least = int(correct.sum(1).min())
@@ -153,7 +171,7 @@ class Margin(Evaluator):
                 [np.median(r[c]) for r, c in zip(radius, correct, strict=True)]
             ),
         }
-        names = {GROUPS: at.group, CLASSES: at.y.cpu().numpy()}
+        names = {GROUPS: group, CLASSES: y}
         gaps = Measured.joined(
             self._gaps(system, every, correct, compared, of) for compared, of in names.items()
         )
@@ -161,7 +179,7 @@ class Margin(Evaluator):
             measurements=(
                 *(self._radius(name, v, least) for name, v in summaries.items()),
                 *gaps.measurements,
-                self._radius("mean_epsilon_all", every.mean(1), len(at.y)),
+                self._radius("mean_epsilon_all", every.mean(1), len(y)),
                 self.measurement("censored", censored, least),
             ),
             arrays={"epsilon": every},

@@ -1,7 +1,7 @@
 """Accuracy under evasion: the worst case per point over four attacks, with masking flags."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -20,12 +20,13 @@ from trustbench.contracts import (
     Measured,
     Metric,
     Need,
+    RowRedraw,
     System,
     fraction,
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
-from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient_share
+from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient
 from trustbench.methods.attacks.evasion.pgd import Loss, Worst, margin, pgd
 from trustbench.methods.attacks.evasion.square import square
 from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
@@ -33,6 +34,10 @@ from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
 PGD_LOSSES: tuple[Loss, ...] = ("ce", "margin")
+ATTACKS = ("pgd", "square", "transfer")
+ALONE = dict.fromkeys(
+    ("racc_transfer", "transfer_only"), "needs replicates: another model to craft points on"
+)
 CURVE_STEPS = 10  # of the sanity curve, which shows an order and is not a measurement
 
 
@@ -149,31 +154,49 @@ class Robustness(Evaluator):
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
         threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        outcomes = {k: v.cpu().numpy() for k, v in self._outcomes(system, at, threat).items()}
+        summarised = partial(self._summarised, system)
+        return replace(
+            summarised(outcomes, at.y.cpu().numpy(), at.group),
+            arrays={"robust": _robust(outcomes)},
+            redraw=RowRedraw.of(outcomes, at.y.cpu().numpy(), at.group, summarised),
+        )
+
+    def _outcomes(self, system: System, at: Targets, threat: ThreatModel) -> dict[str, Tensor]:
+        """What happens to each point, bool [R, n]: whether it is correct or survives an attack."""
         clean = margin(system.logits(at.X, ROWS), at.y) < 0
         first, every = self._pgd(system, at, threat)
-        survives = {
-            "pgd": every,
-            "square": self._square(system, at, threat),
-            "transfer": clean & self._transfer(system, at, threat),
-        }
-        missing = {}
-        robust = torch.stack(list(survives.values())).all(0)
-        shares = {"racc": _share(robust), "acc": _share(clean)}
-        if bool((shares["acc"] > 0).all()):
+        found = {"clean": clean, "first": first, "pgd": every}
+        found["square"] = self._square(system, at, threat)
+        if "replicates" in system.access:
+            found["transfer"] = clean & self._transfer(system, at, threat)
+        # the sanity curve: one margin PGD at other radii
+        radii = {"half": threat.scaled(0.5), "double": threat.scaled(2), "box": threat.whole_box()}
+        for name, other in radii.items():
+            chance = generators(system, "radius_curve")
+            run = self._climb(system.forward, at, other, chance, "margin", CURVE_STEPS)
+            found[name] = ~run.fooled
+        return {**found, "zero_gradient": zero_gradient(system.forward, at.X, at.y)}
+
+    def _summarised(
+        self, system: System, outcomes: Mapping[str, Array], y: Array, group: Array
+    ) -> Measured:
+        """The numbers of outcomes [R, n] of points of these classes and groups [n]."""
+        missing = {} if "transfer" in outcomes else dict(ALONE)
+        shares = {"racc": _robust(outcomes).mean(1), "acc": outcomes["clean"].mean(1)}
+        if (shares["acc"] > 0).all():
             shares["racc_cond"] = shares["racc"] / shares["acc"]
         else:
             missing["racc_cond"] = "a replicate has no correct point to be robust on"
-        shares |= {f"racc_{name}": _share(kept) for name, kept in survives.items()}
-        groups = self._groups(system, robust, at.group)
-        checks = self._checks(system, at, threat, survives, _share(first) - _share(every))
-        n = len(at.y)
+        shares |= {f"racc_{k}": outcomes[k].mean(1) for k in ATTACKS if k in outcomes}
+        groups = self._groups(system, _robust(outcomes), group)
+        checks = _checks(outcomes, len(system.problem.classes))
         return Measured(
             measurements=(
-                *(self.measurement(k, v, n) for k, v in shares.items()),
+                *(self.measurement(k, v, len(y)) for k, v in shares.items()),
                 *groups.measurements,
-                *(self.measurement(k, v, n) for k, v in checks.items()),
+                *(self.measurement(k, v, len(y)) for k, v in checks.items()),
             ),
-            arrays={"robust": robust.cpu().numpy()},
             facts={"norm": self.norm, "epsilon": self.epsilon, **groups.facts},
             missing={**missing, **groups.missing},
         )
@@ -219,7 +242,7 @@ class Robustness(Evaluator):
         crafted = self._climb(baseline, at, threat, chance, "margin").X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 
-    def _groups(self, system: System, robust: Tensor, group: Array) -> Measured:
+    def _groups(self, system: System, robust: Array, group: Array) -> Measured:
         """Robust accuracy of the worst group, the gap between groups, and the groups left out."""
         count = sizes(group, len(system.problem.groups))
         large = count >= self.min_group
@@ -229,7 +252,7 @@ class Robustness(Evaluator):
             missing = dict.fromkeys(("worst_group_racc", "racc_gap"), reason)
             return Measured((), facts={"groups_left_out": reason}, missing=missing)
         kept = large[group]
-        survives = robust.cpu().numpy()[:, kept]
+        survives = robust[:, kept]
 
         def statistics(groups: Array) -> dict[str, Array]:
             rates = means_by(survives, groups, len(large))[..., large]
@@ -239,35 +262,24 @@ class Robustness(Evaluator):
         found = against_chance(build, statistics, group[kept], system)
         return Measured(tuple(found), facts={"groups_left_out": left_out})
 
-    def _checks(
-        self,
-        system: System,
-        at: Targets,
-        threat: ThreatModel,
-        survives: Mapping[str, Tensor],
-        restart_gain: Tensor,
-    ) -> dict[str, Tensor]:
-        """The sanity curve (one margin PGD at other radii) and the signs of masking, each [R]."""
-        radii = {"half": threat.scaled(0.5), "double": threat.scaled(2), "box": threat.whole_box()}
-        out = {}
-        for name, other in radii.items():
-            chance = generators(system, "radius_curve")
-            run = self._climb(system.forward, at, other, chance, "margin", CURVE_STEPS)
-            out[f"racc_{name}"] = _share(~run.fooled)
-        others = [kept for name, kept in survives.items() if name != "pgd"]
-        for name, kept in survives.items():
-            if name != "pgd":
-                out[f"{name}_only"] = _share(survives["pgd"] & ~kept)
-        signs = Signs(
-            zero_gradient=zero_gradient_share(system.forward, at.X, at.y),
-            gradient_free_gain=_share(survives["pgd"])
-            - torch.stack([_share(kept) for kept in others]).amin(0),
-            restart_gain=restart_gain,
-            robust_in_box=out["racc_box"],
-            chance=1 / len(system.problem.classes),
-        )
-        out |= {"zero_gradient": signs.zero_gradient, "restart_gain": restart_gain}
-        return out | {"masking": signs.flags()}
+
+def _robust(outcomes: Mapping[str, Array]) -> Array:
+    """Which points survive every attack: bool [R, n]."""
+    return np.asarray(np.stack([outcomes[k] for k in ATTACKS if k in outcomes]).all(axis=0))
+
+
+def _checks(outcomes: Mapping[str, Array], classes: int) -> dict[str, Array]:
+    """The sanity curve and the signs of masking, each [R]."""
+    out = {f"racc_{k}": outcomes[k].mean(1) for k in ("half", "double", "box")}
+    pgd, others = outcomes["pgd"], [k for k in ATTACKS[1:] if k in outcomes]
+    out |= {f"{k}_only": (pgd & ~outcomes[k]).mean(1) for k in others}
+    out["zero_gradient"] = outcomes["zero_gradient"].mean(1)
+    out["restart_gain"] = outcomes["first"].mean(1) - pgd.mean(1)
+    gain = pgd.mean(1) - np.min([outcomes[k].mean(1) for k in others], axis=0)
+    evidence = (out["zero_gradient"], gain, out["restart_gain"], out["racc_box"])
+    zero, free, restarts, box = map(torch.as_tensor, evidence)
+    signs = Signs(zero, free, restarts, box, chance=1 / classes)
+    return out | {"masking": signs.flags().numpy()}
 
 
 def partners(replicates: int) -> list[int]:
@@ -277,8 +289,3 @@ def partners(replicates: int) -> list[int]:
     [1, 0, 3, 2, 3]
     """
     return [r ^ 1 if r ^ 1 < replicates else r - 1 for r in range(replicates)]
-
-
-def _share(points: Tensor) -> Tensor:
-    """The fraction of points that are true: bool [R, n] -> float64 [R]."""
-    return points.double().mean(1)

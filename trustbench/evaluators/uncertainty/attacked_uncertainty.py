@@ -1,6 +1,7 @@
 """Conformal sets and calibration of the model under attack (R -> U)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
 
@@ -9,7 +10,17 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Access, Evaluator, Measured, Measurement, Metric, System, fraction
+from trustbench.contracts import (
+    Access,
+    Array,
+    Evaluator,
+    Measured,
+    Measurement,
+    Metric,
+    RowRedraw,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods import calibration
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
@@ -26,6 +37,8 @@ from trustbench.methods.conformal import (
     too_few_rows,
     uniforms,
 )
+
+CALIBRATED = ("attacked", "clean_calibrated")
 
 
 @dataclass(frozen=True)
@@ -110,27 +123,48 @@ class AttackedUncertainty(Evaluator):
         rows = system.calibration[:, : self.calibration_points]
         X = system.tensor(system.problem.X[rows])
         y = system.tensor(system.problem.y[rows])
-        clean = system.logits(X).double().softmax(-1)
-        hard = self._attacked(system, X, y, "attacked_calibration_rows")
         test = self._attacked(system, at.X, at.y, "attacked_test_rows")
-        labels, n = at.y.cpu().numpy(), len(at.y)
+        labels, outcomes = at.y.cpu().numpy(), {"test": test.cpu().numpy()}
+        if rows.shape[1]:
+            hard = self._attacked(system, X, y, "attacked_calibration_rows")
+            clean = system.logits(X).double().softmax(-1)
+            for name, p in zip(CALIBRATED, (hard, clean), strict=True):
+                for score in SCORES:
+                    sets = self._sets(system, score, p, y, test)
+                    outcomes[f"{score}_size_{name}"] = set_sizes(sets)
+                    outcomes[f"{score}_coverage_{name}"] = covered(sets, labels)
+        summarised = partial(self._summarised, rows.shape[1])
+        return replace(
+            summarised(outcomes, labels, at.group),
+            redraw=RowRedraw.of(outcomes, labels, at.group, summarised),
+        )
+
+    def _summarised(
+        self, calibrating: int, outcomes: Mapping[str, Array], y: Array, group: Array
+    ) -> Measured:
+        """The numbers of outcomes [R, n] and probabilities under attack [R, n, C]."""
+        test, n = outcomes["test"], len(y)
         sizes: list[Measurement] = []
         coverages: list[Measurement] = []
-        for score in SCORES:
-            for p, name in ((hard, "attacked"), (clean, "clean_calibrated")):
-                sets = self._sets(system, score, p, y, test)
-                size, cover = set_sizes(sets).mean(1), covered(sets, labels).mean(1)
-                top = float(sets.shape[-1])
-                sizes.append(self.measurement(f"{score}_size_{name}", size, n, upper=top))
-                coverages.append(self.measurement(f"{score}_coverage_{name}", cover, n))
-        confidence, hit = calibration.top_label(test.cpu().numpy(), labels)
+        names = [(score, name) for score in SCORES for name in CALIBRATED]
+        reason = too_few_rows(self.alpha, calibrating)
+        missing = {
+            f"{score}_{what}_{name}": reason
+            for score, name in names
+            for what in ("size", "coverage")
+            if reason is not None
+        }
+        for score, name in names if reason is None else ():
+            size, cover = (outcomes[f"{score}_{k}_{name}"].mean(1) for k in ("size", "coverage"))
+            top = float(test.shape[-1])
+            sizes.append(self.measurement(f"{score}_size_{name}", size, n, upper=top))
+            coverages.append(self.measurement(f"{score}_coverage_{name}", cover, n))
+        confidence, hit = calibration.top_label(test, y)
         ece = calibration.ece(confidence, hit, self.bins)
-        probes = (*sorted(sizes, key=lambda m: m.diagnostic), *coverages)
-        reason = too_few_rows(self.alpha, rows.shape[1])
-        missing = {m.name: reason for m in probes if reason is not None}
         return Measured(
             measurements=(
-                *(m for m in probes if m.name not in missing),
+                *sorted(sizes, key=lambda m: m.diagnostic),
+                *coverages,
                 self.measurement("ece_attacked", ece, n),
                 # without it no set size can be read
                 self.measurement("accuracy_attacked", hit.mean(1), n),
@@ -140,7 +174,7 @@ class AttackedUncertainty(Evaluator):
                 "norm": self.norm,
                 "epsilon": self.epsilon,
                 "alpha": self.alpha,
-                "n_calibration": rows.shape[1],
+                "n_calibration": calibrating,
             },
         )
 

@@ -15,7 +15,6 @@ from trustbench.contracts import (
     Array,
     Evaluator,
     Measured,
-    Measurement,
     Metric,
     System,
     fraction,
@@ -106,8 +105,16 @@ class ExplanationInstability(Evaluator):
         found = [
             self.measurement("instability", instability(first, second, k), len(X)),
             self.measurement("sign_flip_rate", sign_flips(first, second, k), len(X)),
-            *(self._lime(system, X[: self.lime_points], n, k) for n in self.lime_samples),
         ]
+        of_rows = {
+            "instability": 1 - shared(first, second, k).double(),
+            "sign_flip_rate": flips(first, second, k) / k,
+        }
+        for n in self.lime_samples:
+            one, other = self._lime(system, X[: self.lime_points], n)
+            name, points = f"instability_{n}", one.shape[1]
+            found.append(self.measurement(name, instability(one, other, k), points))
+            of_rows[name] = 1 - shared(one, other, k).double()
         missing = {}
         ratio = self._false_confidence(system, X, first)
         if isinstance(ratio, str):
@@ -115,19 +122,21 @@ class ExplanationInstability(Evaluator):
         else:
             tenth = max(1, len(X) // 10)
             found.append(self.measurement("false_confidence", ratio, tenth))
-        return Measured(tuple(found), facts={"top_k": k}, missing=missing)
+        rows = {name: each.cpu().numpy() for name, each in of_rows.items()}
+        return Measured(tuple(found), facts={"top_k": k}, missing=missing, rows=rows)
 
     def _k(self, system: System) -> int:
         pixels = system.problem.features[0].kind == "pixel"
         return self.top_k_pixels if pixels else self.top_k
 
-    def _lime(self, system: System, X: Tensor, samples: int, k: int) -> Measurement:
+    def _lime(self, system: System, X: Tensor, samples: int) -> tuple[Tensor, Tensor]:
+        """Two answers of LIME [R, n, d] with other random numbers."""
         lime = Lime(samples=samples, patch_samples=samples)
         area = lime.neighbourhood(system)
         first, second = (
             lime.attributions(system, area, X, Stream.FRESH, repeat) for repeat in (FIRST, SECOND)
         )
-        return self.measurement(f"instability_{samples}", instability(first, second, k), len(X))
+        return first, second
 
     def _false_confidence(self, system: System, X: Tensor, attributions: Tensor) -> Array | str:
         """The ratio [R], or the reason for none."""
@@ -145,14 +154,23 @@ class ExplanationInstability(Evaluator):
 
 def instability(first: Tensor, second: Tensor, k: int) -> Tensor:
     """1 - mean share of common top-k columns, [R], of attributions [R, n, d]."""
-    return 1 - overlap(top(first.double(), k), top(second.double(), k)).mean(-1)
+    return 1 - shared(first, second, k).mean(-1)
+
+
+def shared(first: Tensor, second: Tensor, k: int) -> Tensor:
+    """The share of common top-k columns, [R, n], of attributions [R, n, d]."""
+    return overlap(top(first.double(), k), top(second.double(), k))
 
 
 def sign_flips(first: Tensor, second: Tensor, k: int) -> Tensor:
     """Share [R] of the first's top-k columns whose sign is the opposite in the second."""
-    member = top(first.double(), k)
-    flipped = (first.sign() * second.sign() < 0).double()
-    return (member * flipped).sum(-1).mean(-1) / k
+    return flips(first, second, k).mean(-1) / k
+
+
+def flips(first: Tensor, second: Tensor, k: int) -> Tensor:
+    """How many of the first's top-k columns have the opposite sign in the second, [R, n]."""
+    opposite = (first.sign() * second.sign() < 0).double()
+    return (top(first.double(), k) * opposite).sum(-1)
 
 
 def sharpness(attributions: Tensor) -> Tensor:

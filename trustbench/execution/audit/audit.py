@@ -13,18 +13,14 @@ from trustbench.contracts import Access, Array, Evaluator, Fact, Streams
 from trustbench.contracts.given import GivenModel
 from trustbench.contracts.given_checks import checked_probabilities
 from trustbench.datasets.loading.splits import strata_of, stratified_order
-from trustbench.errors import DataError, Unsupported, UserError
+from trustbench.errors import DataError, UserError
 from trustbench.execution.audit.answers import Answers, AuditRows
+from trustbench.execution.audit.asking import AskedRows, measured_by_asking
 from trustbench.execution.audit.effects import RowEffect, effects
 from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
 from trustbench.execution.audit.prepare import AuditTable, Members
-from trustbench.execution.audit.query_measure import (
-    all_missing,
-    measure_by_queries,
-    merged,
-    needs_only_queries,
-)
-from trustbench.execution.audit.query_system import Explain, QueriedModel, query_system
+from trustbench.execution.audit.queried import Explain, QueriedModel
+from trustbench.execution.audit.query_measure import merged
 from trustbench.execution.audit.recording import recorded_effect, recorded_metric
 from trustbench.execution.audit.row_system import NOT_STORED
 from trustbench.models.given.class_names import columns_in_order
@@ -179,7 +175,8 @@ class _Answered:
             return RowMeasurements({}, {"every metric": "needs a row that the model has not seen"})
         _refuse_few(len(self.test), self.table)
         stored = measure(self.rows(self.test), evaluators, streams, draws)
-        both = merged(stored, self._by_queries(evaluators, streams, draws))
+        rows = AskedRows(self.table, self.answers.p, self.test, self.held)
+        both = merged(stored, measured_by_asking(self.given, rows, evaluators, streams, draws))
         return replace(both, missing={k: self._with_cause(why) for k, why in both.missing.items()})
 
     def _with_cause(self, reason: str) -> str:
@@ -187,19 +184,6 @@ class _Answered:
         if not self.unanswered or "members" not in reason:
             return reason
         return f"{reason}; the training rows were given, but {self.unanswered.rstrip('.')}"
-
-    def _by_queries(
-        self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
-    ) -> RowMeasurements:
-        """The metrics that ask the model about rows of their own making."""
-        asking = {name: e for name, e in evaluators.items() if needs_only_queries(e)}
-        if not asking or not {"queries", "probabilities"} <= self.given.model.channels:
-            return RowMeasurements()
-        try:
-            system = query_system(self.given, self.table, self.answers.p, self.test, streams)
-        except Unsupported as reason:
-            return all_missing(asking, str(reason))
-        return measure_by_queries(system, asking, draws)
 
     def on_seen(
         self, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int

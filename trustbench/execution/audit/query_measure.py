@@ -14,6 +14,7 @@ from trustbench.execution.audit.measure import (
     lacking,
     measured_or_why,
 )
+from trustbench.execution.audit.redraws import redrawn
 
 
 def needs_only_queries(evaluator: Evaluator) -> bool:
@@ -65,6 +66,8 @@ def _metrics(
 ) -> list[RowMetric]:
     values = {m.name: m for m in measured.measurements}
     drawn = {k: _means(rows[0], system, draws) for k, rows in measured.rows.items()}
+    if measured.redraw is not None:
+        drawn |= redrawn(measured.redraw, system.streams, draws)
     found = []
     for metric, m in values.items():
         declared = find(evaluator.metrics, metric)

@@ -2,44 +2,26 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Access, Array, Problem, Streams, System
-from trustbench.contracts.given import GivenModel
+from trustbench.contracts import Access, Array, Streams, System
 from trustbench.contracts.given_checks import answers_to
-from trustbench.errors import ConfigError, Unsupported
+from trustbench.errors import Unsupported
 from trustbench.execution.audit.prepare import AuditTable
+from trustbench.execution.audit.queried import POOL, QueriedModel, audited_problem, pool_of
 from trustbench.execution.audit.raw_space import RawSpace, raw_space
-from trustbench.execution.audit.row_system import CARD, MIN_PROBABILITY
+from trustbench.execution.audit.row_system import MIN_PROBABILITY
 from trustbench.methods.explanations.by_packages import Questions, kernel_shap, lime, tree_shap
 from trustbench.methods.explanations.released import release
 from trustbench.models.given.trees import trees_of
 
-Explain = Literal["shap", "lime"]
-POOL = 500
-"""Maximum number of rows that explanations take as their background."""
 SAME = 1e-5
 """How far an answer may move when a row is taken apart and put together again."""
 SAMPLES, BACKGROUND = 128, 5
-
-
-@dataclass(frozen=True)
-class QueriedModel:
-    """A model, the order of its columns among the target's classes, and how it is explained."""
-
-    model: GivenModel
-    order: Array
-    explain: Explain = "shap"
-
-    def __post_init__(self) -> None:
-        if self.explain not in get_args(Explain):
-            raise ConfigError(
-                f"explain={self.explain} is not known; available: {', '.join(get_args(Explain))}."
-            )
+BY_PACKAGES = ("shap", "lime")
 
 
 def query_system(
@@ -67,8 +49,9 @@ def query_system(
             "needs rows that can be changed column by column; taken apart and put together again, "
             f"rows of this table get answers that differ by up to {moved:.2g}"
         )
-    pool = streams.numpy("explanations", "audit_pool").permutation(len(X))[:POOL]
-    problem = _problem(table, space, X, test, pool)
+    pool = pool_of(len(X), streams)
+    no_rows = np.zeros(0, dtype=np.int64)
+    problem = audited_problem(table, X, space.features, test, pool, no_rows)
     system = System(
         problem=problem,
         forward=answering.forward,
@@ -80,33 +63,11 @@ def query_system(
         facts={"explained by": asked.explain},
         access=frozenset[Access]({"logits", "queries"}),
     )
+    if asked.explain not in BY_PACKAGES:
+        return system
     seed = streams.entropy("explanations", "audit_packages")
     questions = Questions(answering.log_odds, space.features, X[pool].astype(np.float64), seed)
     return release(system, _explainer(asked, space, questions, answering), "contributions")
-
-
-def _problem(table: AuditTable, space: RawSpace, X: Array, test: Array, pool: Array) -> Problem:
-    """The measured rows as the test split, and copies of some rows as the pool."""
-    rows = np.concatenate([test, pool])
-    no_rows = np.zeros(0, dtype=np.int64)
-    return Problem(
-        name=table.name,
-        X=X[rows],
-        y=table.y[rows],
-        group=table.group[rows],
-        classes=table.classes,
-        groups=table.groups,
-        group_name=table.group_name,
-        features=space.features,
-        splits={
-            "train": np.arange(len(test), len(rows)),
-            "validation": no_rows,
-            "calibration": no_rows,
-            "test": np.arange(len(test)),
-        },
-        card=CARD,
-        partial=True,
-    )
 
 
 @dataclass(frozen=True)

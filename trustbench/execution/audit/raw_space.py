@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trustbench.contracts import Array, CategoryColumn, Encoder, Feature, NumberColumn
-from trustbench.datasets.loading.own.declared import Change, Declaration
-from trustbench.datasets.loading.own.inputs import InputColumns, features_of, learn_inputs
+from trustbench.datasets.loading.own.declared import Declaration
+from trustbench.datasets.loading.own.inputs import (
+    InputColumns,
+    change_of,
+    features_of,
+    learn_inputs,
+)
 from trustbench.datasets.loading.own.kinds import kinds_of
 from trustbench.datasets.loading.own.rules import Learning
 from trustbench.errors import DataError, Unsupported
@@ -91,12 +96,9 @@ def raw_space(rows: "DataFrame", declared: Declaration) -> RawSpace:
     Raises:
         Unsupported: a column is text, or a date, or has very many levels.
     """
-    fixed = {*declared.sensitive, *declared.immutable}
-    if declared.actionable:
-        fixed = {*rows.columns} - {*declared.actionable}
     try:
         kinds = kinds_of(rows, list(rows.columns), declared.columns)
-        changes: dict[str, Change] = {c: "none" if c in fixed else "any" for c in rows.columns}
+        changes = {c: change_of(c, declared) for c in rows.columns}
         columns = InputColumns(kinds, (), declared.columns, changes)
         how = Learning(np.arange(len(rows)), "own", 1, MOST_LEVELS)
         rules = learn_inputs(rows, columns, how).rules

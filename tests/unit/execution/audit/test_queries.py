@@ -20,8 +20,9 @@ from trustbench.errors import Unsupported
 from trustbench.evaluators.explainability.explanation_faithfulness import ExplanationFaithfulness
 from trustbench.evaluators.robustness.query_attacks import QueryAttacks
 from trustbench.execution.audit.prepare import prepared
+from trustbench.execution.audit.queried import QueriedModel
 from trustbench.execution.audit.query_measure import measure_by_queries, needs_only_queries
-from trustbench.execution.audit.query_system import QueriedModel, query_system
+from trustbench.execution.audit.query_system import query_system
 from trustbench.execution.audit.raw_space import raw_space
 from trustbench.models.given.opening import open_model
 

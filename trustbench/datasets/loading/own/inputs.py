@@ -9,7 +9,7 @@ import pandas as pd
 
 from trustbench.contracts import Array, CategoryColumn, Feature, NumberColumn
 from trustbench.contracts.encoding import ColumnRule
-from trustbench.datasets.loading.own.declared import Change, Declared, Kind
+from trustbench.datasets.loading.own.declared import Change, Declaration, Declared, Kind
 from trustbench.datasets.loading.own.kinds import ColumnBlock
 from trustbench.datasets.loading.own.rules import GIVEN, MISSING, Learning, LearntColumn, learn
 
@@ -38,6 +38,17 @@ class Inputs(NamedTuple):
 
     rules: tuple[ColumnRule, ...]
     missing: tuple[str, ...]
+
+
+def change_of(name: str, declared: Declaration) -> Change:
+    """How a person could change a column: as declared; a sensitive one not at all."""
+    own = declared.columns.get(name, Declared()).change
+    if own is not None:
+        return own
+    fixed = name in declared.immutable or name in declared.sensitive
+    if declared.actionable:
+        fixed = name not in declared.actionable
+    return "none" if fixed else "any"
 
 
 def learn_inputs(table: pd.DataFrame, columns: InputColumns, how: Learning) -> Inputs:

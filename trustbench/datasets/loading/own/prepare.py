@@ -9,10 +9,16 @@ import pandas as pd
 from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.own import findings
-from trustbench.datasets.loading.own.declared import Change, Declaration, Declared
+from trustbench.datasets.loading.own.declared import Declaration, Declared
 from trustbench.datasets.loading.own.findings import LEAKS, TableFinding
 from trustbench.datasets.loading.own.groups import Grouped, read_groups
-from trustbench.datasets.loading.own.inputs import InputColumns, Inputs, features_of, learn_inputs
+from trustbench.datasets.loading.own.inputs import (
+    InputColumns,
+    Inputs,
+    change_of,
+    features_of,
+    learn_inputs,
+)
 from trustbench.datasets.loading.own.kinds import embeddings, kinds_of
 from trustbench.datasets.loading.own.names import NAME, expanded, refuse, require_columns
 from trustbench.datasets.loading.own.rules import Learning
@@ -124,20 +130,9 @@ def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[InputColumns, 
     kinds = kinds_of(table, names, declared.columns)
     if not kinds and not blocks:
         raise refuse("no column is left as an input; name fewer columns in dataset.drop")
-    changes = {c: _change(c, declared) for c in names}
+    changes = {c: change_of(c, declared) for c in names}
     empty = [c for c in names if c not in kinds]
     return InputColumns(kinds, blocks, declared.columns, changes), (*dropped, *empty)
-
-
-def _change(name: str, declared: Declaration) -> Change:
-    """How a person could change a column: as declared; a sensitive one not at all."""
-    own = declared.columns.get(name, Declared()).change
-    if own is not None:
-        return own
-    fixed = name in declared.immutable or name in declared.sensitive
-    if declared.actionable:
-        fixed = name not in declared.actionable
-    return "none" if fixed else "any"
 
 
 def _problem(

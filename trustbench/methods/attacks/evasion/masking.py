@@ -40,12 +40,12 @@ class Signs:
         return torch.stack(signs).any(0).to(self.zero_gradient.dtype)
 
 
-def zero_gradient_share(forward: Forward, X: Tensor, y: Tensor) -> Tensor:
-    """The share [R] of points X [R, n, *shape] whose logit margin has no gradient to ascend.
+def zero_gradient(forward: Forward, X: Tensor, y: Tensor) -> Tensor:
+    """The points X [R, n, *shape] whose logit margin has no gradient to ascend: bool [R, n].
 
     The margin is used because the gradient of cross-entropy vanishes on every confident point,
     which does not hinder the margin attack.
     """
     gradient, _ = input_gradient(forward, X, y, "margin")
     norm: Tensor = torch.linalg.vector_norm(gradient.flatten(2), dim=-1)
-    return (norm < ZERO_GRADIENT).double().mean(1)
+    return norm < ZERO_GRADIENT
