@@ -6,14 +6,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from trustbench.api.gates import EXIT, Gated
 from trustbench.api.lookup import find_policy, find_table
 from trustbench.config.binding import bind
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import build, discover
 from trustbench.config.settings_file import with_file
+from trustbench.config.yaml_file import settings_below
 from trustbench.contracts import Evaluator, Fact
 from trustbench.contracts.given import GivenModel, ModelSource
 from trustbench.datasets.loading.own.own_table import OwnTable
@@ -227,7 +226,7 @@ def _evaluators(names: Sequence[str] | None, config_dir: str | Path | None) -> d
     for name in known if names is None else names:
         if name not in known:
             raise UserError(f"unknown evaluator {name!r}; {did_you_mean(name, known)}")
-        node = yaml.safe_load(known[name].read_text(encoding="utf-8"))[name]
+        node = settings_below(name, known[name])
         plugin = build("evaluator", name, node, f"evaluator.{name}")
         assert isinstance(plugin, Evaluator)
         found[name] = plugin

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from trustbench.config.plugins import build, discover
+from trustbench.config.yaml_file import read_yaml
 from trustbench.contracts import Dataset
 from trustbench.datasets.loading.download import download
 from trustbench.datasets.loading.files import FileDataset, FileState
@@ -35,7 +34,7 @@ def datasets(conf_dirs: Iterable[Path], modules: Iterable[str] = ()) -> dict[str
     """
     found = {}
     for name, path in discover("dataset", conf_dirs).items():
-        node = yaml.safe_load(path.read_text(encoding="utf-8"))
+        node = read_yaml(path, "the option")
         made = build("dataset", name, node, f"dataset {name}", tuple(modules))
         assert isinstance(made, Dataset)
         found[name] = made

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trustbench.api.records import Records
 from trustbench.api.runs import run
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import build, discover
 from trustbench.config.sweep_arms import named_arms
+from trustbench.config.yaml_file import read_yaml, settings_below
 from trustbench.contracts import Intervention
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.records import Record
@@ -122,7 +121,7 @@ def arms_of(methods: Sequence[str], dirs: Sequence[Path]) -> Arms:
 
 def _full_table(dirs: Sequence[Path]) -> Arms:
     file = discover("experiment", dirs)[FULL_TABLE]
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content = read_yaml(file, "the experiment")
     return named_arms(content["hydra"]["sweeper"]["arms"])
 
 
@@ -133,9 +132,7 @@ def _methods(overrides: Sequence[str]) -> set[str]:
 
 
 def _retrains(name: str, file: Path) -> bool:
-    plugin = build(
-        "intervention", name, yaml.safe_load(file.read_text(encoding="utf-8"))[name], name
-    )
+    plugin = build("intervention", name, settings_below(name, file), name)
     assert isinstance(plugin, Intervention)
     return plugin.retrains
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
+from yaml import YAMLError
 
 from trustbench.api.audits import DRAWS, FORMATS, AuditResult, audit
 from trustbench.api.folders import default_output_dir
@@ -16,6 +16,7 @@ from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.contracts.given import PICKLE
 from trustbench.errors import UserError, did_you_mean
+from trustbench.store import yaml_text
 from trustbench.summary.render.audit_beside import beside
 
 
@@ -188,8 +189,8 @@ def _options(given: Sequence[str]) -> dict[str, bool | int | float | str | None]
         if not sign:
             raise UserError(f"--option {text} is not KEY=VALUE; give one such as timeout_s=10.")
         try:
-            found[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            found[key] = yaml_text.load(value)
+        except YAMLError as error:
             raise UserError(
                 f"--option {text} cannot be read as a value of YAML; give one such as "
                 "timeout_s=10 or 'args={width: 16}'."

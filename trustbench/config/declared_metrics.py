@@ -12,11 +12,11 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from trustbench.config.plugins import discover
+from trustbench.config.yaml_file import read_yaml
 from trustbench.contracts import PERMUTED, Metric, Metrics, fraction
 from trustbench.contracts.metrics import SCORES
+from trustbench.errors import ConfigError
 
 NAMES: Mapping[str, Any] = {"Metric": Metric, "fraction": fraction, "PERMUTED": PERMUTED}
 """What a declaration may use besides literals, imported from `trustbench.contracts`."""
@@ -35,8 +35,8 @@ def registered_scores(conf_dirs: Iterable[Path]) -> frozenset[str]:
     """The scores of prediction sets: trustbench's, and the `scores` of any option's YAML file."""
     found = set(SCORES)
     for name, path in discover("intervention", conf_dirs).items():
-        text = path.read_text(encoding="utf-8")
-        node = yaml.safe_load(text) if "scores:" in text else {}
+        text = path.read_text(encoding="utf-8", errors="replace")
+        node = read_yaml(path, "the option") if "scores:" in text else {}
         settings = node.get(name) if isinstance(node, dict) else None
         listed = settings.get("scores") if isinstance(settings, dict) else None
         found |= {s for s in listed if isinstance(s, str)} if isinstance(listed, list) else set()
@@ -46,11 +46,11 @@ def registered_scores(conf_dirs: Iterable[Path]) -> frozenset[str]:
 @cache
 def _declared(path: Path) -> Metrics | None:
     try:
-        node = yaml.safe_load(path.read_text(encoding="utf-8"))
+        node = read_yaml(path, "the option")
         module, _, name = node[path.stem]["_target_"].rpartition(".")
         source = _source(module)
         return None if source is None else metrics_in(source.read_text(encoding="utf-8"), name)
-    except (OSError, ValueError, yaml.YAMLError, SyntaxError):  # told when the plugin is built
+    except (OSError, ValueError, ConfigError, SyntaxError):  # told when the plugin is built
         return None
     except (AttributeError, KeyError, TypeError):  # its YAML file names no class
         return None

@@ -1,6 +1,6 @@
 """The YAML documents of tables and policies, and their faults in sentences."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from trustbench.config.binding import complaint
 from trustbench.errors import ConfigError, did_you_mean
+from trustbench.store import yaml_text
 from trustbench.store.yaml_errors import unreadable
 
 
@@ -19,15 +20,26 @@ def read_yaml(path: Path, kind: str) -> Any:
         ConfigError: it cannot be read, or gives a key twice.
     """
     try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        twice = list(_repeated(node, ""))
-        data = None if node is None else loader.construct_document(node)
+        node = yaml_text.compose(yaml_text.text(path))
+        twice = list(yaml_text.repeated(node))
+        data = None if node is None else yaml_text.construct(node)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(unreadable(f"{kind} {path}", error)) from error
     if twice:
         raise ConfigError([f"{kind} {path}: {key} is given twice; keep one." for key in twice])
     return data
+
+
+def settings_below(name: str, path: Path) -> Any:
+    """What the file of an intervention or an evaluator holds below its name.
+
+    Raises:
+        ConfigError: it cannot be read, or has no such key.
+    """
+    node = read_yaml(path, "the option")
+    if not isinstance(node, Mapping) or name not in node:
+        raise ConfigError(f"the option {path} has no key {name}; write its settings below {name}.")
+    return node[name]
 
 
 def sentence(error: ErrorDetails, path: Sequence[int | str], keys: Iterable[str]) -> str:
@@ -41,18 +53,3 @@ def sentence(error: ErrorDetails, path: Sequence[int | str], keys: Iterable[str]
     if isinstance(given, Mapping):
         return f"{where}: {message}." if where else f"{message}."
     return f"{where} is {given!r}; {message}."
-
-
-def _repeated(node: yaml.Node | None, where: str) -> Iterator[str]:
-    """Every key that occurs twice in a mapping; YAML would silently keep the last."""
-    if isinstance(node, yaml.SequenceNode):
-        for i, item in enumerate(node.value):
-            yield from _repeated(item, f"{where}{i}.")
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            name = f"{where}{key.value}"
-            if name in seen:
-                yield name
-            seen.add(name)
-            yield from _repeated(value, f"{name}.")

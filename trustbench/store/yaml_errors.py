@@ -2,6 +2,8 @@
 
 from yaml import MarkedYAMLError, YAMLError
 
+from trustbench.store.yaml_text import UnboundedYaml
+
 
 def unreadable(file: str, error: OSError | UnicodeDecodeError | YAMLError) -> str:
     """The sentence for an error raised while `file` was read.
@@ -11,7 +13,12 @@ def unreadable(file: str, error: OSError | UnicodeDecodeError | YAMLError) -> st
     """
     if isinstance(error, MarkedYAMLError):
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        what = f"{line}{error.problem or error.context}; correct the file"
+        problem = error.problem or error.context or ""
+        if problem.startswith("but ") and error.context:
+            problem = f"{error.context.removesuffix(' in the stream')}, {problem}"
+        what = f"{line}{problem}; correct the file"
+    elif isinstance(error, UnboundedYaml):
+        what = f"{error}; write a smaller file"
     elif isinstance(error, YAMLError):  # characters that YAML does not allow
         what = "it holds characters that YAML does not allow; correct the file"
     elif isinstance(error, UnicodeDecodeError):

@@ -5,12 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import yaml
-
 from trustbench.api.checks import datasets, evaluators, interventions, models
 from trustbench.api.checks.findings import Check, Finding, findings
 from trustbench.config.binding import bind
 from trustbench.config.plugins import CONTRACTS, build, discover
+from trustbench.config.yaml_file import read_yaml, settings_below
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin
 from trustbench.errors import ConfigError, UserError, did_you_mean
 
@@ -70,9 +69,8 @@ def find_plugin(
         raise UserError(f"there is no plugin {name!r}; {did_you_mean(name, every)}")
     if len(kinds) > 1:
         raise UserError(f"{name!r} is {' and '.join(kinds)}; choose one with --kind.")
-    node = yaml.safe_load(options[kinds[0]][name].read_text(encoding="utf-8"))
-    if kinds[0] in ("intervention", "evaluator"):
-        node = node[name]
+    path, below = options[kinds[0]][name], kinds[0] in ("intervention", "evaluator")
+    node = settings_below(name, path) if below else read_yaml(path, "the option")
     return Found(kinds[0], name, build(kinds[0], name, node, f"{kinds[0]}.{name}", modules))
 
 

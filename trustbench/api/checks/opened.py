@@ -2,12 +2,11 @@
 
 from functools import cache
 
-import yaml
-
 from trustbench.api.checks.cheap import cheap
 from trustbench.api.checks.findings import SCHEDULE
 from trustbench.config.compose import conf_dir
 from trustbench.config.plugins import build, discover
+from trustbench.config.yaml_file import read_yaml
 from trustbench.contracts import Intervention, System
 
 
@@ -16,7 +15,7 @@ def methods() -> tuple[Intervention, ...]:
     """Every registered intervention that retrains nothing, at settings that compute quickly."""
     found = []
     for name, path in discover("intervention", [conf_dir()]).items():
-        node = yaml.safe_load(path.read_text(encoding="utf-8"))
+        node = read_yaml(path, "the option")
         if not node or name not in node:
             continue  # `none` is the absence of a method
         made = build("intervention", name, node[name], name)

@@ -4,10 +4,12 @@ import contextlib
 from collections.abc import Iterator
 
 from hydra.plugins.config_source import ConfigLoadError
+from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from trustbench.errors import ConfigError
 from trustbench.store.yaml_errors import unreadable
+from trustbench.store.yaml_text import MISFITS, misfit
 
 
 @contextlib.contextmanager
@@ -19,8 +21,13 @@ def readable(path: str) -> Iterator[None]:
     """
     try:
         yield
-    except ConfigLoadError:
-        raise  # Hydra looks for it elsewhere
+    except (ConfigLoadError, OmegaConfBaseException):
+        raise  # Hydra looks for it elsewhere, or its caller puts it into words
     except (OSError, UnicodeDecodeError, YAMLError) as error:
-        file = path if path.endswith(".yaml") else f"{path}.yaml"
-        raise ConfigError(unreadable(file, error)) from error
+        raise ConfigError(unreadable(_file(path), error)) from error
+    except MISFITS as error:
+        raise ConfigError(unreadable(_file(path), misfit(error))) from error
+
+
+def _file(path: str) -> str:
+    return path if path.endswith((".yaml", ".yml")) else f"{path}.yaml"

@@ -29,6 +29,7 @@ from trustbench.config.compose.file_errors import readable
 from trustbench.config.compose.hydra_settings import refuse_composed
 from trustbench.config.sweep_arms import method_of
 from trustbench.errors import ConfigError
+from trustbench.store import yaml_text
 
 HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLUGINS = {"hydra.launcher": Launcher, "hydra.sweeper": Sweeper}
@@ -82,6 +83,7 @@ def guarded() -> Iterator[None]:
         key = self.path, config_path
         if key not in files:
             with readable(f"{self.path}/{config_path}"):
+                _refuse_unbounded(Path(self.path), config_path)
                 files[key] = read(self, config_path)
         return copy.deepcopy(files[key])
 
@@ -94,6 +96,13 @@ def guarded() -> Iterator[None]:
         ConfigLoaderImpl.load_configuration = original  # type: ignore[method-assign]
         source.load_config = read  # type: ignore[method-assign]
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
+
+
+def _refuse_unbounded(folder: Path, name: str) -> None:
+    """Raises YAMLError for a file that Hydra could not read within seconds."""
+    path = folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
+    if path.is_file():  # else Hydra looks elsewhere
+        yaml_text.check(yaml_text.text(path))
 
 
 def _file_source() -> type[ConfigSource]:

@@ -102,7 +102,7 @@ class Endpoint:
     def _numbers(self, entries: list[Any]) -> Array:
         try:
             values = np.asarray(entries, dtype=np.float64)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise self._useless(entries[0]) from error
         if len(self.classes) == 2 and values.shape in ((len(entries),), (len(entries), 1)):
             if all(isinstance(one, int) for one in entries):

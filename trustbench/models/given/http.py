@@ -117,7 +117,7 @@ class Address:
             raise UserError(f"{self.shown} cannot be asked: {error}; check the address.") from error
         try:
             return json.loads(content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # nested without end: not an answer either
             raise UserError(
                 f"{self.shown} answers with something other than JSON: {_quoted(content)!r}."
             ) from error

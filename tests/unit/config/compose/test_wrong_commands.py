@@ -167,8 +167,10 @@ IGNORED = {
 
 # an experiment file -> what the sentence says
 FILES = {
-    "seed: [1\n": "experiment/mine.yaml cannot be read: line 3: expected ',' or ']', but got",
+    "seed: [1\n": "experiment/mine.yaml cannot be read: line 3: did not find expected ',' or ']'",
     "seed: 1\nseed: 2\n": "mine.yaml cannot be read: line 3: found duplicate key seed; correct",
+    "a: &a [*a]\n": "experiment/mine.yaml cannot be read: the anchor &a holds itself;",
+    "a: " + "9" * 5_000: "cannot be read: it holds a whole number of more than 100 digits;",
     "3\n": "experiment/mine.yaml cannot be read: it holds no keys; give a YAML file that can be.",
     "- a\n- b\n": "experiment/mine.yaml: one of the values does not fit; its place takes keys",
     "seed: ${sead}\n": "seed refers to ${sead}: unknown key sead; did you mean 'seed'?",
