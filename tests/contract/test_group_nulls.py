@@ -42,8 +42,13 @@ def released(system):
 
 
 @pytest.fixture(scope="module")
-def untrained():
-    return make_system(make_problem(n=900), steps=0)
+def grouped():
+    """{number of groups: systems whose groups mean nothing}, with every channel open."""
+    system = make_system(make_problem(n=900), steps=0)
+    return {
+        groups: [released(regrouped(system, groups, seed)) for seed in range(GROUPINGS)]
+        for groups in (2, 12)
+    }
 
 
 def regrouped(system, groups, seed):
@@ -59,11 +64,11 @@ def regrouped(system, groups, seed):
     )
 
 
-def means(plugin, system, groups):
+def means(plugin, systems):
     """Name -> the means over replicates of each grouping, of what may be read as an effect."""
     found = {}
-    for seed in range(GROUPINGS):
-        for m in plugin.measure(released(regrouped(system, groups, seed))).measurements:
+    for system in systems:
+        for m in plugin.measure(system).measurements:
             if not m.diagnostic:
                 found.setdefault(m.name, []).append((m.values.mean(), m.null))
     return found
@@ -77,11 +82,11 @@ def grows(few, many):
 
 
 @of("evaluator")
-def test_what_grows_with_the_number_of_groups_has_a_null(option, untrained):
+def test_what_grows_with_the_number_of_groups_has_a_null(option, grouped):
     plugin = cheap(option.plugin)
-    if plugin.supports(released(regrouped(untrained, 2, 0))) is not None:
+    if plugin.supports(grouped[2][0]) is not None:
         pytest.skip("needs a channel that reads groups; found by its names below")
-    few, many = means(plugin, untrained, 2), means(plugin, untrained, 12)
+    few, many = means(plugin, grouped[2]), means(plugin, grouped[12])
     lacking = [
         name
         for name, values in many.items()
@@ -91,11 +96,10 @@ def test_what_grows_with_the_number_of_groups_has_a_null(option, untrained):
     assert not lacking, f"{option.name}: {lacking} change with the number of random groups"
 
 
-def test_the_behaviour_shows_in_a_gap():
+def test_the_behaviour_shows_in_a_gap(grouped):
     """The test above fails on a gap without a null: here are the numbers of one."""
     plugin = cheap(next(o.plugin for o in OPTIONS if o.name == "fairness"))
-    system = make_system(make_problem(n=900), steps=0)
-    few, many = means(plugin, system, 2), means(plugin, system, 12)
+    few, many = means(plugin, grouped[2]), means(plugin, grouped[12])
     assert grows(few["acc_gap"], many["acc_gap"])
     assert not grows(few["class_sd"], many["class_sd"])
 

@@ -70,11 +70,15 @@ def _called(node):
     return [name] if name in CALLS or name.rpartition(".")[2] in EXTRACTS else []
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE.parent)))
-def test_no_source_opens_what_may_run_code(path):
-    where = str(path.relative_to(PACKAGE)) if PACKAGE in path.parents else path.name
-    found = list(dangers(path.read_text(encoding="utf-8")))
-    assert [f for _, f in found] == DECLARED.get(where, []), f"{where} opens what may run code"
+def test_no_source_opens_what_may_run_code():
+    opening = {}
+    for path in SOURCES:
+        where = str(path.relative_to(PACKAGE)) if PACKAGE in path.parents else path.name
+        found = list(dangers(path.read_text(encoding="utf-8")))
+        if [f for _, f in found] != DECLARED.get(where, []):
+            opening[where] = found
+    assert len(SOURCES) > 300
+    assert not opening, "these open what may run code: {where: [(line, what)]}"
 
 
 @pytest.mark.parametrize(

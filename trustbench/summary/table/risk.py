@@ -8,6 +8,7 @@ their intervals, never only the product.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +65,14 @@ class Risk:
 @dataclass(frozen=True)
 class _Condition:
     name: str
-    exceeds: NDArray[np.bool_]  # [n], which differences are above the smallest of interest
-    share: NDArray[np.float64]  # [n], difference over the unacceptable change, in [0, 1]
+    exceeds: tuple[bool, ...]  # [n], which differences are above the smallest of interest
+    share: tuple[float, ...]  # [n], difference over the unacceptable change, in [0, 1]
+
+    @property
+    def harms(self) -> NDArray[np.float64]:
+        """Of each difference whether it exceeds, and its share if it does, [2, n]."""
+        exceeds = np.array(self.exceeds)
+        return np.stack([exceeds, np.array(self.share) * exceeds])
 
 
 def risks(results: Sequence[TableResult]) -> list[Risk]:
@@ -79,7 +86,7 @@ def risks(results: Sequence[TableResult]) -> list[Risk]:
             if cell.source is not None and not (cell.registered and cell.registered.diagonal):
                 key = (cell.source, Aspect(cell.target))
                 found.setdefault(key, []).extend(_conditions(result, cell))
-    return [_risk(*key, conditions) for key, conditions in found.items() if conditions]
+    return [_risk(*key, tuple(conditions)) for key, conditions in found.items() if conditions]
 
 
 def _conditions(result: TableResult, cell: CellResult) -> list[_Condition]:
@@ -94,41 +101,46 @@ def _conditions(result: TableResult, cell: CellResult) -> list[_Condition]:
         if e.less_chance:  # harm counts only as far as random groups do not show it too
             d = np.minimum(d, e.less_chance)
         share = np.clip(d / cell.measure.unacceptable, 0.0, 1.0)
-        out.append(_Condition(name, d > cell.measure.delta, share))
+        exceeds = tuple((d > cell.measure.delta).tolist())
+        out.append(_Condition(name, exceeds, tuple(share.tolist())))
     return out
 
 
-def _risk(source: Aspect, target: Aspect, conditions: Sequence[_Condition]) -> Risk:
-    value = _factors(conditions)
+@lru_cache(maxsize=256)  # every rendering of a table shows the same risks
+def _risk(source: Aspect, target: Aspect, conditions: tuple[_Condition, ...]) -> Risk:
+    harms = [c.harms for c in conditions]
+    value = _factors(harms)
     rng = np.random.default_rng(0)
-    draws = np.array([_factors(_resampled(conditions, rng)) for _ in range(DRAWS)])
+    draws = np.array([_factors(_resampled(harms, rng)) for _ in range(DRAWS)])
     low, high = np.quantile(draws, [0.025, 0.975], axis=0)
     intervals = [
         Interval(float(v), float(a), float(b)) for v, a, b in zip(value, low, high, strict=True)
     ]
     if len(conditions) == 1:  # without exceedance a bootstrap has no width, Jeffreys' has
-        intervals[0] = jeffreys(conditions[0].exceeds)
+        intervals[0] = jeffreys(np.array(conditions[0].exceeds))
     names = tuple(c.name for c in conditions)
     return Risk(source, target, names, *intervals)
 
 
-def _factors(conditions: Sequence[_Condition]) -> tuple[float, float, float]:
-    """Likelihood, severity and their product."""
-    likelihood = float(
-        np.mean([(c.exceeds.sum() + 0.5) / (len(c.exceeds) + 1) for c in conditions])
-    )
-    harms = np.concatenate([c.share[c.exceeds] for c in conditions])
-    severity = float(harms.mean()) if len(harms) else 0.0
+def _factors(harms: Sequence[NDArray[np.float64]]) -> tuple[float, float, float]:
+    """Likelihood, severity and their product, of the harms [2, n] of each condition."""
+    likelihood = exceeding = total = 0.0
+    for each in harms:
+        count, share = each.sum(axis=1).tolist()
+        likelihood += (count + 0.5) / (each.shape[1] + 1) / len(harms)
+        exceeding, total = exceeding + count, total + share
+    severity = total / exceeding if exceeding else 0.0
     return likelihood, severity, likelihood * severity
 
 
-def _resampled(conditions: Sequence[_Condition], rng: np.random.Generator) -> list[_Condition]:
+def _resampled(
+    harms: Sequence[NDArray[np.float64]], rng: np.random.Generator
+) -> list[NDArray[np.float64]]:
     """Conditions drawn with replacement, and replicates within each."""
     out = []
-    for k in rng.integers(len(conditions), size=len(conditions)):
-        c = conditions[k]
-        rows = rng.integers(len(c.exceeds), size=len(c.exceeds))
-        out.append(_Condition(c.name, c.exceeds[rows], c.share[rows]))
+    for k in rng.integers(len(harms), size=len(harms)):
+        n = harms[k].shape[1]
+        out.append(harms[k][:, rng.integers(n, size=n)])
     return out
 
 

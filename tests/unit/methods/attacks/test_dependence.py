@@ -49,11 +49,12 @@ def world(seed, leak=1.2, R=16, n=120):
     return member, [leaked + shared + rng.normal(size=(R, n)) for _ in range(2)]
 
 
-def measured(phi, member, targets=16):
+def measured(phi, member, targets=16, tpr=True):
     report = mia.Report(member[:targets], Privacy().measurement, shadows=member[targets:])
     scores = mia.lira(phi, member, online=True, targets=targets)
     report.auc("lira_auc", scores)
-    report.tpr("lira_tpr_1", scores, 0.1)
+    if tpr:
+        report.tpr("lira_tpr_1", scores, 0.1)
     return {m.name: record(m) for m in report.measured().measurements}
 
 
@@ -69,27 +70,29 @@ def excludes_zero(d):
 
 
 @pytest.mark.parametrize("leak", [0.0, 1.2, 4.0])
-@pytest.mark.parametrize("metric", ["lira_auc", "lira_tpr_1"])
-def test_online_lira_holds_its_level(leak, metric):
+def test_online_lira_holds_its_level(leak):
     """A/A: whether nothing, a little or nearly everything of the membership leaks."""
-    raw, better = [], []
-    for seed in range(150):
+    raw, better = [], {"lira_auc": [], "lira_tpr_1": []}
+    for seed in range(120):
         member, arms = world(seed, leak)
-        a, b = (Series.of([measured(phi, member)[metric]]) for phi in arms)
-        raw.append(excludes_zero((a - b).values))
-        better.append(excludes_zero((a - b).independent))
-    assert np.mean(better) <= 0.09
-    if metric == "lira_auc" and leak < 4:
+        both = [measured(phi, member) for phi in arms]
+        for metric, found in better.items():
+            a, b = (Series.of([each[metric]]) for each in both)
+            found.append(excludes_zero((a - b).independent))
+            if metric == "lira_auc":
+                raw.append(excludes_zero((a - b).values))
+    for metric, found in better.items():
+        assert np.mean(found) <= 0.09, metric
+    if leak < 4:
         assert np.mean(raw) > 0.1, "the planted error: values taken for independent ones"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("leak", [0.0, 1.2])
 def test_it_holds_its_level_with_shadows_beyond_the_replicates(leak):
     found = []
-    for seed in range(100):
+    for seed in range(80):
         member, arms = world(seed, leak, R=32)
-        a, b = (Series.of([measured(phi, member)["lira_auc"]]) for phi in arms)
+        a, b = (Series.of([measured(phi, member, tpr=False)["lira_auc"]]) for phi in arms)
         assert len(a) == 16
         found.append(excludes_zero((a - b).independent))
     assert np.mean(found) <= 0.09
