@@ -24,6 +24,7 @@ from trustbench.store.audits import (
 from trustbench.store.records import PluginSpec, ProblemSpec
 from trustbench.summary.cards import card_text as card_page
 from trustbench.summary.cards import datasheet_text as datasheet_page
+from trustbench.summary.cards.audit_card import audit_card
 from trustbench.summary.cards.card import card
 from trustbench.summary.cards.datasheet import datasheet
 from trustbench.summary.cards.export_text import Remeasured, export_card
@@ -49,6 +50,7 @@ from trustbench.summary.render import (
 )
 from trustbench.summary.render import cell as cell_page
 from trustbench.summary.render.single_arm import single_arm
+from trustbench.summary.report import audit_document
 from trustbench.summary.table.table import summarize
 
 SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -237,12 +239,17 @@ def report(evil):
 
 # kind -> name -> what it writes of hostile records
 OUTPUTS = {
-    "html": {"report": report, "table": lambda evil: html.text(table(evil))},
+    "html": {
+        "report": report,
+        "table": lambda evil: html.text(table(evil)),
+        "audit": lambda evil: audit_document(audit(evil), audit_decisions(evil)),
+    },
     "markdown": {
         "table": lambda evil: markdown.text(table(evil)),
         "card": model_card,
         "datasheet": data_sheet,
         "export": exported,
+        "card of an audit": lambda evil: audit_card(audit(evil), CRESSWELL, licence=evil),
         "gate": lambda evil: gate_markdown.text(gate(evil)),
         "audit": lambda evil: audit_text.markdown(audit(evil)),
         "gate of an audit": lambda evil: gate_markdown.text(audit_decisions(evil)),
@@ -288,7 +295,7 @@ PARTS = {
 }  # fmt: skip
 
 WRITERS = {
-    "audit_beside", "audit_text",
+    "audit_beside", "audit_card", "audit_text",
     "card_text", "cell", "csv_", "export_text",
     "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
     "gate_terminal", "html", "json_", "latex", "markdown", "text_table", "select_json",

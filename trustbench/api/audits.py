@@ -6,8 +6,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trustbench.api.audit_records import gate_stored, upload_audit
+from trustbench.api.folders import default_output_dir
 from trustbench.api.gates import EXIT, Gated
-from trustbench.api.lookup import find_policy, find_table
+from trustbench.api.lookup import find_policy
 from trustbench.config.binding import bind
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import build, discover
@@ -24,7 +26,6 @@ from trustbench.execution.audit.reading import read_rows
 from trustbench.execution.export.given import ExportAdapter
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
-from trustbench.summary.decide.audit_gate import gate_audit
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.render import audit_text
 from trustbench.tracking.given_models import MlflowAdapter
@@ -128,6 +129,7 @@ def audit(
     draws: int = DRAWS,
     seed: int = 0,
     output_dir: str | Path | None = None,
+    tracking_uri: str | None = None,
     config_dir: str | Path | None = None,
 ) -> AuditResult:
     """Measures a given model on rows of a table, and holds it to a policy.
@@ -153,6 +155,7 @@ def audit(
         draws: redrawn samples of the rows behind an interval.
         seed: the seed of these draws.
         output_dir: writes the record below this folder.
+        tracking_uri: an MLflow server or database that gets the record as well.
         config_dir: a folder with policies and evaluators of your own.
 
     Raises:
@@ -195,10 +198,9 @@ def audit(
     )
     if output_dir is not None:
         write_audit(Path(output_dir), record)
-    if policy is None:
-        return AuditResult(record)
-    registered = find_table(policy.table, config_dir)
-    return AuditResult(record, Gated(gate_audit(record, registered, policy)))
+    if tracking_uri is not None:
+        upload_audit(output_dir or default_output_dir(), tracking_uri, record)
+    return AuditResult(record, None if policy is None else gate_stored(record, policy, config_dir))
 
 
 def _opened(source: ModelSource) -> Named:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from trustbench import tracking
 from trustbench.api.health import HealthFinding, installation, store_lines
+from trustbench.store.audits import audits
 from trustbench.store.records import Store
 
 
@@ -34,6 +35,10 @@ def _tracking(
         yield HealthFinding(
             f"tracking: {lacking} records to upload; run `trustbench sync`", wrong=True
         )
+    audited = audits(store.root)
+    waiting = len(audited) - len(tracking.logged_audits(store, uri, audited))
+    if waiting:
+        yield HealthFinding(f"tracking: {waiting} audits to upload; run `trustbench sync`")
     dead = [run for run in runs if run.dead(older_than)]
     if reaping and dead:
         tracking.reap(store, uri, dead)

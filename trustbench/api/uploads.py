@@ -5,19 +5,22 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from trustbench import tracking
+from trustbench.store.audits import audits
 from trustbench.store.labels import labels
 from trustbench.store.records import Record, Store
 
 
 class Uploaded(NamedTuple):
-    """How many records went up, and how many were there before."""
+    """How many records and audits went up, and how many were there before."""
 
     new: int
     known: int
+    audits: int = 0
+    known_audits: int = 0
 
 
 def upload_missing(store: Store, uri: str | None) -> Uploaded:
-    """Uploads every finished record and the last sweep of each experiment.
+    """Uploads every finished record, the last sweep of each experiment, and every audit.
 
     Raises:
         TrackingError: the server cannot be reached.
@@ -38,7 +41,20 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
         sweep, parent = store.sweep(name), parents[name]
         if sweep is not None and parent is not None:
             tracking.log_sweep(store, uri, parent, sweep, [])
-    return Uploaded(len(missing), len(known))
+    return Uploaded(len(missing), len(known), *_upload_audits(store, uri))
+
+
+def _upload_audits(store: Store, uri: str | None) -> tuple[int, int]:
+    """Uploads every audit of the store; returns how many, and how many were there before."""
+    records = audits(store.root)
+    if not records:
+        return 0, 0
+    tracking.prepare(store, uri, "audits", sweep=False)
+    known = tracking.logged_audits(store, uri, records)
+    for record in records:
+        if record.id not in known:
+            tracking.log_audit(store, uri, record)
+    return len(records) - len(known), len(known)
 
 
 def _labels(records: Sequence[Record], where: Mapping[str, str]) -> dict[str, str]:

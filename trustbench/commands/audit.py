@@ -80,6 +80,7 @@ def _audited(given: argparse.Namespace) -> AuditResult:
         draws=given.draws,
         seed=given.seed,
         output_dir=given.output_dir,
+        tracking_uri=given.tracking_uri,
         config_dir=given.config_dir,
     )
 
@@ -173,6 +174,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--output-dir", metavar="DIR", default=out, help=f"folder of the record (default {out})"
     )
+    uri = "an MLflow server or database that gets the record as well"
+    p.add_argument("--tracking-uri", metavar="URI", help=uri)
     add_config_dir(p)
     return p
 

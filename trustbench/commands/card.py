@@ -1,18 +1,27 @@
-"""`trustbench card`: the model card of a record, from records only."""
+"""`trustbench card`: the model card of an arm or of an audited model, from records only."""
 
 from collections.abc import Sequence
 
+from trustbench.api.audit_records import card_of_audit
 from trustbench.api.cards import card_of
 from trustbench.commands.output import put
-from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.read_records import read
+from trustbench.commands.parsing import (
+    add_audit,
+    add_config_dir,
+    add_evaluation,
+    add_store,
+    parser,
+)
+from trustbench.commands.read_records import read, the_audit
+from trustbench.errors import UserError
 
 
 def main(args: Sequence[str]) -> int:
     """Returns 0 once the card is printed or written."""
-    p = parser("card", "The model card of a record, as Markdown with front matter for model hubs.")
+    p = parser("card", "The model card of an arm or an audit, as Markdown for model hubs.")
     called = "its label, its name in the sweep, or its record's id or how that begins"
-    p.add_argument("--arm", metavar="ARM", required=True, help=called)
+    p.add_argument("--arm", metavar="ARM", help=called)
+    add_audit(p)
     add_store(p)
     add_config_dir(p)
     add_evaluation(p)
@@ -21,7 +30,13 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--license", metavar="ID", help="of the model, say apache-2.0")
     p.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
     given = p.parse_args(args)
-    records = read(given, one_sweep=False)
-    text = card_of(records, given.arm, given.table, given.config_dir, given.license)
+    audited = the_audit(given, ("arm", "experiment", "evaluation"))
+    if audited is not None:
+        text = card_of_audit(audited, given.table, given.config_dir, given.license)
+    elif given.arm is None:
+        raise UserError("give --arm ARM for the card of an arm, or --audit RECORD for an audit's.")
+    else:
+        records = read(given, one_sweep=False)
+        text = card_of(records, given.arm, given.table, given.config_dir, given.license)
     put(text, given.output)
     return 0

@@ -5,10 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from trustbench.api.audit_records import gate_stored
 from trustbench.api.gates import FORMATS, Gated, gate, gate_named
 from trustbench.api.lookup import find_policy
-from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.read_records import read, read_every
+from trustbench.commands.parsing import (
+    add_audit,
+    add_config_dir,
+    add_evaluation,
+    add_store,
+    parser,
+)
+from trustbench.commands.read_records import read, read_every, the_audit
 from trustbench.errors import UserError, did_you_mean
 from trustbench.summary.decide.policy import Policy
 
@@ -43,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     record = "a record id or a record.json; one for each regime and seed"
     p.add_argument("--baseline", metavar="RECORD", nargs="+", help=record)
     p.add_argument("--candidate", metavar="RECORD", nargs="+", help=record)
+    add_audit(p)
     p.add_argument(
         "--format", metavar="FORMAT", action="append", default=[], help=", ".join(FORMATS)
     )
@@ -71,6 +79,9 @@ def _formats(given: argparse.Namespace) -> list[str]:
 
 
 def _gated(given: argparse.Namespace, policy: Policy) -> Gated:
+    audited = the_audit(given, ("baseline", "candidate", "experiment", "arm", "evaluation"))
+    if audited is not None:
+        return gate_stored(audited, policy, given.config_dir)
     if not (given.baseline or given.candidate):
         return gate(read(given), policy, arms=given.arm, config_dir=given.config_dir)
     if not (given.baseline and given.candidate):

@@ -34,6 +34,13 @@ def add_store(to: argparse.ArgumentParser) -> None:
     to.add_argument("--tracking-uri", metavar="URI", help="an MLflow server or database")
 
 
+def add_audit(to: argparse.ArgumentParser) -> None:
+    """Adds --audit."""
+    to.add_argument(
+        "--audit", metavar="RECORD", help="an audit instead: its id, how that begins, or audit.json"
+    )
+
+
 def add_evaluation(to: argparse.ArgumentParser) -> None:
     """Adds --evaluation."""
     to.add_argument(

@@ -1,8 +1,12 @@
 """The records that a command is given."""
 
 import argparse
+from collections.abc import Sequence
 
+from trustbench.api.audit_records import load_audit
 from trustbench.api.records import Records, every_record, read_records
+from trustbench.errors import UserError
+from trustbench.store.audits import AuditRecord
 from trustbench.store.records import Record
 
 
@@ -21,3 +25,17 @@ def read_every(given: argparse.Namespace) -> dict[str, Record]:
     """Every record there, by id (of --experiment alone on a server, if given)."""
     found = every_record(given.folder, given.tracking_uri, given.experiment)
     return {r.id: r for r in found}
+
+
+def the_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRecord | None:
+    """The audit that --audit names, or None.
+
+    Raises:
+        UserError: there is no such audit, or one of the flags `others` asks for arms as well.
+    """
+    if given.audit is None:
+        return None
+    for flag in others:
+        if vars(given)[flag.replace("-", "_")]:
+            raise UserError(f"--audit reads an audit and --{flag} reads arms; give one of them.")
+    return load_audit(given.audit, given.folder, tracking_uri=given.tracking_uri)

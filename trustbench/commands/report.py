@@ -1,12 +1,19 @@
-"""`trustbench report`: the table with its evidence as one HTML file."""
+"""`trustbench report`: a table with its evidence, or an audit, as one HTML file."""
 
 import sys
 from collections.abc import Sequence
 
+from trustbench.api.audit_records import report_audit
 from trustbench.api.lookup import find_policy
 from trustbench.api.reports import report
-from trustbench.commands.parsing import add_config_dir, add_evaluation, add_store, parser
-from trustbench.commands.read_records import read
+from trustbench.commands.parsing import (
+    add_audit,
+    add_config_dir,
+    add_evaluation,
+    add_store,
+    parser,
+)
+from trustbench.commands.read_records import read, the_audit
 
 
 def main(args: Sequence[str]) -> int:
@@ -16,15 +23,22 @@ def main(args: Sequence[str]) -> int:
     add_config_dir(p)
     add_evaluation(p)
     p.add_argument("--experiment", metavar="NAME", help="read this experiment's last sweep only")
+    add_audit(p)
     p.add_argument("--table", metavar="NAME|FILE", help="default: the sweep's own")
     p.add_argument(
-        "--policy", metavar="NAME|FILE", help="risks by its weights and bands (list policies)"
+        "--policy",
+        metavar="NAME|FILE",
+        help="weights of risks, or decisions on an audit (list policies)",
     )
     p.add_argument("--output", metavar="FILE", default="report.html", help="default report.html")
     given = p.parse_args(args)
     policy = find_policy(given.policy, given.config_dir) if given.policy else None
-    path = report(
-        read(given), given.output, table=given.table, policy=policy, config_dir=given.config_dir
-    )
+    audited = the_audit(given, ("experiment", "table", "evaluation"))
+    if audited is not None:
+        path = report_audit(audited, given.output, policy=policy, config_dir=given.config_dir)
+    else:
+        path = report(
+            read(given), given.output, table=given.table, policy=policy, config_dir=given.config_dir
+        )
     print(f"report: {path}", file=sys.stderr)  # noqa: T201
     return 0

@@ -1,10 +1,12 @@
 """The record of an audit: what a given model scores on rows, and where each number comes from."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from trustbench.contracts.shortening import listed
 from trustbench.errors import UserError
 from trustbench.store.files import write_atomically
 from trustbench.store.schema import Scalar, Strict
@@ -103,6 +105,8 @@ class AuditRecord(Strict):
     """The same on rows that the model has seen; decides nothing."""
     effects: dict[str, AuditedEffect] = Field(default_factory=dict)
     without_effect: dict[str, str] = Field(default_factory=dict)
+    aspects: dict[str, str] = Field(default_factory=dict)
+    """Evaluator -> the aspect that it measures; utility has none."""
     environment: dict[str, Scalar] = Field(default_factory=dict)
 
 
@@ -112,9 +116,44 @@ def write_audit(folder: Path, record: AuditRecord) -> Path:
     Raises:
         StorageError: it cannot be written.
     """
-    path = folder / "audits" / record.id / "audit.json"
+    path = audit_file(folder, record.id)
     write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
     return path
+
+
+def audit_file(folder: Path, ident: str) -> Path:
+    """The record of an audit below the outputs folder."""
+    return folder / "audits" / ident / "audit.json"
+
+
+def audits(folder: Path) -> list[AuditRecord]:
+    """Every audit below the outputs folder, sorted by id.
+
+    Raises:
+        UserError: one of the files does not hold a complete record.
+    """
+    return [read_audit(path) for path in sorted(folder.glob("audits/*/audit.json"))]
+
+
+def find_audit(name: str, known: Sequence[AuditRecord]) -> AuditRecord:
+    """The audit of an id or of its beginning.
+
+    Raises:
+        UserError: there is no such audit, or there are several.
+    """
+    found = [r for r in known if r.id == name] or [r for r in known if r.id.startswith(name)]
+    if len(found) == 1 and name:
+        return found[0]
+    shown = listed([_described(r) for r in found or known], 12, "; ") or "none"
+    if found:
+        raise UserError(f"{len(found)} audits begin with {name!r} ({shown}); give more of the id.")
+    raise UserError(
+        f"no audit {name!r} is stored; give the id of one, or its audit.json. Audits: {shown}."
+    )
+
+
+def _described(record: AuditRecord) -> str:
+    return f"{record.id} {record.model['name']} on {record.table.name}"
 
 
 def read_audit(path: Path) -> AuditRecord:

@@ -10,9 +10,13 @@ models.py    exported models -> MLflow models, and the registry
 runs.py      which runs there are: searches, and who uploads them
 upload.py    records and sweeps -> server
 download.py  server -> records and sweeps
+audits.py    audits of given models -> server, and back
 reaping.py   runs whose uploader died
+
+dataset_input.py and evaluation_tables.py are what MLflow shows of a run's data and groups.
 """
 
+from trustbench.tracking.audits import fetch_audits, log_audit, logged_audits
 from trustbench.tracking.download import (
     bring,
     fetch_arrays,
@@ -38,13 +42,16 @@ __all__ = [
     "UnfinishedRun",
     "bring",
     "fetch_arrays",
+    "fetch_audits",
     "fetch_records",
     "fetch_sweep",
     "fetch_sweeps",
     "is_own_database",
+    "log_audit",
     "log_record",
     "log_sweep",
     "logged",
+    "logged_audits",
     "prepare",
     "reap",
     "register",

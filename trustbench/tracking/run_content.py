@@ -1,7 +1,6 @@
 """A record as a tracking server shows it: flat parameters, metrics and tags."""
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -94,15 +93,13 @@ def effects(results: Sequence[TableResult]) -> Iterator[Point]:
                 yield Point(f"{name}.high", found.high)
 
 
-def profile(problem: ProblemSpec) -> str:
-    """The sizes of a problem as JSON, for the data set of a run."""
-    return json.dumps(
-        {
-            "rows": problem.sizes,
-            "classes": problem.classes,
-            f"test rows by {problem.group_name}": problem.group_sizes,
-        }
-    )
+def profile(problem: ProblemSpec) -> dict[str, Any]:
+    """The sizes of a problem, for the data set of a run."""
+    return {
+        "rows": problem.sizes,
+        "classes": problem.classes,
+        f"test rows by {problem.group_name}": problem.group_sizes,
+    }
 
 
 def tags(record: Record, experiment: str, label: str) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """Uploads records and sweeps: each content once, and never a part that looks complete."""
 
 import hashlib
-import re
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trustbench import __version__
@@ -19,6 +19,8 @@ from trustbench.summary.table.results import TableResult
 from trustbench.tracking import owner, runs
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking.database import make_database
+from trustbench.tracking.dataset_input import DatasetInput, log_dataset
+from trustbench.tracking.evaluation_tables import GROUP_HEAD, GROUPS, group_rows, log_table
 from trustbench.tracking.server import TrackingError, TrackingServer, shown
 
 if TYPE_CHECKING:
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 
 _FINISHED = ("ok", "unsupported")
 UPLOAD = "trustbench.upload"
-_TWICE = re.compile("UNIQUE constraint failed|duplicate key value|Duplicate entry")
 
 
 def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = True) -> str | None:
@@ -86,7 +87,10 @@ def log_record(
         started = ended - int(1000 * record.seconds)
         found = create_run(server, where, name, tags, started)
         _log_values(server, found, record)
-        _log_dataset(server, found, record)
+        if record.problem is not None:
+            log_dataset(server, found, dataset_of(record))
+            groups = group_rows(record, store.arrays(record.id))
+            log_table(server, found, GROUPS, GROUP_HEAD, groups)
         _log_files(server, found, record)
         close_run(server, found, "FINISHED" if record.status in _FINISHED else "FAILED", ended)
     remember(store, uri, record)
@@ -251,31 +255,13 @@ def close_run(server: TrackingServer, run_id: str, status: str, ended: int | Non
     server.call("set_terminated", run_id, status, ended)
 
 
-def _log_dataset(server: TrackingServer, run_id: str, record: Record) -> None:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    if record.problem is None:
-        return
-    dataset = Dataset(
+def dataset_of(record: Record, columns: Mapping[str, str] = MappingProxyType({})) -> DatasetInput:
+    """The data set of a record that reached its data; `columns` are its raw columns, if known."""
+    assert record.problem is not None
+    return DatasetInput(
         name=record.arm.dataset.name,
-        digest=record.problem.fingerprint[:36],
-        source_type="trustbench",
+        digest=record.problem.fingerprint,
         source=str(record.arm.dataset.params),
         profile=tracked.profile(record.problem),
+        columns=columns,
     )
-    inputs = [DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])]
-
-    def log(client: "MlflowClient") -> None:
-        from mlflow.exceptions import MlflowException
-
-        # If several writers name a new data set at once, MLflow refuses all but one; it exists
-        # then.
-        for last in (False, False, True):
-            try:
-                return client.log_inputs(run_id, inputs)
-            except MlflowException as error:
-                if last or not _TWICE.search(str(error)):
-                    raise
-        return None
-
-    server.ask(log)

@@ -88,6 +88,7 @@ def run_audit(
         on_seen={name: recorded_metric(m) for name, m in on_seen.found.items()},
         effects={name: recorded_effect(e, old[name].value) for name, e in compared.items()},
         without_effect=without,
+        aspects={name: str(e.aspect) for name, e in evaluators.items() if e.aspect is not None},
         environment={
             "trustbench": __version__,
             "python": platform.python_version(),

@@ -29,37 +29,38 @@ def _lines(record: AuditRecord) -> Iterator[str]:
     if not record.rows.known:
         yield UNKNOWN
         yield ""
-    yield from _about(record)
+    yield from about(record)
     head = _head(record)
     for evaluator, rows in _tables(record).items():
         yield ""
         yield one_line(evaluator)
         yield from aligned(head, rows)
-    missing = _missing(record)
-    if missing:
+    absent = missing(record)
+    if absent:
         yield ""
         yield "not applicable"
-        yield from (f"  {one_line(what)}: {one_line(why)}" for what, why in missing)
+        yield from (f"  {one_line(what)}: {one_line(why)}" for what, why in absent)
 
 
 def _markdown(record: AuditRecord) -> Iterator[str]:
     yield f"## Audit of {_safe(str(record.model['name']))}\n"
     if not record.rows.known:
         yield f"**{_safe(UNKNOWN)}**\n"
-    yield from (f"{_safe(line)}  " for line in _about(record))
+    yield from (f"{_safe(line)}  " for line in about(record))
     head = _head(record)
     for evaluator, rows in _tables(record).items():
         yield f"\n### {_safe(evaluator)}\n"
         yield f"| {' | '.join(head)} |"
         yield f"|{'---|' * len(head)}"
         yield from (f"| {' | '.join(map(_safe, row))} |" for row in rows)
-    missing = _missing(record)
-    if missing:
+    absent = missing(record)
+    if absent:
         yield "\n### not applicable\n"
-        yield from (f"- {_safe(what)}: {_safe(why)}" for what, why in missing)
+        yield from (f"- {_safe(what)}: {_safe(why)}" for what, why in absent)
 
 
-def _about(record: AuditRecord) -> Iterator[str]:
+def about(record: AuditRecord) -> Iterator[str]:
+    """What was audited, on which rows, and what the intervals are; one line each."""
     model, table, rows = record.model, record.table, record.rows
     yield one_line(
         f"audit {record.id}: {model['name']} ({model.get('kind', 'a model')}) on {table.name}, "
@@ -99,7 +100,7 @@ def _tables(record: AuditRecord) -> dict[str, list[list[str]]]:
 
 def _cells(record: AuditRecord, name: str, metric: AuditedMetric) -> Iterator[str]:
     yield f"{metric.number.value:z.3f}"
-    yield _interval(metric.number)
+    yield interval(metric.number)
     yield f"{metric.n:,}"
     yield f"{metric.unit}, {'higher' if metric.higher_is_better else 'lower'} is better"
     yield "" if metric.null is None else f"{metric.null:z.3f}"
@@ -109,16 +110,17 @@ def _cells(record: AuditRecord, name: str, metric: AuditedMetric) -> Iterator[st
     if record.reference is not None:
         effect = record.effects.get(name)
         yield (
-            "" if effect is None else f"{effect.number.value:+z.3f} {_interval(effect.number, '+')}"
+            "" if effect is None else f"{effect.number.value:+z.3f} {interval(effect.number, '+')}"
         )
 
 
-def _interval(number: RowNumber, sign: str = "") -> str:
+def interval(number: RowNumber, sign: str = "") -> str:
+    """The 95 % interval of a number, and `exact` if it is."""
     ends = f"[{number.low:{sign}z.3f}, {number.high:{sign}z.3f}]"
     return f"{ends} exact" if number.method == "exact" else ends
 
 
-def _missing(record: AuditRecord) -> list[tuple[str, str]]:
+def missing(record: AuditRecord) -> list[tuple[str, str]]:
     """(metric or evaluator, why); an evaluator without any metric is one line."""
     measured = {name.partition("/")[0] for name in record.metrics}
     reasons = _by_evaluator(record.missing)

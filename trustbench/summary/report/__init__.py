@@ -1,5 +1,6 @@
-"""The report: one self-contained HTML file with the table, every cell and its evidence."""
+"""The reports: one self-contained HTML file of a table with its evidence, or of an audit."""
 
+from trustbench.summary.report.audit_page import audit_document
 from trustbench.summary.report.page import document
 
-__all__ = ["document"]
+__all__ = ["audit_document", "document"]

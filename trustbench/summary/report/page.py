@@ -57,10 +57,10 @@ def document(
         ),
         _own("script", "script.js"),
     )
-    return f"<!doctype html>\n{tag('html', _head(title), body, lang='en')}\n"
+    return f"<!doctype html>\n{tag('html', head(title), body, lang='en')}\n"
 
 
-def _head(title: str) -> Html:
+def head(title: str) -> Html:
     """Style and security policy: a browser that honours it runs only our script."""
     policy = (
         f"default-src 'none'; style-src {_digest('style.css')}; script-src {_digest('script.js')}; "
