@@ -144,7 +144,7 @@ class _Audited:
                     f"policy {self.policy.name} sets `beyond_chance` for {metric}, which compares "
                     "no groups; remove the key."
                 )
-            estimate = replace(estimate, effect=estimate.beyond_chance, beyond_chance=None)
+            estimate = estimate.against_chance()
         return self._bounded(limit, estimate, bound, target, self._against)
 
     def _block(self, rule: Block, target: str) -> Decision:

@@ -126,13 +126,7 @@ def _less_chance(subject: Subject, estimate: Estimate) -> Estimate:
         return estimate
     if estimate.beyond_chance is None:
         raise _no_groups(subject, str(estimate.metric))
-    return replace(
-        estimate,
-        effect=estimate.beyond_chance,
-        differences=estimate.less_chance,
-        beyond_chance=None,
-        less_chance=(),
-    )
+    return estimate.against_chance()
 
 
 def _no_groups(subject: Subject, metric: str) -> UserError:

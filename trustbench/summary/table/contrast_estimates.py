@@ -16,21 +16,7 @@ def filled(
         return replace(blank, verdict=contrast)
     if contrast.degenerate is not None:
         return replace(blank, verdict=contrast.degenerate)
-    less = contrast.less_chance
-    return replace(
-        blank,
-        unit=contrast.unit,
-        effect=contrast.effect,
-        treated_mean=contrast.treated.mean,
-        reference_mean=contrast.reference.mean,
-        treated_chance=contrast.treated.chance,
-        reference_chance=contrast.reference.chance,
-        beyond_chance=contrast.beyond_chance,
-        records=contrast.records,
-        differences=tuple(contrast.differences.tolist()),
-        below_floor=below_floor,
-        less_chance=() if less is None else tuple(less.independent.tolist()),
-    )
+    return replace(blank, below_floor=below_floor, **vars(contrast.numbers))
 
 
 def judged(

@@ -19,6 +19,7 @@ from trustbench.summary.table.degenerate import (
     shares_replicates,
 )
 from trustbench.summary.table.grouping import ArmRecords
+from trustbench.summary.table.numbers import Numbers
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,23 @@ class Contrast:
     def beyond_chance(self) -> Effect | None:
         """The effect that remains once each side is read against random groups."""
         return None if self.less_chance is None else self.less_chance.effect(self.overlap)
+
+    @property
+    def numbers(self) -> Numbers:
+        """What every output reads of these differences."""
+        less = self.less_chance
+        return Numbers(
+            unit=self.unit,
+            effect=self.effect,
+            treated_mean=self.treated.mean,
+            reference_mean=self.reference.mean,
+            treated_chance=self.treated.chance,
+            reference_chance=self.reference.chance,
+            beyond_chance=self.beyond_chance,
+            records=self.records,
+            differences=tuple(self.differences.tolist()),
+            less_chance=() if less is None else tuple(less.independent.tolist()),
+        )
 
     @property
     def direction(self) -> int:
@@ -228,7 +246,7 @@ def overlap_of(arm: ArmRecords) -> float:
 
 
 def _constant(like: MeasurementRecord, value: float) -> MeasurementRecord:
-    """Whether a measurement has one value on every replicate."""
+    """The measurement with one value on every replicate."""
     same = [value] * len(like.values)
     kept = {"pseudo": None, "shadowing": None, "common_sd": None, "null": None, "permuted": None}
     return like.model_copy(update={"values": same, **kept})

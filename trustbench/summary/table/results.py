@@ -8,7 +8,7 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.guarantees import Guarantee
 from trustbench.store.records import Scalar
 from trustbench.summary.stats.effects import Effect, Verdict
-from trustbench.summary.stats.verdicts import claim_p
+from trustbench.summary.table.numbers import Numbers
 from trustbench.summary.table.registry import Cell, Measure
 
 UTILITY = "utility"
@@ -16,7 +16,7 @@ UTILITY = "utility"
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Estimate(Numbers):
     """The effect of one arm on one metric, or the verdict in its place.
 
     `verdict` is None for secondary metrics, which have no registered margin. `p_adjusted` is Holm's
@@ -30,36 +30,17 @@ class Estimate:
     against: str | float | None = None
     reference: str | None = None
     """The arm that replaces the baseline; None: the baseline, or the arm itself."""
-    unit: str | None = None
-    effect: Effect | None = None
     verdict: Verdict | None = None
     p_adjusted: float | None = None
-    treated_mean: float | None = None
-    reference_mean: float | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The evaluator's settings that are not the registered ones."""
-    treated_chance: float | None = None
-    """For a metric over groups, what random groups of the same sizes show on the treated side."""
-    reference_chance: float | None = None
-    beyond_chance: Effect | None = None
-    """The effect minus that of random groups; harm and benefit have to agree with it."""
-    records: tuple[str, ...] = ()
-    differences: tuple[float, ...] = ()
-    """The paired differences, whose mean is the effect; positive is worse."""
     below_floor: str | None = None
     """By how much the arm misses the utility floor; None if it does not."""
-    less_chance: tuple[float, ...] = ()
-    """The differences whose mean is `beyond_chance`; empty for a metric that compares no groups."""
 
     @property
     def reason(self) -> str | None:
         """The reason for a missing number; None if there is a number."""
         return self.verdict.reason if self.verdict and self.effect is None else None
-
-    @property
-    def p(self) -> float | None:
-        """The p value of the claim made by a verdict of harm or benefit, before correction."""
-        return None if self.effect is None else claim_p(self.effect, self.beyond_chance)
 
 
 @dataclass(frozen=True)
