@@ -137,7 +137,8 @@ def test_the_recipes_metric_is_listed_with_its_sentence(recipe, capsys):
     lines = [x for x in capsys.readouterr().out.splitlines() if "worst_group_brier/" in x]
     (line,) = lines
     assert "worst_group_brier/brier" in line
-    assert "Brier score, lower is better. How far predicted probabilities are" in line
+    assert "How far predicted probabilities are" in line
+    assert line.endswith("Unit: Brier score; lower is better.")
 
 
 def test_the_recipes_evaluator_tells_a_trained_system_from_an_untrained_one(plugins):

@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from trustbench.api.metric_checks import Declared, check_policy, check_table, with_sentences
+from trustbench.api.metric_checks import check_policy, check_table, with_declarations
 from trustbench.config.compose import conf_dirs
 from trustbench.config.declared_metrics import declared_metrics, registered_scores
 from trustbench.config.plugins import discover
+from trustbench.contracts.metrics import Declared
 from trustbench.errors import ConfigError, UserError, did_you_mean
 from trustbench.store.records import Record
 from trustbench.summary.decide.policy import Policy, load_policy
@@ -45,7 +46,7 @@ def _checked(path: Path, dirs: Sequence[Path], beside: Declared) -> Table:
     known = {name: metrics for name, metrics in beside.items() if metrics is not None}
     declared = {**dict.fromkeys(beside), **declared_metrics(dirs), **known}
     check_table(table, str(path), declared, registered_scores(dirs))
-    return with_sentences(table, declared)
+    return with_declarations(table, declared)
 
 
 def find_policy(name: str | Path, config_dir: str | Path | None = None) -> Policy:

@@ -1,18 +1,14 @@
 """Refuses a table or a policy that names a metric which no evaluator declares."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TypeVar
 
-from trustbench.contracts import Metrics
-from trustbench.contracts.metrics import SCORES, all_of, find
+from trustbench.contracts.metrics import SCORES, Declared, all_of, find, find_in
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.table.registry import Table
 from trustbench.summary.table.table_file import ColumnEntry, Measure
 
-Declared = Mapping[str, Metrics | None]
-"""Evaluator -> its metrics. None: its declaration cannot be read here, as of another user's
-plugin whose records are summarised; its metrics are not checked."""
 M = TypeVar("M", bound=Measure)
 Named = Iterator[tuple[str, str]]
 """Where a file names a metric, and the metric."""
@@ -33,20 +29,24 @@ def check_table(
         raise ConfigError([f"table {origin}: {p}" for p in dict.fromkeys(problems)])
 
 
-def with_sentences(table: Table, declared: Declared) -> Table:
-    """Returns the table with the sentences that evaluators declare for what its cells measure."""
+def with_declarations(table: Table, declared: Declared) -> Table:
+    """Returns the table with what evaluators declare of its metrics, which its outputs explain."""
     columns = {aspect: _explained(column, declared) for aspect, column in table.columns.items()}
     cells = [
         cell.model_copy(update={"column": cell.column and _explained(cell.column, declared)})
         for cell in table.cells
     ]
     utility = _explained(table.utility, declared)
-    return table.model_copy(update={"utility": utility, "columns": columns, "cells": tuple(cells)})
+    known = {name: metrics for name, metrics in declared.items() if metrics is not None}
+    return table.model_copy(
+        update={
+            "utility": utility, "columns": columns, "cells": tuple(cells), "declared": known,
+        }
+    )  # fmt: skip
 
 
 def _explained(measure: M, declared: Declared) -> M:
-    evaluator, _, name = measure.metric.partition("/")
-    metric = find(declared.get(evaluator) or (), name)
+    metric = find_in(declared, measure.metric)
     said = {"sentence": measure.sentence or (metric and metric.sentence)}
     if isinstance(measure, ColumnEntry) and measure.binary is not None:
         return measure.model_copy(update={**said, "binary": _explained(measure.binary, declared)})

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from trustbench import tracking
+from trustbench.config.compose import conf_dirs
+from trustbench.config.declared_metrics import declared_metrics
 from trustbench.store.audits import audits
 from trustbench.store.labels import labels
 from trustbench.store.records import Record, Store
@@ -34,9 +36,11 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
     called = _labels(records, where)
     known = tracking.logged(store, uri, records)
     missing = [r for r in records if r.id not in known]
+    declared = declared_metrics(conf_dirs()) if missing else {}
     for record in missing:
         name = where.get(record.id, "default")
-        tracking.log_record(store, uri, name, record, parents[name], called.get(record.id))
+        label = called.get(record.id)
+        tracking.log_record(store, uri, name, record, parents[name], label, declared)
     for name in store.experiments():
         sweep, parent = store.sweep(name), parents[name]
         if sweep is not None and parent is not None:

@@ -7,7 +7,6 @@ from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.config.compose import conf_dirs
 from trustbench.config.declared_metrics import declared_metrics
 from trustbench.config.plugins import describe, discover
-from trustbench.contracts import Metric
 
 KINDS = {
     "datasets": "dataset",
@@ -43,20 +42,10 @@ def _options(group: str, dirs: Sequence[Path]) -> list[tuple[str, str]]:
 
 
 def _metrics(dirs: Sequence[Path]) -> list[tuple[str, str]]:
-    """Every metric as tables and policies write it, its unit and direction, and what it says."""
+    """Every metric as tables and policies write it, and what it says."""
     rows = []
     for evaluator, metrics in declared_metrics(dirs).items():
-        rows += [(f"{evaluator}/{m.name}", _about(m)) for m in metrics or ()]
+        rows += [(f"{evaluator}/{m.name}", m.explanation) for m in metrics or ()]
         if metrics is None:
             rows.append((f"{evaluator}/...", "declared where it cannot be read; checked by a run"))
     return rows
-
-
-def _about(metric: Metric) -> str:
-    """Unit and direction, then the sentence.
-
-    >>> _about(Metric("ece", "How far confidence is from accuracy.", "fraction", "lower"))
-    'fraction, lower is better. How far confidence is from accuracy.'
-    """
-    kind = ", diagnostic" if metric.diagnostic else ""
-    return f"{metric.unit}, {metric.better} is better{kind}. {metric.sentence}"

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field
 
 from trustbench.contracts import Dataset, Evaluator, Intervention, Model, Plugin, Schedule
+from trustbench.contracts.metrics import Metrics
 from trustbench.contracts.steps import MOST_EPOCHS
 from trustbench.store.records import Pilot, PluginSpec
 
@@ -234,6 +235,11 @@ class Arm:
         if self.only is not None:
             return range(self.only, self.only + 1)
         return self.protocol.models(self.part)
+
+    @property
+    def metrics(self) -> dict[str, Metrics]:
+        """What each of its evaluators declares of its metrics."""
+        return {chosen.name: chosen.plugin.metrics for chosen in self.evaluators}
 
     @property
     def undecided(self) -> bool:

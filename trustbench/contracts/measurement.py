@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 
 from trustbench.contracts.arrays import Array
-from trustbench.contracts.system import Fact
+from trustbench.contracts.learnt import Fact
 
 
 @dataclass(frozen=True)

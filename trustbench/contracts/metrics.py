@@ -1,7 +1,7 @@
 """What an evaluator declares about each of its metrics, before anything is measured."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from typing import Literal
@@ -63,6 +63,16 @@ class Metric:
     def higher_is_better(self) -> bool:
         """The direction, as measurements and records say it."""
         return self.better == "higher"
+
+    @property
+    def explanation(self) -> str:
+        """The sentence, then the unit and the direction, for every place that explains a metric.
+
+        >>> Metric("ece", "How far confidence is from accuracy.", "fraction", "lower").explanation
+        'How far confidence is from accuracy. Unit: fraction; lower is better.'
+        """
+        kind = "; diagnostic" if self.diagnostic else ""
+        return f"{self.sentence} Unit: {self.unit}; {self.better} is better{kind}."
 
     def matches(self, name: str, scores: frozenset[str] | None = None) -> bool:
         """Whether this declares the metric of this name.
@@ -133,6 +143,9 @@ class Metric:
 
 
 Metrics = tuple[Metric, ...]
+Declared = Mapping[str, Metrics | None]
+"""Evaluator -> its metrics. None: its declaration cannot be read here, as of another user's
+plugin whose records are summarised."""
 
 fraction = partial(Metric, unit="fraction", lower=0.0, upper=1.0)
 """A metric that is a share of something: between 0 and 1."""
@@ -156,6 +169,12 @@ def find(metrics: Metrics, name: str, scores: frozenset[str] | None = None) -> M
     """
     found = [metric for metric in all_of(metrics) if metric.matches(name, scores)]
     return max(found, key=lambda metric: metric.literal, default=None)
+
+
+def find_in(declared: Declared, metric: str) -> Metric | None:
+    """The declaration of `<evaluator>/<name>`, as tables, policies and records name a metric."""
+    evaluator, _, name = metric.partition("/")
+    return find(declared.get(evaluator) or (), name)
 
 
 def check(metrics: Metrics, measured: Measured, owner: str) -> None:

@@ -237,6 +237,7 @@ def _track(arm: Arm, store: Store, record: Record) -> list[str]:
             record,
             parent=arm.sweep_run,
             label=label_of(arm),
+            declared=arm.metrics,
         )
     except tracking.TrackingError as e:
         kept = f"{e} The record is kept; `trustbench sync` uploads it later."

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trustbench import __version__
+from trustbench.contracts.metrics import Declared
 from trustbench.contracts.shortening import shorten
 from trustbench.store.files import write_atomically
 from trustbench.store.labels import label as label_alone
@@ -16,7 +17,7 @@ from trustbench.store.provenance import git_tags, project
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import markdown
 from trustbench.summary.table.results import TableResult
-from trustbench.tracking import owner, runs
+from trustbench.tracking import metric_notes, owner, runs
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking.database import make_database
 from trustbench.tracking.dataset_input import DatasetInput, log_dataset
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _FINISHED = ("ok", "unsupported")
 UPLOAD = "trustbench.upload"
+DESCRIPTION = "mlflow.note.content"
+"""The tag that MLflow shows as the description of a run."""
 
 
 def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = True) -> str | None:
@@ -67,10 +70,12 @@ def log_record(
     record: Record,
     parent: str | None = None,
     label: str | None = None,
+    declared: Declared = MappingProxyType({}),
 ) -> str:
     """Uploads a finished record as a new run unless the experiment has it; returns its run id.
 
     `label` names the run: what the arm is called in its sweep (None: what it is called alone).
+    `declared` is what evaluators declare of their metrics, which the run's description explains.
 
     Raises:
         TrackingError: the server is unreachable or refuses.
@@ -81,6 +86,10 @@ def log_record(
     if found is None:
         name = label or label_alone(record.arm)
         tags = {**tracked.tags(record, experiment, name), **git_tags(record.environment)}
+        meanings = metric_notes.of_record(record, declared)
+        if meanings:
+            whole = "`trustbench list metrics`"
+            tags[DESCRIPTION] = shorten(meanings, tracked.LONGEST_NOTE, whole)
         if parent:
             tags["mlflow.parentRunId"] = parent
         ended = _finished_at(store, record)
@@ -129,8 +138,9 @@ def _log_effects(server: TrackingServer, run_id: str, results: Sequence[TableRes
     metrics = [Metric(m.name, m.value, now, m.step) for m in tracked.effects(results)]
     for i in range(0, len(metrics), 1000):
         server.call("log_batch", run_id, metrics=metrics[i : i + 1000])
-    text = shorten(markdown.text(results), tracked.LONGEST_NOTE, "tables")
-    server.call("set_tag", run_id, "mlflow.note.content", text)
+    said = metric_notes.of_results(results) + markdown.text(results)
+    text = shorten(said, tracked.LONGEST_NOTE, "tables")
+    server.call("set_tag", run_id, DESCRIPTION, text)
 
 
 def sweep_uploaded(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bool:

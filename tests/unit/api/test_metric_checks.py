@@ -5,7 +5,7 @@ import yaml
 
 from tests.unit.summary.builder import record
 from trustbench.api.lookup import find_policy, find_table
-from trustbench.api.metric_checks import check_table, with_sentences
+from trustbench.api.metric_checks import check_table, with_declarations
 from trustbench.commands import cli
 from trustbench.config.compose import conf_dir, conf_dirs
 from trustbench.config.declared_metrics import declared_metrics, registered_scores
@@ -86,7 +86,7 @@ def test_the_shipped_tables_and_policies_name_only_what_is_declared():
 
 def test_a_cell_says_what_its_metric_means_and_a_tables_own_sentence_wins():
     own = {**TABLE, "utility": {**TABLE["utility"], "sentence": "Right answers."}}
-    table = with_sentences(parse_table(own, "mine"), DECLARED)
+    table = with_declarations(parse_table(own, "mine"), DECLARED)
     assert table.utility.sentence == "Right answers."
     assert all(cell.measure(b).sentence for cell in table.cells for b in (False, True))
 

@@ -47,7 +47,7 @@ class RunRequest:
     @property
     def metrics(self) -> dict[str, Metrics]:
         """What the evaluators of the arms declare, by their names."""
-        return {e.name: e.plugin.metrics for arm in self.arms.values() for e in arm.evaluators}
+        return {name: m for arm in self.arms.values() for name, m in arm.metrics.items()}
 
 
 @dataclass(frozen=True)

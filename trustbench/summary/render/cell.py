@@ -47,13 +47,12 @@ def _registered(table: Table, cell: Cell) -> Iterator[str]:
     instead = "" if row == cell.intervention else f"; in place of the row's {row}"
     yield f"  method       {cell.intervention} {point}".rstrip() + f"; {compared}{instead}"
     if general is not None:
-        yield from _measure("metric", general)
+        yield from _measure(table, "metric", general)
     if binary is not None and binary != general:
-        yield from _measure("two classes", binary)
+        yield from _measure(table, "two classes", binary)
     yield f"  expected     {cell.expected}, which decides nothing"
     yield f"  dose         {cell.dose or 'none'}"
-    for each in general.secondary if general else ():
-        yield f"  secondary    {_beside(each)}"
+    yield from _secondary_registered(table, general)
     yield f"  references   {', '.join(cell.references) or 'none'}"
     if cell.note:
         yield f"  note         {cell.note}"
@@ -98,12 +97,21 @@ SIDES = {
 """The sides of contrasts between arms, keyed by whether a reference replaces the baseline."""
 
 
-def _measure(name: str, measure: Measure) -> Iterator[str]:
+def _measure(table: Table, name: str, measure: Measure) -> Iterator[str]:
     yield (
         f"  {name:<12} {w.contrast_name(measure.metric, measure.against)}, training="
         f"{measure.regime}; smallest effect of interest {measure.delta:zg}, unacceptable "
         f"{measure.unacceptable:zg}"
     )
+    for declared in table.explained([measure.metric]).values():
+        yield f"  {'':<12} unit: {declared.unit}; {declared.better} is better"
+
+
+def _secondary_registered(table: Table, measure: Measure | None) -> Iterator[str]:
+    for each in measure.secondary if measure else ():
+        yield f"  secondary    {_beside(each)}"
+        for declared in table.explained([each.metric]).values():
+            yield f"  {'':<12} {declared.explanation}"
 
 
 def _beside(each: Beside) -> str:

@@ -16,7 +16,7 @@ from trustbench.summary.report.numbers import estimate, level, number, p_value, 
 from trustbench.summary.report.risks import Lines
 from trustbench.summary.report.svg import figure, short
 from trustbench.summary.table.registry import Cell, Measure
-from trustbench.summary.table.results import CellResult, Estimate
+from trustbench.summary.table.results import CellResult, Estimate, TableResult
 
 
 def details(bench: Bench, risks: Lines, experiment: str | None) -> Html:
@@ -35,13 +35,17 @@ def _details(bench: Bench, cell: CellResult, risks: Lines, experiment: str | Non
     body = [
         tag(
             "div",
-            tag("div", tag("h5", "Registered before anything ran"), terms([*_registered(cell)])),
+            tag(
+                "div",
+                tag("h5", "Registered before anything ran"),
+                terms([*_registered(bench.result, cell)]),
+            ),
             tag("div", tag("h5", "Measured"), terms([*_measured(bench, cell)])),
             class_="columns",
         ),
         tag("div", *_figures(bench, cell), class_="figures"),
         *_doses(cell),
-        *_secondary(cell),
+        *_secondary(bench.result, cell),
         risks.get((cell.source, cell.target)),
         *_again(bench, cell, experiment),
         tag("p", tag("a", "Back to the table", href=f"#t{bench.index}-table"), class_="back"),
@@ -60,7 +64,7 @@ def _short(cell: CellResult) -> Html:
     return join(estimate(cell.estimate))
 
 
-def _registered(cell: CellResult) -> Iterator[tuple[str, Child]]:
+def _registered(result: TableResult, cell: CellResult) -> Iterator[tuple[str, Child]]:
     registered, measure = cell.registered, cell.measure
     yield "says", measure.sentence if measure is not None else None
     compared = "reseed control - baseline" if cell.source is None else "treated - baseline"
@@ -70,7 +74,7 @@ def _registered(cell: CellResult) -> Iterator[tuple[str, Child]]:
         yield "method", f"{cell.intervention} {point}".rstrip()
         yield "the row's method", cell.row if cell.borrowed else None
     yield "contrast", compared
-    yield from _measure(cell, measure)
+    yield from _measure(result, cell, measure)
     if registered is not None:
         yield from _expected(registered)
 
@@ -79,11 +83,15 @@ def _dose(values: Mapping[str, Scalar]) -> str:
     return " ".join(f"{k}={show(v)}" for k, v in values.items() if v is not None)
 
 
-def _measure(cell: CellResult, measure: Measure | None) -> Iterator[tuple[str, Child]]:
+def _measure(
+    result: TableResult, cell: CellResult, measure: Measure | None
+) -> Iterator[tuple[str, Child]]:
     if measure is None:
         return
     reference = cell.registered.reference if cell.registered else None
     yield "metric", tag("code", w.contrast_name(measure.metric, measure.against, reference))
+    if (declared := result.metrics.get(measure.metric)) is not None:
+        yield "unit", f"{declared.unit}; {declared.better} is better"
     yield "regime", measure.regime
     yield "smallest effect of interest", f"{measure.delta:zg}"
     yield "unacceptable change", f"{measure.unacceptable:zg}"
@@ -245,23 +253,25 @@ def _doses(cell: CellResult) -> Iterator[Html]:
     )
 
 
-def _secondary(cell: CellResult) -> Iterator[Html]:
+def _secondary(result: TableResult, cell: CellResult) -> Iterator[Html]:
     if not cell.secondary:
         return
     yield tag("h5", "Secondary metrics")
     head: list[Child] = ["metric", "arm", "regime", "effect", "p (BH)"]
-    yield table(head, [_beside(e) for e in cell.secondary], caption=sentence(w.exploratory_note()))
+    rows = [_beside(result, e) for e in cell.secondary]
+    yield table(head, rows, caption=sentence(w.exploratory_note()))
 
 
-def _beside(e: Estimate) -> list[Child]:
-    what = w.measured_as(e)
+def _beside(result: TableResult, e: Estimate) -> list[Child]:
+    says = result.explanation(e.metric)
+    what = join(says and tag("span", says, class_="says"), tag("code", w.measured_as(e)))
     more = None
     if e.verdict is not None and e.reason != e.verdict.detail:
         more = f": {e.reason}"
     if e.effect is not None and (less := w.less_chance(e)) is not None:
         more = f"; {less}"
     shown = join(estimate(e), more)
-    return [tag("code", what), e.arm, e.regime, shown, p_value(e.p_adjusted, "p_bh")]
+    return [what, e.arm, e.regime, shown, p_value(e.p_adjusted, "p_bh")]
 
 
 def _again(bench: Bench, cell: CellResult, experiment: str | None) -> Iterator[Html]:

@@ -32,8 +32,11 @@ def grid(bench: Bench) -> Html:
             tag("span", breakable(metric), class_="metric"),
             tag("span", regime, class_="regime"),
             scope="col",
+            title=result.explanation(control.measure.metric if control.measure else None),
         )
-        for name, metric, regime in w.column_heads(result)
+        for control, (name, metric, regime) in zip(
+            result.reseed, w.column_heads(result), strict=True
+        )
     ]
     rows = [
         tag(
@@ -104,7 +107,8 @@ def _cell(bench: Bench, cell: CellResult) -> Html:
     if cell.own is not None and cell.own.effect is not None:
         shown = number(cell.own.effect, "row_own.")
         lines.append(tag("span", "row ", shown, " ", row_method.verdict(cell.own), class_="small"))
-    link = tag("a", *lines, href=f"#{bench.anchor(cell)}")
+    says = bench.result.explanation(cell.estimate.metric)
+    link = tag("a", *lines, href=f"#{bench.anchor(cell)}", title=says)
     return tag("td", link, class_=f"k-{NAMES[cell.verdict.kind]}")
 
 

@@ -4,12 +4,15 @@ A cell takes its row's intervention and its column's metric, unless it names its
 missing in the file is an error.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pydantic import Field
+
 from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.metrics import Metric, Metrics, find_in
 from trustbench.errors import ConfigError
 from trustbench.store.records import Scalar, Strict
 from trustbench.summary.table.extending import read_table
@@ -90,6 +93,13 @@ class Table(Strict):
     cells: tuple[Cell, ...]
     sides: tuple[Sides, ...] = ()
     mitigations: tuple[Mitigation, ...] = ()
+    declared: dict[str, Metrics] = Field(default_factory=dict, exclude=True, repr=False)
+    """What each evaluator declares of its metrics, if that is known here; not in the file."""
+
+    def explained(self, metrics: Iterable[str]) -> dict[str, Metric]:
+        """The declarations of those metrics that have one here."""
+        found = {name: find_in(self.declared, name) for name in metrics}
+        return {name: metric for name, metric in found.items() if metric is not None}
 
     def of_sides(self, metric: str, against: str | float) -> Sides | None:
         """What the two sides of a contrast within an arm share and differ in, if stated."""

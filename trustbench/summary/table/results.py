@@ -1,11 +1,12 @@
 """The computed table; every rendering reads these types and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.guarantees import Guarantee
+from trustbench.contracts.metrics import Metric
 from trustbench.store.records import Scalar
 from trustbench.summary.stats.effects import Effect, Verdict
 from trustbench.summary.table.numbers import Numbers
@@ -90,6 +91,12 @@ class CellResult:
         """The verdict; a printed cell always has one."""
         assert self.estimate.verdict is not None
         return self.estimate.verdict
+
+
+def metrics_of(cells: Iterable[CellResult], others: Iterable[Estimate]) -> set[str]:
+    """Every metric from which the cells or other estimates show an effect."""
+    shown = [e for cell in cells for e in (cell.estimate, *cell.secondary)]
+    return {e.metric for e in (*shown, *others) if e.metric is not None}
 
 
 @dataclass(frozen=True)
@@ -193,6 +200,13 @@ class TableResult:
     """Evaluator -> the notes on the settings at which it is read."""
     factorials: tuple[FactorialResult, ...] = ()
     mitigations: tuple[MitigationResult, ...] = ()
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """What evaluators declare of the metrics shown, as far as that is known here."""
+
+    def explanation(self, *metrics: str | None) -> str | None:
+        """What these metrics mean, by their declarations; None if that is unknown here."""
+        known = [found.explanation for m in metrics if m and (found := self.metrics.get(m))]
+        return " ".join(known) or None
 
     def cell(self, source: Aspect, target: str) -> CellResult:
         """The cell of a source aspect and a target aspect or utility."""

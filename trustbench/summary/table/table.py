@@ -7,16 +7,22 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.store.labels import show
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.stats.effects import Verdict, not_measured
-from trustbench.summary.stats.multiplicity import holm
 from trustbench.summary.table.audit_power import audit_notes
-from trustbench.summary.table.contrast_estimates import judged
+from trustbench.summary.table.contrast_estimates import judged_alone, judged_together
 from trustbench.summary.table.dp_noise import FACT, noise_notes
 from trustbench.summary.table.estimates import Estimator, at
 from trustbench.summary.table.factorial import factorials
 from trustbench.summary.table.grouping import ArmRecords, Group, group_records
 from trustbench.summary.table.mitigations import mitigations
 from trustbench.summary.table.registry import Cell, Measure, Table
-from trustbench.summary.table.results import UTILITY, ArmRow, CellResult, Estimate, TableResult
+from trustbench.summary.table.results import (
+    UTILITY,
+    ArmRow,
+    CellResult,
+    Estimate,
+    TableResult,
+    metrics_of,
+)
 
 
 def summarize(
@@ -46,8 +52,8 @@ class _Summary:
         return self.estimator.table
 
     def result(self) -> TableResult:
-        cells, family = _judged([self._cell(cell) for cell in self.table.cells])
-        utility = [_judged_alone(self._utility(source)) for source in Aspect]
+        cells, family = judged_together([self._cell(cell) for cell in self.table.cells])
+        utility = [judged_alone(self._utility(source)) for source in Aspect]
         reseed = self._reseed()
         records = [r for a in self.group.arms for r in a.records.values()]
         drawn = [(a.label, r.facts.get(FACT)) for a in self.group.arms for r in a.records.values()]
@@ -71,6 +77,9 @@ class _Summary:
             settings=self.group.settings_notes,
             factorials=factorials(self.estimator),
             mitigations=mitigations(self.estimator),
+            metrics=self.table.explained(
+                metrics_of((*cells, *utility, *reseed), self.estimator.grid.values())
+            ),
         )
 
     def _cell(self, cell: Cell) -> CellResult:
@@ -162,8 +171,8 @@ class _Summary:
         measures = {t.value: self.table.columns[t].on(self.estimator.binary) for t in Aspect}
         row = [self._reseed_cell(t, m) for t, m in measures.items()]
         return [
-            *_judged(row)[0],
-            _judged_alone(self._reseed_cell(UTILITY, self.table.utility)),
+            *judged_together(row)[0],
+            judged_alone(self._reseed_cell(UTILITY, self.table.utility)),
         ]
 
     def _reseed_cell(self, target: str, measure: Measure) -> CellResult:
@@ -275,26 +284,3 @@ def _row_order(arm: ArmRecords) -> tuple[int, list[int]]:
 
 def _without(cell: CellResult, verdict: Verdict) -> CellResult:
     return replace(cell, estimate=replace(cell.estimate, verdict=verdict))
-
-
-def _judged(cells: Sequence[CellResult]) -> tuple[list[CellResult], int]:
-    """The cells with verdicts, and the size of Holm's family: off-diagonal, with a p value."""
-    tests = [
-        i
-        for i, c in enumerate(cells)
-        if c.estimate.effect and not (c.registered and c.registered.diagonal)
-    ]
-    p_values = [p for i in tests if (p := cells[i].estimate.p) is not None]
-    adjusted = dict(zip(tests, holm(p_values), strict=True))
-    out = [
-        _judged_alone(c, adjusted.get(i), len(tests) if i in adjusted else 1)
-        for i, c in enumerate(cells)
-    ]
-    return out, len(tests)
-
-
-def _judged_alone(cell: CellResult, p_adjusted: float | None = None, family: int = 1) -> CellResult:
-    """The cell with its verdict; outside a family the raw p value counts."""
-    if cell.measure is None:
-        return cell
-    return replace(cell, estimate=judged(cell.estimate, cell.measure.delta, p_adjusted, family))

@@ -5,10 +5,13 @@ import re
 import numpy as np
 import pytest
 
-from tests.unit.summary.builder import WITHIN, method, record
+from tests.unit.summary.builder import CRESSWELL, WITHIN, method, record
 from tests.unit.summary.report.report_data import by_id, page, parse, whole
+from trustbench.api.metric_checks import with_declarations
+from trustbench.contracts import Aspect, Metric
 from trustbench.summary.render import render
 from trustbench.summary.render import wording as w
+from trustbench.summary.render.cell import cell_text
 from trustbench.summary.report.grid import NAMES
 from trustbench.summary.report.page import _source
 from trustbench.summary.stats.effects import Kind
@@ -23,6 +26,7 @@ HOSTILE = (
     "</title><base href=http://evil.example>",
     "a\u202eb\x00c",
 )
+NAMED = ("acc_gap", "worst_group_acc", "class_sd", "eo_gap")
 INERT = {
     "a", "b", "body", "button", "circle", "code", "data", "dd", "details", "div", "dl", "dt",
     "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "head", "header", "html", "image", "li",
@@ -148,6 +152,33 @@ def test_hostile_names_are_text_everywhere(evil):
     shown = "".join(root.text().split())
     kept = re.sub("[\u202e\x00]", "\ufffd", evil)
     assert "".join(kept.split()) in shown
+
+
+@pytest.mark.parametrize("evil", ["", *HOSTILE])
+def test_the_report_and_the_cell_say_what_evaluators_declare(evil):
+    def declared(unit, better):
+        return Metric(f"<{'|'.join(NAMED)}>", f"How unequal {evil}.", unit, better)
+
+    metrics = {"fairness": (declared("fraction", "lower"),), "utility": None}
+    table = with_declarations(CRESSWELL, metrics)
+    tree = parse(page(whole(), table=table)[0])
+    said = re.sub("[\u202e\x00]", "\ufffd", f"How unequal {evil}. Unit: fraction; lower is better.")
+    cell = next(
+        n for n in table_of(tree).all("a") if n.attributes["href"] == "#t0-privacy-fairness"
+    )
+    assert cell.attributes["title"] == said
+    assert said in [n.attributes.get("title") for n in table_of(tree).all("th")]
+    utility = next(n for n in table_of(tree).all("a") if n.attributes["href"].endswith("-utility"))
+    assert "title" not in utility.attributes  # nothing is known of it
+    behind = by_id(tree)["t0-privacy-fairness"].text()
+    assert "fraction; lower is better" in behind
+    assert behind.count(said) == 2  # of the two secondary metrics of the same evaluator
+    text = cell_text(table, Aspect.PRIVACY, Aspect.FAIRNESS, [])
+    assert text.count("lower is better") == 4
+    higher = with_declarations(CRESSWELL, {"fairness": (declared("points", "higher"),)})
+    assert "unit: points; higher is better" in cell_text(
+        higher, Aspect.PRIVACY, Aspect.FAIRNESS, []
+    )
 
 
 def test_nothing_is_loaded_from_anywhere(built, tree):
