@@ -18,8 +18,8 @@ from trustbench.summary.table.degenerate import (
     nothing_shows,
     shares_replicates,
 )
+from trustbench.summary.table.effect_numbers import EffectNumbers
 from trustbench.summary.table.grouping import ArmRecords
-from trustbench.summary.table.numbers import Numbers
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Contrast:
         return None if self.less_chance is None else self.less_chance.effect(self.overlap)
 
     @property
-    def numbers(self) -> Numbers:
+    def numbers(self) -> EffectNumbers:
         """What every output reads of these differences."""
         less = self.less_chance
-        return Numbers(
+        return EffectNumbers(
             unit=self.unit,
             effect=self.effect,
             treated_mean=self.treated.mean,

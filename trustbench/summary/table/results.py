@@ -9,7 +9,7 @@ from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.metrics import Metric
 from trustbench.store.records import Scalar
 from trustbench.summary.stats.effects import Effect, Verdict
-from trustbench.summary.table.numbers import Numbers
+from trustbench.summary.table.effect_numbers import EffectNumbers
 from trustbench.summary.table.registry import Cell, Measure
 
 UTILITY = "utility"
@@ -17,7 +17,7 @@ UTILITY = "utility"
 
 
 @dataclass(frozen=True)
-class Estimate(Numbers):
+class Estimate(EffectNumbers):
     """The effect of one arm on one metric, or the verdict in its place.
 
     `verdict` is None for secondary metrics, which have no registered margin. `p_adjusted` is Holm's

@@ -8,7 +8,7 @@ from trustbench.summary.stats.verdicts import claim_p
 
 
 @dataclass(frozen=True, kw_only=True)
-class Numbers:
+class EffectNumbers:
     """An effect with the levels and the differences behind it; positive is worse."""
 
     unit: str | None = None
