@@ -141,9 +141,9 @@ def test_a_process_of_its_own_says_the_same(kind, spawn, outside):
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('{"schema_version": 99}', "schema 99; this trustbench reads schema 2. Upgrade trustbench"),
-        ('{"schema_version": 1}', "schema 1; this trustbench reads schema 2. An older trustbench"),
-        ('{"schema_version": 2, "id"', "is not a complete record"),
+        ('{"schema_version": 99}', "schema 99; this trustbench reads schema 3. Upgrade trustbench"),
+        ('{"schema_version": 1}', "schema 1; this trustbench reads schema 3. An older trustbench"),
+        ('{"schema_version": 3, "id"', "is not a complete record"),
         ("[]", "is not a complete record"),
         ("", "is not a complete record"),
     ],

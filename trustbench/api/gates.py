@@ -10,7 +10,8 @@ from trustbench.api.lookup import find_policy, find_table
 from trustbench.api.records import Records
 from trustbench.api.tables import asked_of
 from trustbench.errors import UserError, did_you_mean
-from trustbench.store.records import Record, read_record
+from trustbench.store.record_files import find_record
+from trustbench.store.records import Record
 from trustbench.summary.decide import gate_json, gate_junit, gate_markdown, gate_terminal
 from trustbench.summary.decide.decisions import Outcome
 from trustbench.summary.decide.gate import Gate, gate_pair, gate_sweep, only
@@ -143,7 +144,7 @@ def _record(name: str, stored: Mapping[str, Record]) -> Record:
         if name not in stored:
             raise UserError(f"no record {name!r} is stored; {did_you_mean(name, stored)}")
         return stored[name]
-    path = Path(name).expanduser()
-    if not path.is_file():
+    found = find_record(Path(name).expanduser())
+    if found is None:
         raise UserError(f"record {name} is not a file; give a record.json, or the id of a record.")
-    return read_record(path)
+    return found

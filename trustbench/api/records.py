@@ -80,8 +80,7 @@ class Records(Sequence[Record]):
             return arm_names(self.arms, [self.sweep])
         if self.tracking_uri is not None:
             return arm_names(self.every, tracking.fetch_sweeps(self.store, self.tracking_uri))
-        found = map(self.store.sweep, self.store.experiments())
-        return arm_names(self.every, [s for s in found if s is not None])
+        return arm_names(self.every, self.store.last_sweeps())
 
     def arrays(self, arm: str) -> Mapping[str, Array]:
         """The arrays of an arm: those of the folder, else the server's; empty without any."""

@@ -9,7 +9,7 @@ from trustbench.config.compose import conf_dirs
 from trustbench.config.declared_metrics import declared_metrics
 from trustbench.store.audits import audits
 from trustbench.store.labels import labels
-from trustbench.store.records import Record, Store
+from trustbench.store.records import Record, Store, Sweep
 
 
 class Uploaded(NamedTuple):
@@ -28,10 +28,12 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
         TrackingError: the server cannot be reached.
     """
     records = [r for r in store.records() if r.status != "started"]
-    where = _experiment_of_arms(store)
+    sweeps = store.last_sweeps()
+    where = _experiment_of_arms(sweeps)
+    listed = {sweep.experiment for sweep in sweeps}
     parents = {
-        name: tracking.prepare(store, uri, name, sweep=name in store.experiments())
-        for name in sorted({*store.experiments(), *(where.get(r.id, "default") for r in records)})
+        name: tracking.prepare(store, uri, name, sweep=name in listed)
+        for name in sorted({*listed, *(where.get(r.id, "default") for r in records)})
     }
     called = _labels(records, where)
     known = tracking.logged(store, uri, records)
@@ -41,9 +43,9 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
         name = where.get(record.id, "default")
         label = called.get(record.id)
         tracking.log_record(store, uri, name, record, parents[name], label, declared)
-    for name in store.experiments():
-        sweep, parent = store.sweep(name), parents[name]
-        if sweep is not None and parent is not None:
+    for sweep in sweeps:
+        parent = parents[sweep.experiment]
+        if parent is not None:
             tracking.log_sweep(store, uri, parent, sweep, [])
     return Uploaded(len(missing), len(known), *_upload_audits(store, uri))
 
@@ -74,11 +76,10 @@ def _labels(records: Sequence[Record], where: Mapping[str, str]) -> dict[str, st
     }
 
 
-def _experiment_of_arms(store: Store) -> dict[str, str]:
+def _experiment_of_arms(sweeps: Sequence[Sweep]) -> dict[str, str]:
     """The experiment whose last sweep holds each arm; the first by name if there are several."""
     found: dict[str, str] = {}
-    for name in store.experiments():
-        sweep = store.sweep(name)
-        for arm in sweep.arms if sweep else ():
-            found.setdefault(arm, name)
+    for sweep in sweeps:
+        for arm in sweep.arms:
+            found.setdefault(arm, sweep.experiment)
     return found

@@ -1,47 +1,27 @@
 """Content ids of arms, fits and evaluations: hashes of everything that changes their numbers."""
 
-import hashlib
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from trustbench.config.arm_labels import spec_of
 from trustbench.config.arms import Arm, Chosen
 from trustbench.contracts import Evaluator, Intervention
+from trustbench.store import identity
+from trustbench.store.identity import digest
 
-# Increased when the meaning of a hashed field changes; golden ids in the tests pin it.
-ID_VERSION = 3
 # Increased when a pilot's numbers or its choice change.
 PILOT_VERSION = 1
 
 
-def digest(content: Mapping[str, Any], length: int = 16) -> str:
-    """A hex digest of sorted JSON.
-
-    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
-    True
-    """
-    text = json.dumps(content, sort_keys=True, allow_nan=False, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()[:length]
-
-
 def arm_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
     """The identity fields of an arm, with the resolved properties of its data and engine."""
-    content: dict[str, Any] = {
-        "id_version": ID_VERSION,
-        "dataset": {"name": arm.dataset.name, "fingerprint": fingerprint},
-        "model": _plugin(arm.model),
-        "training": arm.training.content(),
-        "interventions": [_plugin(i) for i in in_order(arm.interventions)],
-        "control": arm.control,
-        "reseeds": arm.reseeds,
-        "protocol": arm.protocol.content(),
-        "part": arm.part,
-        "seed": arm.seed,
-        "engine": engine,
-    }
-    # Only the rate: the last digits of its scores may differ between machines.
-    return {**content, "pilot": arm.pilot.rate} if arm.pilot else content
+    return identity.arm_content(
+        spec_of(arm, engine),
+        fingerprint,
+        reseeds=arm.reseeds,
+        part=arm.part,
+        rate=arm.pilot.rate if arm.pilot else None,
+    )
 
 
 def arm_id(arm: Arm, fingerprint: str, engine: str) -> str:
@@ -85,7 +65,7 @@ def _decided_content(arm: Arm, fingerprint: str, engine: str) -> dict[str, Any]:
 
 def evaluation_id(evaluator: Chosen[Evaluator]) -> str:
     """The key of an evaluation in a record: name and a hash of its settings and version."""
-    return f"{evaluator.name}-{digest(_plugin(evaluator), 8)}"
+    return identity.evaluation_id(evaluator.spec())
 
 
 def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Intervention]]:
@@ -97,5 +77,4 @@ def in_order(interventions: tuple[Chosen[Intervention], ...]) -> list[Chosen[Int
 
 
 def _plugin(chosen: Chosen[Any]) -> dict[str, Any]:
-    spec = chosen.spec()
-    return spec.model_dump(include={"name", "params", "version", "fingerprints"})
+    return identity.plugin_content(chosen.spec())

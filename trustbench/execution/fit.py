@@ -130,10 +130,11 @@ def _snapshots(baseline: Plan, store: Store, progress: Progress) -> tuple[Params
     """The baseline's snapshots as in `read_snapshots`; lost ones are trained again."""
     folder = store.fit_dir(baseline.fit_id)
     fit(baseline, store, progress)
-    found = fits.read_snapshots(folder, baseline.device, store.warn)
-    if found is None:
-        with exclusive(folder):
+    with exclusive(folder):
+        found = fits.read_snapshots(folder, baseline.device, store.warn)
+        if found is None:
             fits.discard(folder)
+    if found is None:
         fit(baseline, store, progress)
         found = fits.read_snapshots(folder, baseline.device, store.warn)
     if found is None:

@@ -30,7 +30,7 @@ def settle(plan: Plan, store: Store, progress: Progress) -> Plan:
         return known
     training, folder = plan.arm.training, store.pilot_dir(plan.pilot_id)
     with exclusive(folder, lambda: progress(WAITING, 0, 1)):
-        tried = {t.rate: t for t in pilot.read_tried(folder, plan.pilot_id, store.warn)}
+        tried = {t.rate: t for t in pilot.reclaim_tried(folder, plan.pilot_id, store.warn)}
         for k, rate in enumerate(sorted(training.lr_grid)):
             if rate in tried:
                 continue

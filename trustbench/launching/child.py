@@ -17,6 +17,7 @@ from pathlib import Path
 from trustbench.execution.progress import REPORTS
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_descendants
+from trustbench.store.files import make_way
 from trustbench.store.records import Store
 from trustbench.store.redaction import redact
 
@@ -69,6 +70,7 @@ class Log:
 
     def _write_to(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        make_way(path)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         for stream in (sys.stdout, sys.stderr):
             stream.flush()

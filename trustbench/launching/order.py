@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from trustbench.config.arms import Arm
-from trustbench.config.identity import arm_content, digest, evaluation_id
+from trustbench.config.identity import arm_content, evaluation_id
+from trustbench.store.identity import digest
 
 
 def starting_order(arms: Sequence[Arm]) -> list[int]:

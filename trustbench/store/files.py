@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import socket
+import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from trustbench.errors import StorageError
+from trustbench.errors import StorageError, warn
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
@@ -35,6 +36,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
+        make_way(path)
         temporary.replace(path)
         _flush_folder(path.parent)
     except BaseException as error:
@@ -54,10 +56,41 @@ def append_line(path: Path, text: str) -> None:
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     line = f"{now} {socket.gethostname()} {os.getpid()} {text}\n"
     try:
+        make_way(path)
         with path.open("ab", buffering=0) as f:  # one write: lines of two processes never mix
             f.write(line.encode())
     except OSError as error:
         raise _sentence(path, error) from error
+
+
+def set_aside(path: Path, what: str) -> Path:
+    """Renames NAME.json to NAME.<what>.json, or NAME.<what>-2.json, ...; returns the new path.
+
+    A path without anything stays without.
+    """
+    names = (f"{path.stem}.{what}{k}{path.suffix}" for k in ["", *(f"-{n}" for n in range(2, 999))])
+    kept = next(p for p in map(path.with_name, names) if not os.path.lexists(p))
+    with suppress(FileNotFoundError):
+        path.rename(kept)
+    return kept
+
+
+def make_way(path: Path) -> None:
+    """Sets aside a folder, a pipe or a broken link in the place of a file.
+
+    Opening a pipe would wait for its other end.
+    """
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        regular = not os.path.lexists(path)
+    if not regular:
+        warn(f"{path} is not a file; it is kept as {put_away(path).name}.")
+
+
+def put_away(path: Path) -> Path:
+    """Renames NAME to NAME.<random>.damaged, which no pattern of the store matches."""
+    return path.rename(path.with_name(f"{path.name}.{secrets.token_hex(4)}.damaged"))
 
 
 @contextmanager
@@ -108,6 +141,7 @@ def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
 def _lock_file(path: Path) -> BinaryIO:
     try:
         _make_folder(path.parent)
+        make_way(path)
         return path.open("ab")
     except OSError as error:
         raise _sentence(path, error) from error

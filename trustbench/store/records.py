@@ -13,20 +13,26 @@ outputs/
 """
 
 import hashlib
-import io
 import platform
-import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from trustbench import errors
 from trustbench.errors import UserError
-from trustbench.store.files import append_line, exclusive, write_atomically
+from trustbench.store.arrays import pack, read_arrays, read_raw
+from trustbench.store.files import append_line, exclusive, put_away, set_aside, write_atomically
+from trustbench.store.reading import Damaged
+from trustbench.store.record_files import (
+    UnreadableRecord,
+    find_record,
+    read_record,
+    read_sweep,
+    to_json,
+)
 from trustbench.store.schema import (
     SCHEMA,
     ArmSpec,
@@ -41,9 +47,6 @@ from trustbench.store.schema import (
     Strict,
     Sweep,
     Tried,
-    UnreadableRecord,
-    read_record,
-    read_sweep,
 )
 
 __all__ = [
@@ -64,6 +67,9 @@ __all__ = [
     "UnreadableRecord",
     "read_record",
 ]
+
+
+T = TypeVar("T")
 
 
 class Store:
@@ -168,58 +174,64 @@ class Store:
         """
         folder = self.arm_dir(record.id)
         if arrays is not None:
-            buffer = io.BytesIO()
-            np.savez_compressed(buffer, **dict(sorted(arrays.items())))  # type: ignore[arg-type]
-            data = buffer.getvalue()
+            data = pack(record.id, arrays)
             write_atomically(folder / "arrays.npz", data)
             sha = hashlib.sha256(data).hexdigest()
             record = record.model_copy(update={"arrays_sha256": sha})
-        write_atomically(folder / "record.json", (record.model_dump_json(indent=1) + "\n").encode())
+        write_atomically(folder / "record.json", to_json(record))
         return record
 
-    def read(self, arm: str) -> Record | None:
-        """Reads the record of an arm; None if it is absent or unreadable."""
-        return self._readable(self.arm_dir(arm) / "record.json")
+    def read(self, arm: str, *, recomputed: bool = False) -> Record | None:
+        """Reads the record of an arm; None if it is absent or unusable.
 
-    def reclaim(self, arm: str) -> Record | None:
-        """Returns the record to continue from; an unreadable one is kept under another name.
+        `recomputed` compares its ids with those that follow from its own content as well.
+        """
+        path = self.arm_dir(arm) / "record.json"
+        try:
+            return find_record(path, arm, recomputed=recomputed)
+        except UnreadableRecord as error:
+            self.warn(f"{error} It is left out.")
+            return None
+
+    def reclaim(self, arm: str, *, recomputed: bool = False) -> Record | None:
+        """Does the same, and keeps an unusable record under another name.
 
         Only the process that holds the arm's lock may call it.
         """
         path = self.arm_dir(arm) / "record.json"
         try:
-            return read_record(path) if path.exists() else None
+            return find_record(path, arm, recomputed=recomputed)
         except UnreadableRecord as error:
-            kept = _put_aside(path, error.what)
-            arrays = path.with_name("arrays.npz")
-            if arrays.exists():
-                _put_aside(arrays, error.what)
+            kept = set_aside(path, error.what)
+            set_aside(path.with_name("arrays.npz"), error.what)
             self.warn(f"{error} It is kept as {kept.name}, and its arm is computed again.")
             return None
 
     def arrays(self, arm: str) -> dict[str, np.ndarray[Any, Any]]:
-        """Reads the arrays of an arm; empty if they are absent or unreadable."""
+        """Reads the arrays of an arm; empty if they are absent or unusable."""
         path = self.arm_dir(arm) / "arrays.npz"
-        if not path.exists():
-            return {}
         try:
-            with path.open("rb") as f, np.load(f, allow_pickle=False) as data:
-                return dict(data)
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
-            self.warn(f"{path} is damaged ({type(error).__name__}); it is left out.")
+            return read_arrays(path, arm)
+        except Damaged as damage:
+            self.warn(f"{path} is damaged ({damage}); it is left out.")
             return {}
 
     def whole(self, record: Record) -> bool:
         """Whether a finished record's arrays are on disk as they were written."""
-        path = self.arm_dir(record.id) / "arrays.npz"
-        if not path.exists():
+        try:
+            data = read_raw(self.arm_dir(record.id) / "arrays.npz", record.id)
+        except Damaged:
             return False
-        return hashlib.sha256(path.read_bytes()).hexdigest() == record.arrays_sha256
+        return data is not None and hashlib.sha256(data).hexdigest() == record.arrays_sha256
 
     def records(self) -> Iterator[Record]:
-        """Reads every readable record below the folder, sorted by id; warns about the others."""
-        for path in sorted(self.root.glob("arms/*/record.json")):
-            record = self._readable(path)
+        """Reads every usable record below the folder, sorted by id; warns about the others."""
+        for folder in sorted(self.root.glob("arms/*")):
+            try:
+                record = self.read(folder.name)
+            except UserError as error:  # a folder that nobody here has named
+                self.warn(f"{error} It is left out.")
+                continue
             if record is not None:
                 yield record
 
@@ -227,39 +239,55 @@ class Store:
         """Reads the manifest of an experiment's last sweep; None without one.
 
         Raises:
-            UserError: it cannot be read.
+            UserError: it cannot be read, or is of another experiment.
         """
         path = self.sweep_file(experiment)
-        return read_sweep(path) if path.exists() else None
+        if not path.is_symlink() and not path.exists():
+            return None
+        found = read_sweep(path)
+        if found.experiment != experiment:
+            raise UserError(
+                f"{path} is the list of another experiment, {found.experiment}; run the sweep "
+                "again, which computes nothing twice and writes the list anew."
+            )
+        return found
 
     def experiments(self) -> list[str]:
         """The experiments that have a sweep manifest, sorted."""
         return sorted(p.stem for p in self.root.glob("sweeps/*.json"))
 
+    def last_sweeps(self) -> list[Sweep]:
+        """Reads every experiment's last sweep; warns about those that cannot be read."""
+        return self._sweeps(self.sweep, self.experiments())
+
     def sweeps(self) -> list[Sweep]:
         """Reads every sweep of every experiment, including those that a later one replaced."""
+        return self._sweeps(read_sweep, sorted(self.root.glob("sweeps/past/*.json")))
+
+    def _sweeps(self, read: Callable[[T], Sweep | None], names: Iterable[T]) -> list[Sweep]:
         found = []
-        for path in sorted(self.root.glob("sweeps/past/*.json")):
+        for name in names:
             try:
-                found.append(read_sweep(path))
+                found.append(read(name))
             except UserError as error:
                 self.warn(f"{error} It is left out.")
-        return found
+        return [sweep for sweep in found if sweep is not None]
 
     def write_sweep(self, sweep: Sweep) -> None:
-        """Writes a sweep's manifest, both as the experiment's last one and among all past ones."""
-        data = sweep.model_dump_json(indent=1).encode()
-        which = hashlib.sha256(data).hexdigest()[:8]
-        write_atomically(self.sweep_file(sweep.experiment), data)
-        past = self.root / "sweeps" / "past" / f"{sweep.experiment}-{which}.json"
-        write_atomically(past, data)
+        """Writes a sweep's manifest, as the experiment's last one and among all past ones.
 
-    def _readable(self, path: Path) -> Record | None:
+        A last one that cannot be read is kept under another name.
+        """
+        data = to_json(sweep)
+        which = hashlib.sha256(data).hexdigest()[:8]
+        path = self.sweep_file(sweep.experiment)
+        past = self.root / "sweeps" / "past" / f"{sweep.experiment}-{which}.json"
         try:
-            return read_record(path) if path.exists() else None
-        except UnreadableRecord as error:
-            self.warn(f"{error} It is left out.")
-            return None
+            self.sweep(sweep.experiment)
+        except UserError:
+            put_away(path)
+        write_atomically(path, data)
+        write_atomically(past, data)
 
 
 def _inside(folder: Path, name: str) -> Path:
@@ -267,10 +295,3 @@ def _inside(folder: Path, name: str) -> Path:
     if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
         raise UserError(f"{name!r} is not the name of anything in {folder}; give one without `..`.")
     return folder / name
-
-
-def _put_aside(path: Path, what: str) -> Path:
-    """Renames record.json to record.<what>.json, or record.<what>-2.json, ...; returns the path."""
-    names = (f"{path.stem}.{what}{k}{path.suffix}" for k in ["", *(f"-{n}" for n in range(2, 999))])
-    kept = next(p for p in map(path.with_name, names) if not p.exists())
-    return path.rename(kept)

@@ -1,24 +1,16 @@
-"""The record schema, and reading a record file."""
+"""The record schema."""
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
+from pydantic import BaseModel, ConfigDict, Field
 
 from trustbench.contracts.guarantees import Guarantee
-from trustbench.errors import UserError
 
 if TYPE_CHECKING:
     from trustbench.contracts.measurement import Measurement
 
-SCHEMA = 2
+SCHEMA = 3
 Status = Literal["started", "ok", "failed", "unsupported", "timeout"]
 Scalar = bool | int | float | str | None
 
@@ -206,43 +198,3 @@ class Sweep(Strict):
     """Evaluation ids; a table reads no others."""
     names: dict[str, str]
     """What the sweep calls its arms -> their ids."""
-
-
-class UnreadableRecord(UserError):
-    """A file that this version cannot read as a record; `what` describes it, for its new name."""
-
-    def __init__(self, message: str, what: str) -> None:
-        super().__init__(message)
-        self.what = what
-
-
-def read_record(path: Path) -> Record:
-    """Reads the record in a file.
-
-    Raises:
-        UnreadableRecord: it is damaged, or has another schema.
-    """
-    try:
-        data = json.loads(path.read_bytes())
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if isinstance(version, int) and version != SCHEMA:
-            newer, older = "Upgrade trustbench to read it.", "An older trustbench wrote it."
-            raise UnreadableRecord(
-                f"{path} has record schema {version}; this trustbench reads schema {SCHEMA}. "
-                f"{newer if version > SCHEMA else older}",
-                f"schema-{version}",
-            )
-        return Record.model_validate(data)
-    except (json.JSONDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise UnreadableRecord(f"{path} is not a complete record.", "damaged") from error
-
-
-def read_sweep(path: Path) -> Sweep:
-    """Reads the manifest in a file; raises UserError if it is not one."""
-    try:
-        return Sweep.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(
-            f"{path} is not a complete list of a sweep's arms; run the sweep again, which "
-            "computes nothing twice and writes the list anew."
-        ) from error

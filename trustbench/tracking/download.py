@@ -14,8 +14,8 @@ import numpy as np
 from trustbench.contracts import Array
 from trustbench.errors import UserError
 from trustbench.store.files import write_atomically
+from trustbench.store.record_files import read_record, read_sweep
 from trustbench.store.records import Record, Store, Sweep
-from trustbench.store.schema import read_record, read_sweep
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs
 from trustbench.tracking.server import TrackingError, TrackingServer, is_own_database

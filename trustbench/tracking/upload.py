@@ -14,6 +14,8 @@ from trustbench.contracts.shortening import shorten
 from trustbench.store.files import write_atomically
 from trustbench.store.labels import label as label_alone
 from trustbench.store.provenance import git_tags, project
+from trustbench.store.reading import Damaged, read_bytes
+from trustbench.store.record_files import to_json
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import markdown
 from trustbench.summary.table.results import TableResult
@@ -146,7 +148,7 @@ def _log_effects(server: TrackingServer, run_id: str, results: Sequence[TableRes
 def sweep_uploaded(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bool:
     """Whether the server is known to have exactly this manifest and these tables."""
     path = store.tracked_sweep_file(sweep.experiment)
-    return path.exists() and path.read_bytes() == _sweep_memory(store, uri, sweep, tables)
+    return _remembers(path, _sweep_memory(store, uri, sweep, tables))
 
 
 def _sweep_memory(store: Store, uri: str | None, sweep: Sweep, tables: Sequence[Path]) -> bytes:
@@ -166,8 +168,15 @@ def logged(store: Store, uri: str | None, records: Collection[Record]) -> set[st
 
 def uploaded(store: Store, uri: str | None, record: Record) -> bool:
     """Whether the server is known to have exactly this record; sends no request."""
-    path = store.tracked_file(record.id)
-    return path.exists() and path.read_bytes() == _memory(store, uri, record)
+    return _remembers(store.tracked_file(record.id), _memory(store, uri, record))
+
+
+def _remembers(path: Path, wanted: bytes) -> bool:
+    """Whether a file notes that upload; without a readable one the server is asked."""
+    try:
+        return read_bytes(path) == wanted
+    except Damaged:
+        return False
 
 
 def remember(store: Store, uri: str | None, record: Record) -> None:
@@ -249,7 +258,7 @@ def _log_values(server: TrackingServer, run_id: str, record: Record) -> None:
 
 def _log_files(server: TrackingServer, run_id: str, record: Record) -> None:
     """Uploads the record as given, even if another process has changed its file since."""
-    text = record.model_dump_json(indent=1) + "\n"
+    text = to_json(record).decode()
     server.call("log_text", run_id, text, "record.json")
     arrays = server.store.arm_dir(record.id) / "arrays.npz"
     if arrays.exists():

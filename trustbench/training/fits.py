@@ -1,15 +1,18 @@
 """Trained replicates on disk: checkpoints during training, safetensors at the end.
 
-No pickle is written or read. `fit.json` is written last, so a folder without it is unfinished. A
-damaged file is recognised by its checksum and treated as absent: its content is computed again.
+No pickle is written or read. `fit.json` is written last, so a folder without it is unfinished. It
+and the checkpoint name their fit, which is the name of their folder. What has another checksum or
+name is kept under another name and treated as absent: its content is computed again. Only the
+process that holds the folder's lock may read here.
 """
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -18,16 +21,17 @@ from safetensors.torch import load, save
 
 from trustbench import errors
 from trustbench.contracts import Array, Fact
-from trustbench.store.files import write_atomically
+from trustbench.store.files import set_aside, write_atomically
+from trustbench.store.reading import ARRAYS, Damaged, opened, parse, read_bytes, read_sealed, sealed
 from trustbench.training.engines import Params
 from trustbench.training.state import TrainingState
 
 Warn = Callable[[str], object]
-_CHECKPOINT = "checkpoint.safetensors"
-
-
-class _Damaged(Exception):
-    """A file does not match its checksum."""
+_CHECKPOINT, _PARAMS, _SNAPSHOTS = (
+    f"{what}.safetensors" for what in ("checkpoint", "params", "snapshots")
+)
+_HEADER = 2**26
+"""Maximum length of a checkpoint's header, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -56,32 +60,37 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
     Raises:
         StorageError: it cannot be written; the checkpoint is kept.
     """
-    files = {"params.safetensors": save(_cpu(fit.params))}
+    files = {_PARAMS: save(_cpu(fit.params))}
     if state.snapshots:
         stacked = {n: torch.stack([s[n] for s in state.snapshots]) for n in state.snapshots[0]}
-        files["snapshots.safetensors"] = save(stacked)
+        files[_SNAPSHOTS] = save(stacked)
     for name, data in files.items():
         write_atomically(folder / name, data)
     content = {
+        "fit": folder.name,
         "accuracy": fit.accuracy.tolist(),
         "facts": fit.facts,
         "curves": {k: v.tolist() for k, v in fit.curves.items()},
         "snapshot_accuracy": [a.tolist() for a in state.snapshot_accuracy],
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "files": {n: [len(data), hashlib.sha256(data).hexdigest()] for n, data in files.items()},
     }
-    content["content_sha256"] = _of_json(content)
-    write_atomically(folder / "fit.json", json.dumps(content, allow_nan=False).encode())
+    text = json.dumps(sealed(content), allow_nan=False)
+    write_atomically(folder / "fit.json", text.encode())
     (folder / _CHECKPOINT).unlink(missing_ok=True)
 
 
 def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fit | None:
-    """Reads the finished fit of a folder; returns None if it is absent or damaged."""
-    if not (folder / "fit.json").exists():
-        return None
+    """Reads the finished fit of a folder; returns None if it is absent or damaged.
+
+    A damaged one is kept under other names.
+    """
     try:
         content = _content(folder)
-        params = _read(folder, "params.safetensors", content, device)
-    except _Damaged as damage:
+        if content is None:
+            return None
+        params = _read(folder, _PARAMS, content, device)
+    except Damaged as damage:
+        discard(folder)
         warn(f"the trained replicates in {folder} are damaged ({damage}) and are trained again.")
         return None
     return Fit(
@@ -97,20 +106,23 @@ def read_snapshots(
 ) -> tuple[Params, Array] | None:
     """Reads a baseline's kept states {name: [S, R, *p]} and their validation accuracy [S, R].
 
-    Returns None if they are damaged.
+    Returns None if they are absent or damaged.
     """
     try:
         content = _content(folder)
-        states = _read(folder, "snapshots.safetensors", content, device)
-    except _Damaged as damage:
+        if content is None:
+            return None
+        states = _read(folder, _SNAPSHOTS, content, device)
+    except Damaged as damage:
         warn(f"the snapshots in {folder} are damaged ({damage}) and are trained again.")
         return None
     return states, np.asarray(content["snapshot_accuracy"])
 
 
 def discard(folder: Path) -> None:
-    """Marks the fit of a folder as unfinished, so that it is trained again."""
-    (folder / "fit.json").unlink(missing_ok=True)
+    """Keeps the fit of a folder under other names, so that it is trained again."""
+    for name in ("fit.json", _PARAMS, _SNAPSHOTS):
+        set_aside(folder / name, "damaged")
 
 
 def write_checkpoint(folder: Path, state: TrainingState) -> None:
@@ -130,22 +142,27 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
     for k, snapshot in enumerate(state.snapshots):
         tensors.update(_prefixed(f"snapshot{k}", snapshot))
     tensors, numbers = _cpu(tensors), json.dumps(_numbers(state))
-    metadata = {"state": numbers, "sha256": _of_state(tensors, numbers)}
+    metadata = {"state": numbers, "sha256": _of_state(folder.name, tensors, numbers)}
     write_atomically(folder / _CHECKPOINT, save(tensors, metadata))
 
 
 def read_checkpoint(
     folder: Path, device: torch.device, warn: Warn = errors.warn
 ) -> TrainingState | None:
-    """Reads the training state of a folder's checkpoint; None if it is absent or damaged."""
+    """Reads the training state of a folder's checkpoint; None if it is absent or damaged.
+
+    A damaged one is kept under another name.
+    """
     path = folder / _CHECKPOINT
-    if not path.exists():
-        return None
     try:
-        tensors, content = _checkpoint(path)
-    except _Damaged as damage:
+        found = _checkpoint(path)
+    except Damaged as damage:
+        set_aside(path, "damaged")
         warn(f"{path} is damaged ({damage}); training starts from the beginning.")
         return None
+    if found is None:
+        return None
+    tensors, content = found
     groups: dict[str, Params] = {}
     for name, tensor in tensors.items():
         prefix, rest = name.split("/", 1)
@@ -194,52 +211,71 @@ def _cpu(params: Params) -> Params:
     return {n: t.detach().cpu().contiguous() for n, t in params.items()}
 
 
-def _content(folder: Path) -> dict[str, Any]:
-    """The content of fit.json."""
+def _content(folder: Path) -> dict[str, Any] | None:
+    """The content of fit.json; None without one."""
     try:
-        content: dict[str, Any] = json.loads((folder / "fit.json").read_bytes())
-        wanted = content.pop("content_sha256")
-    except (ValueError, AttributeError, TypeError, KeyError) as error:
-        raise _Damaged("fit.json cannot be read") from error
-    if wanted != _of_json(content):
-        raise _Damaged("fit.json has another checksum")
+        content = read_sealed(folder / "fit.json")
+    except Damaged as damage:
+        raise Damaged(f"fit.json: {damage}") from damage
+    if content is not None and content.get("fit") != folder.name:
+        raise Damaged(f"fit.json is that of fit {content.get('fit')}")
     return content
 
 
 def _read(folder: Path, name: str, content: Mapping[str, Any], device: torch.device) -> Params:
+    size, wanted = content["files"].get(name, (0, None))
     try:
-        data = (folder / name).read_bytes()
-        if content["sha256"].get(name) != hashlib.sha256(data).hexdigest():
-            raise _Damaged(f"{name} has another checksum")
-        return {n: t.to(device) for n, t in load(data).items()}
-    except FileNotFoundError as error:
-        raise _Damaged(f"{name} is missing") from error
-    except SafetensorError as error:
-        raise _Damaged(f"{name} cannot be read") from error
+        data = read_bytes(folder / name, size)
+    except Damaged as damage:
+        raise Damaged(f"{name}: {damage}") from damage
+    if data is None:
+        raise Damaged(f"{name} is missing")
+    if wanted != hashlib.sha256(data).hexdigest():
+        raise Damaged(f"{name} has another checksum")
+    return {n: t.to(device) for n, t in load(data).items()}
 
 
-def _checkpoint(path: Path) -> tuple[Params, dict[str, Any]]:
-    """The tensors and the numbers of a checkpoint."""
-    data = path.read_bytes()
+def _checkpoint(path: Path) -> tuple[Params, dict[str, Any]] | None:
+    """The tensors and the numbers of a checkpoint; None without one."""
+    with opened(path, ARRAYS) as file:
+        if file is None:
+            return None
+        try:
+            header = _header(file)
+            file.seek(0)
+            data = file.read()
+        except OSError as error:
+            raise Damaged(f"it cannot be read ({error.strerror or error})") from error
     try:
         tensors = load(data)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        metadata = header["__metadata__"]
-        numbers, wanted = metadata["state"], metadata["sha256"]
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise _Damaged("it cannot be read") from error
-    if wanted != _of_state(tensors, numbers):
-        raise _Damaged("it has another checksum")
+        numbers, wanted = header["__metadata__"]["state"], header["__metadata__"]["sha256"]
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise Damaged("it cannot be read") from error
+    if wanted != _of_state(path.parent.name, tensors, numbers):
+        raise Damaged("it has another checksum, or is that of another fit")
     content: dict[str, Any] = json.loads(numbers)
     return tensors, content
 
 
-def _of_json(content: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def _header(file: BinaryIO) -> dict[str, Any]:
+    """The header of a file of tensors, which is as long as the header says."""
+    length = int.from_bytes(file.read(8), "little")
+    if length > _HEADER:
+        raise Damaged("it cannot be read")
+    header = parse(file.read(length))
+    try:
+        ends = [v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"]
+        size = 8 + length + max(ends)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise Damaged("it cannot be read") from error
+    if file.seek(0, os.SEEK_END) != size:
+        raise Damaged("it has another length than it says")
+    found: dict[str, Any] = header
+    return found
 
 
-def _of_state(tensors: Params, numbers: str) -> str:
-    digest = hashlib.sha256(numbers.encode())
+def _of_state(fit: str, tensors: Params, numbers: str) -> str:
+    digest = hashlib.sha256(f"{fit}\n{numbers}".encode())
     for name in sorted(tensors):
         digest.update(name.encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy().data)

@@ -6,7 +6,6 @@ regime stops there; accuracy would leave many rates tied on few rows or rare cla
 rises again: the loss or the accuracy of the last epoch would choose the rate that memorises least.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,7 +15,8 @@ from pydantic import ValidationError
 
 from trustbench import errors
 from trustbench.errors import ConfigError, TrainingDiverged
-from trustbench.store.files import write_atomically
+from trustbench.store.files import set_aside, write_atomically
+from trustbench.store.reading import Damaged, read_sealed, sealed
 from trustbench.store.records import Pilot, Strict, Tried
 from trustbench.training import loop
 from trustbench.training.engines import Params
@@ -29,11 +29,10 @@ Warn = Callable[[str], object]
 
 
 class _Stored(Strict):
-    """The content of a pilot's file; `sha256` is the checksum of the rest."""
+    """The content of a pilot's file."""
 
     id: str
     tried: tuple[Tried, ...]
-    sha256: str = ""
 
 
 def try_rate(trainer: Trainer, params: Params, progress: Callable[[int, int], None]) -> Tried:
@@ -71,27 +70,33 @@ def write_tried(folder: Path, pilot_id: str, tried: Sequence[Tried]) -> None:
         StorageError: it cannot be written.
     """
     stored = _Stored(id=pilot_id, tried=tuple(tried))
-    stored = stored.model_copy(update={"sha256": _checksum(stored)})
-    write_atomically(folder / _FILE, (stored.model_dump_json(indent=1) + "\n").encode())
+    text = json.dumps(sealed(stored.model_dump(mode="json")), indent=1) + "\n"
+    write_atomically(folder / _FILE, text.encode())
 
 
 def read_tried(folder: Path, pilot_id: str, warn: Warn = errors.warn) -> tuple[Tried, ...]:
     """Reads the rates that a pilot has tried before; empty if its file is absent or damaged."""
     path = folder / _FILE
-    if not path.exists():
-        return ()
     try:
-        stored = _Stored.model_validate_json(path.read_bytes())
-    except ValidationError:
-        why = "it cannot be read"
-    else:
-        if stored.sha256 == _checksum(stored) and stored.id == pilot_id:
+        content = read_sealed(path)
+        if content is None:
+            return ()
+        stored = _Stored.model_validate(content)
+        if stored.id == pilot_id:
             return stored.tried
-        why = "it has another checksum or id"
+        why = f"it is of pilot {stored.id}"
+    except (Damaged, ValidationError) as damage:
+        why = str(damage) if isinstance(damage, Damaged) else "it lacks fields"
     warn(f"{path} is damaged ({why}); the pilot is run again.")
     return ()
 
 
-def _checksum(stored: _Stored) -> str:
-    content = stored.model_dump(mode="json", exclude={"sha256"})
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+def reclaim_tried(folder: Path, pilot_id: str, warn: Warn = errors.warn) -> tuple[Tried, ...]:
+    """Does the same, and keeps a damaged file under another name.
+
+    Only the process that holds the folder's lock may call it.
+    """
+    found = read_tried(folder, pilot_id, warn)
+    if not found:
+        set_aside(folder / _FILE, "damaged")
+    return found

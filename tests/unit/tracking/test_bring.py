@@ -1,5 +1,6 @@
 """A store takes from a server what another machine has finished, and nothing that is not whole."""
 
+import json
 import time
 
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from tests.unit.tracking.machines import FAIRNESS, evaluations, finished, upload_of
 from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
+from trustbench.store.reading import sealed
+from trustbench.store.record_files import to_json
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs, server
 
@@ -111,12 +114,19 @@ def _replace(store, uri, run_id, name, data, tmp_path):
     server.TrackingServer(store, uri).call("log_artifact", run_id, str(tmp_path / name))
 
 
+def other_record(data):
+    """A whole record of the same arm with other content."""
+    changed = {**json.loads(data), "reason": "another"}
+    return json.dumps(sealed(changed)).encode()
+
+
 @pytest.mark.parametrize(
     ("name", "change", "said"),
     [
-        ("record.json", lambda d: d.replace(b'"seed": 0', b'"seed": 1'), "not the one that its"),
+        ("record.json", lambda d: d.replace(b'"seed": 0', b'"seed": 1'), "match its checksum"),
+        ("record.json", other_record, "not the one that its tags"),
         ("record.json", lambda d: d[: len(d) // 2], "not a complete record"),
-        ("record.json", lambda d: d.replace(b'"schema_version": 2', b'"schema_version": 9'), "9"),
+        ("record.json", lambda d: d.replace(b'"schema_version": 3', b'"schema_version": 9'), "9"),
         ("arrays.npz", lambda d: d[:-9], "arrays are not those"),
         ("arrays.npz", lambda d: b"", "arrays are not those"),
     ],
@@ -144,7 +154,7 @@ def test_a_server_does_not_choose_which_folder_is_written(
     """It answers with a whole record, of another arm than it was asked for."""
     one, two = machine("one"), machine("two")
     run_id, theirs = upload_of(one, uri, make_record(arm)), make_record(other)
-    _replace(one, uri, run_id, "record.json", theirs.model_dump_json().encode(), tmp_path)
+    _replace(one, uri, run_id, "record.json", to_json(theirs), tmp_path)
     for key, value in tracked.tags(theirs, "exp", "theirs").items():
         server.TrackingServer(one, uri).call("set_tag", run_id, key, value)
     monkeypatch.setattr(runs, "of_arm", lambda _: f"tags.`trustbench.arm_id` = '{other}'")

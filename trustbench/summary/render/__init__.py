@@ -6,6 +6,7 @@ from pathlib import Path
 
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.files import write_atomically
+from trustbench.store.reading import Damaged, read_bytes
 from trustbench.store.records import Store
 from trustbench.summary.render import csv_, json_, latex, markdown, png, terminal
 from trustbench.summary.table.results import TableResult
@@ -54,14 +55,21 @@ def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> 
         for suffix in FILES:
             path = store.table_file(name, suffix)
             paths.append(path)
-            if suffix in DRAWN and not changed and path.exists():
+            if suffix in DRAWN and not changed and path.is_file():
                 continue
             content = render(result, suffix)
             data = content if isinstance(content, bytes) else content.encode()
-            if not path.exists() or path.read_bytes() != data:
+            if not _holds(path, data):
                 write_atomically(path, data)
                 changed = True
     return paths
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    try:
+        return read_bytes(path, len(data)) == data
+    except Damaged:
+        return False
 
 
 def _slug(text: str) -> str:

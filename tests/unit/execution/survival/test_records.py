@@ -144,3 +144,4 @@ def test_a_damaged_list_of_arms_is_one_sentence_and_its_copy_a_warning(tmp_path)
         Sweep(experiment="mine", table="cresswell", arms=["b"], evaluations=[], names={})
     )
     assert store.sweep("mine").arms == ["b"]
+    assert store.experiments() == ["mine"], "what is kept is not an experiment"
