@@ -12,8 +12,17 @@ def top_label(probabilities: Array, y: Array) -> tuple[Array, Array]:
     return probabilities.max(axis=-1), (probabilities.argmax(axis=-1) == y).astype(np.float64)
 
 
+def by_size(confidence: Array) -> Array:
+    """The rows from the least confident to the most, ties in row order: int64 [R, n]."""
+    return np.argsort(confidence, axis=1, kind="stable")
+
+
 def ece(
-    confidence: Array, hit: Array, bins: int = 15, binning: Literal["mass", "width"] = "mass"
+    confidence: Array,
+    hit: Array,
+    bins: int = 15,
+    binning: Literal["mass", "width"] = "mass",
+    order: Array | None = None,
 ) -> Array:
     """Expected calibration error [R]: mean over rows of |confidence - accuracy| of their bin.
 
@@ -24,6 +33,7 @@ def ece(
         binning: `mass` = equally many rows in every bin, ties kept in row order; `width` =
         intervals
             (k/bins, (k+1)/bins], the classical form.
+        order: `by_size(confidence)`, if it is at hand.
 
     Reference: Guo et al. 2017, arXiv 1706.04599, Eq. 3; Nixon et al. 2019, arXiv 1904.01685
     (equal mass).
@@ -34,7 +44,7 @@ def ece(
     """
     n = confidence.shape[1]
     if binning == "mass":
-        order = np.argsort(confidence, axis=1, kind="stable")
+        order = by_size(confidence) if order is None else order
         gaps = np.take_along_axis(confidence - hit, order, axis=1)
         # Rows k n / bins to (k + 1) n / bins; bins beyond n stay empty.
         edges = np.arange(bins + 1) * n // bins
@@ -46,10 +56,13 @@ def ece(
     return np.asarray(np.abs(sums.reshape(-1, bins)).sum(axis=1) / n)
 
 
-def reliability(confidence: Array, hit: Array, bins: int = 15) -> tuple[Array, Array]:
+def reliability(
+    confidence: Array, hit: Array, bins: int = 15, order: Array | None = None
+) -> tuple[Array, Array]:
     """Mean confidence and accuracy of each bin of equal mass: [R, bins] each; NaN in an empty bin.
 
-    The bins are those of `ece`: a reliability diagram is their accuracy over their confidence.
+    The bins and `order` are those of `ece`: a reliability diagram is their accuracy over their
+    confidence.
 
     Reference: Guo et al. 2017, arXiv 1706.04599, Eq. 1 and 2.
 
@@ -58,7 +71,7 @@ def reliability(confidence: Array, hit: Array, bins: int = 15) -> tuple[Array, A
     [[[0.6, 0.9]], [[0.5, 1.0]]]
     """
     n = confidence.shape[1]
-    order = np.argsort(confidence, axis=1, kind="stable")
+    order = by_size(confidence) if order is None else order
     edges = np.arange(bins + 1) * n // bins
     size = np.diff(edges)
     means = []
@@ -87,14 +100,32 @@ def brier(probabilities: Array, y: Array) -> Array:
     return np.asarray(np.square(probabilities - truth).sum(axis=-1).mean(axis=-1))
 
 
-def aurc(confidence: Array, hit: Array) -> Array:
+def aurc(confidence: Array, hit: Array, order: Array | None = None) -> Array:
     """Area under the risk-coverage curve [R]: mean error of the k most confident rows, over all k.
+
+    `order` is `by_size(confidence)`, if it is at hand.
 
     Reference: Geifman et al. 2019, arXiv 1805.08206, section 2.
 
     >>> aurc(np.array([[0.9, 0.6]]), np.array([[1.0, 0.0]])).tolist()  # risks 0 and 1/2
     [0.25]
     """
-    order = np.argsort(-confidence, axis=1, kind="stable")
-    errors = np.take_along_axis(1 - hit, order, axis=1).cumsum(axis=1)
+    down = _from_largest(confidence, by_size(confidence) if order is None else order)
+    errors = np.take_along_axis(1 - hit, down, axis=1).cumsum(axis=1)
     return np.asarray((errors / np.arange(1, errors.shape[1] + 1)).mean(axis=1))
+
+
+def _from_largest(values: Array, order: Array) -> Array:
+    """`order` from the largest value to the smallest; equal values stay in row order: [R, n].
+
+    Faster than a second sort: only runs of equal values have to be turned round.
+    """
+    n = values.shape[1]
+    ordered = np.take_along_axis(values, order, axis=1)
+    rises = np.ones((len(ordered), n + 1), dtype=bool)
+    rises[:, 1:-1] = ordered[:, 1:] != ordered[:, :-1]
+    place = np.arange(n)
+    first = np.maximum.accumulate(np.where(rises[:, :-1], place, 0), axis=1)
+    last = np.minimum.accumulate(np.where(rises[:, 1:], place, n)[:, ::-1], axis=1)[:, ::-1]
+    # the place within its run, counted from the run's other end
+    return np.take_along_axis(order, (first + last - place)[:, ::-1], axis=1)

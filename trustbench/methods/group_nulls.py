@@ -1,12 +1,13 @@
 """Extremes and gaps over groups under chance: their null distribution, and metrics beside it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from trustbench.contracts import Array, Measurement, System
+from trustbench.methods.groups import means_by, shares_by_chance, sizes
 
 PERMUTATIONS = 100
 """Default number of random reassignments behind a null."""
@@ -28,6 +29,52 @@ class Chance(NamedTuple):
 
 Statistics = Callable[[Array], Mapping[str, Array]]
 """Maps K groupings of the same rows, int64 [K, n], to the statistics of each, {name: [K, R]}."""
+
+
+@dataclass(frozen=True)
+class OfShares:
+    """Statistics of the share of rows in each group that have a property.
+
+    Args:
+        has: whether a row has it, bool [R, n].
+        n_groups: G, the number of groups.
+        of: maps shares [K, R, S, G] to the statistics, {name: [K, R]}.
+        side: int64 [n] below S; the shares are those of the rows of each side of a group. None:
+            all rows are on one side.
+    """
+
+    has: Array
+    n_groups: int
+    of: Callable[[Array], Mapping[str, Array]]
+    side: Array | None = None
+
+    def __call__(self, groups: Array) -> Mapping[str, Array]:
+        """The statistics of K groupings of the rows, int64 [K, n]."""
+        shares = [
+            means_by(self.has[:, rows], groups[:, rows], self.n_groups) for rows in self._sides()
+        ]
+        return self.of(np.stack(shares, axis=2))
+
+    def by_chance(
+        self, group: Array, rng: np.random.Generator, permutations: int
+    ) -> dict[str, Chance]:
+        """The same under random groupings that keep the sizes of every side of a group.
+
+        Each replicate has random groupings of its own. Only numbers of rows are drawn, so the time
+        does not depend on the number of rows.
+        """
+        shares = []
+        for rows in self._sides():
+            count, having = sizes(group[rows], self.n_groups), self.has[:, rows].sum(axis=1)
+            shares.append(np.moveaxis(shares_by_chance(count, having, permutations, rng), -1, 0))
+        # groups first in memory: extremes over them are then fast
+        found = self.of(np.stack(shares, axis=1).transpose(2, 3, 1, 0))
+        return {name: Chance(v.mean(axis=0), v.mean(axis=1)) for name, v in found.items()}
+
+    def _sides(self) -> list[Array]:
+        if self.side is None:
+            return [np.arange(self.has.shape[1])]
+        return [np.flatnonzero(self.side == value) for value in range(int(self.side.max()) + 1)]
 
 
 def observed(statistics: Statistics, group: Array) -> dict[str, Array]:
@@ -90,7 +137,9 @@ def against_chance(
     """Returns each statistic of a grouping as a measurement, followed by its null.
 
     The null is a diagnostic called `<name>_permuted`: the mean over random groups of the same
-    sizes. All metrics and arms with the same rows use the same random groups.
+    sizes. All metrics and arms with the same rows use the same random groups. Where replicates are
+    draws of the rows themselves, as in the audit of a given model, shares have random groups of
+    their own in each.
 
     Args:
         build: makes the measurement of a name and its values [R].
@@ -101,7 +150,10 @@ def against_chance(
         within: as in `by_chance`.
     """
     rng = system.streams.numpy("controls", "groups")
-    chance = by_chance(statistics, group, rng, permutations, within=within)
+    if isinstance(statistics, OfShares) and "replicates" not in system.access:
+        chance = statistics.by_chance(group, rng, permutations)
+    else:
+        chance = by_chance(statistics, group, rng, permutations, within=within)
     for name, values in observed(statistics, group).items():
         yield from with_null(build(name, values), chance[name])
 

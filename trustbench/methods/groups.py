@@ -61,3 +61,23 @@ def means_by(values: Array, groups: Array, n_groups: int) -> Array:
     out = np.full(total.shape, np.nan)
     np.divide(total, count, out=out, where=count > 0)
     return np.moveaxis(out.reshape(len(total), K, n_groups), 0, 1)
+
+
+def shares_by_chance(sizes: Array, having: Array, draws: int, rng: np.random.Generator) -> Array:
+    """Shares [draws, R, G] of rows with a property, in random groups of these sizes [G].
+
+    Rows are dealt to the groups without replacement, so that the numbers of a replicate follow the
+    multivariate hypergeometric distribution. `having` [R] is how many rows have the property. NaN
+    for an empty group.
+
+    >>> shares_by_chance(np.array([1, 3]), np.array([4]), 2, np.random.default_rng(0)).tolist()
+    [[[1.0, 1.0]], [[1.0, 1.0]]]
+    """
+    left, others = np.tile(having, (draws, 1)), int(sizes.sum())
+    out = np.full((len(sizes), draws, len(having)), np.nan)
+    for g, size in enumerate(sizes.tolist()):
+        others -= size
+        if size:
+            dealt = rng.hypergeometric(size, others, left)
+            out[g], left = dealt / size, left - dealt
+    return np.moveaxis(out, 0, -1)

@@ -87,3 +87,12 @@ def test_the_reliability_diagram_has_the_bins_of_ece(predictions, bins):
     weighted = np.nansum(size / n * np.abs(mean_confidence - accuracy), axis=1)
     np.testing.assert_allclose(weighted, calibration.ece(confidence, hit, bins))
     assert (np.nan_to_num(np.diff(mean_confidence, axis=1), nan=0.0) >= 0).all()
+
+
+def test_one_order_serves_the_largest_first_as_well():
+    rng = np.random.default_rng(0)
+    confidence = np.round(rng.random((3, 200)), 1)  # many ties, which stay in row order
+    hit = rng.integers(2, size=(3, 200)).astype(float)
+    order = np.argsort(-confidence, axis=1, kind="stable")
+    risks = (1 - np.take_along_axis(hit, order, axis=1)).cumsum(axis=1) / np.arange(1, 201)
+    assert calibration.aurc(confidence, hit).tolist() == risks.mean(axis=1).tolist()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trustbench.methods.group_nulls import BUDGET, by_chance, observed
+from trustbench.methods.group_nulls import BUDGET, OfShares, by_chance, observed
 from trustbench.methods.groups import gap, means_by
 
 
@@ -71,3 +71,30 @@ def test_the_groupings_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
     assert BUDGET > 60 * 3
     monkeypatch.setattr("trustbench.methods.group_nulls.BUDGET", 60 * 3 * 7)
     np.testing.assert_allclose(draws(), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("by_side", [False, True])
+def test_shares_of_random_groups_spread_as_those_of_shuffled_rows(by_side):
+    """Drawing numbers of rows is drawing rows: the same mean and spread of each statistic."""
+    rng = np.random.default_rng(0)
+    group, side = rng.integers(4, size=160), rng.integers(2, size=160)
+    has = rng.random((2, 160)) < np.array([[0.3], [0.8]])
+
+    def of(shares):
+        return {"gap": gap(shares).max(axis=-1), "least": shares.min(axis=(-1, -2))}
+
+    statistics = OfShares(has, 4, of, side if by_side else None)
+    rows = by_chance(statistics, group, rng, 3000, within=side if by_side else None)
+    numbers = statistics.by_chance(group, rng, 3000)
+    assert list(numbers) == ["gap", "least"]
+    for name, chance in numbers.items():
+        # the error of a mean of 3,000 gaps with a standard deviation near .07 is .0013
+        np.testing.assert_allclose(chance.null, rows[name].null, atol=0.007)
+        assert chance.draws.shape == (3000,)
+
+
+def test_shares_of_a_grouping_are_means_of_each_side():
+    has = np.array([[1, 0, 1, 1]], dtype=bool)
+    statistics = OfShares(has, 2, lambda shares: {"all": shares[..., 0]}, np.array([0, 0, 1, 1]))
+    found = statistics(np.array([[0, 1, 0, 1]]))
+    assert found["all"].tolist() == [[[1.0, 1.0]]]  # group 0 on each side; group 1 has 0 and 1

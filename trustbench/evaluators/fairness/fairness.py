@@ -20,8 +20,8 @@ from trustbench.contracts import (
     fraction,
 )
 from trustbench.contracts.aspects import Aspect
-from trustbench.methods.group_nulls import Statistics, against_chance
-from trustbench.methods.groups import gap, means, means_by, sizes
+from trustbench.methods.group_nulls import OfShares, against_chance
+from trustbench.methods.groups import gap, means, sizes
 
 BINARY = ("eo_gap", "dp_gap", "dp_ratio")
 
@@ -135,11 +135,11 @@ class Fairness(Evaluator):
         group = system.problem.rows("test")[2]
         kept = large[group]
 
-        def by_group(groups: Array) -> dict[str, Array]:
-            accuracy = means_by(hit[:, kept], groups, len(large))[..., large]
+        def by_group(shares: Array) -> dict[str, Array]:
+            accuracy = shares[..., 0, :][..., large]
             return {"acc_gap": gap(accuracy), "worst_group_acc": accuracy.min(axis=-1)}
 
-        return self._extremes(system, by_group, group[kept])
+        return self._extremes(system, OfShares(hit[:, kept], len(large), by_group), group[kept])
 
     def _recalls(self, system: System, hit: Array) -> Measured:
         y = system.problem.rows("test")[1]
@@ -149,11 +149,10 @@ class Fairness(Evaluator):
             return Measured.lacking(("class_sd",), reason)
         rows = common[y]
 
-        def by_class(labels: Array) -> dict[str, Array]:
-            recall = means_by(hit[:, rows], labels, len(common))[..., common]
-            return {"class_sd": recall.std(axis=-1)}
+        def by_class(shares: Array) -> dict[str, Array]:
+            return {"class_sd": shares[..., 0, :][..., common].std(axis=-1)}
 
-        return self._extremes(system, by_class, y[rows])
+        return self._extremes(system, OfShares(hit[:, rows], len(common), by_class), y[rows])
 
     def _decisions(self, system: System, decided: Array, large: Array) -> Measured:
         if large.sum() < 2:
@@ -162,11 +161,12 @@ class Fairness(Evaluator):
         rate, kept = means(decided, group, len(large))[:, large], large[group]
         nobody = bool((rate.max(axis=1) == 0).any())
 
-        def statistics(groups: Array) -> dict[str, Array]:
-            rate = means_by(decided[:, kept], groups, len(large))[..., large]
+        def by_group(shares: Array) -> dict[str, Array]:
+            rate = shares[..., 0, :][..., large]
             both = {"dp_gap": gap(rate)}
             return both if nobody else both | {"dp_ratio": rate.min(axis=-1) / rate.max(axis=-1)}
 
+        statistics = OfShares(decided[:, kept] == 1, len(large), by_group)
         found = self._extremes(system, statistics, group[kept])
         if not nobody:
             return found
@@ -184,20 +184,16 @@ class Fairness(Evaluator):
             reason = f"{self._too_few()}, at least {self.min_cell} of each class"
             return Measured.joined([declared, Measured.lacking(("eo_gap",), reason)])
         kept = large[group]
-        sides = [y[kept] == label for label in (0, 1)]
 
-        def statistics(groups: Array) -> dict[str, Array]:
-            fpr, tpr = (
-                gap(means_by(decided[:, kept][:, side], groups[:, side], len(names))[..., large])
-                for side in sides
-            )
-            return {"eo_gap": np.maximum(tpr, fpr)}
+        def by_group(shares: Array) -> dict[str, Array]:
+            return {"eo_gap": gap(shares[..., large]).max(axis=-1)}
 
+        statistics = OfShares(decided[:, kept] == 1, len(names), by_group, y[kept])
         found = self._extremes(system, statistics, group[kept], within=y[kept])
         return Measured.joined([declared, found])
 
     def _extremes(
-        self, system: System, statistics: Statistics, grouping: Array, within: Array | None = None
+        self, system: System, statistics: OfShares, grouping: Array, within: Array | None = None
     ) -> Measured:
         """Statistics of a `grouping` of the rows, each beside what random groups show."""
         build = partial(self.measurement, n=len(grouping))

@@ -111,11 +111,12 @@ class Uncertainty(Evaluator):
         log_p = system.split_logits("test").double().log_softmax(-1).cpu().numpy()
         p = np.exp(log_p)
         confidence, hit = calibration.top_label(p, y)
+        order = calibration.by_size(confidence)
         found = [
-            self.measurement("ece", calibration.ece(confidence, hit, self.bins), n),
+            self.measurement("ece", calibration.ece(confidence, hit, self.bins, order=order), n),
             self.measurement("nll", calibration.nll(log_p, y), n),
             self.measurement("brier", calibration.brier(p, y), n),
-            self.measurement("aurc", calibration.aurc(confidence, hit), n),
+            self.measurement("aurc", calibration.aurc(confidence, hit, order), n),
         ]
         facts: dict[str, Fact] = {"alpha": self.alpha, "bins": self.bins, "binning": "equal mass"}
         band = conformal.coverage_band(system.calibration.shape[1], n, self.alpha)
@@ -127,21 +128,21 @@ class Uncertainty(Evaluator):
         reason = conformal.too_few_rows(self.alpha, system.calibration.shape[1])
         names = [f"{score}_{probe}" for score in conformal.SCORES for probe in PROBES]
         missing = {} if reason is None else dict.fromkeys(names, reason)
+        probabilities = system.split_logits("test").double().softmax(-1)
         for score in conformal.SCORES if reason is None else ():
-            sets = self._sets(system, score)
+            sets = self._sets(system, score, probabilities)
             size, cover = conformal.set_sizes(sets), conformal.covered(sets, y)
             found += self._probes(score, size, cover, classes)
             inside = (band.low <= cover.mean(axis=1)) & (cover.mean(axis=1) <= band.high)
             facts[f"{score}_replicates_in_band"] = int(inside.sum())
-        binned = calibration.reliability(confidence, hit, self.bins)
+        binned = calibration.reliability(confidence, hit, self.bins, order)
         arrays = dict(zip(("bin_confidence", "bin_accuracy"), binned, strict=True))
         return Measured(tuple(found), arrays=arrays, facts=facts, missing=missing)
 
-    def _sets(self, system: System, score: conformal.Score) -> Tensor:
+    def _sets(self, system: System, score: conformal.Score, probabilities: Tensor) -> Tensor:
         predictor = conformal.calibrate(system, score, self.alpha)
-        logits = system.split_logits("test")
-        u = conformal.uniforms(system, logits.shape[1], conformal.PREDICTING)
-        return predictor.sets(logits, u)
+        u = conformal.uniforms(system, probabilities.shape[1], conformal.PREDICTING)
+        return predictor.sets_of(probabilities, u)
 
     def _probes(self, score: str, size: Array, cover: Array, classes: int) -> Iterator[Measurement]:
         n = size.shape[1]

@@ -33,6 +33,8 @@ from trustbench.store.audits import (
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+NUMBERS = 2
+"""The version of how an audit computes its numbers: a part of its identity."""
 MIN_ROWS = 20
 """Fewer rows cannot support a rate; seen rows below this are not measured."""
 
@@ -272,5 +274,5 @@ def _identity(
         h.update(repr((sorted(own.access), own.given.explain)).encode())
     measured = sorted((n, repr(e), e.version) for n, e in evaluators.items())
     known = (table.parts.how, table.classes, table.groups, table.name)
-    h.update(repr((list(names), measured, draws, seed, known)).encode())
+    h.update(repr((NUMBERS, list(names), measured, draws, seed, known)).encode())
     return h.hexdigest()[:12]

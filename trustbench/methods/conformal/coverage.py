@@ -1,5 +1,6 @@
 """Set sizes and coverage, and the range of coverage of a correct method."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,7 @@ class CoverageBand(NamedTuple):
     high: float
 
 
+@lru_cache(maxsize=8)
 def coverage_band(
     n_calibration: int, n_test: int, alpha: float, level: float = 0.95
 ) -> CoverageBand:

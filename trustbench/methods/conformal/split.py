@@ -79,8 +79,11 @@ class SplitConformal:
 
     def sets(self, logits: Tensor, uniforms: Tensor) -> Tensor:
         """Sets, bool [R, n, C], of logits [R, n, C]."""
-        scores = SCORES[self.score](logits.double().softmax(-1), uniforms)
-        return scores <= self.threshold[:, None, None]
+        return self.sets_of(logits.double().softmax(-1), uniforms)
+
+    def sets_of(self, probabilities: Tensor, uniforms: Tensor) -> Tensor:
+        """Sets, bool [R, n, C], of probabilities [R, n, C] in double precision."""
+        return SCORES[self.score](probabilities, uniforms) <= self.threshold[:, None, None]
 
 
 def calibrate(system: System, score: Score, alpha: float) -> SplitConformal:
