@@ -8,6 +8,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from trustbench.errors import UserError
@@ -30,7 +31,7 @@ class ArmRecords:
     records: Mapping[int, Record]
     label: str = "none"
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """The identity of the interventions."""
         return interventions_key(self.interventions)
@@ -80,8 +81,12 @@ class Group:
 
     def find(self, regime: str, key: Key, control: str) -> ArmRecords | None:
         """The arm of these interventions, or None."""
-        wanted = (regime, key, control)
-        return next((a for a in self.arms if (a.regime, a.key, a.control) == wanted), None)
+        return self._by_identity.get((regime, key, control))
+
+    @cached_property
+    def _by_identity(self) -> Mapping[tuple[str, Key, str], ArmRecords]:
+        """Built once: a table of a thousand arms looks arms up a hundred thousand times."""
+        return {(a.regime, a.key, a.control): a for a in reversed(self.arms)}
 
     def baseline(self, regime: str) -> ArmRecords | None:
         """The arm without interventions, or None."""
