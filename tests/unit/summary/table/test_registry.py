@@ -119,7 +119,7 @@ def test_files_that_are_no_table(tmp_path):
     bad = tmp_path / "bad.yaml"
     bad.write_text("a: [1")
     with pytest.raises(
-        ConfigError, match=r"cannot be read: line 1: expected .*; correct the file\."
+        ConfigError, match=r"cannot be read: line \d: .*expected .*; correct the file\."
     ):
         load_table(bad)
     bad.write_text("- 1\n")
