@@ -30,6 +30,8 @@ COMMANDS = {
     "list": "datasets, models, interventions, evaluators, metrics, experiments, tables, policies",
     "data": "list, download and check the files of the datasets",
     "check-plugin": "whether a plugin, your own too, keeps the contract of its kind",
+    "sign": "sign the records and tables of a sweep with a key; --new-key makes one",
+    "verify": "whether the records and tables of a sweep are those that were signed",
     "sync": "upload records that the tracking server does not have yet",
     "doctor": "what this installation and store are, and what needs attention; --reap",
 }

@@ -14,17 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from trustbench.errors import StorageError, warn
+from trustbench.errors import StorageError, UserError, warn
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
     """Writes `data` atomically: a reader sees the old file or the new one, never a partial one.
 
     Both the bytes and the new name are on disk when it returns. The umask determines the file's
-    mode.
+    mode unless it is given.
 
     Raises:
         StorageError: it cannot be written; the previous file is unchanged.
@@ -33,6 +33,8 @@ def write_atomically(path: Path, data: bytes) -> None:
     try:
         _make_folder(path.parent)
         with temporary.open("xb") as f:
+            if mode is not None:
+                os.fchmod(f.fileno(), mode)
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
@@ -61,6 +63,13 @@ def append_line(path: Path, text: str) -> None:
             f.write(line.encode())
     except OSError as error:
         raise _sentence(path, error) from error
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Joins `name` to `folder`; raises UserError for a name that leads out of it."""
+    if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
+        raise UserError(f"{name!r} is not the name of anything in {folder}; give one without `..`.")
+    return folder / name
 
 
 def set_aside(path: Path, what: str) -> Path:

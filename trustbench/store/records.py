@@ -7,6 +7,7 @@ outputs/
 │   in all three: lock                         held by the process that works there
 │            journal                           what was computed there, when, by which process
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
+├── signed/<experiment>.json                   what `trustbench sign` wrote
 ├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
 ├── refits/                                    a store of models trained again for export
 └── mlflow.db, mlflow-artifacts/
@@ -24,7 +25,14 @@ import numpy as np
 from trustbench import errors
 from trustbench.errors import UserError
 from trustbench.store.arrays import pack, read_arrays, read_raw
-from trustbench.store.files import append_line, exclusive, put_away, set_aside, write_atomically
+from trustbench.store.files import (
+    append_line,
+    exclusive,
+    inside,
+    put_away,
+    set_aside,
+    write_atomically,
+)
 from trustbench.store.reading import Damaged
 from trustbench.store.record_files import (
     UnreadableRecord,
@@ -80,23 +88,31 @@ class Store:
 
     def arm_dir(self, arm: str) -> Path:
         """The folder of an arm."""
-        return _inside(self.root / "arms", arm)
+        return inside(self.root / "arms", arm)
 
     def fit_dir(self, fit: str) -> Path:
         """The folder of trained replicates."""
-        return _inside(self.root / "fits", fit)
+        return inside(self.root / "fits", fit)
 
     def pilot_dir(self, pilot: str) -> Path:
         """The folder of a pilot that chooses a learning rate."""
-        return _inside(self.root / "pilots", pilot)
+        return inside(self.root / "pilots", pilot)
 
     def sweep_file(self, experiment: str) -> Path:
         """The manifest of an experiment's last sweep."""
-        return _inside(self.root / "sweeps", f"{experiment}.json")
+        return inside(self.root / "sweeps", f"{experiment}.json")
+
+    def signature_file(self, experiment: str) -> Path:
+        """The signature over an experiment's last sweep, its records and its tables."""
+        return inside(self.root / "signed", f"{experiment}.json")
+
+    def inside(self, name: str) -> Path:
+        """The path of a file that a signature names."""
+        return inside(self.root, name)
 
     def table_file(self, experiment: str, suffix: str) -> Path:
         """The path of a rendered table."""
-        return _inside(self.root / "tables", f"{experiment}.{suffix}")
+        return inside(self.root / "tables", f"{experiment}.{suffix}")
 
     @property
     def used(self) -> bool:
@@ -105,7 +121,7 @@ class Store:
 
     def given_table(self, digest: str) -> Path:
         """The user's own table that was given as a DataFrame with this digest."""
-        return _inside(self.root / "given", f"{digest}.parquet")
+        return inside(self.root / "given", f"{digest}.parquet")
 
     def log_file(self, arm: str) -> Path:
         """The output of the processes of an arm, one attempt after another."""
@@ -152,7 +168,7 @@ class Store:
 
     def tracked_sweep_file(self, experiment: str) -> Path:
         """Which manifest and tables of an experiment the tracking server has, and which server."""
-        return _inside(self.root / "sweeps", f"{experiment}.tracked")
+        return inside(self.root / "sweeps", f"{experiment}.tracked")
 
     def exclusive(
         self, arm: str, waiting: Callable[[], object] = lambda: None
@@ -288,10 +304,3 @@ class Store:
             put_away(path)
         write_atomically(path, data)
         write_atomically(past, data)
-
-
-def _inside(folder: Path, name: str) -> Path:
-    """Joins `name` to `folder`; raises UserError for a name that leads out of it."""
-    if not name.isprintable() or Path(name).is_absolute() or ".." in Path(name).parts:
-        raise UserError(f"{name!r} is not the name of anything in {folder}; give one without `..`.")
-    return folder / name

@@ -1,7 +1,7 @@
 """Renderings of a table, and their single entry point."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from trustbench.errors import UserError, did_you_mean
@@ -49,20 +49,39 @@ def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> 
     """
     paths = []
     for result in results:
-        parts = (experiment, result.dataset, result.model, result.variant)
-        name = "-".join(_slug(p) for p in parts if p)
+        name = _file_name(result, experiment)
         changed = False
         for suffix in FILES:
             path = store.table_file(name, suffix)
             paths.append(path)
             if suffix in DRAWN and not changed and path.is_file():
                 continue
-            content = render(result, suffix)
-            data = content if isinstance(content, bytes) else content.encode()
+            data = _content(result, suffix)
             if not _holds(path, data):
                 write_atomically(path, data)
                 changed = True
     return paths
+
+
+def stored_tables(
+    results: Sequence[TableResult], store: Store, experiment: str
+) -> Iterator[tuple[Path, bool]]:
+    """Each table's files, and whether their content is that of the table; not the pictures."""
+    for result in results:
+        for suffix in FILES:
+            if suffix not in DRAWN:
+                path = store.table_file(_file_name(result, experiment), suffix)
+                yield path, _holds(path, _content(result, suffix))
+
+
+def _file_name(result: TableResult, experiment: str) -> str:
+    parts = (experiment, result.dataset, result.model, result.variant)
+    return "-".join(_slug(p) for p in parts if p)
+
+
+def _content(result: TableResult, suffix: str) -> bytes:
+    content = render(result, suffix)
+    return content if isinstance(content, bytes) else content.encode()
 
 
 def _holds(path: Path, data: bytes) -> bool:
