@@ -78,6 +78,7 @@ class Read:
         noise: the source of the noise.
         covers: what the mechanism's guarantee covers.
         beyond: what the guarantee leaves open, one short phrase each.
+        instead: the setting with which nothing is read, as a short phrase.
     """
 
     rows: Rows
@@ -88,6 +89,7 @@ class Read:
     noise: Literal["seeded", "system"] = "seeded"
     covers: Covers = "all"
     beyond: tuple[str, ...] = ()
+    instead: str = ""
 
     @property
     def neighbours(self) -> Literal["add or remove", "replace"]:

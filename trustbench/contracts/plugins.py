@@ -57,6 +57,10 @@ class Dataset(Plugin, ABC):
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         """Returns the problem; raises DataError with one sentence if it cannot be loaded."""
 
+    def declares(self) -> tuple[Read, ...] | None:
+        """The entries of the privacy ledger. Override this method if they depend on fields."""
+        return self.reads_rows
+
     def state(self, data_dir: Path) -> str:
         """What changes when the user's own files do, so that a process reads them again."""
         return ""

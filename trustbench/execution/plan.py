@@ -104,8 +104,11 @@ class Plan:
     @cached_property
     def entries(self) -> list[ledger.Entry]:
         """What every plugin of the arm declares to the privacy ledger."""
-        sources = (self.arm.dataset, self.arm.model)
-        found = [ledger.Entry(c.name, c.plugin.reads_rows) for c in sources]
+        data, model = self.arm.dataset, self.arm.model
+        found = [
+            ledger.Entry(data.name, data.plugin.declares()),
+            ledger.Entry(model.name, model.plugin.reads_rows),
+        ]
         for chosen in in_order(self.arm.interventions):
             plugin = chosen.plugin
             reads = plugin.declares(self.problem, self.schedule, self.members)

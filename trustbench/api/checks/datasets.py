@@ -72,7 +72,7 @@ def _described(problem: Problem) -> None:
 
 def _declared(dataset: Dataset, problem: Callable[[int], Problem]) -> None:
     require(
-        dataset.reads_rows is not None,
+        dataset.declares() is not None,
         "reads_rows is not declared; () where constants scale the inputs, else what the pool "
         "gives, say (POOL_STATISTICS,).",
     )
@@ -81,12 +81,12 @@ def _declared(dataset: Dataset, problem: Callable[[int], Problem]) -> None:
     values = [np.unique(p.X.reshape(len(p.X), -1)[:, :1].round(5)) for p in (one, other)]
     constant = bounds[0] == bounds[1] and np.isin(values[0], values[1]).mean() > 0.5
     require(
-        constant or dataset.reads_rows,
+        constant or dataset.declares(),
         "another pool gives other bounds, and reads_rows = () says that nothing is learnt; "
         "declare what is read.",
     )
     require(
-        not (constant and dataset.reads_rows),
+        not (constant and dataset.declares()),
         "another pool gives the same inputs, so nothing is learnt from it; declare reads_rows = "
         "().",
     )

@@ -143,7 +143,8 @@ def _guarantee(
 ) -> Guarantee:
     own = [x for x in lines if x.read.mechanism and (x.read.rows, x.read.covers) == (rows, covers)]
     others = [x for x in lines if x.read.mechanism is None] if covers == "all" else []
-    void = [*flaws, *(why for x in others if (why := _breaks(rows, x, setting)))]
+    breaks = [(why, x.read) for x in others if (why := _breaks(rows, x, setting))]
+    void = [*flaws, *(why for why, _ in breaks)]
     neighbours = {x.read.neighbours for x in own}
     if len(neighbours) > 1:
         void.append(
@@ -160,6 +161,7 @@ def _guarantee(
             "not_covered": _open(rows, covers, own, lines, setting),
         }
     )
+    void += [read.instead for _, read in breaks if read.instead]
     if void:
         return made.model_copy(update={"void": "; ".join(dict.fromkeys(void))})
     delta = max(x.read.delta for x in own)

@@ -15,6 +15,7 @@ Kind = Literal["number", "category", "ordered", "date"]
 Missing = Literal["own", "impute", "refuse"]
 Change = Literal["any", "up", "down", "none"]
 Leakage = Literal["refuse", "warn", "ignore"]
+Scaling = Literal["learnt", "declared"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -95,6 +96,7 @@ class Declaration:
     immutable: tuple[str, ...] = ()
     actionable: tuple[str, ...] = ()
     missing: Missing = "own"
+    scaling: Scaling = "learnt"
     min_level: Annotated[int, Field(ge=1)] = 20
     max_levels: Annotated[int, Field(ge=2, le=1000)] = 50
     split: Split = Split()

@@ -22,6 +22,8 @@ class InputColumns:
     blocks: Sequence[ColumnBlock]
     declared: Mapping[str, Declared]
     changes: Mapping[str, Change]
+    bounded: bool = False
+    """Whether declared bounds scale every number to [-1, 1]."""
 
     @property
     def names(self) -> list[str]:
@@ -57,7 +59,9 @@ def learn_inputs(table: pd.DataFrame, columns: InputColumns, how: Learning) -> I
         learn(table[name], kind, columns.of(name), how) for name, kind in columns.kinds.items()
     ]
     learnt += [
-        learn(table[name], "number", Declared(), how)
+        LearntColumn((NumberColumn(name, 0.0, 1.0),))
+        if how.declared  # a frozen model's features are taken as they are
+        else learn(table[name], "number", Declared(), how)
         for block in columns.blocks
         for name in block.columns
     ]
@@ -101,7 +105,7 @@ def _features(
         return
     # between two places of an ordered category, or two months, there is nothing
     default = 0.0 if rule.levels or rule.part else 1.0
-    low, high = _ends(rule, declared, seen[:, place[0]])
+    low, high = (-1.0, 1.0) if columns.bounded else _ends(rule, declared, seen[:, place[0]])
     name = rule.name if rule.part is None else f"{rule.name}.{rule.part}"
     yield Feature(
         name, "numeric", place[:1], low, high, mutable,

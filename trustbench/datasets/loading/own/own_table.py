@@ -1,6 +1,6 @@
 """Any file of rows, with a column to predict: what dataset=table and an audit read alike."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,6 +17,12 @@ from trustbench.datasets.loading.own.values import as_written
 from trustbench.datasets.loading.tabular import POOL_STATISTICS
 from trustbench.errors import DataError
 
+DECLARED = (
+    "with dataset.scaling=declared, and low and high of each number in dataset.columns, nothing is "
+    "learnt from these rows"
+)
+"""What voids no claim in the place of scales learnt from the training pool."""
+
 
 @dataclass(frozen=True)
 class OwnTable(Declaration, Dataset):
@@ -31,9 +37,11 @@ class OwnTable(Declaration, Dataset):
     frequent, are one. `columns` declares what a column is where that is not right, `drop` what is
     not an input, `embedding` the columns that mean something only together. `missing` values are a
     level of their own or get an indicator (own), the median or most frequent level of the training
-    rows (impute), or are refused. Sensitive columns may be dropped from the inputs; their levels,
-    combined, are the groups, and those below `min_group` rows are merged. People cannot change
-    `immutable` and sensitive columns, or anything but the `actionable` ones.
+    rows (impute), or are refused. With `scaling` declared nothing is learnt from rows: a number is
+    scaled to [-1, 1] by its declared bounds, and no level or group is merged. Sensitive columns may
+    be dropped from the inputs; their levels, combined, are the groups, and those below `min_group`
+    rows are merged. People cannot change `immutable` and sensitive columns, or anything but the
+    `actionable` ones.
 
     `leakage` says what happens if a column is nearly the target, or copies of a row are in two
     parts of the split.
@@ -46,11 +54,20 @@ class OwnTable(Declaration, Dataset):
     version: ClassVar[int] = 1
     reference: ClassVar[str] = "the user's own table"
     reads_rows: ClassVar = (
-        POOL_STATISTICS,
-        Read("pool", "frequent levels, medians and the sizes of groups", into="inputs"),
+        replace(POOL_STATISTICS, instead=DECLARED),
+        Read(
+            "pool",
+            "frequent levels, medians and the sizes of groups",
+            into="inputs",
+            instead=DECLARED,
+        ),
     )
     paths: ClassVar[frozenset[str]] = frozenset({"path", "schema"})
     settings_file: ClassVar[str | None] = "schema"
+
+    @override
+    def declares(self) -> tuple[Read, ...] | None:
+        return () if self.scaling == "declared" else self.reads_rows
 
     @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:

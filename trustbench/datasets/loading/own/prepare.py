@@ -10,6 +10,7 @@ from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.own import findings
 from trustbench.datasets.loading.own.declared import Declaration, Declared
+from trustbench.datasets.loading.own.declared_scaling import refuse_merged, refuse_unbounded
 from trustbench.datasets.loading.own.findings import LEAKS, TableFinding
 from trustbench.datasets.loading.own.groups import Grouped, read_groups
 from trustbench.datasets.loading.own.inputs import (
@@ -64,11 +65,20 @@ def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: St
     table, target = table.iloc[rows], target._replace(y=target.y[rows])
     grouped = read_groups(table, declared.sensitive, declared.columns, declared.min_group)
     columns, left_out = _columns(table, declared)
+    if declared.scaling == "declared":
+        refuse_merged(grouped.merged)
+        refuse_unbounded(columns.kinds, columns.declared)
     copies = copies_of(table[columns.names], target.y)
     of, rng = grouped.groups.of, streams.numpy("split")
     whole = make_splits(table, declared.split, target.y, of, copies, rng)
     splits = subsample(NAME, whole, declared.subsample)
-    how = Learning(splits["train"], declared.missing, declared.min_level, declared.max_levels)
+    how = Learning(
+        splits["train"],
+        declared.missing,
+        declared.min_level,
+        declared.max_levels,
+        declared.scaling == "declared",
+    )
     inputs = learn_inputs(table, columns, how)
     problem = _problem(table, columns, inputs, target, grouped, splits)
     found = [
@@ -132,7 +142,8 @@ def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[InputColumns, 
         raise refuse("no column is left as an input; name fewer columns in dataset.drop")
     changes = {c: change_of(c, declared) for c in names}
     empty = [c for c in names if c not in kinds]
-    return InputColumns(kinds, blocks, declared.columns, changes), (*dropped, *empty)
+    bounded = declared.scaling == "declared"
+    return InputColumns(kinds, blocks, declared.columns, changes, bounded), (*dropped, *empty)
 
 
 def _problem(
@@ -211,6 +222,8 @@ def _card(prepared: Prepared, declared: Declaration, origin: str) -> DataCard:
         sentences.append(f"Missing values: {', '.join(prepared.inputs.missing)}.")
     if prepared.grouped.merged:
         sentences.append(f"{prepared.grouped.merged[0].upper()}{prepared.grouped.merged[1:]}.")
+    if declared.scaling == "declared":
+        sentences.append("Numbers are scaled by declared bounds; nothing is learnt from rows.")
     if declared.subsample is not None:
         sentences.append(f"Here a subsample of {len(problem.X):,} rows.")
     sentences += [f"{'' if f.kind == 'note' else 'Warning: '}{f.text}." for f in prepared.findings]

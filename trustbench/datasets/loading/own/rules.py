@@ -11,6 +11,11 @@ from trustbench.contracts import Array, CategoryColumn, NumberColumn
 from trustbench.contracts.encoding import ColumnRule
 from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.own.declared import Declared, Kind, Missing
+from trustbench.datasets.loading.own.declared_scaling import (
+    refuse_learning,
+    refuse_many,
+    scaled_by_bounds,
+)
 from trustbench.datasets.loading.own.names import refuse, unused_name
 from trustbench.datasets.loading.own.values import (
     Series,
@@ -29,13 +34,15 @@ class Learning:
     """How rules are learnt: from which rows, what missing values mean, which levels are merged.
 
     Levels with fewer than `min_level` rows in the pool, and those beyond the `max_levels` most
-    frequent, are merged into one.
+    frequent, are merged into one. With `declared` nothing is learnt: numbers are scaled by declared
+    bounds, and no level is merged.
     """
 
     pool: Array
     missing: Missing
     min_level: int
     max_levels: int
+    declared: bool = False
 
 
 class LearntColumn(NamedTuple):
@@ -53,13 +60,16 @@ def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> Lear
             declared levels.
     """
     how = replace(how, missing=declared.missing or how.missing)
+    if how.declared:
+        refuse_learning(str(values.name), how.missing)
     if kind == "category":
         return _category(values, declared, how)
     if kind != "date":
-        rule, note = _number(_plain_number(values, kind, declared), values, how)
+        plain = _plain_number(values, kind, declared)
+        rule, note = _number(plain, values, how, declared)
         return LearntColumn((rule,), note)
     first, *rest = (
-        _number(NumberColumn(str(values.name), 0.0, 1.0, part=part), values, how)
+        _number(NumberColumn(str(values.name), 0.0, 1.0, part=part), values, how, declared)
         for part in declared.parts
     )
     # the parts of a date are missing together, so one indicator is enough
@@ -76,10 +86,17 @@ def _plain_number(values: Series, kind: Kind, declared: Declared) -> NumberColum
     return rule
 
 
-def _number(rule: NumberColumn, values: Series, how: Learning) -> tuple[NumberColumn, str]:
+def _number(
+    rule: NumberColumn, values: Series, how: Learning, declared: Declared
+) -> tuple[NumberColumn, str]:
     numbers = rule.numbers(values)
     _refuse_infinite(numbers, rule.name)
     absent, note = int(np.isnan(numbers).sum()), ""
+    if how.declared:
+        if absent:
+            _refuse_missing(rule.name, absent, how.missing)
+            note = f"{rule.name} {absent:,} (the middle of its bounds and an indicator)"
+        return scaled_by_bounds(rule, declared, bool(absent)), note
     if absent:
         _refuse_missing(rule.name, absent, how.missing)
         known = numbers[how.pool][~np.isnan(numbers[how.pool])]
@@ -106,7 +123,7 @@ def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn
         levels, other = list(dict.fromkeys(meant)), None
         _refuse_unknown(name, found, levels)
     else:
-        levels, other = _frequent(found, counts, how)
+        levels, other = _frequent(name, found, counts, how)
     absent, missing, note = int((position < 0).sum()), None, ""
     if absent:
         _refuse_missing(name, absent, how.missing)
@@ -122,8 +139,13 @@ def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn
     return LearntColumn((rule,), note)
 
 
-def _frequent(found: list[str], counts: Array, how: Learning) -> tuple[list[str], str | None]:
+def _frequent(
+    name: str, found: list[str], counts: Array, how: Learning
+) -> tuple[list[str], str | None]:
     """(levels in order, the one for all others or None); the most frequent levels are kept."""
+    if how.declared:
+        refuse_many(name, found, how.max_levels)
+        return sorted(found), None
     by_size = sorted(range(len(found)), key=lambda k: (-counts[k], found[k]))
     kept = [k for k in by_size if counts[k] >= how.min_level]
     if len(found) <= how.max_levels and len(kept) >= len(found) - 1:
