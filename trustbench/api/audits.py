@@ -1,6 +1,6 @@
 """Audits a given model: measures what can be measured, with intervals over rows, and gates it."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,9 @@ from trustbench.execution.audit.audit import Named, run_audit
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.queried import Explain
 from trustbench.execution.audit.reading import read_rows
+from trustbench.execution.audit.references import REFERENCES, Recipe
 from trustbench.execution.export.given import ExportAdapter
+from trustbench.models import targets
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.summary.decide.policy import Policy
@@ -123,6 +125,8 @@ def audit(
     calibration: float = 0.0,
     reference: object = None,
     trust: Collection[str] = (),
+    recipe: "str | Callable[..., object] | None" = None,
+    references: int = REFERENCES,
     options: Mapping[str, Fact] | None = None,
     evaluators: Sequence[str] | None = None,
     explain: Explain = "shap",
@@ -148,6 +152,9 @@ def audit(
         calibration: the share of the unseen rows that calibrates prediction sets.
         reference: an older model: effects are those of replacing it, row by row.
         trust: types that a file may hold; `pickle` allows a pickle.
+        recipe: a function fit(X, y) of yours that returns a model, or FILE:NAME of one: reference
+            models that it fits serve attacks on membership. It needs `train` or `split_column`.
+        references: the number of reference models.
         options: further settings of the model's adapter, such as `timeout_s`.
         evaluators: the names of the evaluators that run; None: all.
         explain: what explains the model's answers: shap or lime; for a torch module also
@@ -194,7 +201,14 @@ def audit(
     )
     old = None if reference is None else _opened(replace(source, of=reference))
     record = run_audit(
-        _opened(source), rows, plugins, reference=old, explain=explain, draws=draws, seed=seed
+        _opened(source),
+        rows,
+        plugins,
+        reference=old,
+        recipe=None if recipe is None else _recipe(recipe, references),
+        explain=explain,
+        draws=draws,
+        seed=seed,
     )
     if output_dir is not None:
         write_audit(Path(output_dir), record)
@@ -212,6 +226,13 @@ def _opened(source: ModelSource) -> Named:
     )
     path = source.path
     return Named(model, source.name if path is None else path.name)
+
+
+def _recipe(given: "str | Callable[..., object]", count: int) -> Recipe:
+    """The user's function that fits reference models."""
+    if isinstance(given, str):
+        return Recipe(given, targets.load_function(given, "--recipe"), count)
+    return Recipe(getattr(given, "__name__", type(given).__name__), given, count)
 
 
 def _declared(**given: object) -> OwnTable:

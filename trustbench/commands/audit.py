@@ -16,6 +16,7 @@ from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, parser
 from trustbench.contracts.given import PICKLE
 from trustbench.errors import UserError, did_you_mean
+from trustbench.execution.audit.references import REFERENCES
 from trustbench.store import yaml_text
 from trustbench.summary.render.audit_beside import beside
 
@@ -73,6 +74,8 @@ def _audited(given: argparse.Namespace) -> AuditResult:
         split_column=given.split_column,
         calibration=given.calibration,
         reference=given.reference,
+        recipe=given.recipe,
+        references=given.references,
         trust=given.trust,
         options=options,
         evaluators=_listed(given.evaluator) or None,
@@ -149,6 +152,14 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--reference", metavar="M", help="an older model: adds the effect of replacing it, by row"
     )
+    p.add_argument(
+        "--recipe", metavar="FILE:FIT",
+        help="your fit(X, y), which returns a model: fits the references of membership attacks",
+    )  # fmt: skip
+    p.add_argument(
+        "--references", metavar="K", type=int, default=REFERENCES,
+        help=f"how many models --recipe fits (default {REFERENCES})",
+    )  # fmt: skip
     p.add_argument(
         "--trust", metavar="TYPE", nargs="?", const=PICKLE, action="append", default=[],
         help="a type that a file may hold; without a type, a pickle, which runs code",

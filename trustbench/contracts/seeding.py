@@ -6,6 +6,7 @@ never shifts another stream. Replicate r of two arms draws the same numbers for 
 """
 
 import hashlib
+import random
 import re
 import secrets
 from collections.abc import Iterator
@@ -113,6 +114,23 @@ class Streams:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.entropy(purpose, *indices))
             yield
+
+    @contextmanager
+    def global_state(self, purpose: str, *indices: "int | str") -> Iterator[None]:
+        """Seeds the global generators of Python, numpy and torch inside the block.
+
+        They are restored afterwards. Code of the user's own draws from them.
+        """
+        seed, before = self.entropy(purpose, *indices), np.random.get_state()  # noqa: NPY002
+        pythons = random.getstate()
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            with self.global_torch(purpose, *indices):
+                yield
+        finally:
+            random.setstate(pythons)
+            np.random.set_state(before)  # noqa: NPY002
 
 
 def sub_stream(generator: "torch.Generator", name: str) -> "torch.Generator":

@@ -93,6 +93,8 @@ class AuditRecord(Strict):
     reference: dict[str, Scalar] | None = None
     table: AuditedTable
     rows: SeenRows
+    references: dict[str, Scalar] | None = None
+    """The reference models that attacks on membership compare with."""
     draws: int
     seed: int
     metrics: dict[str, AuditedMetric] = Field(default_factory=dict)

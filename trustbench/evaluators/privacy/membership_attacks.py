@@ -13,6 +13,7 @@ from trustbench.methods.attacks import membership as mia
 
 # Sorted log-probabilities that the learned attack reads (Salem et al. 2019: three are enough).
 LARGEST = 3
+ONE_TARGET = "needs several targets of the same recipe, and there is one"
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ class MembershipAttacks(Evaluator):
         out.facts |= {"rmia_gamma": self.gamma, "rmia_population": seen.population.shape[1]}
 
     def _learned(self, out: mia.Report, logits: Array, phi: Array, y: Array) -> None:
-        reason = mia.learnable(out.member)
+        reason = ONE_TARGET if len(out.member) == 1 else mia.learnable(out.member)
         if reason is not None:
             out.missing["shadow_auc"] = reason
             return
@@ -150,11 +151,14 @@ class MembershipAttacks(Evaluator):
         right = (shown == y).astype(np.float64)
         aucs = [mia.auc(s, m) for s, m in zip(right, out.member, strict=True)]
         out.add("label_only_auc", aucs)
+        everywhere = np.ones(right.shape, dtype=bool)
+        out.by_rows["label_only_auc"] = mia.Scores(right, everywhere, 0, "equal"), mia.auc
         if all(mia.shadows_of(out.member, r).any() for r in range(len(phi))):
             found = mia.advantage(-mia.losses(phi), out.member)
             out.add("loss_advantage", found, widening=mia.SHARED_PAIRS)
         else:
-            out.missing["loss_advantage"] = mia.no_shadows(len(phi))
+            reason = ONE_TARGET if len(phi) == 1 else mia.no_shadows(len(phi))
+            out.missing["loss_advantage"] = reason
 
     def _epsilon(self, out: mia.Report, seen: mia.Observed, system: System) -> None:
         """The measured bound, and the claim of the arm's own accountant as a fact."""

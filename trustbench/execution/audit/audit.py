@@ -4,6 +4,7 @@ import hashlib
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,12 @@ from trustbench.execution.audit.prepare import AuditTable, Members
 from trustbench.execution.audit.queried import Explain, QueriedModel
 from trustbench.execution.audit.query_measure import merged
 from trustbench.execution.audit.recording import recorded_effect, recorded_metric
+from trustbench.execution.audit.references import (
+    Recipe,
+    References,
+    fit_references,
+    with_references,
+)
 from trustbench.execution.audit.row_system import NOT_STORED
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
@@ -54,6 +61,7 @@ def run_audit(
     *,
     reference: Named | None = None,
     explain: Explain = "shap",
+    recipe: Recipe | None = None,
     draws: int,
     seed: int,
 ) -> AuditRecord:
@@ -65,6 +73,9 @@ def run_audit(
     streams = Streams(seed)
     held = _calibration(table, streams)
     own = _Answered.of(subject, table, held, explain)
+    if recipe is not None:
+        fitted = fit_references(recipe, table, own.rows(own.test), own.test, own.held, streams)
+        own = replace(own, references=fitted)
     found = own.measured(evaluators, streams, draws)
     on_seen = own.on_seen(evaluators, streams, draws)
     compared: dict[str, RowEffect] = {}
@@ -82,6 +93,7 @@ def run_audit(
         reference=None if reference is None else _described(reference),
         table=_table(table, held),
         rows=_seen(table, held, own),
+        references=None if own.references is None else own.references.describe(seed),
         draws=draws,
         seed=seed,
         metrics={name: recorded_metric(m) for name, m in found.found.items()},
@@ -125,6 +137,7 @@ class _Answered:
     access: frozenset[Access]
     given: QueriedModel
     unanswered: str = ""  # why the model does not answer the training rows
+    references: References | None = None
 
     @classmethod
     def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Answered":
@@ -177,7 +190,9 @@ class _Answered:
         if not len(self.test) and self.table.parts.seen.any():
             return RowMeasurements({}, {"every metric": "needs a row that the model has not seen"})
         _refuse_few(len(self.test), self.table)
-        stored = measure(self.rows(self.test), evaluators, streams, draws)
+        own, beside = self.rows(self.test), self.references
+        attacked = None if beside is None else partial(with_references, rows=own, references=beside)
+        stored = measure(own, evaluators, streams, draws, attacked)
         rows = AskedRows(self.table, self.answers.p, self.test, self.held)
         both = merged(stored, measured_by_asking(self.given, rows, evaluators, streams, draws))
         return replace(both, missing={k: self._with_cause(why) for k, why in both.missing.items()})
@@ -272,6 +287,8 @@ def _identity(
         for array in (*arrays, own.members.p, own.members.y):
             h.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         h.update(repr((sorted(own.access), own.given.explain)).encode())
+        if own.references is not None:
+            h.update(np.ascontiguousarray(own.references.pool).tobytes())
     measured = sorted((n, repr(e), e.version) for n, e in evaluators.items())
     known = (table.parts.how, table.classes, table.groups, table.name)
     h.update(repr((NUMBERS, list(names), measured, draws, seed, known)).encode())

@@ -1,6 +1,6 @@
 """Measures a given model with the evaluators, on its rows and on draws of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -13,14 +13,17 @@ from trustbench.errors import Unsupported
 from trustbench.execution.audit.answers import AuditRows
 from trustbench.execution.audit.draws import EACH, STACKS, Stack, identity, stacks
 from trustbench.execution.audit.intervals import RowInterval, bootstrap, exact
+from trustbench.execution.audit.redraws import redrawn
 from trustbench.execution.audit.row_system import row_system
+
+Attacked = Callable[[System], System]
 
 LEFT_OUT = "left_out"
 """The end of a fact that names the groups without enough rows."""
 BYTES = 2**28
 """Maximum size of the answers in one stack."""
 NO_INTERVAL = "needs an interval over rows, and has none"
-NOT_OPENED = "needs a trained arm: an audit takes no gradients or parameters of a given model"
+NOT_ASKED = "needs answers of reference models to changed rows, which an audit does not ask"
 
 
 @dataclass(frozen=True)
@@ -62,20 +65,27 @@ class RowMeasurements:
 
 
 def measure(
-    rows: AuditRows, evaluators: Mapping[str, Evaluator], streams: Streams, draws: int
+    rows: AuditRows,
+    evaluators: Mapping[str, Evaluator],
+    streams: Streams,
+    draws: int,
+    attacked: Attacked | None = None,
 ) -> RowMeasurements:
     """Every metric of the evaluators on the test rows, with about `draws` draws of the rows.
 
-    Two models with the same rows meet the same draws.
+    `attacked` adds reference models to the system, for attacks that read them. Two models with the
+    same rows meet the same draws.
     """
-    whole = row_system(rows, identity(len(rows.test), len(rows.members)), streams)
+    alone = row_system(rows, identity(len(rows.test), len(rows.members)), streams)
+    beside = alone if attacked is None else attacked(alone)
     missing: dict[str, str] = {}
     points: dict[str, Measured] = {}
     for name, evaluator in evaluators.items():
+        whole = beside if "shadows" in evaluator.needs else alone
         reason = (
-            _withheld(evaluator, whole.access, rows.access)
+            _withheld(evaluator, whole.access, rows.access | whole.access)
             or evaluator.supports(whole)
-            or _without_interval(evaluator)
+            or (_without_interval(evaluator) if whole.shadows is None else None)
         )
         measured, why = measured_or_why(name, evaluator, whole, reason)
         missing |= why
@@ -83,6 +93,10 @@ def measure(
             points[name] = measured
     repeated = {n: evaluators[n] for n in points if evaluators[n].over_rows}
     drawn = _repeat(rows, repeated, streams, draws)
+    for name, measured in points.items():
+        if measured.redraw is not None:
+            own = redrawn(measured.redraw, streams, draws)
+            drawn = {**{f"{name}/{k}": v for k, v in own.items()}, **drawn}
     found: dict[str, RowMetric] = {}
     for name, measured in points.items():
         for m in measured.measurements:
@@ -131,7 +145,7 @@ def _withheld(
     """Why an evaluator cannot do with stored answers: what the model, or the audit, lacks."""
     if lacking(evaluator, stored) is None:
         return None
-    return lacking(evaluator, offered) or NOT_OPENED
+    return lacking(evaluator, offered) or NOT_ASKED
 
 
 def _without_interval(evaluator: Evaluator) -> str | None:

@@ -19,7 +19,7 @@ from trustbench.execution.audit.seen import Parts, parts_of
 from trustbench.models.given.class_names import class_name, class_positions
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 _KEYS = re.compile(r"dataset\.(target|sensitive|favourable)=?")
 
@@ -53,6 +53,8 @@ class AuditTable:
     parts: Parts
     members: Members | None = None
     calibration: float = 0.0
+    written: tuple[object, ...] = ()
+    """The classes in order as the target column holds them; their names where it is cut in bins."""
 
 
 def prepared(
@@ -102,7 +104,18 @@ def prepared(
         parts=parts,
         members=members,
         calibration=calibration,
+        written=_written(table[target], y, found.classes, binned=bool(own.bins)),
     )
+
+
+def _written(
+    values: "Series", y: Array, classes: Sequence[str], *, binned: bool
+) -> tuple[object, ...]:
+    """The first value of each class in the target column."""
+    held = [] if binned else [values[y == k] for k in range(len(classes))]
+    if any(not len(of) for of in held) or binned:
+        return tuple(classes)
+    return tuple(of.iloc[0] for of in held)
 
 
 def _trained_on(

@@ -16,6 +16,7 @@ from trustbench.contracts import (
     Array,
     DataCard,
     Feature,
+    Forward,
     Problem,
     SplitName,
     Streams,
@@ -40,7 +41,7 @@ def row_system(rows: AuditRows, drawn: Stack, streams: Streams) -> System:
     """
     parts = _parts(rows, drawn)
     problem = _problem(rows, parts)
-    answered = _Answered(parts)
+    answered = _Answered.of(parts)
     pool = len(problem.splits["train"])
     inside = np.arange(pool) < len(rows.members)
     return System(
@@ -105,12 +106,22 @@ def _problem(rows: AuditRows, parts: list[_Part]) -> Problem:
     )
 
 
-class _Answered:
-    """The answers to row numbers [n, 1] or [K, n, 1]."""
+def stored_forward(p: Array) -> Forward:
+    """The logits of stored probabilities [K, N, C], of inputs that are row numbers."""
+    return _Answered(np.log(np.maximum(p, MIN_PROBABILITY))).logits
 
-    def __init__(self, parts: list[_Part]) -> None:
+
+class _Answered:
+    """The answers, logits [K, N, C], to row numbers [n, 1] or [K, n, 1]."""
+
+    def __init__(self, logits: Array) -> None:
+        self.stored = torch.as_tensor(logits)
+
+    @classmethod
+    def of(cls, parts: list[_Part]) -> "_Answered":
+        """Those to the rows of all splits."""
         each = [np.log(np.maximum(part.answers.p, MIN_PROBABILITY))[part.rows] for part in parts]
-        self.stored = torch.as_tensor(np.concatenate(each, axis=1))  # [K, N, C]
+        return cls(np.concatenate(each, axis=1))
 
     def logits(self, X: Tensor) -> Tensor:
         """Logits [K, n, C]: the logarithms of the probabilities."""

@@ -72,6 +72,13 @@ def about(record: AuditRecord) -> Iterator[str]:
         f"{rows.measured:,} of {table.rows:,} rows are measured, {rows.calibration:,} calibrate, "
         f"{rows.seen:,} were seen in training{copies} ({rows.how})"
     )
+    if record.references is not None:
+        beside = record.references
+        yield one_line(
+            f"membership is attacked beside {beside['count']} models of {beside['recipe']}, each "
+            f"fitted on {beside['rows_of_each']:,} of the {beside['pool']:,} training and measured "
+            f"rows (seed {beside['seed']}), which are assumed to come from one distribution"
+        )
     for fact, groups in record.left_out.items():
         yield one_line(f"LEFT OUT of {fact.removesuffix('/left_out')}, with too few rows: {groups}")
     yield "intervals: 95 %, over test rows; `exact` by Clopper and Pearson, else by the bootstrap"

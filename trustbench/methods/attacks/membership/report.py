@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from trustbench.contracts import Array, Fact, Measured, Measurement
+from trustbench.contracts import Array, Fact, Measured, Measurement, RowRedraw
 from trustbench.methods.attacks.membership.dependence import Statistic, shadowing, widened
 from trustbench.methods.attacks.membership.likelihood import Scores
 from trustbench.methods.attacks.membership.metrics import (
@@ -40,6 +40,8 @@ class Report:
     mutual: dict[str, tuple[Scores, Statistic]] = field(default_factory=dict)
     """For measurements whose targets are each other's shadows: how to compute them from scores."""
     shadows: Array | None = None
+    by_rows: dict[str, tuple[Scores, Callable[[Array, Array], float]]] = field(default_factory=dict)
+    """For measurements of one target: scores of rows, and the metric of these and membership."""
 
     @property
     def models(self) -> Array:
@@ -79,6 +81,7 @@ class Report:
         """Adds the AUC of each replicate on its usable rows, or that it has no shadows."""
         if smallest_side(scores.usable, self.member):
             self.scored(name, scores, self.each(auc))
+            self.by_rows[name] = scores, auc
         else:
             self.missing[name] = no_shadows(len(self.member))
 
@@ -92,6 +95,7 @@ class Report:
             self.missing[name] = unresolved(fpr, outside)
             return
         self.scored(name, scores, self.each(partial(tpr_at, fpr=fpr)))
+        self.by_rows[name] = scores, partial(tpr_at, fpr=fpr)
         self.facts[f"{name}_false_positives"] = allowed(fpr, outside)
 
     def each(self, metric: Callable[[Array, Array], float]) -> Statistic:
@@ -107,7 +111,20 @@ class Report:
         """Returns everything measured."""
         found = shadowing(self.mutual, self.models, len(self.member))
         measurements = [self._dependent(m, found.get(m.name)) for m in self.measurements]
-        return Measured(tuple(measurements), self.arrays, self.facts, self.missing)
+        redraw = None
+        if len(self.member) == 1:
+            inside = self.member[0].astype(np.int64)
+            redraw = RowRedraw(inside, np.zeros_like(inside), self._redrawn)
+        return Measured(tuple(measurements), self.arrays, self.facts, self.missing, redraw=redraw)
+
+    def _redrawn(self, rows: Array) -> Measured:
+        """The metrics of the one target on draws of the rows, [K, n]."""
+        found = []
+        for name, (scores, metric) in self.by_rows.items():
+            drawn = [r[scores.usable[0][r]] for r in rows]
+            values = [metric(scores.values[0][r], self.member[0][r]) for r in drawn]
+            found.append(self.measurement(name, np.array(values), rows.shape[1]))
+        return Measured(tuple(found))
 
     def _dependent(self, m: Measurement, moved: Array | None) -> Measurement:
         if m.name not in self.mutual:
