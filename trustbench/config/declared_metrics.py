@@ -14,11 +14,17 @@ from typing import Any
 
 from trustbench.config.plugins import discover
 from trustbench.config.yaml_file import read_yaml
-from trustbench.contracts import PERMUTED, Metric, Metrics, fraction
+from trustbench.contracts import PERMUTED, Metric, Metrics, attack_auc, attack_rate, fraction
 from trustbench.contracts.metrics import SCORES
 from trustbench.errors import ConfigError
 
-NAMES: Mapping[str, Any] = {"Metric": Metric, "fraction": fraction, "PERMUTED": PERMUTED}
+NAMES: Mapping[str, Any] = {
+    "Metric": Metric,
+    "fraction": fraction,
+    "attack_auc": attack_auc,
+    "attack_rate": attack_rate,
+    "PERMUTED": PERMUTED,
+}
 """What a declaration may use besides literals, imported from `trustbench.contracts`."""
 
 

@@ -22,7 +22,14 @@ from trustbench.contracts.features import Feature
 from trustbench.contracts.learnt import Fact, Learnt
 from trustbench.contracts.measurement import Measured, Measurement, RowRedraw
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
-from trustbench.contracts.metrics import PERMUTED, Metric, Metrics, fraction
+from trustbench.contracts.metrics import (
+    PERMUTED,
+    Metric,
+    Metrics,
+    attack_auc,
+    attack_rate,
+    fraction,
+)
 from trustbench.contracts.plugins import (
     TRAINING_HOOKS,
     Dataset,
@@ -93,5 +100,7 @@ __all__ = [
     "Streams",
     "StructuralCausalModel",
     "System",
+    "attack_auc",
+    "attack_rate",
     "fraction",
 ]

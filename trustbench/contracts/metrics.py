@@ -149,6 +149,10 @@ plugin whose records are summarised."""
 
 fraction = partial(Metric, unit="fraction", lower=0.0, upper=1.0)
 """A metric that is a share of something: between 0 and 1."""
+attack_auc = partial(Metric, unit="AUC", better="lower", lower=0.0, upper=1.0, null=0.5)
+"""How well an attacker tells two kinds of rows apart, as an AUC: one half by chance."""
+attack_rate = partial(Metric, unit="true-positive rate", better="lower", lower=0.0, upper=1.0)
+"""How many of the rows in question an attacker finds."""
 
 
 def all_of(metrics: Metrics) -> Iterator[Metric]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from trustbench.contracts import Array, Measurement, System
-from trustbench.methods.groups import means_by, shares_by_chance, sizes
+from trustbench.methods.groups import gap, means_by, shares_by_chance, sizes
 
 PERMUTATIONS = 100
 """Default number of random reassignments behind a null."""
@@ -156,6 +156,27 @@ def against_chance(
         chance = by_chance(statistics, group, rng, permutations, within=within)
     for name, values in observed(statistics, group).items():
         yield from with_null(build(name, values), chance[name])
+
+
+def worst_and_gap(
+    build: Callable[[str, Array], Measurement],
+    names: tuple[str, str],
+    rows: Array,
+    group: Array,
+    large: Array,
+    system: System,
+) -> Iterator[Measurement]:
+    """The smallest mean of a group and the gap between groups, called `names`, with their nulls.
+
+    `rows` [R, n] are averaged within the groups that are `large`, bool [G].
+    """
+    kept = large[group]
+
+    def statistics(groups: Array) -> dict[str, Array]:
+        rates = means_by(rows[:, kept], groups, len(large))[..., large]
+        return dict(zip(names, (rates.min(axis=-1), gap(rates)), strict=True))
+
+    return against_chance(build, statistics, group[kept], system)
 
 
 def with_null(m: Measurement, chance: Chance) -> tuple[Measurement, Measurement]:

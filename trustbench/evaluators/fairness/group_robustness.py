@@ -13,9 +13,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
-    Access,
     Array,
-    Evaluator,
     Measured,
     Metric,
     RowRedraw,
@@ -23,9 +21,14 @@ from trustbench.contracts import (
     fraction,
 )
 from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
-from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
-from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.evaluators._under_attack import UnderAttack
+from trustbench.methods.attacks.evasion.pgd import Loss, pgd
+from trustbench.methods.attacks.evasion.targets import (
+    Targets,
+    correct_before,
+    survivors,
+    targets,
+)
 from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import gap, means_by, sizes
 
@@ -34,7 +37,7 @@ BY_GROUP = ("racc_gap", "racc_worst_group", "boundary_error_gap", "natural_error
 
 
 @dataclass(frozen=True)
-class GroupRobustness(Evaluator):
+class GroupRobustness(UnderAttack):
     """How unequal robust accuracy is between groups, and where the inequality comes from.
 
     A point is robust if its true logit stays strictly the largest under PGD on cross-entropy and
@@ -53,8 +56,6 @@ class GroupRobustness(Evaluator):
     et al. 2021, arXiv 2006.12621 (robustness bias between groups).
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 20
     restarts: Annotated[int, Field(ge=1)] = 1
     points: Annotated[int, Field(ge=1)] = 400
@@ -63,8 +64,6 @@ class GroupRobustness(Evaluator):
 
     version: ClassVar[int] = 4
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Xu et al. 2021, arXiv 2010.06121; Nanda et al. 2021"
     metrics = (
         fraction(
@@ -104,7 +103,7 @@ class GroupRobustness(Evaluator):
 
     @override
     def supports(self, system: System) -> str | None:
-        fixed = unattackable(system.problem)
+        fixed = super().supports(system)
         if fixed:
             return fixed
         at = targets(system, self.points)
@@ -115,7 +114,7 @@ class GroupRobustness(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        natural = margin(system.logits(at.X, ROWS), at.y) < 0
+        natural = correct_before(system, at)
         robust = natural & self._survives(system, at)
         outcomes = {"robust": robust.cpu().numpy(), "natural": natural.cpu().numpy()}
         y, summarised = at.y.cpu().numpy(), partial(self._summarised, system)
@@ -166,20 +165,18 @@ class GroupRobustness(Evaluator):
 
     def _survives(self, system: System, at: Targets) -> Tensor:
         """Which points survive both attacks: bool [R, n]."""
-        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
-        survives = torch.ones(system.replicates, len(at.y), dtype=torch.bool, device=at.X.device)
-        for restart in range(self.restarts):
-            for loss in LOSSES:
-                attack = partial(
-                    pgd,
-                    system.forward,
-                    threat=threat,
-                    generators=generators(system, f"groups_pgd_{loss}", restart),
-                    steps=self.steps,
-                    loss=loss,
-                )
-                survives &= ~in_chunks(attack, at.X, at.y).fooled
-        return survives
+        threat = self.threat(system, at.X)
+        found = [
+            survivors(
+                system,
+                at,
+                partial(pgd, threat=threat, steps=self.steps, loss=loss),
+                f"groups_pgd_{loss}",
+                self.restarts,
+            )
+            for loss in LOSSES
+        ]
+        return torch.stack(found).all(0)
 
     def _by_group(
         self, system: System, robust: Array, natural: Array, group: Array, large: Array

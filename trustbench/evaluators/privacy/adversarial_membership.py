@@ -10,16 +10,24 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, Need, System, fraction
-from trustbench.contracts.aspects import Aspect
+from trustbench.contracts import (
+    Access,
+    Array,
+    Measured,
+    Need,
+    System,
+    attack_auc,
+    fraction,
+)
+from trustbench.evaluators._membership import MembershipEvaluator
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import pgd
-from trustbench.methods.attacks.evasion.targets import ROWS, generators, in_chunks
+from trustbench.methods.attacks.evasion.targets import ROWS, attack_points
 
 
 @dataclass(frozen=True)
-class AdversarialMembership(Evaluator):
+class AdversarialMembership(MembershipEvaluator):
     """LiRA and the loss attack if every replicate answers on its own adversarial examples.
 
     A robust model is fitted to the worst inputs around its members, so its answers there may reveal
@@ -40,51 +48,29 @@ class AdversarialMembership(Evaluator):
     points: Annotated[int, Field(ge=2)] = 600
 
     version: ClassVar[int] = 5
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     access: ClassVar[frozenset[Access]] = frozenset(
         {"logits", "queries", "gradients", "members", "replicates"}
     )
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Song et al. 2019, arXiv 1905.10291"
     metrics = (
-        Metric(
+        attack_auc(
             "lira_auc_adv_<radius>",
             "How well an attacker who has shadow models and alters the inputs tells members from "
             "others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "loss_auc_adv_<radius>",
             "How well the loss on altered inputs alone tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "lira_auc_clean",
             "How well an attacker who has shadow models tells members from others, unaltered.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
-        Metric(
+        attack_auc(
             "loss_auc_clean",
             "How well the loss on unaltered inputs alone tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
         fraction(
@@ -103,7 +89,7 @@ class AdversarialMembership(Evaluator):
 
     @override
     def supports(self, system: System) -> str | None:
-        return unattackable(system.problem) or mia.no_non_members(system.membership)
+        return unattackable(system.problem) or super().supports(system)
 
     @override
     def measure(self, system: System) -> Measured:
@@ -126,13 +112,9 @@ class AdversarialMembership(Evaluator):
         """Logits [R, n, C] of every model on its own adversarial examples."""
         clean, labels = _for_each(system, X), system.tensor(y)
         threat = ThreatModel.of(system.problem, self.norm, radius, clean)
+        climb = partial(pgd, threat=threat, steps=self.steps, loss="ce", worst_by="ce")
         # the same random start at every radius, scaled
-        chance = generators(system, "membership")
-        attack = partial(
-            pgd, system.forward, threat=threat, generators=chance, steps=self.steps,
-            loss="ce", worst_by="ce",
-        )  # fmt: skip
-        return system.logits(in_chunks(attack, clean, labels).X, ROWS)
+        return system.logits(attack_points(system, clean, labels, climb, "membership").X, ROWS)
 
 
 def _for_each(system: System, X: Array) -> Tensor:
@@ -148,7 +130,7 @@ def _measure(out: mia.Report, name: str, outputs: Tensor, y: Array) -> None:
     scores = mia.lira(phi, out.models, online=True, targets=targets)
     out.auc(f"lira_auc_{name}", scores)
     out.facts["shadows"] = scores.shadows
-    loss = [mia.auc(p, m) for p, m in zip(phi[:targets], member, strict=True)]
+    loss = mia.aucs(phi[:targets], member)
     out.add(f"loss_auc_{name}", loss)
     right = logits[:targets].argmax(-1) == y
     for who, side in (("member", member), ("non_member", ~member)):

@@ -7,8 +7,8 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, System
-from trustbench.contracts.aspects import Aspect
+from trustbench.contracts import Array, Measured, System, attack_auc, attack_rate
+from trustbench.evaluators._membership import MembershipEvaluator
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.conformal import uninformative
 
@@ -21,7 +21,7 @@ CHANNELS = {
 
 
 @dataclass(frozen=True)
-class AttackerViews(Evaluator):
+class AttackerViews(MembershipEvaluator):
     """The same learned attack from several views of the same answers (E -> P, U -> P).
 
     `label`: the predicted and the true class, and whether they agree. `confidence`: also the
@@ -49,94 +49,58 @@ class AttackerViews(Evaluator):
     iterations: Annotated[int, Field(ge=1)] = 80
 
     version: ClassVar[int] = 5
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset(
         {"forward", "interface", "explainer", "set_predictors"}
     )
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "members", "replicates"})
     reference: ClassVar[str] = "Shokri et al. 2021, arXiv 1907.00164"
     metrics = (
-        Metric(
+        attack_auc(
             "auc_<label|confidence>",
             "How well an attacker who sees predictions alone tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
-        Metric(
+        attack_auc(
             "auc_label_explanation",
             "How well an attacker who sees labels and explanations tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="auc_label_explanation_shuffled",
         ),
-        Metric(
+        attack_auc(
             "auc_label_set",
             "How well an attacker who sees labels and prediction sets tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="auc_label_set_shuffled",
         ),
-        Metric(
+        attack_auc(
             "auc_confidence_explanation",
             "How well an attacker who sees confidences and explanations tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="auc_confidence_explanation_shuffled",
         ),
-        Metric(
+        attack_auc(
             "auc_confidence_set",
             "How well an attacker who sees confidences and sets tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="auc_confidence_set_shuffled",
         ),
-        Metric(
+        attack_auc(
             "auc_<label|confidence>_<explanation|set>_shuffled",
             "How well an attacker tells members from others who sees what belongs to other rows.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
-        Metric(
+        attack_rate(
             "tpr_1_<label|confidence>",
             "How many members an attacker who sees predictions alone finds at 1 % false alarms.",
-            "true-positive rate",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null=0.01,
             diagnostic=True,
         ),
-        Metric(
+        attack_rate(
             "tpr_1_<label|confidence>_<explanation|set>",
             "How many members an attacker who sees explanations or sets too finds at 1 % false "
             "alarms.",
-            "true-positive rate",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null=0.01,
         ),
     )
 
     @override
     def supports(self, system: System) -> str | None:
-        return mia.no_non_members(system.membership) or mia.learnable(system.membership)
+        return super().supports(system) or mia.learnable(system.membership)
 
     @override
     def measure(self, system: System) -> Measured:

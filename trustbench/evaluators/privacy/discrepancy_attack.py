@@ -7,13 +7,13 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, Need, System
-from trustbench.contracts.aspects import Aspect
+from trustbench.contracts import Array, Measured, Need, System, attack_auc
+from trustbench.evaluators._membership import MembershipEvaluator
 from trustbench.methods.attacks import membership as mia
 
 
 @dataclass(frozen=True)
-class DiscrepancyAttack(Evaluator):
+class DiscrepancyAttack(MembershipEvaluator):
     """Membership inference with the outputs of the baseline and of this arm (F -> P).
 
     Both were trained on the same rows, so what the method changed about a row may say whether
@@ -35,60 +35,34 @@ class DiscrepancyAttack(Evaluator):
     min_group: Annotated[int, Field(ge=2)] = 10
 
     version: ClassVar[int] = 5
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "members", "replicates"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Tian et al. 2024, IJCAI (FD-MIA)"
     metrics = (
-        Metric(
+        attack_auc(
             "fd_auc",
             "How well an attacker who sees the model before and after tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="fd_shuffled_auc",
         ),
-        Metric(
+        attack_auc(
             "fd_auc_minority",
             "How well an attacker who sees the model before and after tells members of the "
             "minority from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="fd_shuffled_auc_minority",
         ),
-        Metric(
+        attack_auc(
             "fd_shuffled_auc<|_minority>",
             "How well an attacker tells members from others who sees the earlier model on other "
             "rows.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
-        Metric(
+        attack_auc(
             "fair_only_auc<|_minority>",
             "How well an attacker who sees this model alone tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
-        Metric(
+        attack_auc(
             "base_only_auc",
             "How well an attacker who sees the earlier model alone tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
     )
@@ -97,7 +71,7 @@ class DiscrepancyAttack(Evaluator):
     def supports(self, system: System) -> str | None:
         if system.baseline is None:
             return "needs an arm with an intervention: the baseline differs from nothing"
-        return mia.no_non_members(system.membership)
+        return super().supports(system)
 
     @override
     def measure(self, system: System) -> Measured:
@@ -119,9 +93,7 @@ class DiscrepancyAttack(Evaluator):
         large = mia.large_groups(usable, member, group, len(names), self.min_group)
         for name in ("fd_auc", "fd_shuffled_auc", "fair_only_auc"):
             if len(large) < 2:
-                out.missing[f"{name}_minority"] = (
-                    f"needs two groups with {self.min_group} members and non-members each"
-                )
+                out.missing[f"{name}_minority"] = mia.needs_groups(self.min_group)
                 continue
             alone = mia.within(scores[name], group == large[-1])
             out.auc(f"{name}_minority", alone)

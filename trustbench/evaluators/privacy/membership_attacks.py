@@ -7,8 +7,15 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, Need, System
-from trustbench.contracts.aspects import Aspect
+from trustbench.contracts import (
+    Array,
+    Measured,
+    Metric,
+    Need,
+    System,
+    attack_auc,
+)
+from trustbench.evaluators._membership import MembershipEvaluator
 from trustbench.methods.attacks import membership as mia
 
 # Sorted log-probabilities that the learned attack reads (Salem et al. 2019: three are enough).
@@ -17,7 +24,7 @@ ONE_TARGET = "needs several targets of the same recipe, and there is one"
 
 
 @dataclass(frozen=True)
-class MembershipAttacks(Evaluator):
+class MembershipAttacks(MembershipEvaluator):
     """A second opinion on what the released confidences reveal, one attacker at a time.
 
     `rmia_auc` and `rmia_offline_auc`: RMIA with the replicates as references and the calibration
@@ -46,48 +53,26 @@ class MembershipAttacks(Evaluator):
     delta: Annotated[float, Field(ge=0, lt=1)] | None = None
 
     version: ClassVar[int] = 5
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "members", "replicates"})
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Zarifzadeh et al. 2024, arXiv 2312.03262"
     metrics = (
-        Metric(
+        attack_auc(
             "rmia_auc",
             "How well an attacker who compares with reference models tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "rmia_offline_auc",
             "How well an attacker whose reference models never saw the row tells members from "
             "others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "shadow_auc",
             "How well a classifier trained on other models' answers tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "label_only_auc",
             "How well an attacker who sees only whether a label is right tells members apart.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
         Metric(
             "loss_advantage",
@@ -109,10 +94,6 @@ class MembershipAttacks(Evaluator):
             diagnostic=True,
         ),
     )
-
-    @override
-    def supports(self, system: System) -> str | None:
-        return mia.no_non_members(system.membership)
 
     @override
     def measure(self, system: System) -> Measured:
@@ -143,13 +124,13 @@ class MembershipAttacks(Evaluator):
         label = np.broadcast_to(y, phi.shape)[..., None]
         features = np.concatenate([phi[..., None], largest, label], axis=2)
         scores = mia.learned_scores(features, out.member, self.iterations)
-        aucs = [mia.auc(s, m) for s, m in zip(scores, out.member, strict=True)]
+        aucs = mia.aucs(scores, out.member)
         out.add("shadow_auc", aucs, widening=mia.SHARED_ATTACKER)
 
     def _thresholds(self, out: mia.Report, system: System, phi: Array, y: Array) -> None:
         shown = system.observed(system.split_logits("train")).argmax(-1).cpu().numpy()
         right = (shown == y).astype(np.float64)
-        aucs = [mia.auc(s, m) for s, m in zip(right, out.member, strict=True)]
+        aucs = mia.aucs(right, out.member)
         out.add("label_only_auc", aucs)
         everywhere = np.ones(right.shape, dtype=bool)
         out.by_rows["label_only_auc"] = mia.Scores(right, everywhere, 0, "equal"), mia.auc

@@ -8,8 +8,18 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import PERMUTED, Access, Array, Evaluator, Measured, Metric, Need, System
-from trustbench.contracts.aspects import Aspect
+from trustbench.contracts import (
+    PERMUTED,
+    Access,
+    Array,
+    Measured,
+    Metric,
+    Need,
+    System,
+    attack_auc,
+    attack_rate,
+)
+from trustbench.evaluators._membership import MembershipEvaluator
 from trustbench.methods.attacks import membership as mia
 from trustbench.methods.group_nulls import Chance, by_chance
 
@@ -26,7 +36,7 @@ SHADOWED = (*STRONGEST, "lira_auc", "lira_offline_auc", *RATES, *GROUP_AUCS, *SI
 
 
 @dataclass(frozen=True)
-class Privacy(Evaluator):
+class Privacy(MembershipEvaluator):
     """How well an attacker distinguishes members of the training pool from non-members.
 
     Each replicate is the target once and the others are its shadow models, trained by the same
@@ -53,73 +63,39 @@ class Privacy(Evaluator):
     min_group: Annotated[int, Field(ge=2)] = 10
 
     version: ClassVar[int] = 8
-    aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "interface"})
     access: ClassVar[frozenset[Access]] = frozenset({"logits", "members"})
     over_rows: ClassVar[bool] = True
     needs: ClassVar[frozenset[Need]] = frozenset({"shadows"})
     reference: ClassVar[str] = "Carlini et al. 2022, arXiv 2112.03570"
     metrics = (
-        Metric(
+        attack_auc(
             "strongest_auc",
             "How well the strongest attacker tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "strongest_auc_minority",
             "How well the strongest attacker tells members of the smallest group from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "lira_auc",
             "How well an attacker who has shadow models tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "lira_offline_auc",
             "How well an attacker whose shadow models never saw the row tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "loss_auc",
             "How well the loss on a row alone tells members from others.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_rate(
             "lira_tpr_<1|01|1_minority>",
             "How many members an attacker who has shadow models finds at few false alarms.",
-            "true-positive rate",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
         ),
-        Metric(
+        attack_auc(
             "lira_auc_worst_group",
             "How well an attacker tells members from others in the group most at risk.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null=PERMUTED,
         ),
         Metric(
@@ -131,24 +107,14 @@ class Privacy(Evaluator):
             upper=1.0,
             null=PERMUTED,
         ),
-        Metric(
+        attack_auc(
             "lira_auc_<minority|majority>",
             "How well an attacker who has shadow models tells members from others in the smallest, "
             "or largest, group.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_auc(
             "shuffled_auc",
             "What the attack scores when membership is shuffled, which must be one half.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
             diagnostic=True,
         ),
         Metric(
@@ -162,10 +128,6 @@ class Privacy(Evaluator):
     )
 
     @override
-    def supports(self, system: System) -> str | None:
-        return mia.no_non_members(system.membership)
-
-    @override
     def measure(self, system: System) -> Measured:
         if "replicates" not in system.access:
             return self._alone(system)
@@ -177,7 +139,7 @@ class Privacy(Evaluator):
         strongest = _strongest(out, seen)
         out.auc("lira_auc", online)
         out.auc("lira_offline_auc", seen.lira(online=False))
-        out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
+        out.add("loss_auc", mia.aucs(-loss, member))
         _rates(out, online)
         self._groups(out, online, group, system)
         self._strongest_minority(out, strongest, group, system.problem.groups)
@@ -193,7 +155,7 @@ class Privacy(Evaluator):
         shown = mia.released_logits(system, system.split_logits("train"))
         loss = mia.losses(mia.logit_confidence(shown, y))
         out = mia.Report(member, self.measurement)
-        out.add("loss_auc", [mia.auc(-x, m) for x, m in zip(loss, member, strict=True)])
+        out.add("loss_auc", mia.aucs(-loss, member))
         out.add("loss_gap", mia.loss_gap(loss, member))
         lacking = Measured.lacking(SHADOWED, "needs replicates: other models of the same recipe")
         return Measured.joined([out.measured(), lacking])
@@ -209,9 +171,7 @@ class Privacy(Evaluator):
         usable = found.scores.usable
         large = mia.large_groups(usable, out.member, group, len(names), self.min_group)
         if len(large) < 2:
-            out.missing[name] = (
-                f"needs two groups with {self.min_group} members and non-members each"
-            )
+            out.missing[name] = mia.needs_groups(self.min_group)
             return
         out.auc(name, mia.within(found.scores, group == large[-1]))
 
@@ -226,7 +186,7 @@ class Privacy(Evaluator):
         aucs = {g: mia.each(mia.auc, mia.within(scores, group == g), out.member) for g in large}
         out.arrays |= {f"lira_auc_group_{g}": values for g, values in aucs.items()}
         if len(large) < 2:
-            reason = f"needs two groups with {self.min_group} members and non-members each"
+            reason = mia.needs_groups(self.min_group)
             out.missing |= dict.fromkeys((*GROUP_AUCS, *SIZED), reason)
             return
         masks = [group == g for g in large]

@@ -6,33 +6,38 @@ from functools import partial
 from typing import Annotated, ClassVar
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
-    Access,
     Array,
-    Evaluator,
     Measured,
     RowRedraw,
     System,
     fraction,
 )
-from trustbench.contracts.aspects import Aspect
+from trustbench.evaluators._under_attack import UnderAttack
 from trustbench.methods.attacks.evasion.apgd import apgd
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
-from trustbench.methods.attacks.evasion.pgd import Objective, margin
+from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.attacks.evasion.pgd import Objective
 from trustbench.methods.attacks.evasion.square import square
-from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
-from trustbench.methods.group_nulls import against_chance
-from trustbench.methods.groups import gap, means_by, sizes
+from trustbench.methods.attacks.evasion.targets import (
+    Targets,
+    attack_points,
+    correct_before,
+    survivors,
+    targets,
+)
+from trustbench.methods.group_nulls import worst_and_gap
+from trustbench.methods.groups import sizes
+
+BY_GROUP = ("worst_group_racc_autoattack", "racc_gap_autoattack")
 
 
 @dataclass(frozen=True)
-class AutoAttack(Evaluator):
+class AutoAttack(UnderAttack):
     """`racc_autoattack`: points that stay correct under APGD-CE, APGD-DLR and Square.
 
     With two classes the DLR loss is undefined and the logit margin replaces it. Compared with the
@@ -46,8 +51,6 @@ class AutoAttack(Evaluator):
     Reference: Croce & Hein 2020, arXiv 2003.01690, sections 3 to 5.
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 100
     restarts: Annotated[int, Field(ge=1)] = 1
     queries: Annotated[int, Field(ge=1)] = 500
@@ -55,9 +58,6 @@ class AutoAttack(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 10
 
     version: ClassVar[int] = 3
-    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
     metrics = (
         fraction(
@@ -92,19 +92,15 @@ class AutoAttack(Evaluator):
     )
 
     @override
-    def supports(self, system: System) -> str | None:
-        return unattackable(system.problem)
-
-    @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        threat = self.threat(system, at.X)
         second: Objective = "margin" if system.problem.binary else "dlr"
         attacked = {
             "apgd_ce": self._apgd(system, at, threat, "ce"),
             f"apgd_{second}": self._apgd(system, at, threat, second),
             "square": self._square(system, at, threat),
-            "correct": margin(system.logits(at.X, ROWS), at.y) < 0,
+            "correct": correct_before(system, at),
         }
         outcomes = {name: each.cpu().numpy() for name, each in attacked.items()}
         summarised = partial(self._summarised, system)
@@ -135,45 +131,22 @@ class AutoAttack(Evaluator):
 
     def _apgd(self, system: System, at: Targets, threat: ThreatModel, loss: Objective) -> Tensor:
         """Which points survive every restart: bool [R, n]."""
-        survives = torch.ones_like(at.X.flatten(2)[:, :, 0], dtype=torch.bool)
-        for restart in range(self.restarts):
-            attack = partial(
-                apgd,
-                system.forward,
-                threat=threat,
-                generators=generators(system, f"apgd_{loss}", restart),
-                steps=self.steps,
-                loss=loss,
-            )
-            survives = survives & ~in_chunks(attack, at.X, at.y).fooled
-        return survives
+        attack = partial(apgd, threat=threat, steps=self.steps, loss=loss)
+        return survivors(system, at, attack, f"apgd_{loss}", self.restarts)
 
     def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
         """Which points survive the gradient-free search: bool [R, n]."""
-        attack = partial(
-            square,
-            system.forward,
-            threat=threat,
-            generators=generators(system, "autoattack_square"),
-            queries=self.queries,
-        )
-        return ~in_chunks(attack, at.X, at.y).fooled
+        search = partial(square, threat=threat, queries=self.queries)
+        return ~attack_points(system, at.X, at.y, search, "autoattack_square").fooled
 
     def _groups(self, system: System, robust: Array, group: Array) -> Measured:
         """Robust accuracy of the worst group and the gap between groups."""
         large = sizes(group, len(system.problem.groups)) >= self.min_group
-        names = ("worst_group_racc_autoattack", "racc_gap_autoattack")
         if large.sum() < 2:
             reason = f"needs two groups with {self.min_group} points each"
-            return Measured((), missing=dict.fromkeys(names, reason))
-        kept = large[group]
-
-        def statistics(groups: Array) -> dict[str, Array]:
-            rates = means_by(robust[:, kept], groups, len(large))[..., large]
-            return dict(zip(names, (rates.min(axis=-1), gap(rates)), strict=True))
-
+            return Measured((), missing=dict.fromkeys(BY_GROUP, reason))
         build = partial(self.measurement, n=len(group))
-        return Measured(tuple(against_chance(build, statistics, group[kept], system)))
+        return Measured(tuple(worst_and_gap(build, BY_GROUP, robust, group, large, system)))
 
 
 def _robust(outcomes: Mapping[str, Array]) -> Array:

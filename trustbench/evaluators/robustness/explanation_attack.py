@@ -6,9 +6,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Access, Evaluator, Measured, Metric, System, fraction
-from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.contracts import Measured, Metric, System, fraction
+from trustbench.evaluators._under_attack import UnderAttack
 from trustbench.methods.attacks.evasion.saliency import (
     equal_norm_control,
     explanation_attack,
@@ -19,7 +18,7 @@ from trustbench.methods.attacks.evasion.targets import generators, targets
 
 
 @dataclass(frozen=True)
-class ExplanationAttack(Evaluator):
+class ExplanationAttack(UnderAttack):
     """Overlap of the top-k columns of the released explanation, before and after an attack.
 
     The attacker has the model's gradients and moves saliency off the columns that the released
@@ -37,17 +36,13 @@ class ExplanationAttack(Evaluator):
     Reference: Ghorbani et al. 2019, arXiv 1710.10547, section 3.
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 20
     restarts: Annotated[int, Field(ge=1)] = 2
     top_k: Annotated[int, Field(ge=1)] = 5
     points: Annotated[int, Field(ge=1)] = 40
 
     version: ClassVar[int] = 2
-    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "explainer"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Ghorbani et al. 2019, arXiv 1710.10547"
     metrics = (
         fraction(
@@ -91,7 +86,7 @@ class ExplanationAttack(Evaluator):
     def supports(self, system: System) -> str | None:
         if system.explainer is None:
             return "needs released explanations"
-        fixed = unattackable(system.problem)
+        fixed = super().supports(system)
         if fixed:
             return fixed
         if self.top_k >= system.problem.n_features:
@@ -104,7 +99,7 @@ class ExplanationAttack(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        threat = self.threat(system, at.X)
         clean = top(system.explain(at.X), self.top_k)
         worst, blind = explanation_attack(
             system.forward,

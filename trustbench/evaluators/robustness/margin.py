@@ -26,8 +26,8 @@ from trustbench.contracts import (
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.minimal import at_radii, minimal_radius
-from trustbench.methods.attacks.evasion.pgd import Loss, margin, pgd
-from trustbench.methods.attacks.evasion.targets import CHUNK, ROWS, generators, targets
+from trustbench.methods.attacks.evasion.pgd import Loss, pgd
+from trustbench.methods.attacks.evasion.targets import CHUNK, correct_before, generators, targets
 from trustbench.methods.group_nulls import against_chance
 from trustbench.methods.groups import means, means_by
 
@@ -137,7 +137,7 @@ class Margin(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        correct = margin(system.logits(at.X, ROWS), at.y) < 0
+        correct = correct_before(system, at)
         radius, found = self._search(system, at.X, at.y)
         outcomes = {
             "correct": correct.cpu().numpy(),

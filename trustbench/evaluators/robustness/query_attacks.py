@@ -9,18 +9,24 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Access, Evaluator, Measured, System, fraction
-from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.contracts import Access, Measured, System, fraction
+from trustbench.evaluators._under_attack import UnderAttack
+from trustbench.methods.attacks.evasion.box import ThreatModel
 from trustbench.methods.attacks.evasion.column_search import column_search
 from trustbench.methods.attacks.evasion.hop_skip_jump import HopSkipJump
-from trustbench.methods.attacks.evasion.pgd import Worst, margin
+from trustbench.methods.attacks.evasion.pgd import Worst
 from trustbench.methods.attacks.evasion.square import square
-from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
+from trustbench.methods.attacks.evasion.targets import (
+    Targets,
+    correct_before,
+    generators,
+    in_chunks,
+    targets,
+)
 
 
 @dataclass(frozen=True)
-class QueryAttacks(Evaluator):
+class QueryAttacks(UnderAttack):
     """`racc_queries`: points that stay correct under three attacks that use no gradient.
 
     Square searches at the ends of the radius by scores, HopSkipJump walks along the boundary and
@@ -36,8 +42,6 @@ class QueryAttacks(Evaluator):
     Kireev et al. 2023, arXiv 2208.13058.
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     points: Annotated[int, Field(ge=1)] = 100
     queries: Annotated[int, Field(ge=1)] = 200
     steps: Annotated[int, Field(ge=1)] = 8
@@ -45,8 +49,6 @@ class QueryAttacks(Evaluator):
     values: Annotated[int, Field(ge=2)] = 5
     columns: Annotated[int, Field(ge=1)] = 5
 
-    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
     reference: ClassVar[str] = "Chen et al. 2020, arXiv 1904.02144"
     metrics = (
@@ -75,14 +77,10 @@ class QueryAttacks(Evaluator):
     )
 
     @override
-    def supports(self, system: System) -> str | None:
-        return unattackable(system.problem)
-
-    @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
-        correct = margin(system.logits(at.X, ROWS), at.y) < 0
+        threat = self.threat(system, at.X)
+        correct = correct_before(system, at)
         survives = {
             name: correct & ~worst.fooled for name, worst in self._attacked(system, at, threat)
         }

@@ -1,6 +1,6 @@
 """Accuracy under evasion: the worst case per point over four attacks, with masking flags."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar
@@ -13,10 +13,7 @@ from typing_extensions import override
 
 from trustbench.contracts import (
     PERMUTED,
-    Access,
     Array,
-    Evaluator,
-    Forward,
     Measured,
     Metric,
     Need,
@@ -24,25 +21,32 @@ from trustbench.contracts import (
     System,
     fraction,
 )
-from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.evaluators._under_attack import UnderAttack
+from trustbench.methods.attacks.evasion.box import ThreatModel
 from trustbench.methods.attacks.evasion.masking import Signs, zero_gradient
 from trustbench.methods.attacks.evasion.pgd import Loss, Worst, margin, pgd
 from trustbench.methods.attacks.evasion.square import square
-from trustbench.methods.attacks.evasion.targets import ROWS, Targets, generators, in_chunks, targets
-from trustbench.methods.group_nulls import against_chance
-from trustbench.methods.groups import gap, means_by, sizes
+from trustbench.methods.attacks.evasion.targets import (
+    ROWS,
+    Targets,
+    attack_points,
+    correct_before,
+    targets,
+)
+from trustbench.methods.group_nulls import worst_and_gap
+from trustbench.methods.groups import sizes
 
 PGD_LOSSES: tuple[Loss, ...] = ("ce", "margin")
 ATTACKS = ("pgd", "square", "transfer")
 ALONE = dict.fromkeys(
     ("racc_transfer", "transfer_only"), "needs replicates: another model to craft points on"
 )
+BY_GROUP = ("worst_group_racc", "racc_gap")
 CURVE_STEPS = 10  # of the sanity curve, which shows an order and is not a measurement
 
 
 @dataclass(frozen=True)
-class Robustness(Evaluator):
+class Robustness(UnderAttack):
     """Accuracy under an attacker who may move each point within a ball and the features' box.
 
     A point counts as robust only if its true logit stays strictly the largest under PGD on
@@ -60,8 +64,6 @@ class Robustness(Evaluator):
     al. 2018, arXiv 1802.00420, section 3.1 (signs of gradient masking).
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 20
     restarts: Annotated[int, Field(ge=1)] = 2
     queries: Annotated[int, Field(ge=1)] = 200
@@ -69,9 +71,6 @@ class Robustness(Evaluator):
     min_group: Annotated[int, Field(ge=1)] = 20
 
     version: ClassVar[int] = 3
-    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     needs: ClassVar[frozenset[Need]] = frozenset({"baseline"})
     reference: ClassVar[str] = "Croce & Hein 2020, arXiv 2003.01690"
     metrics = (
@@ -147,13 +146,9 @@ class Robustness(Evaluator):
     )
 
     @override
-    def supports(self, system: System) -> str | None:
-        return unattackable(system.problem)
-
-    @override
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
-        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        threat = self.threat(system, at.X)
         outcomes = {k: v.cpu().numpy() for k, v in self._outcomes(system, at, threat).items()}
         summarised = partial(self._summarised, system)
         return replace(
@@ -164,7 +159,7 @@ class Robustness(Evaluator):
 
     def _outcomes(self, system: System, at: Targets, threat: ThreatModel) -> dict[str, Tensor]:
         """What happens to each point, bool [R, n]: whether it is correct or survives an attack."""
-        clean = margin(system.logits(at.X, ROWS), at.y) < 0
+        clean = correct_before(system, at)
         first, every = self._pgd(system, at, threat)
         found = {"clean": clean, "first": first, "pgd": every}
         found["square"] = self._square(system, at, threat)
@@ -173,8 +168,8 @@ class Robustness(Evaluator):
         # the sanity curve: one margin PGD at other radii
         radii = {"half": threat.scaled(0.5), "double": threat.scaled(2), "box": threat.whole_box()}
         for name, other in radii.items():
-            chance = generators(system, "radius_curve")
-            run = self._climb(system.forward, at, other, chance, "margin", CURVE_STEPS)
+            climb = self._climb(other, "margin", CURVE_STEPS)
+            run = attack_points(system, at.X, at.y, climb, "radius_curve")
             found[name] = ~run.fooled
         return {**found, "zero_gradient": zero_gradient(system.forward, at.X, at.y)}
 
@@ -207,59 +202,41 @@ class Robustness(Evaluator):
         first = survives
         for restart in range(self.restarts):
             for loss in PGD_LOSSES:
-                chance = generators(system, f"pgd_{loss}", restart)
-                survives = survives & ~self._climb(system.forward, at, threat, chance, loss).fooled
+                climb = self._climb(threat, loss)
+                run = attack_points(system, at.X, at.y, climb, f"pgd_{loss}", restart)
+                survives = survives & ~run.fooled
             first = survives if restart == 0 else first
         return first, survives
 
     def _climb(
-        self,
-        forward: Forward,
-        at: Targets,
-        threat: ThreatModel,
-        chance: list[torch.Generator],
-        loss: Loss,
-        steps: int | None = None,
-    ) -> Worst:
-        """One PGD run on all points."""
-        attack = partial(
-            pgd, forward, threat=threat, generators=chance, steps=steps or self.steps, loss=loss
-        )
-        return in_chunks(attack, at.X, at.y)
+        self, threat: ThreatModel, loss: Loss, steps: int | None = None
+    ) -> Callable[..., Worst]:
+        """One PGD run."""
+        return partial(pgd, threat=threat, steps=steps or self.steps, loss=loss)
 
     def _square(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
         """Which points survive the gradient-free search: bool [R, n]."""
-        chance = generators(system, "square")
-        attack = partial(
-            square, system.forward, threat=threat, generators=chance, queries=self.queries
-        )
-        return ~in_chunks(attack, at.X, at.y).fooled
+        search = partial(square, threat=threat, queries=self.queries)
+        return ~attack_points(system, at.X, at.y, search, "square").fooled
 
     def _transfer(self, system: System, at: Targets, threat: ThreatModel) -> Tensor:
         """Which points each replicate gets right after an attack on its partner's baseline."""
-        chance = generators(system, "transfer")
-        baseline = system.baseline().forward if system.baseline else system.forward
-        crafted = self._climb(baseline, at, threat, chance, "margin").X
+        source = system.baseline().forward if system.baseline else system.forward
+        climb = self._climb(threat, "margin")
+        crafted = attack_points(system, at.X, at.y, climb, "transfer", forward=source).X
         return margin(system.logits(crafted[partners(system.replicates)], ROWS), at.y) < 0
 
     def _groups(self, system: System, robust: Array, group: Array) -> Measured:
         """Robust accuracy of the worst group, the gap between groups, and the groups left out."""
         count = sizes(group, len(system.problem.groups))
         large = count >= self.min_group
-        left_out = ", ".join(map(str, np.flatnonzero(~large)))
         if large.sum() < 2:
             reason = f"needs two groups with {self.min_group} points each; largest: {count.max()}"
-            missing = dict.fromkeys(("worst_group_racc", "racc_gap"), reason)
+            missing = dict.fromkeys(BY_GROUP, reason)
             return Measured((), facts={"groups_left_out": reason}, missing=missing)
-        kept = large[group]
-        survives = robust[:, kept]
-
-        def statistics(groups: Array) -> dict[str, Array]:
-            rates = means_by(survives, groups, len(large))[..., large]
-            return {"worst_group_racc": rates.min(axis=-1), "racc_gap": gap(rates)}
-
         build = partial(self.measurement, n=len(group))
-        found = against_chance(build, statistics, group[kept], system)
+        found = worst_and_gap(build, BY_GROUP, robust, group, large, system)
+        left_out = ", ".join(map(str, np.flatnonzero(~large)))
         return Measured(tuple(found), facts={"groups_left_out": left_out})
 
 

@@ -10,11 +10,16 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Access, Evaluator, Measured, Measurement, Metric, System, fraction
-from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.contracts import Measured, Measurement, Metric, System, fraction
+from trustbench.evaluators._under_attack import UnderAttack
+from trustbench.methods.attacks.evasion.box import ThreatModel
 from trustbench.methods.attacks.evasion.pgd import Loss, Objective, Worst, pgd
-from trustbench.methods.attacks.evasion.targets import Targets, generators, in_chunks, targets
+from trustbench.methods.attacks.evasion.targets import (
+    Targets,
+    attack_points,
+    generators,
+    targets,
+)
 from trustbench.methods.conformal import uninformative
 
 # The losses of the attacks on the coverage and on the size of sets.
@@ -23,7 +28,7 @@ INFLATING: tuple[Objective, ...] = ("entropy", "tie")
 
 
 @dataclass(frozen=True)
-class SetAttack(Evaluator):
+class SetAttack(UnderAttack):
     """How often released prediction sets contain the true label if the inputs are attacked.
 
     Thresholds stay those calibrated on clean data. The attack lowers the true label's probability,
@@ -50,16 +55,12 @@ class SetAttack(Evaluator):
     (attacks on set size).
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 20
     restarts: Annotated[int, Field(ge=1)] = 1
     points: Annotated[int, Field(ge=1)] = 400
 
     version: ClassVar[int] = 5
-    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "set_predictors"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Gendler et al. 2022, ICLR"
     metrics = (
         fraction(
@@ -120,7 +121,7 @@ class SetAttack(Evaluator):
     def supports(self, system: System) -> str | None:
         if not system.set_predictors:
             return "needs released prediction sets"
-        return unattackable(system.problem)
+        return super().supports(system)
 
     def measure(self, system: System) -> Measured:
         """Coverage and size of each released score on clean, attacked and random inputs.
@@ -128,7 +129,7 @@ class SetAttack(Evaluator):
         Also returns its size on inflated ones.
         """
         at = targets(system, self.points)
-        threat = ThreatModel.of(system.problem, self.norm, self.epsilon, at.X)
+        threat = self.threat(system, at.X)
         worst = self._uncover(system, at, threat)
         control = threat.random_direction(
             at.X, threat.size(worst.X - at.X), generators(system, "sets_random")
@@ -208,13 +209,5 @@ class SetAttack(Evaluator):
         restart: int = 0,
     ) -> Worst:
         """The worst of one PGD run on all points."""
-        attack = partial(
-            pgd,
-            system.forward,
-            threat=threat,
-            generators=generators(system, f"sets_{loss}", restart),
-            steps=self.steps,
-            loss=loss,
-            worst_by=worst_by,
-        )
-        return in_chunks(attack, at.X, at.y)
+        climb = partial(pgd, threat=threat, steps=self.steps, loss=loss, worst_by=worst_by)
+        return attack_points(system, at.X, at.y, climb, f"sets_{loss}", restart)

@@ -11,9 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from trustbench.contracts import (
-    Access,
     Array,
-    Evaluator,
     Measured,
     Measurement,
     Metric,
@@ -22,10 +20,10 @@ from trustbench.contracts import (
     fraction,
 )
 from trustbench.contracts.aspects import Aspect
+from trustbench.evaluators._under_attack import UnderAttack
 from trustbench.methods import calibration
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.pgd import pgd
-from trustbench.methods.attacks.evasion.targets import generators, in_chunks, targets
+from trustbench.methods.attacks.evasion.targets import attack_points, targets
 from trustbench.methods.conformal import (
     CALIBRATING,
     PREDICTING,
@@ -42,7 +40,7 @@ CALIBRATED = ("attacked", "clean_calibrated")
 
 
 @dataclass(frozen=True)
-class AttackedUncertainty(Evaluator):
+class AttackedUncertainty(UnderAttack):
     """The cost of sets with 1 - `alpha` coverage if every input is attacked, and the ECE there.
 
     `*_size_attacked` and `*_coverage_attacked`: APS and LAC calibrated and tested under the same
@@ -57,8 +55,6 @@ class AttackedUncertainty(Evaluator):
     adversarial attacks", ICML, arXiv 2405.08886, section 3.
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 20
     alpha: Annotated[float, Field(gt=0, lt=1)] = 0.1
     bins: Annotated[int, Field(ge=1)] = 15
@@ -67,8 +63,6 @@ class AttackedUncertainty(Evaluator):
 
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect] = Aspect.UNCERTAINTY
-    reads: ClassVar[frozenset[str]] = frozenset({"forward"})
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries", "gradients"})
     reference: ClassVar[str] = "Liu et al. 2024, arXiv 2405.08886"
     metrics = (
         Metric(
@@ -112,10 +106,6 @@ class AttackedUncertainty(Evaluator):
             diagnostic=True,
         ),
     )
-
-    @override
-    def supports(self, system: System) -> str | None:
-        return unattackable(system.problem)
 
     @override
     def measure(self, system: System) -> Measured:
@@ -180,16 +170,10 @@ class AttackedUncertainty(Evaluator):
 
     def _attacked(self, system: System, X: Tensor, y: Tensor, stream: str) -> Tensor:
         """Probabilities [R, n, C] of attacked X [R, n, *shape] with labels [n] or [R, n]."""
-        attack = partial(
-            pgd,
-            system.forward,
-            threat=ThreatModel.of(system.problem, self.norm, self.epsilon, X),
-            generators=generators(system, stream),
-            steps=self.steps,
-            loss="ce",
-            worst_by="ce",
-        )
-        return system.logits(in_chunks(attack, X, y).X).double().softmax(-1)
+        threat = self.threat(system, X)
+        climb = partial(pgd, threat=threat, steps=self.steps, loss="ce", worst_by="ce")
+        worst = attack_points(system, X, y, climb, stream)
+        return system.logits(worst.X).double().softmax(-1)
 
     def _sets(
         self, system: System, score: Score, calibrating: Tensor, y: Tensor, test: Tensor

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Array, System
-from trustbench.methods.attacks.evasion.pgd import Worst
+from trustbench.contracts import Array, Forward, System
+from trustbench.methods.attacks.evasion.pgd import Worst, margin
 
 # Points are attacked in chunks whose inputs hold about this many numbers per replicate. The chunk
 # depends only on the input's size, so no draw depends on the device or on the number of replicates.
@@ -38,6 +39,11 @@ def targets(system: System, points: int) -> Targets:
     )
 
 
+def correct_before(system: System, at: Targets) -> Tensor:
+    """Which points are classified correctly before any attack: bool [R, n]."""
+    return margin(system.logits(at.X, ROWS), at.y) < 0
+
+
 def generators(system: System, *attack: "int | str") -> list[torch.Generator]:
     """One stream per replicate and `attack`: its name, and the number of a restart.
 
@@ -60,3 +66,28 @@ def in_chunks(
         for x, t in zip(torch.split(X, rows, dim=1), torch.split(y, rows, dim=-1), strict=True)
     ]
     return Worst(torch.cat([p.X for p in parts], 1), torch.cat([p.score for p in parts], 1))
+
+
+def attack_points(
+    system: System,
+    X: Tensor,
+    y: Tensor,
+    attack: Callable[..., Worst],
+    *stream: "int | str",
+    forward: Forward | None = None,
+) -> Worst:
+    """The worst points that `attack` finds against the system, or against another `forward`.
+
+    `attack` takes what `pgd` takes first: forward, X, y and `generators`, which are those of
+    `stream`.
+    """
+    run = partial(attack, forward or system.forward, generators=generators(system, *stream))
+    return in_chunks(run, X, y)
+
+
+def survivors(
+    system: System, at: Targets, attack: Callable[..., Worst], stream: str, restarts: int
+) -> Tensor:
+    """Which points survive every restart of an attack: bool [R, n]."""
+    runs = [attack_points(system, at.X, at.y, attack, stream, k).fooled for k in range(restarts)]
+    return ~torch.stack(runs).any(0)

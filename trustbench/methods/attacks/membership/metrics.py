@@ -87,6 +87,11 @@ def fewest_outside(usable: Array, member: Array) -> int:
     return int((usable & ~member).sum(1).min())
 
 
+def aucs(scores: Array, member: Array) -> list[float]:
+    """The AUC of each model's scores [R, n] of rows that are members or not, bool [R, n]."""
+    return [auc(s, m) for s, m in zip(scores, member, strict=True)]
+
+
 def large_groups(usable: Array, member: Array, group: Array, count: int, least: int) -> list[int]:
     """Groups with `least` usable members and non-members in every replicate, largest first.
 
@@ -110,6 +115,11 @@ def within(scores: Scores, rows: Array) -> Scores:
 
 
 # --- reasons why nothing can be measured -----------------------------------------------------
+
+
+def needs_groups(least: int) -> str:
+    """The reason for no number within groups, where fewer than two are `large_groups`."""
+    return f"needs two groups with {least} members and non-members each"
 
 
 def no_non_members(member: Array) -> str | None:
