@@ -19,8 +19,8 @@ WORKERS   ?= 2
 MARKS     := not gpu and not science and not network and not cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test run test test-fast test-science test-gpu test-cluster check lint \
-        golden bench faults coverage docs hooks wheel clean
+.PHONY: help setup setup-test setup-check run test test-fast test-science test-gpu test-cluster \
+        check lint golden bench faults coverage docs hooks wheel clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | \
@@ -35,6 +35,12 @@ test: $(TEST)  ## Set up, then run every test that needs no GPU, no network and 
 setup: $(BASE)  ## Make .venv and install trustbench (a clean install downloads several GB: torch)
 
 setup-test: $(TEST)  ## The same, with what tests and lint need
+
+setup-check: $(STAMPS)/venv  ## The same, and what the site needs, in one installation
+	@echo 'Installing trustbench; the first time this downloads several GB, most of it torch.'
+	@[ -e $(TEST) -a -e $(DOCS) ] || { $(PIP) -e '.[test,docs]' && $(COMPILE); }
+	@rm -f $(STAMPS)/base-* $(STAMPS)/test-* $(STAMPS)/docs-*
+	@touch $(BASE) && touch $(TEST) $(DOCS)
 
 check: lint docs test  ## What CI runs: lint, types, import rules, the site, tests
 
@@ -52,6 +58,7 @@ test-science: $(TEST)  ## Statistical claims; minutes
 
 test-cluster: $(TEST)  ## Sweeps on Ray and SLURM, started on this machine; minutes
 	$(PIP) -e '.[ray,slurm]'
+	@$(COMPILE)
 	$(RUN_TESTS) -m cluster tests/cluster
 
 test-gpu: $(TEST)  ## Tests that need CUDA
@@ -88,10 +95,11 @@ clean:  ## Remove caches and builds; .venv and outputs stay
 RECENT  := import sys; sys.exit(sys.version_info < (3, 11))
 TOO_OLD := trustbench needs Python 3.11 or newer, and `$(PYTHON)` is missing or older; \
   name one that is new enough: make PYTHON=python3.12 $(MAKECMDGOALS)
-PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Byte code is made once here: under PYTHONDONTWRITEBYTECODE each later import would make it again,
-# three times slower. Templates in site-packages that are no Python are none of our business.
-COMPILE := $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
+# Byte code is made once, on all processors: pip would use one, and under PYTHONDONTWRITEBYTECODE
+# each later import would make it again, three times slower. Some templates in site-packages are not
+# Python, which is fine.
+PIP     := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
+COMPILE := { $(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true; }
 
 $(STAMPS)/venv:
 	@$(PYTHON) -c '$(RECENT)' 2>/dev/null || { echo '$(TOO_OLD)' >&2; exit 2; }
@@ -114,4 +122,5 @@ $(TEST): $(BASE)
 
 $(DOCS): $(BASE)
 	$(PIP) -e '.[docs]'
+	@$(COMPILE)
 	@rm -f $(STAMPS)/docs-* && touch $@

@@ -8,7 +8,7 @@ import yaml
 
 from trustbench.config.arms import Training
 from trustbench.config.binding import schema
-from trustbench.config.compose import compose, composed_arm, conf_dir
+from trustbench.config.compose import compose, composed_arm, conf_dir, run_request
 from trustbench.config.plugins import describe, discover
 from trustbench.config.sweep_arms import named_arms, subsets
 
@@ -31,15 +31,11 @@ ARMS = [
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(conf_dir())))
-def test_a_file_starts_with_what_it_is_and_stays_short(path):
+def test_a_file_says_what_it_is_stays_short_and_leaves_defaults_to_the_main_one(path):
+    """An experiment may choose among the defaults, and adds none."""
     assert describe(path)
     if path.parent.name not in ("table", "conf"):  # the table registers 25 cells
         assert len(path.read_text().splitlines()) <= 48
-
-
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(conf_dir())))
-def test_only_the_main_file_has_defaults(path):
-    """An experiment may choose among them, and adds none."""
     node = yaml.safe_load(path.read_text())
     if path.parent.name == "experiment":
         chosen = [key for each in node.get("defaults", []) for key in each]
@@ -62,29 +58,26 @@ def test_the_settings_of_an_evaluators_file_are_its_registered_ones(path):
     assert chosen.spec().registered == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
-def test_an_experiment_says_how_it_is_run(name):
+def test_every_arm_of_an_experiment_composes_as_its_run_line_says(name):
     text = EXPERIMENTS[name].read_text()
     found = re.search(r"^# run: trustbench (run .*)$", text, re.M)
-    assert shlex.split(found.group(1)) == ["run", f"+experiment={name}"]
-    node = yaml.safe_load(text)
-    assert node["hydra"]["mode"] == "MULTIRUN"
-    first, overrides = next(iter(arms_of(EXPERIMENTS[name]).items()))
+    command, *words = shlex.split(found.group(1))
+    assert (command, words) == ("run", [f"+experiment={name}"])
+    assert yaml.safe_load(text)["hydra"]["mode"] == "MULTIRUN"
+    listed = arms_of(EXPERIMENTS[name])
+    first, overrides = next(iter(listed.items()))
     assert first == "baseline"
     assert not any(o.startswith(("intervention", "control")) for o in overrides)
-
-
-IDS = [f"{experiment}-{name}" for experiment, name, _ in ARMS]
-
-
-@pytest.mark.parametrize(("experiment", "name", "overrides"), ARMS, ids=IDS)
-def test_every_arm_composes(experiment, name, overrides):
-    arm = composed_arm(compose([f"+experiment={experiment}", *overrides]))
-    assert arm.experiment == experiment
-    assert arm.evaluators
-    assert arm.training.regime == ("memorising" if "training=memorising" in overrides else "tuned")
-    if arm.control == "matched":
-        assert any(i.plugin.retrains for i in arm.interventions)
+    request = run_request(words)
+    assert list(request.arms) == list(listed)
+    for arm, given in zip(request.arms.values(), listed.values(), strict=True):
+        assert arm.experiment == name
+        assert arm.evaluators
+        assert arm.training.regime == ("memorising" if "training=memorising" in given else "tuned")
+        if arm.control == "matched":
+            assert any(i.plugin.retrains for i in arm.interventions)
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)

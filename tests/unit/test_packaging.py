@@ -5,6 +5,7 @@ import configparser
 import email
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -198,17 +199,48 @@ def test_a_python_that_is_too_old_gets_one_sentence(tmp_path):
     assert not (tmp_path / ".venv").exists()
 
 
-def test_ci_runs_the_targets_that_people_run():
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert re.findall(r"^step make (\S+)", script.read_text(), re.M) == [
-        "setup-test",
-        "lint",
-        "docs",
-        "test",
-    ]
+# stands in for the Python of .venv: it notes its arguments, and mypy finds as much as it is told
+NOTING = """#!/bin/sh
+echo "$*" >> "$CALLS"
+case "$*" in *mypy*) exit "$FOUND";; esac
+"""
+
+
+def ci(folder, found):
+    """Runs .ci/run on a checkout whose Python only notes calls; (exit code, calls)."""
+    for name in ("Makefile", "pyproject.toml", ".ci/run"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    for name, text in {"bin/python": NOTING, ".stamps/venv": ""}.items():
+        path = folder / ".venv" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    calls = folder / "calls"
+    env = os.environ | {"CALLS": str(calls), "FOUND": str(found), "MAKEFLAGS": ""}
+    done = subprocess.run([folder / ".ci" / "run"], env=env, capture_output=True, check=False)
+    return done.returncode, calls.read_text().splitlines()
+
+
+def test_ci_installs_once_compiles_once_and_runs_what_people_run(tmp_path):
+    code, calls = ci(tmp_path, found=0)
+    assert code == 0
+    installed, compiled, *checked, tested = calls
+    assert installed.endswith("--no-compile -e .[test,docs]"), "pip compiles on one processor"
+    assert compiled == "-m compileall -qq -j 0 .venv/lib"
+    tools = ("ruff check", "ruff format --check", "mypy", "lint-imports", "mkdocs build --strict")
+    assert len(checked) == len(tools)
+    assert all(any(tool in call for call in checked) for tool in tools)
+    assert tested.startswith("-m pytest -n 2")
     makefile = (ROOT / "Makefile").read_text()
     assert re.search(r"^check: lint docs test\b", makefile, re.M)
+
+
+def test_what_lint_finds_fails_ci_and_the_site_is_built_all_the_same(tmp_path):
+    code, calls = ci(tmp_path, found=1)
+    assert code != 0
+    assert any("mkdocs" in call for call in calls)
+    assert not any("pytest" in call for call in calls)
 
 
 def test_no_configuration_names_a_machine():
