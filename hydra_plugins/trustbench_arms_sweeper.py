@@ -5,16 +5,17 @@ Hydra's basic sweeper only multiplies, and `intervention=none` has no epsilon to
 in every Hydra application, so nothing heavy is imported here.
 """
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-# Private: the public base class `Sweeper` cannot expand `a,b` and `range()`, and Hydra finds its
-# own sweepers there only.
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper, BasicSweeperConf
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class ArmsSweeperConf(BasicSweeperConf):
+class ArmsSweeperConf:
     """`hydra.sweeper`; `arms` maps each arm's name to its overrides.
 
     `factors`, a list of interventions, adds an arm for every subset of them.
     """
 
     _target_: str = "hydra_plugins.trustbench_arms_sweeper.ArmsSweeper"
+    max_batch_size: int | None = None
     params: dict[str, str] = field(default_factory=dict)
     arms: dict[str, Any] = field(default_factory=dict)
     factors: list[str] = field(default_factory=list)
@@ -40,7 +42,7 @@ ConfigStore.instance().store(
 )
 
 
-class ArmsSweeper(BasicSweeper):
+class ArmsSweeper(Sweeper):
     """Composes and checks every arm before the first one starts, then launches them all."""
 
     def __init__(
@@ -50,10 +52,11 @@ class ArmsSweeper(BasicSweeper):
         arms: Mapping[str, Any] | None = None,
         factors: Sequence[str] | None = None,
     ) -> None:
-        super().__init__(max_batch_size, params)
+        self.max_batch_size, self.params = max_batch_size, params or {}
         self.arms: Mapping[str, Any] = arms or {}
         self.factors = factors or []
         self.task: Task[Any] | None = None
+        self.launcher: Launcher | None = None
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -69,14 +72,17 @@ class ArmsSweeper(BasicSweeper):
                 f"hydra.sweeper.max_batch_size is {self.max_batch_size}; give at least 1, or null "
                 "for all arms at once."
             )
-        super().setup(hydra_context=context, task_function=task_function, config=config)
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=context, task_function=task_function, config=config
+        )
         self.task = task_function  # type: ignore[assignment]
 
     def sweep(self, arguments: list[str]) -> Any:
         """Returns the results of all arms, in the order of the list."""
         assert self.task is not None and self.launcher is not None
-        assert self.config is not None
-        jobs = self.pools(self.expand([*self._parse_config(), *arguments]))
+        params = [f"{key}={value}" for key, value in self.params.items()]
+        jobs = self.pools(self.expand([*params, *arguments]))
         self.task.check(
             [self.loader.job(self.config, name, own) for name, own in jobs], self.config
         )
@@ -109,7 +115,7 @@ class ArmsSweeper(BasicSweeper):
             own = parser.parse_overrides(overrides)
             refuse_contradictions(name, _keys(common), _keys(own))
             refuse_impossible(own, options(self.config), f"arm {name}: ")
-            for every in self.split_arguments([*own, *common], None)[0]:
+            for every in _product([*own, *common]):
                 combination = applying.to(every)
                 jobs.append((_name(name, combination, [*own, *common]), combination))
         if not jobs:  # a pattern that matches no option
@@ -129,6 +135,21 @@ class ArmsSweeper(BasicSweeper):
         return [
             job for name, own in jobs for job in redrawn(name, own, seed, max(pools, 1)).items()
         ]
+
+
+def _product(overrides: Sequence[Override]) -> Iterator[list[str]]:
+    """Every combination of the values of overrides; the last of two for one key counts.
+
+    Hydra leaves a product of listed values to the application (hydra#2673).
+    """
+    values = {
+        o.get_key_element(): list(o.sweep_string_iterator())
+        if o.is_sweep_override()
+        else [o.get_value_element_as_str()]
+        for o in overrides
+    }
+    for chosen in itertools.product(*values.values()):
+        yield [f"{key}={value}" for key, value in zip(values, chosen, strict=True)]
 
 
 def _keys(overrides: Sequence[Override]) -> dict[str, bool]:

@@ -1,17 +1,37 @@
-"""The flags of `trustbench run`: those of Hydra's that have an effect here, and one of our own."""
+"""The flags of `trustbench run`: those of Hydra's that have an effect here, and one of our own.
+
+Hydra's parser is private and takes no flags of an application (hydra#215, wontfix), so its flags,
+which its documentation lists, are declared here and handed on.
+"""
 
 import argparse
 import contextlib
 import io
 from collections.abc import Sequence
 
-# Private: Hydra's flags are listed nowhere else, and nobody can add one (hydra#1578, wontfix).
-from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.types import Override
 
 from trustbench.errors import ConfigError
 
 FAIL_FAST = "--fail-fast"
+SWITCHES = (
+    (FAIL_FAST,),
+    ("--help", "-h"),
+    ("--hydra-help",),
+    ("--resolve",),
+    ("--run", "-r"),
+    ("--multirun", "-m"),
+    ("--shell-completion", "-sc"),
+)
+VALUES = (
+    ("--package", "-p"),
+    ("--config-path", "-cp"),
+    ("--config-name", "-cn"),
+    ("--config-dir", "-cd"),
+    ("--experimental-rerun",),
+)
+SHOWN = ("job", "hydra", "all")
+INFO = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 FIXED = "a run starts from trustbench's own configuration; give your options with --config-dir"
 UNUSED = {
     "config_name": FIXED,
@@ -32,12 +52,10 @@ def parse(args: Sequence[str]) -> argparse.Namespace:
     if "--version" in args:
         raise ConfigError("--version goes without a command; write `trustbench --version`.")
     complaint = io.StringIO()
-    parser: argparse.ArgumentParser = get_args_parser()
-    parser.add_argument(FAIL_FAST, action="store_true")
     try:
         with contextlib.redirect_stderr(complaint):
             # intermixed: flags may stand between overrides, which plain argparse refuses
-            flags, unknown = parser.parse_known_intermixed_args(list(args))
+            flags, unknown = _parser().parse_known_intermixed_args(list(args))
     except SystemExit:
         last = complaint.getvalue().strip().splitlines()[-1].split("error: ", 1)[-1]
         raise ConfigError(f"{last}; see `trustbench run --help`.") from None
@@ -49,6 +67,18 @@ def parse(args: Sequence[str]) -> argparse.Namespace:
     _refuse_unused(flags)
     _refuse_together(flags, args)
     return flags
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="trustbench run", add_help=False)
+    parser.add_argument("overrides", nargs="*")
+    for names in SWITCHES:
+        parser.add_argument(*names, action="store_true")
+    for names in VALUES:
+        parser.add_argument(*names)
+    parser.add_argument("--cfg", "-c", choices=SHOWN)
+    parser.add_argument("--info", "-i", const="all", nargs="?", choices=INFO)
+    return parser
 
 
 def mode(flags: argparse.Namespace, overrides: Sequence[Override]) -> list[str]:

@@ -135,7 +135,7 @@ def _unchosen(o: Override, options: Options) -> Iterator[str]:
 
 def _choices(o: Override) -> list[Any]:
     """The values that a group is given, one after another in a sweep."""
-    value: Any = o._value
+    value: Any = o.value()
     if isinstance(value, ChoiceSweep):
         return list(value.list)
     return [] if isinstance(value, Glob) else [value]

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-# Private: Hydra instantiates what a configuration names as soon as it has composed it, and offers
-# no hook in between; an allowlist of its own is planned for 1.4 (hydra#3258).
+# Private, and replaced below: Hydra instantiates what a configuration names as soon as it has
+# composed it, and has no hook in between (hydra#3188, whose hook hydra#3295 took back); an
+# allowlist of its own is planned for 1.4 (hydra#3258).
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigSource
 from hydra.plugins.launcher import Launcher
@@ -135,13 +135,15 @@ def _file_source() -> type[ConfigSource]:
 
     Hydra imports its plugins anew, so this is not the class that an import statement gives.
     """
-    Plugins.instance()
-    found: type[ConfigSource] = SourcesRegistry.instance().resolve("file")
-    return found
+    sources: list[type[ConfigSource]] = Plugins.instance().discover(ConfigSource)
+    return next(source for source in sources if source.scheme() == "file")
 
 
 def _for_all_arms(overrides: Sequence[str]) -> list[str]:
-    """A sweep's overrides without settings of methods, which only some of its arms may choose."""
+    """A sweep's overrides without settings of methods, which only some of its arms may choose.
+
+    Hydra itself would refuse them (hydra#283).
+    """
     return [o for o in overrides if method_of(o.split("=", 1)[0]) is None]
 
 
