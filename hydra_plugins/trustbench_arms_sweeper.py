@@ -80,7 +80,7 @@ class ArmsSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Returns the results of all arms, in the order of the list."""
-        assert self.task is not None and self.launcher is not None
+        assert self.task is not None and self.launcher is not None and self.config is not None
         params = [f"{key}={value}" for key, value in self.params.items()]
         jobs = self.pools(self.expand([*params, *arguments]))
         self.task.check(

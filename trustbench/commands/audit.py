@@ -28,7 +28,7 @@ def main(args: Sequence[str]) -> int:
     result = None if given.model is None else _audited(given)
     code = 0
     if result is not None:
-        put(result.render(given.format), given.output)
+        put(result.render(given.format), given.output, given.format)
         if given.output:
             sys.stdout.write(result.render("terminal"))
         code = result.exit_code

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from trustbench import __version__
 from trustbench.errors import TrustbenchError, UserError, did_you_mean, printable
+from trustbench.launching.streams import safe_streams
 
 COMMANDS = {
     "run": "compose, train, measure, log; a sweep prints its table at the end",
@@ -49,24 +50,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(50_000)
     atexit.register(gc.freeze)
     os.umask(os.umask(0) | 0o002)  # under any umask: nothing is writable by everybody
-    try:
-        code = _dispatch(args)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader has gone (`| head`). Nothing may be written to it again, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except KeyboardInterrupt:
-        print("trustbench: interrupted; run the same command again to go on.", file=sys.stderr)
-        return 130
-    except TrustbenchError as error:
-        for line in _shown(str(error)).splitlines():
-            print(f"trustbench: {printable(line)}", file=sys.stderr)
-        return 2 if isinstance(error, UserError) else 1
-    except Exception:  # noqa: BLE001  # our bug: the whole trace, and an exit code that says so
-        print(_shown(traceback.format_exc()), end="", file=sys.stderr)
-        return 1
-    return code
+    with safe_streams():
+        try:
+            code = _dispatch(args)
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has gone (`| head`)
+            return 141
+        except KeyboardInterrupt:
+            print("trustbench: interrupted; run the same command again to go on.", file=sys.stderr)
+            return 130
+        except TrustbenchError as error:
+            for line in _shown(str(error)).splitlines():
+                print(f"trustbench: {printable(line)}", file=sys.stderr)
+            return 2 if isinstance(error, UserError) else 1
+        except Exception:  # noqa: BLE001  # our bug: the whole trace, and an exit code that says so
+            print(_shown(traceback.format_exc()), end="", file=sys.stderr)
+            return 1
+        return code
 
 
 def _shown(text: str) -> str:

@@ -1,13 +1,13 @@
 """`trustbench gate`: whether a change keeps a policy, as an exit code and in words."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from trustbench.api.audit_records import gate_stored
 from trustbench.api.gates import FORMATS, Gated, gate, gate_named
 from trustbench.api.lookup import find_policy
+from trustbench.commands.output import put
 from trustbench.commands.parsing import (
     add_audit,
     add_config_dir,
@@ -29,7 +29,8 @@ def main(args: Sequence[str]) -> int:
     for format, output in zip(formats, given.output, strict=False):
         _write(gated.render(format), output)
     # a file is for a machine: people still read the decision, in the log
-    sys.stdout.write(gated.render("terminal" if given.output else formats[0]))
+    shown = "terminal" if given.output else formats[0]
+    put(gated.render(shown), None, shown)
     return gated.exit_code
 
 

@@ -53,11 +53,12 @@ def _finish_sweep(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> None:
         return
     try:
         results = results_of(request, sweep, records)
-        show_tables(results, _console())
     except UserError as error:  # arms that no registered table compares, as in a sweep of seeds
         warn(f"no table: {error}")
         return
-    for warning in publish(request, sweep, records, results):
+    warnings = list(publish(request, sweep, records, results))  # before anything is shown
+    show_tables(results, _console())
+    for warning in warnings:
         warn(warning)
     where = f"records, tables and tracking database: {request.first.output_dir.absolute()}"
     print(where, file=sys.stderr)  # noqa: T201

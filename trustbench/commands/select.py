@@ -32,5 +32,5 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"unknown format {given.format!r}; {did_you_mean(given.format, FORMATS)}")
     policy = find_policy(given.policy, given.config_dir)
     selected = select(read(given), policy, config_dir=given.config_dir)
-    put(selected.render(given.format), given.output)
+    put(selected.render(given.format), given.output, given.format)
     return selected.exit_code

@@ -1,6 +1,7 @@
 """An arm's process: a fork of the server that runs one arm and reports over a pipe."""
 
 import contextlib
+import io
 import os
 import shutil
 import signal
@@ -75,7 +76,8 @@ class Log:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(handle, stream.fileno())
-            stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+            assert isinstance(stream, io.TextIOWrapper)
+            stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
         os.close(handle)
 
 

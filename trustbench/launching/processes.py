@@ -66,6 +66,6 @@ def _stat(process: Path) -> tuple[int, int] | None:
 
 def _pages(pid: int) -> int:
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
     except (OSError, IndexError):
         return 0  # it has just ended

@@ -13,6 +13,7 @@ from typing import Any
 
 from trustbench.errors import TrustbenchError
 from trustbench.launching import preload
+from trustbench.launching.streams import open_streams
 
 # For the imports only: each arm's process gets the parent's environment and its own threads.
 ENVIRONMENT = {
@@ -43,6 +44,7 @@ class ForkServer:
 
     def start(self) -> None:
         """Starts the server unless one runs; returns at once, while it imports."""
+        open_streams()  # the server's own pipes must not get the number of a closed stream
         self.context.set_forkserver_preload([preload.__name__])
         resource_tracker.ensure_running()  # first: it lifts the mask when it starts
         with _environment(ENVIRONMENT), _no_interrupts():

@@ -135,8 +135,9 @@ def _file_source() -> type[ConfigSource]:
 
     Hydra imports its plugins anew, so this is not the class that an import statement gives.
     """
-    sources: list[type[ConfigSource]] = Plugins.instance().discover(ConfigSource)
-    return next(source for source in sources if source.scheme() == "file")
+    sources: list[Any] = Plugins.instance().discover(ConfigSource)
+    found: type[ConfigSource] = next(s for s in sources if s.scheme() == "file")
+    return found
 
 
 def _for_all_arms(overrides: Sequence[str]) -> list[str]:
