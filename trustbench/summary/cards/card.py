@@ -11,7 +11,7 @@ from trustbench.store.labels import labels
 from trustbench.store.records import Record, Scalar
 from trustbench.summary.cards.figures import Arrays, Figure, GroupColumn, by_group, figures, missing
 from trustbench.summary.decide.policy import TARGETS
-from trustbench.summary.table.arm_names import Names
+from trustbench.summary.table.arm_names import Names, completed
 from trustbench.summary.table.dp_noise import FACT
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.evaluations import preferred
@@ -110,12 +110,14 @@ def card(
 
 
 def find(name: str, records: Sequence[Record], names: Names) -> Record:
-    """The record of an id, of one of the `names` of its arm, or of the beginning of an id.
+    """The record of an id, of one of the `names` of its arm, or of the beginning of either.
 
     Raises UserError when it is not exactly one record's.
     """
     found = [r for r in records if r.id == name]
     found = found or [r for r in records if r.id in names.get(name, ())]
+    if not found and not any(r.id.startswith(name) for r in records):
+        found = [r for r in records if r.id in names.get(completed(name, names), ())]
     if len(found) > 1:
         ids = listed(_with_labels(found), 8, "; ")
         raise UserError(f"{len(found)} records are called {name!r} ({ids}); give the id of one.")

@@ -19,7 +19,7 @@ from trustbench.summary.decide.policy_rules import decisions
 from trustbench.summary.decide.subject import Subject, evaluators_read
 from trustbench.summary.stats.effects import not_measured
 from trustbench.summary.stats.multiplicity import holm
-from trustbench.summary.table.arm_names import Names
+from trustbench.summary.table.arm_names import Names, completed
 from trustbench.summary.table.contrast_estimates import judged
 from trustbench.summary.table.estimates import Estimator
 from trustbench.summary.table.evaluations import choose
@@ -124,21 +124,22 @@ def _alone(
 
 
 def only(gate: Gate, arms: Sequence[str], names: Names | None = None) -> Gate:
-    """The gate of some arms, by their labels or by other `names` of their records.
+    """The gate of some arms, by their labels, by other `names` of their records, or how one begins.
 
     Raises UserError, with every label and name, for one that no candidate has.
     """
-    kept: list[Candidate] = []
+    called: dict[str, frozenset[int]] = {}
+    for k, candidate in enumerate(gate.candidates):
+        own = {n for n, ids in (names or {}).items() if not ids.isdisjoint(candidate.records)}
+        for name in {candidate.arm, *own}:
+            called[name] = called.get(name, frozenset()) | {k}
+    kept: set[int] = set()
     for arm in arms:
-        ids = (names or {}).get(arm, frozenset())
-        found = [c for c in gate.candidates if c.arm == arm or not ids.isdisjoint(c.records)]
-        if not found:
-            every = {i for c in gate.candidates for i in c.records}
-            known = {n for n, own in (names or {}).items() if not own.isdisjoint(every)}
-            known |= {c.arm for c in gate.candidates}
-            raise UserError(f"no candidate is called {arm!r}; {did_you_mean(arm, known)}")
-        kept += found
-    return replace(gate, candidates=tuple(c for c in gate.candidates if c in kept))
+        name = completed(arm, called)
+        if name not in called:
+            raise UserError(f"no candidate is called {arm!r}; {did_you_mean(arm, called)}")
+        kept |= called[name]
+    return replace(gate, candidates=tuple(gate.candidates[k] for k in sorted(kept)))
 
 
 def _of_group(

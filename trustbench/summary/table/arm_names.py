@@ -2,7 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from trustbench.contracts.shortening import listed
+from trustbench.errors import UserError
 from trustbench.store.labels import describe, labels, tell_apart
 from trustbench.store.records import Record, Sweep
 
@@ -36,3 +39,21 @@ def _by_table(records: Sequence[Record]) -> list[list[Record]]:
     for record in records:
         tables[record.arm.dataset.name, record.arm.model.name].append(record)
     return list(tables.values())
+
+
+def completed(given: str, names: Mapping[str, frozenset[Any]]) -> str:
+    """The name that is given, or the one that begins with it; the given one if none does.
+
+    Raises UserError if names of different arms begin with it.
+
+    >>> completed("conf", {"conformal alpha=0.1": frozenset({1}), "dpsgd": frozenset({2})})
+    'conformal alpha=0.1'
+    """
+    if given in names:
+        return given
+    begun = sorted(name for name in names if given and name.startswith(given))
+    if len({names[name] for name in begun}) > 1:
+        raise UserError(
+            f"{listed([repr(name) for name in begun], 8)} begin with {given!r}; give more of one."
+        )
+    return begun[0] if begun else given

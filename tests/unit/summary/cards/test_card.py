@@ -251,8 +251,10 @@ def test_a_record_without_numbers_has_no_card():
 def test_a_record_is_found_by_the_beginning_of_its_id():
     found = [record(ident="abc1"), record(DP, ident="abd2")]
     assert find("abd", found, {}).id == "abd2"
+    names = {"absent": frozenset({"abc1"}), "dpsgd epsilon=3": frozenset({"abd2"})}
+    assert find("dps", found, names).id == "abd2"
     with pytest.raises(UserError, match="2 records begin with 'ab'"):
-        find("ab", found, {})
+        find("ab", found, names)
 
 
 def test_a_record_is_found_by_the_names_of_its_arm():
@@ -263,6 +265,7 @@ def test_a_record_is_found_by_the_names_of_its_arm():
     )
     names = arm_names(found, [sweep])
     assert {find(name, found, names).id for name in ("dp_eps3", "abd2")} == {"abd2"}
+    assert find("dp_", found, names).id == "abd2"
     assert find("dpsgd epsilon=3 (memorising)", found, names).id == "abd3"
     assert find("dpsgd epsilon=3 (seed=1)", found, names).id == "abd4"
     several = r"2 records are called 'dpsgd epsilon=3' \(abd2 .* \(seed=0\); abd4 .* \(seed=1\)"
@@ -270,7 +273,7 @@ def test_a_record_is_found_by_the_names_of_its_arm():
         find("dpsgd epsilon=3", found, names)
     with pytest.raises(
         UserError,
-        match=r"no record or arm 'dp_eps' is stored; did you mean 'dp_eps3'\? Available: dp_eps3, "
+        match=r"no record or arm 'dpeps3' is stored; did you mean 'dp_eps3'\? Available: dp_eps3, "
         r"dpsgd epsilon=3, .* Records: .* none; abd2 dpsgd epsilon=3 .*abd3",
     ):
-        find("dp_eps", found, names)
+        find("dpeps3", found, names)

@@ -13,6 +13,7 @@ from trustbench.summary.decide.gate import gate_sweep, only
 from trustbench.summary.decide.gate_wording import sentence
 from trustbench.summary.decide.policy import Block, load_policy
 from trustbench.summary.stats.effects import Kind, Verdict
+from trustbench.summary.table.arm_names import completed
 from trustbench.summary.table.table import summarize
 
 SHIPPED = {n: load_policy(conf_dir() / "policy" / f"{n}.yaml") for n in ("default", "bank")}
@@ -196,8 +197,12 @@ def test_a_sweep_gates_every_treated_arm_with_the_verdicts_that_the_table_prints
 def test_arms_are_chosen_by_label():
     gate = gate_sweep(full_table(), CRESSWELL, SHIPPED["default"])
     assert only(gate, ["balanced_weights"]).outcome is Outcome.PASS
+    assert only(gate, ["balanced_w"]) == only(gate, ["balanced_weights"])
     with pytest.raises(UserError, match="did you mean 'balanced_weights'"):
-        only(gate, ["balanced_weight"])
+        only(gate, ["balanced_wieghts"])
+    doses = {arm: frozenset({k}) for k, arm in enumerate(["dpsgd epsilon=1", "dpsgd epsilon=3"])}
+    with pytest.raises(UserError, match=r"'dpsgd epsilon=1', 'dpsgd epsilon=3' begin with 'dpsgd'"):
+        completed("dpsgd", doses)
 
 
 def test_without_treated_arms_the_baseline_is_held_to_absolute_limits():
