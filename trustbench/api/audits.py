@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from trustbench.api.audit_defaults import FORMATS
 from trustbench.api.audit_records import gate_stored, upload_audit
 from trustbench.api.folders import default_output_dir
 from trustbench.api.gates import EXIT, Gated
@@ -20,10 +21,12 @@ from trustbench.contracts.given import GivenModel, ModelSource
 from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.errors import UserError, did_you_mean
 from trustbench.execution.audit.audit import Named, run_audit
+from trustbench.execution.audit.defaults import DRAWS, REFERENCES
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.queried import Explain
 from trustbench.execution.audit.reading import read_rows
-from trustbench.execution.audit.references import REFERENCES, Recipe
+from trustbench.execution.audit.references import Recipe
+from trustbench.execution.audit.stages import begin
 from trustbench.execution.export.given import ExportAdapter
 from trustbench.models import targets
 from trustbench.models.given.opening import open_model
@@ -36,9 +39,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Table = str | Path | pd.DataFrame
-
-DRAWS = 1000
-"""Redrawn samples of the rows behind an interval."""
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,6 @@ class AuditResult:
         return self.render()
 
 
-FORMATS = ("terminal", "md", "json", "junit")
-
-
 def audit(
     model: object,
     data: "Table",
@@ -128,7 +125,7 @@ def audit(
     recipe: "str | Callable[..., object] | None" = None,
     references: int = REFERENCES,
     options: Mapping[str, Fact] | None = None,
-    evaluators: Sequence[str] | None = None,
+    evaluators: str | Sequence[str] | None = None,
     explain: Explain = "shap",
     draws: int = DRAWS,
     seed: int = 0,
@@ -181,6 +178,7 @@ def audit(
         favourable=favourable,
         schema=None if schema is None else str(schema),
     )
+    begin("reading the table")
     table = read_rows(data, declared.reading)
     rows = prepared(
         table,
@@ -241,8 +239,16 @@ def _declared(**given: object) -> OwnTable:
     return bind(OwnTable, with_file(OwnTable, settings, "dataset"), "dataset")
 
 
-def _evaluators(names: Sequence[str] | None, config_dir: str | Path | None) -> dict[str, Evaluator]:
+def _evaluators(
+    names: str | Sequence[str] | None, config_dir: str | Path | None
+) -> dict[str, Evaluator]:
     """The evaluators of these names, with their registered settings."""
+    names = [names] if isinstance(names, str) else names
+    if names is not None and not any(names):
+        raise UserError(
+            "no evaluator is named, so nothing would be measured; name some, as in --evaluator "
+            "utility,fairness, or leave it out to run all."
+        )
     dirs = conf_dirs(None if config_dir is None else str(config_dir))
     known = discover("evaluator", dirs)
     found: dict[str, Evaluator] = {}

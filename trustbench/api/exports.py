@@ -121,7 +121,7 @@ def export(
 
     if to == "mlflow":
         tags = _tags(record, option, policy, replicate)
-        return _as_mlflow(records, write, folder, name, tags, record)
+        return _as_mlflow(records, write, folder, name, tags)
     model = write(folder)
     if to == "onnx":
         onnx_file.write(model, folder / "model.onnx")
@@ -134,7 +134,6 @@ def _as_mlflow(
     folder: Path,
     name: str | None,
     tags: dict[str, str],
-    record: Record,
 ) -> Exported:
     """An MLflow model in the folder, registered if it has a name."""
     if folder.exists() and any(folder.iterdir()):
@@ -152,8 +151,7 @@ def _as_mlflow(
     if name is None:
         return Exported(folder, model)
     uri = records.tracking_uri
-    evidence = tracking.ModelEvidence(record, records.arrays(record.id), model.column_types)
-    version = tracking.register(records.store, uri, folder, name, tags, model.spec.label, evidence)
+    version = tracking.register(records.store, uri, folder, name, tags, model.spec.label)
     return Exported(folder, model, version)
 
 

@@ -4,21 +4,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from yaml import YAMLError
 
-from trustbench.api.audits import DRAWS, FORMATS, AuditResult, audit
+from trustbench.api.audit_defaults import FORMATS
 from trustbench.api.folders import default_output_dir
-from trustbench.api.retraining import Retraining, baseline_of, retrain
-from trustbench.api.tables import table
-from trustbench.commands.output import put
 from trustbench.commands.parsing import add_config_dir, parser
+from trustbench.commands.stages import shown
 from trustbench.contracts.given import PICKLE
 from trustbench.errors import UserError, did_you_mean
-from trustbench.execution.audit.references import REFERENCES
+from trustbench.execution.audit.defaults import DRAWS, REFERENCES
 from trustbench.store import yaml_text
-from trustbench.summary.render.audit_beside import beside
+
+if TYPE_CHECKING:  # loading takes seconds, and the first line about it is to appear at once
+    from trustbench.api.audits import AuditResult
 
 
 def main(args: Sequence[str]) -> int:
@@ -28,6 +28,8 @@ def main(args: Sequence[str]) -> int:
     result = None if given.model is None else _audited(given)
     code = 0
     if result is not None:
+        from trustbench.commands.output import put
+
         put(result.render(given.format), given.output, given.format)
         if given.output:
             sys.stdout.write(result.render("terminal"))
@@ -57,10 +59,17 @@ def _refuse_impossible(given: argparse.Namespace) -> None:
         )
 
 
-def _audited(given: argparse.Namespace) -> AuditResult:
+def _audited(given: argparse.Namespace) -> "AuditResult":
     options = _options(given.option)
     if given.module is not None:
         options["module"] = given.module
+    with shown("audit"):
+        return _measured(given, options)
+
+
+def _measured(given: argparse.Namespace, options: dict[str, Any]) -> "AuditResult":
+    from trustbench.api.audits import audit
+
     return audit(
         given.model,
         given.data,
@@ -78,7 +87,7 @@ def _audited(given: argparse.Namespace) -> AuditResult:
         references=given.references,
         trust=given.trust,
         options=options,
-        evaluators=_listed(given.evaluator) or None,
+        evaluators=_listed(given.evaluator) if given.evaluator else None,
         explain=given.explain,
         draws=given.draws,
         seed=given.seed,
@@ -88,8 +97,12 @@ def _audited(given: argparse.Namespace) -> AuditResult:
     )
 
 
-def _retrained(given: argparse.Namespace, result: AuditResult | None) -> int:
+def _retrained(given: argparse.Namespace, result: "AuditResult | None") -> int:
     """Trains the arms of the methods and prints their table; 1 if an arm failed, else 0."""
+    from trustbench.api.retraining import Retraining, baseline_of, retrain
+    from trustbench.api.tables import table
+    from trustbench.summary.render.audit_beside import beside
+
     found: Any = _options(given.option).get("args") or {}
     asked = Retraining(
         module=given.module,

@@ -254,6 +254,7 @@ class Evaluator(Plugin, ABC):
     # Whether the numbers may be repeated on test rows that are drawn with replacement, which gives
     # their interval on a given model: not if `measure` splits the test rows itself.
     over_rows: ClassVar[bool] = False
+    no_interval: ClassVar[str] = ""  # why an audit has no interval over rows for its numbers
 
     def needs_of(self, system: System) -> frozenset[Need]:
         """Those of `needs` that this system is measured with; override to spare a training."""

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from trustbench import __version__
 from trustbench.errors import UserError
-from trustbench.store.records import Record, Store
+from trustbench.store.records import Store
 from trustbench.tracking import runs
-from trustbench.tracking.dataset_input import log_dataset
-from trustbench.tracking.evaluation_tables import GROUP_HEAD, GROUPS, group_rows, log_table
 from trustbench.tracking.server import TrackingServer, quiet
-from trustbench.tracking.upload import close_run, create_run, dataset_of
+from trustbench.tracking.upload import close_run, create_run
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,23 +48,8 @@ def write_model(
         )
 
 
-@dataclass(frozen=True)
-class ModelEvidence:
-    """What a registered model comes from: its record, with arrays and the types of raw columns."""
-
-    record: Record
-    arrays: "Mapping[str, Array]"
-    columns: Mapping[str, str]
-
-
 def register(
-    store: Store,
-    uri: str | None,
-    folder: Path,
-    name: str,
-    tags: Mapping[str, str],
-    run: str,
-    evidence: ModelEvidence,
+    store: Store, uri: str | None, folder: Path, name: str, tags: Mapping[str, str], run: str
 ) -> str:
     """Uploads an MLflow model as a run's artifact and registers it; returns `models:/NAME/VERSION`.
 
@@ -79,10 +62,6 @@ def register(
     server = TrackingServer(store, uri)
     where = runs.experiment_id(server, EXPERIMENT)
     run_id = create_run(server, where, run, {"trustbench.kind": "export", **tags})
-    record = evidence.record
-    if record.problem is not None:
-        log_dataset(server, run_id, dataset_of(record, evidence.columns))
-    log_table(server, run_id, GROUPS, GROUP_HEAD, group_rows(record, evidence.arrays))
     server.call("log_artifacts", run_id, str(folder), "model")
     close_run(server, run_id, "FINISHED")
     known = [m.name for m in server.call("search_registered_models", f"name = '{name}'")]

@@ -1,5 +1,6 @@
 """Whether local explanations describe the replicates: surrogate fidelity and faithfulness."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -7,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, System
+from trustbench.contracts import Access, Array, Evaluator, Measured, Metric, RowRedraw, System
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.deletion import deletion
 from trustbench.methods.explanations.lime_surrogate import Lime, Stream, flatten
@@ -94,6 +95,7 @@ class Explainability(Evaluator):
             rng=streams.numpy("explanations", Stream.DELETION),
         )
         fidelity = self._fidelity(r2)
+        _, y, group = system.problem.rows("test")
         return Measured(
             (*fidelity.measurements, self.measurement("deletion", faith.mean(1), len(rows))),
             arrays={"r2": r2, "rows": rows},
@@ -105,7 +107,11 @@ class Explainability(Evaluator):
             },
             missing=fidelity.missing,
             rows={"lime_r2": r2, "deletion": faith.cpu().numpy()},
+            redraw=RowRedraw.of({"r2": r2}, y[rows], group[rows], self._redrawn),
         )
+
+    def _redrawn(self, drawn: Mapping[str, Array], *_: Array) -> Measured:
+        return self._fidelity(drawn["r2"])
 
     def _fidelity(self, r2: Array) -> Measured:
         """Statistics of R2 [R, n] over rows, or the reason for none."""

@@ -1,7 +1,7 @@
 """Whether released explanations are equally faithful for all groups."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -18,6 +18,7 @@ from trustbench.contracts import (
     Measured,
     Measurement,
     Metric,
+    RowRedraw,
     System,
 )
 from trustbench.contracts.aspects import Aspect
@@ -108,9 +109,22 @@ class FidelityGap(Evaluator):
             reason = "the explained output is constant around every row of some group"
             missing = dict.fromkeys(("gap", "gap_permuted"), reason)
             return Measured((), arrays=arrays, facts=facts, missing=missing)
+
+        def redrawn(drawn: Mapping[str, Array], _: Array, group: Array) -> Measured:
+            return self._summary(system, sample._replace(group=group), drawn["r2"])
+
+        y = system.problem.rows("test")[1][sample.rows]
+        return replace(
+            self._summary(system, sample, fidelity),
+            arrays=arrays,
+            facts=facts,
+            redraw=RowRedraw.of({"r2": fidelity}, y, sample.group, redrawn),
+        )
+
+    def _summary(self, system: System, sample: Sample, fidelity: Array) -> Measured:
+        """The gap with its null, and the mean."""
         mean = self.measurement("fidelity", everybody(sample, fidelity), len(sample.rows))
-        found = (*self._gaps(system, sample, fidelity), mean)
-        return Measured(found, arrays=arrays, facts=facts)
+        return Measured((*self._gaps(system, sample, fidelity), mean))
 
     def _gaps(self, system: System, sample: Sample, fidelity: Array) -> Iterator[Measurement]:
         """The gap and its null, over the rows that have an R2; each group has some."""
@@ -170,6 +184,12 @@ def _by_group(fidelity: Array, groups: Array, n_groups: int) -> Array:
 
 
 def everybody(sample: Sample, fidelity: Array) -> Array:
-    """Mean fidelity [R], groups weighted by their share of the test set."""
+    """Mean fidelity [R], groups weighted by their share of the test set.
+
+    Redrawn rows may leave a group without an R2: the others then count alone.
+    """
     each = _by_group(fidelity, sample.group[None], len(sample.share))[0]
-    return np.asarray(each @ sample.share)
+    known = ~np.isnan(each)
+    if known.all():
+        return np.asarray(each @ sample.share)
+    return np.asarray(np.nansum(each * sample.share, axis=1) / (known @ sample.share))

@@ -1,6 +1,7 @@
 """Whether released explanations name the sensitive attribute when it decides (E -> F)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -9,7 +10,16 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Access, Evaluator, Feature, Measured, System, fraction
+from trustbench.contracts import (
+    Access,
+    Array,
+    Evaluator,
+    Feature,
+    Measured,
+    RowRedraw,
+    System,
+    fraction,
+)
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.explanations.neighbourhoods import neighbourhood
 from trustbench.methods.explanations.released import explained_points, part_effects
@@ -90,18 +100,36 @@ class SensitiveAttribution(Evaluator):
         place = problem.features.index(sensitive)
         area = neighbourhood(problem, 0.0, system.device)  # its parts are the features
         above = features_above(part_effects(system, area, system.explain(X), X).abs(), place)
-        top1, top3 = ((above < k).double().mean(1) for k in (1, 3))
-        tips = reliance(system, sensitive)
-        n, n_test = len(rows), len(problem.splits["test"])
+        named = [(above < k).double() for k in (1, 3)]
+        tipped = changed(system, sensitive)
+        tips = tipped.mean(-1).sum(0) / len(tipped)
+        _, y, group = problem.rows("test")
+        outcomes = {"tips": tipped.mean(0).cpu().numpy()}
+        for key, each in zip(("top1", "top3"), named, strict=True):
+            outcomes[key] = np.full(outcomes["tips"].shape, np.nan)  # rows that are not explained
+            outcomes[key][:, rows] = each.cpu().numpy()
+
+        def redrawn(drawn: Mapping[str, Array], *_: Array) -> Measured:
+            top1, top3 = (np.nanmean(drawn[key], axis=1) for key in ("top1", "top3"))
+            return self._rates(drawn["tips"].mean(axis=1), top1, top3, len(rows), len(y))
+
+        n = len(rows)
+        top1, top3 = (each.mean(1).cpu().numpy() for each in named)
+        return replace(
+            self._rates(tips.cpu().numpy(), top1, top3, n, len(y)),
+            arrays={"rows": rows, "features_above": above.cpu().numpy()},
+            facts={"sensitive": sensitive.name, "points": n, "features": len(problem.features)},
+            redraw=RowRedraw.of(outcomes, y, group, redrawn),
+        )
+
+    def _rates(self, tips: Array, top1: Array, top3: Array, n: int, n_test: int) -> Measured:
         return Measured(
             (
-                self.measurement("hidden_bias", (tips - top1).clamp(min=0), n),
+                self.measurement("hidden_bias", (tips - top1).clip(min=0), n),
                 self.measurement("top1_sensitive_rate", top1, n),
                 self.measurement("top3_sensitive_rate", top3, n),
                 self.measurement("reliance", tips, n_test),
-            ),
-            arrays={"rows": rows, "features_above": above.cpu().numpy()},
-            facts={"sensitive": sensitive.name, "points": n, "features": len(problem.features)},
+            )
         )
 
 
@@ -112,16 +140,16 @@ def features_above(sizes: Tensor, place: int) -> Tensor:
     return torch.where(own[..., 0] > 0, above, sizes.shape[-1])
 
 
-def reliance(system: System, sensitive: Feature) -> Tensor:
-    """The share of test decisions changed by another level of the attribute, [R]."""
+def changed(system: System, sensitive: Feature) -> Tensor:
+    """1 where another level of the attribute changes a test decision: [levels - 1, R, n]."""
     X, columns = system.problem.rows("test")[0], list(sensitive.columns)
     decided = system.split_logits("test").argmax(-1)
     own = X[:, columns].argmax(axis=1)
-    changed = torch.zeros(len(decided), dtype=torch.float64, device=system.device)
+    found = []
     for step in range(1, len(columns)):
         other = X.copy()
         other[:, columns] = 0
         other[np.arange(len(X)), np.array(columns)[(own + step) % len(columns)]] = 1
-        found = system.logits(system.tensor(other)).argmax(-1)
-        changed += (found != decided).double().mean(1)
-    return changed / (len(columns) - 1)
+        answered = system.logits(system.tensor(other)).argmax(-1)
+        found.append((answered != decided).double())
+    return torch.stack(found)

@@ -105,7 +105,10 @@ class QueryAttacks(UnderAttack):
             arrays={"robust": robust.cpu().numpy()},
             facts={"norm": self.norm, "epsilon": self.epsilon, "attacks": ", ".join(survives)},
             missing=missing,
-            rows={name: kept.double().cpu().numpy() for name, kept in shares.items()},
+            rows={
+                **{name: kept.double().cpu().numpy() for name, kept in shares.items()},
+                "racc_queries_cond": robust.double().where(correct, torch.nan).cpu().numpy(),
+            },
         )
 
     def _attacked(

@@ -1,6 +1,7 @@
 """How much of a released explanation changes if the same query is repeated (E -> U)."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -16,6 +17,7 @@ from trustbench.contracts import (
     Evaluator,
     Measured,
     Metric,
+    RowRedraw,
     System,
     fraction,
 )
@@ -100,7 +102,7 @@ class ExplanationInstability(Evaluator):
     @override
     def measure(self, system: System) -> Measured:
         k = self._k(system)
-        X = explained_points(system, self.points)[0]
+        X, points = explained_points(system, self.points)
         first, second = system.explain(X, 1), system.explain(X, 2)
         found = [
             self.measurement("instability", instability(first, second, k), len(X)),
@@ -112,18 +114,29 @@ class ExplanationInstability(Evaluator):
         }
         for n in self.lime_samples:
             one, other = self._lime(system, X[: self.lime_points], n)
-            name, points = f"instability_{n}", one.shape[1]
-            found.append(self.measurement(name, instability(one, other, k), points))
+            name = f"instability_{n}"
+            found.append(self.measurement(name, instability(one, other, k), one.shape[1]))
             of_rows[name] = 1 - shared(one, other, k).double()
-        missing = {}
-        ratio = self._false_confidence(system, X, first)
-        if isinstance(ratio, str):
-            missing["false_confidence"] = ratio
-        else:
-            tenth = max(1, len(X) // 10)
-            found.append(self.measurement("false_confidence", ratio, tenth))
-        rows = {name: each.cpu().numpy() for name, each in of_rows.items()}
-        return Measured(tuple(found), facts={"top_k": k}, missing=missing, rows=rows)
+        log_p = system.logits(X).double().log_softmax(-1)
+        sides = {"sharp": sharpness(first), "sure": (log_p.exp() * log_p).sum(-1)}
+        confidence = self._false_confidence(sides["sharp"], sides["sure"])
+        _, y, group = system.problem.rows("test")
+        return Measured(
+            (*found, *confidence.measurements),
+            facts={"top_k": k},
+            missing=confidence.missing,
+            rows={name: each.cpu().numpy() for name, each in of_rows.items()},
+            redraw=RowRedraw.of(
+                {name: each.cpu().numpy() for name, each in sides.items()},
+                y[points],
+                group[points],
+                self._redrawn,
+            ),
+        )
+
+    def _redrawn(self, drawn: Mapping[str, Array], *_: Array) -> Measured:
+        sharp, sure = (torch.as_tensor(drawn[name]) for name in ("sharp", "sure"))
+        return self._false_confidence(sharp, sure)
 
     def _k(self, system: System) -> int:
         pixels = system.problem.features[0].kind == "pixel"
@@ -138,18 +151,17 @@ class ExplanationInstability(Evaluator):
         )
         return first, second
 
-    def _false_confidence(self, system: System, X: Tensor, attributions: Tensor) -> Array | str:
-        """The ratio [R], or the reason for none."""
-        log_p = system.logits(X).double().log_softmax(-1)
-        order = (log_p.exp() * log_p).sum(-1).argsort(-1)  # most entropy first
-        sharp, tenth = sharpness(attributions), max(1, X.shape[0] // 10)
+    def _false_confidence(self, sharp: Tensor, sure: Tensor) -> Measured:
+        """The ratio of the sharpness [R, n] of unsure rows to that of sure ones, or why not."""
+        order, tenth = sure.argsort(-1), max(1, sharp.shape[1] // 10)  # most entropy first
         unsure, sure = (
             sharp.gather(-1, rows).nanmean(-1) for rows in (order[:, :tenth], order[:, -tenth:])
         )
         ratio = (unsure / sure).cpu().numpy()
         if not np.isfinite(ratio).all():
-            return "explanations of some tenth are all zero, or equal over columns"
-        return np.asarray(ratio)
+            reason = "explanations of some tenth are all zero, or equal over columns"
+            return Measured((), missing={"false_confidence": reason})
+        return Measured((self.measurement("false_confidence", ratio, tenth),))
 
 
 def instability(first: Tensor, second: Tensor, k: int) -> Tensor:

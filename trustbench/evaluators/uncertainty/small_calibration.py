@@ -69,6 +69,10 @@ class SmallCalibration(Evaluator):
     aspect: ClassVar[Aspect | None] = Aspect.UNCERTAINTY
     reads: ClassVar[frozenset[str]] = frozenset({"forward"})
     access: ClassVar[frozenset[Access]] = frozenset({"logits"})
+    no_interval: ClassVar[str] = (
+        "describes how sets vary with the rows that calibrate them, and an interval over test rows "
+        "would not"
+    )
     reference: ClassVar[str] = "Romano et al. 2020, arXiv 1908.05428"
     metrics = (
         fraction(

@@ -30,6 +30,7 @@ from trustbench.execution.audit.references import (
     with_references,
 )
 from trustbench.execution.audit.row_system import NOT_STORED
+from trustbench.execution.audit.stages import begin
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
     AuditedTable,
@@ -218,6 +219,7 @@ class _Answered:
 
 def _ask(subject: Named, rows: "DataFrame", order: Array) -> Array:
     """The model's probabilities [n, C] of the target's classes; 0 for one that it never answers."""
+    begin(f"asking {subject.name}", f"{len(rows):,} rows")
     answered = checked_probabilities(subject.model, rows, subject.name)
     return np.where(order >= 0, answered[:, order], 0.0)
 

@@ -15,6 +15,7 @@ from trustbench.execution.audit.draws import EACH, STACKS, Stack, identity, stac
 from trustbench.execution.audit.intervals import RowInterval, bootstrap, exact
 from trustbench.execution.audit.redraws import redrawn
 from trustbench.execution.audit.row_system import row_system
+from trustbench.execution.audit.stages import begin
 
 Attacked = Callable[[System], System]
 
@@ -22,7 +23,7 @@ LEFT_OUT = "left_out"
 """The end of a fact that names the groups without enough rows."""
 BYTES = 2**28
 """Maximum size of the answers in one stack."""
-NO_INTERVAL = "needs an interval over rows, and has none"
+NO_INTERVAL = "has no interval over rows, and an audit leaves such numbers out"
 NOT_ASKED = "needs answers of reference models to changed rows, which an audit does not ask"
 
 
@@ -123,6 +124,8 @@ def measured_or_why(
     With a `reason` it is not run; then, and where the system turns out to be unsupported, all of
     its metrics are missing.
     """
+    if not reason:
+        begin(f"measuring {name}")
     try:
         measured = None if reason else evaluator.measure(system)
     except Unsupported as unsupported:
@@ -150,7 +153,9 @@ def _withheld(
 
 def _without_interval(evaluator: Evaluator) -> str | None:
     """Why none of an evaluator's metrics would get an interval, or None."""
-    return None if evaluator.over_rows or any(m.rate for m in evaluator.metrics) else NO_INTERVAL
+    if evaluator.over_rows or any(m.rate for m in evaluator.metrics):
+        return None
+    return evaluator.no_interval or NO_INTERVAL
 
 
 def _metric(
@@ -179,18 +184,22 @@ def _repeat(
 ) -> dict[str, Array]:
     """The values of every metric on draws of the rows, [B] each; those measured on all draws."""
     values: dict[str, list[Array]] = {}
-    total = 0
+    total = done = 0
     for stack in _stacks(rows, streams, draws) if evaluators else ():
         system = row_system(rows, stack, streams)
         total += 1
-        for name, value in _values(system, evaluators):
+        for name, value in _values(system, evaluators, f"{done:,} of {draws:,} draws"):
             values.setdefault(name, []).append(value)
+        done += len(stack)
     return {name: np.concatenate(v) for name, v in values.items() if len(v) == total}
 
 
-def _values(system: System, evaluators: Mapping[str, Evaluator]) -> Iterator[tuple[str, Array]]:
+def _values(
+    system: System, evaluators: Mapping[str, Evaluator], so_far: str
+) -> Iterator[tuple[str, Array]]:
     for name, evaluator in evaluators.items():
         if evaluator.supports(system) is None:
+            begin("intervals over redrawn rows", f"{so_far}, {name}")
             for m in evaluator.measure(system).measurements:
                 yield f"{name}/{m.name}", m.values
 

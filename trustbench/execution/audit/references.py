@@ -17,6 +17,7 @@ from trustbench.contracts.given import GivenModel, ModelSource
 from trustbench.contracts.given_checks import checked_probabilities
 from trustbench.errors import FAILURES, UserError, first_sentence
 from trustbench.execution.audit.answers import AuditRows
+from trustbench.execution.audit.defaults import REFERENCES
 from trustbench.execution.audit.draws import identity
 from trustbench.execution.audit.prepare import AuditTable
 from trustbench.execution.audit.row_system import row_system, stored_forward
@@ -27,7 +28,6 @@ from trustbench.training.replicates import membership
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-REFERENCES = 16
 FEWEST_POPULATION = 20
 """Fewer rows that no model was trained on cannot say what is usual."""
 

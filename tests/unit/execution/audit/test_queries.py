@@ -17,8 +17,12 @@ from trustbench.api.audits import audit
 from trustbench.contracts.given import ModelSource
 from trustbench.datasets.loading.own.declared import Declaration
 from trustbench.errors import Unsupported
+from trustbench.evaluators.explainability.explainability import Explainability
 from trustbench.evaluators.explainability.explanation_faithfulness import ExplanationFaithfulness
+from trustbench.evaluators.fairness.fidelity_gap import FidelityGap
+from trustbench.evaluators.fairness.sensitive_attribution import SensitiveAttribution
 from trustbench.evaluators.robustness.query_attacks import QueryAttacks
+from trustbench.evaluators.uncertainty.explanation_instability import ExplanationInstability
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.queried import QueriedModel
 from trustbench.execution.audit.query_measure import measure_by_queries, needs_only_queries
@@ -174,3 +178,39 @@ def test_an_audit_asks_the_model(table, pipeline):
     )  # fmt: skip
     assert result.record.metrics["query_attacks/racc_queries"].n == 40
     assert result.record.effects["query_attacks/racc_queries"].number.value == 0
+
+
+def test_what_asks_the_model_has_an_interval_for_every_number():
+    """Gaps, quantiles and conditional shares too: redrawn rows give them their spread."""
+    rng = np.random.default_rng(1)
+    columns = {f"x{i}": rng.normal(size=N) for i in range(5)}
+    rows = pd.DataFrame({**columns, "sex": rng.choice(["f", "m"], N)})
+    rows["repaid"] = np.where(rows.x0 + (rows.sex == "m") + rng.normal(size=N) > 0, "yes", "no")
+    encode = make_column_transformer((StandardScaler(), list(columns)), (OneHotEncoder(), ["sex"]))
+    fitted = make_pipeline(encode, LogisticRegression()).fit(
+        rows.drop(columns="repaid"), rows.repaid
+    )
+    evaluators = {
+        "fidelity_gap": FidelityGap(points=60, samples=60),
+        "sensitive_attribution": SensitiveAttribution(points=40),
+        "query_attacks": QueryAttacks(points=30, queries=20, steps=1, probes=4),
+        "explainability": Explainability(points=30, samples=60),
+        "explanation_instability": ExplanationInstability(points=40, lime_samples=()),
+    }
+    found = measure_by_queries(system_of(fitted, rows), evaluators, 100)
+    assert not found.missing
+    for name in (
+        "fidelity_gap/gap",
+        "sensitive_attribution/reliance",
+        "query_attacks/racc_queries_cond",
+        "explainability/lime_r2_p10",
+        "explanation_instability/false_confidence",
+    ):
+        interval = found.found[name].interval
+        assert interval.low <= interval.value <= interval.high, name
+        assert interval.se > 0, name
+    conditional = found.found["query_attacks/racc_queries_cond"].value
+    robust, correct = (found.found[f"query_attacks/{n}"].value for n in ("racc_queries", "acc"))
+    assert conditional == pytest.approx(robust / correct)
+    assert found.found["fidelity_gap/gap"].excess is not None
+    assert found.found["sensitive_attribution/hidden_bias"].interval.low == 0

@@ -1,0 +1,3 @@
+"""What the command `audit` says before it loads anything heavy."""
+
+FORMATS = ("terminal", "md", "json", "junit")
