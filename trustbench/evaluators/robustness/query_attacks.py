@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn.functional import one_hot
 from typing_extensions import override
 
 from trustbench.contracts import Access, Measured, System, fraction
@@ -33,7 +35,8 @@ class QueryAttacks(UnderAttack):
     sees decisions alone, and the column search changes one column after another to any of `values`
     values within the radius (`linf` on tables only). They work on trees and on models behind an
     interface, where gradients do not exist or are not given. A stronger attacker may exist: the
-    number is an upper bound of the accuracy under attack.
+    number is an upper bound of the accuracy under attack. A model that answers with classes alone
+    meets HopSkipJump alone.
 
     `queries` are those of Square; `steps` and `probes` those of HopSkipJump; `columns` is the
     maximum number of columns that the search changes.
@@ -49,7 +52,7 @@ class QueryAttacks(UnderAttack):
     values: Annotated[int, Field(ge=2)] = 5
     columns: Annotated[int, Field(ge=1)] = 5
 
-    access: ClassVar[frozenset[Access]] = frozenset({"logits", "queries"})
+    access: ClassVar[frozenset[Access]] = frozenset({"queries"})
     reference: ClassVar[str] = "Chen et al. 2020, arXiv 1904.02144"
     metrics = (
         fraction(
@@ -80,10 +83,13 @@ class QueryAttacks(UnderAttack):
     def measure(self, system: System) -> Measured:
         at = targets(system, self.points)
         threat = self.threat(system, at.X)
-        correct = correct_before(system, at)
-        survives = {
-            name: correct & ~worst.fooled for name, worst in self._attacked(system, at, threat)
-        }
+        if "logits" in system.access:
+            correct = correct_before(system, at)
+            attacked = self._attacked(system, at, threat)
+        else:
+            correct = system.decide(at.X, at.group) == at.y
+            attacked = [("hop_skip_jump", self._by_decisions(system, at, threat))]
+        survives = {name: correct & ~worst.fooled for name, worst in attacked}
         robust = torch.stack(list(survives.values())).all(0)
         shares = {
             "racc_queries": robust,
@@ -98,7 +104,9 @@ class QueryAttacks(UnderAttack):
             found.append(self.measurement("racc_queries_cond", left, int(clean.min())))
         else:
             missing["racc_queries_cond"] = "a replicate has no correct point to be robust on"
-        if "column_search" not in survives:
+        if "logits" not in system.access:
+            missing |= dict.fromkeys(("racc_square", "racc_column_search"), "needs logits")
+        elif "column_search" not in survives:
             missing["racc_column_search"] = "the column search needs columns and the linf norm"
         return Measured(
             tuple(found),
@@ -110,6 +118,17 @@ class QueryAttacks(UnderAttack):
                 "racc_queries_cond": robust.double().where(correct, torch.nan).cpu().numpy(),
             },
         )
+
+    def _by_decisions(self, system: System, at: Targets, threat: ThreatModel) -> Worst:
+        """HopSkipJump on a system of which only decisions are known."""
+
+        def forward(X: Tensor) -> Tensor:
+            group = np.tile(at.group, X.shape[1] // len(at.group))
+            decided = system.decide(X, group)
+            return one_hot(decided, len(system.problem.classes)).to(X.dtype)
+
+        walk = HopSkipJump(self.steps, self.probes)
+        return walk(forward, at.X, at.y, threat, generators(system, "queries_hop_skip_jump"))
 
     def _attacked(
         self, system: System, at: Targets, threat: ThreatModel

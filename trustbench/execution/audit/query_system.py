@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Access, Array, Streams, System
+from trustbench.contracts.given import GivenModel
 from trustbench.contracts.given_checks import answers_to
 from trustbench.errors import Unsupported
 from trustbench.execution.audit.prepare import AuditTable
@@ -61,13 +62,19 @@ def query_system(
         membership=np.zeros((1, len(pool)), dtype=bool),
         calibration=np.zeros((1, 0), dtype=np.int64),
         facts={"explained by": asked.explain},
-        access=frozenset[Access]({"logits", "queries"}),
+        access=_access(asked.model),
     )
     if asked.explain not in BY_PACKAGES:
         return system
     seed = streams.entropy("explanations", "audit_packages")
     questions = Questions(answering.log_odds, space.features, X[pool].astype(np.float64), seed)
     return release(system, _explainer(asked, space, questions, answering), "contributions")
+
+
+def _access(model: GivenModel) -> frozenset[Access]:
+    """What evaluators may use: a model that answers with classes alone has no logits."""
+    both: frozenset[Access] = frozenset({"logits", "queries"})
+    return both if "probabilities" in model.channels else both - {"logits"}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 import shap
 import torch
+from art.attacks.evasion import FastGradientMethod
+from art.estimators.classification import SklearnClassifier
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -142,6 +144,27 @@ def test_a_pipeline_is_explained_by_kernel_shap_on_whole_columns(table, pipeline
         centre = (slope * z - found[:, names[k].columns[0]].numpy()) / slope
         # the same background mean for every row: values are slope x (z - mean)
         np.testing.assert_allclose(centre, centre[0], atol=2e-3)
+
+
+def test_attacks_find_what_the_adversarial_robustness_toolbox_finds(table):
+    """On a linear model its attack by gradients is exact; ours only ask, and come close."""
+    X = table[NUMBERS].assign(income=np.log(table.income))
+    fitted = LogisticRegression().fit(X, table.repaid)
+    rows = X.assign(repaid=table.repaid).head(60)
+    found = audit(
+        fitted, rows, target="repaid", unseen=True, evaluators=["query_attacks"], draws=100
+    ).metrics.loc["query_attacks/racc_queries"]
+    mean, sd = X.head(60).to_numpy().mean(axis=0), X.head(60).to_numpy().std(axis=0)
+    Z = (X.head(60).to_numpy() - mean) / sd
+    scaled = LogisticRegression().fit(Z, rows.repaid == "yes")
+    scaled.coef_ = fitted.coef_ * sd
+    scaled.intercept_ = fitted.intercept_ + fitted.coef_ @ mean
+    theirs = SklearnClassifier(scaled, clip_values=(Z.min(axis=0), Z.max(axis=0)))
+    y = (rows.repaid == "yes").to_numpy().astype(int)
+    moved = FastGradientMethod(theirs, norm=np.inf, eps=0.1).generate(Z, y)
+    robust = (theirs.predict(moved).argmax(axis=1) == y).mean()
+    assert robust < (theirs.predict(Z).argmax(axis=1) == y).mean()
+    assert robust - 1e-9 <= found["value"] <= robust + 0.04
 
 
 def test_lime_names_what_a_linear_model_uses(table, pipeline):
