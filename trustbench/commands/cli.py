@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from trustbench import __version__
 from trustbench.errors import TrustbenchError, UserError, did_you_mean, printable
 from trustbench.launching.streams import safe_streams
+from trustbench.store.redaction import conceal_given, redact
 
 COMMANDS = {
     "run": "compose, train, measure, log; a sweep prints its table at the end",
@@ -52,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.umask(os.umask(0) | 0o002)  # under any umask: nothing is writable by everybody
     with safe_streams():
         try:
-            code = _dispatch(args)
+            conceal_given(args, os.environ)
+            code = _dispatch(_utf8(args))
             sys.stdout.flush()
         except BrokenPipeError:  # the reader has gone (`| head`)
             return 141
@@ -69,10 +71,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
+def _utf8(args: list[str]) -> list[str]:
+    """The arguments; raises UserError for one that no record and no address could hold."""
+    for arg in args:
+        if any("\ud800" <= c <= "\udfff" for c in arg):
+            raise UserError(f"{arg!r} is not UTF-8 text; give names in UTF-8.")
+    return args
+
+
 def _shown(text: str) -> str:
     """What went wrong, without the credentials of an address in it."""
-    from trustbench.store.redaction import redact
-
     return redact(text)
 
 

@@ -9,8 +9,9 @@ from trustbench.config.arms import Arm, Chosen, Protocol, Training
 from trustbench.config.binding import Problems, bind, check, schema, shown
 from trustbench.config.plugins import build
 from trustbench.errors import ConfigError, did_you_mean
+from trustbench.store.addresses import checked
+from trustbench.store.redaction import conceal
 
-SCHEMES = ("sqlite:///", "postgresql", "mysql", "mssql", "http://", "https://", "databricks")
 RUN_KEYS = ("control", "seed", "device", "engine", "threads", "checkpoint_s")
 FOLDERS = ("output_dir", "data_dir")
 GROUPS = ("dataset", "model", "training", "intervention", "evaluator", "table")
@@ -102,7 +103,15 @@ def _folder(value: Any, key: str) -> Path:
     if not given.strip():
         raise ConfigError(f"{key} is empty; give a folder.")
     path = Path(given).expanduser().absolute()
-    blocker = next((p for p in (path, *path.parents) if p.exists()), path)
+    if not given.isprintable():
+        raise ConfigError(
+            f"{key} is {given!r}; give a folder whose name is UTF-8 text without line feeds and "
+            "control characters."
+        )
+    try:
+        blocker = next((p for p in (path, *path.parents) if p.exists()), path)
+    except OSError as error:
+        raise ConfigError(f"{key} is {given!r}: {error.strerror}; give another folder.") from error
     if not blocker.is_dir():
         raise ConfigError(f"{key} is {given!r}, but {blocker} is a file; give a folder.")
     return path
@@ -110,10 +119,5 @@ def _folder(value: Any, key: str) -> Path:
 
 def _tracking_uri(value: Any) -> str | None:
     uri: str | None = check(str | None, value, "tracking_uri")
-    if uri is not None and not uri.startswith(SCHEMES):
-        shown = uri.rpartition("@")[2]  # the text before it may be a password
-        raise ConfigError(
-            f"tracking_uri is {shown!r}; give null (a database in output_dir), sqlite:///FILE, "
-            "or the address of an MLflow server: http://HOST:PORT."
-        )
-    return uri
+    conceal(uri)
+    return uri if uri is None else checked(uri, "tracking_uri")

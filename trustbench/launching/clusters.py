@@ -12,6 +12,7 @@ from trustbench.launching.scheduler import Scheduler
 from trustbench.launching.slurm import SlurmMachines, SlurmSettings
 from trustbench.launching.view import PlainLines
 from trustbench.launching.worker import Work
+from trustbench.store import addresses
 from trustbench.store.records import Store
 
 
@@ -47,7 +48,7 @@ def on_slurm(
 def _refuse_unreachable(arms: Mapping[str, Arm]) -> None:
     """Folders on other machines' own disks are unreadable here: records need a tracking server."""
     uris = {arm.tracking_uri for arm in arms.values()}
-    if any(uri is None or uri.startswith("sqlite:///") for uri in uris):
+    if any(uri is None or addresses.in_file(uri) for uri in uris):
         raise ConfigError(
             "hydra.launcher.outputs is a folder on each machine's own disk, from which records "
             "come back through a tracking server only; give tracking_uri=http://HOST:PORT, or "

@@ -13,6 +13,7 @@ from trustbench.execution.pilot import settled
 from trustbench.execution.plan import plan
 from trustbench.launching.schedule import ScheduledArm
 from trustbench.launching.scheduler import Death, Ends
+from trustbench.store import addresses
 from trustbench.store.records import Store
 
 POLL_S = 1.0
@@ -66,7 +67,7 @@ class Machines(ABC):
 
 def _sent(arm: Arm) -> Arm:
     """An arm as machines get it: a database in a file is for the processes of one machine only."""
-    file = arm.tracking_uri is None or arm.tracking_uri.startswith("sqlite:")
+    file = arm.tracking_uri is None or addresses.in_file(arm.tracking_uri)
     return replace(arm, uploads=not file)
 
 

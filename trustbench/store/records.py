@@ -84,6 +84,11 @@ class Store:
     """The outputs folder. Unreadable content is skipped and reported through `warn`."""
 
     def __init__(self, root: Path, warn: Callable[[str], object] = errors.warn) -> None:
+        if not str(root).isprintable():
+            raise UserError(
+                f"the folder {str(root)!r} has a name with line feeds, control characters or other "
+                "than UTF-8 text; give another."
+            )
         self.root, self.warn = root.absolute(), warn
 
     def arm_dir(self, arm: str) -> Path:

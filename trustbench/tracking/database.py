@@ -5,6 +5,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from trustbench.errors import StorageError
+from trustbench.store.addresses import of_file
 from trustbench.store.files import locked
 from trustbench.store.records import Store
 from trustbench.tracking.server import TrackingError, TrackingServer
@@ -36,7 +37,7 @@ def _make(store: Store, path: Path) -> None:
     making, whole = (path.with_name(f".{path.name}.{what}") for what in ("making", "whole"))
     _remove(making, whole)  # of a process that was killed
     try:
-        server = TrackingServer(store, f"sqlite:///{making}")
+        server = TrackingServer(store, of_file(making))
         # trustbench has an experiment `default`; MLflow's own `Default` would stay empty beside it
         for experiment in server.call("search_experiments"):
             server.call("delete_experiment", experiment.experiment_id)

@@ -16,8 +16,8 @@ from trustbench.errors import UserError
 from trustbench.store.files import write_atomically
 from trustbench.store.record_files import read_record, read_sweep
 from trustbench.store.records import Record, Store, Sweep
+from trustbench.tracking import artifacts, runs
 from trustbench.tracking import run_content as tracked
-from trustbench.tracking import runs
 from trustbench.tracking.server import TrackingError, TrackingServer, is_own_database
 from trustbench.tracking.upload import remember
 
@@ -55,7 +55,7 @@ def fetch_records(store: Store, uri: str | None, experiment: str | None = None) 
     wanted = set(sweep.arms) if sweep else set()
     by_arm: dict[str, list[Run]] = {}
     for run in runs.search(server, where, f"{runs.ARM} and {runs.WHOLE}"):
-        arm = run.data.tags["trustbench.arm_id"]
+        arm = run.data.tags.get("trustbench.arm_id", "")
         if arm in wanted or str(run.info.experiment_id) in logged_to:
             by_arm.setdefault(arm, []).append(run)
     for _, found in sorted(by_arm.items()):
@@ -81,10 +81,17 @@ def fetch_sweeps(store: Store, uri: str | None) -> list[Sweep]:
 
 def _newest_sweep(server: TrackingServer, experiments: list[str]) -> Sweep | None:
     for run in runs.search(server, experiments, runs.SWEEP):
-        files = [a.path for a in server.call("list_artifacts", run.info.run_id, "sweep")]
+        files = artifacts.of_run(server, run.info.run_id).names("sweep")
         if files:
             with tempfile.TemporaryDirectory() as folder:
-                return read_sweep(_file(server, run, files[0], folder))
+                path = _file(server, run, f"sweep/{files[0]}", folder)
+                try:
+                    return read_sweep(path)
+                except UserError as error:
+                    raise TrackingError(
+                        f"run {run.info.run_id} cannot be used: its {path.name} is not a complete "
+                        "list of a sweep's arms; run the sweep again."
+                    ) from error
     return None
 
 
@@ -223,7 +230,7 @@ def _refusal(run: "Run", why: str) -> TrackingError:
 
 
 def _file(server: TrackingServer, run: "Run", name: str, folder: str) -> Path:
-    return Path(server.call("download_artifacts", run.info.run_id, name, folder))
+    return artifacts.of_run(server, run.info.run_id).get(name, Path(folder))
 
 
 def _arrays(found: _Found) -> dict[str, Array]:

@@ -23,7 +23,7 @@ from trustbench.models.given.answers import both_classes
 from trustbench.models.given.class_names import class_name
 from trustbench.models.given.columns import Rows, ordered
 from trustbench.models.given.opening import open_model
-from trustbench.store.redaction import redact
+from trustbench.store.redaction import shown
 from trustbench.tracking.server import client, known_errors, quiet, reason
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class MlflowModel:
         own = self.inner.describe()
         kind = f"{own['kind']}, MLflow flavour {self.flavour}"
         stated = {"signature": signature} if signature else {}
-        return {**own, **stated, **self.facts, "kind": kind, "uri": redact(self.uri)}
+        return {**own, **stated, **self.facts, "kind": kind, "uri": shown(self.uri)}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _downloaded(source: ModelSource) -> Iterator[Path]:
         try:
             found = download_artifacts(artifact_uri=source.of, dst_path=folder)
         except known_errors() as error:
-            where = redact(address)
+            where = shown(address)
             raise UserError(
                 f"model {source.name} cannot be fetched from MLflow at {where}: {reason(error)}; "
                 "check its name and version, and the address (MLFLOW_TRACKING_URI)."

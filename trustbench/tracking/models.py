@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trustbench import __version__
 from trustbench.errors import UserError
 from trustbench.store.records import Store
-from trustbench.tracking import runs
+from trustbench.tracking import artifacts, runs
 from trustbench.tracking.server import TrackingServer, quiet
 from trustbench.tracking.upload import close_run, create_run
 
@@ -62,12 +62,13 @@ def register(
     server = TrackingServer(store, uri)
     where = runs.experiment_id(server, EXPERIMENT)
     run_id = create_run(server, where, run, {"trustbench.kind": "export", **tags})
-    server.call("log_artifacts", run_id, str(folder), "model")
+    kept = artifacts.of_run(server, run_id)
+    kept.put_folder(folder, "model")
     close_run(server, run_id, "FINISHED")
     known = [m.name for m in server.call("search_registered_models", f"name = '{name}'")]
     if name not in known:
         server.call("create_registered_model", name)
-    source = f"{server.call('get_run', run_id).info.artifact_uri}/model"
+    source = f"{kept.address}/model"
     made = server.call("create_model_version", name, source, run_id, dict(tags))
     return f"models:/{name}/{made.version}"
 

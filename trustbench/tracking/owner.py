@@ -1,6 +1,7 @@
 """Which process uploads a run, and whether it is still alive."""
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from functools import lru_cache
@@ -9,6 +10,7 @@ from typing import Literal
 
 HOST, BOOT, PID, STARTED = (f"trustbench.{k}" for k in ("host", "boot", "pid", "pid_started"))
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_PROCESS = re.compile(r"[0-9]{1,9}")
 _NAMESPACE = Path("/proc/self/ns/pid")
 
 
@@ -23,7 +25,7 @@ def fate(tags: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere
 
     `elsewhere`: on another host or in another container, which is not visible from here.
     """
-    if tags.get(HOST) != socket.gethostname() or not tags.get(PID, "").isdigit():
+    if tags.get(HOST) != socket.gethostname() or not _PROCESS.fullmatch(tags.get(PID, "")):
         return "elsewhere"
     if tags.get(BOOT) != _boot():
         # The host was restarted; or it is another container, or machine, of the same name.

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from trustbench.tracking.server import TrackingServer
+from trustbench.store.redaction import shown
+from trustbench.tracking.server import TrackingError, TrackingServer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -16,6 +17,8 @@ WHOLE = "attributes.status != 'RUNNING' and attributes.status != 'KILLED'"
 UPLOADED = "trustbench.uploaded"
 """The tag with the time of an upload; a run starts and ends when its arm did."""
 OPEN = "attributes.status = 'RUNNING'"
+MOST_PAGES = 1000
+"""Pages of one search; a page holds up to 1,000 runs."""
 
 
 ORDER = [f"tags.`{UPLOADED}` DESC", "attributes.start_time DESC"]
@@ -52,12 +55,13 @@ def experiments(server: TrackingServer, name: str | None = None) -> list[str]:
         return [str(found.experiment_id)] if found else []
     ids: list[str] = []
     token: str | None = None
-    while True:
+    for _ in range(MOST_PAGES):
         page = server.call("search_experiments", max_results=1000, page_token=token)
         ids += [str(e.experiment_id) for e in page]
         token = page.token
         if not token:
             return ids
+    raise endless(server)
 
 
 def search(
@@ -66,12 +70,22 @@ def search(
     """Every run that matches `wanted`, newest first; one search ends after `page` of them."""
     token: str | None = None
     options = {"max_results": page, "order_by": ORDER}
-    while where:
+    for _ in range(MOST_PAGES if where else 0):
         found = server.call("search_runs", where, wanted, page_token=token, **options)
         yield from found
         token = found.token
         if not token:
             return
+    if where:
+        raise endless(server)
+
+
+def endless(server: TrackingServer) -> TrackingError:
+    """The error of a server whose list of runs or experiments does not end."""
+    return TrackingError(
+        f"tracking at {shown(server.address)} failed: it lists more than {MOST_PAGES} pages; give "
+        "the address of an MLflow server."
+    )
 
 
 def of_arm(arm: str) -> str:

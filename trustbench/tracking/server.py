@@ -9,15 +9,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from trustbench.contracts.shortening import shorten
-from trustbench.errors import StorageError, TrustbenchError
+from trustbench.errors import FAILURES, StorageError, TrustbenchError
+from trustbench.store import redaction
+from trustbench.store.addresses import checked, in_file, of_file
 from trustbench.store.files import write_atomically
 from trustbench.store.records import Store
-from trustbench.store.redaction import redact
+from trustbench.store.redaction import conceal, redact
+from trustbench.tracking.transport import ask_uncompressed, bounded, exceeded
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,15 +57,13 @@ class TrackingError(TrustbenchError):
 
 def resolve(store: Store, uri: str | None) -> str:
     """Returns an absolute tracking address; None means a database below the store."""
-    if uri is None:
-        return f"sqlite:///{store.tracking_db}"
-    path = uri.removeprefix("sqlite:///")
-    return f"sqlite:///{Path(path).absolute()}" if path != uri else uri
+    conceal(uri)
+    return of_file(store.tracking_db) if uri is None else checked(uri, "the tracking address")
 
 
 def shown(store: Store, uri: str | None) -> str:
     """Returns a tracking address without credentials, for display."""
-    return redact(resolve(store, uri))
+    return redaction.shown(resolve(store, uri))
 
 
 def is_own_database(store: Store, uri: str | None) -> bool:
@@ -103,8 +103,10 @@ class TrackingServer:
             try:
                 if not self.reached:
                     self._probe()
-                answer = question(client(self.address))
-            except known_errors() as error:
+                with bounded(remote=self.remote):
+                    answer = question(client(self.address))
+            except (*known_errors(), *unreadable_answers()) as error:
+                self._refuse_ours(error)
                 passing = self._passes(error)
                 patience = RESTART_S if passing and self._waits() else 0.0
                 if time.monotonic() + pause > waited_since + patience:
@@ -120,6 +122,11 @@ class TrackingServer:
         """Calls a method of MLflow's client that is safe to call twice."""
         return self.ask(lambda c: getattr(c, method)(*args, **options))
 
+    def _refuse_ours(self, error: BaseException) -> None:
+        """Raises an error again that is no server's: a bug of ours."""
+        if not isinstance(error, known_errors()) and not (self.remote and in_mlflow(error)):
+            raise error
+
     def _answered(self) -> None:
         if not self.reached:
             self.reached = self.patient = True
@@ -134,7 +141,7 @@ class TrackingServer:
         if silent and self.store.root.is_dir():
             with suppress(OSError):  # full disk: the next arm waits in vain once more
                 mark.touch()
-        text = f"tracking at {redact(self.address)} failed: {self._told(error)}."
+        text = f"tracking at {redaction.shown(self.address)} failed: {self._told(error)}."
         return TrackingError(text, repeated=repeated)
 
     def _told(self, error: BaseException) -> str:
@@ -150,15 +157,16 @@ class TrackingServer:
 
     def _passes(self, error: BaseException) -> bool:
         """Whether the problem may be temporary: no answer, or the answer `not now`."""
-        if self.address.startswith("sqlite:"):
+        if in_file(self.address):
             return "database is locked" in str(error)
-        return any(_passing(e) for e in _chain(error))
+        chain = list(_chain(error))
+        return not exceeded(str(error), chain) and any(_passing(e) for e in chain)
 
     def _probe(self) -> None:
         """Notices within seconds that nothing listens; MLflow would retry for minutes."""
         from requests.utils import get_environ_proxies
 
-        if self.address.startswith("sqlite:"):
+        if in_file(self.address):
             return
         where = urlsplit(self.address)
         port = where.port or _PORTS.get(where.scheme.split("+")[0])
@@ -188,6 +196,7 @@ def client(address: str) -> "MlflowClient":
         # errors are reported here, in one sentence and without credentials
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
+        ask_uncompressed()
         return MlflowClient(tracking_uri=address)
 
 
@@ -217,9 +226,22 @@ def known_errors() -> tuple[type[BaseException], ...]:
     return SQLAlchemyError, requests.RequestException, OSError, ImportError, MlflowException
 
 
+@lru_cache(maxsize=1)
+def unreadable_answers() -> tuple[type[BaseException], ...]:
+    """What MLflow's client raises on an answer that is not one of MLflow's."""
+    from google.protobuf.message import Error
+
+    return (*FAILURES, Error)
+
+
 def reason(error: BaseException, address: str = "") -> str:
     """An error in words, without the credentials of `address`."""
     text = str(error).strip() or type(error).__name__
+    unbounded = exceeded(text, _chain(error))
+    if unbounded:
+        return unbounded
+    if isinstance(error, unreadable_answers()) and not isinstance(error, known_errors()):
+        return "it answers with something that is not an answer of MLflow's"
     status = _STATUS.search(text)
     if status:
         return f"the server answers with error {status.group(1)}"
@@ -252,6 +274,15 @@ def _silent(error: BaseException) -> bool:
         return False
     network = (requests.ConnectionError, requests.Timeout)
     return isinstance(error, (*network, ConnectionError, TimeoutError, socket.gaierror))
+
+
+def in_mlflow(error: BaseException) -> bool:
+    """Whether code of MLflow's client, or below it, raised an error."""
+    trace, inside = error.__traceback__, False
+    while trace is not None:
+        inside = inside or trace.tb_frame.f_globals.get("__name__", "").startswith("mlflow.")
+        trace = trace.tb_next
+    return inside
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

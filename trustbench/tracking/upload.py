@@ -1,6 +1,7 @@
 """Uploads records and sweeps: each content once, and never a part that looks complete."""
 
 import hashlib
+import tempfile
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from trustbench import __version__
 from trustbench.contracts.metrics import Declared
 from trustbench.contracts.shortening import shorten
+from trustbench.store import addresses
 from trustbench.store.files import write_atomically
 from trustbench.store.labels import label as label_alone
 from trustbench.store.provenance import git_tags, project
@@ -19,7 +21,7 @@ from trustbench.store.record_files import to_json
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import markdown
 from trustbench.summary.table.results import TableResult
-from trustbench.tracking import metric_notes, owner, runs
+from trustbench.tracking import artifacts, metric_notes, owner, runs
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking.database import make_database
 from trustbench.tracking.dataset_input import DatasetInput, log_dataset
@@ -46,8 +48,9 @@ def prepare(store: Store, uri: str | None, experiment: str, *, sweep: bool = Tru
         TrackingError: the server is unreachable.
     """
     server = TrackingServer(store, uri)
-    if server.address.startswith("sqlite:///"):
-        make_database(store, Path(server.address.removeprefix("sqlite:///")))
+    file = addresses.file_of(server.address)
+    if file is not None:
+        make_database(store, file)
     where = runs.experiment_id(server, experiment)
     if not sweep:
         return None
@@ -258,15 +261,17 @@ def _log_values(server: TrackingServer, run_id: str, record: Record) -> None:
 
 def _log_files(server: TrackingServer, run_id: str, record: Record) -> None:
     """Uploads the record as given, even if another process has changed its file since."""
-    text = to_json(record).decode()
-    server.call("log_text", run_id, text, "record.json")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "record.json"
+        path.write_bytes(to_json(record))
+        _log_file(server, run_id, path)
     arrays = server.store.arm_dir(record.id) / "arrays.npz"
     if arrays.exists():
         _log_file(server, run_id, arrays)
 
 
 def _log_file(server: TrackingServer, run_id: str, path: Path, folder: str | None = None) -> None:
-    server.call("log_artifact", run_id, str(path), folder)
+    artifacts.of_run(server, run_id).put(path, folder)
 
 
 def close_run(server: TrackingServer, run_id: str, status: str, ended: int | None = None) -> None:

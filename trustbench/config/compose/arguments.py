@@ -50,8 +50,14 @@ def read(args: Sequence[str]) -> Command:
     refuse_impossible(parsed, listing(dirs))
     if extra:
         overrides = [o for o in overrides if not o.lstrip("+").startswith(f"{SEARCHPATH}=")]
-        overrides.append(f"{SEARCHPATH}=[{','.join(f'file://{d}' for d in dirs[-len(extra) :])}]")
+        overrides.append(f"{SEARCHPATH}=[{','.join(map(in_grammar, dirs[-len(extra) :]))}]")
     return Command(tuple(rest), tuple(overrides), tuple(dirs))
+
+
+def in_grammar(folder: Path) -> str:
+    """A folder of options in the grammar of overrides, with any characters in its name."""
+    escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'file://{escaped}'"
 
 
 def conf_dir() -> Path:

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from trustbench.config.arms import Arm
-from trustbench.config.compose.arguments import Command, conf_dir, conf_dirs, read
+from trustbench.config.compose.arguments import Command, conf_dir, conf_dirs, in_grammar, read
 from trustbench.config.compose.messages import complained_keys, sentence
 from trustbench.config.compose.overrides import listing
 from trustbench.config.compose.security import guarded
@@ -111,7 +111,7 @@ def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -
     """Composes the configuration of `trustbench run OVERRIDES`, with Hydra's part in `hydra`."""
     dirs = dirs or conf_dirs()
     _generate(dirs)
-    extra = [f"hydra.searchpath=[{','.join(f'file://{d}' for d in dirs[1:])}]"] if dirs[1:] else []
+    extra = [f"hydra.searchpath=[{','.join(map(in_grammar, dirs[1:]))}]"] if dirs[1:] else []
     with guarded(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(dirs[0])):
         return hydra.compose("config", [*overrides, *extra], return_hydra_config=True)
 

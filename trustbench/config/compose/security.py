@@ -32,6 +32,7 @@ from trustbench.config.compose.hydra_settings import refuse_composed
 from trustbench.config.sweep_arms import method_of
 from trustbench.errors import ConfigError
 from trustbench.store import yaml_text
+from trustbench.store.redaction import conceal
 
 HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
 PLUGINS = {"hydra.launcher": Launcher, "hydra.sweeper": Sweeper}
@@ -75,6 +76,8 @@ def guarded() -> Iterator[None]:
                 f"hydra.job.env_copy names {error}, which is not set; drop it, and set environment "
                 "variables in the shell."
             ) from error
+        given = OmegaConf.select(made, "tracking_uri", throw_on_resolution_failure=False)
+        conceal(given if isinstance(given, str) else None)
         refuse_code(made.hydra, overrides)
         refuse_composed(made.hydra, [_key(o) for o in overrides])
         if len(common) < len(overrides):

@@ -1,0 +1,81 @@
+"""The files of a run: where a server keeps them, and which of its answers to that are refused."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+from trustbench.store.redaction import shown
+from trustbench.tracking.server import TrackingError, TrackingServer
+
+REMOTE = (
+    "mlflow-artifacts", "http", "https", "s3", "r2", "b2", "gs", "wasbs", "abfss", "dbfs", "hdfs",
+    "viewfs", "ftp", "sftp",
+)  # fmt: skip
+"""Where a server may tell its clients to keep files; anything else is on this machine."""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The files of one run; the server was asked once where they are."""
+
+    server: TrackingServer
+    address: str
+    kept: Any
+    """MLflow's access to them."""
+
+    def put(self, path: Path, folder: str | None = None) -> None:
+        """Uploads a file."""
+        self.server.ask(lambda _: self.kept.log_artifact(str(path), folder))
+
+    def put_folder(self, path: Path, folder: str) -> None:
+        """Uploads what a folder holds."""
+        self.server.ask(lambda _: self.kept.log_artifacts(str(path), folder))
+
+    def names(self, folder: str) -> list[str]:
+        """The names of the files in a folder of the run, sorted."""
+        found = self.server.ask(lambda _: self.kept.list_artifacts(folder))
+        return sorted(PurePosixPath(each.path).name for each in found if not each.is_dir)
+
+    def get(self, name: str, folder: Path) -> Path:
+        """Downloads one file into `folder`, whatever else the server offers."""
+        path = folder / PurePosixPath(name).name
+        # `download_artifacts` asks first whether it is a folder, and fetches all that one lists
+        self.server.ask(lambda _: self.kept._download_file(name, str(path)))
+        return path
+
+
+def of_run(server: TrackingServer, run_id: str) -> RunFiles:
+    """The files of a run.
+
+    Raises:
+        TrackingError: the server keeps them in a folder, which it can only mean on its own machine.
+    """
+    address = str(server.call("get_run", run_id).info.artifact_uri)
+    refuse_local(server.address, address)
+
+    def opened(_: object) -> Any:
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.utils import uri
+
+        complete: Any = uri.add_databricks_profile_info_to_artifact_uri
+        full = complete(address, server.address)
+        return get_artifact_repository(full, tracking_uri=server.address)
+
+    return RunFiles(server, address, server.ask(opened))
+
+
+def refuse_local(server: str, artifacts: str) -> None:
+    """Raises TrackingError if a server over HTTP names a folder: it would be one of this machine.
+
+    An honest server with this setting loses every artifact, and another one chooses where this
+    process writes.
+    """
+    if not server.startswith(("http://", "https://")):
+        return
+    if urlsplit(artifacts).scheme.lower() not in REMOTE:
+        raise TrackingError(
+            f"tracking at {shown(server)} failed: it keeps artifacts at {shown(artifacts)!r}, a "
+            "folder that only the server can reach; start it with --serve-artifacts and "
+            "--default-artifact-root mlflow-artifacts:/, and give a new experiment."
+        )
