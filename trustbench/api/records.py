@@ -207,13 +207,13 @@ def every_record(
 
 def existing_store(folder: str | Path) -> Store:
     """Returns the store in a folder; raises UserError if it is missing."""
-    path = Path(folder).expanduser()
-    if not path.is_dir():
+    store = Store(Path(folder).expanduser())
+    if not store.root.is_dir():
         raise UserError(
             f"{folder} is not a folder of records; give the output_dir of a run with --from, "
             "or run an experiment first: trustbench run +experiment=dp_vs_fairness"
         )
-    return Store(path)
+    return store
 
 
 def _sweep_of_folder(store: Store, experiment: str | None, one_sweep: bool) -> Sweep | None:

@@ -13,7 +13,7 @@ from trustbench.api.records import Records
 from trustbench.api.sweeps import keep_manifest, publish, records_of, results_of
 from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm
-from trustbench.config.compose import RunRequest, RunStart, hydra_run
+from trustbench.config.compose import RunRequest, RunStart, hydra_run, quoted
 from trustbench.errors import ConfigError, TrustbenchError, Unsupported, UserError, warn
 from trustbench.execution import job
 from trustbench.execution.job import ArmOutcome
@@ -220,8 +220,7 @@ def _value(value: object) -> str:
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, Path):
-        escaped = str(value).replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
+        return quoted(str(value))
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{k}:{_value(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from trustbench.errors import ConfigError
+from trustbench.errors import ConfigError, UserError
 from trustbench.store.redaction import shown
 
 _SERVERS = re.compile(r"(https?|databricks(-uc)?|(postgresql|mysql|mssql)(\+\w+)?)://", re.I)
@@ -37,6 +37,20 @@ def of_file(path: Path) -> str:
             "because of its name; install that, or give another output_dir."
         )
     return found
+
+
+def text_named(folder: Path) -> Path:
+    """The folder, whose name is text that records, logs and addresses can hold.
+
+    Raises:
+        UserError: it is other than UTF-8, or has line feeds or control characters.
+    """
+    if not str(folder).isprintable():
+        raise UserError(
+            f"the folder {str(folder)!r} has a name with line feeds, control characters or other "
+            "than UTF-8 text; give another."
+        )
+    return folder
 
 
 def file_of(address: str) -> Path | None:

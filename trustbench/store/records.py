@@ -24,6 +24,7 @@ import numpy as np
 
 from trustbench import errors
 from trustbench.errors import UserError
+from trustbench.store.addresses import text_named
 from trustbench.store.arrays import pack, read_arrays, read_raw
 from trustbench.store.files import (
     append_line,
@@ -84,12 +85,7 @@ class Store:
     """The outputs folder. Unreadable content is skipped and reported through `warn`."""
 
     def __init__(self, root: Path, warn: Callable[[str], object] = errors.warn) -> None:
-        if not str(root).isprintable():
-            raise UserError(
-                f"the folder {str(root)!r} has a name with line feeds, control characters or other "
-                "than UTF-8 text; give another."
-            )
-        self.root, self.warn = root.absolute(), warn
+        self.root, self.warn = text_named(root).absolute(), warn
 
     def arm_dir(self, arm: str) -> Path:
         """The folder of an arm."""

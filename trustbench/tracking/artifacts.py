@@ -1,5 +1,6 @@
 """The files of a run: where a server keeps them, and which of its answers to that are refused."""
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +28,14 @@ class RunFiles:
     def put(self, path: Path, folder: str | None = None) -> None:
         """Uploads a file."""
         self.server.ask(lambda _: self.kept.log_artifact(str(path), folder))
+
+    def put_text(self, name: str, text: str | bytes) -> None:
+        """Uploads a text as the file `name`."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / PurePosixPath(name).name
+            path.write_bytes(text if isinstance(text, bytes) else text.encode())
+            parent = str(PurePosixPath(name).parent)
+            self.put(path, None if parent == "." else parent)
 
     def put_folder(self, path: Path, folder: str) -> None:
         """Uploads what a folder holds."""

@@ -13,7 +13,7 @@ from trustbench.store.audits import AuditedMetric, AuditRecord, read_audit
 from trustbench.store.provenance import git_tags, project
 from trustbench.store.records import Store
 from trustbench.summary.render import audit_text
-from trustbench.tracking import runs
+from trustbench.tracking import artifacts, runs
 from trustbench.tracking.dataset_input import DatasetInput, log_dataset
 from trustbench.tracking.evaluation_tables import log_table
 from trustbench.tracking.run_content import LONGEST, LONGEST_NOTE, Point, allowed_name
@@ -47,7 +47,8 @@ def log_audit(store: Store, uri: str | None, record: AuditRecord) -> str:
     log_table(server, made, TABLE, HEAD, list(_rows(record)))
     note = shorten(audit_text.markdown(record), LONGEST_NOTE, RECORD)
     server.call("set_tag", made, "mlflow.note.content", note)
-    server.call("log_text", made, record.model_dump_json(indent=1) + "\n", RECORD)
+    text = record.model_dump_json(indent=1) + "\n"
+    artifacts.of_run(server, made).put_text(RECORD, text)
     close_run(server, made, "FINISHED")
     return made
 
@@ -95,7 +96,7 @@ def _runs(server: TrackingServer) -> list[Any]:
 
 def _download(server: TrackingServer, run: Any) -> AuditRecord | None:
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(server.call("download_artifacts", run.info.run_id, RECORD, folder))
+        path = artifacts.of_run(server, run.info.run_id).get(RECORD, Path(folder))
         try:
             return read_audit(path)
         except UserError:

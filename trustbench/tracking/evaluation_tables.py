@@ -7,6 +7,7 @@ from typing import Any
 from trustbench.contracts import Array
 from trustbench.store.records import Record
 from trustbench.summary.cards.figures import by_group
+from trustbench.tracking import artifacts
 from trustbench.tracking.server import TrackingServer
 
 GROUPS = "groups.json"
@@ -35,6 +36,6 @@ def log_table(
     if not rows:
         return
     text = json.dumps({"columns": list(head), "data": list(rows)})
-    server.call("log_text", run_id, text, file)
+    artifacts.of_run(server, run_id).put_text(file, text)
     tagged = json.dumps([{"path": file, "type": "table"}])
     server.call("set_tag", run_id, "mlflow.loggedArtifacts", tagged)

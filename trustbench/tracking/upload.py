@@ -1,7 +1,6 @@
 """Uploads records and sweeps: each content once, and never a part that looks complete."""
 
 import hashlib
-import tempfile
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -261,10 +260,7 @@ def _log_values(server: TrackingServer, run_id: str, record: Record) -> None:
 
 def _log_files(server: TrackingServer, run_id: str, record: Record) -> None:
     """Uploads the record as given, even if another process has changed its file since."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "record.json"
-        path.write_bytes(to_json(record))
-        _log_file(server, run_id, path)
+    artifacts.of_run(server, run_id).put_text("record.json", to_json(record))
     arrays = server.store.arm_dir(record.id) / "arrays.npz"
     if arrays.exists():
         _log_file(server, run_id, arrays)

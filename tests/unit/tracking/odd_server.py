@@ -23,7 +23,7 @@ def serving(answer):
                 if content is not None:
                     self.send(json.dumps(content).encode())
 
-        do_POST = do_GET
+        do_POST = do_GET  # noqa: N815
 
         def send(self, content, **headers):
             self.send_response(200)

@@ -1,14 +1,16 @@
 """A server decides neither where this process writes, nor how long it waits, nor what it holds."""
 
 import json
+import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.unit.summary.builder import record
-from tests.unit.tracking.odd_server import honest, serving
+from tests.unit.tracking.odd_server import RUN, honest, serving
 from trustbench import tracking
 from trustbench.store.records import Store
 from trustbench.tracking import artifacts, transport
@@ -159,3 +161,26 @@ def test_whatever_a_server_answers_is_no_traceback(store, body, status):
                 said = str(told)
             assert "\n" not in said
             assert len(said) < 500
+
+
+def test_files_of_runs_go_only_where_the_server_s_answer_was_checked():
+    """MLflow's own calls ask the server again, which may answer otherwise."""
+    calls = re.compile(r'"(log_artifacts?|log_text|log_dict|download_artifacts|list_artifacts)"')
+    for path in Path(tracking.__file__).parent.glob("*.py"):
+        assert not calls.search(path.read_text()), path.name
+
+
+def test_a_server_s_list_of_files_leads_out_of_no_folder(store, tmp_path):
+    def answer(path, handler):
+        if "mlflow-artifacts" in handler.path and handler.command == "GET":
+            if handler.path.partition("?")[2]:
+                return {"files": [{"path": "../../../evil.json", "is_dir": False}]}
+            return {"anything": 1}
+        if path == "runs/search":
+            return {"runs": [{"info": {**RUN["info"], "artifact_uri": "mlflow-artifacts:/1"}}]}
+        return honest("mlflow-artifacts:/1")(path, handler)
+
+    before = sorted(tmp_path.rglob("*"))
+    with serving(answer) as uri, pytest.raises(tracking.TrackingError):
+        tracking.fetch_sweep(store, uri, "exp")
+    assert sorted(p for p in tmp_path.rglob("*") if p.name != "tracking-error.txt") == before

@@ -1,6 +1,7 @@
 """The arguments of `trustbench run`, and the folders whose YAML files are its options."""
 
 import importlib.util
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,17 @@ def read(args: Sequence[str]) -> Command:
 
 def in_grammar(folder: Path) -> str:
     """A folder of options in the grammar of overrides, with any characters in its name."""
-    escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'file://{escaped}'"
+    return quoted(f"file://{folder}")
+
+
+def quoted(text: str) -> str:
+    r"""A text in the grammar of overrides, where a backslash is one unless a quote follows.
+
+    >>> print(quoted("it's a\\b"), quoted("c:\\"))
+    'it\'s a\b' 'c:\\'
+    """
+    doubled = re.sub(r"(\\+)(?='|$)", r"\1\1", text)
+    return "'" + doubled.replace("'", "\\'") + "'"
 
 
 def conf_dir() -> Path:
