@@ -105,7 +105,6 @@ def test_every_command_works_in_and_writes_to_folders_of_odd_names(beside, outsi
         ["summarize", "--from", out, "--output", home / "table;.md", "--format", "md"],
         ["report", "--from", out, "--output", home / "report'.html"],
         ["gate", "--from", out, "--policy", policy],
-        ["data", "check", data, "--target", "y"],
     ):
         done = tb(*args)
         assert "Traceback" not in done.err, (args, done.err)

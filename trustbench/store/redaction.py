@@ -6,9 +6,8 @@ that this process was given, which are known whole, and others, which patterns f
 
 import html
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
@@ -25,7 +24,7 @@ _OPTIONS = re.compile(
 _KEY = re.compile(r"([A-Za-z][A-Za-z_-]{0,23})=")
 # in free text: up to the last @ that no blank or quote precedes
 _USER = re.compile(r"(\w://)(?!/)[^\s'\"<>]*@")
-# or, if what stands before it is no port, up to the last @ of the line before another address
+# or, if what stands before it is not a port, up to the last @ of the line before another address
 _QUOTED = re.compile(r"(\w://)(?!/)[^\s/:@]*:(?!\d+(?:\W|$))(?:(?!://)[^\n])*@")
 _BARE = re.compile(r"\b((?:postgresql|mysql|mssql|https?)(?:\+\w+)?:)(?!//)[^\s'\"<>]*@")
 _QUERY = re.compile(r"([?&;#])([A-Za-z][\w.-]*)=([^&\s'\"<>]*)")
@@ -101,7 +100,7 @@ def conceal_secret(secret: str) -> None:
         _known.update(dict.fromkeys(_spellings(secret), HIDDEN))
 
 
-def conceal_given(args: Sequence[str]) -> None:
+def conceal_given(args: Sequence[str], environment: Mapping[str, str]) -> None:
     """Conceals the addresses and headers on a command line, and secrets of the environment."""
     for before, arg in zip(["", *args], args, strict=False):
         key, _, value = arg.partition("=")
@@ -110,8 +109,8 @@ def conceal_given(args: Sequence[str]) -> None:
         elif "://" in arg or "tracking_uri" in key or before == "--tracking-uri":
             conceal(*{arg, value, value.strip("'\"")} if value else {arg})
     for name in _VARIABLES:
-        conceal_secret(os.environ.get(name, ""))
-    conceal(os.environ.get("MLFLOW_TRACKING_URI"))
+        conceal_secret(environment.get(name, ""))
+    conceal(environment.get("MLFLOW_TRACKING_URI"))
 
 
 def _conceal_header(value: str) -> None:

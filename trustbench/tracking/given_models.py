@@ -23,8 +23,9 @@ from trustbench.models.given.answers import both_classes
 from trustbench.models.given.class_names import class_name
 from trustbench.models.given.columns import Rows, ordered
 from trustbench.models.given.opening import open_model
-from trustbench.store.redaction import shown
+from trustbench.store.redaction import redact, shown
 from trustbench.tracking.server import client, known_errors, quiet, reason
+from trustbench.tracking.transport import bounded
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +78,7 @@ class MlflowModel:
         own = self.inner.describe()
         kind = f"{own['kind']}, MLflow flavour {self.flavour}"
         stated = {"signature": signature} if signature else {}
-        return {**own, **stated, **self.facts, "kind": kind, "uri": shown(self.uri)}
+        return {**own, **stated, **self.facts, "kind": kind, "uri": redact(self.uri)}
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ def _downloaded(source: ModelSource) -> Iterator[Path]:
         from mlflow.artifacts import download_artifacts
 
         try:
-            found = download_artifacts(artifact_uri=source.of, dst_path=folder)
+            with bounded(remote=address.startswith(("http://", "https://"))):
+                found = download_artifacts(artifact_uri=source.of, dst_path=folder)
         except known_errors() as error:
             where = shown(address)
             raise UserError(

@@ -123,7 +123,7 @@ class TrackingServer:
         return self.ask(lambda c: getattr(c, method)(*args, **options))
 
     def _refuse_ours(self, error: BaseException) -> None:
-        """Raises an error again that is no server's: a bug of ours."""
+        """Raises an error again that comes from us, not from a server."""
         if not isinstance(error, known_errors()) and not (self.remote and in_mlflow(error)):
             raise error
 
@@ -229,9 +229,9 @@ def known_errors() -> tuple[type[BaseException], ...]:
 @lru_cache(maxsize=1)
 def unreadable_answers() -> tuple[type[BaseException], ...]:
     """What MLflow's client raises on an answer that is not one of MLflow's."""
-    from google.protobuf.message import Error
+    from google.protobuf import json_format, message
 
-    return (*FAILURES, Error)
+    return (*FAILURES, json_format.Error, message.Error)
 
 
 def reason(error: BaseException, address: str = "") -> str:

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 from urllib.parse import quote
 
 import pytest
@@ -100,7 +101,7 @@ def known(monkeypatch):
 def test_what_the_process_was_given_is_hidden_wherever_it_stands(known, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "t0ken-of-env")
     given = ["--option", "header.Authorization=Bearer ABCDE"]
-    conceal_given(["run", "tracking_uri='http://a:it is 5ecret@h'", *given])
+    conceal_given(["run", "tracking_uri='http://a:it is 5ecret@h'", *given], os.environ)
     conceal("postgresql://ann:pass word@h/db?x=longer-value")
     secrets = ("it is 5ecret", "Bearer ABCDE", "ABCDE", "t0ken-of-env", "pass word", "longer-value")
     for text in secrets:

@@ -138,7 +138,7 @@ BODIES = st.one_of(
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(BODIES, st.sampled_from([200, 200, 200, 404, 500, 302, 204]))
 def test_whatever_a_server_answers_is_no_traceback(store, body, status):
