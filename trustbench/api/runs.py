@@ -20,6 +20,7 @@ from trustbench.execution.job import ArmOutcome
 from trustbench.execution.problems import problem_of
 from trustbench.execution.progress import arm_progress
 from trustbench.launching.fetching import with_records
+from trustbench.store.manifests import manifest_digest
 from trustbench.store.records import Store
 
 if TYPE_CHECKING:
@@ -95,18 +96,21 @@ def begin(request: RunRequest) -> RunStart:
         raise ConfigError(f"output_dir cannot be made ({error}); give another folder.") from error
     if not os.access(arm.output_dir, os.W_OK):
         raise ConfigError(f"output_dir {arm.output_dir} cannot be written to; give another folder.")
+    manifest = manifest_digest(Store(arm.output_dir), request.experiment)
     request.warm_up()
     finished = _finished_before(request) if request.sweep else ()
     if finished:
-        return RunStart(finished=finished)  # no upload is due, and connecting takes seconds
+        return RunStart(
+            finished=finished, manifest=manifest
+        )  # no upload is due, and connecting takes seconds
     try:
         run = tracking.prepare(
             Store(arm.output_dir), arm.tracking_uri, request.experiment, sweep=request.sweep
         )
     except tracking.TrackingError as error:
         warn(f"{error} Records are kept; `trustbench sync` uploads them later.")
-        return RunStart()
-    return RunStart(run)
+        return RunStart(manifest=manifest)
+    return RunStart(run, manifest=manifest)
 
 
 def _check_own_data(request: RunRequest) -> None:

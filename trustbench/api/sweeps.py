@@ -8,7 +8,9 @@ from trustbench.api.lookup import table_at
 from trustbench.api.reports import write_report
 from trustbench.config.arms import Arm
 from trustbench.config.compose import RunRequest
+from trustbench.errors import UserError
 from trustbench.execution.job import ArmOutcome
+from trustbench.store.manifests import manifest_digest, manifest_lock
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.render import write_all
 from trustbench.summary.table.results import TableResult
@@ -19,7 +21,8 @@ def keep_manifest(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep 
     """Writes which arms and evaluations the sweep requested.
 
     Returns None if the sweep was cut short or has no arm with an id: the manifest and the tables of
-    an earlier, complete sweep then stay as they are.
+    an earlier, complete sweep then stay as they are. If another sweep of the same experiment has
+    ended since this one began, the manifest holds what both requested.
     """
     cut = any(o.status in ("skipped", "interrupted") for o in outcomes)
     if cut or not any(o.arm_id for o in outcomes):
@@ -31,8 +34,29 @@ def keep_manifest(request: RunRequest, outcomes: Sequence[ArmOutcome]) -> Sweep 
         evaluations=list(dict.fromkeys(e for o in outcomes for e in o.evaluations)),
         names={n: o.arm_id for n, o in zip(request.arms, outcomes, strict=True) if o.arm_id},
     )
-    Store(request.first.output_dir).write_sweep(sweep)
+    store = Store(request.first.output_dir)
+    with manifest_lock(store, request.experiment):
+        if manifest_digest(store, request.experiment) != request.manifest:
+            sweep = _merged(store, sweep)
+        store.write_sweep(sweep)
     return sweep
+
+
+def _merged(store: Store, sweep: Sweep) -> Sweep:
+    """The sweep, with what another one of the same experiment and table did at the same time."""
+    try:
+        other = store.sweep(sweep.experiment)
+    except UserError:  # `write_sweep` sets it aside
+        return sweep
+    if other is None or other.table != sweep.table:
+        return sweep
+    return sweep.model_copy(
+        update={
+            "arms": list(dict.fromkeys([*other.arms, *sweep.arms])),
+            "evaluations": list(dict.fromkeys([*other.evaluations, *sweep.evaluations])),
+            "names": {**other.names, **sweep.names},
+        }
+    )
 
 
 def records_of(request: RunRequest, sweep: Sweep) -> list[Record]:

@@ -276,4 +276,12 @@ def _begun(store: Store, arm_id: str) -> bool:
 
 def _sentence(error: BaseException) -> str:
     text = str(error) or type(error).__name__
+    if _lacks_memory(error):
+        return redact(f"it ran out of memory ({type(error).__name__}: {text})")
     return redact(text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}")
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether it says that memory cannot be allocated, which torch says in two ways."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or "can't allocate memory" in str(error)

@@ -12,7 +12,7 @@ from trustbench.config.arms import Arm
 from trustbench.execution.job import ArmOutcome
 from trustbench.launching import child
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
-from trustbench.launching.processes import kill_tree, resident_gb
+from trustbench.launching.processes import kill_tree, memory_kills, resident_gb, stopped
 from trustbench.launching.schedule import ScheduledArm
 from trustbench.launching.server import ForkServer
 from trustbench.launching.slots import Slot
@@ -20,6 +20,7 @@ from trustbench.store.records import Store
 
 Work = Callable[[Arm], ArmOutcome]
 END_S = 10.0  # how long a process may take to end after its last message
+STOPPED_S = 10.0  # after which a process that a signal has stopped is continued
 
 
 class Attempt:
@@ -35,6 +36,8 @@ class Attempt:
         self.stop: str | None = None
         self.silent_since: float | None = None
         self.memory, self.memory_seen = 0.0, 0.0
+        self.stopped_since: float | None = None
+        self.memory_kills = memory_kills()
         self.store = Store(job.arm.output_dir)
         header = f"arm {job.name!r} ({job.label}), attempt {job.attempts + 1}"
         self.pipe, end = server.context.Pipe()
@@ -88,13 +91,30 @@ class Attempt:
         """Whether the process has ended; one that only closed its pipe is terminated."""
         if self.silent_since is not None and time.monotonic() - self.silent_since > END_S:
             kill_tree(self.pid)
-        return self.end.seen()
+        if self.end.seen():
+            return True
+        self.memory_kills = memory_kills()
+        return False
 
     def memory_gb(self, every_s: float) -> float:
         """The resident memory of its processes, measured within the last `every_s`."""
         if time.monotonic() - self.memory_seen > every_s:
             self.memory, self.memory_seen = resident_gb(self.pid), time.monotonic()
         return self.memory
+
+    def continued(self) -> bool:
+        """Whether its process had been stopped by a signal for a while; it is then continued."""
+        now = time.monotonic()
+        if not stopped(self.pid):
+            self.stopped_since = None
+        elif self.stopped_since is None:
+            self.stopped_since = now
+        elif now - self.stopped_since > STOPPED_S:
+            self.stopped_since = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGCONT)
+            return True
+        return False
 
     def kill(self, why: str) -> None:
         """Kills the process and all its descendants."""
@@ -103,17 +123,19 @@ class Attempt:
 
     def close(self) -> str:
         """Releases an ended process and kills what it left behind; returns how it ended."""
+        kills = memory_kills()
         kill_tree(self.pid)
         self.process.join(END_S)
         self.pipe.close()
         self.end.close()
-        return _ending(self.process.exitcode)
+        return _ending(self.process.exitcode, self.memory_kills, kills)
 
     @property
-    def log(self) -> str:
-        """The file to which the process prints."""
+    def log(self) -> str | None:
+        """The file to which the process prints; None if it could not be made."""
         store = self.store
-        return str(store.log_file(self.arm_id) if self.arm_id else store.early_log(self.pid))
+        path = store.log_file(self.arm_id) if self.arm_id else store.early_log(self.pid)
+        return str(path) if path.exists() else None
 
 
 class End:
@@ -136,12 +158,17 @@ class End:
             os.close(self.handle)
 
 
-def _ending(code: int | None) -> str:
-    """How a process ended, as the middle of a sentence."""
+def _ending(code: int | None, kills_before: int | None, kills: int | None) -> str:
+    """How a process ended, as the middle of a sentence.
+
+    `kills_before` and `kills` count the processes killed for lack of memory, shortly before its end
+    and after it.
+    """
     if code is None or code == 255:  # also the code of a process whose fork server died
         return "exited with unknown status"
     if code >= 0:
         return f"ended with exit code {code}"
-    hint = " (killed; out of memory?)" if code == -signal.SIGKILL else ""
+    if code == -signal.SIGKILL and kills != kills_before:
+        return "was killed because the machine, or its container, ran out of memory"
     names = {s.value: s.name for s in signal.Signals}
-    return f"died with signal {-code}, {names.get(-code, 'unknown')}{hint}"
+    return f"died with signal {-code}, {names.get(-code, 'unknown')}"

@@ -15,10 +15,11 @@ from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+from trustbench.errors import TrustbenchError
 from trustbench.execution.progress import REPORTS
 from trustbench.launching.messages import Crashed, Ended, Identified, Message, Stage
 from trustbench.launching.processes import kill_descendants
-from trustbench.store.files import make_way
+from trustbench.store.files import make_way, unwritable
 from trustbench.store.records import Store
 from trustbench.store.redaction import redact
 
@@ -28,15 +29,17 @@ EVERY_S = 0.1  # minimum interval between progress messages within a stage
 def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, str]) -> None:
     """Receives a function and an arm, runs it, and sends back its outcome."""
     os.setsid()  # a group of its own, so that it can be killed with all its descendants
-    log = Log(Store(root), header)
     os.environ.clear()
     os.environ.update(environment)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     last: Message
     try:
+        log = Log(Store(root), header)
         work, arm = pipe.recv()
         REPORTS.set(PipeReports(pipe, log))
         last = Ended(work(arm))
+    except TrustbenchError as error:  # its log cannot be written
+        last = Crashed(redact(str(error)))
     except (Exception, SystemExit) as error:  # noqa: BLE001  # around an arm: told, not retried
         print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
         last = Crashed(redact(f"{type(error).__name__}: {error}"))
@@ -70,9 +73,12 @@ class Log:
             early.parent.rmdir()
 
     def _write_to(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_way(path)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            make_way(path)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise unwritable(path, error) from error
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
             os.dup2(handle, stream.fileno())

@@ -108,6 +108,8 @@ class Processes:
         for attempt in list(self.running):
             self._receive(attempt)
             self._limit(attempt)
+            if attempt.continued():
+                self.view.note(f"{attempt.job.label}: a signal had stopped it; it is continued.")
             if attempt.gone():
                 ends[attempt.job.index] = self._close(attempt)
         self.view.tick()

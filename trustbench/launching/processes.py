@@ -54,6 +54,24 @@ def family(leader: int) -> set[int]:
     return found
 
 
+def stopped(pid: int) -> bool:
+    """Whether a signal has stopped a process (SIGSTOP), so that it waits for SIGCONT."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] == "T"
+
+
+def memory_kills() -> int | None:
+    """How many processes the system has killed so far for lack of memory; None if unknown."""
+    try:
+        lines = Path("/proc/vmstat").read_text("ascii").splitlines()
+    except OSError:
+        return None
+    return next((int(n) for name, n in map(str.split, lines) if name == "oom_kill"), None)
+
+
 def _stat(process: Path) -> tuple[int, int] | None:
     """(parent, session) of a process; None if it has just ended."""
     try:

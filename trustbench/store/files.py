@@ -45,7 +45,7 @@ def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
         with suppress(OSError):  # report the first error
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise _sentence(path, error) from error
+            raise unwritable(path, error) from error
         raise
 
 
@@ -62,7 +62,7 @@ def append_line(path: Path, text: str) -> None:
         with path.open("ab", buffering=0) as f:  # one write: lines of two processes never mix
             f.write(line.encode())
     except OSError as error:
-        raise _sentence(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def inside(folder: Path, name: str) -> Path:
@@ -143,7 +143,8 @@ def remove_leftovers(folder: Path, older_than_s: float = 0.0) -> None:
         found = [Path(e.path) for e in entries if _TEMPORARY.fullmatch(e.name)]
     for path in found:
         with suppress(FileNotFoundError):  # its writer, or another process, was faster
-            if time.time() - path.stat().st_mtime >= older_than_s:
+            # a clock that was set back makes files that are younger than now
+            if older_than_s <= 0 or time.time() - path.stat().st_mtime >= older_than_s:
                 path.unlink()
 
 
@@ -153,7 +154,7 @@ def _lock_file(path: Path) -> BinaryIO:
         make_way(path)
         return path.open("ab")
     except OSError as error:
-        raise _sentence(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -175,7 +176,14 @@ def _flush_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def _sentence(path: Path, error: OSError) -> StorageError:
+def unwritable(path: Path, error: OSError) -> StorageError:
+    """The sentence for a file that cannot be written."""
+    if error.errno in _FULL and not _inodes(path):
+        return StorageError(
+            f"the disk can hold no more files (it has no inodes left): {path} could not be "
+            "written; what is stored is intact. Delete files, and run the same command again; it "
+            "continues from there."
+        )
     if error.errno in _FULL:
         return StorageError(
             f"the disk is full: {path} could not be written; what is stored is intact. Free some "
@@ -185,3 +193,10 @@ def _sentence(path: Path, error: OSError) -> StorageError:
         f"{path} cannot be written ({error.strerror or error}); make its folder writable, or give "
         "another output_dir."
     )
+
+
+def _inodes(path: Path) -> bool:
+    """Whether the disk of a path has inodes left; true if it does not count them."""
+    folder = next(p for p in path.absolute().parents if p.is_dir())
+    state = os.statvfs(folder)
+    return not state.f_files or state.f_favail > 0

@@ -55,7 +55,7 @@ def _alive(pid):
 def test_outcomes_keep_the_order_of_the_sweep_and_each_arm_has_a_process(sweep, tmp_path, said):
     outcomes = sweep("sleep:0.5", "ok", "ok")
     assert [(o.status, o.arm_id) for o in outcomes] == [("ok", f"{i:016x}") for i in range(3)]
-    processes = {what.split()[1] for _, what in toys.notes(tmp_path)}
+    processes = {what.split(" ")[1] for _, what in toys.notes(tmp_path)}
     assert len(processes) == 3
     assert str(os.getpid()) not in processes
     lines = said()
@@ -66,9 +66,7 @@ def test_outcomes_keep_the_order_of_the_sweep_and_each_arm_has_a_process(sweep, 
 def test_a_process_killed_by_a_signal_is_tried_twice_and_the_others_run(sweep, tmp_path, said):
     killed, fine = sweep("signal:9", "ok")
     assert fine.status == "ok"
-    reason = (
-        "its process died with signal 9, SIGKILL (killed; out of memory?) at train; tried 2 times"
-    )
+    reason = "its process died with signal 9, SIGKILL at train; tried 2 times"
     assert (killed.status, killed.reason) == ("failed", reason)
     assert sorted(_starts(tmp_path)) == ["0", "0", "1"]
     record = Store(tmp_path).read(killed.arm_id)

@@ -38,6 +38,8 @@ class RunRequest:
     sweep: bool
     warm_up: Callable[[], object] = bool
     """What the launcher can do while the run is prepared."""
+    manifest: str | None = None
+    """The digest of the experiment's manifest before the first arm started, if there was one."""
 
     @property
     def first(self) -> Arm:
@@ -58,6 +60,8 @@ class RunStart:
     """The sweep's run on the tracking server, if there is one."""
     finished: tuple[Any, ...] = ()
     """The results of an earlier run of this very sweep for each arm, if all are finished."""
+    manifest: str | None = None
+    """See `RunRequest`."""
 
 
 class ComposedJob(NamedTuple):
@@ -181,7 +185,7 @@ class Task(Generic[R]):
         self.begun = self.begin(self.request)
         run = self.begun.sweep_run
         belonging = {name: replace(arm, sweep_run=run) for name, arm in arms.items()}
-        self.request = replace(self.request, arms=belonging)
+        self.request = replace(self.request, arms=belonging, manifest=self.begun.manifest)
 
 
 def options(master: Any) -> Options:
