@@ -217,6 +217,7 @@ class Arm:
     checkpoint_s: Annotated[float, Field(ge=0)] = 30.0
     output_dir: Path = Path("outputs")
     data_dir: Path = Path("data")
+    folder: Path | None = None  # where its command was given: relative files begin there
     tracking_uri: str | None = None
     experiment: str = "default"
     sweep_run: str | None = None  # the tracking run of its sweep
@@ -282,6 +283,7 @@ RUNTIME = frozenset(
         "checkpoint_s",
         "output_dir",
         "data_dir",
+        "folder",
         "tracking_uri",
         "experiment",
         "sweep_run",

@@ -50,7 +50,7 @@ def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
     if not config.get("evaluator"):
         problems.add("no evaluator was chosen; give evaluator=all or evaluator=[name, ...].")
     problems.raise_any()
-    return Arm(**parts, experiment=experiment)
+    return Arm(**parts, experiment=experiment, folder=Path.cwd())
 
 
 def _unprintable(value: Any, key: str) -> Iterator[str]:
