@@ -1,10 +1,17 @@
 """A model of the user's own table, exported: it is audited and served with the record's numbers."""
 
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import trustbench
 from tests.unit.api.audited import made_table
 from trustbench.commands.cli import main
+from trustbench.tracking.server import client, resolve
 
 ARM = {
     "dataset": "table",
@@ -57,6 +64,10 @@ def test_an_export_is_audited_by_its_path(to, records, folder, capsys):
     for metric in ("utility/accuracy", "utility/balanced_accuracy", "utility/auc"):
         assert found.record.metrics[metric].number.value == pytest.approx(wanted[metric], abs=1e-6)
     assert found.record.model["record"] == records[0].id
+    card = next((folder / to).rglob("README.md")).read_text(encoding="utf-8")
+    about = next(line for line in card.splitlines() if line.startswith("- Data set: table"))
+    assert "target=repaid" in about and "split.column=part" in about
+    assert not {"None", "min", "reading", "leakage"} & set(re.findall(r"[A-Za-z]+", about))
     with pytest.raises(trustbench.DataError, match="the table has no column income"):
         trustbench.audit(folder / to, made_table().drop(columns="income"), **AUDIT)
 
@@ -78,3 +89,64 @@ def test_an_audit_measures_the_decisions_that_are_deployed(folder):
 def test_a_folder_that_is_not_a_model_is_refused_with_the_kinds(folder, tmp_path):
     with pytest.raises(trustbench.UserError, match=r"a folder that `trustbench export` wrote"):
         trustbench.audit(tmp_path, made_table(), **AUDIT)
+
+
+SERVE = """
+import json, socket, sys, threading, time, warnings
+warnings.simplefilter("ignore")
+import mlflow, requests, uvicorn
+from mlflow.pyfunc.scoring_server import init
+
+uri, source, rows = sys.argv[1:]
+mlflow.set_tracking_uri(uri)
+app = init(mlflow.pyfunc.load_model(source))
+listening = socket.socket()
+listening.bind(("127.0.0.1", 0))
+server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+threading.Thread(target=server.run, args=([listening],), daemon=True).start()
+while not server.started:
+    time.sleep(0.05)
+address = f"http://127.0.0.1:{listening.getsockname()[1]}/invocations"
+content = {"dataframe_split": json.load(open(rows)), "params": {"explanations": False}}
+answer = requests.post(address, json=content, timeout=60)
+refused = requests.post(address, json={"dataframe_records": [{"income": 1.0}]}, timeout=60)
+print(json.dumps([answer.status_code, answer.json(), refused.status_code, refused.text]))
+"""
+
+
+@pytest.mark.slow
+def test_a_registered_model_is_served_over_http_with_the_numbers_of_the_record(records, folder):
+    words = ["--from", str(folder / "store"), "--arm", records[0].id, "--replicate", "0"]
+    words += ["--to", "mlflow", "--name", "credit", "--output", str(folder / "registered")]
+    assert main(["export", *words]) == 0
+    uri = resolve(records.store, None)
+    version = client(uri).get_model_version("credit", "1")
+    assert version.tags["trustbench.record"] == records[0].id
+    run = client(uri).get_run(version.run_id)
+    dataset = run.inputs.dataset_inputs[0].dataset
+    columns = {c["name"]: c["type"] for c in json.loads(dataset.schema)["mlflow_colspec"]}
+    assert columns == {"town": "string", "income": "double", "age": "double"}
+    assert dataset.digest == records[0].problem.fingerprint[:36]
+    assert json.loads(dataset.profile)["rows"]["test"] == 500
+    path = client(uri).download_artifacts(version.run_id, "groups.json", str(folder))
+    table = json.loads(Path(path).read_text())
+    found = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
+    assert {row["group"] for row in found} == {"north", "south"}
+    sizes = records[0].problem.group_sizes
+    accuracy = {r["group"]: r["mean"] for r in found if r["metric"].endswith("/accuracy")}
+    whole = sum(accuracy[g] * n for g, n in sizes.items()) / sum(sizes.values())
+    means = records.frame().query("metric == 'accuracy'").value
+    assert whole == pytest.approx(means.mean(), abs=1e-6)
+
+    test = made_table().query("part == 'test'")
+    (folder / "rows.json").write_text(test.drop(columns="repaid").to_json(orient="split"))
+    said = subprocess.run(
+        [sys.executable, "-c", SERVE, uri, "models:/credit/1", folder / "rows.json"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    code, answer, refused, why = json.loads(said.stdout.splitlines()[-1])
+    decided = [row["decision"] for row in answer["predictions"]]
+    share = (test.repaid == decided).mean()
+    assert code == 200
+    assert share == pytest.approx(of_replicate(records, 0)["utility/accuracy"], abs=1e-9)
+    assert refused == 400 and "town" in why

@@ -121,7 +121,7 @@ def export(
 
     if to == "mlflow":
         tags = _tags(record, option, policy, replicate)
-        return _as_mlflow(records, write, folder, name, tags)
+        return _as_mlflow(records, write, folder, name, tags, record)
     model = write(folder)
     if to == "onnx":
         onnx_file.write(model, folder / "model.onnx")
@@ -134,6 +134,7 @@ def _as_mlflow(
     folder: Path,
     name: str | None,
     tags: dict[str, str],
+    record: Record,
 ) -> Exported:
     """An MLflow model in the folder, registered if it has a name."""
     if folder.exists() and any(folder.iterdir()):
@@ -151,7 +152,8 @@ def _as_mlflow(
     if name is None:
         return Exported(folder, model)
     uri = records.tracking_uri
-    version = tracking.register(records.store, uri, folder, name, tags, model.spec.label)
+    evidence = tracking.ModelEvidence(record, records.arrays(record.id), model.column_types)
+    version = tracking.register(records.store, uri, folder, name, tags, model.spec.label, evidence)
     return Exported(folder, model, version)
 
 

@@ -24,7 +24,7 @@ from trustbench.tracking.download import (
     fetch_sweep,
     fetch_sweeps,
 )
-from trustbench.tracking.models import SignatureSample, register, write_model
+from trustbench.tracking.models import ModelEvidence, SignatureSample, register, write_model
 from trustbench.tracking.reaping import UnfinishedRun, reap, unfinished
 from trustbench.tracking.server import TrackingError, is_own_database, resolve, shown
 from trustbench.tracking.upload import (
@@ -37,6 +37,7 @@ from trustbench.tracking.upload import (
 )
 
 __all__ = [
+    "ModelEvidence",
     "SignatureSample",
     "TrackingError",
     "UnfinishedRun",

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from trustbench import __version__
 from trustbench.errors import UserError
-from trustbench.store.records import Store
+from trustbench.store.records import Record, Store
 from trustbench.tracking import artifacts, runs
+from trustbench.tracking.dataset_input import log_dataset
+from trustbench.tracking.evaluation_tables import GROUP_HEAD, GROUPS, group_rows, log_table
 from trustbench.tracking.server import TrackingServer, quiet
-from trustbench.tracking.upload import close_run, create_run
+from trustbench.tracking.upload import close_run, create_run, dataset_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -48,8 +50,23 @@ def write_model(
         )
 
 
+@dataclass(frozen=True)
+class ModelEvidence:
+    """What a registered model comes from: its record, with arrays and the types of raw columns."""
+
+    record: Record
+    arrays: "Mapping[str, Array]"
+    columns: Mapping[str, str]
+
+
 def register(
-    store: Store, uri: str | None, folder: Path, name: str, tags: Mapping[str, str], run: str
+    store: Store,
+    uri: str | None,
+    folder: Path,
+    name: str,
+    tags: Mapping[str, str],
+    run: str,
+    evidence: ModelEvidence,
 ) -> str:
     """Uploads an MLflow model as a run's artifact and registers it; returns `models:/NAME/VERSION`.
 
@@ -63,6 +80,10 @@ def register(
     where = runs.experiment_id(server, EXPERIMENT)
     run_id = create_run(server, where, run, {"trustbench.kind": "export", **tags})
     kept = artifacts.of_run(server, run_id)
+    record = evidence.record
+    if record.problem is not None:
+        log_dataset(server, run_id, dataset_of(record, evidence.columns))
+    log_table(server, run_id, GROUPS, GROUP_HEAD, group_rows(record, evidence.arrays))
     kept.put_folder(folder, "model")
     close_run(server, run_id, "FINISHED")
     known = [m.name for m in server.call("search_registered_models", f"name = '{name}'")]

@@ -54,6 +54,20 @@ class ExportedModel:
         return tuple(dict.fromkeys(names))
 
     @property
+    def column_types(self) -> dict[str, str]:
+        """The raw columns that `predict` reads, with what each holds: `double` or `string`."""
+        encoder = self.system.problem.encoder
+        if encoder is None:
+            return {}
+        numbers = {
+            c.name
+            for c in encoder.columns
+            if isinstance(c, NumberColumn) and not (c.levels or c.part)
+        }
+        numbers |= {c.name for c in encoder.group.columns if c.edges} if encoder.group else set()
+        return {name: "double" if name in numbers else "string" for name in self.columns}
+
+    @property
     def scores(self) -> tuple[str, ...]:
         """The scores whose prediction sets are released."""
         return tuple(self.system.set_predictors)

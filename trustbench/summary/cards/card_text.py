@@ -1,6 +1,8 @@
 """A model card as Markdown, with the front matter that model hubs read; from a record only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Any
 
 from trustbench.store.labels import show
 from trustbench.store.records import ProblemSpec
@@ -12,6 +14,7 @@ from trustbench.summary.cards.markdown_parts import (
     FIGURE_HEAD,
     INTENDED,
     NAMES,
+    chosen,
     code,
     figure_cells,
     figure_rows,
@@ -32,10 +35,19 @@ from trustbench.summary.table.reproduce import command
 from trustbench.summary.table.results import Estimate
 
 
-def markdown(card: Card, table: Table, licence: str | None = None) -> str:
-    """Renders the card; `licence` identifies the model's licence, which records do not hold."""
-    text = [front_matter(card, licence)]
-    for section in (_what, _use, _data, _performance, _groups, _effects, _guarantees, _limits):
+def markdown(
+    card: Card,
+    table: Table,
+    licence: str | None = None,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> str:
+    """Renders the card.
+
+    `licence` identifies the model's licence, which records do not hold; `defaults` are the data
+    set's settings where nobody sets them, which the card leaves out.
+    """
+    text = [front_matter(card, licence), *_what(card, defaults), ""]
+    for section in (_use, _data, _performance, _groups, _effects, _guarantees, _limits):
         text += [*section(card), ""]
     text += [*_known(card, table), ""]
     for section in (_reproduce, _provenance, _everything):
@@ -48,7 +60,7 @@ def _problem(card: Card) -> ProblemSpec:
     return card.record.problem
 
 
-def _what(card: Card) -> Iterator[str]:
+def _what(card: Card, defaults: Mapping[str, Any]) -> Iterator[str]:
     record, arm = card.record, card.record.arm
     yield f"# {safe(title(card))}\n"
     yield (
@@ -58,7 +70,8 @@ def _what(card: Card) -> Iterator[str]:
         "others; intervals are 95 % t intervals over these replicates, not cut at a metric's "
         "bounds.\n"
     )
-    yield f"- Data set: {safe(arm.dataset.name)} ({settings(arm.dataset.params)})"
+    own = settings(chosen(arm.dataset.params, defaults))
+    yield f"- Data set: {safe(arm.dataset.name)} (settings other than the defaults: {own})"
     yield f"- Model: {safe(arm.model.name)} ({settings(arm.model.params)})"
     yield f"- Training: {settings(arm.training)}"
     if record.pilot is not None:

@@ -1,6 +1,7 @@
 """Shared parts of model cards and datasheets: numbers, tables, settings, words of data cards."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from trustbench.store.labels import show, shown
@@ -56,6 +57,25 @@ def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def settings(params: Mapping[str, Any]) -> str:
     """Settings on one line."""
     return safe(", ".join(f"{k}={show(v)}" for k, v in params.items())) or "none"
+
+
+def chosen(
+    params: Mapping[str, Any], defaults: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The settings that say something: not empty, and not the default; nested ones by dotted keys.
+
+    >>> chosen({"a": None, "b": 2, "c": {"d": [], "e": 1, "f": 0}}, {"b": 2, "c": {"f": 0}})
+    {'c.e': 1}
+    """
+    found: dict[str, Any] = {}
+    for key, value in params.items():
+        default = defaults.get(key)
+        if isinstance(value, Mapping):
+            inner = chosen(value, default if isinstance(default, Mapping) else {})
+            found |= {f"{key}.{k}": v for k, v in inner.items()}
+        elif value not in (None, "", [], ()) and value != default:
+            found[key] = value
+    return found
 
 
 def in_words(value: Any) -> str:
