@@ -150,3 +150,24 @@ def test_a_registered_model_is_served_over_http_with_the_numbers_of_the_record(r
     assert code == 200
     assert share == pytest.approx(of_replicate(records, 0)["utility/accuracy"], abs=1e-9)
     assert refused == 400 and "town" in why
+
+
+@pytest.mark.slow
+def test_a_refit_on_every_row_keeps_its_privacy_claim_with_declared_scales(folder):
+    ends = {"income.low": -6, "income.high": 6, "age.low": 18, "age.high": 80}
+    bounds = {f"dataset.columns.{k}": v for k, v in ends.items()}
+    cards = {}
+    for scaling in ("learnt", "declared"):
+        arm = {**ARM, "dataset.path": str(folder / "credit.csv"), **bounds}
+        private = trustbench.run(
+            {**arm, "dataset.scaling": scaling, "evaluator": ["utility"]},
+            "intervention=dpsgd",
+            "intervention.dpsgd.epochs=2",
+            output_dir=folder / "private",
+        )
+        trustbench.export(private, private[0].id, output=folder / scaling)
+        text = (folder / scaling / "README.md").read_text(encoding="utf-8")
+        cards[scaling] = text[text.index("## Privacy") : text.index("## What the files hold")]
+    assert "privacy claim void" in cards["learnt"]
+    assert "with dataset.scaling=declared, and low and high of each number" in cards["learnt"]
+    assert "void" not in cards["declared"] and "epsilon" in cards["declared"]

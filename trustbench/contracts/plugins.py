@@ -25,6 +25,7 @@ from trustbench.contracts.system import CHANNELS, TRAINED, Access, Forward, Need
 
 if TYPE_CHECKING:
     import torch
+    from pandas import DataFrame
     from torch import Tensor
 
 
@@ -60,6 +61,13 @@ class Dataset(Plugin, ABC):
     def declares(self) -> tuple[Read, ...] | None:
         """The entries of the privacy ledger. Override this method if they depend on fields."""
         return self.reads_rows
+
+    def read_raw(self, rows: "DataFrame") -> Array | None:
+        """The inputs [n, *shape] of raw rows that no encoder describes, such as files of images.
+
+        Returns None for a data set whose inputs are arrays or columns.
+        """
+        return None
 
     def state(self, data_dir: Path) -> str:
         """What changes when the user's own files do, so that a process reads them again."""

@@ -103,6 +103,20 @@ class Images(Dataset):
             warnings=_warnings(splits, copies),
         )
 
+    @override
+    def read_raw(self, rows: pd.DataFrame) -> Array:
+        if self.image not in rows.columns:
+            raise refuse(
+                f"the rows have no column {self.image!r} with the paths of images; they have "
+                f"{', '.join(map(str, rows.columns))}"
+            )
+        files = [Path(str(path)).expanduser() for path in rows[self.image]]
+        missing = next((file for file in files if not file.is_file()), None)
+        if missing is not None:
+            raise refuse(f"there is no image {missing}; correct the column {self.image}")
+        decoder = Decoder(self.channels, self.image_size, self.transforms)
+        return decoder.decoded(files, None).astype(np.float32) / np.float32(255)
+
     def _listed(self, data_dir: Path) -> Listed:
         if self.path is None:
             raise refuse("no images are given; name a folder or a CSV with dataset.path=FILE")

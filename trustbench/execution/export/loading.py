@@ -11,13 +11,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from trustbench.config.plugins import build
-from trustbench.contracts import Intervention, Learnt, Model, System
+from trustbench.contracts import Dataset, Intervention, Learnt, Model, System
 from trustbench.contracts.learnt import Memory
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import UserError
 from trustbench.execution.deploy import averaged_by, forward_of, own
 from trustbench.execution.export.rowless import NoRows, rowless
-from trustbench.execution.export.spec import LEARNT, WEIGHTS, ExportSpec, read_spec
+from trustbench.execution.export.spec import LEARNT, READER, WEIGHTS, ExportSpec, read_spec
 from trustbench.execution.plan import in_layers, resolve_device
 from trustbench.store.schema import PluginSpec
 from trustbench.training.engine_choice import is_linear_chain
@@ -27,11 +27,12 @@ from trustbench.training.linear_chain import LinearChainEngine
 
 
 class Loaded(NamedTuple):
-    """The description of an export, its deployed system, and its network alone."""
+    """The description of an export, its deployed system, its network, and who reads raw rows."""
 
     spec: ExportSpec
     system: System
     network: torch.nn.Module
+    reader: Dataset | None
 
 
 def load_system(folder: Path, device: str = "cpu", plugins: Collection[str] = ()) -> Loaded:
@@ -55,7 +56,8 @@ def load_system(folder: Path, device: str = "cpu", plugins: Collection[str] = ()
     params = {name: p[None] for name, p in weights.items()}
     methods = [_intervention(i, spec, plugins) for i in _ordered(spec)]
     network.load_state_dict(weights, strict=False)
-    return Loaded(spec, _system(spec, engine, params, memory, where, methods), network.eval())
+    system = _system(spec, engine, params, memory, where, methods)
+    return Loaded(spec, system, network.eval(), _reader(spec, plugins))
 
 
 def _system(
@@ -121,6 +123,16 @@ def _intervention(chosen: PluginSpec, spec: ExportSpec, plugins: Collection[str]
             f"the model was exported with version {chosen.version} of {chosen.name}, and this "
             f"trustbench has version {made.version}; export the model again."
         )
+    return made
+
+
+def _reader(spec: ExportSpec, plugins: Collection[str]) -> Dataset | None:
+    """The data set that reads raw rows; None where columns or arrays are all there is."""
+    if READER not in spec.targets:
+        return None
+    node = {**spec.arm.dataset.params, "_target_": spec.targets[READER]}
+    made = build("dataset", spec.arm.dataset.name, node, "dataset", plugins)
+    assert isinstance(made, Dataset)
     return made
 
 

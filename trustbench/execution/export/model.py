@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Array, System
+from trustbench.contracts import Array, Dataset, System
 from trustbench.contracts.encoding import NumberColumn
 from trustbench.contracts.shortening import listed
 from trustbench.errors import DataError
@@ -26,11 +26,18 @@ class ExportedModel:
     """A deployed model; `trustbench audit` measures it by its folder, or from Python.
 
     `predict` takes a table of raw columns, as in the file that the model was trained on, or an
-    array of inputs [n, *shape] for data other than tables.
+    array of inputs [n, *shape] for data other than tables. A model of `dataset=images` also takes a
+    table with the paths of image files.
     """
 
-    def __init__(self, spec: ExportSpec, system: System, module: torch.nn.Module) -> None:
-        self.spec, self.system = spec, system
+    def __init__(
+        self,
+        spec: ExportSpec,
+        system: System,
+        module: torch.nn.Module,
+        reader: Dataset | None = None,
+    ) -> None:
+        self.spec, self.system, self.reader = spec, system, reader
         self.network = module if is_linear_chain(module) else None
         """The network alone, if it is a chain of linear layers."""
 
@@ -120,6 +127,10 @@ class ExportedModel:
         table = _table(rows)
         if encoder is not None and table is not None:
             return encoder.encode(table)
+        if self.reader is not None and table is not None:
+            read = self.reader.read_raw(table)
+            assert read is not None  # only such a data set is exported as a reader
+            return read
         X = np.asarray(rows, dtype=np.float32)
         if X.shape[1:] != self.system.problem.shape:
             raise DataError(

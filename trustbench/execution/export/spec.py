@@ -20,6 +20,8 @@ SCHEMA = "schema.json"
 THRESHOLDS = "thresholds.json"
 """The small numbers of `learnt.safetensors`, for people."""
 CARD = "README.md"
+READER = "raw rows"
+"""The name in `targets` of a data set that reads raw rows of its own."""
 
 
 class ExportSpec(Strict):

@@ -14,13 +14,14 @@ from torch import Tensor
 from trustbench import __version__
 from trustbench.config.arm_labels import spec_of
 from trustbench.config.arms import Chosen
-from trustbench.contracts import Array, System
+from trustbench.contracts import Array, Dataset, System
 from trustbench.contracts.learnt import Memory
 from trustbench.errors import TrustbenchError, UserError
 from trustbench.execution.deploy import TWIN, deploy
 from trustbench.execution.export.loading import load_system
 from trustbench.execution.export.spec import (
     LEARNT,
+    READER,
     SCHEMA,
     SPEC,
     THRESHOLDS,
@@ -136,7 +137,7 @@ def _spec(
         record=source.record,
         trained_on=source.trained_on,
         arm=spec_of(arm, plan.engine.name),
-        targets={c.name: _target(c.plugin) for c in plugins},
+        targets={**{c.name: _target(c.plugin) for c in plugins}, **_raw_reader(arm.dataset)},
         model=arm.only or 0,
         salt=arm.salt,
         shape=list(problem.shape),
@@ -160,9 +161,15 @@ def _spec(
 
 
 def plugin_modules(plan: Plan) -> list[str]:
-    """The modules of the arm's model and interventions, which were imported already."""
-    chosen: list[Chosen[Any]] = [plan.arm.model, *plan.arm.interventions]
+    """The modules of the arm's plugins, which were imported already."""
+    chosen: list[Chosen[Any]] = [plan.arm.dataset, plan.arm.model, *plan.arm.interventions]
     return [type(c.plugin).__module__ for c in chosen]
+
+
+def _raw_reader(chosen: Chosen[Dataset]) -> dict[str, str]:
+    """The class of a data set that reads raw rows of its own, under READER."""
+    own = type(chosen.plugin).read_raw is not Dataset.read_raw
+    return {READER: _target(chosen.plugin)} if own else {}
 
 
 def _target(plugin: object) -> str:
