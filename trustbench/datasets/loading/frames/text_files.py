@@ -1,12 +1,13 @@
 """Reads a text table: encoding, dialect and header are decided here, then all fields are cut."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from trustbench.datasets.loading.frames.dialects import SEPARATORS, SPACES
 from trustbench.datasets.loading.frames.encodings import decode
 from trustbench.datasets.loading.frames.headers import header_of
 from trustbench.datasets.loading.frames.parsing import parse
@@ -14,6 +15,7 @@ from trustbench.datasets.loading.frames.reading import NONE, Reading
 from trustbench.datasets.loading.frames.separators import SAMPLE_LINES, choose
 from trustbench.errors import DataError
 
+WIDEST = 20_000
 HEADER_ROWS = 200
 """Rows on which the first line is compared with those below it."""
 
@@ -39,6 +41,7 @@ def read_text(path: Path, raw: bytes, declared: Reading) -> CutText:
     lines, skipped, announced = _beginning(text)
     if not any(line.strip() for line in lines):
         raise DataError(f"{path} is empty; give a file with a header and rows.")
+    _refuse_wide(path, lines)
     dialect, dialect_why = choose(path, lines, declared, announced)
     cut = dialect.records(iter(f"{line}\n" for line in lines))
     records = list(itertools.islice(cut, HEADER_ROWS))
@@ -59,6 +62,17 @@ def read_text(path: Path, raw: bytes, declared: Reading) -> CutText:
     )
     why = {"encoding": f"{encoding}: {why_encoding}", **dialect_why, **header.why}
     return CutText(fields.columns, header.names, header.unnamed, form, why)
+
+
+def _refuse_wide(path: Path, lines: Sequence[str]) -> None:
+    """Raises DataError for a line with more fields than a table has columns."""
+    for line in lines:
+        fields = 1 + max(line.count(s) for s in SEPARATORS if s != SPACES)
+        if fields > WIDEST and '"' not in line:  # a text in quotes may hold any signs
+            raise DataError(
+                f"{path} has a line of {fields:,} fields, and a table has at most {WIDEST:,} "
+                "columns; leave out columns, or check that the file has line ends."
+            )
 
 
 def _beginning(text: bytes) -> tuple[list[str], int, str | None]:
