@@ -19,11 +19,11 @@ from trustbench.summary.table.registry import load_table
 pytestmark = pytest.mark.science
 MOST_S, MOST_GB = 5.0, 1.0
 SETTINGS = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 PIECES = st.sampled_from(
     ["&a ", "*a", "<<: *a\n", "- ", "  ", ": ", "\n", "{", "}", "[", "]", "~", "null", "!!int x",
-     "!!binary aa==", "1e999", ".nan", "2001-01-01", "-1", "9" * 30, "yes", "'", '"', "#", "|\n", "é"]
+     "!!binary aa==", "1e999", ".nan", "2001-01-01", "-1", "9" * 30, "yes", "'", '"', "#", "|\n"]
 ) | st.text(string.printable, max_size=5)  # fmt: skip
 
 

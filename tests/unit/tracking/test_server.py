@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
 from trustbench.commands import cli
+from trustbench.errors import StorageError
 from trustbench.store.records import Store
 from trustbench.tracking import server, upload
 
@@ -130,12 +131,16 @@ def test_a_long_reason_is_cut_between_words_and_kept_whole(store, clock):
     assert store.tracking_error.read_text().startswith(f"{LONG}\nSee http://x/")
 
 
-def test_a_long_reason_that_cannot_be_kept_is_told_whole(tmp_path, clock):
+def test_a_long_reason_that_cannot_be_kept_is_told_whole(tmp_path, clock, monkeypatch):
     nowhere = Store(tmp_path / "not there yet")
     with pytest.raises(tracking.TrackingError, match=r"does not exist in any file\.$"):
         asked(nowhere, clock, [MlflowException(LONG)], "databricks")
     assert not nowhere.root.exists()
-    (tmp_path / "tracking-error.txt").mkdir()
+
+    def full(*_):
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr("trustbench.tracking.server.write_atomically", full)
     with pytest.raises(tracking.TrackingError, match=r"does not exist in any file\.$"):
         asked(Store(tmp_path), clock, [MlflowException(LONG)], "databricks")
 
