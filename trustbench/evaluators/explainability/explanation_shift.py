@@ -102,6 +102,8 @@ class ExplanationShift(Evaluator):
 
     @override
     def supports(self, system: System) -> str | None:
+        if "replicates" not in system.access:
+            return "needs replicates: the same recipe without a method, and with another seed"
         return None if system.baseline else "the baseline has nothing to shift from"
 
     @override

@@ -13,6 +13,7 @@ from trustbench.execution.audit.row_system import CARD
 
 Explain = Literal["shap", "lime", "saliency", "gradient_x_input", "integrated_gradients"]
 """The packages, and for a torch module its gradients."""
+PACKAGES = ("shap", "lime")
 POOL = 500
 """Maximum number of rows that explanations take as their background."""
 
@@ -29,6 +30,11 @@ class QueriedModel:
         if self.explain not in get_args(Explain):
             raise ConfigError(
                 f"explain={self.explain} is not known; available: {', '.join(get_args(Explain))}."
+            )
+        if self.explain not in PACKAGES and "gradients" not in self.model.channels:
+            raise ConfigError(
+                f"explain={self.explain} follows the gradients of a torch module, and this model "
+                f"has none; give {' or '.join(PACKAGES)}."
             )
 
 

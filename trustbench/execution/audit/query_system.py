@@ -12,7 +12,13 @@ from trustbench.contracts.given import GivenModel
 from trustbench.contracts.given_checks import answers_to
 from trustbench.errors import Unsupported
 from trustbench.execution.audit.prepare import AuditTable
-from trustbench.execution.audit.queried import POOL, QueriedModel, audited_problem, pool_of
+from trustbench.execution.audit.queried import (
+    PACKAGES,
+    POOL,
+    QueriedModel,
+    audited_problem,
+    pool_of,
+)
 from trustbench.execution.audit.raw_space import RawSpace, raw_space
 from trustbench.execution.audit.row_system import MIN_PROBABILITY
 from trustbench.methods.explanations.by_packages import Questions, kernel_shap, lime, tree_shap
@@ -22,7 +28,6 @@ from trustbench.models.given.trees import trees_of
 SAME = 1e-5
 """How far an answer may move when a row is taken apart and put together again."""
 SAMPLES, BACKGROUND = 128, 5
-BY_PACKAGES = ("shap", "lime")
 
 
 def query_system(
@@ -64,7 +69,7 @@ def query_system(
         facts={"explained by": asked.explain},
         access=_access(asked.model),
     )
-    if asked.explain not in BY_PACKAGES:
+    if asked.explain not in PACKAGES:
         return system
     seed = streams.entropy("explanations", "audit_packages")
     questions = Questions(answering.log_odds, space.features, X[pool].astype(np.float64), seed)

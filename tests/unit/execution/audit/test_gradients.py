@@ -10,12 +10,17 @@ from torch import nn
 
 import trustbench
 from trustbench import Streams
+from trustbench.api.checks.cheap import cheap
+from trustbench.config.compose import conf_dir
+from trustbench.config.plugins import build, discover
+from trustbench.config.yaml_file import read_yaml
 from trustbench.contracts.given import ModelSource
 from trustbench.datasets.loading.own.declared import Declaration, Declared
-from trustbench.errors import Unsupported
-from trustbench.execution.audit.gradient_system import gradient_system
+from trustbench.errors import Unsupported, UserError
+from trustbench.execution.audit.gradient_system import gradient_system, needs_gradients
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.queried import QueriedModel
+from trustbench.execution.audit.query_measure import measure_by_queries
 from trustbench.models.given.opening import open_model
 
 N = 240
@@ -129,6 +134,37 @@ def test_classes_in_another_order_are_the_same_classes(table, net):
     never = system_of(net, table, order=(0, 1, -1)).logits(X).softmax(-1)
     assert (never[..., 2] < 1e-9).all()
     torch.testing.assert_close(never[..., :2], plain.logits(X).softmax(-1))
+
+
+def test_every_evaluator_that_needs_gradients_alone_runs_or_names_what_it_lacks(table):
+    """By discovery: a new evaluator is held to it as well."""
+    rng = np.random.default_rng(1)
+    wide = table.assign(**{f"x{k}": rng.normal(size=N) for k in range(4)})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.BatchNorm1d(8), nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 2))
+    system = system_of(module.eval(), wide, "gradient_x_input")
+    plugins = {}
+    for name, path in discover("evaluator", [conf_dir()]).items():
+        plugin = cheap(build("evaluator", name, read_yaml(path, "the option")[name], name))
+        if needs_gradients(plugin) and plugin.metrics:
+            plugins[name] = plugin
+    done = measure_by_queries(system, plugins, 100)
+    found = {name.partition("/")[0] for name in done.found}
+    lacking = {"explanation_shift": "needs replicates", "set_attack": "needs released prediction"}
+    assert found == plugins.keys() - lacking.keys()
+    for name, said in lacking.items():
+        assert all(said in why for k, why in done.missing.items() if k.startswith(f"{name}/"))
+    for name, metric in done.found.items():
+        assert np.isfinite([metric.interval.low, metric.interval.high]).all(), name
+
+
+def test_explanations_by_gradients_need_gradients(table):
+    with pytest.raises(UserError, match="this model has none; give shap or lime"):
+        trustbench.audit(
+            lambda rows: np.full(len(rows), 0.5), table, target="repaid", unseen=True,
+            evaluators=["utility"], draws=100, explain="saliency",
+        )  # fmt: skip
 
 
 def test_inputs_that_come_from_immutable_columns_never_move(tmp_path, table, net):
