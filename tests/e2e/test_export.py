@@ -107,6 +107,10 @@ def test_a_folder_is_loaded_without_data_and_refused_when_changed(
         model.predict(test.assign(purpose="A4"))
     with pytest.raises(trustbench.DataError, match="the table has no column personal_status_sex"):
         model.predict(test.drop(columns="personal_status_sex"))
+    with pytest.raises(trustbench.DataError, match=r"the rows are a dict; give a pandas.DataFrame"):
+        model.predict(test.iloc[0].to_dict())
+    with pytest.raises(trustbench.DataError, match="the rows have several columns named purpose"):
+        model.predict(test.assign(extra="A40").rename(columns={"extra": "purpose"}))
     assert main(["export", *arguments]) == 2
     assert "is not an empty folder" in capsys.readouterr().err
     weights = tmp_path / "model" / "weights.safetensors"

@@ -1,5 +1,6 @@
 """Holds a given model to its contract before anything is measured; each fault is one sentence."""
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -46,12 +47,18 @@ def answers_to(model: GivenModel, rows: "DataFrame | Array", name: str) -> Array
     """
     try:
         return model.predict_proba(rows.copy())
-    except FAILURES as error:
+    except failures() as error:
         raise UserError(
             f"model {name} fails on the rows of the table ({type(error).__name__}: "
             f"{first_sentence(error)[:200]}); give rows that it can answer, or a model with its "
             "whole preprocessing."
         ) from error
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """`FAILURES`, and the exceptions of loaded libraries that inherit from none of them."""
+    lightgbm = sys.modules.get("lightgbm")
+    return FAILURES if lightgbm is None else (*FAILURES, lightgbm.basic.LightGBMError)
 
 
 def _faults(model: GivenModel, answers: Array, n: int) -> Iterator[str]:

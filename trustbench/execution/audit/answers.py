@@ -14,6 +14,12 @@ class Answers:
     y: Array  # int64 [n]
     group: Array  # int64 [n]
     p: Array  # float64 [n, C]
+    decided: Array | None = None  # int64 [n]: by a rule of the model's own; None: by the largest p
+
+    @property
+    def decisions(self) -> Array:
+        """The decided class of each row, int64 [n]."""
+        return self.p.argmax(axis=1) if self.decided is None else self.decided
 
     def __len__(self) -> int:
         return len(self.y)
@@ -26,7 +32,8 @@ class Answers:
 
     def chosen(self, rows: Array) -> "Answers":
         """Some of the rows."""
-        return Answers(self.y[rows], self.group[rows], self.p[rows])
+        decided = None if self.decided is None else self.decided[rows]
+        return Answers(self.y[rows], self.group[rows], self.p[rows], decided)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ import numpy as np
 from trustbench import __version__
 from trustbench.contracts import Access, Array, Evaluator, Fact, Streams
 from trustbench.contracts.given import GivenModel
-from trustbench.contracts.given_checks import checked_probabilities
 from trustbench.datasets.loading.splits import strata_of, stratified_order
 from trustbench.errors import DataError, UserError
 from trustbench.execution.audit.answers import Answers, AuditRows
 from trustbench.execution.audit.asking import AskedRows, measured_by_asking
+from trustbench.execution.audit.deciding import answers_of, outputs
 from trustbench.execution.audit.effects import RowEffect, effects
 from trustbench.execution.audit.measure import RowMeasurements, RowMetric, measure
 from trustbench.execution.audit.prepare import AuditTable, Members
@@ -30,7 +30,6 @@ from trustbench.execution.audit.references import (
     with_references,
 )
 from trustbench.execution.audit.row_system import NOT_STORED
-from trustbench.execution.audit.stages import begin
 from trustbench.models.given.class_names import columns_in_order
 from trustbench.store.audits import (
     AuditedTable,
@@ -90,8 +89,8 @@ def run_audit(
     names = [subject.name, *([reference.name] if reference else [])]
     return AuditRecord(
         id=_identity(asked, names, evaluators, draws, seed),
-        model=_described(subject),
-        reference=None if reference is None else _described(reference),
+        model=_described(subject) | outputs(own.answers),
+        reference=None if reference is None else _described(reference) | outputs(asked[1].answers),
         table=_table(table, held),
         rows=_seen(table, held, own),
         references=None if own.references is None else own.references.describe(seed),
@@ -144,8 +143,8 @@ class _Answered:
     def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Answered":
         """Asks the model, once for each row."""
         order = columns_in_order(subject.model.classes, table.classes, subject.name)
-        p = _ask(subject, table.rows, order)
-        answers = Answers(table.y, table.group, p)
+        labels = table.y, table.group
+        answers = answers_of(subject.model, subject.name, table.rows, labels, order)
         members, unanswered = Answers.none(len(table.classes)), ""
         if table.members is not None and "queries" in subject.model.channels:
             try:
@@ -159,7 +158,7 @@ class _Answered:
             access.add("logits")
         access.update(a for a in NOT_STORED if a in subject.model.channels)
         test = np.flatnonzero(table.parts.test & ~held)
-        given = QueriedModel(subject.model, order, explain)
+        given = QueriedModel(subject.model, order, explain, answers.decided is not None)
         return cls(
             table,
             answers,
@@ -217,17 +216,10 @@ class _Answered:
         return measure(rows, evaluators, streams, draws)
 
 
-def _ask(subject: Named, rows: "DataFrame", order: Array) -> Array:
-    """The model's probabilities [n, C] of the target's classes; 0 for one that it never answers."""
-    begin(f"asking {subject.name}", f"{len(rows):,} rows")
-    answered = checked_probabilities(subject.model, rows, subject.name)
-    return np.where(order >= 0, answered[:, order], 0.0)
-
-
 def _asked_members(subject: Named, members: Members, order: Array) -> Answers:
     """The answers to training rows; UserError if the model cannot answer them."""
-    p = _ask(subject, members.rows, order)
-    return Answers(members.y, np.zeros_like(members.y), p)
+    labels = members.y, np.zeros_like(members.y)
+    return answers_of(subject.model, subject.name, members.rows, labels, order)
 
 
 def _refuse_few(n: int, table: AuditTable) -> None:
@@ -286,7 +278,8 @@ def _identity(
     for own in asked:
         seen = own.table.parts.seen
         arrays = (own.answers.p, own.answers.y, own.answers.group, own.test, own.held, seen)
-        for array in (*arrays, own.members.p, own.members.y):
+        ruled = [a.decided for a in (own.answers, own.members) if a.decided is not None]
+        for array in (*arrays, own.members.p, own.members.y, *ruled):
             h.update(repr(array.shape).encode() + np.ascontiguousarray(array).tobytes())
         h.update(repr((sorted(own.access), own.given.explain)).encode())
         if own.references is not None:

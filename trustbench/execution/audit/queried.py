@@ -25,6 +25,7 @@ class QueriedModel:
     model: GivenModel
     order: Array
     explain: Explain = "shap"
+    own_rule: bool = False  # it decides otherwise than by its largest probability
 
     def __post_init__(self) -> None:
         if self.explain not in get_args(Explain):

@@ -11,6 +11,7 @@ from trustbench.contracts import Access, Array, Streams, System
 from trustbench.contracts.given import GivenModel
 from trustbench.contracts.given_checks import answers_to
 from trustbench.errors import Unsupported
+from trustbench.execution.audit.deciding import Decides, decided_by
 from trustbench.execution.audit.prepare import AuditTable
 from trustbench.execution.audit.queried import (
     PACKAGES,
@@ -67,6 +68,7 @@ def query_system(
         membership=np.zeros((1, len(pool)), dtype=bool),
         calibration=np.zeros((1, 0), dtype=np.int64),
         facts={"explained by": asked.explain},
+        decider=answering.decisions if asked.own_rule else None,
         access=_access(asked.model),
     )
     if asked.explain not in PACKAGES:
@@ -99,6 +101,13 @@ class _Answering:
         """Inputs [n, d] -> log-odds of each class, [n, C]."""
         p = self.probabilities(X.astype(np.float32)).clip(MIN_PROBABILITY, 1 - MIN_PROBABILITY)
         return np.asarray(np.log(p) - np.log1p(-p))
+
+    def decisions(self, X: Tensor, group: Array) -> Tensor:
+        """What the model's own rule decides, [1, n]."""
+        flat = X.detach().reshape(-1, X.shape[-1]).numpy().astype(np.float32)
+        model = self.asked.model
+        assert isinstance(model, Decides)  # only such a model has a rule of its own
+        return torch.as_tensor(decided_by(model, self.space.decode(flat), self.asked.order))[None]
 
     def forward(self, X: Tensor) -> Tensor:
         """Logits [1, n, C] of X [n, d] or [1, n, d]: the logarithms of the probabilities."""

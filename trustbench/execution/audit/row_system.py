@@ -42,6 +42,7 @@ def row_system(rows: AuditRows, drawn: Stack, streams: Streams) -> System:
     parts = _parts(rows, drawn)
     problem = _problem(rows, parts)
     answered = _Answered.of(parts)
+    argmax = "logits" in rows.access and answered.decided is None
     pool = len(problem.splits["train"])
     inside = np.arange(pool) < len(rows.members)
     return System(
@@ -53,7 +54,7 @@ def row_system(rows: AuditRows, drawn: Stack, streams: Streams) -> System:
         membership=np.tile(inside, (len(drawn), 1)),
         calibration=np.tile(problem.splits["calibration"], (len(drawn), 1)),
         facts={},
-        decider=None if "logits" in rows.access else answered.decisions,
+        decider=None if argmax else answered.decisions,
         access=rows.access - NOT_STORED,
     )
 
@@ -114,22 +115,31 @@ def stored_forward(p: Array) -> Forward:
 class _Answered:
     """The answers, logits [K, N, C], to row numbers [n, 1] or [K, n, 1]."""
 
-    def __init__(self, logits: Array) -> None:
+    def __init__(self, logits: Array, decided: Array | None = None) -> None:
         self.stored = torch.as_tensor(logits)
+        self.decided = None if decided is None else torch.as_tensor(decided)  # [K, N]
 
     @classmethod
     def of(cls, parts: list[_Part]) -> "_Answered":
         """Those to the rows of all splits."""
         each = [np.log(np.maximum(part.answers.p, MIN_PROBABILITY))[part.rows] for part in parts]
-        return cls(np.concatenate(each, axis=1))
+        if all(part.answers.decided is None for part in parts):
+            return cls(np.concatenate(each, axis=1))
+        decided = [part.answers.decisions[part.rows] for part in parts]
+        return cls(np.concatenate(each, axis=1), np.concatenate(decided, axis=1))
 
     def logits(self, X: Tensor) -> Tensor:
         """Logits [K, n, C]: the logarithms of the probabilities."""
-        rows = X[..., 0].long()
-        if rows.ndim == 1:
-            return self.stored[:, rows]
-        return torch.stack([own[r] for own, r in zip(self.stored, rows, strict=True)])
+        return _at(self.stored, X)
 
     def decisions(self, X: Tensor, group: Array) -> Tensor:
-        """Decisions [K, n]."""
-        return self.logits(X).argmax(-1)
+        """Decisions [K, n]: the model's own, or by the largest probability."""
+        return self.logits(X).argmax(-1) if self.decided is None else _at(self.decided, X)
+
+
+def _at(stored: Tensor, X: Tensor) -> Tensor:
+    """What is stored [K, N, ...] of row numbers [n, 1] or [K, n, 1]."""
+    rows = X[..., 0].long()
+    if rows.ndim == 1:
+        return stored[:, rows]
+    return torch.stack([own[r] for own, r in zip(stored, rows, strict=True)])

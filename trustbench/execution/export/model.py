@@ -1,6 +1,6 @@
 """An exported model: raw rows in; decisions, probabilities, prediction sets, explanations out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +124,7 @@ class ExportedModel:
     def encode(self, rows: "DataFrame | Array") -> Array:
         """The model's inputs, float32 [n, *shape]."""
         encoder = self.system.problem.encoder
+        _refuse_other(rows)
         table = _table(rows)
         if encoder is not None and table is not None:
             return encoder.encode(table)
@@ -210,6 +211,21 @@ def load_model(
 give the folder that `trustbench export` wrote.
     """
     return ExportedModel(*load_system(find_export(Path(path).expanduser()), device, plugins))
+
+
+def _refuse_other(rows: object) -> None:
+    """Raises DataError for a single row, and for a table with two columns of one name."""
+    import pandas as pd
+
+    if isinstance(rows, pd.DataFrame):
+        twice = sorted({str(c) for c in rows.columns[rows.columns.duplicated()]})
+        if twice:
+            raise DataError(f"the rows have several columns named {listed(twice)}; rename them.")
+    elif isinstance(rows, Mapping | pd.Series | str):
+        raise DataError(
+            f"the rows are a {type(rows).__name__}; give a pandas.DataFrame, such as "
+            "pandas.DataFrame([row]) of a dictionary, or an array."
+        )
 
 
 def _table(rows: "DataFrame | Array") -> "DataFrame | None":

@@ -52,6 +52,12 @@ class GivenEstimator:
         decided = np.asarray(self.estimator.predict(given))
         return np.asarray(decided[:, None] == np.asarray(self.estimator.classes_), dtype=np.float64)
 
+    def decide(self, rows: "DataFrame | Array") -> Array:
+        """The positions of the classes that `predict` returns, which may follow a cutoff: [n]."""
+        given = rows if isinstance(rows, np.ndarray) else self._columns(rows)
+        decided = np.asarray(self.estimator.predict(given))
+        return np.asarray((decided[:, None] == np.asarray(self.estimator.classes_)).argmax(axis=1))
+
     def describe(self) -> dict[str, Fact]:
         """The type, the file's digest and the columns that it was fitted on."""
         names = getattr(self.estimator, "feature_names_in_", None)

@@ -71,9 +71,23 @@ def measured(d: Decision) -> str:
     return text + mark(d.estimate)
 
 
+def explained_by_chance(d: Decision) -> bool:
+    """Whether a limit on a level is broken by a number that random groups show as well."""
+    effect, chance = d.estimate.effect, d.estimate.treated_chance
+    if d.outcome is not Outcome.VIOLATED or effect is None or chance is None:
+        return False
+    level = isinstance(d.rule, Limit) and not d.rule.beyond_chance and d.against is None
+    return level and effect.low <= chance <= effect.high
+
+
 def outcome(d: Decision) -> str:
     """The outcome, what would decide it, and how the policy treats it."""
     text = "not measured" if d.outcome is Outcome.UNMEASURED else str(d.outcome)
+    if explained_by_chance(d):
+        text += (
+            " (as random groups of the same sizes would; the limit is on the number as printed, "
+            "and beyond_chance: true limits what goes beyond them)"
+        )
     verdict = d.estimate.verdict
     if d.needs:
         text += f" (needs {d.needs})"

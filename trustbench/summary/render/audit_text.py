@@ -72,12 +72,20 @@ def about(record: AuditRecord) -> Iterator[str]:
         f"{rows.measured:,} of {table.rows:,} rows are measured, {rows.calibration:,} calibrate, "
         f"{rows.seen:,} were seen in training{copies} ({rows.how})"
     )
+    if "decisions" in model:
+        yield one_line(f"decisions are {model['decisions']}")
     if record.references is not None:
         beside = record.references
         yield one_line(
             f"membership is attacked beside {beside['count']} models of {beside['recipe']}, each "
             f"fitted on {beside['rows_of_each']:,} of the {beside['pool']:,} training and measured "
             f"rows (seed {beside['seed']}), which are assumed to come from one distribution"
+        )
+    auc = record.metrics.get("utility/auc")
+    if auc is not None and auc.number.high < 0.5:
+        yield (
+            "THE AUC IS BELOW .5: the model ranks rows the wrong way round. Is --favourable the "
+            "class that its scores stand for, and are the labels not swapped?"
         )
     for fact, groups in record.left_out.items():
         yield one_line(f"LEFT OUT of {fact.removesuffix('/left_out')}, with too few rows: {groups}")
