@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trustbench.methods.groups import means, means_by
+from trustbench.methods.groups import gap, means, means_by
 
 
 def test_means_are_plain_means_and_nan_for_nobody():
@@ -19,3 +19,8 @@ def test_many_groupings_at_once_are_each_grouping_alone():
     values, groups = rng.random((4, 50)), rng.integers(3, size=(5, 50))
     found = means_by(values, groups, 4)
     np.testing.assert_allclose(found, [means(values, group, 4) for group in groups], atol=1e-12)
+
+
+def test_a_gap_is_the_distance_of_the_best_from_the_worst_group_of_each_replicate():
+    by_group = np.array([[0.5, 0.75, 0.25], [1.0, 1.0, 1.0], [0.0, 0.125, 0.0]])
+    assert gap(by_group).tolist() == [0.5, 0.0, 0.125]

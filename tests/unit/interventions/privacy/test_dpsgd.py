@@ -8,6 +8,7 @@ from trustbench.config.binding import bind
 from trustbench.contracts import PoissonGaussian, Schedule
 from trustbench.contracts.guarantees import is_claim
 from trustbench.errors import ConfigError
+from trustbench.interventions.privacy.clip_only import ClipOnly
 from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.interventions.privacy.dpsgd_global import DPSGDGlobal
 from trustbench.interventions.privacy.dpsgd_global_adapt import DPSGDGlobalAdapt
@@ -63,6 +64,13 @@ def test_noise_has_the_stated_scale_and_one_stream_per_replicate():
     assert float(noise.std()) == pytest.approx(2.0 * 0.5, rel=0.02)
     np.testing.assert_array_equal(out["w"][0], out["w"][2])
     assert (out["w"][0] != out["w"][1]).any()
+
+
+def test_without_noise_the_sum_is_divided_by_the_expected_batch():
+    rule = ClipOnly(batch_size=64).gradient(SCHEDULE, 400)
+    assert rule.expected_batch == pytest.approx(64)
+    found = rule.update({"w": torch.full((2, 3), 32.0)}, [])
+    torch.testing.assert_close(found["w"], torch.full((2, 3), 0.5))
 
 
 def test_facts_name_everything_an_auditor_asks_for():
