@@ -3,10 +3,15 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+
+from trustbench.store.files import locked
+from trustbench.store.records import Store
+from trustbench.tracking.server import TrackingError
 
 HOST, BOOT, PID, STARTED = (f"trustbench.{k}" for k in ("host", "boot", "pid", "pid_started"))
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -18,6 +23,21 @@ def tags() -> dict[str, str]:
     """Tags that identify this process as a run's uploader."""
     pid = os.getpid()
     return {HOST: socket.gethostname(), BOOT: _boot(), PID: str(pid), STARTED: _started(pid)}
+
+
+@contextmanager
+def sole_uploader(store: Store, arm_id: str) -> Iterator[None]:
+    """Waits while another process uploads the record of an arm from this store.
+
+    Raises:
+        TrackingError: the store cannot be written to.
+    """
+    with ExitStack() as held:
+        try:
+            held.enter_context(locked(store.tracked_file(arm_id).with_suffix(".lock")))
+        except OSError as error:
+            raise TrackingError(f"the upload of {arm_id} cannot be noted: {error}.") from error
+        yield
 
 
 def fate(tags: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:

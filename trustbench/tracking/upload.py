@@ -86,27 +86,28 @@ def log_record(
     """
     server = TrackingServer(store, uri, patient=True)
     where = runs.experiment_id(server, experiment)
-    found = _whole_run(server, where, record)
-    if found is None:
-        name = label or label_alone(record.arm)
-        tags = {**tracked.tags(record, experiment, name), **git_tags(record.environment)}
-        meanings = metric_notes.of_record(record, declared)
-        if meanings:
-            whole = "`trustbench list metrics`"
-            tags[DESCRIPTION] = shorten(meanings, tracked.LONGEST_NOTE, whole)
-        if parent:
-            tags["mlflow.parentRunId"] = parent
-        ended = _finished_at(store, record)
-        started = ended - int(1000 * record.seconds)
-        found = create_run(server, where, name, tags, started)
-        _log_values(server, found, record)
-        if record.problem is not None:
-            log_dataset(server, found, dataset_of(record))
-            groups = group_rows(record, store.arrays(record.id))
-            log_table(server, found, GROUPS, GROUP_HEAD, groups)
-        _log_files(server, found, record)
-        close_run(server, found, "FINISHED" if record.status in _FINISHED else "FAILED", ended)
-    remember(store, uri, record)
+    with owner.sole_uploader(store, record.id):
+        found = _whole_run(server, where, record)
+        if found is None:
+            name = label or label_alone(record.arm)
+            tags = {**tracked.tags(record, experiment, name), **git_tags(record.environment)}
+            meanings = metric_notes.of_record(record, declared)
+            if meanings:
+                whole = "`trustbench list metrics`"
+                tags[DESCRIPTION] = shorten(meanings, tracked.LONGEST_NOTE, whole)
+            if parent:
+                tags["mlflow.parentRunId"] = parent
+            ended = _finished_at(store, record)
+            started = ended - int(1000 * record.seconds)
+            found = create_run(server, where, name, tags, started)
+            _log_values(server, found, record)
+            if record.problem is not None:
+                log_dataset(server, found, dataset_of(record))
+                groups = group_rows(record, store.arrays(record.id))
+                log_table(server, found, GROUPS, GROUP_HEAD, groups)
+            _log_files(server, found, record)
+            close_run(server, found, "FINISHED" if record.status in _FINISHED else "FAILED", ended)
+        remember(store, uri, record)
     return found
 
 

@@ -2,6 +2,8 @@
 
 import os
 import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from trustbench.store.records import (
     Sweep,
 )
 from trustbench.tracking import run_content as tracked
-from trustbench.tracking import server
+from trustbench.tracking import server, upload
 
 
 def make_record(arm="a" * 16, metrics=2, replicates=3, **changes):
@@ -124,6 +126,21 @@ def test_a_record_becomes_one_finished_run(store):
     assert {a.path for a in mlflow.list_artifacts(run.info.run_id)} == {"record.json", "arrays.npz"}
     history = mlflow.get_metric_history(run.info.run_id, "fairness/m1.replicate")
     assert [(m.step, m.value) for m in history] == [(0, 1.0), (1, 2.0), (2, 3.0)]
+
+
+def test_processes_that_upload_a_record_at_the_same_time_make_one_run(store, monkeypatch):
+    record = store.write(make_record("e" * 16))
+    search = upload._whole_run
+
+    def slowly(*args):
+        found = search(*args)
+        time.sleep(0.5)  # the other one searches before this one has made a run
+        return found
+
+    monkeypatch.setattr(upload, "_whole_run", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(lambda _: tracking.log_record(store, None, "exp", record), "ab"))
+    assert made[0] == made[1]
 
 
 def test_a_failed_record_is_a_failed_run(store):
