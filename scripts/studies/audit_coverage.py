@@ -192,9 +192,11 @@ intervals stay as they are. Shares of intervals of `{NARROW}` that hold:
 
 All populations have the same seeds, and so the same luck: where the width of accuracy is far from
 1, whose standard error is known exactly, these tables vary more or less than tables do, and the
-other numbers with them. A row belongs to the smaller of two groups with probability .3. The labels
-are logistic in a normal score, and the model's probabilities are too confident by a third. In the
-populations with a gap, it scores the smaller group lower, by .3 or by 1 on the scale of log-odds. With nine groups of a
+other numbers with them.
+
+A row belongs to the smaller of two groups with probability .3. The labels are logistic in a normal
+score, and the model's probabilities are too confident by a third. In the populations with a gap,
+it scores the smaller group lower, by .3 or by 1 on the scale of log-odds. With nine groups of a
 ninth of the rows each, 300 rows leave some groups fewer than 25 rows of a class. These keep their
 number of rows of each class in every draw ([what an interval means](../audit.md)).
 """
