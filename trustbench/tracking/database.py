@@ -8,6 +8,7 @@ from trustbench.errors import StorageError
 from trustbench.store.addresses import of_file
 from trustbench.store.files import locked
 from trustbench.store.records import Store
+from trustbench.tracking.relocation import relocate
 from trustbench.tracking.server import TrackingError, TrackingServer
 
 
@@ -29,6 +30,9 @@ def make_database(store: Store, path: Path) -> None:
                 _make(store, path)
             with closing(sqlite3.connect(path)) as connection:
                 connection.execute("pragma journal_mode=WAL")
+            moved = relocate(store, path) if path == store.tracking_db else None
+        if moved is not None:
+            store.warn(moved)
     except (OSError, StorageError, sqlite3.Error) as error:
         raise TrackingError(f"the tracking database {path} cannot be opened: {error}.") from error
 
