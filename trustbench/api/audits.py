@@ -20,7 +20,7 @@ from trustbench.contracts import Evaluator, Fact
 from trustbench.contracts.given import GivenModel, ModelSource
 from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.errors import UserError, did_you_mean
-from trustbench.execution.audit.audit import Named, run_audit
+from trustbench.execution.audit.audit import NamedModel, run_audit
 from trustbench.execution.audit.defaults import DRAWS, REFERENCES
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.queried import Explain
@@ -197,7 +197,7 @@ def audit(
         rows.rows,
         options or {},
     )
-    old = None if reference is None else _opened(replace(source, of=reference))
+    old = None if reference is None else _opened(replace(source, given=reference))
     record = run_audit(
         _opened(source),
         rows,
@@ -215,15 +215,15 @@ def audit(
     return AuditResult(record, None if policy is None else gate_stored(record, policy, config_dir))
 
 
-def _opened(source: ModelSource) -> Named:
+def _opened(source: ModelSource) -> NamedModel:
     """The model of a source, which may already keep the contract."""
     model = (
-        source.of
-        if isinstance(source.of, GivenModel)
+        source.given
+        if isinstance(source.given, GivenModel)
         else open_model(source, beside=[ExportAdapter(), MlflowAdapter((ExportAdapter(),))])
     )
     path = source.path
-    return Named(model, source.name if path is None else path.name)
+    return NamedModel(model, source.name if path is None else path.name)
 
 
 def _recipe(given: "str | Callable[..., object]", count: int) -> Recipe:

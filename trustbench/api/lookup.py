@@ -8,7 +8,7 @@ from trustbench.api.metric_checks import check_policy, check_table, with_declara
 from trustbench.config.compose import conf_dirs
 from trustbench.config.declared_metrics import declared_metrics, registered_scores
 from trustbench.config.plugins import discover
-from trustbench.contracts.metrics import Declared
+from trustbench.contracts.metrics import DeclaredMetrics
 from trustbench.errors import ConfigError, UserError, did_you_mean
 from trustbench.store.records import Record
 from trustbench.summary.decide.policy import Policy, load_policy
@@ -29,7 +29,7 @@ def find_table(
     return _checked(path, [*dirs, path.parent.parent], dict.fromkeys(measured))
 
 
-def table_at(path: Path, metrics: Declared = MappingProxyType({})) -> Table:
+def table_at(path: Path, metrics: DeclaredMetrics = MappingProxyType({})) -> Table:
     """Returns the registered table of a run's configuration, by its file.
 
     Its metrics are checked; `metrics` are those of the run's own evaluators.
@@ -37,7 +37,7 @@ def table_at(path: Path, metrics: Declared = MappingProxyType({})) -> Table:
     return _checked(path, [*conf_dirs(None), path.parent.parent], metrics)
 
 
-def _checked(path: Path, dirs: Sequence[Path], beside: Declared) -> Table:
+def _checked(path: Path, dirs: Sequence[Path], beside: DeclaredMetrics) -> Table:
     """Returns the table in a file, its metrics checked and explained.
 
     `beside` names evaluators that need no YAML file here, with what they declare if it is known.

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from typing import TypeVar
 
-from trustbench.contracts.metrics import SCORES, Declared, all_of, find, find_in
+from trustbench.contracts.metrics import SCORES, DeclaredMetrics, all_of, find, find_in
 from trustbench.errors import ConfigError, did_you_mean
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.table.registry import Table
 from trustbench.summary.table.table_file import ColumnEntry, Measure
 
 M = TypeVar("M", bound=Measure)
-Named = Iterator[tuple[str, str]]
+NamedMetrics = Iterator[tuple[str, str]]
 """Where a file names a metric, and the metric."""
 
 
 def check_table(
-    table: Table, origin: str, declared: Declared, scores: frozenset[str] = SCORES
+    table: Table, origin: str, declared: DeclaredMetrics, scores: frozenset[str] = SCORES
 ) -> None:
     """Checks every metric that a table names; `scores` are those that `<score>` stands for.
 
@@ -29,7 +29,7 @@ def check_table(
         raise ConfigError([f"table {origin}: {p}" for p in dict.fromkeys(problems)])
 
 
-def with_declarations(table: Table, declared: Declared) -> Table:
+def with_declarations(table: Table, declared: DeclaredMetrics) -> Table:
     """Returns the table with what evaluators declare of its metrics, which its outputs explain."""
     columns = {aspect: _explained(column, declared) for aspect, column in table.columns.items()}
     cells = [
@@ -45,7 +45,7 @@ def with_declarations(table: Table, declared: Declared) -> Table:
     )  # fmt: skip
 
 
-def _explained(measure: M, declared: Declared) -> M:
+def _explained(measure: M, declared: DeclaredMetrics) -> M:
     metric = find_in(declared, measure.metric)
     said = {"sentence": measure.sentence or (metric and metric.sentence)}
     if isinstance(measure, ColumnEntry) and measure.binary is not None:
@@ -53,14 +53,18 @@ def _explained(measure: M, declared: Declared) -> M:
     return measure.model_copy(update=said)
 
 
-def check_policy(policy: Policy, declared: Declared, scores: frozenset[str] = SCORES) -> list[str]:
+def check_policy(
+    policy: Policy, declared: DeclaredMetrics, scores: frozenset[str] = SCORES
+) -> list[str]:
     """Returns a sentence for each limit on a metric that does not exist, with the nearest name."""
     named = [(f"limits.{i}.metric", limit.metric) for i, limit in enumerate(policy.limits)]
     metrics = [(where, name) for where, name in named if "/" in name]
     return [p for where, name in metrics for p in _problems(where, name, declared, scores)]
 
 
-def _problems(where: str, metric: str, declared: Declared, scores: frozenset[str]) -> Iterator[str]:
+def _problems(
+    where: str, metric: str, declared: DeclaredMetrics, scores: frozenset[str]
+) -> Iterator[str]:
     evaluator, _, name = metric.partition("/")
     if evaluator not in declared:
         hint = did_you_mean(evaluator, declared)
@@ -75,7 +79,7 @@ def _problems(where: str, metric: str, declared: Declared, scores: frozenset[str
         yield f"{where} is {metric!r}, which evaluator {evaluator} does not measure; {hint}"
 
 
-def _of_table(table: Table) -> Named:
+def _of_table(table: Table) -> NamedMetrics:
     yield from _of_measure("utility", table.utility)
     yield "floor.metric", table.floor.metric
     yield "floor.logistic", table.floor.logistic
@@ -93,13 +97,13 @@ def _of_table(table: Table) -> Named:
         yield from _of_against(f"sides.{k}", sides.against)
 
 
-def _of_column(where: str, column: ColumnEntry) -> Named:
+def _of_column(where: str, column: ColumnEntry) -> NamedMetrics:
     yield from _of_measure(where, column)
     if column.binary is not None:
         yield from _of_measure(f"{where}.binary", column.binary)
 
 
-def _of_measure(where: str, measure: Measure) -> Named:
+def _of_measure(where: str, measure: Measure) -> NamedMetrics:
     yield f"{where}.metric", measure.metric
     yield from _of_against(where, measure.against)
     if measure.unreliable_if is not None:
@@ -109,6 +113,6 @@ def _of_measure(where: str, measure: Measure) -> Named:
         yield from _of_against(f"{where}.secondary.{k}", beside.against)
 
 
-def _of_against(where: str, against: str | float | None) -> Named:
+def _of_against(where: str, against: str | float | None) -> NamedMetrics:
     if isinstance(against, str):
         yield f"{where}.against", against

@@ -185,7 +185,7 @@ def _classes(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
 
 
 def _groups(prepared: Prepared) -> Iterator[str]:
-    problem, of = prepared.problem, prepared.grouped.groups.of
+    problem, of = prepared.problem, prepared.grouped.groups.codes
     yield f"groups by {problem.group_name}:"
     shown = problem.classes[1:] if problem.binary else problem.classes
     tested = problem.group[problem.splits["test"]]

@@ -67,7 +67,7 @@ class ModelSource:
     """Where a given model comes from, as the user wrote it.
 
     Args:
-        of: a path, a URI or a column list as text, or a Python object.
+        given: a path, a URI or a column list as text, or a Python object.
         trust: names of types that a file may hold, or `PICKLE`.
         classes: the names of the target's classes in order, whichever is favourable, for a source
             that does not hold its own.
@@ -76,7 +76,7 @@ class ModelSource:
         options: further settings of single adapters, such as `timeout_s` of an HTTP endpoint.
     """
 
-    of: Any
+    given: Any
     trust: frozenset[str] = frozenset()
     classes: tuple[str, ...] | None = None
     favourable: str | None = None
@@ -86,15 +86,15 @@ class ModelSource:
     @property
     def path(self) -> Path | None:
         """The existing file or folder that the source names; None if it names none."""
-        if not isinstance(self.of, str | Path) or "://" in str(self.of):
+        if not isinstance(self.given, str | Path) or "://" in str(self.given):
             return None
-        path = Path(self.of).expanduser()
+        path = Path(self.given).expanduser()
         return path if path.exists() else None
 
     @property
     def name(self) -> str:
         """The source in a sentence."""
-        return str(self.of) if isinstance(self.of, str | Path) else type(self.of).__name__
+        return str(self.given) if isinstance(self.given, str | Path) else type(self.given).__name__
 
 
 class Adapter(ABC):

@@ -143,7 +143,7 @@ class Metric:
 
 
 Metrics = tuple[Metric, ...]
-Declared = Mapping[str, Metrics | None]
+DeclaredMetrics = Mapping[str, Metrics | None]
 """Evaluator -> its metrics. None: its declaration cannot be read here, as of another user's
 plugin whose records are summarised."""
 
@@ -175,7 +175,7 @@ def find(metrics: Metrics, name: str, scores: frozenset[str] | None = None) -> M
     return max(found, key=lambda metric: metric.literal, default=None)
 
 
-def find_in(declared: Declared, metric: str) -> Metric | None:
+def find_in(declared: DeclaredMetrics, metric: str) -> Metric | None:
     """The declaration of `<evaluator>/<name>`, as tables, policies and records name a metric."""
     evaluator, _, name = metric.partition("/")
     return find(declared.get(evaluator) or (), name)

@@ -125,7 +125,7 @@ class ACSIncome(FileDataset):
         levels, words = frame[self.sensitive].to_numpy(), WORDS.get(self.sensitive)
         groups = groups_by(self.sensitive, levels, GROUPS[self.sensitive], words)
         sizes = shares(len(y), {"test": 0.25, "calibration": 0.10, "validation": 0.075})
-        splits = draw("acs_income", strata_of(y, groups.of), sizes, streams.numpy("split"))
+        splits = draw("acs_income", strata_of(y, groups.codes), sizes, streams.numpy("split"))
         rows = "all of them" if self.subsample is None else f"a subsample of {self.subsample:,}"
         return table_problem(
             name="acs_income",

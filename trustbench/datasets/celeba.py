@@ -99,7 +99,9 @@ class CelebA(TorchvisionDataset):
         for i, row in enumerate(rows):
             k = int(np.searchsorted(starts, row, side="right")) - 1
             part, place = parts[k], int(row - starts[k])
-            with self.told(Path(part.root, part.base_folder, IMAGES, part.filename[place])):
+            with self.naming_broken(
+                Path(part.root, part.base_folder, IMAGES, part.filename[place])
+            ):
                 X[i] = part[place][0].numpy()
         return X / np.float32(255)
 

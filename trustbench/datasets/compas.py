@@ -106,7 +106,7 @@ class Compas(FileDataset):
             y=y,
             classes=CLASSES,
             groups=groups,
-            splits=draw("compas", strata_of(y, groups.of), sizes, streams.numpy("split")),
+            splits=draw("compas", strata_of(y, groups.codes), sizes, streams.numpy("split")),
             card=replace(CARD, description=f"{len(frame):,} of {len(raw):,} {CARD.description}"),
         )
 

@@ -117,7 +117,7 @@ class German(FileDataset):
             y=y,
             classes=CLASSES,
             groups=groups,
-            splits=draw("german", strata_of(y, groups.of), sizes, streams.numpy("split")),
+            splits=draw("german", strata_of(y, groups.codes), sizes, streams.numpy("split")),
             card=CARD,
         )
 

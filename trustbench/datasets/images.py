@@ -82,7 +82,7 @@ class Images(Dataset):
             if self.sensitive:
                 groups = read_groups(listed.table, self.sensitive, {}, self.min_group).groups
             split, rng = self._split(listed), streams.numpy("split")
-            whole = make_splits(listed.table, split, y, groups.of, copies, rng)
+            whole = make_splits(listed.table, split, y, groups.codes, copies, rng)
         splits = subsample("images", whole, self.subsample)
         rows, packed = pack(splits)
         decoder = Decoder(self.channels, self.image_size, self.transforms)
@@ -93,7 +93,7 @@ class Images(Dataset):
             name="images",
             X=images.astype(np.float32) / np.float32(255),
             y=y[rows],
-            group=groups.of[rows].astype(np.int64),
+            group=groups.codes[rows].astype(np.int64),
             classes=classes,
             groups=groups.names,
             group_name=groups.name,

@@ -24,10 +24,10 @@ WAITING = "waiting for another process"
 def renamed(progress: Progress, stage: str) -> Progress:
     """The progress of an arm that trains another one, with `stage` as the name of that training."""
 
-    def told(own: str, done: int, total: int) -> None:
+    def report(own: str, done: int, total: int) -> None:
         progress(stage if own.startswith(TRAIN) else own, done, total)
 
-    return told
+    return report
 
 
 def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:

@@ -97,7 +97,7 @@ class MlflowAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        if isinstance(source.of, str) and source.of.startswith(SCHEMES):
+        if isinstance(source.given, str) and source.given.startswith(SCHEMES):
             return True
         return source.path is not None and (source.path / DESCRIPTION).is_file()
 
@@ -109,7 +109,7 @@ class MlflowAdapter(Adapter):
             return self._opened(source, folder)
 
     def _opened(self, source: ModelSource, folder: Path) -> GivenModel:
-        inside = replace(source, of=folder)
+        inside = replace(source, given=folder)
         for adapter in self.within:
             if adapter.accepts(inside):
                 return adapter.open(inside)
@@ -125,7 +125,7 @@ def _downloaded(source: ModelSource) -> Iterator[Path]:
 
         try:
             with bounded(remote=address.startswith(("http://", "https://"))):
-                found = download_artifacts(artifact_uri=source.of, dst_path=folder)
+                found = download_artifacts(artifact_uri=source.given, dst_path=folder)
         except known_errors() as error:
             where = shown(address)
             raise UserError(
@@ -174,7 +174,7 @@ def _from_folder(source: ModelSource, folder: Path) -> GivenModel:
         function = _by_function(source, folder, stated.flavors)
         return MlflowModel(function, source.name, "python_function", _inputs(stated), facts)
     path = _inside(source, folder, str(stated.flavors[flavour].get(DATA[flavour])))
-    inner = open_model(replace(source, of=path))
+    inner = open_model(replace(source, given=path))
     return MlflowModel(inner, source.name, flavour, _inputs(stated), facts)
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from trustbench.contracts.metrics import Declared, Metric, find_in
+from trustbench.contracts.metrics import DeclaredMetrics, Metric, find_in
 from trustbench.store.records import Record
 from trustbench.summary.table.results import TableResult
 
 
-def of_record(record: Record, declared: Declared) -> str:
+def of_record(record: Record, declared: DeclaredMetrics) -> str:
     """A line for each uploaded metric of an arm that an evaluator declares here; "" without any."""
     found = {name: metric for name in _uploaded(record) if (metric := find_in(declared, name))}
     return _listed(found)

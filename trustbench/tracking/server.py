@@ -141,10 +141,10 @@ class TrackingServer:
         if silent and self.store.root.is_dir():
             with suppress(OSError):  # full disk: the next arm waits in vain once more
                 mark.touch()
-        text = f"tracking at {redaction.shown(self.address)} failed: {self._told(error)}."
+        text = f"tracking at {redaction.shown(self.address)} failed: {self._reason(error)}."
         return TrackingError(text, repeated=repeated)
 
-    def _told(self, error: BaseException) -> str:
+    def _reason(self, error: BaseException) -> str:
         """The reason in one line; the full text of a long one is kept in the store."""
         text, path = reason(error, self.address), self.store.tracking_error
         if len(text) <= LONGEST or not self.store.root.is_dir():

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from trustbench import __version__
-from trustbench.contracts.metrics import Declared
+from trustbench.contracts.metrics import DeclaredMetrics
 from trustbench.contracts.shortening import shorten
 from trustbench.store import addresses
 from trustbench.store.files import write_atomically
@@ -74,7 +74,7 @@ def log_record(
     record: Record,
     parent: str | None = None,
     label: str | None = None,
-    declared: Declared = MappingProxyType({}),
+    declared: DeclaredMetrics = MappingProxyType({}),
 ) -> str:
     """Uploads a finished record as a new run unless the experiment has it; returns its run id.
 

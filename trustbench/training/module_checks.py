@@ -36,7 +36,7 @@ def refuse_unsteady(module: nn.Module, problem: Problem) -> None:
     for name, layer in module.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             raise ConfigError(
-                f"model: layer {_said(name, layer)} is a BatchNorm, which couples the examples of "
+                f"model: layer {_named(name, layer)} is a BatchNorm, which couples the examples of "
                 "a batch, so neither DP-SGD nor a paired baseline can use it; replace it with "
                 "GroupNorm."
             )
@@ -101,7 +101,7 @@ def _refuse_changes(module: nn.Module, rows: Tensor) -> None:
             buffer.copy_(before[name])
             layer, _, own = name.rpartition(".")
             raise ConfigError(
-                f"model: layer {_said(layer, module.get_submodule(layer))} changes its buffer "
+                f"model: layer {_named(layer, module.get_submodule(layer))} changes its buffer "
                 f"{own!r} in training, which the replicates of an arm share; use a layer without "
                 "running statistics (GroupNorm, say)."
             )
@@ -145,11 +145,11 @@ def _parting(module: nn.Module, pairs: "Iterator[tuple[_Call, _Call]]") -> str:
             break
         same = len(a.inputs) == len(b.inputs) and all(map(_close, a.inputs, b.inputs))
         if same and not _close(a.output, b.output):
-            return _said(a.layer, module.get_submodule(a.layer))
-    return _said("", module)
+            return _named(a.layer, module.get_submodule(a.layer))
+    return _named("", module)
 
 
-def _said(name: str, layer: nn.Module) -> str:
+def _named(name: str, layer: nn.Module) -> str:
     return f"{name!r} ({type(layer).__name__})" if name else f"{type(layer).__name__} (the model)"
 
 

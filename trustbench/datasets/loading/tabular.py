@@ -36,7 +36,7 @@ class Groups:
 
     name: str
     names: tuple[str, ...]
-    of: Array  # int64 [n]
+    codes: Array  # int64 [n]
     levels: Array | None = None
     rule: GroupRule | None = None
 
@@ -46,7 +46,7 @@ class Groups:
             return ""
         told = []
         for k, name in enumerate(self.names):
-            counts = Counter(self.levels[rows[self.of[rows] == k]]).most_common()
+            counts = Counter(self.levels[rows[self.codes[rows] == k]]).most_common()
             if len(counts) > 1:
                 listed = ", ".join(f"{level} {n:,}" for level, n in counts)
                 told.append(f" Counted as {name}: {listed}.")
@@ -71,7 +71,7 @@ def groups_by(
     return Groups(
         name=name,
         names=tuple(groups),
-        of=np.array([place[level] for level in found], dtype=np.int64)[position],
+        codes=np.array([place[level] for level in found], dtype=np.int64)[position],
         levels=np.array(said, dtype=object)[position],
         rule=GroupRule(
             (
@@ -116,7 +116,7 @@ def table_problem(
         name=name,
         X=X,
         y=y[rows].astype(np.int64),
-        group=groups.of[rows].astype(np.int64),
+        group=groups.codes[rows].astype(np.int64),
         classes=classes,
         groups=groups.names,
         group_name=groups.name,

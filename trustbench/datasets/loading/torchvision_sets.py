@@ -61,11 +61,11 @@ class TorchvisionDataset(Dataset):
     def read(self, data_dir: Path, **options: Any) -> Any:
         """Reads the torchvision dataset; raises DataError if its files are missing or broken."""
         root = self.root(data_dir)
-        with self.told(root / self.marker):
+        with self.naming_broken(root / self.marker):
             return self._torchvision(root, download=False, **options)
 
     @contextmanager
-    def told(self, path: Path) -> Iterator[None]:
+    def naming_broken(self, path: Path) -> Iterator[None]:
         """Converts what torchvision raises on broken files to a DataError that names `path`."""
         try:
             yield

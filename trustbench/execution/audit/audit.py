@@ -47,7 +47,7 @@ MIN_ROWS = 20
 
 
 @dataclass(frozen=True)
-class Named:
+class NamedModel:
     """A given model, and what sentences call it."""
 
     model: GivenModel
@@ -55,11 +55,11 @@ class Named:
 
 
 def run_audit(
-    subject: Named,
+    subject: NamedModel,
     table: AuditTable,
     evaluators: Mapping[str, Evaluator],
     *,
-    reference: Named | None = None,
+    reference: NamedModel | None = None,
     explain: Explain = "shap",
     recipe: Recipe | None = None,
     draws: int,
@@ -72,7 +72,7 @@ def run_audit(
     """
     streams = Streams(seed)
     held = _calibration(table, streams)
-    own = _Answered.of(subject, table, held, explain)
+    own = _AuditedAnswers.of(subject, table, held, explain)
     if recipe is not None:
         fitted = fit_references(recipe, table, own.rows(own.test), own.test, own.held, streams)
         own = replace(own, references=fitted)
@@ -83,7 +83,7 @@ def run_audit(
     old: Mapping[str, RowMetric] = {}
     asked = [own]
     if reference is not None:
-        asked.append(_Answered.of(reference, table, held, explain))
+        asked.append(_AuditedAnswers.of(reference, table, held, explain))
         old = asked[1].measured(evaluators, streams, draws).found
         compared, without = effects(found.found, old)
     names = [subject.name, *([reference.name] if reference else [])]
@@ -111,7 +111,7 @@ def run_audit(
     )
 
 
-def _described(given: Named) -> dict[str, Fact]:
+def _described(given: NamedModel) -> dict[str, Fact]:
     return {"name": given.name, **given.model.describe()}
 
 
@@ -126,7 +126,7 @@ def _calibration(table: AuditTable, streams: Streams) -> Array:
 
 
 @dataclass(frozen=True)
-class _Answered:
+class _AuditedAnswers:
     """A model's answers to every row of the table."""
 
     table: AuditTable
@@ -140,7 +140,9 @@ class _Answered:
     references: References | None = None
 
     @classmethod
-    def of(cls, subject: Named, table: AuditTable, held: Array, explain: Explain) -> "_Answered":
+    def of(
+        cls, subject: NamedModel, table: AuditTable, held: Array, explain: Explain
+    ) -> "_AuditedAnswers":
         """Asks the model, once for each row."""
         order = columns_in_order(subject.model.classes, table.classes, subject.name)
         labels = table.y, table.group
@@ -216,7 +218,7 @@ class _Answered:
         return measure(rows, evaluators, streams, draws)
 
 
-def _asked_members(subject: Named, members: Members, order: Array) -> Answers:
+def _asked_members(subject: NamedModel, members: Members, order: Array) -> Answers:
     """The answers to training rows; UserError if the model cannot answer them."""
     labels = members.y, np.zeros_like(members.y)
     return answers_of(subject.model, subject.name, members.rows, labels, order)
@@ -253,7 +255,7 @@ def _digest_of(rows: "DataFrame") -> str:
     return hashlib.sha256(hashed.tobytes()).hexdigest()[:16]
 
 
-def _seen(table: AuditTable, held: Array, own: _Answered) -> SeenRows:
+def _seen(table: AuditTable, held: Array, own: _AuditedAnswers) -> SeenRows:
     parts = table.parts
     return SeenRows(
         known=parts.known,
@@ -267,7 +269,7 @@ def _seen(table: AuditTable, held: Array, own: _Answered) -> SeenRows:
 
 
 def _identity(
-    asked: Sequence[_Answered],
+    asked: Sequence[_AuditedAnswers],
     names: Sequence[str],
     evaluators: Mapping[str, Evaluator],
     draws: int,

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Array, Encoder, Feature, NumberColumn
-from trustbench.datasets.loading.own.declared import Change, Declaration
+from trustbench.datasets.loading.own.declared import Change, DeclaredTable
 from trustbench.datasets.loading.own.inputs import InputColumns, change_of, features_of
 from trustbench.datasets.loading.own.values import has_two_values
 from trustbench.errors import Unsupported, UserError
@@ -36,7 +36,7 @@ class InputSpace:
         return X * self.deviation.to(X.dtype) + self.mean.to(X.dtype)
 
 
-def input_space(inputs: RowInputs, rows: "DataFrame", declared: Declaration) -> InputSpace:
+def input_space(inputs: RowInputs, rows: "DataFrame", declared: DeclaredTable) -> InputSpace:
     """The inputs of a module with this preprocessing.
 
     Those of an encoder are standardised already. Others are standardised by the audited rows here,
@@ -77,7 +77,7 @@ def _scales(X: Array) -> tuple[Array, Array]:
 
 
 def _numbers(
-    X: Array, rows: "DataFrame", declared: Declaration, changes: Mapping[str, Change]
+    X: Array, rows: "DataFrame", declared: DeclaredTable, changes: Mapping[str, Change]
 ) -> InputSpace:
     """The table's own columns, with what is declared about each."""
     mean, deviation = _scales(X)

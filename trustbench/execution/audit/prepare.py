@@ -10,7 +10,7 @@ import numpy as np
 
 from trustbench.contracts import Array
 from trustbench.contracts.shortening import listed
-from trustbench.datasets.loading.own.declared import Declaration, Declared
+from trustbench.datasets.loading.own.declared import DeclaredColumn, DeclaredTable
 from trustbench.datasets.loading.own.groups import read_groups
 from trustbench.datasets.loading.own.names import require_columns
 from trustbench.datasets.loading.own.target import labelled_rows, read_target
@@ -43,7 +43,7 @@ class AuditTable:
 
     name: str
     rows: "DataFrame"
-    declared: Declaration
+    declared: DeclaredTable
     y: Array  # int64 [n]
     classes: tuple[str, ...]
     in_order: tuple[str, ...]
@@ -59,7 +59,7 @@ class AuditTable:
 
 def prepared(
     table: "DataFrame",
-    declared: Declaration,
+    declared: DeclaredTable,
     *,
     name: str,
     train: "DataFrame | None" = None,
@@ -74,7 +74,7 @@ def prepared(
     """
     with _in_flags():
         target = _target(table, declared)
-        own = declared.columns.get(target, Declared())
+        own = declared.columns.get(target, DeclaredColumn())
         found = read_target(table, target, own, declared.favourable)
         rows = labelled_rows(table, target, found.y, declared.unlabelled)
         table, y = table.iloc[rows].reset_index(drop=True), found.y[rows]
@@ -98,7 +98,7 @@ def prepared(
         y=y,
         classes=found.classes,
         in_order=found.in_order,
-        group=np.asarray(grouped.of),
+        group=np.asarray(grouped.codes),
         groups=grouped.names,
         group_name=grouped.name,
         parts=parts,
@@ -119,7 +119,7 @@ def _written(
 
 
 def _trained_on(
-    train: "DataFrame", target: str, classes: Sequence[str], own: Declared
+    train: "DataFrame", target: str, classes: Sequence[str], own: DeclaredColumn
 ) -> "tuple[DataFrame, Members | None]":
     """The training rows with the target as positions among the classes; those that have one.
 
@@ -146,7 +146,7 @@ def _trained_on(
     return train.assign(**{target: y}), members
 
 
-def _target(table: "DataFrame", declared: Declaration) -> str:
+def _target(table: "DataFrame", declared: DeclaredTable) -> str:
     if declared.target is None:
         raise UserError("no column is named as the class to predict; give --target.")
     require_columns(table, "dataset.target", [declared.target])

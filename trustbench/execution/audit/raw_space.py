@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trustbench.contracts import Array, CategoryColumn, Encoder, Feature, NumberColumn
-from trustbench.datasets.loading.own.declared import Declaration
+from trustbench.datasets.loading.own.declared import DeclaredTable
 from trustbench.datasets.loading.own.inputs import (
     InputColumns,
     change_of,
@@ -90,7 +90,7 @@ class RawSpace:
         return pd.DataFrame({name: found[name] for name in self.like.columns})
 
 
-def raw_space(rows: "DataFrame", declared: Declaration) -> RawSpace:
+def raw_space(rows: "DataFrame", declared: DeclaredTable) -> RawSpace:
     """Learns the inputs of a table; people cannot change sensitive and immutable columns.
 
     Raises:

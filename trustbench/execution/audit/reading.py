@@ -30,7 +30,7 @@ def read_rows(data: "str | Path | DataFrame", reading: Reading) -> "DataFrame":
     frame.refuse_doubts(frame.doubts)
     pairs = frame.understood.booleans
     table = frame.table.reset_index(drop=True)
-    return table.assign(**{c: _as_written(table[c], pairs.get(c)) for c in table.columns})
+    return table.assign(**{c: _as_pandas_reads(table[c], pairs.get(c)) for c in table.columns})
 
 
 def _checked(data: "DataFrame") -> "DataFrame":
@@ -54,21 +54,32 @@ def _checked(data: "DataFrame") -> "DataFrame":
     return data.reset_index(drop=True)
 
 
-def _as_written(values: Any, pair: tuple[str, str] | None) -> Any:
-    """Whole numbers as int64, and booleans in the words of the file unless these are true, false.
+def _as_pandas_reads(values: Any, pair: tuple[str, str] | None) -> Any:
+    """A column as `pandas.read_csv` gives it, so that a model knows the levels it was fitted on.
 
-    `pandas.read_csv` gives the same, so a model that was fitted on its tables knows the levels.
+    `pair` are the words of the file for false and true, if the column has two such words.
     """
+    return _whole_as_int(_in_words(values, pair))
+
+
+def _in_words(values: Any, pair: tuple[str, str] | None) -> Any:
+    """Booleans in the words of the file, unless these are true and false."""
     import pandas as pd
 
-    if pd.api.types.is_bool_dtype(values):
-        if pair is None or tuple(word.lower() for word in pair) in TRUTH:
-            return values
-        words = [float(word) if word.isdecimal() else word for word in pair]
-        named = values.map({False: words[0], True: words[1]}, na_action="ignore")
-        return _as_written(named.infer_objects(), None)
-    if pd.api.types.is_float_dtype(values):
-        numbers = values.to_numpy(dtype=np.float64)
-        if np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all():
-            return values.astype(np.int64)
-    return values
+    if not pd.api.types.is_bool_dtype(values):
+        return values
+    if pair is None or tuple(word.lower() for word in pair) in TRUTH:
+        return values
+    words = [float(word) if word.isdecimal() else word for word in pair]
+    return values.map({False: words[0], True: words[1]}, na_action="ignore").infer_objects()
+
+
+def _whole_as_int(values: Any) -> Any:
+    """Numbers as int64 if all are whole and none is missing."""
+    import pandas as pd
+
+    if not pd.api.types.is_float_dtype(values):
+        return values
+    numbers = values.to_numpy(dtype=np.float64)
+    whole = np.isfinite(numbers).all() and (numbers == np.floor(numbers)).all()
+    return values.astype(np.int64) if whole else values

@@ -41,7 +41,7 @@ def row_system(rows: AuditRows, drawn: Stack, streams: Streams) -> System:
     """
     parts = _parts(rows, drawn)
     problem = _problem(rows, parts)
-    answered = _Answered.of(parts)
+    answered = _StoredAnswers.of(parts)
     argmax = "logits" in rows.access and answered.decided is None
     pool = len(problem.splits["train"])
     inside = np.arange(pool) < len(rows.members)
@@ -109,10 +109,10 @@ def _problem(rows: AuditRows, parts: list[_Part]) -> Problem:
 
 def stored_forward(p: Array) -> Forward:
     """The logits of stored probabilities [K, N, C], of inputs that are row numbers."""
-    return _Answered(np.log(np.maximum(p, MIN_PROBABILITY))).logits
+    return _StoredAnswers(np.log(np.maximum(p, MIN_PROBABILITY))).logits
 
 
-class _Answered:
+class _StoredAnswers:
     """The answers, logits [K, N, C], to row numbers [n, 1] or [K, n, 1]."""
 
     def __init__(self, logits: Array, decided: Array | None = None) -> None:
@@ -120,7 +120,7 @@ class _Answered:
         self.decided = None if decided is None else torch.as_tensor(decided)  # [K, N]
 
     @classmethod
-    def of(cls, parts: list[_Part]) -> "_Answered":
+    def of(cls, parts: list[_Part]) -> "_StoredAnswers":
         """Those to the rows of all splits."""
         each = [np.log(np.maximum(part.answers.p, MIN_PROBABILITY))[part.rows] for part in parts]
         if all(part.answers.decided is None for part in parts):

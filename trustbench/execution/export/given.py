@@ -89,14 +89,14 @@ class ExportAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        if isinstance(source.of, ExportedModel):
+        if isinstance(source.given, ExportedModel):
             return True
         path = source.path
         return path is not None and path.is_dir() and (find_export(path) / SPEC).is_file()
 
     @override
     def open(self, source: ModelSource) -> GivenModel:
-        model = source.of
+        model = source.given
         if not isinstance(model, ExportedModel):
             assert source.path is not None
             model = load_model(source.path, plugins=_plugins(source))

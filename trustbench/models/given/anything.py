@@ -46,15 +46,15 @@ class ScorerAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        if isinstance(source.of, type):
+        if isinstance(source.given, type):
             return False
-        return callable(getattr(source.of, "predict_proba", None)) or callable(source.of)
+        return callable(getattr(source.given, "predict_proba", None)) or callable(source.given)
 
     @override
     def open(self, source: ModelSource) -> GivenModel:
-        score = getattr(source.of, "predict_proba", source.of)
+        score = getattr(source.given, "predict_proba", source.given)
         classes = source.classes
-        named = getattr(source.of, "classes_", None)
+        named = getattr(source.given, "classes_", None)
         if named is not None:
             classes = own_classes(source, named)
         if classes is None:
@@ -62,5 +62,5 @@ class ScorerAdapter(Adapter):
                 f"model {source.name} does not say which classes it answers; name them in the "
                 "order of its probabilities (classes=('no', 'yes'))."
             )
-        kind = getattr(source.of, "__name__", type(source.of).__name__)
+        kind = getattr(source.given, "__name__", type(source.given).__name__)
         return Scorer(score, classes, f"{kind} from Python")

@@ -119,12 +119,12 @@ class ModuleAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        return isinstance(source.of, nn.Module)
+        return isinstance(source.given, nn.Module)
 
     @override
     def open(self, source: ModelSource) -> GivenModel:
         inputs = inputs_of(source)
-        module = copy.deepcopy(source.of)
+        module = copy.deepcopy(source.given)
         return _given(source.name, module, _classes(source), inputs, _probe(source, inputs), {})
 
 

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from trustbench.contracts import Array
+from trustbench.contracts.truth_words import FALSE_WORDS, TRUE_WORDS
 from trustbench.errors import UserError
-
-_FALSE, _TRUE = ({"0", "false", "no", "n"}, {"1", "true", "yes", "y"})
 
 
 def class_name(value: object) -> str:
@@ -67,6 +66,6 @@ def _truths(classes: Sequence[str]) -> dict[str, int]:
     if len(lower) != 2:
         return {}
     for no, yes in ((0, 1), (1, 0)):
-        if lower[no] in _FALSE and lower[yes] in _TRUE:
-            return {**dict.fromkeys(_FALSE, no), **dict.fromkeys(_TRUE, yes)}
+        if lower[no] in FALSE_WORDS and lower[yes] in TRUE_WORDS:
+            return {**dict.fromkeys(FALSE_WORDS, no), **dict.fromkeys(TRUE_WORDS, yes)}
     return {}

@@ -134,7 +134,7 @@ class EndpointAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        return isinstance(source.of, str) and urlsplit(source.of).scheme in ("http", "https")
+        return isinstance(source.given, str) and urlsplit(source.given).scheme in ("http", "https")
 
     @override
     def open(self, source: ModelSource) -> GivenModel:
@@ -153,7 +153,7 @@ class EndpointAdapter(Adapter):
             for key, value in source.options.items()
             if key.startswith("header.")
         }
-        address = Address(str(source.of), Limits.of(source.options), headers)
+        address = Address(str(source.given), Limits.of(source.options), headers)
         return Endpoint(address, source.classes, request, answers, batch)
 
 

@@ -124,11 +124,11 @@ class EstimatorAdapter(Adapter):
     def accepts(self, source: ModelSource) -> bool:
         from sklearn.base import BaseEstimator
 
-        return isinstance(source.of, BaseEstimator)
+        return isinstance(source.given, BaseEstimator)
 
     @override
     def open(self, source: ModelSource) -> GivenModel:
-        return estimator(source.of, source.name)
+        return estimator(source.given, source.name)
 
 
 class SkopsAdapter(Adapter):

@@ -92,7 +92,7 @@ class LightGBMAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        if type(source.of).__module__.partition(".")[0] == "lightgbm":
+        if type(source.given).__module__.partition(".")[0] == "lightgbm":
             return True
         path = source.path
         return path is not None and path.is_file() and _starts(path)
@@ -112,8 +112,8 @@ class LightGBMAdapter(Adapter):
         return opened(source, booster, digest(path))
 
     def _from_object(self, source: ModelSource) -> GivenModel:
-        booster = getattr(source.of, "booster_", source.of)
-        names = getattr(source.of, "classes_", None)
+        booster = getattr(source.given, "booster_", source.given)
+        names = getattr(source.given, "classes_", None)
         if names is not None:
             source = replace(source, classes=own_classes(source, names))
         return opened(source, booster, None)

@@ -21,7 +21,7 @@ def open_model(source: ModelSource, beside: Sequence[Adapter] = ()) -> GivenMode
         if adapter.accepts(source):
             return adapter.open(source)
     kinds = "; ".join(f"{a.kind} ({a.example})" for a in every)
-    missing = isinstance(source.of, str) and source.path is None and ":" not in source.of
+    missing = isinstance(source.given, str) and source.path is None and ":" not in source.given
     what = "is not an existing file or folder" if missing else "is not a model that can be opened"
     raise UserError(f"model {source.name} {what}; give {kinds}.")
 

@@ -118,13 +118,13 @@ class PredictionsAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        return isinstance(source.of, str) and source.of.startswith(PREFIX)
+        return isinstance(source.given, str) and source.given.startswith(PREFIX)
 
     @override
     def open(self, source: ModelSource) -> GivenModel:
         if source.table is None or source.classes is None:
             raise UserError(f"model {source.name} needs the table that holds its columns.")
-        named = [name.strip() for name in str(source.of).removeprefix(PREFIX).split(",")]
+        named = [name.strip() for name in str(source.given).removeprefix(PREFIX).split(",")]
         named, classes = [n for n in named if n], source.classes
         if len(named) == 1 and len(classes) == 2:  # a score is that of the favourable class
             classes = tuple(sorted(classes, key=lambda name: name == source.favourable))

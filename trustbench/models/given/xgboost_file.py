@@ -94,7 +94,7 @@ class XGBoostAdapter(Adapter):
 
     @override
     def accepts(self, source: ModelSource) -> bool:
-        if type(source.of).__module__.partition(".")[0] == "xgboost":
+        if type(source.given).__module__.partition(".")[0] == "xgboost":
             return True
         path = source.path
         if path is None or not path.is_file():
@@ -119,8 +119,10 @@ class XGBoostAdapter(Adapter):
         return opened(source, booster, digest(path))
 
     def _from_object(self, source: ModelSource) -> GivenModel:
-        booster = source.of.get_booster() if hasattr(source.of, "get_booster") else source.of
-        names = getattr(source.of, "classes_", None)
+        booster = (
+            source.given.get_booster() if hasattr(source.given, "get_booster") else source.given
+        )
+        names = getattr(source.given, "classes_", None)
         if names is not None:
             source = replace(source, classes=own_classes(source, names))
         return opened(source, booster, None)

@@ -31,7 +31,7 @@ BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 
 def front_matter(sheet: Datasheet) -> str:
     """The front matter of a datasheet, between its fences."""
-    stated = [str(text) for text, _ in sheet.told("licence")]
+    stated = [str(text) for text, _ in sheet.stated("licence")]
     licences = list(dict.fromkeys(licence(text) for text in stated))
     data: dict[str, Any] = {}
     if licences:

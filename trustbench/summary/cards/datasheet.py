@@ -83,7 +83,7 @@ class Datasheet:
     tasks: tuple[str, ...]
     """Tabular or image classification, if a record shows what a row is."""
 
-    def told(self, key: str) -> list[tuple[Any, str]]:
+    def stated(self, key: str) -> list[tuple[Any, str]]:
         """What the cards of the data say about a topic, each with its record."""
         found: dict[str, tuple[Any, str]] = {}
         for used in self.problems:
@@ -95,7 +95,7 @@ class Datasheet:
     @property
     def synthetic(self) -> bool:
         """Whether any of the data is synthetic."""
-        return any(value for value, _ in self.told("synthetic"))
+        return any(value for value, _ in self.stated("synthetic"))
 
 
 def datasheet(

@@ -58,14 +58,14 @@ def _head(sheet: Datasheet) -> Iterator[str]:
 
 def _motivation(sheet: Datasheet) -> Iterator[str]:
     yield "## Motivation\n"
-    yield from _told(sheet, "reference")
+    yield from _stated(sheet, "reference")
     yield f"- Used here: {INTENDED}"
     yield _unknown("what the data were made for, who made them and who paid, beyond the reference")
 
 
 def _composition(sheet: Datasheet) -> Iterator[str]:
     yield "## Composition\n"
-    yield from _told(sheet, "description", "synthetic", "rows_public")
+    yield from _stated(sheet, "description", "synthetic", "rows_public")
     for problem, source in _distinct(sheet, lambda p: p.classes):
         yield f"- Classes: {safe(', '.join(problem.classes))} (record {code(source)})"
     counted = all(u.problem.groups == u.problem.classes for u in sheet.problems)
@@ -98,7 +98,7 @@ def _sizes(sheet: Datasheet) -> Iterator[str]:
 
 def _collection(sheet: Datasheet) -> Iterator[str]:
     yield "## Collection process\n"
-    made_up = sheet.told("synthetic")
+    made_up = sheet.stated("synthetic")
     for synthetic, source in made_up:
         if synthetic:
             yield f"- Nothing was collected: the data are synthetic (record {code(source)})"
@@ -152,14 +152,14 @@ def _meaning(name: str, params: Mapping[str, Any]) -> str:
 def _uses(sheet: Datasheet) -> Iterator[str]:
     yield "## Uses\n"
     yield f"- Intended here: {INTENDED}"
-    yield from _told(sheet, "known_harms")
+    yield from _stated(sheet, "known_harms")
     yield f"- Out of scope: {'; '.join(out_of_scope(sheet.synthetic))}"
     yield _unknown("what else the data have been used for")
 
 
 def _distribution(sheet: Datasheet) -> Iterator[str]:
     yield "## Distribution\n"
-    yield from _told(sheet, "licence")
+    yield from _stated(sheet, "licence")
     yield _unknown("who distributes the data, how and since when; fees and export rules")
 
 
@@ -228,10 +228,10 @@ def _which(record: Record) -> list[str]:
     return [safe(arm.model.name), safe(str(arm.training["regime"])), str(arm.seed)]
 
 
-def _told(sheet: Datasheet, *keys: str) -> Iterator[str]:
+def _stated(sheet: Datasheet, *keys: str) -> Iterator[str]:
     """What the data set's card says about a topic, and the record that holds it."""
     for key in keys:
-        found = sheet.told(key)
+        found = sheet.stated(key)
         for value, source in found:
             yield f"- {NAMES[key]}: {in_words(value)} (record {code(source)})"
         if not found:

@@ -157,7 +157,8 @@ def _brief(o: Option) -> str:
     """The first demands that exclude an arm, and the number of further ones."""
     failing = [d for d in ranked(o.decisions) if d.counts_as is not Outcome.PASS]
     said = [
-        f"{what(d)} {requirement(d)}: {measured(d)} {_said(d.outcome)}" for d in failing[:SHOWN]
+        f"{what(d)} {requirement(d)}: {measured(d)} {_outcome_text(d.outcome)}"
+        for d in failing[:SHOWN]
     ]
     if len(failing) > SHOWN:
         said.append(f"{len(failing) - SHOWN} more (--format md)")
@@ -166,7 +167,7 @@ def _brief(o: Option) -> str:
     return "; ".join(" ".join(t.split()) for t in said)
 
 
-def _said(outcome: Outcome) -> str:
+def _outcome_text(outcome: Outcome) -> str:
     return "not measured" if outcome is Outcome.UNMEASURED else str(outcome)
 
 

@@ -21,9 +21,9 @@ def text(results: Sequence[TableResult]) -> str:
 
 
 def _table(result: TableResult) -> Iterator[str]:
-    yield f"<table><caption>{_said(w.caption(result))}</caption><thead><tr><th>method</th>"
+    yield f"<table><caption>{_safe(w.caption(result))}</caption><thead><tr><th>method</th>"
     for name, metric, regime in w.column_heads(result):
-        yield f'<th style="{STYLE}">{_said(name)}<br>{_said(metric)}<br>{_said(regime)}</th>'
+        yield f'<th style="{STYLE}">{_safe(name)}<br>{_safe(metric)}<br>{_safe(regime)}</th>'
     yield "</tr></thead><tbody>"
     for source in Aspect:
         head = f"{source.letter} {source}"
@@ -33,11 +33,11 @@ def _table(result: TableResult) -> Iterator[str]:
 
 
 def _row(result: TableResult, head: str, below: str, cells: Sequence[CellResult]) -> Iterator[str]:
-    yield f'<tr><th style="{STYLE}">{_said(head)}<br>{_said(below)}</th>'
+    yield f'<tr><th style="{STYLE}">{_safe(head)}<br>{_safe(below)}</th>'
     for cell in cells:
         colour = COLOURS.get(cell.verdict.kind)
         style = f"{STYLE};background:{colour}" if colour else STYLE
-        yield f'<td style="{style}">{"<br>".join(map(_said, _lines(result, cell)))}</td>'
+        yield f'<td style="{style}">{"<br>".join(map(_safe, _lines(result, cell)))}</td>'
     yield "</tr>"
 
 
@@ -52,5 +52,5 @@ def _lines(result: TableResult, cell: CellResult) -> Iterator[str]:
     yield from marks.warnings(cell)
 
 
-def _said(text: object) -> str:
+def _safe(text: object) -> str:
     return html.escape(visible(str(text)))

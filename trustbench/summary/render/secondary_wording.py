@@ -30,11 +30,11 @@ def absent_of(cell: CellResult) -> Sequence[tuple[str, str, str]]:
     return [
         (what, e.verdict.sentence, str(e.regime))
         for what, e in named(cell)
-        if e.effect is None and e.verdict is not None and _said(cell, e.verdict)
+        if e.effect is None and e.verdict is not None and _reason_shown(cell, e.verdict)
     ]
 
 
-def _said(cell: CellResult, verdict: Verdict) -> bool:
+def _reason_shown(cell: CellResult, verdict: Verdict) -> bool:
     """Whether a reason is shown; for an arm that failed, the cell's own is enough."""
     own = verdict == cell.estimate.verdict and verdict.kind is Kind.FAILED
     return verdict.kind in SAID and not own

@@ -136,7 +136,7 @@ def test_levels_that_a_group_merges_are_counted_in_the_card():
     frame = table()
     levels = np.array(["a", "b", "c", "d"] * 25, dtype=object)
     groups = groups_by("g", levels, {"A": ("a",), "rest": ("b", "c", "d")}, {"d": "dee"})
-    assert groups.of.tolist() == [0, 1, 1, 1] * 25
+    assert groups.codes.tolist() == [0, 1, 1, 1] * 25
     made = table_problem(
         name="toy",
         frame=frame.iloc[:100],

@@ -5,7 +5,7 @@ import pytest
 
 from tests.unit.datasets.own.people import BASE, column, feature, loaded, people
 from trustbench.config.arms import Arm, Chosen, Protocol, Training
-from trustbench.datasets.loading.own.declared import Declared
+from trustbench.datasets.loading.own.declared import DeclaredColumn
 from trustbench.datasets.table import TableDataset
 from trustbench.errors import DataError
 from trustbench.execution.plan import plan
@@ -13,9 +13,9 @@ from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.models.mlp import MLP
 
 BOUNDS = {
-    "income": Declared(low=0, high=100_000, clip=True),
-    "tenure": Declared(low=0, high=40),
-    "age": Declared(low=0, high=120),
+    "income": DeclaredColumn(low=0, high=100_000, clip=True),
+    "tenure": DeclaredColumn(low=0, high=40),
+    "age": DeclaredColumn(low=0, high=120),
 }
 PUBLIC = {"scaling": "declared", "columns": BOUNDS}
 
@@ -38,8 +38,8 @@ def test_what_needs_no_bounds_is_scaled_by_what_is_known_of_it(tmp_path):
     table.loc[::9, "tenure"] = np.nan
     declared = {
         **BOUNDS,
-        "applied": Declared(parts=("month", "weekday")),
-        "grade": Declared(kind="ordered"),
+        "applied": DeclaredColumn(parts=("month", "weekday")),
+        "grade": DeclaredColumn(kind="ordered"),
     }
     found = loaded(
         tmp_path, table, scaling="declared", columns=declared, drop=("household",),
@@ -68,7 +68,7 @@ def test_what_needs_no_bounds_is_scaled_by_what_is_known_of_it(tmp_path):
         (
             {
                 "drop": ("household",),
-                "columns": {**BOUNDS, "applied": Declared(parts=("year", "month"))},
+                "columns": {**BOUNDS, "applied": DeclaredColumn(parts=("year", "month"))},
             },
             r"no bounds of year of the date applied",
         ),

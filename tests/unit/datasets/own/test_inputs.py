@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.datasets.own.people import column, feature, loaded, people
 from trustbench.contracts import Encoder
-from trustbench.datasets.loading.own.declared import Declared
+from trustbench.datasets.loading.own.declared import DeclaredColumn
 from trustbench.errors import DataError
 
 
@@ -106,7 +106,7 @@ def test_missing_values_are_imputed_or_refused_on_request(tmp_path):
     problem = loaded(tmp_path, table, missing="impute").problem
     assert not [f for f in problem.features if "missing" in f.name]
     assert "missing" not in feature(problem, "region").levels
-    refused = {"tenure": Declared(missing="refuse")}
+    refused = {"tenure": DeclaredColumn(missing="refuse")}
     with pytest.raises(DataError, match=r"tenure has no value in 240 rows.*missing=own"):
         loaded(tmp_path, table, columns=refused)
 
@@ -115,8 +115,8 @@ def test_ordered_categories_are_places_and_dates_are_parts(tmp_path):
     table = people()
     table["grade"] = np.resize(["low", "mid", "high"], len(table))
     columns = {
-        "grade": Declared(kind="ordered", levels=("low", "mid", "high")),
-        "applied": Declared(parts=("year", "weekday", "days")),
+        "grade": DeclaredColumn(kind="ordered", levels=("low", "mid", "high")),
+        "applied": DeclaredColumn(parts=("year", "weekday", "days")),
     }
     problem = loaded(tmp_path, table, columns=columns, drop=("household",)).problem
     grade = column(problem, "grade")
@@ -127,7 +127,11 @@ def test_ordered_categories_are_places_and_dates_are_parts(tmp_path):
     assert np.corrcoef(days, column(problem, "applied.year"))[0, 1] > 0.8
     assert len(np.unique(column(problem, "applied.weekday"))) == 7
     with pytest.raises(DataError, match=r"'mid', which its order of levels does not name"):
-        loaded(tmp_path, table, columns={"grade": Declared(kind="ordered", levels=("low", "high"))})
+        loaded(
+            tmp_path,
+            table,
+            columns={"grade": DeclaredColumn(kind="ordered", levels=("low", "high"))},
+        )
 
 
 def test_dates_without_parts_and_text_are_refused_with_the_way_out(tmp_path):
@@ -161,7 +165,10 @@ def test_an_embedding_is_one_feature_that_nothing_perturbs(tmp_path):
 
 
 def test_who_can_change_what(tmp_path):
-    columns = {"tenure": Declared(change="up"), "income": Declared(scale=0.5, low=0, high=1e6)}
+    columns = {
+        "tenure": DeclaredColumn(change="up"),
+        "income": DeclaredColumn(scale=0.5, low=0, high=1e6),
+    }
     problem = loaded(tmp_path, people(), columns=columns, immutable=("age",)).problem
     assert {f.name: f.mutable for f in problem.features} == {
         "income": True, "tenure": True, "sex": False, "age": False, "region": True,
@@ -180,7 +187,11 @@ def test_who_can_change_what(tmp_path):
 def test_the_direction_of_a_change_is_in_the_fingerprint(tmp_path):
     prints = {
         loaded(tmp_path, people(), columns=c).problem.fingerprint
-        for c in ({}, {"tenure": Declared(change="up")}, {"tenure": Declared(change="down")})
+        for c in (
+            {},
+            {"tenure": DeclaredColumn(change="up")},
+            {"tenure": DeclaredColumn(change="down")},
+        )
     }
     assert len(prints) == 3
 
@@ -189,8 +200,10 @@ def test_numbers_outside_of_their_range_are_refused_or_moved(tmp_path):
     table = people()
     table.loc[3, "age"] = 999
     with pytest.raises(DataError, match=r"age has 1 numbers outside .* 0 to 120 \(such as 999\)"):
-        loaded(tmp_path, table, columns={"age": Declared(low=0, high=120)})
-    moved = loaded(tmp_path, table, columns={"age": Declared(low=0, high=120, clip=True)}).problem
+        loaded(tmp_path, table, columns={"age": DeclaredColumn(low=0, high=120)})
+    moved = loaded(
+        tmp_path, table, columns={"age": DeclaredColumn(low=0, high=120, clip=True)}
+    ).problem
     top = feature(moved, "age").upper
     assert column(moved, "age").max() == pytest.approx(top)
     table.loc[3, "age"] = np.inf
@@ -204,9 +217,9 @@ def test_the_encoder_gives_the_inputs_of_raw_rows_after_a_round_trip(tmp_path):
     table.loc[::6, "region"] = None
     table["flag"] = np.resize([True, False, False], len(table))
     columns = {
-        "applied": Declared(parts=("month",)),
-        "age": Declared(bins=(40,)),
-        "income": Declared(high=30000, clip=True),
+        "applied": DeclaredColumn(parts=("month",)),
+        "age": DeclaredColumn(bins=(40,)),
+        "income": DeclaredColumn(high=30000, clip=True),
     }
     prepared = loaded(
         tmp_path, table, columns=columns, sensitive=("sex", "age"), drop=("household",)
@@ -235,11 +248,11 @@ def test_the_encoder_gives_the_inputs_of_raw_rows_after_a_round_trip(tmp_path):
         ({"target": None}, r"give dataset\.target=NAME \(columns: income, tenure"),
         ({"drop": ("nothing",)}, r"dataset\.drop names 'nothing'"),
         ({"immutable": ("incom",)}, r"dataset\.immutable names 'incom'.*'income'"),
-        ({"columns": {"x": Declared()}}, r"dataset\.columns names 'x'"),
-        ({"columns": {"region": Declared(kind="number")}}, r"kind=number, but region holds '"),
-        ({"columns": {"region": Declared(kind="date")}}, r"region was not read as dates"),
-        ({"columns": {"region": Declared(kind="ordered")}}, r"ordered needs the order"),
-        ({"columns": {"region": Declared(levels=("north",))}}, r"region holds '.*declared levels"),
+        ({"columns": {"x": DeclaredColumn()}}, r"dataset\.columns names 'x'"),
+        ({"columns": {"region": DeclaredColumn(kind="number")}}, r"kind=number, but region holds"),
+        ({"columns": {"region": DeclaredColumn(kind="date")}}, r"region was not read as dates"),
+        ({"columns": {"region": DeclaredColumn(kind="ordered")}}, r"ordered needs the order"),
+        ({"columns": {"region": DeclaredColumn(levels=("north",))}}, r"holds '.*declared levels"),
         ({"drop": ("*",)}, r"no column is left as an input"),
     ],
 )  # fmt: skip

@@ -10,7 +10,7 @@ from trustbench.contracts import SPLITS
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets import acs_income, adult, german
 from trustbench.datasets.loading.frames import Reading
-from trustbench.datasets.loading.own.declared import Declared, Split
+from trustbench.datasets.loading.own.declared import DeclaredColumn, Split
 from trustbench.datasets.loading.own.own_table import OwnTable
 from trustbench.datasets.loading.splits import draw, shares, strata_of, subsample
 from trustbench.datasets.loading.tables import positions, read_parquet
@@ -71,8 +71,8 @@ def test_german_credit_from_its_raw_file(shared_data, tmp_path):
     (tmp_path / "g.data").write_text("\n".join(" ".join(row) for row in table.to_numpy()) + "\n")
     own = OwnTable(
         path=str(tmp_path / "g.data"), target="risk", favourable=1, sensitive=("age",),
-        columns={"age": Declared(bins=(26,))} | {
-            c.name: Declared(kind="number") for c in german.INPUTS
+        columns={"age": DeclaredColumn(bins=(26,))} | {
+            c.name: DeclaredColumn(kind="number") for c in german.INPUTS
             if type(c).__name__ == "Numeric" and c.name != "age"
         },
         reading=Reading(separator=" ", header=False, names=(*names, "part")),
@@ -118,7 +118,7 @@ def test_acs_income_from_its_parquet_file(shared_data, tmp_path):
     category = ("COW", "MAR", "RELP", "SEX", "RAC1P")
     own = OwnTable(
         path=str(tmp_path / "acs.parquet"), target="PINCP", favourable=1, sensitive=("SEX",),
-        columns={name: Declared(kind="category") for name in category}, drop=("OCCP", "POBP"),
+        columns={name: DeclaredColumn(kind="category") for name in category}, drop=("OCCP", "POBP"),
         split=BY_PART, **ALL_LEVELS,
     ).load(tmp_path, Streams(0))  # fmt: skip
     groups = {"SEX 1": "Male", "SEX 2": "Female"}
@@ -169,7 +169,7 @@ def test_diabetes_is_cut_into_classes_and_ages(tmp_path):
     own = OwnTable(
         path=str(tmp_path / "diabetes.csv"), target="target", favourable="below 140",
         sensitive=("sex", "age"), min_group=20,
-        columns={"target": Declared(bins=(140,)), "age": Declared(bins=(50,))},
+        columns={"target": DeclaredColumn(bins=(140,)), "age": DeclaredColumn(bins=(50,))},
     ).load(tmp_path, Streams(0))  # fmt: skip
     assert own.classes == ("140 and above", "below 140")
     assert own.y.sum() == (data.frame["target"] < 140).sum()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.datasets.own.people import column, loaded, people
 from trustbench.contracts import SPLITS
-from trustbench.datasets.loading.own.declared import Declared, Split
+from trustbench.datasets.loading.own.declared import DeclaredColumn, Split
 from trustbench.datasets.loading.own.splitting import copies_of
 from trustbench.errors import DataError
 
@@ -141,7 +141,7 @@ def test_a_split_that_cannot_be_made_gets_one_sentence(tmp_path, split, says):
 
 
 def test_a_subsample_is_part_of_the_whole(tmp_path):
-    columns = {"applied": Declared(parts=("days",))}
+    columns = {"applied": DeclaredColumn(parts=("days",))}
     settings = {"columns": columns, "drop": ("household",)}
     part = loaded(tmp_path, people(2000), subsample=600, **settings)
     assert len(part.problem.X) == 600

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.unit.datasets.own.people import feature, loaded, people
-from trustbench.datasets.loading.own.declared import Declared
+from trustbench.datasets.loading.own.declared import DeclaredColumn
 from trustbench.errors import DataError
 
 
@@ -38,7 +38,7 @@ def test_a_target_may_have_many_classes_and_numbers_are_cut(tmp_path):
     amount = with_target(table["income"] + np.arange(len(table)) / 7)
     with pytest.raises(DataError, match=r"numbers, and trustbench predicts classes.*bins=\["):
         loaded(tmp_path, amount)
-    cut = {"approved": Declared(bins=(20000.0, 30000.0))}
+    cut = {"approved": DeclaredColumn(bins=(20000.0, 30000.0))}
     assert loaded(tmp_path, amount, columns=cut).problem.classes == (
         "below 20000",
         "20000 to below 30000",
@@ -70,7 +70,7 @@ def test_rows_without_a_class_are_refused_or_left_out(tmp_path):
 
 
 def test_groups_are_products_and_bins_and_need_not_be_inputs(tmp_path):
-    columns = {"age": Declared(bins=(30, 60))}
+    columns = {"age": DeclaredColumn(bins=(30, 60))}
     prepared = loaded(tmp_path, people(), sensitive=("sex", "age"), columns=columns,
                       drop=("applied", "household", "sex"))  # fmt: skip
     problem, table = prepared.problem, prepared.table

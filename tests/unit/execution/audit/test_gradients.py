@@ -15,7 +15,7 @@ from trustbench.config.compose import conf_dir
 from trustbench.config.plugins import build, discover
 from trustbench.config.yaml_file import read_yaml
 from trustbench.contracts.given import ModelSource
-from trustbench.datasets.loading.own.declared import Declaration, Declared
+from trustbench.datasets.loading.own.declared import DeclaredColumn, DeclaredTable
 from trustbench.errors import Unsupported, UserError
 from trustbench.execution.audit.gradient_system import gradient_system, needs_gradients
 from trustbench.execution.audit.prepare import prepared
@@ -66,7 +66,7 @@ def net(table):
 
 
 def system_of(net, table, explain="saliency", sensitive=(), columns=None, order=(0, 1), **options):
-    declared = Declaration(target="repaid", sensitive=sensitive, columns=columns or {})
+    declared = DeclaredTable(target="repaid", sensitive=sensitive, columns=columns or {})
     own = prepared(table, declared, name="own", unseen=True)
     source = ModelSource(net, classes=("no", "yes"), table=own.rows, options=options)
     model = open_model(source)
@@ -173,7 +173,10 @@ def test_inputs_that_come_from_immutable_columns_never_move(tmp_path, table, net
     system = system_of(net, rows, sensitive=("sex",), transform=f"{tmp_path / 'prepare.py'}:encode")
     assert [f.mutable for f in system.problem.features] == [True, False, False, True]
     assert [f.scale for f in system.problem.features] == [1.0, 1.0, 0.0, 1.0]
-    columns = {"age": Declared(change="up", high=90.0), "debt": Declared(scale=0.5)}
+    columns = {
+        "age": DeclaredColumn(change="up", high=90.0),
+        "debt": DeclaredColumn(scale=0.5),
+    }
     declared = system_of(net, table, columns=columns).problem.features
     income, age, debt, old = declared
     assert (income.change, age.change, debt.scale, old.scale) == ("any", "up", 0.5, 0.0)

@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from trustbench import Streams
 from trustbench.api.audits import audit
 from trustbench.contracts.given import ModelSource
-from trustbench.datasets.loading.own.declared import Declaration
+from trustbench.datasets.loading.own.declared import DeclaredTable
 from trustbench.errors import Unsupported
 from trustbench.evaluators.explainability.explainability import Explainability
 from trustbench.evaluators.explainability.explanation_faithfulness import ExplanationFaithfulness
@@ -33,7 +33,7 @@ from trustbench.execution.audit.raw_space import raw_space
 from trustbench.models.given.opening import open_model
 
 N = 300
-DECLARED = Declaration(target="repaid", sensitive=("sex",))
+DECLARED = DeclaredTable(target="repaid", sensitive=("sex",))
 pytestmark = pytest.mark.filterwarnings("ignore:LightGBM binary classifier:UserWarning")
 
 

@@ -20,7 +20,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredColumn:
     """What is declared about one column; the rest is understood from its values.
 
     `levels` gives the order of an ordered category, or the only levels of a category. `parts` are
@@ -82,7 +82,7 @@ class OwnersCard:
 
 
 @dataclass(frozen=True)
-class Declaration:
+class DeclaredTable:
     """All that is declared about a table beside how its file is read."""
 
     target: str | None = None
@@ -91,7 +91,7 @@ class Declaration:
     sensitive: tuple[str, ...] = ()
     min_group: Annotated[int, Field(ge=1)] = 30
     drop: tuple[str, ...] = ()
-    columns: Mapping[str, Declared] = field(default_factory=dict)
+    columns: Mapping[str, DeclaredColumn] = field(default_factory=dict)
     embedding: tuple[str, ...] = ()
     immutable: tuple[str, ...] = ()
     actionable: tuple[str, ...] = ()

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from trustbench.contracts import NumberColumn
-from trustbench.datasets.loading.own.declared import Declared, Kind, Missing
+from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind, Missing
 from trustbench.datasets.loading.own.names import refuse
 
 OF_PART = {"month": (1.0, 12.0), "day": (1.0, 31.0), "weekday": (0.0, 6.0), "hour": (0.0, 23.0)}
 """The first and last number of those parts of a date that have one."""
 
 
-def bounds(rule: NumberColumn, declared: Declared) -> tuple[float, float] | None:
+def bounds(rule: NumberColumn, declared: DeclaredColumn) -> tuple[float, float] | None:
     """The lowest and highest number of a column that need no rows; None if they are not known."""
     if rule.part is not None:
         return OF_PART.get(rule.part)
@@ -22,7 +22,7 @@ def bounds(rule: NumberColumn, declared: Declared) -> tuple[float, float] | None
     return declared.low, declared.high
 
 
-def scaled_by_bounds(rule: NumberColumn, declared: Declared, absent: bool) -> NumberColumn:
+def scaled_by_bounds(rule: NumberColumn, declared: DeclaredColumn, absent: bool) -> NumberColumn:
     """The rule that maps the bounds to -1 and 1; a missing value is the middle and is marked.
 
     `refuse_unbounded` has looked: every number has bounds.
@@ -35,12 +35,12 @@ def scaled_by_bounds(rule: NumberColumn, declared: Declared, absent: bool) -> Nu
     return replace(scaled, fill=middle, indicator=True) if absent else scaled
 
 
-def refuse_unbounded(kinds: Mapping[str, Kind], declared: Mapping[str, Declared]) -> None:
+def refuse_unbounded(kinds: Mapping[str, Kind], declared: Mapping[str, DeclaredColumn]) -> None:
     """Raises DataError if a number or a part of a date has no bounds; it names all of them."""
     lacking = [
         name
         for name, kind in kinds.items()
-        if kind == "number" and _without_range(declared.get(name, Declared()))
+        if kind == "number" and _without_range(declared.get(name, DeclaredColumn()))
     ]
     if lacking:
         raise refuse(
@@ -48,7 +48,7 @@ def refuse_unbounded(kinds: Mapping[str, Kind], declared: Mapping[str, Declared]
             + " ".join(f"dataset.columns.{n}.low=L dataset.columns.{n}.high=H" for n in lacking)
         )
     for name, kind in kinds.items():
-        parts = declared.get(name, Declared()).parts if kind == "date" else ()
+        parts = declared.get(name, DeclaredColumn()).parts if kind == "date" else ()
         endless = [part for part in parts if part not in OF_PART]
         if endless:
             raise refuse(
@@ -86,6 +86,6 @@ def refuse_many(name: str, levels: Sequence[str], most: int) -> None:
         )
 
 
-def _without_range(declared: Declared) -> bool:
+def _without_range(declared: DeclaredColumn) -> bool:
     low, high = declared.low, declared.high
     return low is None or high is None or low >= high

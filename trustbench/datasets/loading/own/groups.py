@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array, GroupRule, SensitiveColumn
-from trustbench.datasets.loading.own.declared import Declared
+from trustbench.datasets.loading.own.declared import DeclaredColumn
 from trustbench.datasets.loading.own.names import refuse, unused_name
 from trustbench.datasets.loading.own.values import (
     bin_names,
@@ -45,7 +45,7 @@ class Grouped(NamedTuple):
 def read_groups(
     table: pd.DataFrame,
     sensitive: Sequence[str],
-    declared: Mapping[str, Declared],
+    declared: Mapping[str, DeclaredColumn],
     smallest: int,
 ) -> Grouped:
     """The group of each row: the combination of its levels in the sensitive columns.
@@ -58,7 +58,7 @@ def read_groups(
     if not sensitive:
         everyone = np.zeros(len(table), dtype=np.int64)
         return Grouped(Groups("group", (EVERYONE,), everyone), "")
-    parts = [_levels(table, name, declared.get(name, Declared())) for name in sensitive]
+    parts = [_levels(table, name, declared.get(name, DeclaredColumn())) for name in sensitive]
     found, of = np.unique(np.stack([p.code for p in parts]), axis=1, return_inverse=True)
     levels = [[p.names[k] for p, k in zip(parts, column, strict=True)] for column in found.T]
     names = [_name(sensitive, each) for each in levels]
@@ -82,7 +82,7 @@ def _name(columns: Sequence[str], levels: Sequence[str]) -> str:
     return ", ".join(f"{c} {level}" for c, level in zip(columns, levels, strict=True))
 
 
-def _levels(table: pd.DataFrame, name: str, declared: Declared) -> Part:
+def _levels(table: pd.DataFrame, name: str, declared: DeclaredColumn) -> Part:
     """The levels of one column; a missing value is a level of its own."""
     values = table[name]
     if is_date(values):

@@ -9,7 +9,12 @@ import pandas as pd
 
 from trustbench.contracts import Array, CategoryColumn, Feature, NumberColumn
 from trustbench.contracts.encoding import ColumnRule
-from trustbench.datasets.loading.own.declared import Change, Declaration, Declared, Kind
+from trustbench.datasets.loading.own.declared import (
+    Change,
+    DeclaredColumn,
+    DeclaredTable,
+    Kind,
+)
 from trustbench.datasets.loading.own.kinds import ColumnBlock
 from trustbench.datasets.loading.own.rules import GIVEN, MISSING, Learning, LearntColumn, learn
 
@@ -20,7 +25,7 @@ class InputColumns:
 
     kinds: Mapping[str, Kind]
     blocks: Sequence[ColumnBlock]
-    declared: Mapping[str, Declared]
+    declared: Mapping[str, DeclaredColumn]
     changes: Mapping[str, Change]
     bounded: bool = False
     """Whether declared bounds scale every number to [-1, 1]."""
@@ -30,9 +35,9 @@ class InputColumns:
         """All raw columns that become inputs, those of embeddings last."""
         return [*self.kinds, *(name for block in self.blocks for name in block.columns)]
 
-    def of(self, name: str) -> Declared:
+    def of(self, name: str) -> DeclaredColumn:
         """What is declared about a column."""
-        return self.declared.get(name, Declared())
+        return self.declared.get(name, DeclaredColumn())
 
 
 class Inputs(NamedTuple):
@@ -42,9 +47,9 @@ class Inputs(NamedTuple):
     missing: tuple[str, ...]
 
 
-def change_of(name: str, declared: Declaration) -> Change:
+def change_of(name: str, declared: DeclaredTable) -> Change:
     """How a person could change a column: as declared; a sensitive one not at all."""
-    own = declared.columns.get(name, Declared()).change
+    own = declared.columns.get(name, DeclaredColumn()).change
     if own is not None:
         return own
     fixed = name in declared.immutable or name in declared.sensitive
@@ -61,7 +66,7 @@ def learn_inputs(table: pd.DataFrame, columns: InputColumns, how: Learning) -> I
     learnt += [
         LearntColumn((NumberColumn(name, 0.0, 1.0),))
         if how.declared  # a frozen model's features are taken as they are
-        else learn(table[name], "number", Declared(), how)
+        else learn(table[name], "number", DeclaredColumn(), how)
         for block in columns.blocks
         for name in block.columns
     ]
@@ -118,7 +123,7 @@ def _features(
         )
 
 
-def _ends(rule: NumberColumn, declared: Declared, seen: Array) -> tuple[float, float]:
+def _ends(rule: NumberColumn, declared: DeclaredColumn, seen: Array) -> tuple[float, float]:
     """The bounds of a number as the model sees it: the declared ones, else those that occur."""
     low, high = float(seen.min()), float(seen.max())
     if declared.low is not None:

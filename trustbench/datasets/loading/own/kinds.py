@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from trustbench.datasets.loading.own.declared import Declared, Kind
+from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind
 from trustbench.datasets.loading.own.names import block_name, matching, refuse, unused_name
 from trustbench.datasets.loading.own.values import Series, has_two_values, is_date, is_number
 
@@ -61,7 +61,7 @@ def _refuse_not_numbers(values: Series, pattern: str) -> None:
 
 
 def kinds_of(
-    table: pd.DataFrame, names: Sequence[str], declared: Mapping[str, Declared]
+    table: pd.DataFrame, names: Sequence[str], declared: Mapping[str, DeclaredColumn]
 ) -> dict[str, Kind]:
     """The kind of each named column; a column without any value has none and is left out.
 
@@ -71,15 +71,15 @@ def kinds_of(
     _refuse_texts(table, names, declared)
     found: dict[str, Kind] = {}
     for name in names:
-        kind = _kind(table[name], declared.get(name, Declared()))
+        kind = _kind(table[name], declared.get(name, DeclaredColumn()))
         if kind is not None:
             found[name] = kind
     dates = [n for n, kind in found.items() if kind == "date"]
-    _refuse_without_parts([n for n in dates if not declared.get(n, Declared()).parts])
+    _refuse_without_parts([n for n in dates if not declared.get(n, DeclaredColumn()).parts])
     return found
 
 
-def _kind(values: Series, declared: Declared) -> Kind | None:
+def _kind(values: Series, declared: DeclaredColumn) -> Kind | None:
     present = values.dropna()
     if present.empty:
         return None
@@ -104,7 +104,7 @@ def _kind(values: Series, declared: Declared) -> Kind | None:
     return kind
 
 
-def _understood(present: Series, declared: Declared) -> Kind:
+def _understood(present: Series, declared: DeclaredColumn) -> Kind:
     if is_date(present):
         return "date"
     if is_number(present):
@@ -127,13 +127,13 @@ def _refuse_without_parts(dates: Sequence[str]) -> None:
 
 
 def _refuse_texts(
-    table: pd.DataFrame, names: Sequence[str], declared: Mapping[str, Declared]
+    table: pd.DataFrame, names: Sequence[str], declared: Mapping[str, DeclaredColumn]
 ) -> None:
     """Raises one DataError that names all columns of text."""
     found = {
         name: told
         for name in names
-        if not declared.get(name, Declared()).kind and (told := _text(table[name].dropna()))
+        if not declared.get(name, DeclaredColumn()).kind and (told := _text(table[name].dropna()))
     }
     if not found:
         return

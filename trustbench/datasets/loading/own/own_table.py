@@ -10,7 +10,7 @@ from trustbench.contracts import Dataset, Problem, Read
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.files import digest
 from trustbench.datasets.loading.frames import Frame, Reading, read_frame
-from trustbench.datasets.loading.own.declared import Declaration
+from trustbench.datasets.loading.own.declared import DeclaredTable
 from trustbench.datasets.loading.own.names import expanded, refuse
 from trustbench.datasets.loading.own.prepare import Prepared, prepare
 from trustbench.datasets.loading.own.values import as_written
@@ -25,7 +25,7 @@ DECLARED = (
 
 
 @dataclass(frozen=True)
-class OwnTable(Declaration, Dataset):
+class OwnTable(DeclaredTable, Dataset):
     """The class in column `target` from the other columns of a file, for the groups of `sensitive`.
 
     `path` is a file: relative to the working folder, or else to `data_dir`. `schema` is a YAML file

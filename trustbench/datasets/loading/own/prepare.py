@@ -8,8 +8,8 @@ import pandas as pd
 
 from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
 from trustbench.contracts.seeding import Streams
-from trustbench.datasets.loading.own import findings
-from trustbench.datasets.loading.own.declared import Declaration, Declared
+from trustbench.datasets.loading.own import column_findings, split_findings
+from trustbench.datasets.loading.own.declared import DeclaredColumn, DeclaredTable
 from trustbench.datasets.loading.own.declared_scaling import refuse_merged, refuse_unbounded
 from trustbench.datasets.loading.own.findings import LEAKS, TableFinding
 from trustbench.datasets.loading.own.groups import Grouped, read_groups
@@ -50,7 +50,9 @@ class Prepared:
     findings: tuple[TableFinding, ...]
 
 
-def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: Streams) -> Prepared:
+def prepare(
+    table: pd.DataFrame, declared: DeclaredTable, origin: str, streams: Streams
+) -> Prepared:
     """Prepares a table [n, columns]; `origin` says in words where it comes from.
 
     Raises:
@@ -58,7 +60,7 @@ def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: St
     """
     name = _required_target(table, declared)
     _refuse_unknown(table, declared)
-    own = declared.columns.get(name, Declared())
+    own = declared.columns.get(name, DeclaredColumn())
     target = read_target(table, name, own, declared.favourable)
     rows = labelled_rows(table, name, target.y, declared.unlabelled)
     unlabelled = len(table) - len(rows)
@@ -69,7 +71,7 @@ def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: St
         refuse_merged(grouped.merged)
         refuse_unbounded(columns.kinds, columns.declared)
     copies = copies_of(table[columns.names], target.y)
-    of, rng = grouped.groups.of, streams.numpy("split")
+    of, rng = grouped.groups.codes, streams.numpy("split")
     whole = make_splits(table, declared.split, target.y, of, copies, rng)
     splits = subsample(NAME, whole, declared.subsample)
     how = Learning(
@@ -95,7 +97,7 @@ def prepare(table: pd.DataFrame, declared: Declaration, origin: str, streams: St
     return replace(prepared, problem=replace(problem, card=card, warnings=warnings))
 
 
-def _required_target(table: pd.DataFrame, declared: Declaration) -> str:
+def _required_target(table: pd.DataFrame, declared: DeclaredTable) -> str:
     if declared.target is None:
         some = ", ".join(map(str, table.columns[:12]))
         raise refuse(
@@ -105,7 +107,7 @@ def _required_target(table: pd.DataFrame, declared: Declaration) -> str:
     return declared.target
 
 
-def _refuse_unknown(table: pd.DataFrame, declared: Declaration) -> None:
+def _refuse_unknown(table: pd.DataFrame, declared: DeclaredTable) -> None:
     """Raises DataError for declared names that are not columns, and for contradictions."""
     target = declared.target or ""
     named = {
@@ -126,7 +128,7 @@ def _refuse_unknown(table: pd.DataFrame, declared: Declaration) -> None:
         )
 
 
-def _columns(table: pd.DataFrame, declared: Declaration) -> tuple[InputColumns, tuple[str, ...]]:
+def _columns(table: pd.DataFrame, declared: DeclaredTable) -> tuple[InputColumns, tuple[str, ...]]:
     """The raw columns that become inputs, and those that do not."""
     dropped = expanded(table, "dataset.drop", declared.drop)
     out = {declared.target, *dropped}
@@ -162,7 +164,7 @@ def _problem(
         name=NAME,
         X=X,
         y=target.y[rows],
-        group=grouped.groups.of[rows].astype(np.int64),
+        group=grouped.groups.codes[rows].astype(np.int64),
         classes=target.classes,
         groups=grouped.groups.names,
         group_name=grouped.groups.name,
@@ -175,7 +177,7 @@ def _problem(
 
 def _raw_findings(
     table: pd.DataFrame,
-    declared: Declaration,
+    declared: DeclaredTable,
     columns: InputColumns,
     target: Target,
     splits: Mapping[SplitName, Array],
@@ -183,15 +185,15 @@ def _raw_findings(
 ) -> Iterator[TableFinding]:
     """What raw columns show."""
     names = list(columns.kinds)
-    yield from findings.near_target(table, names, target.y, str(declared.target))
-    yield from findings.odd_columns(table, names)
+    yield from column_findings.near_target(table, names, target.y, str(declared.target))
+    yield from column_findings.odd_columns(table, names)
     if copies.rows:
-        yield findings.copied(copies.rows, len(table), crossing(splits, copies))
+        yield split_findings.copied(copies.rows, len(table), crossing(splits, copies))
 
 
 def _encoded_findings(problem: Problem) -> Iterator[TableFinding]:
     """What the encoded rows of the splits show."""
-    yield from findings.group_rates(
+    yield from split_findings.group_rates(
         problem.y, problem.group, problem.classes, problem.groups, problem.splits["test"]
     )
     names = [""] * problem.n_features
@@ -199,16 +201,16 @@ def _encoded_findings(problem: Problem) -> Iterator[TableFinding]:
         levels = feature.levels if len(feature.levels) == len(feature.columns) else ()
         for k, column in enumerate(feature.columns):
             names[column] = f"{feature.name} {levels[k]}" if levels else feature.name
-    yield from findings.drift(problem.X, problem.y, names, problem.classes, problem.splits)
+    yield from split_findings.drift(problem.X, problem.y, names, problem.classes, problem.splits)
 
 
-def _refuse_leaks(found: list[TableFinding], declared: Declaration) -> None:
+def _refuse_leaks(found: list[TableFinding], declared: DeclaredTable) -> None:
     leaks = [f.text for f in found if f.kind in LEAKS]
     if leaks and declared.leakage == "refuse":
         raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn continues with a warning)")
 
 
-def _card(prepared: Prepared, declared: Declaration, origin: str) -> DataCard:
+def _card(prepared: Prepared, declared: DeclaredTable, origin: str) -> DataCard:
     """The card: the owner's words, and what was done to the table."""
     problem, own = prepared.problem, declared.card
     sentences = [f"{len(prepared.table):,} rows of {origin}; the class is {declared.target}."]

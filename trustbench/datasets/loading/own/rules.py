@@ -10,7 +10,7 @@ import pandas as pd
 from trustbench.contracts import Array, CategoryColumn, NumberColumn
 from trustbench.contracts.encoding import ColumnRule
 from trustbench.contracts.shortening import listed
-from trustbench.datasets.loading.own.declared import Declared, Kind, Missing
+from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind, Missing
 from trustbench.datasets.loading.own.declared_scaling import (
     refuse_learning,
     refuse_many,
@@ -52,7 +52,7 @@ class LearntColumn(NamedTuple):
     note: str = ""
 
 
-def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> LearntColumn:
+def learn(values: Series, kind: Kind, declared: DeclaredColumn, how: Learning) -> LearntColumn:
     """Learns how one raw column becomes inputs.
 
     Raises:
@@ -76,7 +76,7 @@ def learn(values: Series, kind: Kind, declared: Declared, how: Learning) -> Lear
     return LearntColumn((first[0], *(replace(rule, indicator=False) for rule, _ in rest)), first[1])
 
 
-def _plain_number(values: Series, kind: Kind, declared: Declared) -> NumberColumn:
+def _plain_number(values: Series, kind: Kind, declared: DeclaredColumn) -> NumberColumn:
     """The rule of a number or an ordered category, before anything is learnt."""
     levels = _order(values, declared) if kind == "ordered" else ()
     ends = (declared.low, declared.high) if declared.clip else (None, None)
@@ -87,7 +87,7 @@ def _plain_number(values: Series, kind: Kind, declared: Declared) -> NumberColum
 
 
 def _number(
-    rule: NumberColumn, values: Series, how: Learning, declared: Declared
+    rule: NumberColumn, values: Series, how: Learning, declared: DeclaredColumn
 ) -> tuple[NumberColumn, str]:
     numbers = rule.numbers(values)
     _refuse_infinite(numbers, rule.name)
@@ -113,7 +113,7 @@ def _number(
     return replace(rule, mean=mean, deviation=deviation), note
 
 
-def _category(values: Series, declared: Declared, how: Learning) -> LearntColumn:
+def _category(values: Series, declared: DeclaredColumn, how: Learning) -> LearntColumn:
     name = str(values.name)
     position, distinct = pd.factorize(values, use_na_sentinel=True)
     found = [level_name(value) for value in distinct]
@@ -162,7 +162,7 @@ def merged_levels(values: Series, rule: CategoryColumn) -> tuple[int, int]:
     return len(rare), int(rare.sum())
 
 
-def _order(values: Series, declared: Declared) -> tuple[str, ...]:
+def _order(values: Series, declared: DeclaredColumn) -> tuple[str, ...]:
     if declared.levels:
         return tuple(level_name(level) for level in declared.levels)
     numbers = np.unique(values.dropna().to_numpy(dtype=np.float64))
@@ -186,7 +186,7 @@ def _refuse_missing(name: str, rows: int, missing: Missing) -> None:
         )
 
 
-def _refuse_outside(numbers: Array, name: str, declared: Declared) -> None:
+def _refuse_outside(numbers: Array, name: str, declared: DeclaredColumn) -> None:
     low = -np.inf if declared.low is None else declared.low
     high = np.inf if declared.high is None else declared.high
     outside = (numbers < low) | (numbers > high)

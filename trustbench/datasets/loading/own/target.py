@@ -7,7 +7,7 @@ import pandas as pd
 
 from trustbench.contracts import Array
 from trustbench.contracts.shortening import listed
-from trustbench.datasets.loading.own.declared import Declared, Level
+from trustbench.datasets.loading.own.declared import DeclaredColumn, Level
 from trustbench.datasets.loading.own.names import refuse
 from trustbench.datasets.loading.own.values import (
     Series,
@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 def read_target(
-    table: pd.DataFrame, name: str, declared: Declared, favourable: Level | None
+    table: pd.DataFrame, name: str, declared: DeclaredColumn, favourable: Level | None
 ) -> Target:
     """Reads the classes of column `name`; of two, the favourable one becomes class 1.
 
@@ -61,7 +61,7 @@ def read_target(
     return _binary(y, classes, name, favourable)
 
 
-def _coded(values: Series, name: str, declared: Declared) -> tuple[Array, list[str]]:
+def _coded(values: Series, name: str, declared: DeclaredColumn) -> tuple[Array, list[str]]:
     if declared.bins:
         if not is_number(values):
             raise refuse(f"dataset.columns.{name}.bins cuts numbers, but {name} holds text")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from trustbench.contracts import Array
+from trustbench.contracts.truth_words import FALSE_WORDS, TRUE_WORDS
 
 Series: TypeAlias = "pd.Series[Any]"
 BOOLEANS = {False: "no", True: "yes"}
@@ -108,9 +109,6 @@ def binned(values: Array, cuts: Sequence[float]) -> Array:
     return np.where(np.isnan(values), -1, place).astype(np.int64)
 
 
-_WORDS = ({"no", "n", "false", "0", "f"}, {"yes", "y", "true", "1", "t", "j"})
-
-
 def find_level(given: object, names: Sequence[str]) -> str | None:
     """The level that a declared value means, or None; truth values have many spellings.
 
@@ -122,7 +120,7 @@ def find_level(given: object, names: Sequence[str]) -> str | None:
     wanted = level_name(given)
     if wanted in names:
         return wanted
-    for words in _WORDS:
+    for words in (FALSE_WORDS, TRUE_WORDS):
         meant = [n for n in names if n.lower() in words]
         if wanted.lower() in words and len(meant) == 1:
             return meant[0]
