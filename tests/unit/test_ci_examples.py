@@ -12,6 +12,7 @@ import yaml
 from tests.unit.commands.test_gate_command import DP, GAP, ROOT, SMALL, write_store
 from tests.unit.summary.builder import record
 from tests.unit.summary.table_data import with_measurements, with_strongest
+from trustbench.store.record_files import to_json
 from trustbench.store.records import Evaluation, PluginSpec
 
 
@@ -69,7 +70,7 @@ def test_the_examples_gate_runs_as_written(line, shift, measured, code, tmp_path
     write_store(tmp_path / "candidate", candidate)
     (tmp_path / "production").mkdir()
     for r in baseline:
-        (tmp_path / "production" / f"{r.id}.json").write_text(r.model_dump_json())
+        (tmp_path / "production" / f"{r.id}.json").write_bytes(to_json(r))
     environment = {k: v for k, v in os.environ.items() if k != "TRUSTBENCH_OUTPUTS"}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}",
