@@ -286,18 +286,14 @@ EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 
 # Modules beside the renderers that write nothing themselves.
 PARTS = {
-    "audit_gate",
-    "card", "comparison", "datasheet", "policy_rules", "decisions", "figures", "gate", "unreliable",
-    "policy", "policy_risk", "select", "subject",
-    "wording", "gate_wording", "front_matter", "data_front_matter", "known_interactions", "png",
-    "markdown_parts", "escaping", "mitigation_wording", "factorial_wording",
-    "secondary_wording", "marks", "row_method",
+    "audit_gate", "card", "comparison", "data_front_matter", "datasheet", "decisions", "escaping",
+    "factorial_wording", "figures", "front_matter", "gate", "gate_wording", "known_interactions",
+    "markdown_parts", "marks", "mitigation_wording", "png", "policy", "policy_risk", "policy_rules",
+    "row_method", "secondary_wording", "select", "subject", "unreliable", "wording",
 }  # fmt: skip
 
 WRITERS = {
-    "audit_beside", "audit_card", "audit_text",
-    "card_text", "cell", "csv_", "export_text",
-    "datasheet_text", "gate_json", "gate_junit", "gate_markdown",
-    "gate_terminal", "html", "json_", "latex", "markdown", "text_table", "select_json",
-    "select_text", "single_arm", "terminal",
+    "audit_beside", "audit_card", "audit_text", "card_text", "cell", "csv_", "datasheet_text",
+    "export_text", "gate_json", "gate_junit", "gate_markdown", "gate_terminal", "html", "json_",
+    "latex", "markdown", "select_json", "select_text", "single_arm", "terminal", "text_table",
 }  # fmt: skip

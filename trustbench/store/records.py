@@ -1,20 +1,6 @@
-"""The store; the only module that builds paths.
-
-outputs/
-├── arms/<arm id>/record.json, arrays.npz      everything one arm produced
-├── fits/<fit id>/fit.json, *.safetensors      trained replicates, shared by arms
-├── pilots/<pilot id>/pilot.json               how training.lr=auto chose, shared by arms
-│   in all three: lock                         held by the process that works there
-│            journal                           what was computed there, when, by which process
-├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
-├── signed/<experiment>.json                   what `trustbench sign` wrote
-├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
-├── refits/                                    a store of models trained again for export
-└── mlflow.db, mlflow-artifacts/
-"""
+"""The store: what is kept in an outputs folder, as `Layout` places it."""
 
 import hashlib
-import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -29,11 +15,11 @@ from trustbench.store.arrays import pack, read_arrays, read_raw
 from trustbench.store.files import (
     append_line,
     exclusive,
-    inside,
     put_away,
     set_aside,
     write_atomically,
 )
+from trustbench.store.layout import Layout
 from trustbench.store.reading import Damaged
 from trustbench.store.record_files import (
     UnreadableRecord,
@@ -81,95 +67,17 @@ __all__ = [
 T = TypeVar("T")
 
 
-class Store:
+class Store(Layout):
     """The outputs folder. Unreadable content is skipped and reported through `warn`."""
 
     def __init__(self, root: Path, warn: Callable[[str], object] = errors.warn) -> None:
-        self.root, self.warn = text_named(root).absolute(), warn
-
-    def arm_dir(self, arm: str) -> Path:
-        """The folder of an arm."""
-        return inside(self.root / "arms", arm)
-
-    def fit_dir(self, fit: str) -> Path:
-        """The folder of trained replicates."""
-        return inside(self.root / "fits", fit)
-
-    def pilot_dir(self, pilot: str) -> Path:
-        """The folder of a pilot that chooses a learning rate."""
-        return inside(self.root / "pilots", pilot)
-
-    def sweep_file(self, experiment: str) -> Path:
-        """The manifest of an experiment's last sweep."""
-        return inside(self.root / "sweeps", f"{experiment}.json")
-
-    def signature_file(self, experiment: str) -> Path:
-        """The signature over an experiment's last sweep, its records and its tables."""
-        return inside(self.root / "signed", f"{experiment}.json")
-
-    def inside(self, name: str) -> Path:
-        """The path of a file that a signature names."""
-        return inside(self.root, name)
-
-    def table_file(self, experiment: str, suffix: str) -> Path:
-        """The path of a rendered table."""
-        return inside(self.root / "tables", f"{experiment}.{suffix}")
-
-    @property
-    def used(self) -> bool:
-        """Whether an arm was ever started here."""
-        return (self.root / "arms").is_dir()
-
-    def given_table(self, digest: str) -> Path:
-        """The user's own table that was given as a DataFrame with this digest."""
-        return inside(self.root / "given", f"{digest}.parquet")
-
-    def log_file(self, arm: str) -> Path:
-        """The output of the processes of an arm, one attempt after another."""
-        return self.arm_dir(arm) / "log.txt"
-
-    def early_log(self, process: int) -> Path:
-        """The output of an arm's process before the arm's id is known."""
-        # process ids are unique on one machine only, and machines may share the folder
-        return self.root / "logs" / f"starting-{platform.node()}-{process}.txt"
+        super().__init__(text_named(root).absolute())
+        self.warn = warn
 
     @property
     def refits(self) -> "Store":
         """The store of models that are trained again for export; no table reads it."""
         return Store(self.root / "refits", self.warn)
-
-    @property
-    def jobs(self) -> Path:
-        """The jobs handed to SLURM, and their output."""
-        return self.root / "jobs"
-
-    @property
-    def tracking_db(self) -> Path:
-        """The default MLflow database."""
-        return self.root / "mlflow.db"
-
-    @property
-    def tracking_artifacts(self) -> Path:
-        """The default MLflow artifact folder."""
-        return self.root / "mlflow-artifacts"
-
-    @property
-    def tracking_silent(self) -> Path:
-        """A marker that the tracking server is silent, until it answers again."""
-        return self.root / ".tracking-silent"
-
-    @property
-    def tracking_error(self) -> Path:
-        """The full text of the last reason that was too long for a warning."""
-        return self.root / "tracking-error.txt"
-
-    def tracked_file(self, arm: str) -> Path:
-        """Which content of an arm's record the tracking server has, and which server."""
-        return self.arm_dir(arm) / "tracked"
-
-    def tracked_sweep_file(self, experiment: str) -> Path:
-        """Which manifest and tables of an experiment the tracking server has, and which server."""
-        return inside(self.root / "sweeps", f"{experiment}.tracked")
 
     def exclusive(
         self, arm: str, waiting: Callable[[], object] = lambda: None
