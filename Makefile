@@ -78,7 +78,7 @@ faults: $(TEST)  ## Kill, fill, cut and damage the smoke sweep over 100 times; h
 	$(BIN)/python scripts/faults.py
 
 mutants: $(TEST)  ## Change the core modules one thing at a time, and list what no test notices; hours
-	$(PIP) 'cosmic-ray>=8.7'
+	$(PIP) -e '.[mutants]'
 	OMP_NUM_THREADS=1 $(BIN)/python scripts/mutants.py
 
 docs: $(DOCS)  ## Build the site of the documentation into site/; strict, offline

@@ -141,7 +141,7 @@ def imported(folder):
     [
         ("trustbench", ("ray", "slurm", "onnx")),
         ("hydra_plugins", ()),
-        ("scripts", ("docs",)),
+        ("scripts", ("docs", "test", "mutants")),
         ("tests", ("test", "given", "ray", "slurm")),
     ],
 )
