@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyarrow import ArrowException
 
 from trustbench.errors import DataError
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.records import Store
 
 if TYPE_CHECKING:
@@ -43,5 +43,5 @@ def keep_table(table: "pd.DataFrame", output_dir: Path) -> Path:
     assert isinstance(content, bytes)
     path = Store(output_dir).given_table(hashlib.sha256(content).hexdigest()[:16])
     if not path.exists():
-        write_atomically(path, content)
+        write_own(path, content)
     return path

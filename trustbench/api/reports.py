@@ -9,7 +9,7 @@ from trustbench.api.records import Records
 from trustbench.api.tables import asked_of, chosen_table
 from trustbench.contracts import Array
 from trustbench.errors import StorageError, UserError
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_atomically, write_own
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.report import document
@@ -64,7 +64,7 @@ def write_report(
     """Writes the report of a sweep beside its tables; returns None if it is too large to share."""
     text = document(results, records, sweep.evaluations, store.arrays, sweep.experiment).encode()
     path = store.table_file(sweep.experiment, "html")
-    write_atomically(path, text)
+    write_own(path, text)
     return path if len(text) <= LARGEST else None
 
 

@@ -17,7 +17,7 @@ from trustbench.api.records import Records, existing_store, read_records
 from trustbench.api.signing_keys import read_private, read_public, to_pem
 from trustbench.api.tables import asked_of, chosen_table
 from trustbench.errors import UserError, did_you_mean
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.identity import wrong_name
 from trustbench.store.reading import ARRAYS, Damaged, parse, read_bytes
 from trustbench.store.records import Store, Sweep
@@ -80,7 +80,7 @@ def sign(
         "signature": base64.b64encode(private.sign(_message(manifest))).decode(),
     }
     path = store.signature_file(sweep.experiment)
-    write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
+    write_own(path, (json.dumps(content, indent=1) + "\n").encode())
     return path
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 
 from trustbench.contracts.shortening import listed
 from trustbench.errors import UserError
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.schema import Scalar, Strict
 
 SCHEMA = 1
@@ -119,7 +119,7 @@ def write_audit(folder: Path, record: AuditRecord) -> Path:
         StorageError: it cannot be written.
     """
     path = audit_file(folder, record.id)
-    write_atomically(path, (record.model_dump_json(indent=1) + "\n").encode())
+    write_own(path, (record.model_dump_json(indent=1) + "\n").encode())
     return path
 
 

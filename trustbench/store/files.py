@@ -38,7 +38,6 @@ def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
             f.write(data)
             f.flush()
             os.fsync(f.fileno())
-        make_way(path)
         temporary.replace(path)
         _flush_folder(path.parent)
     except BaseException as error:
@@ -47,6 +46,18 @@ def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
         if isinstance(error, OSError):
             raise unwritable(path, error) from error
         raise
+
+
+def write_own(path: Path, data: bytes) -> None:
+    """Writes a file of the store atomically; a folder or a pipe in its place is set aside.
+
+    A path of the user's is never cleared: a folder there is an error.
+    """
+    try:
+        make_way(path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    write_atomically(path, data)
 
 
 def append_line(path: Path, text: str) -> None:

@@ -17,7 +17,7 @@ from trustbench.store.files import (
     exclusive,
     put_away,
     set_aside,
-    write_atomically,
+    write_own,
 )
 from trustbench.store.layout import Layout
 from trustbench.store.reading import Damaged
@@ -100,10 +100,10 @@ class Store(Layout):
         folder = self.arm_dir(record.id)
         if arrays is not None:
             data = pack(record.id, arrays)
-            write_atomically(folder / "arrays.npz", data)
+            write_own(folder / "arrays.npz", data)
             sha = hashlib.sha256(data).hexdigest()
             record = record.model_copy(update={"arrays_sha256": sha})
-        write_atomically(folder / "record.json", to_json(record))
+        write_own(folder / "record.json", to_json(record))
         return record
 
     def read(self, arm: str, *, recomputed: bool = False) -> Record | None:
@@ -211,5 +211,5 @@ class Store(Layout):
             self.sweep(sweep.experiment)
         except UserError:
             put_away(path)
-        write_atomically(path, data)
-        write_atomically(past, data)
+        write_own(path, data)
+        write_own(past, data)

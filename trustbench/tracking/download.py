@@ -13,7 +13,7 @@ import numpy as np
 
 from trustbench.contracts import Array
 from trustbench.errors import UserError
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.record_files import read_record, read_sweep
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.tracking import artifacts, runs
@@ -171,7 +171,7 @@ def _keep(store: Store, uri: str | None, found: _Found, wanted: Collection[str])
             if found.arrays is None:
                 store.write(record, found.joined)
             else:
-                write_atomically(store.arm_dir(record.id) / "arrays.npz", found.arrays)
+                write_own(store.arm_dir(record.id) / "arrays.npz", found.arrays)
                 remember(store, uri, store.write(record))
         elif _lacking(local, wanted):
             base, other = (local, record) if local.status == "ok" else (record, local)

@@ -16,7 +16,7 @@ from trustbench.contracts.shortening import shorten
 from trustbench.errors import FAILURES, StorageError, TrustbenchError
 from trustbench.store import redaction
 from trustbench.store.addresses import checked, in_file, of_file
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.records import Store
 from trustbench.store.redaction import conceal, redact
 from trustbench.tracking.transport import ask_uncompressed, bounded, exceeded
@@ -150,7 +150,7 @@ class TrackingServer:
         if len(text) <= LONGEST or not self.store.root.is_dir():
             return text
         try:
-            write_atomically(path, f"{redact(str(error), self.address).strip()}\n".encode())
+            write_own(path, f"{redact(str(error), self.address).strip()}\n".encode())
         except StorageError:  # full disk: the reason is reported here or not at all
             return text
         return shorten(text, LONGEST, str(path))

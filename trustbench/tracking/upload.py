@@ -12,7 +12,7 @@ from trustbench import __version__
 from trustbench.contracts.metrics import DeclaredMetrics
 from trustbench.contracts.shortening import shorten
 from trustbench.store import addresses
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.labels import label as label_alone
 from trustbench.store.provenance import git_tags, project
 from trustbench.store.reading import Damaged, read_bytes
@@ -131,7 +131,7 @@ def log_sweep(
         _log_file(server, parent, path, "tables")
     close_run(server, parent, "FINISHED")
     if tables:
-        write_atomically(
+        write_own(
             store.tracked_sweep_file(sweep.experiment), _sweep_memory(store, uri, sweep, tables)
         )
 
@@ -189,7 +189,7 @@ def remember(store: Store, uri: str | None, record: Record) -> None:
         TrackingError: it cannot be written.
     """
     try:
-        write_atomically(store.tracked_file(record.id), _memory(store, uri, record))
+        write_own(store.tracked_file(record.id), _memory(store, uri, record))
     except OSError as error:
         raise TrackingError(f"the upload of {record.id} cannot be noted: {error}.") from error
 

@@ -21,7 +21,7 @@ from safetensors.torch import load, save
 
 from trustbench import errors
 from trustbench.contracts import Array, Fact
-from trustbench.store.files import set_aside, write_atomically
+from trustbench.store.files import set_aside, write_own
 from trustbench.store.reading import ARRAYS, Damaged, opened, parse, read_bytes, read_sealed, sealed
 from trustbench.training.engines import Params
 from trustbench.training.state import TrainingState
@@ -65,7 +65,7 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
         stacked = {n: torch.stack([s[n] for s in state.snapshots]) for n in state.snapshots[0]}
         files[_SNAPSHOTS] = save(stacked)
     for name, data in files.items():
-        write_atomically(folder / name, data)
+        write_own(folder / name, data)
     content = {
         "fit": folder.name,
         "accuracy": fit.accuracy.tolist(),
@@ -75,7 +75,7 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
         "files": {n: [len(data), hashlib.sha256(data).hexdigest()] for n, data in files.items()},
     }
     text = json.dumps(sealed(content), allow_nan=False)
-    write_atomically(folder / "fit.json", text.encode())
+    write_own(folder / "fit.json", text.encode())
     (folder / _CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -143,7 +143,7 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
         tensors.update(_prefixed(f"snapshot{k}", snapshot))
     tensors, numbers = _cpu(tensors), json.dumps(_numbers(state))
     metadata = {"state": numbers, "sha256": _of_state(folder.name, tensors, numbers)}
-    write_atomically(folder / _CHECKPOINT, save(tensors, metadata))
+    write_own(folder / _CHECKPOINT, save(tensors, metadata))
 
 
 def read_checkpoint(

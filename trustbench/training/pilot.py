@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from trustbench import errors
 from trustbench.errors import ConfigError, TrainingDiverged
-from trustbench.store.files import set_aside, write_atomically
+from trustbench.store.files import set_aside, write_own
 from trustbench.store.reading import Damaged, read_sealed, sealed
 from trustbench.store.records import Pilot, Strict, Tried
 from trustbench.training import loop
@@ -71,7 +71,7 @@ def write_tried(folder: Path, pilot_id: str, tried: Sequence[Tried]) -> None:
     """
     stored = _Stored(id=pilot_id, tried=tuple(tried))
     text = json.dumps(sealed(stored.model_dump(mode="json")), indent=1) + "\n"
-    write_atomically(folder / _FILE, text.encode())
+    write_own(folder / _FILE, text.encode())
 
 
 def read_tried(folder: Path, pilot_id: str, warn: Warn = errors.warn) -> tuple[Tried, ...]:

@@ -128,7 +128,7 @@ def test_arms_of_a_sweep_are_chosen_by_label(tmp_path, capsys):
     data = json.loads(capsys.readouterr().out)
     assert [c["arm"] for c in data["candidates"]] == ["dpsgd epsilon=3", "lime"]
     assert cli.main([*args, "--arm", "dpsgd"]) == 2
-    assert "no candidate is called 'dpsgd'" in capsys.readouterr().err
+    assert "begin with 'dpsgd'; give more of one" in capsys.readouterr().err
 
 
 def test_arms_of_a_sweep_are_chosen_by_its_own_names_too(tmp_path, capsys):

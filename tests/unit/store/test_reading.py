@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trustbench.errors import StorageError
 from trustbench.store import files, reading
 from trustbench.store.arrays import pack, read_arrays
 from trustbench.store.reading import Damaged, parse, read_bytes, read_sealed, sealed
@@ -128,12 +129,19 @@ def test_what_lies_in_the_place_of_a_file_to_be_written_is_kept(tmp_path, place,
     write = {
         "lock": lambda: files.exclusive(folder).__enter__(),
         "journal": lambda: files.append_line(folder / "journal", "start"),
-        "record.json": lambda: files.write_atomically(folder / "record.json", b"{}"),
+        "record.json": lambda: files.write_own(folder / "record.json", b"{}"),
     }
     write[place]()
     assert (folder / place).is_file()
     (kept,) = folder.glob(f"{place}.*.damaged")
     assert f"is not a file; it is kept as {kept.name}" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_a_users_output_is_an_error_and_stays(tmp_path):
+    spoil(tmp_path / "out", "folder")
+    with pytest.raises(StorageError):
+        files.write_atomically(tmp_path / "out", b"x")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
 def test_arrays_come_back_and_no_change_goes_unnoticed(tmp_path):

@@ -140,7 +140,7 @@ def test_a_long_reason_that_cannot_be_kept_is_told_whole(tmp_path, clock, monkey
     def full(*_):
         raise StorageError("the disk is full")
 
-    monkeypatch.setattr("trustbench.tracking.server.write_atomically", full)
+    monkeypatch.setattr("trustbench.tracking.server.write_own", full)
     with pytest.raises(tracking.TrackingError, match=r"does not exist in any file\.$"):
         asked(Store(tmp_path), clock, [MlflowException(LONG)], "databricks")
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from trustbench.errors import UserError, did_you_mean
-from trustbench.store.files import write_atomically
+from trustbench.store.files import write_own
 from trustbench.store.reading import Damaged, read_bytes
 from trustbench.store.records import Store
 from trustbench.summary.render import csv_, json_, latex, markdown, png, terminal
@@ -58,7 +58,7 @@ def write_all(results: Sequence[TableResult], store: Store, experiment: str) -> 
                 continue
             data = _content(result, suffix)
             if not _holds(path, data):
-                write_atomically(path, data)
+                write_own(path, data)
                 changed = True
     return paths
 

@@ -10,6 +10,7 @@ from trustbench.summary.stats.effects import Verdict, not_measured
 from trustbench.summary.table.audit_power import audit_notes
 from trustbench.summary.table.contrast_estimates import judged_alone, judged_together
 from trustbench.summary.table.dp_noise import FACT, noise_notes
+from trustbench.summary.table.equal_arms import equal_notes
 from trustbench.summary.table.estimates import Estimator, at
 from trustbench.summary.table.factorial import factorials
 from trustbench.summary.table.grouping import ArmRecords, Group, group_records
@@ -225,6 +226,7 @@ class _Summary:
     def _notes(self, cells: Sequence[CellResult], reseed: Sequence[CellResult]) -> list[str]:
         notes = [f"{c.name} is unreliable: {c.unreliable}." for c in cells if c.unreliable]
         notes += [*self._dose_notes(cells), *self._seed_notes(), *self._matched_notes(cells)]
+        notes += equal_notes((_placed(a), r) for a in self.group.arms for r in a.records.values())
         return [*notes, *audit_notes(self.group, [*cells, *reseed]), *self.estimator.floor.notes()]
 
     def _dose_notes(self, cells: Sequence[CellResult]) -> list[str]:
@@ -284,3 +286,9 @@ def _row_order(arm: ArmRecords) -> tuple[int, list[int]]:
 
 def _without(cell: CellResult, verdict: Verdict) -> CellResult:
     return replace(cell, estimate=replace(cell.estimate, verdict=verdict))
+
+
+def _placed(arm: ArmRecords) -> str:
+    """An arm's label with its regime, and its control if it is one."""
+    where = arm.regime if arm.control == "none" else f"{arm.control}, {arm.regime}"
+    return f"{arm.label} ({where})"
