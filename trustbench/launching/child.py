@@ -1,7 +1,6 @@
 """An arm's process: a fork of the server that runs one arm and reports over a pipe."""
 
 import contextlib
-import io
 import os
 import shutil
 import signal
@@ -79,11 +78,14 @@ class Log:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         except OSError as error:
             raise unwritable(path, error) from error
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-            os.dup2(handle, stream.fileno())
-            assert isinstance(stream, io.TextIOWrapper)
-            stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+        for name, number in (("stdout", 1), ("stderr", 2)):
+            getattr(sys, name).flush()
+            os.dup2(handle, number)
+            # made anew, since the parent's may be anything: a notebook's is no file at all
+            stream = os.fdopen(
+                number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False
+            )
+            setattr(sys, name, stream)
         os.close(handle)
 
 

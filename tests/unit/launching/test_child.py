@@ -1,6 +1,8 @@
 """What an arm's process does beside its arm: its log, and what it tells its parent."""
 
+import io
 import os
+import sys
 from multiprocessing import Pipe
 
 import pytest
@@ -27,21 +29,18 @@ def kept_streams(capfd):
 
 @pytest.mark.usefixtures("kept_streams")
 def test_what_was_said_before_the_id_was_known_is_in_the_arms_log(store, monkeypatch):
-    streams = [os.fdopen(os.dup(n), "w") for n in (1, 2)]
-    monkeypatch.setattr(child.sys, "stdout", streams[0])
-    monkeypatch.setattr(child.sys, "stderr", streams[1])
+    for name in ("stdout", "stderr"):  # as in a notebook, whose streams are no files
+        monkeypatch.setattr(child.sys, name, io.StringIO())
     for attempt in (1, 2):
         log = child.Log(store, f"attempt {attempt}")
         early = log.early
-        streams[1].write("reading data\n")
+        sys.stderr.write("reading data\n")
         assert "attempt" in early.read_text()
         log.identified("a" * 16)
         log.identified("a" * 16)  # known already
-        streams[0].write("training\n")
+        sys.stdout.write("training\n")
         assert not early.exists()
         assert not early.parent.exists()
-    for stream in streams:
-        stream.close()
     lines = store.log_file("a" * 16).read_text().splitlines()
     assert [line.split("UTC, ")[-1] for line in lines] == [
         "attempt 1", "reading data", "training", "attempt 2", "reading data", "training",
