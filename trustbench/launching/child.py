@@ -81,7 +81,7 @@ class Log:
         for name, number in (("stdout", 1), ("stderr", 2)):
             getattr(sys, name).flush()
             os.dup2(handle, number)
-            # made anew, since the parent's may be anything: a notebook's is no file at all
+            # made anew, since the parent's may be anything; a notebook's is not even a file
             stream = os.fdopen(
                 number, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False
             )

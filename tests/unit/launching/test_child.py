@@ -29,7 +29,7 @@ def kept_streams(capfd):
 
 @pytest.mark.usefixtures("kept_streams")
 def test_what_was_said_before_the_id_was_known_is_in_the_arms_log(store, monkeypatch):
-    for name in ("stdout", "stderr"):  # as in a notebook, whose streams are no files
+    for name in ("stdout", "stderr"):  # as in a notebook, whose streams have no descriptor
         monkeypatch.setattr(child.sys, name, io.StringIO())
     for attempt in (1, 2):
         log = child.Log(store, f"attempt {attempt}")
