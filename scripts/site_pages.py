@@ -141,7 +141,7 @@ class Option(NamedTuple):
 
     @property
     def room(self):
-        """The aspect whose room holds its class; None if there is no such room."""
+        """The aspect whose room holds its class; None without one."""
         return next((part for part in self.node["_target_"].split(".") if part in ASPECTS), None)
 
 

@@ -27,6 +27,7 @@ TURNS = {  # pattern: (what to write instead, what it has to find)
     rf"(?<!\b[Tt]here )\b(?:is|are|was|were) no {NO}[a-z]": ("is not a", "a folder is no file"),
     r"(?<!\b[Tt]here )\b(?:is|are) none\b": ("is not one", "the text is none"),
     r"\bmend(?:s|ed|ing)?\b": ("fix", "another try mends it"),
+    r"\b[Tt]here (?:is|are) no such\b": ("does not exist", "if there is no such file"),
     r"\b[Nn]obody's\b": ("of no user", "a key that is nobody's"),
     r"\bAllowed:": ("Available:", "Allowed: a, b"),
     r"\bWhatever\b": ("If ..., or Everything that", "Whatever one dies of"),

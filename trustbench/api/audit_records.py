@@ -27,7 +27,7 @@ def load_audit(
         tracking_uri: a server that has the audit, in place of the folder.
 
     Raises:
-        UserError: there is no such audit, or there are several.
+        UserError: no audit is called so, or several begin with it.
         TrackingError: the server is unreachable.
     """
     path = Path(name).expanduser()

@@ -51,8 +51,8 @@ def sign(
     Returns the file with the signature.
 
     Raises:
-        UserError: there is no such sweep, an arm of it has no finished record, or a stored table
-            does not follow from the records.
+        UserError: no sweep of the experiment is stored, an arm of it has no finished record, or a
+            stored table does not follow from the records.
         StorageError: it cannot be written.
     """
     private = read_private(Path(key).expanduser())

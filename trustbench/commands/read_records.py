@@ -31,7 +31,7 @@ def the_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRecord |
     """The audit that --audit names, or None.
 
     Raises:
-        UserError: there is no such audit, or one of the flags `others` asks for arms as well.
+        UserError: no audit is called so, or one of the flags `others` asks for arms as well.
     """
     if given.audit is None:
         return None

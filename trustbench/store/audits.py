@@ -141,7 +141,7 @@ def find_audit(name: str, known: Sequence[AuditRecord]) -> AuditRecord:
     """The audit of an id or of its beginning.
 
     Raises:
-        UserError: there is no such audit, or there are several.
+        UserError: no audit is called so, or several begin with it.
     """
     found = [r for r in known if r.id == name] or [r for r in known if r.id.startswith(name)]
     if len(found) == 1 and name:

@@ -30,7 +30,7 @@ def read_record(path: Path) -> Record:
     """Reads the record in a file, which may lie anywhere.
 
     Raises:
-        UserError: there is no such file.
+        UserError: the file does not exist.
         UnreadableRecord: it is damaged, or has another schema.
     """
     found = find_record(path)

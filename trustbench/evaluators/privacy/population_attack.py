@@ -12,9 +12,11 @@ from trustbench.contracts import (
     Evaluator,
     Measured,
     Measurement,
-    Metric,
     SplitName,
     System,
+    attack_auc,
+    attack_rate,
+    fraction,
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks import membership as mia
@@ -44,40 +46,24 @@ class PopulationAttack(Evaluator):
     over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Ye et al. 2022, arXiv 2111.09679"
     metrics = (
-        Metric(
+        attack_auc(
             "label_auc",
             "How well an attacker who sees only whether a decision is right tells members apart.",
-            "AUC",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
-            null=0.5,
         ),
-        Metric(
+        attack_rate(
             "population_tpr_5",
             "The share of members with a smaller loss than all but a twentieth of the population.",
-            "fraction",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="population_fpr_5",
         ),
-        Metric(
+        attack_rate(
             "population_tpr_1",
             "The share of members with a smaller loss than all but a hundredth of the population.",
-            "fraction",
-            better="lower",
-            lower=0.0,
-            upper=1.0,
             null="population_fpr_1",
         ),
-        Metric(
+        fraction(
             "population_fpr_<5|1>",
             "The share of rows never trained on that the same threshold takes for members.",
-            "fraction",
             better="lower",
-            lower=0.0,
-            upper=1.0,
             diagnostic=True,
         ),
     )

@@ -103,8 +103,8 @@ def datasheet(
 ) -> Datasheet:
     """Builds the datasheet of the named data set, or of the only one.
 
-    `load` returns the arrays of a record. Raises UserError if there is no such data set, if there
-    are several to choose from, or if no record reached its data.
+    `load` returns the arrays of a record. Raises UserError if no record is of that data set, if
+    there are several to choose from, or if no record reached its data.
     """
     dataset = _chosen(records, name)
     own = sorted((r for r in records if r.arm.dataset.name == dataset), key=_order)

@@ -70,7 +70,7 @@ class Estimator:
     def voided(
         self, metric: str, arm: ArmRecords, other: ArmRecords | None = None
     ) -> Verdict | None:
-        """The verdict that replaces a difference between arms; None if there is no such verdict.
+        """The verdict that replaces a difference between arms; None without one.
 
         It applies to any metric if the baseline is undertrained, and to metrics that do not measure
         utility if one of the arms learnt nothing.
