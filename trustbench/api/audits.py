@@ -31,6 +31,7 @@ from trustbench.execution.export.given import ExportAdapter
 from trustbench.models import targets
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
+from trustbench.store.record_files import to_json
 from trustbench.summary.decide.policy import Policy
 from trustbench.summary.render import audit_text
 from trustbench.tracking.given_models import MlflowAdapter
@@ -93,7 +94,7 @@ class AuditResult:
         if format not in FORMATS:
             raise UserError(f"unknown format {format!r}; {did_you_mean(format, FORMATS)}")
         if format == "json":
-            return self.record.model_dump_json(indent=1) + "\n"
+            return to_json(self.record).decode()
         if format == "junit":
             if self.gated is None:
                 raise UserError("--format junit holds a policy's decisions; give --policy.")

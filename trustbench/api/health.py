@@ -10,6 +10,7 @@ from importlib.metadata import requires, version
 from importlib.util import find_spec
 
 from trustbench import __version__
+from trustbench.store.audits import audits
 from trustbench.store.records import Store
 
 ROOM = 2**30
@@ -71,6 +72,7 @@ def store_lines(store: Store, warnings: list[str]) -> Iterator[HealthFinding]:
     except OSError as error:
         yield HealthFinding(f"store: cannot be written to ({error.strerror})", wrong=True)
     records = list(store.records())
+    audits(store.root, store.warn)  # for its warnings
     counts = Counter(r.status for r in records)
     found = ", ".join(f"{n} {status}" for status, n in sorted(counts.items())) or "none"
     yield HealthFinding(f"records: {found}")

@@ -35,7 +35,7 @@ def _tracking(
         yield HealthFinding(
             f"tracking: {lacking} records to upload; run `trustbench sync`", wrong=True
         )
-    audited = audits(store.root)
+    audited = audits(store.root, store.warn)
     waiting = len(audited) - len(tracking.logged_audits(store, uri, audited))
     if waiting:
         yield HealthFinding(f"tracking: {waiting} audits to upload; run `trustbench sync`")

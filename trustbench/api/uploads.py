@@ -52,7 +52,7 @@ def upload_missing(store: Store, uri: str | None) -> Uploaded:
 
 def _upload_audits(store: Store, uri: str | None) -> tuple[int, int]:
     """Uploads every audit of the store; returns how many, and how many were there before."""
-    records = audits(store.root)
+    records = audits(store.root, store.warn)
     if not records:
         return 0, 0
     tracking.prepare(store, uri, "audits", sweep=False)

@@ -1,14 +1,17 @@
 """The record of an audit: what a given model scores on rows, and where each number comes from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from trustbench import errors
 from trustbench.contracts.shortening import listed
 from trustbench.errors import UserError
 from trustbench.store.files import write_own
+from trustbench.store.reading import Damaged, read_sealed
+from trustbench.store.record_files import to_json
 from trustbench.store.schema import Scalar, Strict
 
 SCHEMA = 1
@@ -119,7 +122,7 @@ def write_audit(folder: Path, record: AuditRecord) -> Path:
         StorageError: it cannot be written.
     """
     path = audit_file(folder, record.id)
-    write_own(path, (record.model_dump_json(indent=1) + "\n").encode())
+    write_own(path, to_json(record))
     return path
 
 
@@ -128,13 +131,19 @@ def audit_file(folder: Path, ident: str) -> Path:
     return folder / "audits" / ident / "audit.json"
 
 
-def audits(folder: Path) -> list[AuditRecord]:
-    """Every audit below the outputs folder, sorted by id.
-
-    Raises:
-        UserError: one of the files does not hold a complete record.
-    """
-    return [read_audit(path) for path in sorted(folder.glob("audits/*/audit.json"))]
+def audits(folder: Path, warn: Callable[[str], object] = errors.warn) -> list[AuditRecord]:
+    """Every usable audit below the outputs folder, sorted by id; warns about the others."""
+    found = []
+    for path in sorted(folder.glob("audits/*/audit.json")):
+        try:
+            record = read_audit(path)
+            if record.id != path.parent.name:
+                raise UserError(f"{path} is the record of another audit, {record.id}.")
+        except UserError as error:
+            warn(f"{error} It is left out.")
+        else:
+            found.append(record)
+    return found
 
 
 def find_audit(name: str, known: Sequence[AuditRecord]) -> AuditRecord:
@@ -159,8 +168,12 @@ def _described(record: AuditRecord) -> str:
 
 
 def read_audit(path: Path) -> AuditRecord:
-    """Reads the record of an audit; raises UserError if the file does not hold one."""
+    """Reads the record of an audit; raises UserError if the file does not hold a whole one."""
     try:
-        return AuditRecord.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise UserError(f"{path} is not the complete record of an audit.") from error
+        content = read_sealed(path)
+        if content is None:
+            raise Damaged("it does not exist")
+        return AuditRecord.model_validate(content)
+    except (Damaged, ValidationError) as error:
+        why = error if isinstance(error, Damaged) else "it lacks fields, or has unknown ones"
+        raise UserError(f"{path} is not the complete record of an audit: {why}.") from error

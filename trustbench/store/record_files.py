@@ -1,4 +1,4 @@
-"""The JSON files of records and sweeps: written with their checksums, read only if these fit."""
+"""The JSON files of records, sweeps and audits: written with checksums, read if these fit."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from trustbench.errors import UserError
 from trustbench.store.identity import wrong_name
 from trustbench.store.reading import Damaged, parse, read_bytes, sealed, unsealed
-from trustbench.store.schema import SCHEMA, Record, Sweep
+from trustbench.store.schema import SCHEMA, Record, Strict, Sweep
 
 
 class UnreadableRecord(UserError):
@@ -20,7 +20,7 @@ class UnreadableRecord(UserError):
         self.what = what
 
 
-def to_json(content: Record | Sweep) -> bytes:
+def to_json(content: Strict) -> bytes:
     """The content of its file, with a checksum."""
     plain = json.loads(content.model_dump_json())
     return (json.dumps(sealed(plain), indent=1, ensure_ascii=False) + "\n").encode()

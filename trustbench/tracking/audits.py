@@ -11,6 +11,7 @@ from trustbench.contracts.shortening import shorten
 from trustbench.errors import UserError
 from trustbench.store.audits import AuditedMetric, AuditRecord, read_audit
 from trustbench.store.provenance import git_tags, project
+from trustbench.store.record_files import to_json
 from trustbench.store.records import Store
 from trustbench.summary.render import audit_text
 from trustbench.tracking import artifacts, runs
@@ -47,8 +48,7 @@ def log_audit(store: Store, uri: str | None, record: AuditRecord) -> str:
     log_table(server, made, TABLE, HEAD, list(_rows(record)))
     note = shorten(audit_text.markdown(record), LONGEST_NOTE, RECORD)
     server.call("set_tag", made, "mlflow.note.content", note)
-    text = record.model_dump_json(indent=1) + "\n"
-    artifacts.of_run(server, made).put_text(RECORD, text)
+    artifacts.of_run(server, made).put_text(RECORD, to_json(record))
     close_run(server, made, "FINISHED")
     return made
 

@@ -1,6 +1,7 @@
 """A stored audit is found, uploaded, gated, and written as a report and as a card."""
 
 import re
+import shutil
 
 import pytest
 import yaml
@@ -11,6 +12,7 @@ from trustbench import tracking
 from trustbench.api.audit_records import load_audit, report_audit, upload_audit
 from trustbench.commands.cli import main
 from trustbench.errors import UserError
+from trustbench.store.audits import audits
 from trustbench.store.records import Store
 from trustbench.tracking.server import client, resolve
 
@@ -47,6 +49,32 @@ def test_an_audit_is_loaded_by_its_id_how_that_begins_and_its_file(record, folde
         load_audit("zz", folder)
     with pytest.raises(UserError, match="is not a file; give an audit"):
         load_audit("nowhere/audit.json")
+
+
+def test_a_changed_or_foreign_audit_is_left_out_with_one_warning_and_the_others_are_read(
+    record, folder, tmp_path, capsys
+):
+    store = tmp_path / "store"
+    shutil.copytree(folder, store)
+    whole = store / "audits" / record.id / "audit.json"
+    places = [store / "audits" / name / "audit.json" for name in ("changed", "folder", "foreign")]
+    for path in places:
+        path.parent.mkdir()
+    digit = re.search(r'"value": 0\.\d', whole.read_text()).group()
+    flipped = digit[:-1] + str((int(digit[-1]) + 1) % 10)
+    places[0].write_text(whole.read_text().replace(digit, flipped, 1))
+    places[1].mkdir()
+    places[2].write_bytes(whole.read_bytes())
+    assert audits(store) == [record]
+    told = capsys.readouterr().err.splitlines()
+    for path, line in zip(places, told, strict=True):
+        assert f"{path} is " in line
+        assert line.endswith("It is left out.")
+    with pytest.raises(UserError, match="does not match its checksum"):
+        load_audit(places[0])
+    for command in ("sync", "doctor"):
+        main([command, "--from", str(store)])
+        assert all(str(path) in "".join(capsys.readouterr()) for path in places[:1]), command
 
 
 @pytest.mark.parametrize(("limit", "code"), [(0.6, 0), (0.99, 3)])
