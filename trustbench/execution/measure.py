@@ -69,7 +69,7 @@ def begin(plan: Plan, store: Store) -> PartialRecord:
         why = staleness.stale_arm(spec_of(plan.arm, plan.engine.name), store.records())
         if why is not None:
             store.warn(why)
-    arrays = _arrays(earlier, store)
+    arrays = store.reclaim_arrays(earlier) if earlier else {}
     known = dict(earlier.evaluations) if earlier else {}
     missing = {
         k: e
@@ -131,20 +131,6 @@ def finish(begun: PartialRecord, system: System) -> Record:
         }
     )
     return begun.store.write(finished, begun.arrays)
-
-
-def _arrays(record: Record | None, store: Store) -> dict[str, Array]:
-    """The stored arrays that can be trusted: those of a finished record are as written.
-
-    Those of an unfinished record may be one evaluation ahead of it, each intact.
-    """
-    if record is None or (record.status == "ok" and not store.whole(record)):
-        if record is not None:
-            store.warn(
-                f"the arrays of arm {record.id} are damaged or missing; the arm is measured again."
-            )
-        return {}
-    return store.arrays(record.id)
 
 
 def _has_arrays(key: str, evaluation: Evaluation, arrays: Mapping[str, Array]) -> bool:

@@ -141,6 +141,25 @@ class Store(Layout):
             self.warn(f"{path} is damaged ({damage}); it is left out.")
             return {}
 
+    def reclaim_arrays(self, record: Record) -> dict[str, np.ndarray[Any, Any]]:
+        """Reads the arrays of a record that can be trusted; keeps others under another name.
+
+        Those of a finished record are as written; those of an unfinished one may be one evaluation
+        ahead of it, each intact. Only the process that holds the arm's lock may call it.
+        """
+        path = self.arm_dir(record.id) / "arrays.npz"
+        try:
+            found = read_arrays(path, record.id)
+            if record.status == "ok" and not self.whole(record):
+                raise Damaged("they are missing, or older than its record")
+        except Damaged as damage:
+            set_aside(path, "damaged")
+            self.warn(
+                f"the arrays of arm {record.id} cannot be used ({damage}); it is measured again."
+            )
+            return {}
+        return found
+
     def whole(self, record: Record) -> bool:
         """Whether a finished record's arrays are on disk as they were written."""
         try:

@@ -86,11 +86,14 @@ def test_damaged_arrays_are_measured_again_and_nothing_is_trained(arm, change):
     path = folder(arm, record)
     before, fits = digest(arm, record), Store(arm.output_dir).fit_dir(record.fit)
     change(path / "arrays.npz")
+    left = (path / "arrays.npz").read_bytes() if change is not Path.unlink else None
     again, reused, notes = run(arm)
     assert not reused
     assert digest(arm, again) == before
     (note,) = notes
-    assert "damaged" in note
+    assert "cannot be used" in note
+    kept = [p.read_bytes() for p in path.glob("arrays.damaged*.npz")]
+    assert kept == ([] if left is None else [left])
     assert computed(fits) == [("start", "fit"), ("done", "fit")]
     right, plain = evaluation_id(RIGHT), evaluation_id(PLAIN)
     assert computed(path).count(("start", right)) == 2
