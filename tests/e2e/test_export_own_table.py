@@ -155,6 +155,7 @@ def test_a_registered_model_is_served_over_http_with_the_numbers_of_the_record(r
 @pytest.mark.slow
 def test_a_refit_on_every_row_keeps_its_privacy_claim_with_declared_scales(folder):
     ends = {"income.low": -6, "income.high": 6, "age.low": 18, "age.high": 80}
+    ends["town.levels"] = sorted(made_table().town.unique())
     bounds = {f"dataset.columns.{k}": v for k, v in ends.items()}
     cards = {}
     for scaling in ("learnt", "declared"):
@@ -169,5 +170,7 @@ def test_a_refit_on_every_row_keeps_its_privacy_claim_with_declared_scales(folde
         text = (folder / scaling / "README.md").read_text(encoding="utf-8")
         cards[scaling] = text[text.index("## Privacy") : text.index("## What the files hold")]
     assert "privacy claim void" in cards["learnt"]
-    assert "with dataset.scaling=declared, and low and high of each number" in cards["learnt"]
+    assert (
+        "with dataset.scaling=declared, and the range or levels of each column" in cards["learnt"]
+    )
     assert "void" not in cards["declared"] and "epsilon" in cards["declared"]

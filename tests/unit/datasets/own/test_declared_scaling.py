@@ -16,6 +16,8 @@ BOUNDS = {
     "income": DeclaredColumn(low=0, high=100_000, clip=True),
     "tenure": DeclaredColumn(low=0, high=40),
     "age": DeclaredColumn(low=0, high=120),
+    "sex": DeclaredColumn(levels=("female", "male")),
+    "region": DeclaredColumn(levels=("north", "south", "east", "west", "abroad")),
 }
 PUBLIC = {"scaling": "declared", "columns": BOUNDS}
 
@@ -31,6 +33,25 @@ def test_another_pool_gives_the_same_rule_for_each_column(tmp_path):
     assert "nothing is learnt from rows" in one.card.description
 
 
+@pytest.mark.parametrize("missing", ["own", "refuse"])
+def test_no_row_changes_a_rule(missing, tmp_path):
+    """Whoever is left out of the file: a whole level, all missing values, all but two numbers."""
+    table = people(6000)
+    if missing == "own":
+        table.loc[table.region == "west", "region"] = None
+        table.loc[::9, "tenure"] = np.nan
+    given = {**PUBLIC, "missing": missing, "min_group": 1}
+    wanted = loaded(tmp_path, table, **given).problem.encoder.columns
+    fewer = (
+        table[table.region.isna()] if missing == "own" else table[table.region == "north"],
+        table[table.tenure.notna() & table.region.notna()],
+        table[table.age.isin(table.age.unique()[:2])],
+        table.assign(age=np.nan) if missing == "own" else table,
+    )
+    for rows in fewer:
+        assert loaded(tmp_path, rows, **given).problem.encoder.columns == wanted
+
+
 def test_what_needs_no_bounds_is_scaled_by_what_is_known_of_it(tmp_path):
     table = people()
     table["grade"] = np.arange(len(table)) % 3 + 1.0
@@ -39,7 +60,7 @@ def test_what_needs_no_bounds_is_scaled_by_what_is_known_of_it(tmp_path):
     declared = {
         **BOUNDS,
         "applied": DeclaredColumn(parts=("month", "weekday")),
-        "grade": DeclaredColumn(kind="ordered"),
+        "grade": DeclaredColumn(kind="ordered", levels=(1, 2, 3)),
     }
     found = loaded(
         tmp_path, table, scaling="declared", columns=declared, drop=("household",),
@@ -60,10 +81,13 @@ def test_what_needs_no_bounds_is_scaled_by_what_is_known_of_it(tmp_path):
     [
         (
             {"columns": {"age": BOUNDS["age"]}},
-            r"give dataset\.columns\.income\.low=L .* dataset\.columns\.tenure\.low=L",
+            r"give dataset\.columns\.income\.low=L .*tenure\.low=L.*sex\.levels=.*region\.levels",
+        ),
+        (
+            {"columns": {**BOUNDS, "region": DeclaredColumn(levels=("north", "south", "east"))}},
+            r"region holds 'west', not among its declared levels",
         ),
         ({"missing": "impute"}, r"imputed from rows, and dataset\.scaling=declared learns nothing"),
-        ({"max_levels": 3}, r"region has 4 levels, and dataset\.scaling=declared merges none"),
         ({"sensitive": ("region", "sex"), "min_group": 150}, r"merged.*counts no rows.*min_group"),
         (
             {
@@ -100,7 +124,7 @@ def claim(tmp_path, inclusion, **settings):
 def test_the_ledger_keeps_the_claim_on_every_row_only_with_declared_scales(tmp_path):
     void = claim(tmp_path, "all", columns=BOUNDS)
     assert "with protocol.inclusion=all these are the members' own rows" in void.void
-    assert "with dataset.scaling=declared, and low and high of each number" in void.void
+    assert "with dataset.scaling=declared, and the range or levels of each column" in void.void
     assert void.void.count("dataset.scaling=declared") == 1
     kept = claim(tmp_path, "all", **PUBLIC)
     assert kept.void is None and kept.epsilon > 0

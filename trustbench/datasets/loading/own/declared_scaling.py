@@ -22,33 +22,49 @@ def bounds(rule: NumberColumn, declared: DeclaredColumn) -> tuple[float, float] 
     return declared.low, declared.high
 
 
-def scaled_by_bounds(rule: NumberColumn, declared: DeclaredColumn, absent: bool) -> NumberColumn:
-    """The rule that maps the bounds to -1 and 1; a missing value is the middle and is marked.
+def scaled_by_bounds(rule: NumberColumn, declared: DeclaredColumn, marked: bool) -> NumberColumn:
+    """The rule that maps the bounds to -1 and 1; a missing value is the middle.
 
-    `refuse_unbounded` has looked: every number has bounds.
+    With `marked` there is an indicator of missing values, whether or not a row lacks one.
+    `declared_kinds` has looked: every number has bounds.
     """
     known = bounds(rule, declared)
     assert known is not None
     low, high = known
     middle = (low + high) / 2
-    scaled = replace(rule, mean=middle, deviation=(high - low) / 2)
-    return replace(scaled, fill=middle, indicator=True) if absent else scaled
+    return replace(rule, mean=middle, deviation=(high - low) / 2, fill=middle, indicator=marked)
 
 
-def refuse_unbounded(kinds: Mapping[str, Kind], declared: Mapping[str, DeclaredColumn]) -> None:
-    """Raises DataError if a number or a part of a date has no bounds; it names all of them."""
-    lacking = [
-        name
-        for name, kind in kinds.items()
-        if kind == "number" and _without_range(declared.get(name, DeclaredColumn()))
-    ]
+def declared_kinds(
+    understood: Mapping[str, Kind], names: Sequence[str], declared: Mapping[str, DeclaredColumn]
+) -> dict[str, Kind]:
+    """The kinds of the columns by what is declared about them, for any rows.
+
+    What was `understood` from the rows only helps to say what is lacking.
+
+    Raises:
+        DataError: a column's range, levels or parts are not declared; it names all such columns.
+    """
+    found: dict[str, Kind] = {}
+    lacking = []
+    for name in names:
+        own = declared.get(name, DeclaredColumn())
+        kind = kind_by_declaration(own)
+        if kind is None:
+            number = (own.kind or understood.get(name)) == "number"
+            way = (
+                f"{name}.low=L dataset.columns.{name}.high=H" if number else f"{name}.levels=[...]"
+            )
+            lacking.append(f"dataset.columns.{way}")
+        else:
+            found[name] = kind
     if lacking:
         raise refuse(
-            "dataset.scaling=declared scales by declared bounds; give "
-            + " ".join(f"dataset.columns.{n}.low=L dataset.columns.{n}.high=H" for n in lacking)
+            "dataset.scaling=declared reads no rows to know the range of a number or the levels of "
+            f"a category; give {' '.join(lacking)}, or leave columns out with dataset.drop"
         )
-    for name, kind in kinds.items():
-        parts = declared.get(name, DeclaredColumn()).parts if kind == "date" else ()
+    for name, kind in found.items():
+        parts = declared[name].parts if kind == "date" else ()
         endless = [part for part in parts if part not in OF_PART]
         if endless:
             raise refuse(
@@ -56,6 +72,18 @@ def refuse_unbounded(kinds: Mapping[str, Kind], declared: Mapping[str, DeclaredC
                 f"{name}; leave them out of dataset.columns.{name}.parts, or give the file a "
                 "column with the number"
             )
+    return found
+
+
+def kind_by_declaration(declared: DeclaredColumn) -> Kind | None:
+    """What a column is by its declaration alone; None if that leaves something to its values."""
+    if declared.levels:
+        return "ordered" if declared.kind == "ordered" else "category"
+    if declared.parts:
+        return "date"
+    low, high = declared.low, declared.high
+    bounded = low is not None and high is not None and low < high
+    return "number" if bounded and declared.kind in (None, "number") else None
 
 
 def refuse_learning(name: str, missing: Missing) -> None:
@@ -74,18 +102,3 @@ def refuse_merged(merged: str) -> None:
             f"{merged}, and dataset.scaling=declared counts no rows; declare coarser groups (bins "
             "of a number, a column with fewer levels), or give dataset.min_group=1"
         )
-
-
-def refuse_many(name: str, levels: Sequence[str], most: int) -> None:
-    """Raises DataError for more levels than that, which only counting rows could merge."""
-    if len(levels) > most:
-        raise refuse(
-            f"column {name} has {len(levels):,} levels, and dataset.scaling=declared merges none; "
-            f"declare which to keep: dataset.columns.{name}.levels=[...], drop the column, or "
-            "raise dataset.max_levels"
-        )
-
-
-def _without_range(declared: DeclaredColumn) -> bool:
-    low, high = declared.low, declared.high
-    return low is None or high is None or low >= high

@@ -28,7 +28,7 @@ class InputColumns:
     declared: Mapping[str, DeclaredColumn]
     changes: Mapping[str, Change]
     bounded: bool = False
-    """Whether declared bounds scale every number to [-1, 1]."""
+    """Whether declared bounds scale every number to [-1, 1], for any rows."""
 
     @property
     def names(self) -> list[str]:

@@ -18,8 +18,8 @@ from trustbench.datasets.loading.tabular import POOL_STATISTICS
 from trustbench.errors import DataError
 
 DECLARED = (
-    "with dataset.scaling=declared, and low and high of each number in dataset.columns, nothing is "
-    "learnt from these rows"
+    "with dataset.scaling=declared, and the range or levels of each column in dataset.columns, "
+    "nothing is learnt from these rows"
 )
 """What voids no claim in the place of scales learnt from the training pool."""
 
@@ -38,7 +38,8 @@ class OwnTable(DeclaredTable, Dataset):
     not an input, `embedding` the columns that mean something only together. `missing` values are a
     level of their own or get an indicator (own), the median or most frequent level of the training
     rows (impute), or are refused. With `scaling` declared nothing is learnt from rows: a number is
-    scaled to [-1, 1] by its declared bounds, and no level or group is merged. Sensitive columns may
+    scaled to [-1, 1] by its declared bounds, a category has its declared levels, every column has
+    room for a missing value unless they are refused, and no group is merged. Sensitive columns may
     be dropped from the inputs; their levels, combined, are the groups, and those below `min_group`
     rows are merged. People cannot change `immutable` and sensitive columns, or anything but the
     `actionable` ones.

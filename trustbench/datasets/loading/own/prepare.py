@@ -10,7 +10,11 @@ from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.own import column_findings, split_findings
 from trustbench.datasets.loading.own.declared import DeclaredColumn, DeclaredTable
-from trustbench.datasets.loading.own.declared_scaling import refuse_merged, refuse_unbounded
+from trustbench.datasets.loading.own.declared_scaling import (
+    declared_kinds,
+    kind_by_declaration,
+    refuse_merged,
+)
 from trustbench.datasets.loading.own.findings import LEAKS, TableFinding
 from trustbench.datasets.loading.own.groups import Grouped, read_groups
 from trustbench.datasets.loading.own.inputs import (
@@ -69,7 +73,6 @@ def prepare(
     columns, left_out = _columns(table, declared)
     if declared.scaling == "declared":
         refuse_merged(grouped.merged)
-        refuse_unbounded(columns.kinds, columns.declared)
     copies = copies_of(table[columns.names], target.y)
     of, rng = grouped.groups.codes, streams.numpy("split")
     whole = make_splits(table, declared.split, target.y, of, copies, rng)
@@ -139,13 +142,23 @@ def _columns(table: pd.DataFrame, declared: DeclaredTable) -> tuple[InputColumns
     blocks = embeddings(table[names], declared.embedding, names)
     owned = {c for block in blocks for c in block.columns}
     names = [c for c in names if c not in owned]
-    kinds = kinds_of(table, names, declared.columns)
+    bounded = declared.scaling == "declared"
+    kinds = kinds_of(table, names, _with_kinds(declared.columns) if bounded else declared.columns)
+    if bounded:
+        kinds = declared_kinds(kinds, names, declared.columns)
     if not kinds and not blocks:
         raise refuse("no column is left as an input; name fewer columns in dataset.drop")
     changes = {c: change_of(c, declared) for c in names}
     empty = [c for c in names if c not in kinds]
-    bounded = declared.scaling == "declared"
     return InputColumns(kinds, blocks, declared.columns, changes, bounded), (*dropped, *empty)
+
+
+def _with_kinds(columns: Mapping[str, DeclaredColumn]) -> dict[str, DeclaredColumn]:
+    """The columns with the kinds that their declarations mean, whatever their values look like."""
+    return {
+        name: replace(own, kind=own.kind or kind_by_declaration(own))
+        for name, own in columns.items()
+    }
 
 
 def _problem(
@@ -225,7 +238,7 @@ def _card(prepared: Prepared, declared: DeclaredTable, origin: str) -> DataCard:
     if prepared.grouped.merged:
         sentences.append(f"{prepared.grouped.merged[0].upper()}{prepared.grouped.merged[1:]}.")
     if declared.scaling == "declared":
-        sentences.append("Numbers are scaled by declared bounds; nothing is learnt from rows.")
+        sentences.append("Columns are scaled and coded as declared; nothing is learnt from rows.")
     if declared.subsample is not None:
         sentences.append(f"Here a subsample of {len(problem.X):,} rows.")
     sentences += [f"{'' if f.kind == 'note' else 'Warning: '}{f.text}." for f in prepared.findings]

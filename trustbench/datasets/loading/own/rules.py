@@ -11,11 +11,7 @@ from trustbench.contracts import Array, CategoryColumn, NumberColumn
 from trustbench.contracts.encoding import ColumnRule
 from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind, Missing
-from trustbench.datasets.loading.own.declared_scaling import (
-    refuse_learning,
-    refuse_many,
-    scaled_by_bounds,
-)
+from trustbench.datasets.loading.own.declared_scaling import refuse_learning, scaled_by_bounds
 from trustbench.datasets.loading.own.names import refuse, unused_name
 from trustbench.datasets.loading.own.values import (
     Series,
@@ -35,7 +31,7 @@ class Learning:
 
     Levels with fewer than `min_level` rows in the pool, and those beyond the `max_levels` most
     frequent, are merged into one. With `declared` nothing is learnt: numbers are scaled by declared
-    bounds, and no level is merged.
+    bounds, levels are those declared, and there is room for a missing value whether or not one is.
     """
 
     pool: Array
@@ -96,7 +92,7 @@ def _number(
         if absent:
             _refuse_missing(rule.name, absent, how.missing)
             note = f"{rule.name} {absent:,} (the middle of its bounds and an indicator)"
-        return scaled_by_bounds(rule, declared, bool(absent)), note
+        return scaled_by_bounds(rule, declared, marked=how.missing == "own"), note
     if absent:
         _refuse_missing(rule.name, absent, how.missing)
         known = numbers[how.pool][~np.isnan(numbers[how.pool])]
@@ -123,29 +119,25 @@ def _category(values: Series, declared: DeclaredColumn, how: Learning) -> Learnt
         levels, other = list(dict.fromkeys(meant)), None
         _refuse_unknown(name, found, levels)
     else:
-        levels, other = _frequent(name, found, counts, how)
+        levels, other = _frequent(found, counts, how)
     absent, missing, note = int((position < 0).sum()), None, ""
     if absent:
         _refuse_missing(name, absent, how.missing)
+    if absent or (how.declared and how.missing == "own"):
         missing = unused_name(MISSING, levels)
         if how.missing == "impute":
             top = found[int(np.argmax(counts))]
             missing = top if top in levels else other
         else:
             levels = [*levels, missing]
-        note = f"{name} {absent:,} (level {missing})"
+        note = f"{name} {absent:,} (level {missing})" if absent else ""
     codes = spellings(levels) if pd.api.types.is_bool_dtype(values) else {}
     rule = CategoryColumn(name, tuple(levels), codes, missing=missing, other=other)
     return LearntColumn((rule,), note)
 
 
-def _frequent(
-    name: str, found: list[str], counts: Array, how: Learning
-) -> tuple[list[str], str | None]:
+def _frequent(found: list[str], counts: Array, how: Learning) -> tuple[list[str], str | None]:
     """(levels in order, the one for all others or None); the most frequent levels are kept."""
-    if how.declared:
-        refuse_many(name, found, how.max_levels)
-        return sorted(found), None
     by_size = sorted(range(len(found)), key=lambda k: (-counts[k], found[k]))
     kept = [k for k in by_size if counts[k] >= how.min_level]
     if len(found) <= how.max_levels and len(kept) >= len(found) - 1:
