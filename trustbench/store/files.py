@@ -101,11 +101,12 @@ def make_way(path: Path) -> None:
     Opening a pipe would wait for its other end.
     """
     try:
-        regular = stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        regular = not os.path.lexists(path)
-    if not regular:
-        warn(f"{path} is not a file; it is kept as {put_away(path).name}.")
+        in_the_way = not stat.S_ISREG(path.stat().st_mode)
+    except OSError:  # nothing is there, or a link to nothing; another process may make it meanwhile
+        in_the_way = os.path.islink(path)  # noqa: PTH114 - Path.is_symlink raises without permission
+    if in_the_way:
+        with suppress(FileNotFoundError):  # another process has put it away
+            warn(f"{path} is not a file; it is kept as {put_away(path).name}.")
 
 
 def put_away(path: Path) -> Path:

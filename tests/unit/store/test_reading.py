@@ -137,6 +137,18 @@ def test_what_lies_in_the_place_of_a_file_to_be_written_is_kept(tmp_path, place,
     assert f"is not a file; it is kept as {kept.name}" in capsys.readouterr().err
 
 
+def test_a_file_that_another_process_makes_meanwhile_is_not_in_the_way(tmp_path, monkeypatch):
+    path = tmp_path / "lock"
+
+    def too_late(self):
+        path.touch()  # made between the look and its answer
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "stat", too_late)
+    files.make_way(path)
+    assert [p.name for p in tmp_path.iterdir()] == ["lock"]
+
+
 def test_a_folder_in_the_place_of_a_users_output_is_an_error_and_stays(tmp_path):
     spoil(tmp_path / "out", "folder")
     with pytest.raises(StorageError):
