@@ -20,7 +20,7 @@ MARKS     := not gpu and not science and not network and not cluster
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-test setup-check run test test-fast test-science test-gpu test-cluster \
-        check lint golden bench faults mutants coverage docs hooks wheel clean
+        check lint golden bench faults damage mutants coverage docs hooks wheel clean
 
 help:  ## This list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | \
@@ -76,6 +76,9 @@ bench: $(BASE)  ## Time the main commands; prints machine, n and ratios
 
 faults: $(TEST)  ## Kill, fill, cut and damage the smoke sweep over 100 times; half an hour or more
 	$(BIN)/python scripts/faults.py
+
+damage: $(TEST)  ## Damage every file of a store in 500 trials: no wrong value may be read; minutes
+	$(BIN)/python scripts/damage.py
 
 mutants: $(TEST)  ## Change the core modules one thing at a time, and list what no test notices; hours
 	$(PIP) -e '.[mutants]'
