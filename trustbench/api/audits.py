@@ -11,6 +11,7 @@ from trustbench.api.audit_records import gate_stored, upload_audit
 from trustbench.api.folders import default_output_dir
 from trustbench.api.gates import EXIT, Gated
 from trustbench.api.lookup import find_policy
+from trustbench.api.recipes import recipe_of
 from trustbench.config.binding import bind
 from trustbench.config.compose import conf_dirs
 from trustbench.config.plugins import build, discover
@@ -25,10 +26,8 @@ from trustbench.execution.audit.defaults import DRAWS, REFERENCES
 from trustbench.execution.audit.prepare import prepared
 from trustbench.execution.audit.queried import Explain
 from trustbench.execution.audit.reading import read_rows
-from trustbench.execution.audit.references import Recipe
 from trustbench.execution.audit.stages import begin
 from trustbench.execution.export.given import ExportAdapter
-from trustbench.models import targets
 from trustbench.models.given.opening import open_model
 from trustbench.store.audits import AuditRecord, write_audit
 from trustbench.store.record_files import to_json
@@ -125,6 +124,7 @@ def audit(
     trust: Collection[str] = (),
     recipe: "str | Callable[..., object] | None" = None,
     references: int = REFERENCES,
+    settings: Sequence[str] = (),
     options: Mapping[str, Fact] | None = None,
     evaluators: str | Sequence[str] | None = None,
     explain: Explain = "shap",
@@ -150,9 +150,11 @@ def audit(
         calibration: the share of the unseen rows that calibrates prediction sets.
         reference: an older model: effects are those of replacing it, row by row.
         trust: types that a file may hold; `pickle` allows a pickle.
-        recipe: a function fit(X, y) of yours that returns a model, or FILE:NAME of one: reference
-            models that it fits serve attacks on membership. It needs `train` or `split_column`.
+        recipe: a function fit(X, y) of yours that returns a model, FILE:NAME of one, or FILE:NET of
+            a torch module: reference models that are fitted so serve attacks on membership. It
+            needs `train` or `split_column`.
         references: the number of reference models.
+        settings: how such a module is trained, as in `trustbench run`: "training.epochs=20".
         options: further settings of the model's adapter, such as `timeout_s`.
         evaluators: the names of the evaluators that run; None: all.
         explain: what explains the model's answers: shap or lime; for a torch module also
@@ -199,12 +201,19 @@ def audit(
         options or {},
     )
     old = None if reference is None else _opened(replace(source, given=reference))
+    subject = _opened(source)
+    if settings and recipe is None:
+        raise UserError(
+            f"{settings[0]} is a setting of a recipe's training; give a recipe as well."
+        )
     record = run_audit(
-        _opened(source),
+        subject,
         rows,
         plugins,
         reference=old,
-        recipe=None if recipe is None else _recipe(recipe, references),
+        recipe=None
+        if recipe is None
+        else recipe_of(recipe, references, settings, subject.model, source, config_dir),
         explain=explain,
         draws=draws,
         seed=seed,
@@ -225,13 +234,6 @@ def _opened(source: ModelSource) -> NamedModel:
     )
     path = source.path
     return NamedModel(model, source.name if path is None else path.name)
-
-
-def _recipe(given: "str | Callable[..., object]", count: int) -> Recipe:
-    """The user's function that fits reference models."""
-    if isinstance(given, str):
-        return Recipe(given, targets.load_function(given, "--recipe"), count)
-    return Recipe(getattr(given, "__name__", type(given).__name__), given, count)
 
 
 def _declared(**given: object) -> OwnTable:

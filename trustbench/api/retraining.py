@@ -68,7 +68,7 @@ class Retraining:
             for name, overrides in arms_of(self.methods, dirs).items()
             if not own & {o.partition("=")[0] for o in overrides}
         }
-        return [*(f"{k}={_quoted(v)}" for k, v in {**chosen, **arms}.items()), *self.settings]
+        return [*(f"{k}={value_text(v)}" for k, v in {**chosen, **arms}.items()), *self.settings]
 
 
 def retrain(
@@ -146,12 +146,12 @@ def _own(name: str, memorising: list[str], retrains: bool) -> Arms:
     return arms
 
 
-def _quoted(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value in the grammar of overrides, with all text in quotes."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{k}:{_quoted(v)}" for k, v in value.items()) + "}"
+        return "{" + ",".join(f"{k}:{value_text(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ",".join(map(_quoted, value)) + "]"
+        return "[" + ",".join(map(value_text, value)) + "]"
     if isinstance(value, str):
         return "'" + "".join(_escaped(value)) + "'"
     return str(value).lower() if isinstance(value, bool) or value is None else str(value)
@@ -160,7 +160,7 @@ def _quoted(value: Any) -> str:
 def _escaped(text: str) -> Iterator[str]:
     r"""The characters of a quoted text.
 
-    >>> print(_quoted({"a": ["it's", 1.5, True]}))
+    >>> print(value_text({"a": ["it's", 1.5, True]}))
     {a:['it\'s',1.5,true]}
     """
     for c in text:

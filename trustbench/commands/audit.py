@@ -85,6 +85,7 @@ def _measured(given: argparse.Namespace, options: dict[str, Any]) -> "AuditResul
         reference=given.reference,
         recipe=given.recipe,
         references=given.references,
+        settings=_recipe_settings(given),
         trust=given.trust,
         options=options,
         evaluators=_listed(given.evaluator) if given.evaluator else None,
@@ -95,6 +96,17 @@ def _measured(given: argparse.Namespace, options: dict[str, Any]) -> "AuditResul
         tracking_uri=given.tracking_uri,
         config_dir=given.config_dir,
     )
+
+
+def _recipe_settings(given: argparse.Namespace) -> tuple[str, ...]:
+    """The settings that say how a recipe's module is trained; --methods takes the others."""
+    from trustbench.api.recipes import is_module, of_training
+
+    if not given.methods:
+        return tuple(given.set)
+    if given.recipe is None or not is_module(given.recipe):
+        return ()
+    return of_training(given.set)
 
 
 def _retrained(given: argparse.Namespace, result: "AuditResult | None") -> int:
@@ -136,7 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     p.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[],
-        help="a setting of that training, as in `trustbench run`: protocol.replicates=8",
+        help="a setting of that training, or of a --recipe's module, as in `trustbench run`: "
+        "protocol.replicates=8, training.epochs=20",
     )  # fmt: skip
     p.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
     p.add_argument("--target", metavar="COLUMN", help="the column to predict")
@@ -166,12 +179,13 @@ def _parser() -> argparse.ArgumentParser:
         "--reference", metavar="M", help="an older model: adds the effect of replacing it, by row"
     )
     p.add_argument(
-        "--recipe", metavar="FILE:FIT",
-        help="your fit(X, y), which returns a model: fits the references of membership attacks",
+        "--recipe", metavar="FILE:NAME",
+        help="your fit(X, y), which returns a model, or your torch module, which is trained: makes "
+        "the references of membership attacks",
     )  # fmt: skip
     p.add_argument(
         "--references", metavar="K", type=int, default=REFERENCES,
-        help=f"how many models --recipe fits (default {REFERENCES})",
+        help=f"how many models --recipe makes (default {REFERENCES})",
     )  # fmt: skip
     p.add_argument(
         "--trust", metavar="TYPE", nargs="?", const=PICKLE, action="append", default=[],

@@ -49,10 +49,10 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
             made, state = _match(plan, store, progress)
         else:
             started = time.monotonic()
-            trainer = _trainer(plan)
+            trainer = trainer_of(plan)
             state = loop.train(
                 trainer,
-                _initial(plan),
+                initial(plan),
                 progress=lambda epoch, epochs: progress(TRAIN, epoch, epochs),
                 resume=fits.read_checkpoint(folder, plan.device, store.warn),
                 checkpoint=lambda state: fits.write_checkpoint(folder, state),
@@ -64,7 +64,8 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
         return made
 
 
-def _trainer(plan: Plan) -> Trainer:
+def trainer_of(plan: Plan) -> Trainer:
+    """What the training loop needs of a plan."""
     rule = plan.rule()
     return Trainer(
         problem=plan.problem,
@@ -80,7 +81,8 @@ def _trainer(plan: Plan) -> Trainer:
     )
 
 
-def _initial(plan: Plan) -> Params:
+def initial(plan: Plan) -> Params:
+    """The freshly initialised parameters of the plan's models."""
     model, count = plan.arm.model.plugin, len(plan.arm.models)
     return replicates.initial_parameters(model, plan.problem, count, plan.streams, plan.device)
 

@@ -53,6 +53,18 @@ def load_function(text: str, key: str) -> Callable[..., Any]:
     return found
 
 
+def builds_modules(text: str, key: str) -> bool:
+    """Whether a target is a class of modules or a function that declares to return one.
+
+    Raises:
+        ConfigError: it has another form or cannot be imported.
+    """
+    found = _named(text, key)
+    if isinstance(found, FunctionType):
+        return _builds_modules(_returned(found))
+    return _builds_modules(found)
+
+
 def _named(text: str, key: str) -> Any:
     where, _, name = text.rpartition(":")
     if not where or not name.isidentifier():

@@ -24,7 +24,7 @@ from trustbench.execution.audit.queried import Explain, QueriedModel
 from trustbench.execution.audit.query_measure import merged
 from trustbench.execution.audit.recording import recorded_effect, recorded_metric
 from trustbench.execution.audit.references import (
-    Recipe,
+    ReferenceRecipe,
     References,
     fit_references,
     with_references,
@@ -61,7 +61,7 @@ def run_audit(
     *,
     reference: NamedModel | None = None,
     explain: Explain = "shap",
-    recipe: Recipe | None = None,
+    recipe: ReferenceRecipe | None = None,
     draws: int,
     seed: int,
 ) -> AuditRecord:

@@ -1,5 +1,7 @@
 """Reference models for attacks on the membership of a given model: the user's recipe, fitted anew.
 
+A recipe is a function that fits a model (`Recipe`) or a module that is trained (`ModuleRecipe`).
+
 Half of the pool (the model's own training rows, and the measured rows that it has not seen) trains
 each reference, in complementary pairs. Attacks assume that the pool comes from one distribution and
 that the recipe is that of the model.
@@ -7,11 +9,11 @@ that the recipe is that of the model.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from trustbench.config.arms import Protocol
+from trustbench.config import arms
 from trustbench.contracts import Access, Array, Fact, Streams, System
 from trustbench.contracts.given import GivenModel, ModelSource
 from trustbench.contracts.given_checks import checked_probabilities
@@ -33,16 +35,80 @@ FEWEST_POPULATION = 20
 
 
 @dataclass(frozen=True)
+class ReferenceRows:
+    """What references are made from, and asked about."""
+
+    table: AuditTable
+    pool: "DataFrame"  # the members, then the measured rows
+    y: Array  # int64 [m + n]
+    inside: Array  # bool [K, m + n]: the rows that each reference is trained on
+    apart: "DataFrame"  # rows that none is trained on
+    y_apart: Array
+    streams: Streams
+
+
+class ReferenceRecipe(Protocol):
+    """How reference models are made."""
+
+    @property
+    def name(self) -> str:
+        """What sentences call it."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """The number of models."""
+        ...
+
+    def training(self) -> str:
+        """How they are trained, for the record; empty for code of the user's own."""
+        ...
+
+    def answers(self, rows: ReferenceRows) -> Array:
+        """Probabilities of the pool and of the rows apart, float64 [K, m + n + h, C].
+
+        Raises:
+            UserError: a model cannot be made.
+        """
+        ...
+
+
+@dataclass(frozen=True)
 class Recipe:
-    """How reference models are made: `fit` takes rows and their classes and returns a model."""
+    """Makes models with a function: `fit` takes rows and their classes and returns a model."""
 
     name: str
     fit: Callable[..., Any]
     count: int = REFERENCES
 
     def __post_init__(self) -> None:
-        if self.count < 4 or self.count % 2:
-            raise UserError(f"--references is {self.count}; give an even number from 4.")
+        refuse_count(self.count)
+
+    def training(self) -> str:
+        """The function alone knows."""
+        return ""
+
+    def answers(self, rows: ReferenceRows) -> Array:
+        """Fits the models one after the other in this process."""
+        import pandas as pd
+
+        names, found = _as_written(rows.table), []
+        both = pd.concat([rows.pool, rows.apart], ignore_index=True)
+        for k, chosen in enumerate(rows.inside):
+            with rows.streams.global_state("initialisation", k, "audit_reference"):
+                X = rows.pool[chosen].reset_index(drop=True)
+                fitted = _fit(self, X, names[rows.y[chosen]])
+            model = _opened(self, fitted, rows.table)
+            order = columns_in_order(model.classes, rows.table.classes, self.name)
+            p = checked_probabilities(model, both, f"of {self.name}")
+            found.append(np.where(order >= 0, p[:, order], 0.0))
+        return np.stack(found)
+
+
+def refuse_count(count: int) -> None:
+    """Raises UserError unless the references make complementary pairs."""
+    if count < 4 or count % 2:
+        raise UserError(f"--references is {count}; give an even number from 4.")
 
 
 @dataclass(frozen=True)
@@ -53,16 +119,18 @@ class References:
     held: Array  # float64 [K, h, C]
     inside: Array  # bool [K, m + n]
     recipe: str
+    training: str = ""
 
     def describe(self, seed: int) -> dict[str, Fact]:
         """For the record."""
-        return {
+        known: dict[str, Fact] = {
             "recipe": self.recipe,
             "count": len(self.pool),
             "rows_of_each": int(self.inside.sum(1).min()),
             "pool": self.pool.shape[1],
             "seed": seed,
         }
+        return known | ({"training": self.training} if self.training else {})
 
 
 def with_references(system: System, rows: AuditRows, references: References) -> System:
@@ -83,7 +151,12 @@ def with_references(system: System, rows: AuditRows, references: References) -> 
 
 
 def fit_references(
-    recipe: Recipe, table: AuditTable, rows: AuditRows, test: Array, held: Array, streams: Streams
+    recipe: ReferenceRecipe,
+    table: AuditTable,
+    rows: AuditRows,
+    test: Array,
+    held: Array,
+    streams: Streams,
 ) -> References:
     """Fits the references in this process, each on its half of the pool.
 
@@ -120,21 +193,14 @@ def fit_references(
     measured = table.rows.iloc[test][columns]
     pool = pd.concat([members[columns], measured], ignore_index=True)
     y = np.concatenate([rows.members.y, rows.test.y])
-    protocol = Protocol(replicates=recipe.count, inclusion="half")
+    protocol = arms.Protocol(replicates=recipe.count, inclusion="half")
     whole = row_system(rows, identity(len(rows.test), len(rows.members)), streams)
     inside = membership(whole.problem, protocol, streams)
-    names = _as_written(table)
-    apart, answers = table.rows.iloc[held][columns], []
-    for k, chosen in enumerate(inside):
-        with streams.global_state("initialisation", k, "audit_reference"):
-            fitted = _fit(recipe, pool[chosen].reset_index(drop=True), names[y[chosen]])
-        model = _opened(recipe, fitted, table)
-        order = columns_in_order(model.classes, table.classes, recipe.name)
-        both = pd.concat([pool, apart], ignore_index=True)
-        p = checked_probabilities(model, both, f"of {recipe.name}")
-        answers.append(np.where(order >= 0, p[:, order], 0.0))
-    found = np.stack(answers)
-    return References(found[:, : len(pool)], found[:, len(pool) :], inside, recipe.name)
+    apart = table.rows.iloc[held][columns]
+    given = ReferenceRows(table, pool, y, inside, apart, rows.calibration.y, streams)
+    found = recipe.answers(given)
+    of_pool, of_held = found[:, : len(pool)], found[:, len(pool) :]
+    return References(of_pool, of_held, inside, recipe.name, recipe.training())
 
 
 def _member_rows(table: AuditTable) -> "DataFrame | None":

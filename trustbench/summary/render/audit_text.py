@@ -76,10 +76,12 @@ def about(record: AuditRecord) -> Iterator[str]:
         yield one_line(f"decisions are {model['decisions']}")
     if record.references is not None:
         beside = record.references
+        how = f" ({beside['training']})" if "training" in beside else ""
         yield one_line(
-            f"membership is attacked beside {beside['count']} models of {beside['recipe']}, each "
-            f"fitted on {beside['rows_of_each']:,} of the {beside['pool']:,} training and measured "
-            f"rows (seed {beside['seed']}), which are assumed to come from one distribution"
+            f"membership is attacked beside {beside['count']} models of {beside['recipe']}{how}, "
+            f"each fitted on {beside['rows_of_each']:,} of the {beside['pool']:,} training and "
+            f"measured rows (seed {beside['seed']}), which are assumed to come from one "
+            "distribution"
         )
     auc = record.metrics.get("utility/auc")
     if auc is not None and auc.number.high < 0.5:
