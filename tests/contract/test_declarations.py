@@ -134,8 +134,8 @@ def test_a_model_reads_no_rows_or_declares_them(option):
 class Sneaky(Intervention):
     reads_rows = ()
 
-    def weights(self, problem):
-        y = problem.rows("train")[1]
+    def weights(self, problem, members):
+        y = problem.rows("train")[1][members]
         return np.where(y == 0, 1.5, 0.5)
 
     def deploy(self, system):
@@ -156,8 +156,8 @@ def test_a_subclass_that_overrides_a_hook_declares_anew():
     class Honest(Sneaky):
         reads_rows = (Read("pool", "labels", into="training"),)
 
-        def weights(self, problem):
-            return super().weights(problem)
+        def weights(self, problem, members):
+            return super().weights(problem, members)
 
     class Silent(Honest):
         def labels(self, problem):

@@ -183,13 +183,14 @@ def clipped_sum(problem, plugin, members):
     """The clipped sum over `members` of the pool, at fixed parameters."""
     methods = ClipOnly(max_grad_norm=C, batch_size=None), plugin
     made, params = trainer(problem, methods, replicates=2)
-    made = hooks.relabelled(made)
+    inside = np.isin(np.arange(made.membership.shape[1]), members)
+    made = hooks.relabelled(replace(made, membership=np.tile(inside, (2, 1))))
     pool = made.data("train", torch.float32)
     weights = hooks.example_weights(made, pool)
     batch = batch_of(problem, rows=1)
     index = torch.as_tensor(members).expand(2, -1)
     batch.X, batch.y = pool.X[index].unsqueeze(2), pool.y[index]
-    batch.group, batch.rows, batch.weight = pool.group[index], index, weights[index]
+    batch.group, batch.rows, batch.weight = pool.group[index], index, weights.gather(1, index)
     memory = [{} for _ in made.interventions]
     hooks.adapt(made, params, memory, batch)
     count = torch.full((2,), float(len(members)))

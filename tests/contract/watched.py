@@ -117,7 +117,7 @@ def read_in_training(plugin, problem):
     watched = watched_problem(problem)
     n = len(problem.splits["train"])
     plugin.labels(watched)
-    plugin.weights(watched)
+    plugin.weights(watched, np.arange(0, n, 2))
     plugin.resample(watched, np.arange(0, n, 2), np.random.default_rng(0))
     plugin.gradient(SCHEDULE, n // 2)
     memory = {}

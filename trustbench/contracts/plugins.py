@@ -157,8 +157,14 @@ class Intervention(Plugin):
         """
         return None
 
-    def weights(self, problem: Problem) -> Array | None:
-        """Example weights [n_pool] with mean 1 over the whole pool (never over one half)."""
+    def weights(self, problem: Problem, members: Array) -> Array | None:
+        """Weights [m] of one replicate's `members` in its loss: none negative, mean about 1.
+
+        `members` int64 [m] are the replicate's rows as positions in the training pool. Weights come
+        from these rows alone: with others, a row would act on models that never trained on it, and
+        membership would mean less than an attack assumes. A method that counts in the whole pool
+        all the same declares that to the ledger, which then takes the counts as public.
+        """
         return None
 
     def resample(

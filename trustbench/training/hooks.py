@@ -46,12 +46,17 @@ def visit(trainer: Trainer) -> Visit | None:
 
 
 def example_weights(trainer: Trainer, pool: Rows) -> Tensor:
-    """The product of all `weights` hooks, [n_pool]."""
-    weights = torch.ones(len(pool.y), dtype=pool.X.dtype, device=trainer.device)
+    """The product of all `weights` hooks, [R, n_pool]; 0 for the rows that are not members."""
+    inside = torch.as_tensor(trainer.membership, device=trainer.device)
+    weights = inside.to(pool.X.dtype)
     for intervention in trainer.interventions:
-        own = intervention.weights(trainer.problem)
-        if own is not None:
-            weights *= torch.as_tensor(own, dtype=weights.dtype, device=trainer.device)
+        if not intervention.fills("weights"):
+            continue
+        for r, members in enumerate(map(np.flatnonzero, trainer.membership)):
+            own = intervention.weights(trainer.problem, members)
+            if own is not None:
+                factor = torch.as_tensor(own, dtype=weights.dtype, device=trainer.device)
+                weights[r, inside[r]] *= factor
     return weights
 
 

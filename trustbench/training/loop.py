@@ -76,7 +76,10 @@ def _start(trainer: Trainer, params: Params) -> TrainingState:
 
 
 def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) -> None:
-    """One pass: every batch through the hooks, then one update of all replicates."""
+    """One pass: every batch through the hooks, then one update of all replicates.
+
+    `weights` [R, n_pool] are those of the `weights` hooks.
+    """
     drawn = epoch_batches(
         trainer.schedule, trainer.membership, trainer.streams, state.epoch, hooks.visit(trainer)
     )
@@ -95,7 +98,7 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
             X=pool.X[index].unsqueeze(2),
             y=pool.y[index],
             group=pool.group[index],
-            weight=weights[index] * real[step],
+            weight=weights.gather(1, index) * real[step],
             rows=index,
             generators=attacks,
         )

@@ -35,8 +35,8 @@ class Recorder(Intervention):
 
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
 
-    def weights(self, problem):
-        y = problem.rows("train")[1]
+    def weights(self, problem, members):
+        y = problem.rows("train")[1][members]
         return np.where(y == 1, 2.0, 0.0)
 
     def perturb(self, batch, forward, problem):
@@ -167,13 +167,14 @@ def test_every_hook_reaches_the_gradient(problem):
     """The recorder's gradient, by hand: weight 2 or 0, two views, half the loss."""
     made, params = trainer(problem, (Recorder(),))
     X, y, _ = (torch.as_tensor(a) for a in problem.rows("train"))
+    made = replace(made, membership=np.ones_like(made.membership))
     rows = torch.arange(20).expand(4, 20)
     weights = hooks.example_weights(made, made.data("train", torch.float32))
     batch = Batch(
         X=X[rows].unsqueeze(2),
         y=y[rows],
         group=y[rows],
-        weight=weights[rows],
+        weight=weights.gather(1, rows),
         rows=rows,
         generators=[],
     )

@@ -59,12 +59,13 @@ def _states(method: Intervention) -> str:
 
 def _pool(method: Intervention, problem: Problem) -> str | None:
     n = len(problem.splits["train"])
-    weights = method.weights(problem)
-    if weights is not None:
-        fits = weights.shape == (n,) and bool((weights >= 0).all())
-        fits = fits and abs(float(weights.mean()) - 1) < 1e-4
-        require(fits, f"weights must be {n} numbers, none negative, with mean 1.")
     members = np.arange(0, n, 2)
+    weights = method.weights(problem, members)
+    if weights is not None:
+        fits = weights.shape == (len(members),) and bool((weights >= 0).all())
+        require(fits, f"weights must be {len(members)} numbers, one per member, none negative.")
+        mean = float(np.mean(np.asarray(method.weights(problem, np.arange(n)))))
+        require(abs(mean - 1) < 1e-4, "the weights of all rows must have mean 1; rescale them.")
     rows = method.resample(problem, members, np.random.default_rng(0))
     if rows is not None:
         inside = np.isin(rows, members).all()

@@ -14,9 +14,11 @@ from trustbench.contracts.aspects import Aspect
 class BalancedWeights(Intervention):
     """Canonical row F: weights each example by the inverse share of its (group, label) cell.
 
-    Weights come from the whole training pool, never from one replicate's half, and have mean 1. If
-    the groups are the classes this is class balancing. `max_weight` bounds the weight of any
-    example (null: no bound); the weight removed from rare cells goes to the others.
+    Cells are counted in the whole training pool, over which weights have mean 1, so that a claim
+    under DP can take their sizes as public. A half has half of every cell, up to one row, and so
+    nearly the same weights. If the groups are the classes this is class balancing. `max_weight`
+    bounds the weight of any example (null: no bound); the weight removed from rare cells goes to
+    the others.
 
     Reference: Kamiran and Calders 2012, doi 10.1007/s10115-011-0463-8 (weights by group and label);
     Idrissi et al. 2022, arXiv 2110.14503 (cells of equal weight).
@@ -29,13 +31,14 @@ class BalancedWeights(Intervention):
     reference: ClassVar[str] = "Kamiran and Calders 2012; Idrissi et al. 2022, arXiv 2110.14503"
     needs_group: ClassVar[Literal["train", "predict", "never"]] = "train"
 
-    def weights(self, problem: Problem) -> Array:
-        """Weights [n_pool] inversely proportional to the size of the example's cell, mean 1."""
+    def weights(self, problem: Problem, members: Array) -> Array:
+        """Weights [m] inversely proportional to the size of the example's cell in the pool."""
         _, y, group = problem.rows("train")
         cell = group * len(problem.classes) + y
         size = np.bincount(cell)
         weights = len(cell) / ((size > 0).sum() * size[cell])
-        return weights if self.max_weight is None else bounded(weights, self.max_weight)
+        weights = weights if self.max_weight is None else bounded(weights, self.max_weight)
+        return np.asarray(weights[members])
 
 
 def bounded(weights: Array, bound: float) -> Array:

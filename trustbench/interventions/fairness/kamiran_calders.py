@@ -15,7 +15,8 @@ from trustbench.methods.groups import cells
 class KamiranCalders(Intervention):
     """Reweighing: the weight of an example is P(g) P(y) / P(g, y), its cell's expected share.
 
-    Probabilities are those of the whole training pool, never of one replicate's half. Unlike with
+    Probabilities are those of the whole training pool, which a claim under DP can take as public;
+    those of a half differ by one row per cell. Unlike with
     equal cells (`balanced_weights`), groups and labels keep their shares. The weights remove only
     their association, so a weak association leads to a mild correction.
 
@@ -36,8 +37,8 @@ class KamiranCalders(Intervention):
             "and label cannot be made independent"
         )
 
-    def weights(self, problem: Problem) -> Array:
-        """Weights [n_pool], mean 1.
+    def weights(self, problem: Problem, members: Array) -> Array:
+        """Weights [m], whose mean over the pool is 1.
 
         No weight can give an empty cell its expected share; the others are rescaled.
         """
@@ -45,7 +46,7 @@ class KamiranCalders(Intervention):
         count = _cells(problem)
         expected = count.sum(axis=1)[group] * count.sum(axis=0)[y] / len(y)
         weights = expected / count[group, y]
-        return np.asarray(weights / weights.mean())
+        return np.asarray(weights / weights.mean())[members]
 
 
 def _cells(problem: Problem) -> Array:

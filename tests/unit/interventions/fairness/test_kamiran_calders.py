@@ -13,6 +13,11 @@ from trustbench.interventions.fairness.kamiran_calders import KamiranCalders
 SCHEDULE = Schedule("tuned", epochs=1, batch_size=8, lr=0.1)
 
 
+def every(problem):
+    """All rows of the pool, as a replicate's members."""
+    return np.arange(len(problem.splits["train"]))
+
+
 def with_group(problem, group, names):
     return dataclasses.replace(problem, group=group, groups=names, group_name="class")
 
@@ -32,7 +37,7 @@ def sklearns(y, group, marginal=True):
 def test_weights_are_those_of_scikit_learn(classes, groups):
     problem = make_problem(classes=classes, groups=groups)
     _, y, group = problem.rows("train")
-    weights = KamiranCalders().weights(problem)
+    weights = KamiranCalders().weights(problem, every(problem))
     np.testing.assert_allclose(weights, sklearns(y, group))
     assert weights.mean() == pytest.approx(1)
     assert np.abs(weights - sklearns(y, group, marginal=False)).max() > 0.1
@@ -40,7 +45,7 @@ def test_weights_are_those_of_scikit_learn(classes, groups):
 
 def test_weighted_group_and_label_are_independent_and_keep_their_shares(problem):
     _, y, group = problem.rows("train")
-    weights = KamiranCalders().weights(problem)
+    weights = KamiranCalders().weights(problem, every(problem))
     joint = np.bincount(group * 2 + y, weights).reshape(2, 2) / len(y)
     outer = np.outer(np.bincount(group), np.bincount(y)) / len(y) ** 2
     np.testing.assert_allclose(joint, outer)
@@ -50,7 +55,7 @@ def test_weighted_group_and_label_are_independent_and_keep_their_shares(problem)
 
 def test_an_empty_cell_leaves_the_mean_at_one(problem):
     group = np.where((problem.group == 1) & (problem.y == 1), 0, problem.group)
-    weights = KamiranCalders().weights(dataclasses.replace(problem, group=group))
+    weights = KamiranCalders().weights(dataclasses.replace(problem, group=group), every(problem))
     assert weights.mean() == pytest.approx(1)
 
 
