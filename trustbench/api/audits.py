@@ -113,7 +113,7 @@ def audit(
     *,
     target: str | None = None,
     sensitive: str | Sequence[str] = (),
-    favourable: str | None = None,
+    favourable: str | Sequence[str] | None = None,
     schema: str | Path | None = None,
     policy: "str | Path | Policy | None" = None,
     train: "Table | None" = None,
@@ -141,7 +141,7 @@ def audit(
         data: the rows, as a file or a DataFrame.
         target: the column of classes.
         sensitive: the columns that make groups.
-        favourable: of two classes, the favourable one; by default the last.
+        favourable: the favourable class, or several of three or more; of two by default the last.
         schema: a YAML file that says the same and more, as `trustbench data check` writes it.
         policy: the name of a policy or its file.
         train: the rows that the model was trained on: copies of them are marked and never gate.
@@ -178,7 +178,9 @@ def audit(
     declared = _declared(
         target=target,
         sensitive=[sensitive] if isinstance(sensitive, str) else list(sensitive),
-        favourable=favourable,
+        favourable=favourable
+        if favourable is None or isinstance(favourable, str)
+        else list(favourable),
         schema=None if schema is None else str(schema),
     )
     begin("reading the table")

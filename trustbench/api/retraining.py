@@ -38,11 +38,16 @@ class Retraining:
     data: Path
     target: str | None = None
     sensitive: tuple[str, ...] = ()
-    favourable: str | None = None
+    favourable: str | tuple[str, ...] | None = None
     schema: str | None = None
     drop: tuple[str, ...] = ()
     args: Mapping[str, Any] = field(default_factory=dict)
     settings: tuple[str, ...] = ()
+
+    def _favourable(self) -> str | list[str] | None:
+        if self.favourable is None or isinstance(self.favourable, str):
+            return self.favourable
+        return list(self.favourable)
 
     def overrides(self, dirs: Sequence[Path]) -> list[str]:
         """The sweep as overrides of `trustbench run`; raises UserError for an unknown method."""
@@ -54,7 +59,7 @@ class Retraining:
         }
         declared = {
             "target": self.target,
-            "favourable": self.favourable,
+            "favourable": self._favourable(),
             "schema": self.schema,
             "sensitive": list(self.sensitive),
             "drop": list(self.drop),

@@ -178,8 +178,8 @@ def _classes(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
     shares = [f"{c} {n:,} ({100 * n / len(y):z.1f} %)"
               for c, n in zip(problem.classes, counts, strict=True)]  # fmt: skip
     yield f"target {dataset.target}: {', '.join(shares)}"
-    if problem.binary:
-        yield f"  favourable: {problem.classes[1]} ({prepared.target.chosen})"
+    if prepared.target.favourable:
+        yield f"  favourable: {' and '.join(prepared.target.favourable)} ({prepared.target.chosen})"
     if prepared.unlabelled:
         yield f"  {prepared.unlabelled:,} rows have no class and are left out"
 

@@ -75,7 +75,7 @@ def _measured(given: argparse.Namespace, options: dict[str, Any]) -> "AuditResul
         given.data,
         target=given.target,
         sensitive=_listed(given.sensitive),
-        favourable=given.favourable,
+        favourable=given.favourable or None,
         schema=given.schema,
         policy=given.policy,
         train=given.train,
@@ -122,7 +122,7 @@ def _retrained(given: argparse.Namespace, result: "AuditResult | None") -> int:
         data=Path(given.data),
         target=given.target,
         sensitive=tuple(_listed(given.sensitive)),
-        favourable=given.favourable,
+        favourable=tuple(given.favourable),
         schema=given.schema,
         drop=(given.split_column,) if given.split_column else (),
         args=found,
@@ -158,10 +158,9 @@ def _parser() -> argparse.ArgumentParser:
         help="a column of groups; several, or separated by commas, are combined",
     )  # fmt: skip
     p.add_argument(
-        "--favourable",
-        metavar="CLASS",
-        help="of two classes, the favourable one (default: the last)",
-    )
+        "--favourable", metavar="CLASS", action="append", default=[],
+        help="the favourable class (default: the last of two); repeat it where several are",
+    )  # fmt: skip
     schema = "a YAML file about the table, as `trustbench data check` writes it"
     p.add_argument("--schema", metavar="FILE", help=schema)
     p.add_argument(

@@ -64,6 +64,7 @@ class Problem:
     scm: StructuralCausalModel | None = None
     warnings: tuple[str, ...] = ()  # what a careful reader of the data would ask about
     encoder: Encoder | None = None  # how raw rows become X; in no fingerprint, as X is
+    favoured: tuple[int, ...] = ()  # of three or more classes, the favourable ones, if declared
     partial: bool = False  # whether splits may be empty: the rows on which a given model is audited
 
     def __post_init__(self) -> None:
@@ -74,6 +75,7 @@ class Problem:
     def _faults(self) -> Iterator[str]:
         """What does not fit together, a sentence each; later checks rely on earlier ones."""
         yield from check.names(self.classes, self.groups)
+        yield from check.favoured(self.favoured, self.classes)
         yield from check.arrays(self.X, {"y": self.y, "group": self.group})
         yield from check.values(self.X)
         yield from check.splits(self.splits, len(self.X), self.partial)
@@ -101,6 +103,15 @@ class Problem:
         """Whether the task has two classes; class 1 is then the favourable decision."""
         return len(self.classes) == 2
 
+    @property
+    def favourable(self) -> Array | None:
+        """Which decisions are favourable, bool [C]; None for several classes without a declaration.
+
+        Of two classes it is class 1.
+        """
+        chosen = (1,) if self.binary else self.favoured
+        return np.isin(np.arange(len(self.classes)), chosen) if chosen else None
+
     def rows(self, split: SplitName) -> tuple[Array, Array, Array]:
         """(X [m, *shape], y [m], group [m]) of a split."""
         i = self.splits[split]
@@ -124,4 +135,6 @@ class Problem:
         changes = [f.change for f in self.features]
         if set(changes) != {"any"}:
             h.update(repr(changes).encode())
+        if self.favoured:
+            h.update(repr(("favourable", self.favoured)).encode())
         return h.hexdigest()[:32]

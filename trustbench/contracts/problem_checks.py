@@ -25,6 +25,17 @@ def names(classes: Sequence[str], groups: Sequence[str]) -> Iterator[str]:
         yield "there are no groups; name one for all rows, such as ('all',)"
 
 
+def favoured(given: Sequence[int], classes: Sequence[str]) -> Iterator[str]:
+    """Favourable classes that do not exist, repeat, are all, or are named of two."""
+    if given and len(classes) == 2:
+        yield f"favoured is {tuple(given)}, but of two classes it is the second; leave it out"
+    elif not set(given) < set(range(len(classes))) or len(set(given)) < len(given):
+        yield (
+            f"favoured is {tuple(given)}; give some of the positions 0 to {len(classes) - 1} of "
+            "the classes, each once and not all"
+        )
+
+
 def arrays(X: Array, codes: Mapping[str, Array]) -> Iterator[str]:
     """Wrong types, and codes that are not one for each row of X."""
     if np.ndim(X) < 2:

@@ -64,6 +64,8 @@ class AuditedTable(Strict):
     target: str
     sensitive: list[str]
     classes: list[str]
+    favourable: list[str] = Field(default_factory=list)
+    """Of three or more classes, the favourable ones, where they are declared."""
     groups: list[str]
     group_name: str
     group_sizes: dict[str, int]

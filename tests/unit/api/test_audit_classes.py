@@ -32,6 +32,39 @@ def answers(rows):
     return np.stack([1 - low, low], axis=1)
 
 
+def test_several_favourable_classes_of_three_give_the_gaps_of_decisions(tmp_path):
+    rng = np.random.default_rng(1)
+    town = rng.choice(["north", "south"], 600)
+    score = rng.normal(size=600) + 0.6 * (town == "north")
+    grade = np.select([score > 0.8, score > 0], ["A", "B"], "C")
+    rows = pd.DataFrame({"score": score, "town": town, "grade": grade})
+    rows["said"] = np.where(rng.random(600) < 0.8, grade, "B")
+    given = {"target": "grade", "sensitive": "town", "unseen": True, "draws": 100,
+             "evaluators": ["fairness"]}  # fmt: skip
+    without = trustbench.audit("column:said", rows, **given).record
+    assert "favourable ones that are declared" in without.missing["fairness/dp_gap"]
+    found = trustbench.audit("column:said", rows, favourable=["A", "B"], **given).record
+    good = rows["said"].isin(["A", "B"]).groupby(rows["town"]).mean()
+    assert found.metrics["fairness/dp_gap"].number.value == pytest.approx(
+        good["north"] - good["south"]
+    )
+    assert found.table.favourable == ["A", "B"]
+    assert found.id != without.id
+    same = without.metrics["fairness/acc_gap"].number
+    assert found.metrics["fairness/acc_gap"].number == same
+    from trustbench.commands.cli import main
+
+    rows.to_csv(tmp_path / "r.csv", index=False)
+    args = [
+        "audit", "--model", "column:said", "--data", str(tmp_path / "r.csv"), "--target", "grade",
+        "--sensitive", "town", "--unseen", "--draws", "100", "--evaluator", "fairness",
+        "--output-dir", str(tmp_path / "out"), "--favourable", "A", "--favourable", "B",
+    ]  # fmt: skip
+    assert main(args) == 0
+    assert main([*args[:-2]]) == 0, "one class of three"
+    assert main([*args, "--favourable", "D"]) == 2
+
+
 MODELS = {
     "xgboost": lambda t, folder: boosted(xgboost.XGBClassifier, t, folder / "m.json"),
     "lightgbm": lambda t, folder: boosted(lightgbm.LGBMClassifier, t, folder / "m.txt"),

@@ -31,10 +31,10 @@ class Fairness(Evaluator):
     """How unequal decisions are between groups of the test set.
 
     Primary is `acc_gap`, the largest difference of accuracy between two groups (Cresswell 2025,
-    Eq. 1). On two classes also `eo_gap` (the larger of the gaps in true and false positive
-    rates; class 1 is favourable), `dp_gap` and `dp_ratio` (positive decisions; the ratio is that
-    of the four-fifths rule). `worst_group_acc` is the lowest group accuracy, `class_sd` the
-    standard deviation of the classes' recalls.
+    Eq. 1). Where decisions are favourable or not (class 1 of two is; of more, those that are
+    declared) also `eo_gap` (the larger of the gaps in true and false positive rates), `dp_gap` and
+    `dp_ratio` (positive decisions; the ratio is that of the four-fifths rule). `worst_group_acc` is
+    the lowest group accuracy, `class_sd` the standard deviation of the classes' recalls.
 
     A group with fewer than `min_group` test rows, or for `eo_gap` with fewer than `min_cell` rows
     of either class, is left out and named in the facts. A maximum over groups is above zero by
@@ -122,11 +122,18 @@ class Fairness(Evaluator):
             self._accuracy(system, decided == y, large),
             self._recalls(system, decided == y),
         ]
-        if problem.binary:
-            parts += [self._decisions(system, decided, large), self._odds(system, decided, large)]
-        else:
-            reason = f"needs two classes; this task has {len(problem.classes)}"
+        good = problem.favourable
+        if good is None:
+            reason = (
+                "needs two classes, or favourable ones that are declared; this task has "
+                f"{len(problem.classes)}"
+            )
             parts.append(Measured.lacking(BINARY, reason))
+        else:
+            parts += [
+                self._decisions(system, good[decided], large),
+                self._odds(system, good[decided], good[y].astype(np.int64), large),
+            ]
         return Measured.joined(parts)
 
     def _accuracy(self, system: System, hit: Array, large: Array) -> Measured:
@@ -154,11 +161,12 @@ class Fairness(Evaluator):
 
         return self._extremes(system, OfShares(hit[:, rows], len(common), by_class), y[rows])
 
-    def _decisions(self, system: System, decided: Array, large: Array) -> Measured:
+    def _decisions(self, system: System, favoured: Array, large: Array) -> Measured:
+        """`favoured` says which decisions are favourable, bool [R, n]."""
         if large.sum() < 2:
             return Measured.lacking(("dp_gap", "dp_ratio"), self._too_few())
         group = system.problem.rows("test")[2]
-        rate, kept = means(decided, group, len(large))[:, large], large[group]
+        rate, kept = means(favoured, group, len(large))[:, large], large[group]
         nobody = bool((rate.max(axis=1) == 0).any())
 
         def by_group(shares: Array) -> dict[str, Array]:
@@ -166,15 +174,16 @@ class Fairness(Evaluator):
             both = {"dp_gap": gap(rate)}
             return both if nobody else both | {"dp_ratio": rate.min(axis=-1) / rate.max(axis=-1)}
 
-        statistics = OfShares(decided[:, kept] == 1, len(large), by_group)
+        statistics = OfShares(favoured[:, kept], len(large), by_group)
         found = self._extremes(system, statistics, group[kept])
         if not nobody:
             return found
         reason = "is 0 / 0: some replicate decides for nobody"
         return Measured.joined([found, Measured.lacking(("dp_ratio",), reason)])
 
-    def _odds(self, system: System, decided: Array, large: Array) -> Measured:
-        _, y, group = system.problem.rows("test")
+    def _odds(self, system: System, favoured: Array, y: Array, large: Array) -> Measured:
+        """`y` is 1 for rows of a favourable class and 0 for others, int64 [n]."""
+        group = system.problem.rows("test")[2]
         names = system.problem.groups
         cells = np.stack([sizes(group[y == label], len(names)) for label in (0, 1)])
         large = large & (cells >= self.min_cell).all(axis=0)
@@ -188,7 +197,7 @@ class Fairness(Evaluator):
         def by_group(shares: Array) -> dict[str, Array]:
             return {"eo_gap": gap(shares[..., large]).max(axis=-1)}
 
-        statistics = OfShares(decided[:, kept] == 1, len(names), by_group, y[kept])
+        statistics = OfShares(favoured[:, kept], len(names), by_group, y[kept])
         found = self._extremes(system, statistics, group[kept], within=y[kept])
         return Measured.joined([declared, found])
 

@@ -48,6 +48,7 @@ class AuditRows:
         calibration: rows that only calibrate prediction sets; may be empty.
         members: rows that the model was trained on, for membership attacks; may be empty.
         access: what may be used of the model.
+        favoured: of three or more classes, the positions of the favourable ones, if declared.
     """
 
     classes: tuple[str, ...]
@@ -57,3 +58,4 @@ class AuditRows:
     calibration: Answers
     members: Answers
     access: frozenset[Access]
+    favoured: tuple[int, ...] = ()

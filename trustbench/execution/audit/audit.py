@@ -183,6 +183,7 @@ class _AuditedAnswers:
             self.answers.chosen(self.held),
             self.members,
             self.access,
+            table.favoured,
         )
 
     def measured(
@@ -242,6 +243,7 @@ def _table(table: AuditTable, held: Array) -> AuditedTable:
         target=str(table.declared.target),
         sensitive=list(table.declared.sensitive),
         classes=list(table.classes),
+        favourable=[table.classes[k] for k in table.favoured],
         groups=list(table.groups),
         group_name=table.group_name,
         group_sizes=dict(zip(table.groups, sizes.tolist(), strict=True)),
@@ -287,6 +289,8 @@ def _identity(
         if own.references is not None:
             h.update(np.ascontiguousarray(own.references.pool).tobytes())
     measured = sorted((n, repr(e), e.version) for n, e in evaluators.items())
+    if table.favoured:
+        h.update(repr(("favourable", table.favoured)).encode())
     known = (table.parts.how, table.classes, table.groups, table.name)
     h.update(repr((NUMBERS, list(names), measured, draws, seed, known)).encode())
     return h.hexdigest()[:12]

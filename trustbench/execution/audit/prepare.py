@@ -51,6 +51,7 @@ class AuditTable:
     groups: tuple[str, ...]
     group_name: str
     parts: Parts
+    favoured: tuple[int, ...] = ()  # of three or more classes, the favourable ones, if declared
     members: Members | None = None
     calibration: float = 0.0
     written: tuple[object, ...] = ()
@@ -102,6 +103,7 @@ def prepared(
         groups=grouped.names,
         group_name=grouped.name,
         parts=parts,
+        favoured=found.favoured,
         members=members,
         calibration=calibration,
         written=_written(table[target], y, found.classes, binned=bool(own.bins)),

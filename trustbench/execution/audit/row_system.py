@@ -103,6 +103,7 @@ def _problem(rows: AuditRows, parts: list[_Part]) -> Problem:
         features=(Feature("row", "numeric", (0,), 0.0, float(len(y)), mutable=False),),
         splits={split: np.flatnonzero(owner == split) for split in SPLITS},
         card=CARD,
+        favoured=rows.favoured,
         partial=True,
     )
 

@@ -33,8 +33,6 @@ def test_a_target_may_have_many_classes_and_numbers_are_cut(tmp_path):
     table = people()
     more = with_target(np.resize(["good", "fair", "poor"], len(table)))
     assert loaded(tmp_path, more).problem.classes == ("fair", "good", "poor")
-    with pytest.raises(DataError, match=r"favourable=good needs two classes, and approved has 3"):
-        loaded(tmp_path, more, favourable="good")
     amount = with_target(table["income"] + np.arange(len(table)) / 7)
     with pytest.raises(DataError, match=r"numbers, and trustbench predicts classes.*bins=\["):
         loaded(tmp_path, amount)
@@ -44,6 +42,29 @@ def test_a_target_may_have_many_classes_and_numbers_are_cut(tmp_path):
         "20000 to below 30000",
         "30000 and above",
     )
+
+
+def test_several_of_many_classes_may_be_favourable(tmp_path):
+    more = with_target(np.resize(["good", "fair", "poor"], 1200))
+    none = loaded(tmp_path, more).problem
+    assert none.favourable is None
+    both = loaded(tmp_path, more, favourable=("good", "fair")).problem
+    assert (both.classes, both.favourable.tolist()) == (none.classes, [True, True, False])
+    assert "Favourable: fair and good (declared)." in both.card.description
+    one = loaded(tmp_path, more, favourable="good").problem
+    assert one.favourable.tolist() == [False, True, False]
+    assert len({p.fingerprint for p in (none, both, one)}) == 3
+    np.testing.assert_array_equal(none.y, both.y)
+    yes = loaded(tmp_path, people(), favourable=("no",)).problem
+    assert (yes.classes, yes.favoured, yes.favourable.tolist()) == (
+        ("yes", "no"), (), [False, True],
+    )  # fmt: skip
+    for given, says in (
+        (("good", "best"), r"favourable=best is not a class of approved; .*fair"),
+        (("good", "fair", "poor"), "names every class of approved .*people hope for"),
+    ):
+        with pytest.raises(DataError, match=says):
+            loaded(tmp_path, more, favourable=given)
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,37 @@ def test_the_comparison_sees_one_decision_that_changed(three_groups):
 def test_classes_as_groups_give_gaps_of_recall(multiclass_system):
     measured = Fairness().measure(multiclass_system)
     assert set(measured.missing) == {"eo_gap", "dp_gap", "dp_ratio"}
-    assert measured.missing["eo_gap"] == "eo_gap needs two classes; this task has 5"
+    assert measured.missing["eo_gap"] == (
+        "eo_gap needs two classes, or favourable ones that are declared; this task has 5"
+    )
     assert set(named(measured)) == {"acc_gap", "worst_group_acc", "class_sd"}
+
+
+def test_favourable_classes_of_several_count_as_one_decision(multiclass_system):
+    """As fairlearn measures the same rows with the classes merged to favourable and other."""
+    favoured = (0, 3)
+    problem = dataclasses.replace(multiclass_system.problem, favoured=favoured)
+    system = dataclasses.replace(multiclass_system, problem=problem)
+    measured = Fairness(min_group=1, min_cell=1).measure(system)
+    assert not measured.missing
+    _, y, group = problem.rows("test")
+    found, decided = named(measured), decisions_of(system)
+    for r in range(system.replicates):
+        merged = np.isin(decided[r], favoured).astype(int)
+        kwargs = {"sensitive_features": group}
+        good = np.isin(y, favoured).astype(int)
+        assert found["dp_gap"][r] == pytest.approx(
+            demographic_parity_difference(good, merged, **kwargs)
+        )
+        assert found["dp_ratio"][r] == pytest.approx(
+            demographic_parity_ratio(good, merged, **kwargs)
+        )
+        assert found["eo_gap"][r] == pytest.approx(
+            equalized_odds_difference(good, merged, **kwargs)
+        )
+    plain = Fairness(min_group=1, min_cell=1).measure(multiclass_system)
+    for name, values in named(plain).items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 def test_small_groups_are_left_out_and_named(three_groups):

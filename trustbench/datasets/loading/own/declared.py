@@ -86,7 +86,7 @@ class DeclaredTable:
     """All that is declared about a table beside how its file is read."""
 
     target: str | None = None
-    favourable: Level | None = None
+    favourable: Level | tuple[Level, ...] | None = None
     unlabelled: Literal["refuse", "drop"] = "refuse"
     sensitive: tuple[str, ...] = ()
     min_group: Annotated[int, Field(ge=1)] = 30

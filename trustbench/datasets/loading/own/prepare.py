@@ -185,6 +185,7 @@ def _problem(
         splits=packed,
         card=DataCard("", "", "", ""),
         encoder=encoder,
+        favoured=target.favoured,
     )
 
 
@@ -223,12 +224,18 @@ def _refuse_leaks(found: list[TableFinding], declared: DeclaredTable) -> None:
         raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn continues with a warning)")
 
 
+def _favourable(target: Target) -> str:
+    if target.favoured:
+        return f"Favourable: {' and '.join(target.favourable)} ({target.chosen})."
+    return f"Class 1 is {target.classes[1]} ({target.chosen})."
+
+
 def _card(prepared: Prepared, declared: DeclaredTable, origin: str) -> DataCard:
     """The card: the owner's words, and what was done to the table."""
     problem, own = prepared.problem, declared.card
     sentences = [f"{len(prepared.table):,} rows of {origin}; the class is {declared.target}."]
-    if problem.binary:
-        sentences.append(f"Class 1 is {problem.classes[1]} ({prepared.target.chosen}).")
+    if prepared.target.chosen:
+        sentences.append(_favourable(prepared.target))
     if prepared.unlabelled:
         sentences.append(f"{prepared.unlabelled:,} rows without a class are left out.")
     if prepared.left_out:

@@ -1,5 +1,6 @@
 """The classes of a table: which they are, which is favourable, which rows have none."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -25,20 +26,33 @@ MOST_CLASSES = 50
 class Target(NamedTuple):
     """The class of each row, int64 [n], -1 where the table has none; and what was decided.
 
-    `classes` has the favourable one of two last; `in_order` has them by size or alphabet, which is
+    `classes` has the favourable one of two last; of more, `favoured` are the positions of the
+    favourable ones, if they are declared. `in_order` has them by size or alphabet, which is
     how encoders of labels count.
     """
 
     y: Array
     classes: tuple[str, ...]
-    chosen: str  # how the favourable class was chosen, in words; '' for more than two
+    chosen: str  # how the favourable class was chosen, in words; '' if there is none
     in_order: tuple[str, ...]
+    favoured: tuple[int, ...] = ()
+
+    @property
+    def favourable(self) -> tuple[str, ...]:
+        """The favourable classes; none of three or more without a declaration."""
+        chosen = (1,) if len(self.classes) == 2 else self.favoured
+        return tuple(self.classes[k] for k in chosen)
 
 
 def read_target(
-    table: pd.DataFrame, name: str, declared: DeclaredColumn, favourable: Level | None
+    table: pd.DataFrame,
+    name: str,
+    declared: DeclaredColumn,
+    favourable: Level | Sequence[Level] | None,
 ) -> Target:
     """Reads the classes of column `name`; of two, the favourable one becomes class 1.
+
+    Of more, several may be favourable.
 
     Raises:
         DataError: it has one class, or numbers too many to be classes.
@@ -50,15 +64,36 @@ def read_target(
             f"the target {name} has {only}; a model needs two or more classes to tell apart, so "
             "give a table with both outcomes, or another dataset.target"
         )
-    if len(classes) > 2:
-        if favourable is not None:
+    good = _favoured(favourable, classes, name)
+    if len(classes) == 2:
+        return _binary(y, classes, good)
+    return Target(y, tuple(classes), "declared" if good else "", tuple(classes), good)
+
+
+def _favoured(
+    given: Level | Sequence[Level] | None, classes: list[str], name: str
+) -> tuple[int, ...]:
+    """The positions of the classes that are declared to be favourable.
+
+    Raises:
+        DataError: one is not a class, or all are favourable.
+    """
+    if given is None:
+        return ()
+    wanted = tuple(given) if isinstance(given, list | tuple) else (given,)
+    found = [find_level(level, classes) for level in wanted]
+    for level, meant in zip(wanted, found, strict=True):
+        if meant is None:
             raise refuse(
-                f"dataset.favourable={favourable} needs two classes, and {name} has "
-                f"{len(classes)} ({listed(classes)}); drop dataset.favourable, or merge the "
-                "classes in the file"
+                f"dataset.favourable={level} is not a class of {name}; its classes are "
+                f"{' and '.join(classes) if len(classes) == 2 else listed(classes)}"
             )
-        return Target(y, tuple(classes), "", tuple(classes))
-    return _binary(y, classes, name, favourable)
+    if len(set(found)) == len(classes):
+        raise refuse(
+            f"dataset.favourable names every class of {name} ({listed(classes)}); name those that "
+            "people hope for"
+        )
+    return tuple(sorted({classes.index(meant) for meant in found if meant is not None}))
 
 
 def _coded(values: Series, name: str, declared: DeclaredColumn) -> tuple[Array, list[str]]:
@@ -96,20 +131,14 @@ def _refuse_many(values: Series, name: str, n: int) -> None:
     )
 
 
-def _binary(y: Array, classes: list[str], name: str, favourable: Level | None) -> Target:
-    if favourable is None:
+def _binary(y: Array, classes: list[str], good: Sequence[int]) -> Target:
+    if not good:
         told = (
             f"taken as favourable as the last of {' and '.join(classes)}; dataset.favourable=VALUE "
             "says otherwise"
         )
         return Target(y, tuple(classes), told, tuple(classes))
-    good = find_level(favourable, classes)
-    if good is None:
-        raise refuse(
-            f"dataset.favourable={favourable} is not a class of {name}; its classes are "
-            f"{' and '.join(classes)}"
-        )
-    if good == classes[1]:
+    if good[0] == 1:
         return Target(y, tuple(classes), "declared", tuple(classes))
     flipped = np.where(y < 0, y, 1 - y)
     return Target(flipped, tuple(reversed(classes)), "declared", tuple(classes))
