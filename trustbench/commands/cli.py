@@ -6,41 +6,16 @@ standard library is imported here, so that `trustbench --help` answers at once.
 
 import atexit
 import gc
-import importlib
 import os
 import sys
 import traceback
 from collections.abc import Sequence
 
 from trustbench import __version__
+from trustbench.commands.catalogue import COMMANDS, module_of
 from trustbench.errors import TrustbenchError, UserError, did_you_mean, printable
 from trustbench.launching.streams import safe_streams
 from trustbench.store.redaction import conceal_given, redact
-
-COMMANDS = {
-    "run": "compose, train, measure, log; a sweep prints its table at the end",
-    "cell": "what one cell of the table measures, its numbers here, and its references",
-    "summarize": "the table of stored records, in any format",
-    "report": "one self-contained HTML file: table, cells, curves, provenance",
-    "gate": "whether a change keeps a policy: exit 0 pass, 3 violated, 4 inconclusive",
-    "audit": "a given model on your rows, with intervals and a policy; trains nothing",
-    "select": "which measured arm serves a policy best; Pareto front; what was traded",
-    "export": "one model of a measured arm for use: a folder, an MLflow model, ONNX",
-    "card": "the model card of a record, as Markdown with front matter",
-    "datasheet": "the datasheet of a data set, as Markdown with front matter",
-    "plan": "what a run would do, train nothing: done, to do, unsupported; known interactions",
-    "list": "datasets, models, interventions, evaluators, metrics, experiments, tables, policies",
-    "data": "list, download and check the files of the datasets",
-    "check-plugin": "whether a plugin, your own too, keeps the contract of its kind",
-    "sign": "sign the records and tables of a sweep with a key; --new-key makes one",
-    "verify": "whether the records and tables of a sweep are those that were signed",
-    "sync": "upload records that the tracking server does not have yet",
-    "doctor": "what this installation and store are, and what needs attention; --reap",
-}
-MODULES = {
-    "list": "listing",
-    "check-plugin": "check_plugin",
-}  # a module called `list` would shadow the type in its own code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -105,14 +80,15 @@ def _dispatch(args: list[str]) -> int:
     if not args:
         raise UserError(f"no command was given. {did_you_mean('', COMMANDS)}")
     name, *rest = args
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0
-    if name == "--version":
+    if name != "completion" and not {"--version", "-V"}.isdisjoint(args):
         print(f"trustbench {__version__}")
         return 0
     if name not in COMMANDS:
         raise UserError(f"unknown command {name!r}; {did_you_mean(name, COMMANDS)}")
-    module = importlib.import_module(f"trustbench.commands.{MODULES.get(name, name)}")
-    code: int = module.main(rest)
+    code: int = module_of(name).main(rest)
     return code

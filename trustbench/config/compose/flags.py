@@ -37,10 +37,16 @@ UNUSED = {
     "config_name": FIXED,
     "config_path": FIXED,
     "experimental_rerun": "the same command again continues where the last one stopped",
-    "shell_completion": "there is no shell completion",
+    "shell_completion": "`trustbench completion bash` prints what completes them",
     "hydra_help": "`trustbench run --help` lists what it does use",
 }
 """Hydra's flags that are refused, each with the reason or an alternative."""
+
+
+def used() -> list[str]:
+    """The long flags that a run takes."""
+    names = [name for names in (*SWITCHES, *VALUES) for name in names if name.startswith("--")]
+    return [n for n in names if n[2:].replace("-", "_") not in UNUSED] + ["--cfg", "--info"]
 
 
 def parse(args: Sequence[str]) -> argparse.Namespace:
@@ -49,8 +55,6 @@ def parse(args: Sequence[str]) -> argparse.Namespace:
     Raises:
         ConfigError: an unknown flag, one that is not used, or contradictory ones.
     """
-    if "--version" in args:
-        raise ConfigError("--version goes without a command; write `trustbench --version`.")
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -159,10 +159,9 @@ IGNORED = {
     "--config-path x": "give your options with --config-dir.",
     "--config-dir /tmp --config-dir /usr": "--config-dir is given 2 times; give one folder there",
     "--experimental-rerun x": "the same command again continues where the last one stopped.",
-    "-sc install=bash": "there is no shell completion.",
+    "-sc install=bash": "`trustbench completion bash` prints what completes them.",
     "--package protocol": "--package goes with --cfg; give both or neither.",
     "--cfg job -p nope": "--package names no part of the configuration;",
-    "--version": "write `trustbench --version`.",
 }
 
 # an experiment file -> what the sentence says
