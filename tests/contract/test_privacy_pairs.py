@@ -184,7 +184,7 @@ def clipped_sum(problem, plugin, members):
     methods = ClipOnly(max_grad_norm=C, batch_size=None), plugin
     made, params = trainer(problem, methods, replicates=2)
     inside = np.isin(np.arange(made.membership.shape[1]), members)
-    made = hooks.relabelled(replace(made, membership=np.tile(inside, (2, 1))))
+    made = hooks.replaced(replace(made, membership=np.tile(inside, (2, 1))))
     pool = made.data("train", torch.float32)
     weights = hooks.example_weights(made, pool)
     batch = batch_of(problem, rows=1)

@@ -116,6 +116,7 @@ def read_in_training(plugin, problem):
     given, forward = batch_of(problem), linear(problem)
     watched = watched_problem(problem)
     n = len(problem.splits["train"])
+    seen = read_by_inputs(plugin, problem)
     plugin.labels(watched)
     plugin.weights(watched, np.arange(0, n, 2))
     plugin.resample(watched, np.arange(0, n, 2), np.random.default_rng(0))
@@ -125,7 +126,28 @@ def read_in_training(plugin, problem):
         plugin.adapt(memory, dataclasses.replace(given, memory=memory), forward, watched)
     given.memory = memory
     plugin.perturb(given, forward, watched)
-    return watched.seen | ({"validation"} if plugin.fills("adapt") else set())
+    return watched.seen | seen | ({"validation"} if plugin.fills("adapt") else set())
+
+
+def read_by_inputs(plugin, problem):
+    """The splits of which `inputs` reads rows other than those that it replaces.
+
+    What a row becomes by itself is not a read of it: other rows are shuffled, and it must not move.
+    """
+    read = set()
+    for split in ("train", "validation"):
+        seen = plugin.inputs(problem, split)
+        for name in ("train", "validation") if seen is not None else ():
+            rows, moved = problem.splits[split], problem.splits[name][::2]
+            order = np.random.default_rng(0).permutation(moved)
+            arrays = {k: getattr(problem, k).copy() for k in ("X", "y", "group")}
+            for array in arrays.values():
+                array[moved] = array[order]
+            after = plugin.inputs(dataclasses.replace(problem, **arrays), split)
+            still = np.isin(rows, moved, invert=True)
+            if not np.array_equal(seen[still], after[still]):
+                read.add(POOL.get(name, name))
+    return read
 
 
 def read_when_deployed(plugin, system):

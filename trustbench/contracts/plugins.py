@@ -98,6 +98,7 @@ class Model(Plugin, ABC):
 
 # An intervention that fills one of them trains replicates that differ from the baseline's.
 TRAINING_HOOKS = (
+    "inputs",
     "labels",
     "weights",
     "resample",
@@ -148,6 +149,16 @@ class Intervention(Plugin):
     def trained_copies(self) -> int:
         """How many trained copies of a replicate answer; if several, `deploy` takes twins."""
         return 1
+
+    def inputs(self, problem: Problem, split: Literal["train", "validation"]) -> Array | None:
+        """Returns inputs [m, *shape] that training sees in place of the true ones of a split.
+
+        All other training hooks see them too, and the next method starts from them. Evaluators read
+        the true inputs. `train` is the whole pool; `validation` holds the rows by which epochs are
+        chosen, None for a method that leaves them as they are. `inputs` and `labels` of a method
+        see the same problem. A value that depends on other rows than its own is a read of them.
+        """
+        return None
 
     def labels(self, problem: Problem) -> Array | None:
         """Returns the labels int64 [n_pool] that training sees in place of the true ones.

@@ -1,1 +1,1 @@
-"""Training R replicates at once: one loop, two engines, five hooks."""
+"""Training R replicates at once: one loop, two engines, and the hooks of the interventions."""

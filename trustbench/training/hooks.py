@@ -2,32 +2,66 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trustbench.contracts import Array, Batch, Forward
+from trustbench.contracts import Array, Batch, Forward, Intervention, Problem
+from trustbench.errors import ConfigError
 from trustbench.training import dropout, hidden
 from trustbench.training.engines import Params
 from trustbench.training.sampling import Visit
 from trustbench.training.state import Rows, Trainer
 
+# The splits whose inputs a method may replace.
+SEEN: tuple[Literal["train", "validation"], ...] = ("train", "validation")
+
 # What each intervention keeps between epochs, in their order.
 Memory = Sequence[dict[str, Tensor]]
 
 
-def relabelled(trainer: Trainer) -> Trainer:
-    """Returns the trainer with the training labels of the `labels` hooks."""
+def replaced(trainer: Trainer) -> Trainer:
+    """Returns the trainer with the data of the `inputs` and `labels` hooks."""
     problem = trainer.problem
     for intervention in trainer.interventions:
-        seen = intervention.labels(problem)
-        if seen is not None:
-            y = problem.y.copy()
-            y[problem.splits["train"]] = seen
-            problem = replace(problem, y=y)
+        X, y = _inputs(intervention, problem), intervention.labels(problem)
+        if y is not None:
+            y = _put(problem.y, problem.splits["train"], y)
+        if X is not None or y is not None:
+            problem = replace(
+                problem, X=problem.X if X is None else X, y=problem.y if y is None else y
+            )
     return replace(trainer, problem=problem)
+
+
+def _inputs(intervention: Intervention, problem: Problem) -> Array | None:
+    """The inputs of all rows as a method replaces them, or None if it leaves them alone.
+
+    Raises:
+        ConfigError: they are not finite, or not one for each row.
+    """
+    X = None
+    for split in SEEN if intervention.fills("inputs") else ():
+        rows, seen = problem.splits[split], intervention.inputs(problem, split)
+        if seen is None:
+            continue
+        if np.shape(seen) != (len(rows), *problem.shape) or not np.isfinite(seen).all():
+            raise ConfigError(
+                f"the `inputs` of {type(intervention).__name__} for {split} have shape "
+                f"{np.shape(seen)}; return finite numbers of shape {(len(rows), *problem.shape)}."
+            )
+        X = _put(problem.X if X is None else X, rows, seen)
+    return X
+
+
+def _put(values: Array, rows: Array, new: Array) -> Array:
+    """A copy of the values, with new ones in some rows."""
+    values = values.copy()
+    values[rows] = new
+    return values
 
 
 def visit(trainer: Trainer) -> Visit | None:

@@ -1,9 +1,9 @@
 """The one training loop. Interventions fill its hooks and never own a training loop.
 
-Read from `train` downwards. An epoch draws batches (`labels`, `resample`). Each batch runs the
-hooks (`weights` -> `perturb` -> `hidden` -> `objective` -> `gradient`) and then the update. Each
-epoch ends with a validation (`adapt`). All R replicates take each step together and never read each
-other.
+Read from `train` downwards. Methods first replace data (`inputs`, `labels`). An epoch draws batches
+(`resample`). Each batch runs the hooks (`weights` -> `perturb` -> `hidden` -> `objective` ->
+`gradient`) and then the update. Each epoch ends with a validation (`adapt`). All R replicates take
+each step together and never read each other.
 """
 
 import time
@@ -38,7 +38,7 @@ def train(
     Raises:
         TrainingDiverged: the parameters, loss or outputs of a replicate stop being finite.
     """
-    trainer = hooks.relabelled(trainer)
+    trainer = hooks.replaced(trainer)
     state = resume or _start(trainer, params)
     if trainer.rule is not None:
         trainer.rule.state.update(state.rule_state)

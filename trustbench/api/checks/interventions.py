@@ -19,6 +19,7 @@ from trustbench.contracts import (
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import Streams
+from trustbench.training.hooks import SEEN
 
 ROWS, REPLICATES = 8, 2
 
@@ -74,7 +75,20 @@ def _pool(method: Intervention, problem: Problem) -> str | None:
     if labels is not None:
         known = labels.shape == (n,) and labels.min() >= 0 and labels.max() < len(problem.classes)
         require(known, f"labels must be {n} positions of classes.")
+    _inputs(method, problem)
     return None
+
+
+def _inputs(method: Intervention, problem: Problem) -> None:
+    for split in SEEN:
+        X, before = problem.rows(split)[0], problem.X.copy()
+        seen = method.inputs(problem, split)
+        require(np.array_equal(problem.X, before), "inputs changes problem.X; return a new array.")
+        if seen is not None:
+            fits = seen.shape == X.shape and bool(np.isfinite(seen).all())
+            require(fits, f"inputs of {split} must be finite numbers of shape {X.shape}.")
+            again = np.asarray(method.inputs(problem, split))
+            require(np.array_equal(seen, again), "inputs draws anew each time; draw from a seed.")
 
 
 def _batch(problem: Problem) -> Batch:

@@ -77,7 +77,7 @@ def test_the_cell_may_be_named(problem):
 
 def test_only_training_rows_are_flipped(problem):
     plugin = LabelPoisoning(share=1.0)
-    made = hooks.relabelled(trainer(problem, (plugin,), SCHEDULE)[0])
+    made = hooks.replaced(trainer(problem, (plugin,), SCHEDULE)[0])
     changed = np.flatnonzero(made.problem.y != problem.y)
     assert set(changed) == set(problem.splits["train"][plugin.flipped(problem)])
     assert made.problem.splits is problem.splits
