@@ -19,6 +19,7 @@ from trustbench.contracts.encoding import (
     SensitiveColumn,
 )
 from trustbench.contracts.features import Feature
+from trustbench.contracts.interventions import TRAINING_HOOKS, Intervention
 from trustbench.contracts.learnt import Fact, Learnt
 from trustbench.contracts.measurement import Measured, Measurement, RowRedraw
 from trustbench.contracts.mechanisms import Gaussian, PoissonGaussian, Pure, Read
@@ -30,14 +31,7 @@ from trustbench.contracts.metrics import (
     attack_rate,
     fraction,
 )
-from trustbench.contracts.plugins import (
-    TRAINING_HOOKS,
-    Dataset,
-    Evaluator,
-    Intervention,
-    Model,
-    Plugin,
-)
+from trustbench.contracts.plugins import Dataset, Evaluator, Model, Plugin
 from trustbench.contracts.problem import DataCard, Problem, StructuralCausalModel
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule

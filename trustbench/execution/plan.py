@@ -7,13 +7,13 @@ from itertools import combinations
 
 import torch
 
-from trustbench.config.arms import Arm, Chosen
+from trustbench.config.arms import Arm
 from trustbench.config.identity import arm_id, fit_id, in_order, pilot_id
 from trustbench.contracts import Array, Fact, GradientRule, Intervention, Problem, Schedule
 from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import ConfigError, Unsupported
-from trustbench.execution import own_code
+from trustbench.execution import clashes, own_code
 from trustbench.execution.problems import problem_of
 from trustbench.methods.privacy import ledger
 from trustbench.store.schema import Pilot
@@ -73,8 +73,13 @@ class Plan:
 
     @property
     def schedule(self) -> Schedule:
-        """The training config for these members, unless a gradient rule brings its own schedule."""
-        return self.arm.schedule(self.members)
+        """The training config for these members and methods; a gradient rule may bring its own."""
+        return self._under_methods(self.arm.schedule(self.members))
+
+    def _under_methods(self, schedule: Schedule) -> Schedule:
+        for intervention in self.retraining:
+            schedule = intervention.schedule(schedule)
+        return schedule
 
     def rule(self, schedule: Schedule | None = None) -> GradientRule | None:
         """A fresh gradient rule, or None for plain descent."""
@@ -91,9 +96,12 @@ class Plan:
             return False
         if self.arm.control == "matched":  # it deploys models of the baseline
             return True
-        doubled = replace(self.schedule, lr=2 * self.schedule.lr)
+        configured = self.arm.schedule(self.members)
+        doubled = self._under_methods(replace(configured, lr=2 * configured.lr))
         rule, other = self.rule(), self.rule(doubled)
-        return rule is None or other is None or rule.schedule.lr != other.schedule.lr
+        if rule is None or other is None:
+            return self.schedule.lr != doubled.lr
+        return rule.schedule.lr != other.schedule.lr
 
     @property
     def recorded_pilot(self) -> Pilot | None:
@@ -257,38 +265,14 @@ def refuse_impossible(planned: Plan) -> None:
                 f"{arm.model.name} has none; use a model with hidden layers (model=mlp)"
             )
     for a, b in combinations(in_order(arm.interventions), 2):
-        reason = _clash(a, b) or _bound_broken(a, b) or _bound_broken(b, a)
+        reason = clashes.of_hooks(a, b) or clashes.of_bounds(a, b) or clashes.of_bounds(b, a)
         if reason:
             raise Unsupported(reason)
+    rule = planned.rule()
+    used = planned.schedule if rule is None else rule.schedule
+    reason = clashes.of_schedules(arm.interventions, arm.schedule(planned.members), used)
+    if reason:
+        raise Unsupported(reason)
     reason = ledger.refusal(planned.entries, planned.setting)
     if reason:
         raise Unsupported(reason)
-
-
-def _clash(a: Chosen[Intervention], b: Chosen[Intervention]) -> str | None:
-    """Why two methods cannot be combined because of their hooks, or None."""
-    for hook in sorted(a.plugin.exclusive | b.plugin.exclusive):
-        if a.plugin.fills(hook) and b.plugin.fills(hook):
-            return (
-                f"{a.name} and {b.name} both decide the `{hook}` hook, which holds only one; "
-                f"choose one of them."
-            )
-    return None
-
-
-def _bound_broken(bounds: Chosen[Intervention], other: Chosen[Intervention]) -> str | None:
-    """Why another method would break the guarantee of a gradient rule, or None."""
-    if not bounds.plugin.fills("gradient"):
-        return None
-    if other.plugin.fills("resample"):
-        return (
-            f"{bounds.name} accounts for Poisson sampling of the members, but {other.name} "
-            "chooses which rows an epoch visits, so the guarantee would not hold; choose one of "
-            "them."
-        )
-    if not other.plugin.per_example:
-        return (
-            f"{bounds.name} bounds each example's gradient, but the objective of {other.name} "
-            "couples the examples of a batch, so the bound would not hold; choose one of them."
-        )
-    return None

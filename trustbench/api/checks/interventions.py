@@ -38,6 +38,7 @@ def checks(method: Intervention) -> Iterator[Check]:
 
     yield "`supports` answers", supports
     yield "it says what it is", lambda: _states(method)
+    yield "the schedule of training", lambda: _schedule(method)
     yield "weights and rows of the pool", lambda: _pool(method, fitting[0].problem)
     yield "perturbed inputs", lambda: _perturbs(method, fitting[0].problem)
     yield "factors on hidden activations", lambda: _hidden(method)
@@ -56,6 +57,16 @@ def _states(method: Intervention) -> str:
         "the private rows that it reads are not declared; state reads_rows, () for none.",
     )
     return f"fills {', '.join(hooks)}"
+
+
+def _schedule(method: Intervention) -> str | None:
+    if not method.fills("schedule"):
+        return "not filled"
+    after = method.schedule(SCHEDULE)
+    require(after.regime == SCHEDULE.regime, "schedule changes the regime; leave it as it is.")
+    usable = after.epochs >= 1 and after.batch_size >= 1 and after.lr > 0 and after.momentum < 1
+    require(usable, "schedule returns values that cannot train; bound the method's fields.")
+    return None
 
 
 def _pool(method: Intervention, problem: Problem) -> str | None:
