@@ -79,10 +79,13 @@ class ArmsSweeper(Sweeper):
         self.task = task_function  # type: ignore[assignment]
 
     def sweep(self, arguments: list[str]) -> Any:
-        """Returns the results of all arms, in the order of the list."""
+        """Returns the results of all arms, in the order of the list.
+
+        `arguments` lacks what only some arms take; the task has all that the command line gives.
+        """
         assert self.task is not None and self.launcher is not None and self.config is not None
         params = [f"{key}={value}" for key, value in self.params.items()]
-        jobs = self.pools(self.expand([*params, *arguments]))
+        jobs = self.pools(self.expand([*params, *self.task.arguments]))
         self.task.check(
             [self.loader.job(self.config, name, own) for name, own in jobs], self.config
         )

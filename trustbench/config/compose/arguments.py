@@ -26,6 +26,8 @@ class Command:
     flags: tuple[str, ...]
     overrides: tuple[str, ...]
     dirs: tuple[Path, ...]
+    shows: bool = False
+    """Whether Hydra only prints the configuration (--cfg, --info)."""
 
 
 def read(args: Sequence[str]) -> Command:
@@ -52,7 +54,8 @@ def read(args: Sequence[str]) -> Command:
     if extra:
         overrides = [o for o in overrides if not o.lstrip("+").startswith(f"{SEARCHPATH}=")]
         overrides.append(f"{SEARCHPATH}=[{','.join(map(in_grammar, dirs[-len(extra) :]))}]")
-    return Command(tuple(rest), tuple(overrides), tuple(dirs))
+    shows = bool(flags.cfg or flags.info)
+    return Command(tuple(rest), tuple(overrides), tuple(dirs), shows)
 
 
 def in_grammar(folder: Path) -> str:

@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from trustbench.config.compose.security import check_composed, copied_variables
 from trustbench.config.compose.task import ComposedJob, options
 from trustbench.config.sweep_arms import CHOSEN, method_of, refuse_unused
 
@@ -87,7 +88,10 @@ class ComposedOnce:
 
     def _shared(self, master: DictConfig, options: tuple[str, ...]) -> DictConfig:
         if options not in self.shared:
-            self.shared[options] = self.loader.load_sweep_config(master, list(options))
+            with copied_variables():
+                made = self.loader.load_sweep_config(master, list(options))
+            check_composed(made, [*master.hydra.overrides.hydra, *options])
+            self.shared[options] = made
         return self.shared[options]
 
     def _sets_a_value(self, override: Override) -> bool:

@@ -12,17 +12,31 @@ import hydra
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from trustbench.config.arms import Arm
-from trustbench.config.compose.arguments import Command, conf_dir, conf_dirs, in_grammar, read
+from trustbench.config.compose.arguments import (
+    SEARCHPATH,
+    Command,
+    conf_dir,
+    conf_dirs,
+    in_grammar,
+    read,
+)
 from trustbench.config.compose.messages import complained_keys, sentence
 from trustbench.config.compose.overrides import listing
-from trustbench.config.compose.security import guarded
+from trustbench.config.compose.reading import read_once
+from trustbench.config.compose.security import (
+    check_composed,
+    copied_variables,
+    restricted_environment,
+)
 from trustbench.config.compose.task import RunRequest, RunStart, Task, arm_of
 from trustbench.config.plugins import discover
+from trustbench.config.sweep_arms import method_of
 from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.store.redaction import redact
 
@@ -61,11 +75,13 @@ def _hydra_main(args: Sequence[str], task: Task[R]) -> None:
     has no sweeps (#2673, #3103).
     """
     command = Command((), (), (conf_dir(),))
-    with _full_errors() as wanted, guarded():
+    with _full_errors() as wanted, _guarded():
         try:
             command = read(args)
             _generate(command.dirs)
-            with _as_argv([*command.flags, "--", *command.overrides]), _redacted(command.flags):
+            task.arguments = tuple(o for o in command.overrides if not _is_hydras(o))
+            overrides = _checked(command)
+            with _as_argv([*command.flags, "--", *overrides]), _redacted(command.shows):
                 conf = str(conf_dir())
                 hydra.main(version_base="1.3", config_path=conf, config_name="config")(task)()
             if task.error is not None:
@@ -111,9 +127,58 @@ def compose(overrides: Sequence[str] = (), dirs: Sequence[Path] | None = None) -
     """Composes the configuration of `trustbench run OVERRIDES`, with Hydra's part in `hydra`."""
     dirs = dirs or conf_dirs()
     _generate(dirs)
+    with _guarded():
+        return _composed(overrides, dirs)
+
+
+def _composed(
+    overrides: Sequence[str], dirs: Sequence[Path], mode: RunMode | None = None
+) -> DictConfig:
+    """Composes a configuration and checks it; nothing acts on it.
+
+    `mode` is that of a configuration which does not say whether it sweeps.
+    """
     extra = [f"hydra.searchpath=[{','.join(map(in_grammar, dirs[1:]))}]"] if dirs[1:] else []
-    with guarded(), hydra.initialize_config_dir(version_base="1.3", config_dir=str(dirs[0])):
-        return hydra.compose("config", [*overrides, *extra], return_hydra_config=True)
+    given = [o for o in overrides if o.split("=", 1)[0].lstrip("+") != SEARCHPATH]
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(dirs[0])):
+        with copied_variables():
+            made = hydra.compose("config", [*given, *extra], return_hydra_config=True)
+        made.hydra.mode = made.hydra.mode or mode
+        check_composed(made, overrides)
+    return made
+
+
+def _checked(command: Command) -> tuple[str, ...]:
+    """The overrides that Hydra gets, once what it composes of them is known to be harmless.
+
+    Hydra acts on what it has composed and has no hook in between (hydra#3188), so the Compose API
+    composes it first. It takes no sweeps, which Hydra leaves out as well when it composes what all
+    arms share. A sweep's settings of methods stay out too, because Hydra would refuse them
+    (hydra#283): the sweeper gives them to the arms that have the method.
+    """
+    shared = tuple(o for o in command.overrides if method_of(o.split("=", 1)[0]) is None)
+    mode = None if command.shows else RunMode.RUN
+    made = _composed(_unswept(shared), command.dirs, mode)
+    if made.hydra.mode == RunMode.MULTIRUN and not command.shows:
+        return shared
+    if shared != command.overrides:
+        _composed(_unswept(command.overrides), command.dirs, mode)
+    return command.overrides
+
+
+def _unswept(overrides: Sequence[str]) -> list[str]:
+    parser = OverridesParser.create()
+    return [o for o in overrides if not parser.parse_override(o).is_sweep_override()]
+
+
+def _is_hydras(override: str) -> bool:
+    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
+
+
+@contextlib.contextmanager
+def _guarded() -> Iterator[None]:
+    with read_once(), restricted_environment():
+        yield
 
 
 def composed_arm(config: DictConfig) -> Arm:
@@ -170,12 +235,12 @@ def _as_argv(args: Sequence[str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _redacted(flags: Sequence[str]) -> Iterator[None]:
+def _redacted(shows: bool) -> Iterator[None]:
     """The output of Hydra for a configuration (--cfg, --info), without the credentials in it.
 
     Its complaints are raised as well, in our words.
     """
-    if not any(f.startswith(("-c", "-i", "--cfg", "--info")) for f in flags):
+    if not shows:
         yield
         return
     printed = io.StringIO()

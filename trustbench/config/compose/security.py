@@ -2,36 +2,25 @@
 
 Hydra imports and calls anything that its own part of a configuration names: callbacks, logging
 classes, nested `_target_`. An experiment file from somebody else could thus run arbitrary code.
-Every configuration is therefore checked as soon as it is composed, before Hydra acts on it.
+Every configuration is therefore composed by Hydra's Compose API, which acts on nothing, and
+checked before Hydra gets it.
 """
 
 import contextlib
-import copy
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-# Private, and replaced below: Hydra instantiates what a configuration names as soon as it has
-# composed it, and has no hook in between (hydra#3188, whose hook hydra#3295 took back); an
-# allowlist of its own is planned for 1.4 (hydra#3258).
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.plugins import Plugins
-from hydra.plugins.config_source import ConfigSource
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.plugin import Plugin
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.resolvers import oc
 
-from trustbench.config.compose.arguments import conf_dir
-from trustbench.config.compose.file_errors import readable
 from trustbench.config.compose.hydra_settings import refuse_composed
-from trustbench.config.sweep_arms import method_of
 from trustbench.errors import ConfigError
-from trustbench.store import yaml_text
 from trustbench.store.redaction import conceal
 
 HOMES = ("hydra_plugins.", "hydra._internal.core_plugins.")
@@ -49,106 +38,46 @@ OWN = "TRUSTBENCH_"
 
 
 @contextlib.contextmanager
-def guarded() -> Iterator[None]:
-    """Refuses, inside the block, any composition that would run code that no plugin declares.
+def restricted_environment() -> Iterator[None]:
+    """Lets `oc.env` read no variable that could be a secret inside the block.
 
-    Hydra has no hook between composing and acting, so its loader is wrapped here. `oc.env` reads no
-    variable that could be a secret, because values end up in records and on servers. Each file is
-    read once: Hydra composes a sweep at least four times, and reading the table takes longest. What
-    is read of trustbench's own files serves later compositions too, until a file changes.
-
-    Raises:
-        ConfigError: one sentence for each refused item.
+    Values end up in records and on servers.
     """
-    source = _file_source()
-    original, read = ConfigLoaderImpl.load_configuration, source.load_config
-    files: dict[tuple[str, str], Any] = {}
-    own = conf_dir()
-
-    def load(
-        self: Any, config_name: Any, overrides: list[str], run_mode: RunMode, **kw: Any
-    ) -> DictConfig:
-        common = _for_all_arms(overrides) if run_mode == RunMode.MULTIRUN else overrides
-        try:
-            made = original(self, config_name, common, run_mode, **kw)
-        except KeyError as error:  # raised by Hydra if an environment variable is not set
-            raise ConfigError(
-                f"hydra.job.env_copy names {error}, which is not set; drop it, and set environment "
-                "variables in the shell."
-            ) from error
-        given = OmegaConf.select(made, "tracking_uri", throw_on_resolution_failure=False)
-        conceal(given if isinstance(given, str) else None)
-        refuse_code(made.hydra, overrides)
-        refuse_composed(made.hydra, [_key(o) for o in overrides])
-        if len(common) < len(overrides):
-            made.hydra.overrides.task = [
-                o for o in overrides if not _key(o).startswith(("hydra.", "hydra/"))
-            ]
-        return made
-
-    def read_once(self: ConfigSource, config_path: str) -> Any:
-        key = self.path, config_path
-        if key not in files:
-            with readable(f"{self.path}/{config_path}"):
-                if Path(self.path) == own:
-                    files[key] = _shipped(own, config_path, partial(read, self, config_path))
-                else:
-                    _refuse_unbounded(Path(self.path), config_path)
-                    files[key] = read(self, config_path)
-        return copy.deepcopy(files[key])
-
-    ConfigLoaderImpl.load_configuration = load  # type: ignore[method-assign,assignment]
-    source.load_config = read_once  # type: ignore[method-assign]
     OmegaConf.register_new_resolver("oc.env", _environment, replace=True)
     try:
         yield
     finally:
-        ConfigLoaderImpl.load_configuration = original  # type: ignore[method-assign]
-        source.load_config = read  # type: ignore[method-assign]
         OmegaConf.register_new_resolver("oc.env", oc.env, replace=True)
 
 
-def _refuse_unbounded(folder: Path, name: str) -> None:
-    """Raises YAMLError for a file that Hydra could not read within seconds."""
-    path = _file(folder, name)
-    if path.is_file():  # else Hydra looks elsewhere
-        yaml_text.check(yaml_text.text(path))
+@contextlib.contextmanager
+def copied_variables() -> Iterator[None]:
+    """Lets Hydra compose inside the block, which copies environment variables.
 
-
-def _file(folder: Path, name: str) -> Path:
-    return folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
-
-
-# A file of trustbench's own -> when it was changed, and what Hydra read from it.
-_SHIPPED: dict[Path, tuple[int, Any]] = {}
-
-
-def _shipped(folder: Path, name: str, read: Callable[[], Any]) -> Any:
-    """Returns what `read` gives for a file of trustbench's own, which it reads once per change."""
-    path = _file(folder, name)
-    changed = path.stat().st_mtime_ns if path.is_file() else 0  # Hydra says that it is missing
-    kept = _SHIPPED.get(path)
-    if kept is None or kept[0] != changed:
-        kept = _SHIPPED[path] = changed, read()
-    return kept[1]
-
-
-def _file_source() -> type[ConfigSource]:
-    """The source from which Hydra reads files.
-
-    Hydra imports its plugins anew, so this is not the class that an import statement gives.
+    Raises:
+        ConfigError: one of them is not set.
     """
-    sources: list[Any] = Plugins.instance().discover(ConfigSource)
-    found: type[ConfigSource] = next(s for s in sources if s.scheme() == "file")
-    return found
+    try:
+        yield
+    except KeyError as error:
+        raise ConfigError(
+            f"hydra.job.env_copy names {error}, which is not set; drop it, and set environment "
+            "variables in the shell."
+        ) from error
 
 
-def _for_all_arms(overrides: Sequence[str]) -> list[str]:
-    """A sweep's overrides without settings of methods, which only some of its arms may choose.
+def check_composed(made: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuses a configuration before Hydra, or a launcher, acts on its part `hydra`.
 
-    Hydra itself would refuse them (hydra#283).
+    `overrides` are those that it was composed with.
+
+    Raises:
+        ConfigError: one sentence for each refused item.
     """
-    return [o for o in overrides if method_of(o.split("=", 1)[0]) is None]
+    given = OmegaConf.select(made, "tracking_uri", throw_on_resolution_failure=False)
+    conceal(given if isinstance(given, str) else None)
+    refuse_code(made.hydra, overrides)
+    refuse_composed(made.hydra, [_key(o) for o in overrides])
 
 
 def _key(override: str) -> str:

@@ -85,6 +85,7 @@ class Task(Generic[R]):
         self.begin, self.work = begin, work
         self.request: RunRequest | None = None
         self.begun = RunStart()
+        self.arguments: tuple[str, ...] = ()  # the command line's overrides, but for Hydra's own
         self.labels: tuple[str, ...] = ()  # of a sweep's arms, in order
         self.warm_up: Callable[[], object] = bool  # a launcher's own, see RunRequest
         self.launches: list[Callable[[], Sequence[R]]] = []

@@ -13,7 +13,7 @@ from trustbench.config.compose import (
     composed_arm,
     conf_dirs,
     hydra_run,
-    security,
+    reading,
 )
 from trustbench.config.compose.messages import sentence
 from trustbench.config.plugins import discover
@@ -109,7 +109,7 @@ def test_each_file_is_read_once_in_a_run(seen, monkeypatch):
     opened = []
     load = OmegaConf.load
     monkeypatch.setattr(OmegaConf, "load", lambda f: opened.append(str(f.name)) or load(f))
-    monkeypatch.setattr(security, "_SHIPPED", {})
+    monkeypatch.setattr(reading, "_SHIPPED", {})
     seen.run("-m", "intervention=none,dpsgd", "seed=1,2")
     read = [name for name in opened if name.startswith(str(conf_dirs()[0]))]
     assert len(read) == len(set(read)) > 5
@@ -119,15 +119,15 @@ def test_each_file_is_read_once_in_a_run(seen, monkeypatch):
 
 
 def test_a_shipped_file_is_read_again_once_it_has_changed(tmp_path, monkeypatch):
-    monkeypatch.setattr(security, "_SHIPPED", {})
+    monkeypatch.setattr(reading, "_SHIPPED", {})
     file, read = tmp_path / "v1.2.yaml", []
     file.write_text("a: 1")
     for name in ("v1.2", "v1.2.yaml"):
-        security._shipped(tmp_path, name, lambda: read.append(1))
+        reading._shipped(tmp_path, name, lambda: read.append(1))
     assert len(read) == 1
     os.utime(file, ns=(0, 1))
-    security._shipped(tmp_path, "v1.2", lambda: read.append(1))
+    reading._shipped(tmp_path, "v1.2", lambda: read.append(1))
     assert len(read) == 2
     file.unlink()
     with pytest.raises(KeyError):
-        security._shipped(tmp_path, "v1.2", lambda: {}["missing"])
+        reading._shipped(tmp_path, "v1.2", lambda: {}["missing"])
