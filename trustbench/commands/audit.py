@@ -10,7 +10,7 @@ from yaml import YAMLError
 
 from trustbench.api.audit_defaults import FORMATS
 from trustbench.api.folders import default_output_dir
-from trustbench.commands.parsing import add_config_dir, parser
+from trustbench.commands.parsing import Parser, add_config_dir, parser
 from trustbench.commands.stages import shown
 from trustbench.contracts.given import PICKLE
 from trustbench.errors import UserError, did_you_mean
@@ -136,85 +136,119 @@ def _retrained(given: argparse.Namespace, result: "AuditResult | None") -> int:
     return int(any(r.status not in ("ok", "unsupported") for r in records))
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     p = parser("audit", "Measures a given model on your rows; only --methods trains.")
+    _add_model(p)
+    _add_table(p)
+    _add_training_rows(p)
+    _add_measuring(p)
+    _add_retraining(p)
+    _add_output(p)
+    add_config_dir(p)
+    return p
+
+
+def _add_model(p: Parser) -> None:
+    group = p.add_argument_group("the model")
     model = "a file, a URI, or column:NAME for predictions in the table"
-    p.add_argument("--model", metavar="M", help=model)
+    group.add_argument("--model", metavar="M", help=model)
     code = "the code of a checkpoint, or of what --methods retrains"
-    p.add_argument("--module", metavar="FILE:NAME", help=code)
-    p.add_argument(
-        "--methods", metavar="NAME", action="append", default=[],
-        help="retrain the module alone and with these methods, and print the table of effects",
+    group.add_argument("--module", metavar="FILE:NAME", help=code)
+    group.add_argument(
+        "--reference", metavar="M", help="an older model: adds the effect of replacing it, by row"
+    )
+    group.add_argument(
+        "--trust", metavar="TYPE", nargs="?", const=PICKLE, action="append", default=[],
+        help="a type that a file may hold; without a type, a pickle, which runs code",
     )  # fmt: skip
-    p.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[],
-        help="a setting of that training, or of a --recipe's module, as in `trustbench run`: "
-        "protocol.replicates=8, training.epochs=20",
+    group.add_argument(
+        "--option", metavar="KEY=VALUE", action="append", default=[],
+        help="a setting of the model's kind, such as timeout_s=10 of an HTTP endpoint",
     )  # fmt: skip
-    p.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
-    p.add_argument("--target", metavar="COLUMN", help="the column to predict")
-    p.add_argument(
+
+
+def _add_table(p: Parser) -> None:
+    group = p.add_argument_group("the table of rows")
+    group.add_argument("--data", metavar="FILE", required=True, help="the table of rows")
+    group.add_argument("--target", metavar="COLUMN", help="the column to predict")
+    group.add_argument(
         "--sensitive", metavar="COLUMN", action="append", default=[],
         help="a column of groups; several, or separated by commas, are combined",
     )  # fmt: skip
-    p.add_argument(
+    group.add_argument(
         "--favourable", metavar="CLASS", action="append", default=[],
         help="the favourable class (default: the last of two); repeat it where several are",
     )  # fmt: skip
     schema = "a YAML file about the table, as `trustbench data check` writes it"
-    p.add_argument("--schema", metavar="FILE", help=schema)
-    p.add_argument(
+    group.add_argument("--schema", metavar="FILE", help=schema)
+
+
+def _add_training_rows(p: Parser) -> None:
+    group = p.add_argument_group("which rows the model has seen")
+    group.add_argument("--train", metavar="FILE", help="the rows that the model was trained on")
+    group.add_argument("--unseen", action="store_true", help="the model has seen none of the rows")
+    words = "a column with the words train, test and, if wanted, calibration"
+    group.add_argument("--split-column", metavar="COLUMN", help=words)
+    share = "share of the unseen rows that calibrates prediction sets (default 0)"
+    group.add_argument("--calibration", metavar="SHARE", type=float, default=0.0, help=share)
+
+
+def _add_measuring(p: Parser) -> None:
+    group = p.add_argument_group("what is measured")
+    group.add_argument(
         "--policy",
         metavar="NAME|FILE",
         help="decides the exit code: 0 pass, 3 violated, 4 inconclusive",
     )
-    p.add_argument("--train", metavar="FILE", help="the rows that the model was trained on")
-    p.add_argument("--unseen", action="store_true", help="the model has seen none of the rows")
-    words = "a column with the words train, test and, if wanted, calibration"
-    p.add_argument("--split-column", metavar="COLUMN", help=words)
-    share = "share of the unseen rows that calibrates prediction sets (default 0)"
-    p.add_argument("--calibration", metavar="SHARE", type=float, default=0.0, help=share)
-    p.add_argument(
-        "--reference", metavar="M", help="an older model: adds the effect of replacing it, by row"
-    )
-    p.add_argument(
-        "--recipe", metavar="FILE:NAME",
-        help="your fit(X, y), which returns a model, or your torch module, which is trained: makes "
-        "the references of membership attacks",
-    )  # fmt: skip
-    p.add_argument(
-        "--references", metavar="K", type=int, default=REFERENCES,
-        help=f"how many models --recipe makes (default {REFERENCES})",
-    )  # fmt: skip
-    p.add_argument(
-        "--trust", metavar="TYPE", nargs="?", const=PICKLE, action="append", default=[],
-        help="a type that a file may hold; without a type, a pickle, which runs code",
-    )  # fmt: skip
-    p.add_argument(
-        "--option", metavar="KEY=VALUE", action="append", default=[],
-        help="a setting of the model's kind, such as timeout_s=10 of an HTTP endpoint",
-    )  # fmt: skip
-    p.add_argument(
+    group.add_argument(
         "--evaluator", metavar="NAME", action="append", default=[], help="only these (default: all)"
     )
-    p.add_argument(
+    group.add_argument(
         "--explain", metavar="PACKAGE", default="shap",
         help="what explains the answers: shap (default) or lime; of a torch module also saliency, "
         "gradient_x_input or integrated_gradients",
     )  # fmt: skip
+    group.add_argument(
+        "--recipe", metavar="FILE:NAME",
+        help="your fit(X, y), which returns a model, or your torch module, which is trained: makes "
+        "the references of membership attacks",
+    )  # fmt: skip
+    group.add_argument(
+        "--references", metavar="K", type=int, default=REFERENCES,
+        help=f"how many models --recipe makes (default {REFERENCES})",
+    )  # fmt: skip
     draws = f"redrawn samples of the rows behind an interval (default {DRAWS})"
-    p.add_argument("--draws", metavar="N", type=int, default=DRAWS, help=draws)
-    p.add_argument("--seed", metavar="N", type=int, default=0, help="seed of the draws (default 0)")
-    p.add_argument("--format", metavar="FORMAT", default="terminal", help=", ".join(FORMATS))
-    p.add_argument("--output", metavar="FILE", help="write to a file, and show the audit as well")
+    group.add_argument("--draws", metavar="N", type=int, default=DRAWS, help=draws)
+    group.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="seed of the draws (default 0)"
+    )
+
+
+def _add_retraining(p: Parser) -> None:
+    group = p.add_argument_group("what is retrained")
+    group.add_argument(
+        "--methods", metavar="NAME", action="append", default=[],
+        help="retrain the module alone and with these methods, and print the table of effects",
+    )  # fmt: skip
+    group.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[],
+        help="a setting of that training, or of a --recipe's module, as in `trustbench run`: "
+        "protocol.replicates=8, training.epochs=20",
+    )  # fmt: skip
+
+
+def _add_output(p: Parser) -> None:
+    group = p.add_argument_group("what is written, and where")
+    group.add_argument("--format", metavar="FORMAT", default="terminal", help=", ".join(FORMATS))
+    group.add_argument(
+        "--output", metavar="FILE", help="write to a file, and show the audit as well"
+    )
     out = str(default_output_dir())
-    p.add_argument(
+    group.add_argument(
         "--output-dir", metavar="DIR", default=out, help=f"folder of the record (default {out})"
     )
     uri = "an MLflow server or database that gets the record as well"
-    p.add_argument("--tracking-uri", metavar="URI", help=uri)
-    add_config_dir(p)
-    return p
+    group.add_argument("--tracking-uri", metavar="URI", help=uri)
 
 
 def _listed(given: Sequence[str]) -> list[str]:
