@@ -179,7 +179,9 @@ def test_without_probabilities_only_decisions_are_measured(table):
     [
         ({"target": "repayd"}, "did you mean 'repaid'"),
         ({"sensitive": "twon"}, "did you mean 'town'"),
-        ({"sensitive": "age"}, "cut it into groups: --schema columns.age.bins"),
+        ({"sensitive": "age"}, r"groups: `columns: {age: {bins: \[[-\d.]+\]}}` in --schema"),
+        ({"target": "income"}, r"`columns: {income: {bins: \[[-\d.]+\]}}` in --schema gives two"),
+        ({"favourable": "yse"}, "^dataset table: --favourable yse is not a class of repaid"),
         ({"favourable": "maybe"}, "is not a class of repaid"),
         ({"target": "income"}, "trustbench predicts classes, not quantities"),
         ({"split_column": "town"}, "its words are train, test"),

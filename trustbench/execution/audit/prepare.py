@@ -1,6 +1,5 @@
 """Makes the table of an audit: classes, groups, and which rows the model has seen."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.own.declared import DeclaredColumn, DeclaredTable
 from trustbench.datasets.loading.own.groups import read_groups
 from trustbench.datasets.loading.own.names import require_columns
+from trustbench.datasets.loading.own.settings import TableError, TableSetting
 from trustbench.datasets.loading.own.target import labelled_rows, read_target
 from trustbench.errors import DataError, UserError
 from trustbench.execution.audit.seen import Parts, parts_of
@@ -21,7 +21,7 @@ from trustbench.models.given.class_names import class_name, class_positions
 if TYPE_CHECKING:
     from pandas import DataFrame, Series
 
-_KEYS = re.compile(r"dataset\.(target|sensitive|favourable)=?")
+_FLAGS = ("target", "sensitive", "favourable")
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,14 @@ def prepared(
         found = read_target(table, target, own, declared.favourable)
         rows = labelled_rows(table, target, found.y, declared.unlabelled)
         table, y = table.iloc[rows].reset_index(drop=True), found.y[rows]
-        require_columns(table, "dataset.sensitive", declared.sensitive)
+        require_columns(table, TableSetting("sensitive"), declared.sensitive)
         if target in declared.sensitive:
             raise DataError(
                 f"dataset table: {target} is the target and a sensitive column; drop it from one."
             )
         grouped = read_groups(table, declared.sensitive, declared.columns, 1).groups
         require_columns(table, "--split-column", [split_column] if split_column else [])
-    asked = _without(table, [target, split_column])
+    inputs = _without(table, [target, split_column])
     members = None
     coded = table.assign(**{target: y})
     if train is not None:
@@ -94,7 +94,7 @@ def prepared(
     parts = parts_of(coded, train=train, unseen=unseen, split_column=split_column)
     return AuditTable(
         name=name,
-        rows=asked,
+        rows=inputs,
         declared=declared,
         y=y,
         classes=found.classes,
@@ -114,10 +114,10 @@ def _written(
     values: "Series", y: Array, classes: Sequence[str], *, binned: bool
 ) -> tuple[object, ...]:
     """The first value of each class in the target column."""
-    held = [] if binned else [values[y == k] for k in range(len(classes))]
-    if any(not len(of) for of in held) or binned:
+    by_class = [] if binned else [values[y == k] for k in range(len(classes))]
+    if binned or any(found.empty for found in by_class):
         return tuple(classes)
-    return tuple(of.iloc[0] for of in held)
+    return tuple(found.iloc[0] for found in by_class)
 
 
 def _trained_on(
@@ -151,7 +151,7 @@ def _trained_on(
 def _target(table: "DataFrame", declared: DeclaredTable) -> str:
     if declared.target is None:
         raise UserError("no column is named as the class to predict; give --target.")
-    require_columns(table, "dataset.target", [declared.target])
+    require_columns(table, TableSetting("target"), [declared.target])
     return declared.target
 
 
@@ -160,11 +160,25 @@ def _in_flags() -> Iterator[None]:
     """Says what to do in the words of this command."""
     try:
         yield
-    except DataError as error:
-        said = _KEYS.sub(r"--\1 ", str(error)).replace("  ", " ")
-        said = said.replace("dataset.unlabelled=drop", "`unlabelled: drop` in --schema")
-        said = said.replace("dataset.columns.", "--schema columns.")
-        raise DataError(said) from error
+    except TableError as error:
+        raise DataError(error.worded(_flag)) from error
+
+
+def _flag(setting: TableSetting) -> str:
+    """A setting of a table as `trustbench audit` takes it: a flag, or a line of the schema.
+
+    >>> _flag(TableSetting("sensitive", "[sex,age]")), _flag(TableSetting("target"))
+    ('--sensitive sex,age', '--target')
+    >>> _flag(TableSetting("bins", "[40]", column="age"))
+    '`columns: {age: {bins: [40]}}` in --schema'
+    """
+    if setting.key in _FLAGS:
+        value = "" if setting.value is None else f" {setting.value.strip('[]')}"
+        return f"--{setting.key}{value}"
+    line = setting.key if setting.value is None else f"{setting.key}: {setting.value}"
+    if setting.column is not None:
+        line = f"columns: {{{setting.column}: {{{line}}}}}"
+    return f"`{line}` in --schema"
 
 
 def _without(table: "DataFrame", columns: Sequence[str | None]) -> "DataFrame":

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from trustbench.contracts import NumberColumn
 from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind, Missing
-from trustbench.datasets.loading.own.names import refuse
+from trustbench.datasets.loading.own.settings import TableError
 
 OF_PART = {"month": (1.0, 12.0), "day": (1.0, 31.0), "weekday": (0.0, 6.0), "hour": (0.0, 23.0)}
 """The first and last number of those parts of a date that have one."""
@@ -59,7 +59,7 @@ def declared_kinds(
         else:
             found[name] = kind
     if lacking:
-        raise refuse(
+        raise TableError(
             "dataset.scaling=declared reads no rows to know the range of a number or the levels of "
             f"a category; give {' '.join(lacking)}, or leave columns out with dataset.drop"
         )
@@ -67,7 +67,7 @@ def declared_kinds(
         parts = declared[name].parts if kind == "date" else ()
         endless = [part for part in parts if part not in OF_PART]
         if endless:
-            raise refuse(
+            raise TableError(
                 f"dataset.scaling=declared knows no bounds of {' and '.join(endless)} of the date "
                 f"{name}; leave them out of dataset.columns.{name}.parts, or give the file a "
                 "column with the number"
@@ -89,7 +89,7 @@ def kind_by_declaration(declared: DeclaredColumn) -> Kind | None:
 def refuse_learning(name: str, missing: Missing) -> None:
     """Raises DataError if missing values would be learnt from rows."""
     if missing == "impute":
-        raise refuse(
+        raise TableError(
             f"missing values of {name} are imputed from rows, and dataset.scaling=declared learns "
             "nothing from rows; give dataset.missing=own or dataset.missing=refuse"
         )
@@ -98,7 +98,7 @@ def refuse_learning(name: str, missing: Missing) -> None:
 def refuse_merged(merged: str) -> None:
     """Raises DataError if small groups would be merged, which counts rows."""
     if merged:
-        raise refuse(
+        raise TableError(
             f"{merged}, and dataset.scaling=declared counts no rows; declare coarser groups (bins "
             "of a number, a column with fewer levels), or give dataset.min_group=1"
         )

@@ -8,7 +8,8 @@ import pandas as pd
 
 from trustbench.contracts import Array, GroupRule, SensitiveColumn
 from trustbench.datasets.loading.own.declared import DeclaredColumn
-from trustbench.datasets.loading.own.names import refuse, unused_name
+from trustbench.datasets.loading.own.names import unused_name
+from trustbench.datasets.loading.own.settings import TableError, TableSetting
 from trustbench.datasets.loading.own.values import (
     bin_names,
     binned,
@@ -65,14 +66,25 @@ def read_groups(
     place, names, merged = _merge_small(np.bincount(np.ravel(of)), names, smallest)
     of = place[np.ravel(of)]
     if len(names) < 2:
-        raise refuse(
-            f"dataset.sensitive=[{','.join(sensitive)}] gives fewer than two groups of "
-            f"{smallest} or more rows{merged and f' ({merged})'}; give a column with two large "
-            "groups, coarser bins, or a smaller dataset.min_group"
-        )
+        raise _too_few(sensitive, smallest, merged)
     places = {" | ".join(each): int(k) for each, k in zip(levels, place, strict=True)}
     rule = GroupRule(tuple(p.rule for p in parts), places)
     return Grouped(Groups(" x ".join(sensitive), tuple(names), of, rule=rule), merged)
+
+
+def _too_few(sensitive: Sequence[str], smallest: int, merged: str) -> TableError:
+    given = TableSetting("sensitive", f"[{','.join(sensitive)}]")
+    if smallest == 1:
+        return TableError(
+            given, " gives one group only; give a column with two groups, or finer bins"
+        )
+    why = merged and f" ({merged})"
+    return TableError(
+        given,
+        f" gives fewer than two groups of {smallest} or more rows{why}; give a column with two "
+        "large groups, coarser bins, or a smaller ",
+        TableSetting("min_group"),
+    )
 
 
 def _name(columns: Sequence[str], levels: Sequence[str]) -> str:
@@ -86,14 +98,16 @@ def _levels(table: pd.DataFrame, name: str, declared: DeclaredColumn) -> Part:
     """The levels of one column; a missing value is a level of its own."""
     values = table[name]
     if is_date(values):
-        raise refuse(
-            f"dataset.sensitive names {name}, which holds dates; give the file a column of "
-            "groups, such as decades"
+        raise TableError(
+            TableSetting("sensitive"),
+            f" names {name}, which holds dates; give the file a column of groups, such as decades",
         )
     edges: tuple[float, ...] = ()
     if declared.bins:
         if not is_number(values):
-            raise refuse(f"dataset.columns.{name}.bins cuts numbers, but {name} holds text")
+            raise TableError(
+                TableSetting("bins", column=name), f" cuts numbers, but {name} holds text"
+            )
         code = binned(values.to_numpy(dtype=np.float64, na_value=np.nan), declared.bins)
         names = bin_names(declared.bins)
         # a bin begins at its cut, and a rule's bin ends at its edge
@@ -102,9 +116,11 @@ def _levels(table: pd.DataFrame, name: str, declared: DeclaredColumn) -> Part:
         code, names = levels_of(values)
         if is_number(values) and len(names) > MOST_NUMBERS:
             middle = number_text(round(float(values.median()), 3))
-            raise refuse(
-                f"dataset.sensitive names {name}, a number with {len(names):,} different values; "
-                f"cut it into groups: dataset.columns.{name}.bins=[{middle}]"
+            raise TableError(
+                TableSetting("sensitive"),
+                f" names {name}, a number with {len(names):,} different values; cut it into "
+                "groups: ",
+                TableSetting("bins", f"[{middle}]", column=name),
             )
     labels = {n: n for n in names} | (
         spellings(names) if pd.api.types.is_bool_dtype(values) else {}

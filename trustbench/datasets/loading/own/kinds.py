@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind
-from trustbench.datasets.loading.own.names import block_name, matching, refuse, unused_name
+from trustbench.datasets.loading.own.names import block_name, matching, unused_name
+from trustbench.datasets.loading.own.settings import TableError
 from trustbench.datasets.loading.own.values import Series, has_two_values, is_date, is_number
 
 TEXT_WORDS, TEXT_SHARE, TEXT_LEAST = 4, 0.3, 20
@@ -35,7 +36,7 @@ def embeddings(
         columns = matching(table, "dataset.embedding", pattern)
         for column in columns:
             if column in owner:
-                raise refuse(
+                raise TableError(
                     f"dataset.embedding puts column {column} into {owner[column]} and {pattern}; "
                     "give each column to one"
                 )
@@ -48,13 +49,13 @@ def embeddings(
 
 def _refuse_not_numbers(values: Series, pattern: str) -> None:
     if not is_number(values):
-        raise refuse(
+        raise TableError(
             f"column {values.name} of the embedding {pattern} holds {values.dtype} values, not "
             "numbers; narrow the pattern in dataset.embedding"
         )
     wrong = ~np.isfinite(values.to_numpy(dtype=np.float64))
     if wrong.any():
-        raise refuse(
+        raise TableError(
             f"column {values.name} of the embedding {pattern} has no finite number in "
             f"{int(wrong.sum()):,} rows; embed these rows as well, or leave them out of the file"
         )
@@ -87,17 +88,17 @@ def _kind(values: Series, declared: DeclaredColumn) -> Kind | None:
     name = values.name
     if kind == "number" and not is_number(values):
         example = str(present.iloc[0])[:40]
-        raise refuse(
+        raise TableError(
             f"dataset.columns.{name}.kind=number, but {name} holds {example!r}; declare what its "
             "numbers look like in dataset.reading, or kind=category"
         )
     if kind == "date" and not is_date(values):
-        raise refuse(
+        raise TableError(
             f"dataset.columns.{name}.kind=date, but {name} was not read as dates; give their "
             "format in dataset.reading"
         )
     if kind == "ordered" and not is_number(values) and not declared.levels:
-        raise refuse(
+        raise TableError(
             f"dataset.columns.{name}.kind=ordered needs the order of its levels: "
             f"dataset.columns.{name}.levels=[lowest,...,highest]"
         )
@@ -117,7 +118,7 @@ def _refuse_without_parts(dates: Sequence[str]) -> None:
     if not dates:
         return
     one = len(dates) == 1
-    raise refuse(
+    raise TableError(
         f"{'column' if one else 'columns'} {' and '.join(dates)} {'holds' if one else 'hold'} "
         f"dates; declare the numbers that {'it becomes' if one else 'each becomes'}, "
         + " ".join(f"dataset.columns.{name}.parts=[year,month,weekday]" for name in dates)
@@ -140,7 +141,7 @@ def _refuse_texts(
     one = len(found) == 1
     told = " and ".join(f"{name} holds text ({size})" for name, size in found.items())
     first = next(iter(found))
-    raise refuse(
+    raise TableError(
         f"column {told}, which is not an input; embed {'it' if one else 'each'} with a text model "
         f"into columns such as {first}_0, {first}_1, ... and give "
         f"dataset.embedding=[{','.join(f'{n}_*' for n in found)}], or leave "

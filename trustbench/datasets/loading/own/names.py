@@ -5,22 +5,16 @@ from fnmatch import fnmatchcase
 
 import pandas as pd
 
-from trustbench.errors import DataError, did_you_mean
-
-NAME = "table"
-
-
-def refuse(what: str) -> DataError:
-    """The error of a table: what is wrong and what to do, one sentence."""
-    return DataError(f"dataset {NAME}: {what}.")
+from trustbench.datasets.loading.own.settings import TableError, TableSetting
+from trustbench.errors import did_you_mean
 
 
-def require_columns(table: pd.DataFrame, key: str, names: Iterable[str]) -> None:
+def require_columns(table: pd.DataFrame, key: str | TableSetting, names: Iterable[str]) -> None:
     """Raises DataError if `key` names a column that the table does not have."""
     for name in names:
         if name not in table.columns:
             near = did_you_mean(name, map(str, table.columns)).rstrip(".")
-            raise refuse(f"{key} names {name!r}, which is not a column; {near}")
+            raise TableError(key, f" names {name!r}, which is not a column; {near}")
 
 
 def matching(table: pd.DataFrame, key: str, pattern: str) -> list[str]:
@@ -32,7 +26,7 @@ def matching(table: pd.DataFrame, key: str, pattern: str) -> list[str]:
     found = [c for c in table.columns if fnmatchcase(c, pattern)]
     if not found:
         near = did_you_mean(pattern, map(str, table.columns)).rstrip(".")
-        raise refuse(f"{key} has the pattern {pattern!r}, which no column matches; {near}")
+        raise TableError(f"{key} has the pattern {pattern!r}, which no column matches; {near}")
     return found
 
 

@@ -11,8 +11,9 @@ from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.files import digest
 from trustbench.datasets.loading.frames import Frame, Reading, read_frame
 from trustbench.datasets.loading.own.declared import DeclaredTable
-from trustbench.datasets.loading.own.names import expanded, refuse
+from trustbench.datasets.loading.own.names import expanded
 from trustbench.datasets.loading.own.prepare import Prepared, prepare
+from trustbench.datasets.loading.own.settings import TableError
 from trustbench.datasets.loading.own.values import as_written
 from trustbench.datasets.loading.tabular import POOL_STATISTICS
 from trustbench.errors import DataError
@@ -104,15 +105,15 @@ class OwnTable(DeclaredTable, Dataset):
         try:
             return read_frame(self.locate(data_dir), self.reading)
         except DataError as error:
-            raise refuse(str(error).rstrip(".")) from error
+            raise TableError(str(error).rstrip(".")) from error
 
     def locate(self, data_dir: Path) -> Path:
         """Finds the file; raises DataError if none is given, or it is absent."""
         if self.path is None:
-            raise refuse("no file is given; name yours with dataset.path=FILE")
+            raise TableError("no file is given; name yours with dataset.path=FILE")
         given = Path(self.path).expanduser()
         places = [given] if given.is_absolute() else [Path.cwd() / given, data_dir / given]
         for place in places:
             if place.is_file():
                 return place
-        raise refuse(f"there is no file {' nor '.join(map(str, places))}; correct dataset.path")
+        raise TableError(f"there is no file {' nor '.join(map(str, places))}; correct dataset.path")

@@ -25,8 +25,9 @@ from trustbench.datasets.loading.own.inputs import (
     learn_inputs,
 )
 from trustbench.datasets.loading.own.kinds import embeddings, kinds_of
-from trustbench.datasets.loading.own.names import NAME, expanded, refuse, require_columns
+from trustbench.datasets.loading.own.names import expanded, require_columns
 from trustbench.datasets.loading.own.rules import Learning
+from trustbench.datasets.loading.own.settings import NAME, TableError
 from trustbench.datasets.loading.own.splitting import (
     Copies,
     Parts,
@@ -103,7 +104,7 @@ def prepare(
 def _required_target(table: pd.DataFrame, declared: DeclaredTable) -> str:
     if declared.target is None:
         some = ", ".join(map(str, table.columns[:12]))
-        raise refuse(
+        raise TableError(
             "no column is named as the class to predict; give dataset.target=NAME (columns: "
             f"{some}{', ...' if table.shape[1] > 12 else ''})"
         )
@@ -123,10 +124,12 @@ def _refuse_unknown(table: pd.DataFrame, declared: DeclaredTable) -> None:
     for key, names in named.items():
         require_columns(table, f"dataset.{key}", names)
     if target in declared.sensitive:
-        raise refuse(f"{target} is both dataset.target and in dataset.sensitive; drop it from one")
+        raise TableError(
+            f"{target} is both dataset.target and in dataset.sensitive; drop it from one"
+        )
     both = sorted({*declared.immutable} & {*declared.actionable})
     if both:
-        raise refuse(
+        raise TableError(
             f"{both[0]} is in dataset.immutable and in dataset.actionable; drop it from one"
         )
 
@@ -147,7 +150,7 @@ def _columns(table: pd.DataFrame, declared: DeclaredTable) -> tuple[InputColumns
     if bounded:
         kinds = declared_kinds(kinds, names, declared.columns)
     if not kinds and not blocks:
-        raise refuse("no column is left as an input; name fewer columns in dataset.drop")
+        raise TableError("no column is left as an input; name fewer columns in dataset.drop")
     changes = {c: change_of(c, declared) for c in names}
     empty = [c for c in names if c not in kinds]
     return InputColumns(kinds, blocks, declared.columns, changes, bounded), (*dropped, *empty)
@@ -221,7 +224,7 @@ def _encoded_findings(problem: Problem) -> Iterator[TableFinding]:
 def _refuse_leaks(found: list[TableFinding], declared: DeclaredTable) -> None:
     leaks = [f.text for f in found if f.kind in LEAKS]
     if leaks and declared.leakage == "refuse":
-        raise refuse(f"{'; '.join(leaks)} (dataset.leakage=warn continues with a warning)")
+        raise TableError(f"{'; '.join(leaks)} (dataset.leakage=warn continues with a warning)")
 
 
 def _favourable(target: Target) -> str:

@@ -12,7 +12,8 @@ from trustbench.contracts.encoding import ColumnRule
 from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.own.declared import DeclaredColumn, Kind, Missing
 from trustbench.datasets.loading.own.declared_scaling import refuse_learning, scaled_by_bounds
-from trustbench.datasets.loading.own.names import refuse, unused_name
+from trustbench.datasets.loading.own.names import unused_name
+from trustbench.datasets.loading.own.settings import TableError
 from trustbench.datasets.loading.own.values import (
     Series,
     find_level,
@@ -97,7 +98,7 @@ def _number(
         _refuse_missing(rule.name, absent, how.missing)
         known = numbers[how.pool][~np.isnan(numbers[how.pool])]
         if not len(known):
-            raise refuse(
+            raise TableError(
                 f"column {rule.name} has no value in the whole training part, so nothing is known "
                 f"about it; leave it out: dataset.drop=[{rule.name}]"
             )
@@ -164,7 +165,7 @@ def _order(values: Series, declared: DeclaredColumn) -> tuple[str, ...]:
 def _refuse_unknown(name: str, found: Sequence[str], levels: Sequence[str]) -> None:
     unknown = [repr(n) for n in found if n not in levels]
     if unknown:
-        raise refuse(
+        raise TableError(
             f"column {name} holds {listed(unknown)}, not among its declared levels "
             f"({listed(list(levels))}); correct the file, or add to dataset.columns.{name}.levels"
         )
@@ -172,7 +173,7 @@ def _refuse_unknown(name: str, found: Sequence[str], levels: Sequence[str]) -> N
 
 def _refuse_missing(name: str, rows: int, missing: Missing) -> None:
     if missing == "refuse":
-        raise refuse(
+        raise TableError(
             f"column {name} has no value in {rows:,} rows, and missing values are refused; fill "
             f"them, or give dataset.columns.{name}.missing=own (a level or an indicator) or =impute"
         )
@@ -183,7 +184,7 @@ def _refuse_outside(numbers: Array, name: str, declared: DeclaredColumn) -> None
     high = np.inf if declared.high is None else declared.high
     outside = (numbers < low) | (numbers > high)
     if outside.any():
-        raise refuse(
+        raise TableError(
             f"column {name} has {int(outside.sum()):,} numbers outside of its declared range from "
             f"{low:g} to {high:g} (such as {numbers[outside][0]:g}); correct them, or move them to "
             f"its ends: dataset.columns.{name}.clip=true"
@@ -193,7 +194,7 @@ def _refuse_outside(numbers: Array, name: str, declared: DeclaredColumn) -> None
 def _refuse_infinite(numbers: Array, name: str) -> None:
     infinite = int(np.isinf(numbers).sum())
     if infinite:
-        raise refuse(
+        raise TableError(
             f"column {name} has infinite numbers in {infinite:,} rows; correct them, or declare "
             "them as missing: dataset.reading.missing=[inf]"
         )

@@ -8,7 +8,8 @@ import pandas as pd
 
 from trustbench.contracts import SPLITS, Array, SplitName
 from trustbench.datasets.loading.own.declared import Split
-from trustbench.datasets.loading.own.names import NAME, refuse, require_columns
+from trustbench.datasets.loading.own.names import require_columns
+from trustbench.datasets.loading.own.settings import NAME, TableError
 from trustbench.datasets.loading.own.values import Series, is_date, level_name
 from trustbench.datasets.loading.splits import SMALLEST, draw, shares, strata_of, stratified_order
 from trustbench.errors import DataError
@@ -66,20 +67,20 @@ def make_splits(
         parts = _random(split, y, group, copies, rng)
     else:
         if split.column is None:
-            raise refuse(f"dataset.split.by={split.by} needs dataset.split.column=NAME")
+            raise TableError(f"dataset.split.by={split.by} needs dataset.split.column=NAME")
         require_columns(table, "dataset.split.column", [split.column])
         makers = {"column": _by_column, "date": _by_date, "group": _by_group}
         parts = makers[split.by](table[split.column], split, strata_of(y, group), rng)
         if split.duplicates == "together":
             parts = _drop_crossing(parts, copies)
     if split.duplicates == "refuse" and copies.rows:
-        raise refuse(
+        raise TableError(
             f"{copies.rows:,} rows repeat another row's inputs and class, and "
             "dataset.split.duplicates=refuse; remove the copies, or keep them in one part: together"
         )
     for name in SPLITS:
         if len(parts.get(name, ())) < SMALLEST:
-            raise refuse(
+            raise TableError(
                 f"the {name} part has {len(parts.get(name, ()))} rows, fewer than {SMALLEST}; "
                 f"use more rows, or another dataset.split ({', '.join(held_out(split))} are shares)"
             )
@@ -116,7 +117,7 @@ def _drop_crossing(parts: Parts, copies: Copies) -> Parts:
 def _refuse_shares(split: Split) -> None:
     left = 1 - sum(held_out(split).values())
     if left <= 0:
-        raise refuse(
+        raise TableError(
             f"dataset.split gives test, calibration and validation {1 - left:g} of the rows, so "
             "none is left for training; give smaller shares"
         )
@@ -136,7 +137,7 @@ def _by_group(values: Series, split: Split, strata: Array, rng: np.random.Genera
     alone = ids < 0  # a row without an id is a group of its own
     ids[alone] = ids.max() + 1 + np.arange(alone.sum())
     if len(np.unique(ids)) == len(ids):
-        raise refuse(
+        raise TableError(
             f"dataset.split.column={values.name} has a different value in every row, so it groups "
             "nothing; use dataset.split.by=random"
         )
@@ -164,13 +165,13 @@ def _by_date(values: Series, split: Split, strata: Array, rng: np.random.Generat
     Rows of one date stay in one part.
     """
     if not is_date(values) and not pd.api.types.is_numeric_dtype(values):
-        raise refuse(
+        raise TableError(
             f"dataset.split.column={values.name} holds neither dates nor numbers, so rows have no "
             "order in time; name the column's format in dataset.reading, or split by another column"
         )
     absent = int(values.isna().sum())
     if absent:
-        raise refuse(
+        raise TableError(
             f"dataset.split.column={values.name} has no date in {absent:,} rows; fill them or "
             "remove these rows"
         )
@@ -188,7 +189,7 @@ def _by_column(values: Series, split: Split, strata: Array, rng: np.random.Gener
     words = [WORDS.get(level_name(v).strip().lower()) for v in found]
     unknown = [level_name(v) for v, word in zip(found, words, strict=True) if word is None]
     if unknown or (position < 0).any():
-        raise refuse(
+        raise TableError(
             f"dataset.split.column={values.name} holds {', '.join(unknown[:5]) or 'no value'} in "
             f"some rows; its values are train, test and, if wanted, validation and calibration"
         )
@@ -200,7 +201,7 @@ def _by_column(values: Series, split: Split, strata: Array, rng: np.random.Gener
     }
     absent: list[SplitName] = [s for s in ("train", "test") if s not in parts]
     if absent:
-        raise refuse(
+        raise TableError(
             f"dataset.split.column={values.name} has no row that says {' or '.join(absent)}; mark "
             "some, or use dataset.split.by=random"
         )
@@ -222,7 +223,7 @@ def _drawn_from_train(parts: Parts, split: Split, strata: Array, rng: np.random.
     try:
         drawn = draw(NAME, strata[train], sizes, rng)
     except DataError as error:
-        raise refuse(
+        raise TableError(
             f"the {len(train)} training rows are too few to draw {' and '.join(wanted)} from; mark "
             f"these in {split.column}, or use more rows"
         ) from error

@@ -9,7 +9,7 @@ import pandas as pd
 from trustbench.contracts import Array
 from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.own.declared import DeclaredColumn, Level
-from trustbench.datasets.loading.own.names import refuse
+from trustbench.datasets.loading.own.settings import TableError, TableSetting
 from trustbench.datasets.loading.own.values import (
     Series,
     bin_names,
@@ -60,9 +60,10 @@ def read_target(
     y, classes = _coded(table[name], name, declared)
     if len(classes) < 2:
         only = f"only the value {classes[0]!r}" if classes else "no values"
-        raise refuse(
+        raise TableError(
             f"the target {name} has {only}; a model needs two or more classes to tell apart, so "
-            "give a table with both outcomes, or another dataset.target"
+            "give a table with both outcomes, or another ",
+            TableSetting("target"),
         )
     good = _favoured(favourable, classes, name)
     if len(classes) == 2:
@@ -84,14 +85,15 @@ def _favoured(
     found = [find_level(level, classes) for level in wanted]
     for level, meant in zip(wanted, found, strict=True):
         if meant is None:
-            raise refuse(
-                f"dataset.favourable={level} is not a class of {name}; its classes are "
-                f"{' and '.join(classes) if len(classes) == 2 else listed(classes)}"
+            raise TableError(
+                TableSetting("favourable", str(level)),
+                f" is not a class of {name}; its classes are "
+                f"{' and '.join(classes) if len(classes) == 2 else listed(classes)}",
             )
     if len(set(found)) == len(classes):
-        raise refuse(
-            f"dataset.favourable names every class of {name} ({listed(classes)}); name those that "
-            "people hope for"
+        raise TableError(
+            TableSetting("favourable"),
+            f" names every class of {name} ({listed(classes)}); name those that people hope for",
         )
     return tuple(sorted({classes.index(meant) for meant in found if meant is not None}))
 
@@ -99,7 +101,9 @@ def _favoured(
 def _coded(values: Series, name: str, declared: DeclaredColumn) -> tuple[Array, list[str]]:
     if declared.bins:
         if not is_number(values):
-            raise refuse(f"dataset.columns.{name}.bins cuts numbers, but {name} holds text")
+            raise TableError(
+                TableSetting("bins", column=name), f" cuts numbers, but {name} holds text"
+            )
         y = binned(values.to_numpy(dtype=np.float64), declared.bins)
         names = bin_names(declared.bins)
         present = [k for k in range(len(names)) if (y == k).any()]
@@ -107,9 +111,10 @@ def _coded(values: Series, name: str, declared: DeclaredColumn) -> tuple[Array, 
         place[present] = np.arange(len(present))
         return place[y], [names[k] for k in present]
     if is_date(values):
-        raise refuse(
-            f"the target {name} holds dates; give dataset.target a column of classes, such as "
-            "whether a date has passed"
+        raise TableError(
+            f"the target {name} holds dates; give ",
+            TableSetting("target"),
+            " a column of classes, such as whether a date has passed",
         )
     y, names = levels_of(values)
     if len(names) > MOST_CLASSES:
@@ -120,14 +125,16 @@ def _coded(values: Series, name: str, declared: DeclaredColumn) -> tuple[Array, 
 def _refuse_many(values: Series, name: str, n: int) -> None:
     if is_number(values):
         middle = float(values.median())
-        raise refuse(
+        raise TableError(
             f"the target {name} has {n:,} different numbers, and trustbench predicts classes, not "
-            f"quantities; cut it: dataset.columns.{name}.bins=[{middle:g}] gives two classes at "
-            "the median"
+            "quantities; cut it: ",
+            TableSetting("bins", f"[{middle:g}]", column=name),
+            " gives two classes at the median",
         )
-    raise refuse(
-        f"the target {name} has {n:,} different values, more than {MOST_CLASSES} classes; give "
-        "dataset.target another column, or merge classes in the file"
+    raise TableError(
+        f"the target {name} has {n:,} different values, more than {MOST_CLASSES} classes; give ",
+        TableSetting("target"),
+        " another column, or merge classes in the file",
     )
 
 
@@ -157,8 +164,9 @@ def labelled_rows(
     if absent and unlabelled == "refuse":
         first = table.index[np.flatnonzero(y < 0)[0]]
         where = "row" if table.index.name is None else table.index.name
-        raise refuse(
+        raise TableError(
             f"the target {name} has no value in {absent:,} of {len(y):,} rows (first: {where} "
-            f"{first}); fill them in the file, or leave these rows out with dataset.unlabelled=drop"
+            f"{first}); fill them in the file, or leave these rows out with ",
+            TableSetting("unlabelled", "drop"),
         )
     return rows
