@@ -101,7 +101,9 @@ def of_intervention(plugin, systems):
     system = next(s for s in systems if plugin.supports(s.problem, SCHEDULE) is None)
     numbers = {}
     if plugin.retrains:
-        made, params = trainer(system.problem, [plugin], SCHEDULE, replicates=2)
+        made, params = trainer(
+            system.problem, [plugin], SCHEDULE, replicates=2, device=system.device
+        )
         state = loop.train(made, params, progress=ignore)
         numbers |= summary("parameters", *(state.best[n] for n in sorted(state.best)))
     if plugin.fills("deploy"):
@@ -114,7 +116,7 @@ def _deployed(plugin, system):
     system = opened(system, "channel") if plugin.deploys == "release" else system
     deployed = plugin.deploy(system)
     X, _, group = system.problem.rows("test")
-    X, group = torch.as_tensor(X[:ROWS]), group[:ROWS]
+    X, group = deployed.tensor(X[:ROWS]), group[:ROWS]
     logits = deployed.logits(X)
     said = {"logits": [logits], "decisions": [deployed.decide(X, group)]}
     said["shown"] = [deployed.observed(logits)]
@@ -131,6 +133,7 @@ def summary(name, *arrays):
     """Two numbers of all arrays together: how large they are, and one that sees their order."""
     if not arrays:
         return {}
+    arrays = [a.cpu() if isinstance(a, torch.Tensor) else a for a in arrays]
     flat = np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays])
     weights = 1.5 + np.cos(np.arange(len(flat)))
     return {

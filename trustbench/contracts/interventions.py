@@ -140,12 +140,12 @@ class Intervention(Plugin):
     def hidden(self, shape: tuple[int, ...], generator: "torch.Generator") -> "Tensor":
         """Returns factors [n, *unit] on a hidden activation of one replicate, in training.
 
-        They are float32, on the generator's device, with mean 1. Validation and the attacks of
+        They are float32, on the CPU as the generator, with mean 1. Validation and the attacks of
         `perturb` use the network without factors, which to first order is its mean.
         """
         import torch  # code that only reads contracts does not need torch
 
-        return torch.ones(shape, dtype=torch.float32, device=generator.device)
+        return torch.ones(shape, dtype=torch.float32)
 
     def draws(self) -> int:
         """The number of draws of `hidden` factors that the deployed network averages; 0: none."""

@@ -95,13 +95,15 @@ class Streams:
         """Returns a numpy generator for `purpose` at `indices`."""
         return np.random.default_rng(self.entropy(purpose, *indices))
 
-    def torch(
-        self, purpose: str, *indices: "int | str", device: "torch.device | str" = "cpu"
-    ) -> "torch.Generator":
-        """Returns a torch generator on `device` for `purpose` at `indices`."""
+    def torch(self, purpose: str, *indices: "int | str") -> "torch.Generator":
+        """Returns a torch generator for `purpose` at `indices`.
+
+        It draws on the CPU, whichever device computes: generators of other devices draw other
+        numbers. `trustbench/methods/random_numbers.py` copies what it draws.
+        """
         import torch
 
-        return torch.Generator(device=device).manual_seed(self.entropy(purpose, *indices))
+        return torch.Generator().manual_seed(self.entropy(purpose, *indices))
 
     @contextmanager
     def global_torch(self, purpose: str, *indices: "int | str") -> Iterator[None]:
@@ -142,7 +144,7 @@ def sub_stream(generator: "torch.Generator", name: str) -> "torch.Generator":
 
     text = f"{generator.initial_seed()}/{name}"
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
-    return torch.Generator(generator.device).manual_seed(seed)
+    return torch.Generator().manual_seed(seed)
 
 
 def system_uniforms(count: int) -> "np.ndarray[Any, Any]":

@@ -27,6 +27,17 @@ class Batch:
     generators: Sequence["torch.Generator"]  # one per replicate, for attack randomness
     # What the intervention whose hook runs keeps between epochs; see Intervention.adapt.
     memory: dict[str, "Tensor"] = field(default_factory=dict)
+    groups: int = 0  # how many groups the problem has; 0: unknown
+    validation: bool = False  # whether these are validation rows, which are not in the pool
+    counted: "Tensor | None" = None  # `real`, where it is known
+
+    @property
+    def real(self) -> "Tensor":
+        """Which rows have a weight, bool [R, B], on the CPU: random numbers are drawn for them.
+
+        The loop knows it in advance, so that no step waits for the device.
+        """
+        return (self.weight > 0).cpu() if self.counted is None else self.counted
 
 
 @dataclass(frozen=True)

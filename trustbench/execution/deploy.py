@@ -142,10 +142,8 @@ def forward_of(
             return engine.forward(params, X)
 
         return forward
-    first = next(iter(params.values()))
-    generators = [
-        streams.torch("hidden", r, "deployed", device=first.device) for r in range(len(first))
-    ]
+    count = len(next(iter(params.values())))
+    generators = [streams.torch("hidden", r, "deployed") for r in range(count)]
     return Averaged.over(engine, params, averaged.hidden, averaged.draws(), generators)
 
 

@@ -40,8 +40,8 @@ class Averaged:
     ) -> "Averaged":
         """Returns the mean over `passes` draws, from one generator per replicate."""
         device = next(iter(params.values())).device
-        real = torch.ones(len(generators), passes, dtype=torch.bool, device=device)
-        every = drawn(draw, engine.sites, real, 1, generators)
+        real = torch.ones(len(generators), passes, dtype=torch.bool)
+        every = drawn(draw, engine.sites, real, 1, generators, device)
         return cls(engine, params, [{n: f[:, k] for n, f in every.items()} for k in range(passes)])
 
     def __call__(self, X: Tensor) -> Tensor:

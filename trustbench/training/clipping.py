@@ -11,6 +11,7 @@ from trustbench.contracts import Fact, PoissonGaussian, Read, Schedule
 from trustbench.contracts.seeding import NoiseSource, system_normals
 from trustbench.errors import ConfigError
 from trustbench.methods.privacy import accounting
+from trustbench.methods.random_numbers import moved
 from trustbench.training.private_settings import NoiseBudget, OwnSchedule
 from trustbench.training.sampling import sample_rate, steps_per_epoch
 
@@ -125,11 +126,12 @@ class ClipAndNoise:
         """`count` standard normal numbers per replicate, [R, count]; system noise uses no seed."""
         shape = len(generators), count
         if self.source == "system":
-            return torch.from_numpy(system_normals(shape[0] * count)).view(shape).to(like)
-        noise = torch.empty(shape, dtype=like.dtype, device=like.device)
+            every = torch.from_numpy(system_normals(shape[0] * count))
+            return moved(every.view(shape).to(like.dtype), like.device)
+        noise = torch.empty(shape, dtype=like.dtype)
         for row, generator in zip(noise, generators, strict=True):
             row.normal_(generator=generator)
-        return noise
+        return moved(noise, like.device)
 
     def facts(self) -> Mapping[str, Fact]:
         """Noise, bound and sampling; the ledger derives the guarantee."""

@@ -34,8 +34,8 @@ class DropoutPlace:
     unit: tuple[int, ...]
 
     def mask(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-        """A mask: 0 with probability `rate`, else 1 / (1 - rate), on the generator's device."""
-        kept = torch.rand(shape, generator=generator, device=generator.device) >= self.rate
+        """A mask: 0 with probability `rate`, else 1 / (1 - rate)."""
+        kept = torch.rand(shape, generator=generator) >= self.rate
         return kept.float().div_(1 - self.rate if self.rate < 1 else 1.0)
 
 
@@ -111,12 +111,16 @@ def masked(module: nn.Module, uses: Places) -> nn.Module:
 
 
 def drawn(
-    uses: Places, real: Tensor, views: int, generators: Sequence[torch.Generator]
+    uses: Places,
+    real: Tensor,
+    views: int,
+    generators: Sequence[torch.Generator],
+    device: torch.device = hidden.CPU,
 ) -> dict[str, Tensor]:
     """Masks {use: [R, B, views, *unit]} of a padded batch, as in `hidden.drawn`."""
     found: dict[str, Tensor] = {}
     for name, place in uses.items():
-        found |= hidden.drawn(place.mask, {name: place.unit}, real, views, generators)
+        found |= hidden.drawn(place.mask, {name: place.unit}, real, views, generators, device)
     return found
 
 

@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from trustbench.errors import Unsupported
+from trustbench.methods.random_numbers import moved
 from trustbench.training.module_copies import shared_copy
 
 Sites = Mapping[str, tuple[int, ...]]  # {activation module: the shape of one example's units}
 Factors = Mapping[str, Tensor]
-# A shape [n, *unit] and a replicate's generator -> factors of that shape, on its device.
+# A shape [n, *unit] and a replicate's generator -> factors of that shape, on the CPU.
 Draw = Callable[[tuple[int, ...], torch.Generator], Tensor]
 
+CPU = torch.device("cpu")
 ACTIVATIONS = (
     nn.Tanh, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish,
     nn.Sigmoid, nn.Softplus,
@@ -108,20 +110,24 @@ def of(factors: Factors, r: int) -> dict[str, Tensor]:
 
 
 def drawn(
-    draw: Draw, sites: Sites, real: Tensor, views: int, generators: Sequence[torch.Generator]
+    draw: Draw,
+    sites: Sites,
+    real: Tensor,
+    views: int,
+    generators: Sequence[torch.Generator],
+    device: torch.device = CPU,
 ) -> dict[str, Tensor]:
     """Draws {site: float32 [R, B, views, *unit]} for a padded batch whose real rows are `real`.
 
-    Padding draws nothing and keeps the factor 1. A replicate's numbers, in this batch and all later
-    ones, therefore do not depend on the other replicates.
+    They are drawn on the CPU, where `real` lies, and copied to the device. Padding draws nothing
+    and keeps the factor 1. A replicate's numbers, in this batch and all later ones, therefore do
+    not depend on the other replicates.
     """
     R, B = real.shape
-    found = {
-        name: torch.ones(R, B, views, *unit, device=real.device) for name, unit in sites.items()
-    }
+    found = {name: torch.ones(R, B, views, *unit) for name, unit in sites.items()}
     for r, generator in zip(range(R), generators, strict=True):
         count = int(real[r].sum())
         for name, unit in sites.items():
             numbers = draw((count * views, *unit), generator)
             found[name][r, real[r]] = numbers.view(count, views, *unit)
-    return found
+    return {name: moved(factor, device) for name, factor in found.items()}

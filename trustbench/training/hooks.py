@@ -80,8 +80,8 @@ def visit(trainer: Trainer) -> Visit | None:
 
 
 def example_weights(trainer: Trainer, pool: Rows) -> Tensor:
-    """The product of all `weights` hooks, [R, n_pool]; 0 for the rows that are not members."""
-    inside = torch.as_tensor(trainer.membership, device=trainer.device)
+    """The product of all `weights` hooks, [R, n_pool], on the CPU; 0 for rows that are not seen."""
+    inside = torch.as_tensor(trainer.membership)
     weights = inside.to(pool.X.dtype)
     for intervention in trainer.interventions:
         if not intervention.fills("weights"):
@@ -89,8 +89,7 @@ def example_weights(trainer: Trainer, pool: Rows) -> Tensor:
         for r, members in enumerate(map(np.flatnonzero, trainer.membership)):
             own = intervention.weights(trainer.problem, members)
             if own is not None:
-                factor = torch.as_tensor(own, dtype=weights.dtype, device=trainer.device)
-                weights[r, inside[r]] *= factor
+                weights[r, inside[r]] *= torch.as_tensor(own, dtype=weights.dtype)
     return weights
 
 
@@ -117,11 +116,12 @@ def factors(trainer: Trainer, batch: Batch, masks: Masks) -> hidden.Factors | No
 
     `batch` has its final views; each view of an example has its own factors.
     """
-    real, views, engine = batch.weight > 0, batch.X.shape[2], trainer.engine
-    found = dropout.drawn(engine.dropouts, real, views, masks.dropout)
+    views, engine, at = batch.X.shape[2], trainer.engine, trainer.device
+    found = dropout.drawn(engine.dropouts, batch.real, views, masks.dropout, at)
     for intervention in trainer.interventions:  # the hook is exclusive
         if intervention.fills("hidden"):
-            found |= hidden.drawn(intervention.hidden, engine.sites, real, views, masks.hidden)
+            draw, each = intervention.hidden, masks.hidden
+            found |= hidden.drawn(draw, engine.sites, batch.real, views, each, at)
     return found or None
 
 
@@ -171,4 +171,7 @@ def _slice(batch: Batch, part: slice) -> Batch:
         weight=batch.weight[part],
         rows=batch.rows[part],
         generators=batch.generators[part],
+        groups=batch.groups,
+        validation=batch.validation,
+        counted=None if batch.counted is None else batch.counted[part],
     )

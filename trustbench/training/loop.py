@@ -78,13 +78,16 @@ def _start(trainer: Trainer, params: Params) -> TrainingState:
 def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) -> None:
     """One pass: every batch through the hooks, then one update of all replicates.
 
-    `weights` [R, n_pool] are those of the `weights` hooks.
+    `weights` [R, n_pool], on the CPU, are those of the `weights` hooks.
     """
     drawn = epoch_batches(
         trainer.schedule, trainer.membership, trainer.streams, state.epoch, hooks.visit(trainer)
     )
     rows = torch.as_tensor(drawn.rows, device=trainer.device)
-    real = torch.as_tensor(drawn.real, dtype=weights.dtype, device=trainer.device)
+    inside = torch.as_tensor(drawn.real, dtype=weights.dtype)
+    every = weights.expand(len(inside), *weights.shape)
+    weight = every.gather(2, torch.as_tensor(drawn.rows)) * inside
+    counted, real, weight = weight > 0, inside.to(trainer.device), weight.to(trainer.device)
     attacks = _generators(trainer, "attacks", state.epoch)
     noise = _generators(trainer, "dp_noise", state.epoch)
     masks = hooks.Masks(
@@ -98,9 +101,11 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
             X=pool.X[index].unsqueeze(2),
             y=pool.y[index],
             group=pool.group[index],
-            weight=weights.gather(1, index) * real[step],
+            weight=weight[step],
             rows=index,
             generators=attacks,
+            groups=len(trainer.problem.groups),
+            counted=counted[step],
         )
         gradient = batch_gradient(
             trainer,
@@ -210,6 +215,9 @@ def _validation_batch(trainer: Trainer, state: TrainingState, stream: str) -> Ba
         weight=torch.ones(R, n, dtype=rows.X.dtype, device=trainer.device),
         rows=torch.full((R, n), -1, device=trainer.device),
         generators=_generators(trainer, "attacks", state.epoch, stream),
+        groups=len(trainer.problem.groups),
+        validation=True,
+        counted=torch.ones(R, n, dtype=torch.bool),
     )
 
 
@@ -250,6 +258,4 @@ def _dtype(params: Params) -> torch.dtype:
 
 def _generators(trainer: Trainer, purpose: str, *indices: "int | str") -> list[torch.Generator]:
     count = len(trainer.membership)
-    return [
-        trainer.streams.torch(purpose, r, *indices, device=trainer.device) for r in range(count)
-    ]
+    return [trainer.streams.torch(purpose, r, *indices) for r in range(count)]

@@ -50,7 +50,14 @@ class Recorder(Intervention):
 
 
 def trainer(
-    problem, interventions=(), schedule=SCHEDULE, replicates=4, engine="auto", model=None, **kwargs
+    problem,
+    interventions=(),
+    schedule=SCHEDULE,
+    replicates=4,
+    engine="auto",
+    model=None,
+    device=CPU,
+    **kwargs,
 ):
     """A trainer of a model (None: a small MLP), and the parameters that it starts from."""
     model, streams = model or TinyMLP(), Streams(0)
@@ -60,17 +67,17 @@ def trainer(
         rule = rule or i.gradient(schedule, int(inside.sum(1).min()))
     made = Trainer(
         problem=problem,
-        engine=choose(engine, model.build(problem), problem, CPU),
+        engine=choose(engine, model.build(problem), problem, device),
         interventions=list(interventions),
         schedule=rule.schedule if rule else schedule,
         rule=rule,
         membership=inside,
         streams=streams,
-        device=CPU,
+        device=device,
         patience=kwargs.pop("patience", 10),
         **kwargs,
     )
-    return made, initial_parameters(model, problem, replicates, streams, CPU)
+    return made, initial_parameters(model, problem, replicates, streams, device)
 
 
 def ignore(*_):

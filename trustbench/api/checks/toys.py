@@ -11,6 +11,7 @@ from torch import Tensor
 from trustbench.contracts import SPLITS, DataCard, Feature, Problem, SplitName, System
 from trustbench.contracts.seeding import Streams
 
+CPU = torch.device("cpu")
 CARD = DataCard("two Gaussians", "none", "none", "none", synthetic=True, rows_public=True)
 
 
@@ -56,11 +57,12 @@ def make_system(
     seed: int = 0,
     draw: int = 0,
     dtype: torch.dtype = torch.float32,
+    device: torch.device = CPU,
 ) -> System:
     """Replicates trained on complementary halves with full-batch Adam; plain torch, no engine.
 
     `draw` > 0 initialises the same replicates differently; `dtype` is the precision of training
-    and of all answers.
+    and of all answers. They are trained on the CPU and answer on `device`.
     """
     streams = Streams(seed)
     X, y, _ = problem.rows("train")
@@ -97,10 +99,11 @@ def make_system(
         optimiser.zero_grad()
         (loss * mask).sum().backward()
         optimiser.step()
-    for p in params:
-        p.requires_grad_(False)
+    params[:] = [p.detach().to(device) for p in params]
     # a method that retrained nothing: its baseline has the same replicates
-    again = partial(make_system, problem, replicates, hidden, steps, seed, dtype=dtype)
+    again = partial(
+        make_system, problem, replicates, hidden, steps, seed, dtype=dtype, device=device
+    )
     pool = problem.splits["calibration"]
     calibration = np.stack(
         [
@@ -112,7 +115,7 @@ def make_system(
         problem=problem,
         forward=forward,
         replicates=replicates,
-        device=torch.device("cpu"),
+        device=device,
         streams=streams,
         membership=membership,
         calibration=calibration,

@@ -116,7 +116,7 @@ class CertifiedAccuracy(Evaluator):
         deviation = spread(system.problem, self.sigma, X)
 
         def count(samples: int, stream: str) -> Array:
-            generator = system.streams.torch("attacks", NOISE, stream, device=X.device)
+            generator = system.streams.torch("attacks", NOISE, stream)
             return votes(system.logits, X, deviation, samples, generator).cpu().numpy()
 
         guessed = count(self.guesses, "guess").argmax(-1)

@@ -56,7 +56,8 @@ class FairnessPenalty(Intervention):
         """The loss [R, B] plus the penalty [R], which is the same for all rows of a batch."""
         probabilities = logits.softmax(-1).mean(2)  # views are averaged: [R, B, C]
         real = (batch.weight > 0).to(loss.dtype)
-        group = torch.nn.functional.one_hot(batch.group).to(loss.dtype) * real[..., None]
+        every = torch.arange(batch.groups or int(batch.group.max()) + 1, device=loss.device)
+        group = (batch.group[..., None] == every).to(loss.dtype) * real[..., None]
         penalty = loss.new_zeros(len(loss))
         if self.constraint == "demographic_parity":
             penalty = squared_gaps(probabilities, group)

@@ -12,6 +12,7 @@ from typing_extensions import override
 from trustbench.contracts import Fact, Problem, Read, Schedule
 from trustbench.contracts.seeding import sub_stream
 from trustbench.errors import ConfigError
+from trustbench.methods.random_numbers import moved
 from trustbench.training.clipping import ClipAndNoise, calibrated, poisson_run
 from trustbench.training.private_settings import NoiseBudget, NoisySchedule
 
@@ -154,8 +155,8 @@ class ScaleAndClip(ClipAndNoise):
         if self._seeds != seeds:  # a new epoch
             self._seeds = seeds
             self._streams = [sub_stream(g, "counts") for g in generators]
-        drawn = [torch.randn(1, generator=g, device=g.device) for g in self._streams]
-        return torch.cat(drawn).to(like)
+        drawn = torch.cat([torch.randn(1, generator=g) for g in self._streams])
+        return moved(drawn.to(like.dtype), like.device)
 
     def facts(self) -> Mapping[str, Fact]:
         """The facts of DP-SGD for both releases, and the final threshold (mean of replicates)."""

@@ -90,15 +90,15 @@ class FairRobustLearning(Intervention):
 
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
         """Two views of every example [R, B, 2, *shape]: clean, and attacked at its own radius."""
-        clean, real = batch.X[:, :, 0].detach(), batch.weight > 0
+        clean = batch.X[:, :, 0].detach()
         threat = ThreatModel.of(problem, "linf", self.epsilon, clean)
-        if batch.memory and not _validating(batch):
+        if batch.memory and not batch.validation:
             # linf treats each column separately, so a weight per row is a radius per row
             radius = batch.memory["radius"].gather(1, self._cell(batch))
             threat = replace(
                 threat, weight=threat.weight * radius.view(*radius.shape, *[1] * (clean.ndim - 2))
             )
-        attacked = diverging(forward, clean, threat, real, batch.generators, self.steps)
+        attacked = diverging(forward, clean, threat, batch.real, batch.generators, self.steps)
         return torch.stack([clean, attacked], dim=2)
 
     def objective(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
@@ -106,8 +106,8 @@ class FairRobustLearning(Intervention):
         clean, attacked = logits.unbind(2)
         natural, boundary = cross_entropy(clean, batch.y), divergence(clean, attacked)
         cell = self._cell(batch)
-        if _validating(batch):
-            share = torch.stack([torch.bincount(c, minlength=1)[c] / len(c) for c in cell])
+        if batch.validation:
+            share = (cell[:, :, None] == cell[:, None, :]).sum(-1) / cell.shape[1]
             balance = (1 / share) / (1 / share).mean(1, keepdim=True)
             return balance * (natural + self.beta * boundary)
         if self.reweight and batch.memory:
@@ -138,11 +138,6 @@ class FairRobustLearning(Intervention):
         cell, names = (y, problem.classes) if self.by == "class" else (group, problem.groups)
         count = torch.bincount(torch.as_tensor(cell), minlength=len(names))
         return (count / count.sum()).to(like)
-
-
-def _validating(batch: Batch) -> bool:
-    """Whether the rows belong to the validation split, which is not in the pool."""
-    return bool((batch.rows < 0).all())
 
 
 def excess(error: Tensor, cell: Tensor, cells: int) -> Tensor:

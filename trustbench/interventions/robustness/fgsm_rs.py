@@ -43,7 +43,7 @@ class FGSMRandomStart(Intervention):
         views = batch.X.shape[2]
         threat = ThreatModel.of(problem, self.norm, self.epsilon, batch.X)
         clean = batch.X.detach().flatten(1, 2)
-        real, y = (t.repeat_interleave(views, dim=1) for t in (batch.weight > 0, batch.y))
+        real, y = (t.repeat_interleave(views, dim=1) for t in (batch.real, batch.y))
         start = on_real_rows(threat.random_point, clean, real, batch.generators)
         gradient, _ = input_gradient(forward, start, y, "ce")
         bounds = threat.bounds(clean)

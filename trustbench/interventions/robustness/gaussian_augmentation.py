@@ -11,8 +11,9 @@ from typing_extensions import override
 
 from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
 from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import ThreatModel, draw, unattackable
+from trustbench.methods.attacks.evasion.box import ThreatModel, unattackable
 from trustbench.methods.attacks.evasion.padding import on_real_rows
+from trustbench.methods.random_numbers import draw
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,10 @@ class GaussianAugmentation(Intervention):
         threat = ThreatModel.of(problem, "linf", self.sigma, batch.X)
         clean = batch.X.detach()
         X = clean.repeat(1, 1, self.views, *[1] * len(problem.shape)).flatten(1, 2)
-        real = (batch.weight > 0).repeat_interleave(self.views * V, dim=1)
+        real = batch.real.repeat_interleave(self.views * V, dim=1)
 
-        def add_noise(x: Tensor, generator: Sequence[torch.Generator]) -> Tensor:
-            return x + self.sigma * threat.weight * draw(torch.randn, x, generator)
+        def add_noise(x: Tensor, each: Sequence[torch.Generator], drawn: Tensor) -> Tensor:
+            return x + self.sigma * threat.weight * draw(torch.randn, x, each, drawn)
 
         noisy = on_real_rows(add_noise, X, real, batch.generators)
         if self.bounded:

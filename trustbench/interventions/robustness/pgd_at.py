@@ -47,7 +47,7 @@ class PGDAdversarialTraining(Intervention):
         y = batch.y.repeat_interleave(views, dim=1)
         current = clean
         if self.random_start:
-            real = (batch.weight > 0).repeat_interleave(views, dim=1)
+            real = batch.real.repeat_interleave(views, dim=1)
             current = on_real_rows(threat.random_point, clean, real, batch.generators)
         bounds = threat.bounds(clean)
         for _ in range(self.steps):

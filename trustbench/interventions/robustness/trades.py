@@ -47,8 +47,7 @@ class TRADES(Intervention):
         """Two views of every example [R, B, 2, *shape]: clean and attacked."""
         clean = batch.X[:, :, 0].detach()
         threat = ThreatModel.of(problem, self.norm, self.epsilon, clean)
-        real = batch.weight > 0
-        attacked = diverging(forward, clean, threat, real, batch.generators, self.steps)
+        attacked = diverging(forward, clean, threat, batch.real, batch.generators, self.steps)
         return torch.stack([clean, attacked], dim=2)
 
     def objective(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:

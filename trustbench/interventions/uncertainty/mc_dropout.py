@@ -41,7 +41,7 @@ class MCDropout(Intervention):
 
     def hidden(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """0 with probability `rate`, else 1 / (1 - rate): the mean is 1."""
-        kept = torch.rand(shape, generator=generator, device=generator.device) >= self.rate
+        kept = torch.rand(shape, generator=generator) >= self.rate
         return kept.float().div_(1 - self.rate)
 
     def draws(self) -> int:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from trustbench.contracts import Array, Forward, Problem, System
 from trustbench.methods.attacks.evasion.box import ThreatModel
+from trustbench.methods.random_numbers import drawn, moved
 
 # The `attacks` sub-stream of noise; all replicates share these draws.
 NOISE = "smoothing"
@@ -25,9 +26,8 @@ def spread(problem: Problem, sigma: float, like: Tensor) -> Tensor:
 
 def draws(system: System, sigma: float, samples: int, like: Tensor, *index: str) -> Tensor:
     """Noise [samples, *shape], the same for all rows, replicates and arms."""
-    generator = system.streams.torch("attacks", NOISE, *index, device=like.device)
-    shape = (samples, *system.problem.shape)
-    unit = torch.randn(shape, generator=generator, dtype=like.dtype, device=like.device)
+    generator = system.streams.torch("attacks", NOISE, *index)
+    unit = drawn(torch.randn, (samples, *system.problem.shape), generator, like)
     return unit * spread(system.problem, sigma, like)
 
 
@@ -68,7 +68,7 @@ def votes(
     while left:
         now = min(left, max(1, rows_at_once // n))
         left -= now
-        unit = torch.randn((n, now, *X.shape[1:]), generator=generator, device=X.device)
+        unit = moved(torch.randn((n, now, *X.shape[1:]), generator=generator), X.device)
         noisy = X.unsqueeze(1) + unit.to(X.dtype) * deviation
         out = logits(noisy.flatten(0, 1))
         wins = torch.nn.functional.one_hot(out.argmax(-1), out.shape[-1])

@@ -25,7 +25,7 @@ K = 5
 
 def validation_of(system, rows=80):
     batch = batch_of(system, rows=rows)
-    batch.rows = torch.full_like(batch.rows, -1)
+    batch.rows, batch.validation = torch.full_like(batch.rows, -1), True
     return batch
 
 

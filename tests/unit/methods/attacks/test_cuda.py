@@ -53,7 +53,7 @@ def test_evaluators_agree_with_the_cpu(pair):
     quick = Robustness(steps=10, queries=50, points=100, epsilon=0.3)
     ours, theirs = (values(quick, s) for s in (cpu, gpu))
     for name in ("acc", "racc", "racc_pgd", "racc_half", "racc_double"):
-        assert np.abs(ours[name] - theirs[name]).max() <= 0.03, name  # other random starts
+        assert np.abs(ours[name] - theirs[name]).max() <= 0.01, name  # the same random starts
 
 
 def test_attacks_on_released_channels_run(pair):
@@ -73,7 +73,7 @@ def test_training_inputs_stay_in_the_ball(pair):
         group=group.expand(4, 16),
         weight=torch.ones(4, 16, device="cuda"),
         rows=torch.arange(16, device="cuda").expand(4, 16),
-        generators=[torch.Generator("cuda").manual_seed(r) for r in range(4)],
+        generators=[torch.Generator().manual_seed(r) for r in range(4)],
     )
     adv = PGDAdversarialTraining(epsilon=0.2).perturb(batch, gpu.forward, gpu.problem)
     threat = ThreatModel.of(gpu.problem, "linf", 0.2, X)

@@ -1,6 +1,7 @@
 """The threat model: which inputs an attacker may substitute for a clean one."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, Self
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Array, Feature, Problem
+from trustbench.methods.random_numbers import draw
 
 Norm = Literal["linf", "l2"]
 
@@ -29,6 +31,15 @@ def _columns(features: tuple[Feature, ...], d: int) -> tuple[Array, ...]:
         fall[columns] = feature.change != "up"
         rise[columns] = feature.change != "down"
     return weight, lower, upper, fall, rise
+
+
+@lru_cache(maxsize=8)
+def _tensors(
+    features: tuple[Feature, ...], shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+) -> tuple[Tensor, ...]:
+    """The columns as tensors [*shape]; nothing writes to them."""
+    columns = _columns(features, math.prod(shape))
+    return tuple(torch.as_tensor(c, dtype=dtype, device=device).view(shape) for c in columns)
 
 
 def unattackable(problem: Problem) -> str | None:
@@ -59,15 +70,15 @@ class ThreatModel:
     upper: Tensor  # [*shape]
     fall: Tensor | float = 1.0  # [*shape], 0 or 1
     rise: Tensor | float = 1.0  # [*shape], 0 or 1
+    free: int | None = None  # how many columns may change, if it is known on the host
 
     @classmethod
     def of(cls, problem: Problem, norm: Norm, epsilon: float | Tensor, like: Tensor) -> Self:
         """The threat model of a problem's features, on the device and with the type of `like`."""
-        columns = (
-            torch.as_tensor(column, dtype=like.dtype, device=like.device).view(problem.shape)
-            for column in _columns(problem.features, problem.n_features)
-        )
-        return cls(norm, epsilon, *columns)
+        columns = _tensors(problem.features, problem.shape, like.dtype, like.device)
+        weight, lower, upper, fall, rise = columns
+        free = int((_columns(problem.features, problem.n_features)[0] > 0).sum())
+        return cls(norm, epsilon, weight, lower, upper, fall, rise, free)
 
     def scaled(self, factor: float) -> Self:
         """Returns the same threat at `factor` times the radius."""
@@ -77,7 +88,7 @@ class ThreatModel:
         """Every column varies freely within its bounds: only a constant model can resist."""
         width = (self.upper - self.lower).clamp(min=0.0)
         radius = 1.0 if self.norm == "linf" else float(width.numel()) ** 0.5
-        return replace(self, weight=width, epsilon=radius)
+        return replace(self, weight=width, epsilon=radius, free=None)
 
     def bounds(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """The lowest and highest allowed value of each column, given clean X [..., *shape]."""
@@ -122,18 +133,23 @@ class ThreatModel:
         """The move [R, n, *shape] by `fraction` (scalar or [R, n]) radii along a gradient."""
         return _wide(fraction * self.epsilon, self.weight.ndim) * self.steepest(gradient)
 
-    def random_point(self, X: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    def random_point(
+        self, X: Tensor, generators: Sequence[torch.Generator], real: Tensor | None = None
+    ) -> Tensor:
         """Draws a start uniformly from the ball around X [R, n, *shape] and clips it to the box.
 
         One generator per replicate: replicate r's draw does not depend on the number of replicates.
+        Only the rows in `real` are drawn, as in `draw`.
         """
         if self.norm == "linf":
-            noise = 2 * draw(torch.rand, X, generators) - 1
+            noise = 2 * draw(torch.rand, X, generators, real) - 1
             reach = _wide(self.epsilon, self.weight.ndim) * self.weight
             return self.project(X + reach * noise, X)
-        direction = _unit(draw(torch.randn, X, generators) * (self.weight > 0), self.weight.ndim)
-        radius = draw(torch.rand, X.flatten(2)[:, :, 0], generators)
-        radius = self.epsilon * radius ** (1 / max(1, int((self.weight > 0).sum())))
+        normal = draw(torch.randn, X, generators, real)
+        direction = _unit(normal * (self.weight > 0), self.weight.ndim)
+        radius = draw(torch.rand, X.flatten(2)[:, :, 0], generators, real)
+        free = int((self.weight > 0).sum()) if self.free is None else self.free
+        radius = self.epsilon * radius ** (1 / max(1, free))
         return self.project(X + self.weight * direction * _last(radius, self.weight.ndim), X)
 
     def random_direction(
@@ -150,18 +166,6 @@ class ThreatModel:
             noise = draw(torch.randn, X, generators) * (self.weight > 0)
             direction = self.weight * _unit(noise, self.weight.ndim)
         return self.project(X + direction * _last(size, self.weight.ndim), X)
-
-
-def draw(
-    kind: Callable[..., Tensor], like: Tensor, generators: Sequence[torch.Generator]
-) -> Tensor:
-    """Numbers shaped like `like` [R, n, ...] by torch.rand or randn, one stream per replicate."""
-    return torch.stack(
-        [
-            kind(like.shape[1:], generator=g, dtype=like.dtype, device=like.device)
-            for g in generators
-        ]
-    )
 
 
 def choose(where: Tensor, new: Tensor, old: Tensor) -> Tensor:

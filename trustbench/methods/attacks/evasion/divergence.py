@@ -7,9 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trustbench.contracts import Forward
-from trustbench.methods.attacks.evasion.box import ThreatModel, draw
+from trustbench.methods.attacks.evasion.box import ThreatModel
 from trustbench.methods.attacks.evasion.padding import on_real_rows
 from trustbench.methods.attacks.evasion.pgd import ascend
+from trustbench.methods.random_numbers import draw
 
 # The standard deviation of the start, in units of each column's scale. At the clean input itself
 # the divergence and its gradient are zero.
@@ -33,7 +34,8 @@ def diverging(
     """Returns inputs [R, N, *shape] whose predictions differ most from those of X [R, N, *shape].
 
     Ascends the divergence by projected steps of 2.5 epsilon / steps from a start close to X,
-    without reading labels. Random numbers are drawn only for the rows in `real` [R, N].
+    without reading labels. Random numbers are drawn only for the rows in `real` [R, N], which lies
+    on the CPU.
 
     Reference: Zhang et al. 2019, arXiv 1901.08573, Algorithm 1.
     """
@@ -41,8 +43,8 @@ def diverging(
     with torch.no_grad():
         clean = forward(X)
 
-    def start(x: Tensor, generator: Sequence[torch.Generator]) -> Tensor:
-        return x + START * draw(torch.randn, x, generator)
+    def start(x: Tensor, each: Sequence[torch.Generator], drawn: Tensor) -> Tensor:
+        return x + START * draw(torch.randn, x, each, drawn)
 
     # the weight may differ between rows, so it multiplies the draws of all of them
     nudged = on_real_rows(start, X, real, generators)

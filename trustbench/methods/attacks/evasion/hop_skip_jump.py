@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Forward
-from trustbench.methods.attacks.evasion.box import ThreatModel, choose, draw
+from trustbench.methods.attacks.evasion.box import ThreatModel, choose
 from trustbench.methods.attacks.evasion.pgd import Worst, margin
+from trustbench.methods.random_numbers import draw
 
 # The binary search ends this close to the boundary, as a share of the distance; so does the width
 # of the probes around the boundary follow from it.

@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-Move = Callable[[Tensor, Sequence[torch.Generator]], Tensor]
+from trustbench.methods.random_numbers import moved
+
+Move = Callable[[Tensor, Sequence[torch.Generator], Tensor], Tensor]
 
 
 def on_real_rows(
@@ -17,12 +19,10 @@ def on_real_rows(
     random numbers, in this batch and all later ones, independent of the other replicates.
 
     Args:
-        move: inputs [1, n, *shape] and their generator -> inputs of the same shape.
+        move: inputs [R, N, *shape], their generators and `real` -> inputs of the same shape.
         X: inputs [R, N, *shape].
-        real: bool [R, N].
+        real: bool [R, N], on the CPU.
         generators: one per replicate.
     """
-    moved = X.clone()
-    for r, (rows, generator) in enumerate(zip(real, generators, strict=True)):
-        moved[r, rows] = move(X[r, rows].unsqueeze(0), [generator])[0]
-    return moved
+    inside = moved(real, X.device).view(*real.shape, *[1] * (X.ndim - 2))
+    return torch.where(inside, move(X, generators, real), X)

@@ -1,7 +1,7 @@
 """A black-box random search by blocks: it uses no gradient, so gradient masking cannot stop it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from trustbench.contracts import Forward
 from trustbench.methods.attacks.evasion.box import ThreatModel, choose
 from trustbench.methods.attacks.evasion.pgd import Worst, margin
+from trustbench.methods.random_numbers import integers
 
 # The block halves after these fractions of the queries (Andriushchenko 2020, appendix B.1).
 HALVINGS = (0.001, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8)
@@ -50,19 +51,55 @@ def square(
     with torch.no_grad():
         worst = Worst(X, margin(forward(X), y))
         search = _start(X, y, worst.fooled, threat, generators).repacked()
+        watch = _Watch(generators, waits=X.device.type == "cpu")
         for query in range(queries):
-            if bool(search.done.all()):
+            if watch.over(search.done):
                 break
             proposal = search.signs
             if query:
                 proposal = _proposal(search, threat, block_fraction(query, queries), generators)
             score = margin(forward(search.candidate(proposal, threat)), search.y)
             search.take_over(proposal, score)
-            if query % 10 == 9 and search.spare() > REPACK:
-                search.give(worst, threat)
-                search = search.repacked()
+            if query % 10 == 9:
+                if watch.was_over():
+                    break
+                if search.spare() > REPACK:
+                    search.give(worst, threat)
+                    search = search.repacked()
+        watch.was_over()
         search.give(worst, threat)
     return worst
+
+
+@dataclass
+class _Watch:
+    """Notices when every point is fooled: at once, or later without waiting for the device.
+
+    Queries after that change no point. The generators are put back to where they were then, so
+    that the next points meet the same random numbers either way.
+    """
+
+    generators: Sequence[torch.Generator]
+    waits: bool
+    seen: list[tuple[Tensor, list[Tensor]]] = field(default_factory=list)
+
+    def over(self, done: Tensor) -> bool:
+        """Whether the search is known to be over before a query."""
+        over = done.all()
+        if self.waits:
+            return bool(over)
+        self.seen.append((over, [g.get_state() for g in self.generators]))
+        return False
+
+    def was_over(self) -> bool:
+        """Whether it was over before one of the queries since the last call."""
+        seen, self.seen = self.seen, []
+        first = sum(not over for over in torch.stack([o for o, _ in seen]).tolist()) if seen else 0
+        if first == len(seen):
+            return False
+        for generator, state in zip(self.generators, seen[first][1], strict=True):
+            generator.set_state(state)
+        return True
 
 
 @dataclass
@@ -82,6 +119,7 @@ class _Search:
     best: Tensor
     done: Tensor
     bounds: tuple[Tensor, Tensor]  # of X under the threat
+    allowed: Tensor  # int64 [k], the columns that may change
 
     def candidate(self, signs: Tensor, threat: ThreatModel) -> Tensor:
         """The allowed inputs [R, m, *shape] that the signs encode."""
@@ -122,6 +160,7 @@ class _Search:
             best=_take(self.best, order),
             done=_take(self.done, order),
             bounds=(_take(low, order), _take(high, order)),
+            allowed=self.allowed,
         )
 
 
@@ -135,7 +174,7 @@ def _start(
     """Starts with all points and random signs: one per image column and channel, or per column."""
     R, n, *shape = X.shape
     stripes = (shape[0], 1, shape[2]) if len(shape) == 3 else tuple(shape)
-    signs = torch.stack([_coin((n, *stripes), g, X) for g in generators])
+    signs = _coins((n, *stripes), generators, X)
     return _Search(
         n=n,
         rows=torch.arange(n, device=X.device).expand(R, n),
@@ -145,6 +184,7 @@ def _start(
         best=torch.full((R, n), -torch.inf, dtype=X.dtype, device=X.device),
         done=done,
         bounds=threat.bounds(X),
+        allowed=torch.nonzero(threat.weight.flatten() > 0).squeeze(1),
     )
 
 
@@ -161,10 +201,9 @@ def _scatter(
     search: _Search, threat: ThreatModel, fraction: float, generators: Sequence[torch.Generator]
 ) -> Tensor:
     """New signs on a random set of the mutable columns (drawn with replacement)."""
-    signs = search.signs.flatten(2)
-    allowed = torch.nonzero(threat.weight.flatten() > 0).squeeze(1)
+    signs, allowed = search.signs.flatten(2), search.allowed
     size = (search.n, max(1, round(fraction * len(allowed))))
-    drawn = _take(_integers(2 * len(allowed), size, generators), search.rows)
+    drawn = _take(integers(2 * len(allowed), size, generators, signs.device), search.rows)
     fresh = 2 * (drawn % 2).to(signs.dtype) - 1
     if threat.norm == "l2":
         return signs.scatter_add(2, allowed[drawn // 2], fresh).view_as(search.signs)
@@ -195,13 +234,14 @@ def _patch(
 ) -> Tensor:
     """New signs on a random square of each image, one sign per channel."""
     c, h, w = search.signs.shape[2:]
+    at = search.signs.device
     side = min(max(1, round((fraction * h * w) ** 0.5)), h, w)
-    top = _take(_integers(h - side + 1, (search.n,), generators), search.rows)
-    left = _take(_integers(w - side + 1, (search.n,), generators), search.rows)
-    coins = [_coin((search.n, c, 1, 1), g, search.signs) for g in generators]
+    top = _take(integers(h - side + 1, (search.n,), generators, at), search.rows)
+    left = _take(integers(w - side + 1, (search.n,), generators, at), search.rows)
+    coins = _coins((search.n, c, 1, 1), generators, search.signs)
     rows = _within(top, side, h)[:, :, None, :, None]
     columns = _within(left, side, w)[:, :, None, None, :]
-    fresh = _take(torch.stack(coins), search.rows)
+    fresh = _take(coins, search.rows)
     if threat.norm == "l2":
         fresh = search.signs + fresh
     return torch.where(rows & columns, fresh, search.signs)
@@ -222,17 +262,9 @@ def _direction(signs: Tensor, threat: ThreatModel) -> Tensor:
     return threat.weight * free / _axes(length.clamp(min=0.5), signs.ndim)
 
 
-def _coin(shape: tuple[int, ...], generator: torch.Generator, like: Tensor) -> Tensor:
-    """Fair signs of a shape."""
-    bits = torch.randint(2, shape, generator=generator, device=like.device)
-    return 2 * bits.to(like.dtype) - 1
-
-
-def _integers(below: int, shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
-    """Uniform integers [R, *shape] below `below`, each replicate from its own stream."""
-    return torch.stack(
-        [torch.randint(below, shape, generator=g, device=g.device) for g in generators]
-    )
+def _coins(shape: tuple[int, ...], generators: Sequence[torch.Generator], like: Tensor) -> Tensor:
+    """Fair signs [R, *shape]."""
+    return 2 * integers(2, shape, generators, like.device).to(like.dtype) - 1
 
 
 def _take(values: Tensor, rows: Tensor) -> Tensor:

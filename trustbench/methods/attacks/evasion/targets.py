@@ -50,10 +50,7 @@ def generators(system: System, *attack: "int | str") -> list[torch.Generator]:
     Training draws its perturbations from epochs 0, 1, ... of the same purpose; a name separates
     evaluation from it.
     """
-    return [
-        system.streams.torch("attacks", r, *attack, device=system.device)
-        for r in range(system.replicates)
-    ]
+    return [system.streams.torch("attacks", r, *attack) for r in range(system.replicates)]
 
 
 def in_chunks(
