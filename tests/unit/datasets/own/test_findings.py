@@ -41,6 +41,34 @@ def test_a_column_that_is_nearly_the_target_is_named_with_its_rule(tmp_path):
     assert warnings(tmp_path, table, leakage="ignore") == ()
 
 
+def test_a_column_that_is_close_to_the_target_is_noted_beside_the_majority(tmp_path):
+    table = people()
+    late = table["approved"] == "yes"
+    late[:72] = ~late[:72]
+    table["status"] = np.where(late, "closed", "open")
+    majority = table["approved"].value_counts(normalize=True).max()
+    for leakage in ("warn", "refuse"):
+        found = loaded(tmp_path, table, leakage=leakage)
+        (note,) = [f.text for f in found.findings if f.kind == "note"]
+        assert note == (
+            "the level of status agrees with approved in 94.0 % of the rows, where always answering "
+            f"the most frequent class does in {100 * majority:.1f} %; make sure that status is known "
+            "before the decision"
+        )
+        assert note in found.problem.card.description
+        assert found.problem.warnings == ()
+    late[72:200] = ~late[72:200]
+    table["status"] = np.where(late, "closed", "open")
+    assert not loaded(tmp_path, table).findings, "83 % is not close"
+
+
+def test_a_rare_class_makes_no_column_close(tmp_path):
+    """Where 95 % are of one class, everything agrees with it in 95 % of the rows."""
+    table = people()
+    table["approved"] = np.where(np.arange(1200) % 20 == 0, "yes", "no")
+    assert not [f for f in loaded(tmp_path, table).findings if "agrees" in f.text]
+
+
 def test_a_leak_in_missing_values_is_found(tmp_path):
     table = people()
     table["closed_on"] = np.where(table["approved"] == "yes", np.arange(1200) % 90, np.nan)

@@ -19,6 +19,8 @@ from trustbench.datasets.loading.own.values import (
 NEAR, NEAR_ERRORS = 0.97, 0.2
 """A column is nearly the target if one rule on it agrees in this share of rows and leaves at most
 this share of the errors of always answering the most frequent class."""
+HALF_NEAR = 0.9
+"""From here on, a rule that leaves less than half of those errors is worth a note."""
 TAIL = 1000.0
 SAMPLE = 200_000
 
@@ -26,7 +28,7 @@ SAMPLE = 200_000
 def near_target(
     table: pd.DataFrame, names: Sequence[str], y: Array, target: str
 ) -> list[TableFinding]:
-    """The columns on which a single rule gives nearly every class."""
+    """The columns on which a single rule gives nearly every class, and those where most of them."""
     if len(table) > SAMPLE:
         rows = np.linspace(0, len(table) - 1, SAMPLE).astype(np.int64)
         table, y = table.iloc[rows], y[rows]
@@ -34,12 +36,22 @@ def near_target(
     found = []
     for name in names:
         agreement, rule = _best_rule(table[name], y)
+        says = f"{rule} agrees with {target} in {percent(agreement)} of the rows"
         if agreement >= NEAR and 1 - agreement <= NEAR_ERRORS * base:
             found.append(
                 TableFinding(
                     "leak",
-                    f"{rule} agrees with {target} in {percent(agreement)} of the rows; if {name} "
-                    f"is only known after the decision, leave it out: dataset.drop=[{name}]",
+                    f"{says}; if {name} is only known after the decision, leave it out: "
+                    f"dataset.drop=[{name}]",
+                )
+            )
+        elif agreement >= HALF_NEAR and 1 - agreement < base / 2:
+            found.append(
+                TableFinding(
+                    "note",
+                    f"{says}, where always answering the most frequent class does in "
+                    f"{percent(float(1 - base))}; make sure that {name} is known before the "
+                    "decision",
                 )
             )
     return found
