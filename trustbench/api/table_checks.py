@@ -179,7 +179,8 @@ def _classes(dataset: OwnTable, prepared: Prepared) -> Iterator[str]:
               for c, n in zip(problem.classes, counts, strict=True)]  # fmt: skip
     yield f"target {dataset.target}: {', '.join(shares)}"
     if prepared.target.favourable:
-        yield f"  favourable: {' and '.join(prepared.target.favourable)} ({prepared.target.chosen})"
+        how = "assumed" if prepared.target.assumed else "declared"
+        yield f"  favourable: {' and '.join(prepared.target.favourable)}, {how}"
     if prepared.unlabelled:
         yield f"  {prepared.unlabelled:,} rows have no class and are left out"
 

@@ -17,6 +17,7 @@ from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.files import digest
 from trustbench.datasets.loading.own.declared import OwnersCard, Split
 from trustbench.datasets.loading.own.decoding import Decoder, Transform
+from trustbench.datasets.loading.own.findings import assumed_favourable
 from trustbench.datasets.loading.own.groups import read_groups
 from trustbench.datasets.loading.own.image_files import PART, Listed, as_images, list_images, refuse
 from trustbench.datasets.loading.own.splitting import Copies, crossing, make_splits
@@ -100,7 +101,7 @@ class Images(Dataset):
             features=pixel_features(decoder.shape),
             splits=packed,
             card=self._card(len(listed.files), len(rows)),
-            warnings=_warnings(splits, copies),
+            warnings=(*self._assumed(classes), *_warnings(splits, copies)),
         )
 
     @override
@@ -141,6 +142,13 @@ class Images(Dataset):
         if self.classes and left:
             raise refuse(f"dataset.classes leaves out {', '.join(left)}; give the order of all")
         return self.classes or tuple(found)
+
+    def _assumed(self, classes: Sequence[str]) -> tuple[str, ...]:
+        """A sentence where nobody has said which of two classes is favourable."""
+        if self.classes or len(classes) > 2:
+            return ()
+        key = f"dataset.classes=[{','.join(classes)}]"
+        return (f"dataset images: {assumed_favourable(classes, key).text}.",)
 
     def _split(self, listed: Listed) -> Split:
         """The declared split; that of the folders train and test if there are such."""

@@ -65,7 +65,9 @@ class AuditedTable(Strict):
     sensitive: list[str]
     classes: list[str]
     favourable: list[str] = Field(default_factory=list)
-    """Of three or more classes, the favourable ones, where they are declared."""
+    """The favourable class of two; of three or more those that are declared."""
+    assumed: bool = False
+    """Nobody declared it: the last of two is taken."""
     groups: list[str]
     group_name: str
     group_sizes: dict[str, int]

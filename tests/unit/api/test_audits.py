@@ -231,6 +231,7 @@ def test_the_command_audits_a_file(tmp_path, model, table, capsys):
     assert main(args) == 0
     shown = capsys.readouterr().out
     assert "500 of 1,200 rows are measured, 200 calibrate, 500 were seen in training" in shown
+    assert "No favourable class is declared, so yes, the last of no and yes, is taken" in shown
     assert "policy research" in shown
     (path,) = (tmp_path / "out" / "audits").glob("*/audit.json")
     record = read_audit(path)

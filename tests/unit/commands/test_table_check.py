@@ -55,7 +55,11 @@ def test_it_prints_what_was_understood_and_writes_a_schema_that_gives_the_same(f
     assert told["note"] == "note (2 columns) embedding numbers 0 input"
     assert told["applied"].startswith("applied date 2019-01-0")
     assert told["target"].startswith("target approved: no ")
-    assert "favourable: yes (taken as favourable as the last of no and yes" in " ".join(lines)
+    assert told["favourable:"] == "favourable: yes, assumed"
+    assert (
+        "warning: no favourable class is declared, so yes, the last of no and yes, is t"
+        in " ".join(lines)
+    )
     assert "groups by sex x age:" in lines
     assert any(line.strip().startswith("sex male, age 40 and above") for line in lines)
     assert told["test"].startswith("test 300")

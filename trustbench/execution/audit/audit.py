@@ -236,6 +236,7 @@ def _refuse_few(n: int, table: AuditTable) -> None:
 def _table(table: AuditTable, held: Array) -> AuditedTable:
     measured = table.group[table.parts.test & ~held]
     sizes = np.bincount(measured, minlength=len(table.groups))
+    good = (1,) if len(table.classes) == 2 else table.favoured
     return AuditedTable(
         name=table.name,
         digest=_digest_of(table.rows),
@@ -243,7 +244,8 @@ def _table(table: AuditTable, held: Array) -> AuditedTable:
         target=str(table.declared.target),
         sensitive=list(table.declared.sensitive),
         classes=list(table.classes),
-        favourable=[table.classes[k] for k in table.favoured],
+        favourable=[table.classes[k] for k in good],
+        assumed=table.assumed,
         groups=list(table.groups),
         group_name=table.group_name,
         group_sizes=dict(zip(table.groups, sizes.tolist(), strict=True)),

@@ -52,6 +52,7 @@ class AuditTable:
     group_name: str
     parts: Parts
     favoured: tuple[int, ...] = ()  # of three or more classes, the favourable ones, if declared
+    assumed: bool = False  # nobody declared which of two is favourable
     members: Members | None = None
     calibration: float = 0.0
     written: tuple[object, ...] = ()
@@ -104,6 +105,7 @@ def prepared(
         group_name=grouped.name,
         parts=parts,
         favoured=found.favoured,
+        assumed=found.assumed,
         members=members,
         calibration=calibration,
         written=_written(table[target], y, found.classes, binned=bool(own.bins)),

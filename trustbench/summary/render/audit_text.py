@@ -67,6 +67,14 @@ def about(record: AuditRecord) -> Iterator[str]:
         f"target {table.target}, groups {table.group_name} "
         f"({', '.join(f'{g} {n:,}' for g, n in table.group_sizes.items())})"
     )
+    if table.assumed:
+        other, good = table.classes
+        yield one_line(
+            f"No favourable class is declared, so {good}, the last of {other} and {good}, is taken "
+            f"as favourable; declare it with --favourable {good}, or name the other."
+        )
+    elif table.favourable:
+        yield one_line(f"favourable: {' and '.join(table.favourable)}, as declared")
     copies = f", {rows.copies:,} of them copies of training rows" if rows.copies else ""
     yield (
         f"{rows.measured:,} of {table.rows:,} rows are measured, {rows.calibration:,} calibrate, "

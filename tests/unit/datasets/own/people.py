@@ -41,6 +41,8 @@ def loaded(tmp_path, table, seed=0, **settings):
     given = {**BASE, **settings}
     if "drop" not in settings:
         given["drop"] = tuple(c for c in BASE["drop"] if c in table)
+    if "yes" in set(table["approved"]):
+        given.setdefault("favourable", "yes")
     return OwnTable(path=str(path), **given).prepared(Path(tmp_path), Streams(seed))
 
 

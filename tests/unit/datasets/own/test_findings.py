@@ -51,9 +51,9 @@ def test_a_column_that_is_close_to_the_target_is_noted_beside_the_majority(tmp_p
         found = loaded(tmp_path, table, leakage=leakage)
         (note,) = [f.text for f in found.findings if f.kind == "note"]
         assert note == (
-            "the level of status agrees with approved in 94.0 % of the rows, where always answering "
-            f"the most frequent class does in {100 * majority:.1f} %; make sure that status is known "
-            "before the decision"
+            "the level of status agrees with approved in 94.0 % of the rows, where always "
+            f"answering the most frequent class does in {100 * majority:.1f} %; make sure that "
+            "status is known before the decision"
         )
         assert note in found.problem.card.description
         assert found.problem.warnings == ()

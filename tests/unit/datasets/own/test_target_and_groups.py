@@ -16,10 +16,18 @@ def with_target(values):
 
 def test_the_favourable_class_is_class_1_however_it_is_written(tmp_path):
     table = people()
-    plain = loaded(tmp_path, table).problem
+    plain = loaded(tmp_path, table, favourable=None).problem
     turned = loaded(tmp_path, table, favourable="no").problem
     assert (plain.classes, turned.classes) == (("no", "yes"), ("yes", "no"))
-    assert "Class 1 is yes (taken as favourable" in plain.card.description
+    assumed = (
+        "no favourable class is declared, so yes, the last of no and yes, is taken as favourable; "
+        "declare it with dataset.favourable=yes"
+    )
+    assert plain.warnings == (assumed,)
+    assert "Class 1 is yes. " in plain.card.description
+    assert f" Warning: {assumed}." in plain.card.description
+    assert turned.warnings == ()
+    assert "Class 1 is no. Favourable: no." in turned.card.description
     numbers = with_target(np.where(table["approved"] == "yes", 1, 0))
     for spelling in (1, True, "yes"):
         assert loaded(tmp_path, numbers, favourable=spelling).problem.classes == ("0", "1")
@@ -50,7 +58,7 @@ def test_several_of_many_classes_may_be_favourable(tmp_path):
     assert none.favourable is None
     both = loaded(tmp_path, more, favourable=("good", "fair")).problem
     assert (both.classes, both.favourable.tolist()) == (none.classes, [True, True, False])
-    assert "Favourable: fair and good (declared)." in both.card.description
+    assert "Favourable: fair and good." in both.card.description
     one = loaded(tmp_path, more, favourable="good").problem
     assert one.favourable.tolist() == [False, True, False]
     assert len({p.fingerprint for p in (none, both, one)}) == 3

@@ -1,9 +1,12 @@
 """What a careful colleague would say about a table before anything is trained on it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["leak", "copies", "identifier", "constant", "group", "tail", "code", "drift", "note"]
+Kind = Literal[
+    "leak", "copies", "identifier", "constant", "group", "tail", "code", "drift", "assumed", "note"
+]
 LEAKS: tuple[Kind, ...] = ("leak", "copies")
 SMALL_GROUP = 30
 """Fewer rows say little."""
@@ -15,6 +18,15 @@ class TableFinding:
 
     kind: Kind
     text: str
+
+
+def assumed_favourable(classes: Sequence[str], key: str) -> TableFinding:
+    """Nobody has said which of two classes is favourable; `key` is how to say it."""
+    return TableFinding(
+        "assumed",
+        f"no favourable class is declared, so {classes[1]}, the last of {classes[0]} and "
+        f"{classes[1]}, is taken as favourable; declare it with {key}",
+    )
 
 
 def percent(share: float) -> str:

@@ -15,7 +15,7 @@ from trustbench.datasets.loading.own.declared_scaling import (
     kind_by_declaration,
     refuse_merged,
 )
-from trustbench.datasets.loading.own.findings import LEAKS, TableFinding
+from trustbench.datasets.loading.own.findings import LEAKS, TableFinding, assumed_favourable
 from trustbench.datasets.loading.own.groups import Grouped, read_groups
 from trustbench.datasets.loading.own.inputs import (
     InputColumns,
@@ -87,7 +87,9 @@ def prepare(
     )
     inputs = learn_inputs(table, columns, how)
     problem = _problem(table, columns, inputs, target, grouped, splits)
+    assumed = assumed_favourable(target.classes, f"dataset.favourable={target.classes[1]}")
     found = [
+        *([assumed] if target.assumed else []),
         *_raw_findings(table, declared, columns, target, splits, copies),
         *_encoded_findings(problem),
     ]
@@ -227,18 +229,18 @@ def _refuse_leaks(found: list[TableFinding], declared: DeclaredTable) -> None:
         raise TableError(f"{'; '.join(leaks)} (dataset.leakage=warn continues with a warning)")
 
 
-def _favourable(target: Target) -> str:
-    if target.favoured:
-        return f"Favourable: {' and '.join(target.favourable)} ({target.chosen})."
-    return f"Class 1 is {target.classes[1]} ({target.chosen})."
+def _favourable(target: Target) -> Iterator[str]:
+    if len(target.classes) == 2:
+        yield f"Class 1 is {target.classes[1]}."
+    if target.favourable and not target.assumed:
+        yield f"Favourable: {' and '.join(target.favourable)}."
 
 
 def _card(prepared: Prepared, declared: DeclaredTable, origin: str) -> DataCard:
     """The card: the owner's words, and what was done to the table."""
     problem, own = prepared.problem, declared.card
     sentences = [f"{len(prepared.table):,} rows of {origin}; the class is {declared.target}."]
-    if prepared.target.chosen:
-        sentences.append(_favourable(prepared.target))
+    sentences += _favourable(prepared.target)
     if prepared.unlabelled:
         sentences.append(f"{prepared.unlabelled:,} rows without a class are left out.")
     if prepared.left_out:

@@ -26,16 +26,16 @@ MOST_CLASSES = 50
 class Target(NamedTuple):
     """The class of each row, int64 [n], -1 where the table has none; and what was decided.
 
-    `classes` has the favourable one of two last; of more, `favoured` are the positions of the
-    favourable ones, if they are declared. `in_order` has them by size or alphabet, which is
-    how encoders of labels count.
+    `classes` has the favourable one of two last; `assumed` says that nobody declared it. Of more
+    classes, `favoured` are the positions of those that are declared to be favourable. `in_order`
+    has the classes by size or alphabet, which is how encoders of labels count.
     """
 
     y: Array
     classes: tuple[str, ...]
-    chosen: str  # how the favourable class was chosen, in words; '' if there is none
     in_order: tuple[str, ...]
     favoured: tuple[int, ...] = ()
+    assumed: bool = False
 
     @property
     def favourable(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def read_target(
     good = _favoured(favourable, classes, name)
     if len(classes) == 2:
         return _binary(y, classes, good)
-    return Target(y, tuple(classes), "declared" if good else "", tuple(classes), good)
+    return Target(y, tuple(classes), tuple(classes), good)
 
 
 def _favoured(
@@ -139,16 +139,10 @@ def _refuse_many(values: Series, name: str, n: int) -> None:
 
 
 def _binary(y: Array, classes: list[str], good: Sequence[int]) -> Target:
-    if not good:
-        told = (
-            f"taken as favourable as the last of {' and '.join(classes)}; dataset.favourable=VALUE "
-            "says otherwise"
-        )
-        return Target(y, tuple(classes), told, tuple(classes))
-    if good[0] == 1:
-        return Target(y, tuple(classes), "declared", tuple(classes))
+    if not good or good[0] == 1:
+        return Target(y, tuple(classes), tuple(classes), assumed=not good)
     flipped = np.where(y < 0, y, 1 - y)
-    return Target(flipped, tuple(reversed(classes)), "declared", tuple(classes))
+    return Target(flipped, tuple(reversed(classes)), tuple(classes))
 
 
 def labelled_rows(
