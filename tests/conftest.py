@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from trustbench.api.checks.toys import CARD, make_problem, make_system
+from trustbench.store import record_files
 
 __all__ = ["CARD", "make_problem", "make_system"]
 
@@ -34,3 +35,11 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"needs the public data files in {folder}; see docs/data.md")
     return folder
+
+
+@pytest.fixture(scope="module")
+def handmade_ids():
+    """Records that a test writes by hand keep the ids that it gives them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(record_files, "wrong_name", lambda _: None)
+        yield

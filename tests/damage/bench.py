@@ -1,6 +1,8 @@
 """A small sweep, made once: six arms that use every kind of file of a store."""
 
+import os
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +18,8 @@ from trustbench.execution.arm import run_arm
 from trustbench.interventions.fairness.balanced_weights import BalancedWeights
 from trustbench.store.digests import values_digest
 from trustbench.store.records import Store, Sweep
-from trustbench.summary.render import FORMATS, stored_tables, write_all
+from trustbench.summary.render import FORMATS, write_all
+from trustbench.summary.table.registry import Table
 from trustbench.summary.table.results import TableResult
 from trustbench.summary.table.table import summarize
 
@@ -89,15 +92,22 @@ def results_in(out: Path) -> list[TableResult]:
     """The tables of what can be read, as a command that reads the store has them."""
     records = read_records(out, EXPERIMENT)
     assert records.sweep is not None
-    return summarize(records.arms, find_table("cresswell", None, records), records.evaluations)
+    return summarize(records.arms, _table(), records.evaluations)
+
+
+@cache
+def _table() -> Table:
+    return find_table("cresswell", None, [])
 
 
 def make(folder: Path) -> Reference:
     """Runs the sweep, and begins a training that does not end.
 
-    From here on this process writes empty pictures: to draw one takes longer than a trial.
+    From here on this process writes empty pictures, and waits for no disk: either takes longer than
+    the rest of a trial.
     """
     FORMATS["png"] = lambda _: b"no picture"
+    os.fsync = lambda _: None
     whole, out = folder / "whole", folder / "finished"
     ids, digests = {}, {}
     for place in (whole, out):
@@ -129,5 +139,5 @@ def stop(arm: Arm) -> None:
 
 def tables_in(out: Path) -> dict[str, bytes]:
     """The files of the sweep's tables, without the picture."""
-    found = stored_tables(results_in(out), Store(out), EXPERIMENT)
-    return {path.name: path.read_bytes() for path, _ in found}
+    found = [p for p in (out / "tables").iterdir() if p.is_file() and p.suffix != ".png"]
+    return {path.name: path.read_bytes() for path in found}

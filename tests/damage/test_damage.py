@@ -1,5 +1,7 @@
 """The damage run in a short form, and that its judgement notices a wrong value."""
 
+import os
+
 import pytest
 
 from tests.damage import bench, trials
@@ -15,9 +17,9 @@ SHORT = 33
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    picture = FORMATS["png"]
+    picture, flush = FORMATS["png"], os.fsync
     yield bench.make(tmp_path_factory.mktemp("damage"))
-    FORMATS["png"] = picture
+    FORMATS["png"], os.fsync = picture, flush
 
 
 def test_no_damage_leads_to_a_wrong_value(reference, tmp_path):

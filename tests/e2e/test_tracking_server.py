@@ -29,7 +29,11 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "scripts" / "tracking_server.sh"
 PASSWORD = "s3cr3t-Pa55"
 WRITERS = 8
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(600),
+    pytest.mark.usefixtures("handmade_ids"),
+]
 
 
 class Served:

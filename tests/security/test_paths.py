@@ -9,6 +9,8 @@ from tests.unit.summary.builder import record
 from trustbench.errors import UserError
 from trustbench.store.records import Store, Sweep
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 OUTSIDE = ["../x", "a/../../x", "/tmp/x", "..", "x\n", "x\x1b[31m"]
 
 

@@ -8,6 +8,8 @@ import pytest
 from tests.unit.tracking.test_tracking import make_record
 from trustbench.store.records import Evaluation, PluginSpec, Store, Sweep
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 

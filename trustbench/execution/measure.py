@@ -42,13 +42,13 @@ class PartialRecord:
 
 def stored(plan: Plan, store: Store) -> Record | None:
     """The arm's record if it has every evaluation, or None; only its holder may call this."""
-    record = store.reclaim(plan.arm_id, recomputed=True)
+    record = store.reclaim(plan.arm_id)
     return record if record is not None and _complete(record, _wanted(plan), store) else None
 
 
 def finished(plan: Plan, store: Store) -> Record | None:
     """The record that `stored` would return unchanged; writes nothing and waits for nothing."""
-    record = store.read(plan.arm_id, recomputed=True)
+    record = store.read(plan.arm_id)
     return record if record is not None and _complete(record, _wanted(plan), store) else None
 
 
@@ -64,7 +64,7 @@ def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
 def begin(plan: Plan, store: Store) -> PartialRecord:
     """The arm's record as `started`, with all intact parts of an earlier one."""
     started = time.monotonic()
-    earlier = store.read(plan.arm_id, recomputed=True)
+    earlier = store.read(plan.arm_id)
     if earlier is None and staleness.marked(plan.arm):
         why = staleness.stale_arm(spec_of(plan.arm, plan.engine.name), store.records())
         if why is not None:
@@ -147,7 +147,7 @@ def _shared(
     baseline = plan.baseline()
     if baseline.fit_id != plan.fit_id:
         return None
-    record, key = store.read(baseline.arm_id, recomputed=True), evaluation_id(chosen)
+    record, key = store.read(baseline.arm_id), evaluation_id(chosen)
     found = record.evaluations.get(key) if record else None
     if found is None or found.status != "ok":
         return None

@@ -35,7 +35,7 @@ def record_failure(
         StorageError: it cannot be written.
     """
     with store.exclusive(plan.arm_id):
-        known = store.reclaim(plan.arm_id, recomputed=True)
+        known = store.reclaim(plan.arm_id)
         if known is not None and known.status == "ok":
             return known  # another process finished it meanwhile
         evaluations = dict(known.evaluations) if known else None

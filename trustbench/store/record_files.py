@@ -31,7 +31,8 @@ def read_record(path: Path) -> Record:
 
     Raises:
         UserError: the file does not exist.
-        UnreadableRecord: it is damaged, or has another schema.
+        UnreadableRecord: it is damaged, has ids that do not follow from its content, or has another
+            schema.
     """
     found = find_record(path)
     if found is None:
@@ -39,10 +40,10 @@ def read_record(path: Path) -> Record:
     return found
 
 
-def find_record(path: Path, arm: str | None = None, *, recomputed: bool = False) -> Record | None:
+def find_record(path: Path, arm: str | None = None) -> Record | None:
     """Reads the record in a file, which must be of `arm` if that is given; None without a file.
 
-    `recomputed` compares its ids with those that follow from its own content as well.
+    Its ids are compared with those that follow from its own content.
 
     Raises:
         UnreadableRecord: it is damaged, of another arm, or has another schema.
@@ -54,7 +55,7 @@ def find_record(path: Path, arm: str | None = None, *, recomputed: bool = False)
         record = _record(path, parse(data))
     except Damaged as damage:
         raise UnreadableRecord(f"{path} is not a complete record: {damage}.", "damaged") from damage
-    wrong = wrong_name(record) if recomputed else None
+    wrong = wrong_name(record)
     if arm is not None and record.id != arm:
         wrong = f"it is the record of arm {record.id}"
     if wrong is not None:

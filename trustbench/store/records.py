@@ -106,26 +106,23 @@ class Store(Layout):
         write_own(folder / "record.json", to_json(record))
         return record
 
-    def read(self, arm: str, *, recomputed: bool = False) -> Record | None:
-        """Reads the record of an arm; None if it is absent or unusable.
-
-        `recomputed` compares its ids with those that follow from its own content as well.
-        """
+    def read(self, arm: str) -> Record | None:
+        """Reads the record of an arm; None if it is absent or unusable."""
         path = self.arm_dir(arm) / "record.json"
         try:
-            return find_record(path, arm, recomputed=recomputed)
+            return find_record(path, arm)
         except UnreadableRecord as error:
             self.warn(f"{error} It is left out.")
             return None
 
-    def reclaim(self, arm: str, *, recomputed: bool = False) -> Record | None:
+    def reclaim(self, arm: str) -> Record | None:
         """Does the same, and keeps an unusable record under another name.
 
         Only the process that holds the arm's lock may call it.
         """
         path = self.arm_dir(arm) / "record.json"
         try:
-            return find_record(path, arm, recomputed=recomputed)
+            return find_record(path, arm)
         except UnreadableRecord as error:
             kept = set_aside(path, error.what)
             set_aside(path.with_name("arrays.npz"), error.what)

@@ -11,6 +11,8 @@ import trustbench
 from tests.unit.commands.test_gate_command import write_store
 from tests.unit.summary.builder import method, record
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 DP = method("dpsgd", epsilon=3.0)
 HEAVY = {"torch", "numpy", "pandas", "hydra", "omegaconf", "mlflow", "pydantic", "yaml", "rich"}
 NOISE = {"utility/accuracy": 0.1, "fairness/acc_gap": 0.01}  # without any spread: not applicable

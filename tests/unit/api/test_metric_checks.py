@@ -14,6 +14,8 @@ from trustbench.errors import ConfigError
 from trustbench.store.records import Store, Sweep
 from trustbench.summary.table.registry import parse_table
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 TABLE = yaml.safe_load((conf_dir() / "table" / "cresswell.yaml").read_text())
 DECLARED = declared_metrics(conf_dirs(None))
 # Where a table names a metric: a path to it, and a misspelling of what is there.

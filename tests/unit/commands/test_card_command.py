@@ -3,6 +3,7 @@
 import shlex
 
 import numpy as np
+import pytest
 
 from tests.unit.summary.builder import R, record
 from tests.unit.summary.cards.test_card import front, records, section
@@ -10,6 +11,8 @@ from trustbench.commands import cli
 from trustbench.config.compose import compose, composed_arm
 from trustbench.store.records import Store
 from trustbench.summary.table.reproduce import command, evaluators, overrides
+
+pytestmark = pytest.mark.usefixtures("handmade_ids")
 
 
 def test_the_command_composes_the_very_arm():

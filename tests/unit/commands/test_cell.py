@@ -9,6 +9,8 @@ from trustbench.commands import cli
 from trustbench.config.compose import conf_dir
 from trustbench.store.records import Store, Sweep
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 GAP = "fairness/acc_gap"
 DP3, DP8 = method("dpsgd", epsilon=3.0), method("dpsgd", epsilon=8.0)
 BASE = record()

@@ -17,6 +17,8 @@ from trustbench.errors import ConfigError, TrustbenchError
 from trustbench.execution.job import ArmOutcome
 from trustbench.store.records import Store, Sweep
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 @pytest.fixture
 def store(tmp_path):

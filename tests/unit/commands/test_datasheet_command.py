@@ -9,6 +9,8 @@ from tests.unit.summary.cards.test_card import front, section
 from trustbench.commands import cli
 from trustbench.store.records import Store
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 DP = method("dpsgd", epsilon=3.0)
 
 

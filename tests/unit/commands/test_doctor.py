@@ -14,6 +14,8 @@ from trustbench.commands import cli, doctor
 from trustbench.store.records import Store
 from trustbench.tracking import owner, upload
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory):

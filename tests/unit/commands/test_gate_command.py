@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.unit.summary.builder import METRICS, full_table, method, record
+from tests.unit.summary.builder import METRICS, full_table, method, record, truly_named
 from trustbench.commands import cli
 from trustbench.config.compose import conf_dir
 from trustbench.store.records import Store, Sweep
+
+pytestmark = pytest.mark.usefixtures("handmade_ids")
 
 ROOT = Path(__file__).resolve().parents[3]
 DP = method("dpsgd", epsilon=3.0)
@@ -95,7 +97,9 @@ def test_the_exit_code_is_the_decision(store, policy, names, code, by, capsys):
         assert LIMITS[name]["metric"] in said.out
 
 
-def test_it_exits_so_as_a_process_too(store, policy):
+def test_it_exits_so_as_a_process_too(tmp_path, policy):
+    pair = [record(), record(DP, shift={GAP: 0.3}, noise={GAP: 0.02})]
+    store = write_store(tmp_path / "outputs", [*map(truly_named, pair)])
     command = [sys.executable, "-m", "trustbench", "gate", "--policy", policy("violated")]
     done = subprocess.run(
         [*command, "--from", str(store.root)], capture_output=True, text=True, check=False

@@ -14,6 +14,8 @@ from trustbench.execution.plan import plan
 from trustbench.execution.record import describe
 from trustbench.store.records import Evaluation, Store
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 BASE = ["evaluator=[utility,fairness]", "protocol.replicates=4", "training.epochs=3"]
 
 

@@ -9,6 +9,8 @@ from tests.unit.summary.table_data import with_strongest
 from trustbench.commands import cli
 from trustbench.store.records import Store
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 DP = method("dpsgd", epsilon=3.0)
 # Without any spread a cell is not applicable.
 NOISE = {"utility/accuracy": 0.1, "fairness/acc_gap": 0.01}

@@ -11,6 +11,8 @@ from trustbench.store.records import Store, Sweep
 from trustbench.summary.report import document
 from trustbench.summary.table.table import summarize
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 @pytest.fixture
 def store(tmp_path):

@@ -15,6 +15,8 @@ from trustbench.execution.plan import plan
 from trustbench.store.files import exclusive
 from trustbench.store.records import Store
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 ID = "a" * 16
 
 

@@ -12,6 +12,7 @@ from trustbench.config.identity import evaluation_id
 from trustbench.errors import DataError, TrainingDiverged
 from trustbench.execution import job
 from trustbench.execution.plan import plan
+from trustbench.execution.record import describe
 from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.store.records import Store
 from trustbench.training import divergence
@@ -66,7 +67,7 @@ def test_an_arm_that_is_refused_once_it_has_begun_does_not_stay_started(arm):
     # an earlier run was killed, and now the arm is refused before it begins
     tiny = replace(arm, interventions=(Chosen("dpsgd", DPSGD(epsilon=1e-15, delta=1e-12)),))
     assert store.read(job.run(tiny, ignore).arm_id) is None
-    store.write(record.model_copy(update={"id": plan(tiny).arm_id, "status": "started"}))
+    store.write(describe(plan(tiny), "started"))
     assert store.read(job.run(tiny, ignore).arm_id).status == "failed"
 
 

@@ -54,7 +54,7 @@ def _alive(pid):
 
 def test_outcomes_keep_the_order_of_the_sweep_and_each_arm_has_a_process(sweep, tmp_path, said):
     outcomes = sweep("sleep:0.5", "ok", "ok")
-    assert [(o.status, o.arm_id) for o in outcomes] == [("ok", f"{i:016x}") for i in range(3)]
+    assert [(o.status, o.arm_id) for o in outcomes] == [("ok", i) for i in toys.ids(3)]
     processes = {what.split(" ")[1] for _, what in toys.notes(tmp_path)}
     assert len(processes) == 3
     assert str(os.getpid()) not in processes
@@ -71,7 +71,7 @@ def test_a_process_killed_by_a_signal_is_tried_twice_and_the_others_run(sweep, t
     assert sorted(_starts(tmp_path)) == ["0", "0", "1"]
     record = Store(tmp_path).read(killed.arm_id)
     assert (record.status, record.reason) == ("failed", reason)
-    assert list(record.evaluations) == ["accuracy-1"]  # what it had is kept
+    assert list(record.evaluations) == [toys.ACCURACY_ID]  # what it had is kept
     lines = said()
     assert "it is started again" in lines
     log = Path(re.search(r"\(log: (.*)\)", lines)[1]).read_text()
@@ -243,7 +243,7 @@ def test_ctrl_c_twice_or_a_termination_stops_at_once(sweep, tmp_path, key, times
     (outcome,) = sweep("sleep:60", slots=1)
     assert time.monotonic() - before < 20
     assert (outcome.status, outcome.reason) == ("interrupted", "stopped at train")
-    assert Store(tmp_path).read(f"{0:016x}").status == "started"  # the next run goes on
+    assert Store(tmp_path).read(toys.ids(1)[0]).status == "started"  # the next run goes on
 
 
 def test_a_dead_server_is_one_sentence(monkeypatch, tmp_path):

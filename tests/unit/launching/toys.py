@@ -12,7 +12,8 @@ from trustbench.config.arm_labels import label_of
 from trustbench.config.arms import Arm, Chosen, Protocol, Training
 from trustbench.execution.job import ArmOutcome
 from trustbench.execution.progress import arm_progress
-from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, Record, Store
+from trustbench.store.identity import arm_content, digest, evaluation_id
+from trustbench.store.records import ArmSpec, Evaluation, PluginSpec, ProblemSpec, Record, Store
 
 
 def arm(folder, does="ok", seed=0, **changes):
@@ -31,23 +32,45 @@ def arm(folder, does="ok", seed=0, **changes):
     return replace(made, **changes)
 
 
+PROBLEM = ProblemSpec(
+    fingerprint="0" * 32, sizes={}, classes=[], groups=[], group_name="", group_sizes={}, card={}
+)
+ACCURACY = Evaluation(evaluator=PluginSpec(name="accuracy"), status="ok")
+
+
+ACCURACY_ID = evaluation_id(ACCURACY.evaluator)
+
+
+def ids(count):
+    """The ids of the arms with the seeds 0, 1, ..."""
+    contents = (
+        arm_content(_spec(s), PROBLEM.fingerprint, reseeds=1, part="replicates", rate=None)
+        for s in range(count)
+    )
+    return [*map(digest, contents)]
+
+
 def arm_id(arm):
-    return f"{arm.seed:016x}"
+    return ids(arm.seed + 1)[arm.seed]
 
 
 def started_record(arm, status="started"):
-    spec = PluginSpec(name="toy")
-    accuracy = Evaluation(evaluator=PluginSpec(name="accuracy"), status="ok")
     return Record(
         id=arm_id(arm),
         fit="0" * 16,
-        arm=ArmSpec(
-            dataset=spec, model=spec, training={"regime": "tuned"}, interventions=[],
-            protocol={}, seed=arm.seed, engine="stacked",
-        ),
+        arm=_spec(arm.seed),
         status=status,
         replicates=4,
-        evaluations={"accuracy-1": accuracy},
+        problem=PROBLEM,
+        evaluations={ACCURACY_ID: ACCURACY},
+    )
+
+
+def _spec(seed):
+    spec = PluginSpec(name="toy")
+    return ArmSpec(
+        dataset=spec, model=spec, training={"regime": "tuned"}, interventions=[],
+        protocol={}, seed=seed, engine="stacked",
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from trustbench.contracts.guarantees import Guarantee
+from trustbench.store.identity import arm_content, digest, evaluation_id
 from trustbench.store.records import (
     ArmSpec,
     Evaluation,
@@ -163,6 +164,15 @@ def record(
         ),
         evaluations=evaluations,
     )
+
+
+def truly_named(made):
+    """The record under the ids that follow from its content, as a run writes it."""
+    content = arm_content(
+        made.arm, made.problem.fingerprint, reseeds=1, part="replicates", rate=None
+    )
+    evaluations = {evaluation_id(e.evaluator): e for e in made.evaluations.values()}
+    return made.model_copy(update={"id": digest(content), "evaluations": evaluations})
 
 
 def _evaluations(interventions, regime, seed, shift, noise, replicates, settings, ident):

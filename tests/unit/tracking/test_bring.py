@@ -14,6 +14,8 @@ from trustbench.store.record_files import to_json
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking import runs, server
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 def test_what_one_machine_finished_another_has_to_the_byte(machine, uri, arm):
     one, two = machine("one"), machine("two")

@@ -10,6 +10,8 @@ from trustbench.store.records import Store
 from trustbench.tracking.runs import experiments
 from trustbench.tracking.server import TrackingServer
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):

@@ -16,6 +16,8 @@ from trustbench.store.records import MeasurementRecord, Store, Sweep
 from trustbench.summary.table.table import summarize
 from trustbench.tracking.server import client, resolve
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 @pytest.fixture
 def store(tmp_path):

@@ -23,6 +23,8 @@ from trustbench.store.records import (
 from trustbench.tracking import run_content as tracked
 from trustbench.tracking import server, upload
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 def make_record(arm="a" * 16, metrics=2, replicates=3, **changes):
     measured = {

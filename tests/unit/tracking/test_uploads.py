@@ -7,6 +7,8 @@ from trustbench import tracking
 from trustbench.store.labels import label
 from trustbench.tracking import owner, upload
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 
 def test_the_same_record_is_uploaded_once(machine, uri, arm):
     store = machine("one")

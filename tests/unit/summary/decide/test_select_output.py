@@ -13,6 +13,8 @@ from trustbench.store.records import Store
 from trustbench.summary.decide import select_json
 from trustbench.summary.decide import select_text as people
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 HOSTILE = "x|y<script>alert(1)</script>\n## [z](http://evil) @all `c`\x1b[31m"
 
 

@@ -14,6 +14,8 @@ from trustbench.errors import ConfigError
 from trustbench.store.records import Store, Sweep
 from trustbench.summary.table.registry import load_table
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 F, P, R, E, U = Aspect
 REGISTERED = conf_dir() / "table" / "cresswell.yaml"
 KNOWN = {"cresswell": REGISTERED}
