@@ -20,6 +20,7 @@ from trustbench.contracts import CHANNELS
 
 # One more value of every channel, unlike what any intervention puts there.
 PLANTED = {
+    "data": lambda system: _shifted(system.problem),
     "forward": lambda system: partial(_rotated, system),
     "decider": lambda system: partial(_second_best, system),
     "interface": lambda system: _top_label,
@@ -29,6 +30,15 @@ PLANTED = {
         score: partial(_two_best, system) for score in ("lac", "aps", "raps", "saps", "rscp_aps")
     },
 }
+
+
+def _shifted(problem):
+    """The problem with other test rows: their inputs a unit off, labels and groups in reverse."""
+    rows = problem.splits["test"]
+    X, y, group = problem.X.copy(), problem.y.copy(), problem.group.copy()
+    X[rows] += np.float32(0.25)
+    y[rows], group[rows] = y[rows[::-1]], group[rows[::-1]]
+    return dataclasses.replace(problem, X=X, y=y, group=group)
 
 
 def _rotated(system, X):
@@ -61,9 +71,10 @@ def _two_best(system, X, group):
 
 def planted(system, channels):
     """The system, and the same arm's other draws, with other values in these channels."""
+    fields = {"problem" if c == "data" else c: PLANTED[c](system) for c in channels}
     return dataclasses.replace(
         system,
-        **{c: PLANTED[c](system) for c in channels},
+        **fields,
         reseeded=lambda k: planted(system.reseeded(k), channels),
     )
 
@@ -111,7 +122,7 @@ def pairs(plugin, system, released, channels):
 def test_what_an_evaluator_does_not_read_changes_nothing(option, system, released):
     plugin = cheap(option.plugin)
     assert plugin.reads <= set(CHANNELS)
-    unread = set(CHANNELS) - plugin.reads
+    unread = set(CHANNELS) - plugin.depends_on
     found = list(pairs(plugin, system, released, unread))
     assert found
     for one, other in found:

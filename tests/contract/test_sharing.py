@@ -52,7 +52,7 @@ def deployed(system, untouched):
 def test_a_shared_evaluation_is_what_would_be_computed(option, system):
     plugin = cheap(option.plugin)
     baseline = dataclasses.replace(system, baseline=None)
-    arm, names = deployed(system, set(plugin.reads))
+    arm, names = deployed(system, set(plugin.depends_on))
     if not names:
         pytest.skip("it reads every channel, so nothing is shared")
     if plugin.supports(baseline) is not None:
@@ -65,3 +65,9 @@ def test_most_methods_leave_most_evaluators_alone(system):
     """The test above would pass on nothing: this many methods are deployed beside accuracy."""
     reads = next(o.plugin.reads for o in OPTIONS if o.name == "utility")
     assert len(deployed(system, set(reads))[1]) >= 12
+
+
+@of("evaluator")
+def test_no_evaluation_is_shared_with_an_arm_on_other_test_rows(option):
+    assert "data" in option.plugin.depends_on
+    assert option.plugin.depends_on - option.plugin.reads <= {"data"}

@@ -51,9 +51,10 @@ class Intervention(Plugin):
     # Fields whose defaults were chosen by validation accuracy, with the values tried, in all
     # combinations. scripts/studies/dp_grid.py measures them for docs/results/dp-defaults.md.
     grid: ClassVar[Mapping[str, tuple[float, ...]]] = {}
-    # When `deploy` runs: first methods that replace the model's outputs, then those that open a
-    # channel, then those that change what an open channel releases.
-    deploys: ClassVar[Literal["outputs", "channel", "release"]] = "channel"
+    # When `deploy` runs: first methods that replace the test rows (a shift, missing values), then
+    # those that replace the model's outputs, then those that open a channel, then those that change
+    # what an open channel releases.
+    deploys: ClassVar[Literal["data", "outputs", "channel", "release"]] = "channel"
 
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         """Returns the reason why this method cannot be applied here, or None if it can."""
@@ -160,7 +161,12 @@ class Intervention(Plugin):
         return None
 
     def deploy(self, system: System) -> System:
-        """Returns the system with this method's output channel; it retrains nothing."""
+        """Returns the system with this method's output channel; it retrains nothing.
+
+        A method of the layer `data` returns it with another problem, of which only the test rows
+        differ: X, y and group, as many rows as before. The systems that evaluators compare with
+        then answer on these rows too.
+        """
         return system
 
     def fills(self, hook: str) -> bool:

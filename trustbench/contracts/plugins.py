@@ -104,8 +104,9 @@ class Evaluator(Plugin, ABC):
 
     aspect: ClassVar[Aspect | None]
     metrics: ClassVar[Metrics]
-    # The channels of a system that the numbers depend on. An arm that changes none of them and
-    # shares the baseline's replicates reuses the baseline's evaluation.
+    # The channels of a system that the numbers depend on, beside the test rows ("data"). An arm
+    # that changes none of them and shares the baseline's replicates reuses the baseline's
+    # evaluation.
     reads: ClassVar[frozenset[str]] = frozenset(CHANNELS)
     # The other systems that `measure` asks for, which are trained before any evaluator runs:
     # "baseline" (`system.baseline()`), "reseed" (`system.reseeded(1)`), "baseline_reseed"
@@ -119,6 +120,11 @@ class Evaluator(Plugin, ABC):
     # their interval on a given model: not if `measure` splits the test rows itself.
     over_rows: ClassVar[bool] = False
     no_interval: ClassVar[str] = ""  # why an audit has no interval over rows for its numbers
+
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """`reads`, and the test rows: no arm with other rows is given the baseline's evaluation."""
+        return self.reads | {"data"}
 
     def needs_of(self, system: System) -> frozenset[Need]:
         """Those of `needs` that this system is measured with; override to spare a training."""

@@ -26,8 +26,12 @@ Intervals = Callable[["Tensor", int], tuple["Tensor", "Tensor"]]
 # (X, group [n]) -> sets, bool [R, n, C].
 SetPredictor = Callable[["Tensor", Array], "Tensor"]
 
-CHANNELS = ("forward", "decider", "interface", "explainer", "intervals", "set_predictors")
-"""The fields of a System that interventions fill; an evaluator declares which ones it reads."""
+CHANNELS = ("data", "forward", "decider", "interface", "explainer", "intervals", "set_predictors")
+"""What interventions change of a System; an evaluator declares which of it it reads.
+
+`data` are the test rows of the problem, which every evaluator counts as reading; the others are the
+fields of these names.
+"""
 
 
 Need = Literal["baseline", "reseed", "baseline_reseed", "shadows"]
@@ -85,6 +89,11 @@ class System:
     memory: Memory | None = None
     access: frozenset[Access] = TRAINED
     _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def data(self) -> Problem:
+        """The channel `data`: the problem, of which a method may replace the test rows."""
+        return self.problem
 
     def tensor(self, X: Array) -> "Tensor":
         """Moves a numpy array to the system's device; floats take the replicates' precision."""

@@ -12,6 +12,7 @@ from trustbench.contracts.learnt import Memory
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import TrainingDiverged, Unsupported
 from trustbench.execution.deploy_needs import Taken
+from trustbench.execution.deployed_rows import refuse_other_rows
 from trustbench.execution.fit import Progress, fit, renamed
 from trustbench.execution.plan import Plan
 from trustbench.methods.privacy import ledger
@@ -50,6 +51,7 @@ def deploy(
         after = intervention.deploy(
             dataclasses.replace(system, **taken.watched, memory=own(memory, intervention))
         )
+        refuse_other_rows(intervention, system.problem, after.problem)
         _refuse_replacement(intervention, bare, system, after)
         observed += taken.undeclared(intervention)
         system = after

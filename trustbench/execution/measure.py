@@ -142,7 +142,7 @@ def _shared(
     plan: Plan, chosen: Chosen[Evaluator], changed: frozenset[str], store: Store
 ) -> Evaluated | None:
     """The baseline's evaluation, if this arm changed nothing that the evaluator reads."""
-    if changed & chosen.plugin.reads or not plan.interventions:
+    if changed & chosen.plugin.depends_on or not plan.interventions:
         return None
     baseline = plan.baseline()
     if baseline.fit_id != plan.fit_id:

@@ -42,8 +42,9 @@ def beside(
         if isinstance(found, System) and "baseline_reseed" in needs:
             # the arm's own draw may be one of the baseline's: the next one belongs to neither
             draws = others.draws(baseline, {1, plan.arm.salt + 1}, *BASELINE_RESEED)
+            draws = {k: _on(each, system, plan) for k, each in draws.items()}
             found = replace(found, reseeded=_draw(draws))
-        system = replace(system, baseline=_given(found))
+        system = replace(system, baseline=_given(_on(found, system, plan)))
     return replace(system, reseeded=_draw(own))
 
 
@@ -70,6 +71,13 @@ class _Others:
     def draws(self, plan: Plan, which: Collection[int], stage: str, name: str) -> dict[int, Found]:
         """Other draws of a plan, by their number."""
         return {k: self.of(plan.reseeded(k), stage, name) for k in sorted(which)}
+
+
+def _on(found: Found, system: System, plan: Plan) -> Found:
+    """Another system on the test rows of the arm, which its methods may have replaced."""
+    if isinstance(found, Unsupported) or system.problem is plan.problem:
+        return found
+    return replace(found, problem=system.problem)
 
 
 def _given(found: Found) -> Callable[[], System]:

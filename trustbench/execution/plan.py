@@ -238,7 +238,7 @@ def resolve_device(requested: str) -> torch.device:
 
 def in_layers(interventions: Sequence[Intervention]) -> list[Intervention]:
     """Interventions, given in canonical order, in the order in which they are deployed."""
-    layers = ("outputs", "channel", "release")
+    layers = ("data", "outputs", "channel", "release")
     return sorted(interventions, key=lambda i: layers.index(i.deploys))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from trustbench.contracts import CHANNELS, Schedule, System
+from trustbench.contracts import CHANNELS, Problem, Schedule, System
 from trustbench.errors import TrustbenchError
 
 SCHEDULE = Schedule(regime="tuned", epochs=2, batch_size=32, lr=0.1)
@@ -66,8 +66,10 @@ def same(a: Any, b: Any) -> bool:
 
 
 def channels(system: System) -> list[Any]:
-    """The content of each channel of a system."""
-    return [dict(v) if isinstance(v := getattr(system, c), dict) else v for c in CHANNELS]
+    """The content of each channel of a system; of its data, which problem it is."""
+    found = [getattr(system, c) for c in CHANNELS]
+    found = [id(v) if isinstance(v, Problem) else v for v in found]
+    return [dict(v) if isinstance(v, dict) else v for v in found]
 
 
 def _place(error: BaseException) -> str:

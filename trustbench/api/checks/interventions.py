@@ -19,6 +19,7 @@ from trustbench.contracts import (
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import Streams
+from trustbench.execution.deployed_rows import refuse_other_rows
 from trustbench.training.hooks import SEEN
 
 ROWS, REPLICATES = 8, 2
@@ -207,6 +208,11 @@ def _deploys(method: Intervention, system: System) -> str | None:
         ("forward" in changed) == (method.deploys == "outputs"),
         "only a method with deploys = 'outputs' changes `forward`, and it has to.",
     )
+    require(
+        ("data" in changed) == (method.deploys == "data"),
+        "only a method with deploys = 'data' changes the problem, and it has to.",
+    )
+    refuse_other_rows(method, system.problem, deployed.problem)
     logits = deployed.logits(torch.as_tensor(system.problem.rows("test")[0][:3]))
     require(logits.shape[:2] == (system.replicates, 3), "logits are no longer [R, n, C].")
     return None

@@ -85,6 +85,8 @@ def _system(
     )
     system = replace(bare, reseeded=_twins(spec, bare, engine, averaged, memory))
     for method in in_layers(methods):
+        if method.deploys == "data":
+            continue  # it changes the rows of an experiment, and a model in use has its own
         system = method.deploy(replace(system, memory=own(memory, method)))
     return replace(system, reseeded=None)
 

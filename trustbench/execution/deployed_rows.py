@@ -1,0 +1,46 @@
+"""The test rows that a method replaces at deployment, and that nothing else moves with them."""
+
+import numpy as np
+
+from trustbench.contracts import SPLITS, Intervention, Problem, SplitName
+from trustbench.errors import ConfigError
+
+PLAIN = ("name", "classes", "groups", "group_name", "features")
+
+
+def refuse_other_rows(method: Intervention, before: Problem, after: Problem) -> None:
+    """Raises ConfigError if a `deploy` hook replaces more of the problem than it may.
+
+    Attacks on membership, calibration and the privacy ledger rely on all rows but the test rows.
+    """
+    if after is before:
+        return
+    name = type(method).__name__
+    if method.deploys != "data":
+        raise ConfigError(
+            f"{name} returns a system with another problem, which only methods of the layer "
+            "`data` do; set deploys = 'data', or leave the problem as it is."
+        )
+    fixed: list[str] = [s for s in SPLITS if s != "test" and not _same(before, after, s)]
+    fixed += [f for f in PLAIN if getattr(before, f) != getattr(after, f)]
+    if fixed:
+        raise ConfigError(
+            f"{name} changes {', '.join(fixed)} of the problem at deployment; only the test rows "
+            "may differ there, and training rows are the matter of the hook `inputs`."
+        )
+    sizes = [len(p.splits["test"]) for p in (before, after)]
+    if sizes[0] != sizes[1]:
+        raise ConfigError(
+            f"{name} returns {sizes[1]} test rows in place of {sizes[0]}; return as many, drawn "
+            "with replacement if need be."
+        )
+
+
+def _same(one: Problem, other: Problem, split: SplitName) -> bool:
+    """Whether a split has the same positions and values in both problems."""
+    i, j = one.splits[split], other.splits[split]
+    if not np.array_equal(i, j):
+        return False
+    return all(
+        np.array_equal(a, b) for a, b in zip(one.rows(split), other.rows(split), strict=True)
+    )
