@@ -55,9 +55,9 @@ def page() -> str:
 
 
 def _room(path: Path) -> str:
-    """The aspect of an evaluator: the room that its class lives in."""
+    """The aspect of an evaluator: the room that its class lives in; outside of one, utility."""
     target = yaml.safe_load(path.read_text())[path.stem]["_target_"].split(".")
-    return target[2]
+    return target[2] if target[2] in list(Aspect) else "utility"
 
 
 def _family(name: str, said: dict[str, str], metrics: tuple[Metric, ...]) -> Iterator[str]:

@@ -36,6 +36,7 @@ from trustbench.contracts.problem import DataCard, Problem, StructuralCausalMode
 from trustbench.contracts.seeding import Streams
 from trustbench.contracts.steps import Batch, GradientRule, Schedule
 from trustbench.contracts.system import (
+    ABSTAIN,
     CHANNELS,
     NEEDS,
     TRAINED,
@@ -49,6 +50,7 @@ from trustbench.contracts.system import (
 )
 
 __all__ = [
+    "ABSTAIN",
     "CHANNELS",
     "NEEDS",
     "PERMUTED",

@@ -116,6 +116,10 @@ class Evaluator(Plugin, ABC):
     # What `measure` uses of the model, see `Access`; on a given model without it every metric is
     # "not applicable (needs ...)". By default all that a trained system offers.
     access: ClassVar[frozenset[Access]] = TRAINED
+    # Whether the numbers mean something where decisions may be ABSTAIN: right is a decision that
+    # equals the label, so that to abstain is not right. Otherwise a system that abstains is "not
+    # applicable" to an evaluator that reads `decider`.
+    takes_abstention: ClassVar[bool] = False
     # Whether the numbers may be repeated on test rows that are drawn with replacement, which gives
     # their interval on a given model: not if `measure` splits the test rows itself.
     over_rows: ClassVar[bool] = False
@@ -133,6 +137,12 @@ class Evaluator(Plugin, ABC):
     def supports(self, system: System) -> str | None:
         """Returns why nothing can be measured on this system ("needs released sets"), or None."""
         return None
+
+    def refusal(self, system: System) -> str | None:
+        """`supports`, and whether decisions are what the evaluator takes them for."""
+        if system.abstains and "decider" in self.reads and not self.takes_abstention:
+            return "needs a decision for every row, and this system may abstain"
+        return self.supports(system)
 
     @abstractmethod
     def measure(self, system: System) -> Measured:

@@ -34,6 +34,10 @@ fields of these names.
 """
 
 
+ABSTAIN = -1
+"""The decision of a system that leaves a row to somebody else; see `System.abstains`."""
+
+
 Need = Literal["baseline", "reseed", "baseline_reseed", "shadows"]
 NEEDS: tuple[Need, ...] = get_args(Need)
 """The other systems that an evaluator may ask a System for, see `Evaluator.needs`."""
@@ -79,6 +83,9 @@ class System:
     draw: int = 0
     shadows: "Callable[[], System] | None" = None
     decider: Callable[["Tensor", Array], "Tensor"] | None = None
+    # Whether the decider may answer ABSTAIN. An evaluator that reads decisions is then not
+    # applicable, unless it says that its numbers mean something (`takes_abstention`).
+    abstains: bool = False
     interface: Callable[["Tensor"], "Tensor"] | None = None
     explainer: Explainer | None = None
     intervals: Intervals | None = None
@@ -128,10 +135,16 @@ class System:
         return self._cache[split]
 
     def decide(self, X: "Tensor", group: Array) -> "Tensor":
-        """Deployed decisions, int64 [R, n]: the largest logit unless an intervention decides."""
-        if self.decider is not None:
-            return self.decider(X, group)
-        return self.logits(X).argmax(-1)
+        """Deployed decisions, int64 [R, n]: the largest logit unless an intervention decides.
+
+        ABSTAIN stands for rows that are not decided.
+        """
+        if self.decider is None:
+            return self.logits(X).argmax(-1)
+        decided = self.decider(X, group)
+        if not self.abstains and bool((decided < 0).any()):
+            raise ValueError("the decider abstains, but `abstains` of the system is not set")
+        return decided
 
     def observed(self, logits: "Tensor") -> "Tensor":
         """What a user sees of logits [..., C]: probabilities, coarsened by some interfaces."""

@@ -8,9 +8,11 @@ import numpy as np
 from typing_extensions import override
 
 from trustbench.contracts import (
+    ABSTAIN,
     Access,
     Array,
     Evaluator,
+    Fact,
     Measured,
     Measurement,
     Metric,
@@ -19,6 +21,7 @@ from trustbench.contracts import (
     fraction,
 )
 from trustbench.contracts.aspects import Aspect
+from trustbench.evaluators._decisions import decisions
 from trustbench.evaluators._logistic import ROWS, reference
 from trustbench.methods.groups import means
 
@@ -36,6 +39,9 @@ class Utility(Evaluator):
     those of the test set. `train_test_gap` is the accuracy of each replicate on the pool rows on
     which it was trained, `member_accuracy`, minus its test accuracy.
 
+    Of a system that abstains, accuracy is that of all rows, so that to abstain is not right. The
+    fact `coverage` is the share of rows that are decided; the evaluator `coverage` measures it.
+
     `logistic_accuracy`, `logistic_balanced_accuracy` and `logistic_member_accuracy` are the results
     of a plain logistic regression on the same rows: the utility floor of the table.
 
@@ -45,6 +51,7 @@ class Utility(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = None
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    takes_abstention: ClassVar[bool] = True
     access: ClassVar[frozenset[Access]] = frozenset()
     over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Brodersen et al. 2010 (balanced accuracy)"
@@ -128,7 +135,10 @@ class Utility(Evaluator):
             found += self._floor(system, len(y))
         else:
             missing |= dict.fromkeys(LOGISTIC, "needs replicates")
-        return Measured(tuple(found), missing=missing)
+        facts: dict[str, Fact] = {}
+        if system.abstains:
+            facts["coverage"] = float((decisions(system, "test") != ABSTAIN).mean())
+        return Measured(tuple(found), facts=facts, missing=missing)
 
     def _floor(self, system: System, n: int) -> Iterator[Measurement]:
         """What the utility floor reads: the accuracies of a plain regression."""
@@ -157,12 +167,8 @@ def ranking_auc(scores: Array, y: Array) -> Array:
 
 def _hits(system: System, split: SplitName) -> Array:
     """1 where the deployed decision is right: float64 [R, n]."""
-    X, y, group = system.problem.rows(split)
-    if system.decider is None:
-        decisions = system.split_logits(split).argmax(-1)
-    else:
-        decisions = system.decide(system.tensor(X), group)
-    return np.asarray(decisions.cpu().numpy() == y, dtype=np.float64)
+    y = system.problem.rows(split)[1]
+    return np.asarray(decisions(system, split) == y, dtype=np.float64)
 
 
 def _member_accuracy(system: System) -> Array:

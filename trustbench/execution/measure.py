@@ -100,7 +100,7 @@ def share(begun: PartialRecord, changed: frozenset[str]) -> dict[str, Evaluated]
 def needs(begun: PartialRecord, shared: Collection[str], system: System) -> set[Need]:
     """The other systems that the pending evaluators need."""
     left = [chosen.plugin for key, chosen in begun.missing.items() if key not in shared]
-    return {n for e in left if e.supports(system) is None for n in e.needs_of(system)}
+    return {n for e in left if e.refusal(system) is None for n in e.needs_of(system)}
 
 
 def measure(
@@ -161,7 +161,7 @@ def _shared(
 def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
     evaluator, spec = chosen.plugin, chosen.spec()
     started = time.monotonic()
-    reason = evaluator.supports(system)
+    reason = evaluator.refusal(system)
     measured: Measured | None = None
     if reason is None:
         try:

@@ -43,6 +43,8 @@ class Fairness(Evaluator):
     is conditional on the label, rows change groups within their label, since decisions may differ
     between groups merely through their labels.
 
+    A system that abstains is neither right nor favourable on the rows that it leaves undecided.
+
     Reference: Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413 (equalised odds).
     """
 
@@ -52,6 +54,7 @@ class Fairness(Evaluator):
     version: ClassVar[int] = 3
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    takes_abstention: ClassVar[bool] = True
     access: ClassVar[frozenset[Access]] = frozenset()
     over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Cresswell 2025, Eq. 1; Hardt et al. 2016, arXiv 1610.02413"
@@ -130,6 +133,7 @@ class Fairness(Evaluator):
             )
             parts.append(Measured.lacking(BINARY, reason))
         else:
+            good = np.append(good, False)  # at ABSTAIN: to abstain favours nobody
             parts += [
                 self._decisions(system, good[decided], large),
                 self._odds(system, good[decided], good[y].astype(np.int64), large),

@@ -47,6 +47,7 @@ class IndividualFairness(Evaluator):
     version: ClassVar[int] = 2
     aspect: ClassVar[Aspect | None] = Aspect.FAIRNESS
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider"})
+    takes_abstention: ClassVar[bool] = True
     access: ClassVar[frozenset[Access]] = frozenset({"queries"})
     reference: ClassVar[str] = "Galhotra et al. 2017, arXiv 1709.03221"
     metrics = (

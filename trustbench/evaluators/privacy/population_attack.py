@@ -42,6 +42,7 @@ class PopulationAttack(Evaluator):
 
     aspect: ClassVar[Aspect] = Aspect.PRIVACY
     reads: ClassVar[frozenset[str]] = frozenset({"forward", "decider", "interface"})
+    takes_abstention: ClassVar[bool] = True
     access: ClassVar[frozenset[Access]] = frozenset({"members"})
     over_rows: ClassVar[bool] = True
     reference: ClassVar[str] = "Ye et al. 2022, arXiv 2111.09679"

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 DECISION = "decision"
+ABSTAINED = "abstain"
+"""What a model in use answers where it leaves a row to somebody else."""
 
 
 class ExportedModel:
@@ -104,7 +106,7 @@ class ExportedModel:
         import pandas as pd
 
         X, groups = self.system.tensor(self.encode(rows)), self._group(rows, group)
-        names = np.array(self.classes, dtype=object)
+        names = np.array([*self.classes, ABSTAINED], dtype=object)  # the last is at ABSTAIN
         found: dict[str, Any] = {DECISION: names[_numpy(self.system.decide(X, groups))]}
         shown = _numpy(self.system.observed(self.system.logits(X)))
         found |= {f"probability: {c}": shown[:, k] for k, c in enumerate(self.classes)}
