@@ -5,6 +5,7 @@ Here only its description is read, as YAML; the model's data go to the adapter f
 which trusts what the user names.
 """
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 SCHEMES = ("models:/", "runs:/", "mlflow-artifacts:/")
 DESCRIPTION = "MLmodel"
+TRACKING, REGISTRY = "MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"
 # Flavour -> where its description names the file of the model.
 DATA: Mapping[str, str] = {
     "sklearn": "pickled_model", "xgboost": "data", "lightgbm": "data", "onnx": "data",
@@ -144,18 +146,22 @@ def _asking(stated: Fact) -> Iterator[str]:
     with quiet():
         import mlflow
 
-        before = mlflow.get_tracking_uri(), mlflow.get_registry_uri()
-        client(str(stated or before[0]))  # silent from here on
+        own = mlflow.get_tracking_uri()
+        client(str(stated or own))  # silent from here on
         if stated is None:
-            yield before[0]
+            yield own
             return
+        before: dict[str, Any] = {name: os.environ.get(name) for name in (TRACKING, REGISTRY)}
         try:
             mlflow.set_tracking_uri(str(stated))
             mlflow.set_registry_uri(str(stated))
             yield str(stated)
         finally:
-            mlflow.set_tracking_uri(before[0])
-            mlflow.set_registry_uri(before[1])
+            # MLflow hands both on to processes that are started later, and unsets only the first
+            mlflow.set_tracking_uri(before[TRACKING])
+            mlflow.set_registry_uri(before[REGISTRY])
+            if before[REGISTRY] is None:
+                os.environ.pop(REGISTRY, None)
 
 
 def _from_folder(source: ModelSource, folder: Path) -> GivenModel:

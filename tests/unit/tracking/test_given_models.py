@@ -107,12 +107,15 @@ def test_a_registered_model_and_a_run_are_fetched(mlflow, folder, table, pipelin
     finally:
         mlflow.set_tracking_uri(before)
     rows, _ = table
+    settings = {k: v for k, v in os.environ.items() if k.startswith("MLFLOW")}
     for uri in ("models:/credit/1", f"runs:/{run.info.run_id}/model"):
         model = opened(uri, options={"tracking_uri": address})
         np.testing.assert_allclose(model.predict_proba(rows), pipeline.predict_proba(rows))
         assert model.describe()["uri"] == uri
     with pytest.raises(UserError, match=r"models:/credit/9 cannot be fetched from MLflow"):
         opened("models:/credit/9", options={"tracking_uri": address})
+    assert {k: v for k, v in os.environ.items() if k.startswith("MLFLOW")} == settings
+    assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == before
 
 
 def test_the_user_and_not_the_file_says_which_types_are_trusted(mlflow, table, tmp_path):
