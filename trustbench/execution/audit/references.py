@@ -92,7 +92,7 @@ class Recipe:
         """Fits the models one after the other in this process."""
         import pandas as pd
 
-        names, found = _as_written(rows.table), []
+        names, found = _written_classes(rows.table), []
         both = pd.concat([rows.pool, rows.apart], ignore_index=True)
         for k, chosen in enumerate(rows.inside):
             with rows.streams.global_state("initialisation", k, "audit_reference"):
@@ -215,7 +215,7 @@ def _shared(rows: "DataFrame", members: "DataFrame") -> list[str]:
     return [c for c in rows.columns if c in known]
 
 
-def _as_written(table: AuditTable) -> Array:
+def _written_classes(table: AuditTable) -> Array:
     """The classes as the table writes them, object [C], so that a recipe sees what it knows."""
     return np.array([*table.written, None], dtype=object)[:-1]
 

@@ -1,6 +1,6 @@
 """A model of LightGBM, from its own text file; nothing is unpickled."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,11 +9,11 @@ import pandas as pd
 from typing_extensions import override
 
 from trustbench.contracts import Array, Fact
-from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
+from trustbench.contracts.given import GivenChannel, ModelSource
 from trustbench.errors import UserError
-from trustbench.models.given.answers import both_classes, named_classes, normalised, own_classes
+from trustbench.models.given.answers import both_classes, named_classes, normalised
+from trustbench.models.given.boosters import BoosterAdapter, refuse_objective
 from trustbench.models.given.columns import Rows, is_number, numbers, ordered
-from trustbench.models.given.files import digest, existing
 from trustbench.models.given.optional import optional
 
 BINARY = ("binary", "cross_entropy")
@@ -83,58 +83,36 @@ class LightGBMModel:
         return frame.assign(**{c: frame[c].astype("category") for c in kept})
 
 
-class LightGBMAdapter(Adapter):
+class LightGBMAdapter(BoosterAdapter):
     """Opens text files of LightGBM, and its estimators in Python."""
 
     kind: ClassVar[str] = "a model file of LightGBM"
     example: ClassVar[str] = "model.txt"
-    rank: ClassVar[int] = 30
+    library: ClassVar[str] = "lightgbm"
 
     @override
-    def accepts(self, source: ModelSource) -> bool:
-        if type(source.given).__module__.partition(".")[0] == "lightgbm":
-            return True
-        path = source.path
-        return path is not None and path.is_file() and _starts(path)
+    def begins(self, path: Path) -> bool:
+        with path.open("rb") as file:
+            return file.read(len(START) + 1).replace(b"\r", b"").startswith(START)
 
     @override
-    def open(self, source: ModelSource) -> GivenModel:
-        lightgbm = optional("lightgbm", "a model of LightGBM")
-        if source.path is None:
-            return self._from_object(source)
-        path = existing(source.path, "model")
+    def read(self, library: Any, path: Path) -> Any:
         try:
-            booster = lightgbm.Booster(model_file=str(path))
-        except lightgbm.basic.LightGBMError as error:
+            return library.Booster(model_file=str(path))
+        except library.basic.LightGBMError as error:
             raise UserError(
                 f"LightGBM cannot read the model {path}: {error}; save it again with save_model."
             ) from error
-        return opened(source, booster, digest(path))
 
-    def _from_object(self, source: ModelSource) -> GivenModel:
-        booster = getattr(source.given, "booster_", source.given)
-        names = getattr(source.given, "classes_", None)
-        if names is not None:
-            source = replace(source, classes=own_classes(source, names))
-        return opened(source, booster, None)
+    @override
+    def booster_of(self, given: Any) -> Any:
+        return getattr(given, "booster_", given)
 
-
-def opened(source: ModelSource, booster: Any, sha256: str | None) -> LightGBMModel:
-    """A booster as a given model; UserError if it does not classify."""
-    objective = _objective(booster)
-    if objective not in (*BINARY, *SEVERAL):
-        raise UserError(
-            f"the LightGBM model {source.name} has the objective {objective}, which gives no "
-            f"probabilities of classes; available: {', '.join((*BINARY, *SEVERAL))}."
-        )
-    classes = named_classes(source, max(2, booster.num_model_per_iteration()))
-    return LightGBMModel(source.name, booster, classes, sha256)
-
-
-def _starts(path: Path) -> bool:
-    """Whether a file begins as LightGBM's text files do."""
-    with path.open("rb") as file:
-        return file.read(len(START) + 1).replace(b"\r", b"").startswith(START)
+    @override
+    def opened(self, source: ModelSource, booster: Any, sha256: str | None) -> LightGBMModel:
+        refuse_objective("LightGBM", source, _objective(booster), (*BINARY, *SEVERAL))
+        classes = named_classes(source, max(2, booster.num_model_per_iteration()))
+        return LightGBMModel(source.name, booster, classes, sha256)
 
 
 def _objective(booster: Any) -> str:

@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from collections.abc import Iterator, Sequence
 from functools import cache
+from inspect import isabstract
 
 from trustbench.contracts.given import Adapter, GivenModel, ModelSource
 from trustbench.errors import UserError
@@ -35,8 +36,8 @@ def adapters() -> tuple[Adapter, ...]:
 def _found() -> Iterator[Adapter]:
     for module in pkgutil.iter_modules(given.__path__, f"{given.__name__}."):
         for cls in vars(importlib.import_module(module.name)).values():
-            concrete = isinstance(cls, type) and issubclass(cls, Adapter) and cls is not Adapter
-            if concrete and cls.__module__ == module.name:
+            adapter = isinstance(cls, type) and issubclass(cls, Adapter)
+            if adapter and cls.__module__ == module.name and not isabstract(cls):
                 yield cls()
 
 

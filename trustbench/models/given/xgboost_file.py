@@ -1,7 +1,7 @@
 """A model of XGBoost, from its own JSON or UBJSON file; nothing is unpickled."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,11 +9,11 @@ import pandas as pd
 from typing_extensions import override
 
 from trustbench.contracts import Array, Fact
-from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
+from trustbench.contracts.given import GivenChannel, ModelSource
 from trustbench.errors import UserError
-from trustbench.models.given.answers import from_margins, named_classes, own_classes
+from trustbench.models.given.answers import from_margins, named_classes
+from trustbench.models.given.boosters import BoosterAdapter, refuse_objective
 from trustbench.models.given.columns import Rows, numbers, ordered
-from trustbench.models.given.files import digest, existing
 from trustbench.models.given.optional import optional
 
 BINARY = ("binary:logistic", "binary:logitraw", "reg:logistic")
@@ -85,70 +85,47 @@ class XGBoostModel:
         return xgboost.DMatrix(frame.assign(**chosen), enable_categorical=True)
 
 
-class XGBoostAdapter(Adapter):
+class XGBoostAdapter(BoosterAdapter):
     """Opens `.json` and `.ubj` files of XGBoost, and its estimators in Python."""
 
     kind: ClassVar[str] = "a model file of XGBoost"
     example: ClassVar[str] = "model.ubj"
-    rank: ClassVar[int] = 30
+    library: ClassVar[str] = "xgboost"
 
     @override
-    def accepts(self, source: ModelSource) -> bool:
-        if type(source.given).__module__.partition(".")[0] == "xgboost":
-            return True
-        path = source.path
-        if path is None or not path.is_file():
-            return False
+    def begins(self, path: Path) -> bool:
         return path.suffix == ".ubj" or (path.suffix == ".json" and _starts(path))
 
     @override
-    def open(self, source: ModelSource) -> GivenModel:
-        xgboost = optional("xgboost", "a model of XGBoost")
-        if source.path is None:
-            return self._from_object(source)
-        path = existing(source.path, "model")
-        booster = xgboost.Booster()
+    def read(self, library: Any, path: Path) -> Any:
+        booster = library.Booster()
         try:
             booster.load_model(str(path))
-        except xgboost.core.XGBoostError as error:
+        except library.core.XGBoostError as error:
             reason = str(error).splitlines()[0].rpartition("Check failed: ")[2]
             raise UserError(
                 f"XGBoost cannot read the model {path}: {reason.rstrip('.')}; save it again with "
                 "save_model."
             ) from error
-        return opened(source, booster, digest(path))
+        return booster
 
-    def _from_object(self, source: ModelSource) -> GivenModel:
-        booster = (
-            source.given.get_booster() if hasattr(source.given, "get_booster") else source.given
-        )
-        names = getattr(source.given, "classes_", None)
-        if names is not None:
-            source = replace(source, classes=own_classes(source, names))
-        return opened(source, booster, None)
+    @override
+    def booster_of(self, given: Any) -> Any:
+        return given.get_booster() if hasattr(given, "get_booster") else given
 
-
-def opened(source: ModelSource, booster: Any, sha256: str | None) -> XGBoostModel:
-    """A booster as a given model.
-
-    Raises:
-        UserError: it does not classify, or holds categorical columns without their categories.
-    """
-    objective = _objective(booster)
-    if objective not in (*BINARY, *SEVERAL):
-        raise UserError(
-            f"the XGBoost model {source.name} has the objective {objective}, which gives no "
-            f"probabilities of classes; available: {', '.join((*BINARY, *SEVERAL))}."
-        )
-    classes = named_classes(source, max(2, _classes(booster)))
-    model = XGBoostModel(source.name, booster, classes, sha256, _deployed_trees(booster))
-    if model.categorical and not _has_categories(booster):
-        raise UserError(
-            f"the XGBoost model {source.name} has categorical columns and does not hold their "
-            "categories (it was saved by a version before 3.1), so text cannot be coded as in "
-            "training; load it there once, and save it with XGBoost 3.1 or later."
-        )
-    return model
+    @override
+    def opened(self, source: ModelSource, booster: Any, sha256: str | None) -> XGBoostModel:
+        """The same; it also refuses categorical columns without their categories."""
+        refuse_objective("XGBoost", source, _objective(booster), (*BINARY, *SEVERAL))
+        classes = named_classes(source, max(2, _classes(booster)))
+        model = XGBoostModel(source.name, booster, classes, sha256, _deployed_trees(booster))
+        if model.categorical and not _has_categories(booster):
+            raise UserError(
+                f"the XGBoost model {source.name} has categorical columns and does not hold their "
+                "categories (it was saved by a version before 3.1), so text cannot be coded as in "
+                "training; load it there once, and save it with XGBoost 3.1 or later."
+            )
+        return model
 
 
 def _starts(path: Path) -> bool:
