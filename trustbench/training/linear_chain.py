@@ -8,22 +8,14 @@ An example with V views has the gradient Σ_v e_v a_vᵀ, whose squared norm is
 """
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trustbench.training import dropout, hidden
-from trustbench.training.engines import (
-    Coefficients,
-    EngineName,
-    Gradient,
-    Loss,
-    Params,
-    trained,
-)
-from trustbench.training.module_copies import shared_copy
+from trustbench.training import hidden
+from trustbench.training.engines import Coefficients, EngineName, Gradient, Loss, Params
+from trustbench.training.module_call import HeldModule
 
 LAYERS = (nn.Flatten, nn.Linear, nn.Tanh, nn.ReLU, nn.Dropout)
 
@@ -59,7 +51,7 @@ def tanh(h: Tensor) -> Tensor:
     return out
 
 
-class LinearChainEngine:
+class LinearChainEngine(HeldModule):
     """R chains of Flatten, Linear, Tanh, ReLU and Dropout layers.
 
     A dropout layer multiplies by the masks of a training step; without masks, as in every
@@ -69,8 +61,7 @@ class LinearChainEngine:
     name: EngineName = "stacked"
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        self.module, self.shape, self.why = shared_copy(module).eval(), shape, why
-        self.dropouts, self.trained = dropout.places(module, shape), trained(module)
+        super().__init__(module, shape, why)
         self.layers: list[tuple[str, type[nn.Module]]] = []
         for name, layer in module.named_children():
             if isinstance(layer, nn.Dropout):
@@ -82,11 +73,6 @@ class LinearChainEngine:
         self.bias = {
             n: m.bias is not None for n, m in module.named_children() if hasattr(m, "bias")
         }
-
-    @cached_property
-    def sites(self) -> hidden.Sites:
-        """See Engine.sites."""
-        return hidden.sites(self.module, self.shape)
 
     def forward(
         self,

@@ -1,4 +1,4 @@
-"""What the engines for arbitrary modules share: they call a module with external parameters."""
+"""What engines share: the module they hold, and calls of any module with external parameters."""
 
 from collections.abc import Mapping
 from functools import cached_property
@@ -11,23 +11,30 @@ from trustbench.training.engines import Params, trained
 from trustbench.training.module_copies import shared_copy
 
 
-class CalledModule:
-    """A module of one replicate whose own parameters are never read.
+class HeldModule:
+    """A module of one replicate whose own parameters are never read, in evaluation mode."""
+
+    def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
+        self.shape, self.why = shape, why
+        self.module = shared_copy(module).eval()
+        self.dropouts, self.trained = dropout.places(module, shape), trained(module)
+
+    @cached_property
+    def sites(self) -> hidden.Sites:
+        """See Engine.sites."""
+        return hidden.sites(self.module, self.shape)
+
+
+class CalledModule(HeldModule):
+    """A module that is called with external parameters.
 
     It is held twice: in evaluation mode, as it is deployed and attacked, and in training mode with
     masks in place of its dropout layers, for the gradient of a training step.
     """
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
-        self.shape, self.why = shape, why
-        self.module = shared_copy(module).eval()
-        self.dropouts, self.trained = dropout.places(module, shape), trained(module)
+        super().__init__(module, shape, why)
         self.training_module = dropout.masked(module, self.dropouts).train()
-
-    @cached_property
-    def sites(self) -> hidden.Sites:
-        """See Engine.sites."""
-        return hidden.sites(self.module, self.shape)
 
     @cached_property
     def scaled(self) -> nn.Module:
