@@ -8,15 +8,15 @@ from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
 
-from trustbench.contracts import Batch, Forward, Intervention, Problem, Schedule
-from trustbench.contracts.aspects import Aspect
-from trustbench.methods.attacks.evasion.box import Norm, ThreatModel, unattackable
+from trustbench.contracts import Batch, Forward, Problem
+from trustbench.methods.attacks.evasion.box import ThreatModel
 from trustbench.methods.attacks.evasion.divergence import divergence, diverging
 from trustbench.methods.attacks.evasion.pgd import cross_entropy
+from trustbench.methods.attacks.evasion.training import TrainedInBall
 
 
 @dataclass(frozen=True)
-class TRADES(Intervention):
+class TRADES(TrainedInBall):
     """Trades clean accuracy for robustness by one weight: CE(f(x), y) + beta KL(f(x) || f(x')).
 
     x' maximises the divergence within the ball. The two predictions of an example are its two
@@ -28,21 +28,15 @@ class TRADES(Intervention):
     MNIST, 6 on CIFAR-10).
     """
 
-    norm: Norm = "linf"
-    epsilon: Annotated[float, Field(gt=0)] = 0.1
     steps: Annotated[int, Field(ge=1)] = 7
     beta: Annotated[float, Field(ge=0)] = 1.0
 
-    aspect: ClassVar[Aspect] = Aspect.ROBUSTNESS
     reads_rows: ClassVar = ()
     reference: ClassVar[str] = "Zhang et al. 2019, arXiv 1901.08573"
     dose: ClassVar[tuple[str, ...]] = ("epsilon", "beta")
     exclusive: ClassVar[frozenset[str]] = frozenset({"gradient", "perturb", "objective"})
 
     @override
-    def supports(self, problem: Problem, schedule: Schedule) -> str | None:
-        return unattackable(problem)
-
     def perturb(self, batch: Batch, forward: Forward, problem: Problem) -> Tensor:
         """Two views of every example [R, B, 2, *shape]: clean and attacked."""
         clean = batch.X[:, :, 0].detach()
@@ -50,6 +44,7 @@ class TRADES(Intervention):
         attacked = diverging(forward, clean, threat, batch.real, batch.generators, self.steps)
         return torch.stack([clean, attacked], dim=2)
 
+    @override
     def objective(self, loss: Tensor, logits: Tensor, batch: Batch) -> Tensor:
         """CE of the clean view plus beta times the divergence, [R, B]; logits [R, B, 2, C]."""
         clean, attacked = logits.unbind(2)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Fact, Learnt, System
+from trustbench.contracts.system import Explainer
 from trustbench.methods.explanations import ridge
 from trustbench.methods.explanations.image_neighbourhood import Patches
 from trustbench.methods.explanations.neighbourhood_base import Draws, Neighbourhood, PoolRows
@@ -79,6 +80,14 @@ class Lime:
             for columns, chosen in zip(area.blocks, drawn.T, strict=True):
                 rows[:, columns] = area.pool[chosen][:, columns]
         return Learnt({"rows": rows, "mean": area.baseline})
+
+    def released(self, system: System, area: Neighbourhood) -> Explainer:
+        """The explainer to release; repeating a query gives the same answer."""
+
+        def explain(X: Tensor, repeat: int) -> Tensor:
+            return self.attributions(system, area, X, Stream.RELEASED, repeat)
+
+        return explain
 
     def perturbations(self, area: Neighbourhood) -> int:
         """The number of perturbations per row."""

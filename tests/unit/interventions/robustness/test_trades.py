@@ -10,6 +10,7 @@ from torch import nn
 from tests.unit.interventions.robustness.test_pgd_at import batch_of
 from tests.unit.training.test_loop import ignore, trainer
 from trustbench.config.arms import Chosen
+from trustbench.contracts import Schedule
 from trustbench.errors import Unsupported
 from trustbench.execution.plan import refuse_impossible
 from trustbench.interventions.privacy.dpsgd import DPSGD
@@ -21,6 +22,7 @@ from trustbench.methods.privacy.ledger import Setting
 from trustbench.training import loop
 
 R, B, C = 3, 6, 4
+SCHEDULE = Schedule("memorising", epochs=1, batch_size=8, lr=0.1)
 
 
 def trades_loss(natural, adversarial, y, beta, planted):
@@ -142,8 +144,9 @@ def test_engines_agree_beside_dpsgd(problem):
 def test_no_second_attack_is_chained(problem, other):
     arm = [Chosen("trades", TRADES())] + ([Chosen("pgd_at", other)] if other else [])
     planned = SimpleNamespace(
-        arm=SimpleNamespace(interventions=tuple(arm)), problem=problem, schedule=None,
-        entries=(), setting=Setting(),
+        arm=SimpleNamespace(interventions=tuple(arm), schedule=lambda members: SCHEDULE),
+        problem=problem, schedule=SCHEDULE, members=8, rule=lambda: None, entries=(),
+        setting=Setting(),
     )  # fmt: skip
     if other is None:
         refuse_impossible(planned)
