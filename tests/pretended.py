@@ -26,6 +26,19 @@ WAITING = {
     _aten._local_scalar_dense, _aten.nonzero, _aten.masked_select, _aten.equal, _aten.bincount,
     _aten._unique2, _aten.unique_dim, _aten.unique_consecutive, _aten.repeat_interleave,
 }  # fmt: skip
+# Operators that no GPU repeats to the bit, as torch.use_deterministic_algorithms lists them.
+UNREPEATABLE = {
+    getattr(_aten, name)
+    for name in (
+        "_adaptive_avg_pool2d_backward", "_adaptive_avg_pool3d_backward", "_ctc_loss_backward",
+        "adaptive_max_pool2d_backward", "avg_pool3d_backward", "fractional_max_pool2d_backward",
+        "fractional_max_pool3d_backward", "grid_sampler_2d_backward", "grid_sampler_3d_backward",
+        "histc", "max_unpool2d", "max_unpool3d", "nll_loss2d_forward", "put_",
+        "reflection_pad1d_backward", "reflection_pad2d_backward", "reflection_pad3d_backward",
+        "upsample_bicubic2d_backward", "upsample_bilinear2d_backward", "upsample_linear1d_backward",
+        "upsample_trilinear3d_backward",
+    )
+}  # fmt: skip
 # Operators that take indices of the CPU, or copy between devices.
 _INDEXING = {_aten.index, _aten.index_put, _aten.index_put_, _aten._index_put_impl_}
 _GET = {name: getattr(torch.Tensor, name).__get__ for name in ("device", "is_cuda", "is_cpu")}
@@ -219,12 +232,17 @@ class _Operators(TorchDispatchMode):
             mixed = [tuple(t.shape) for t, o in zip(tensors, on, strict=True) if not o and t.ndim]
             if mixed:
                 raise MixedDevices(f"{func} of the device is given CPU tensors of shape {mixed}")
+        if packet in UNREPEATABLE or func in (_aten.median.dim, _aten.nanmedian.dim):
+            raise RuntimeError(f"{func} does not have a deterministic implementation")
         if packet in WAITING:
             device.waits[packet.__name__] += 1
         if packet in _INDEXING and any(i is not None and i.dtype == torch.bool for i in args[1]):
             device.waits["mask"] += 1
+        self._count(packet, func)
+
+    def _count(self, packet, func):
         if not any(r.alias_info and not r.alias_info.is_write for r in func._schema.returns):
-            device.operators[packet.__name__] += 1
+            self.device.operators[packet.__name__] += 1
 
     def _copied(self, tensors, on):
         """A copy into a tensor, which may cross devices."""

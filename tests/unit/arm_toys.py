@@ -48,7 +48,7 @@ class Net(Model):
 def hits(system):
     """Which test rows each replicate has right, [R, n], and how many of them."""
     y = system.problem.rows("test")[1]
-    right = system.split_logits("test").argmax(-1).numpy() == y
+    right = system.split_logits("test").argmax(-1).cpu().numpy() == y
     return right, SHARE_RIGHT.of("accuracy", right.mean(1), len(y))
 
 
@@ -78,7 +78,7 @@ class Transfer(Evaluator):
 
     def measure(self, system):
         X = system.tensor(system.problem.rows("test")[0])
-        gap = (system.baseline().forward(X) - system.logits(X)).abs().mean((1, 2)).numpy()
+        gap = (system.baseline().forward(X) - system.logits(X)).abs().mean((1, 2)).cpu().numpy()
         return Measured((self.measurement("distance", gap, len(X)),))
 
 

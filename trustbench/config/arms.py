@@ -213,6 +213,7 @@ class Arm:
     pilot: Pilot | None = None  # the choice of training.lr=auto, once made
     engine: Literal["auto", "stacked", "opacus"] = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    deterministic: bool = True  # whether a GPU gives equal bits each time
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
     checkpoint_s: Annotated[float, Field(ge=0)] = 30.0
     output_dir: Path = Path("outputs")
@@ -279,6 +280,7 @@ RUNTIME = frozenset(
         "evaluators",
         "only",
         "device",
+        "deterministic",
         "threads",
         "checkpoint_s",
         "output_dir",

@@ -7,7 +7,16 @@ from functools import cache
 
 import torch
 
-from trustbench.contracts import CHANNELS, NEEDS, Forward, Intervention, Learnt, System, guarantees
+from trustbench.contracts import (
+    CHANNELS,
+    NEEDS,
+    Fact,
+    Forward,
+    Intervention,
+    Learnt,
+    System,
+    guarantees,
+)
 from trustbench.contracts.learnt import Memory
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import TrainingDiverged, Unsupported
@@ -127,11 +136,20 @@ def _bare(
         calibration=calibration_rows(
             plan.problem, plan.arm.protocol, plan.streams, plan.arm.models
         ),
-        facts={**plan.facts(), **guarantees.without_claims(trained.facts)},
+        facts={
+            **plan.facts(),
+            **_trained_on(plan, trained),
+            **guarantees.without_claims(trained.facts),
+        },
         baseline=_baseline(plan, store, progress),
         draw=plan.arm.salt,
         reseeded=_twins(plan, store, progress, memory),
     )
+
+
+def _trained_on(plan: Plan, trained: Fit) -> dict[str, Fact]:
+    """Where the replicates were trained, if another device deploys them."""
+    return {} if trained.device == plan.device.type else {"trained_on": trained.device}
 
 
 def forward_of(

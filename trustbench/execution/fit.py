@@ -103,7 +103,7 @@ def _fit(trainer: Trainer, state: TrainingState, seconds: float) -> fits.Fit:
         "validation_loss": np.array(state.loss),
         "validation_accuracy": np.array(state.accuracy),
     }
-    return fits.Fit(state.best, state.best_accuracy, facts, curves)
+    return fits.Fit(state.best, state.best_accuracy, facts, curves, trainer.device.type)
 
 
 def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:
@@ -125,7 +125,7 @@ def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, Trai
         "validation_accuracy": float(reached.mean()),
     }
     empty = TrainingState(params=params, velocity={}, best=params)
-    return fits.Fit(params, reached, facts, {}), empty
+    return fits.Fit(params, reached, facts, {}, plan.device.type), empty
 
 
 def _snapshots(baseline: Plan, store: Store, progress: Progress) -> tuple[Params, Array]:

@@ -26,7 +26,7 @@ from trustbench.execution.arm import run_arm
 from trustbench.execution.fit import Progress
 from trustbench.execution.measure import finished
 from trustbench.execution.pilot import settled
-from trustbench.execution.plan import Plan, plan
+from trustbench.execution.plan import Plan, plan, resolve_device
 from trustbench.execution.record import record_failure
 from trustbench.store.records import Record, Status, Store
 from trustbench.store.redaction import redact
@@ -207,10 +207,17 @@ def unfinished(
 
 
 def prepare_torch(arm: Arm) -> None:
-    """Sets threads and determinism of this process; results are bit-identical on one CPU thread."""
+    """Sets threads and determinism of this process; results are bit-identical on one CPU thread.
+
+    On a GPU they repeat if `deterministic` is set; cuBLAS reads its setting when CUDA starts.
+    """
     torch.set_num_threads(arm.threads)
     threadpool_limits(arm.threads)  # libraries of numpy and scikit-learn
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    repeats = arm.deterministic and resolve_device(arm.device).type == "cuda"
+    torch.use_deterministic_algorithms(repeats)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.backends.cudnn.deterministic = repeats
     torch.backends.cudnn.benchmark = False
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -278,6 +285,9 @@ def _sentence(error: BaseException) -> str:
     text = str(error) or type(error).__name__
     if _lacks_memory(error):
         return redact(f"it ran out of memory ({type(error).__name__}: {text})")
+    if "does not have a deterministic implementation" in text:
+        advice = "deterministic=false permits an operation whose last digits differ each time"
+        return redact(f"a GPU cannot repeat this model's numbers; {advice} ({text})")
     return redact(text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}")
 
 

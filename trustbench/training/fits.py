@@ -27,9 +27,9 @@ from trustbench.training.engines import Params
 from trustbench.training.state import TrainingState
 
 Warn = Callable[[str], object]
-_CHECKPOINT, _PARAMS, _SNAPSHOTS = (
-    f"{what}.safetensors" for what in ("checkpoint", "params", "snapshots")
-)
+_PARAMS, _SNAPSHOTS = (f"{what}.safetensors" for what in ("params", "snapshots"))
+_CHECKPOINTS = {"cpu": "checkpoint.safetensors", "cuda": "checkpoint-cuda.safetensors"}
+"""By the type of device: another one rounds differently, so that it would end in other bits."""
 _HEADER = 2**26
 """Maximum length of a checkpoint's header, in bytes."""
 
@@ -42,6 +42,7 @@ class Fit:
     accuracy: Array  # float [R], validation accuracy of the deployed states
     facts: dict[str, Fact]
     curves: dict[str, Array]  # per epoch and replicate: validation loss and accuracy, [E, R]
+    device: str = "cpu"  # the type of the device that trained them
 
     def only(self, replicate: int) -> "Fit":
         """The fit of one replicate."""
@@ -51,14 +52,15 @@ class Fit:
             self.accuracy[one],
             self.facts,
             {name: c[:, one] for name, c in self.curves.items()},
+            self.device,
         )
 
 
 def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
-    """Writes a finished fit, then removes its checkpoint.
+    """Writes a finished fit, then removes its checkpoints.
 
     Raises:
-        StorageError: it cannot be written; the checkpoint is kept.
+        StorageError: it cannot be written; the checkpoints are kept.
     """
     files = {_PARAMS: save(_cpu(fit.params))}
     if state.snapshots:
@@ -68,6 +70,7 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
         write_own(folder / name, data)
     content = {
         "fit": folder.name,
+        "device": fit.device,
         "accuracy": fit.accuracy.tolist(),
         "facts": fit.facts,
         "curves": {k: v.tolist() for k, v in fit.curves.items()},
@@ -76,7 +79,8 @@ def write_fit(folder: Path, fit: Fit, state: TrainingState) -> None:
     }
     text = json.dumps(sealed(content), allow_nan=False)
     write_own(folder / "fit.json", text.encode())
-    (folder / _CHECKPOINT).unlink(missing_ok=True)
+    for name in _CHECKPOINTS.values():
+        (folder / name).unlink(missing_ok=True)
 
 
 def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fit | None:
@@ -98,6 +102,7 @@ def read_fit(folder: Path, device: torch.device, warn: Warn = errors.warn) -> Fi
         accuracy=np.asarray(content["accuracy"]),
         facts=content["facts"],
         curves={k: np.asarray(v) for k, v in content["curves"].items()},
+        device=content.get("device", "cpu"),
     )
 
 
@@ -128,6 +133,8 @@ def discard(folder: Path) -> None:
 def write_checkpoint(folder: Path, state: TrainingState) -> None:
     """Writes a training state to one file. If killed meanwhile, the previous file stays readable.
 
+    Its name says on which type of device the training runs.
+
     Raises:
         StorageError: it cannot be written.
     """
@@ -141,9 +148,10 @@ def write_checkpoint(folder: Path, state: TrainingState) -> None:
         tensors.update(_prefixed(f"memory{k}", memory))
     for k, snapshot in enumerate(state.snapshots):
         tensors.update(_prefixed(f"snapshot{k}", snapshot))
+    name = _CHECKPOINTS[next(iter(state.params.values())).device.type]
     tensors, numbers = _cpu(tensors), json.dumps(_numbers(state))
     metadata = {"state": numbers, "sha256": _of_state(folder.name, tensors, numbers)}
-    write_own(folder / _CHECKPOINT, save(tensors, metadata))
+    write_own(folder / name, save(tensors, metadata))
 
 
 def read_checkpoint(
@@ -151,9 +159,10 @@ def read_checkpoint(
 ) -> TrainingState | None:
     """Reads the training state of a folder's checkpoint; None if it is absent or damaged.
 
-    A damaged one is kept under another name.
+    A damaged one is kept under another name. That of another device is left for that device.
     """
-    path = folder / _CHECKPOINT
+    path = folder / _CHECKPOINTS[device.type]
+    _mention_others(folder, path, device, warn)
     try:
         found = _checkpoint(path)
     except Damaged as damage:
@@ -177,6 +186,16 @@ def read_checkpoint(
         rule_state=groups.get("rule", {}),
         memory=[groups.get(f"memory{k}", {}) for k in range(content["interventions"])],
     )
+
+
+def _mention_others(folder: Path, own: Path, device: torch.device, warn: Warn) -> None:
+    """Says that a training was begun on another device, which does not continue on this one."""
+    for other, name in _CHECKPOINTS.items():
+        if name != own.name and (folder / name).exists() and not own.exists():
+            warn(
+                f"{folder / name} was begun on {other}, which rounds differently, so {device.type} "
+                f"trains from the beginning; device={other} continues it (docs/devices.md)."
+            )
 
 
 # The fields that hold no tensors, which a checkpoint keeps as JSON.
