@@ -287,9 +287,10 @@ EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 # Modules beside the renderers that write nothing themselves.
 PARTS = {
     "audit_gate", "card", "comparison", "data_front_matter", "datasheet", "decisions", "escaping",
-    "factorial_wording", "figures", "front_matter", "gate", "gate_wording", "known_interactions",
-    "markdown_parts", "marks", "mitigation_wording", "png", "policy", "policy_risk", "policy_rules",
-    "row_method", "secondary_wording", "select", "subject", "unreliable", "wording",
+    "factorial_wording", "figures", "finding", "front_matter", "gate", "gate_wording",
+    "known_interactions", "markdown_parts", "marks", "mitigation_wording", "png",
+    "policy", "policy_risk", "policy_rules", "row_method", "secondary_wording", "select",
+    "subject", "unreliable", "wording",
 }  # fmt: skip
 
 WRITERS = {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import (
     factorial_wording,
+    finding,
     marks,
     mitigation_wording,
     row_method,
@@ -47,7 +48,8 @@ def text(results: Sequence[TableResult]) -> str:
 
 def _document(result: TableResult) -> Iterator[str]:
     yield f"## {escape(result.title)}\n"
-    yield f"{escape(w.caption(result))}.\n"
+    yield from (f"- {escape(line)}" for line in finding.findings(result))
+    yield f"\n{escape(w.caption(result))}.\n"
     heads = [f"{escape(a)}<br>{escape(m)}<br>{r}" for a, m, r in w.column_heads(result)]
     yield from _table(["method", *heads], list(_rows(result)))
     yield from _arms(result)

@@ -12,6 +12,7 @@ from rich.text import Text
 from trustbench.contracts.aspects import Aspect
 from trustbench.summary.render import (
     factorial_wording,
+    finding,
     marks,
     mitigation_wording,
     row_method,
@@ -57,6 +58,7 @@ def renderable(result: TableResult, width: int) -> RenderableType:
     parts: list[RenderableType] = [
         Text(f"\n{result.title}", style="bold"),
         Text(w.caption(result), style="dim"),
+        *(Text(line) for line in finding.findings(result)),
         Text(""),
         body,
         Text(f"{w.legend()}; {w.LEGEND_MORE}{row_method.legend(result)}", style="dim"),

@@ -8,6 +8,7 @@ from importlib.resources import files
 from trustbench.errors import UserError
 from trustbench.store.records import Record
 from trustbench.summary.decide.policy import Policy
+from trustbench.summary.render.finding import findings
 from trustbench.summary.report import tables
 from trustbench.summary.report.cells import details
 from trustbench.summary.report.commands import experiment_command
@@ -49,12 +50,13 @@ def document(
     body = tag(
         "body",
         tag("a", "Skip to the table", href="#t0-table", class_="skip"),
-        _header(found, title, experiment),
+        _header(found, title),
         tag(
             "main",
             *(_table(b, lines, experiment) for b in found),
             risks,
         ),
+        _footer(found, experiment),
         _own("script", "script.js"),
     )
     return f"<!doctype html>\n{tag('html', head(title), body, lang='en')}\n"
@@ -91,20 +93,26 @@ def _digest(name: str) -> str:
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
 
-def _header(found: Sequence[Bench], title: str, experiment: str | None) -> Html:
-    lines: list[Child] = [
-        join(tag("a", b.result.title, href=f"#t{b.index}"), f": {_seen(b)}") for b in found
-    ]
+def _header(found: Sequence[Bench], title: str) -> Html:
+    links: list[Child] = [tag("a", b.result.title, href=f"#t{b.index}") for b in found]
+    about = (
+        "What a method of one aspect of trustworthy AI (row) does to the others (column). Positive "
+        "is worse. Choose a cell for its evidence; the Escape key leads back. What is open prints."
+    )
+    return tag(
+        "header", tag("h1", title), tag("p", about), listing(links) if len(links) > 1 else None
+    )
+
+
+def _footer(found: Sequence[Bench], experiment: str | None) -> Html:
+    """How the page was made: for an auditor, not for the first screen."""
+    lines: list[Child] = [join(tag("b", b.result.title), f": {_seen(b)}") for b in found]
     if experiment is not None:
         lines.append(join("experiment ", tag("code", experiment)))
         command = experiment_command(experiment, found[0].records) if len(found) == 1 else None
         if command is not None:
             lines.append(join("made by ", tag("code", command, class_="command")))
-    about = (
-        "What a method of one aspect of trustworthy AI (row) does to the others (column). Positive "
-        "is worse. Choose a cell for its evidence; the Escape key leads back. What is open prints."
-    )
-    return tag("header", tag("h1", title), tag("p", about), listing(lines))
+    return tag("footer", listing(lines))
 
 
 def _seen(bench: Bench) -> str:
@@ -124,6 +132,7 @@ def _table(bench: Bench, risks: Lines, experiment: str | None) -> Html:
     return tag(
         "section",
         tag("h2", bench.result.title),
+        tag("div", listing([*findings(bench.result)]), class_="findings"),
         tag("div", grid(bench), id=f"t{k}-table"),
         legend(bench.result),
         tables.notes(bench.result),

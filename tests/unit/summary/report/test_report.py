@@ -29,9 +29,10 @@ HOSTILE = (
 NAMED = ("acc_gap", "worst_group_acc", "class_sd", "eo_gap")
 INERT = {
     "a", "b", "body", "button", "circle", "code", "data", "dd", "details", "div", "dl", "dt",
-    "figcaption", "figure", "h1", "h2", "h3", "h4", "h5", "head", "header", "html", "image", "li",
-    "main", "meta", "p", "path", "rect", "root", "script", "section", "span", "style", "summary",
-    "svg", "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul", "wbr",
+    "figcaption", "figure", "footer", "h1", "h2", "h3", "h4", "h5", "head", "header", "html",
+    "image", "li", "main", "meta", "p", "path", "rect", "root", "script", "section", "span",
+    "style", "summary", "svg", "table", "tbody", "td", "text", "th", "thead", "title", "tr", "ul",
+    "wbr",
 }  # fmt: skip
 
 
