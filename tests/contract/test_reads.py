@@ -41,6 +41,13 @@ def _shifted(problem):
     return dataclasses.replace(problem, X=X, y=y, group=group)
 
 
+def _louder(chain, forward):
+    """The same layers but for the last bias."""
+    *layers, last = chain.layers
+    last = dataclasses.replace(last, bias=last.bias + 0.5)
+    return dataclasses.replace(chain, layers=(*layers, last), of=forward)
+
+
 def _rotated(system, X):
     return system.forward(X).roll(1, dims=-1)
 
@@ -71,7 +78,11 @@ def _two_best(system, X, group):
 
 def planted(system, channels):
     """The system, and the same arm's other draws, with other values in these channels."""
-    fields = {"problem" if c == "data" else c: PLANTED[c](system) for c in channels}
+    named = {"data": "problem", "chain": "parameters"}
+    fields = {named.get(c, c): PLANTED[c](system) for c in channels - {"chain"}}
+    if "chain" in channels:
+        forward = fields.get("forward", system.forward)
+        fields["parameters"] = _louder(system.chain, forward) if system.chain else None
     return dataclasses.replace(
         system,
         **fields,

@@ -11,6 +11,7 @@ for images).
 
 from trustbench.contracts.arrays import SPLITS, Array, SplitName
 from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.chain import Activation, Affine, Chain
 from trustbench.contracts.encoding import (
     CategoryColumn,
     Encoder,
@@ -58,10 +59,13 @@ __all__ = [
     "TRAINED",
     "TRAINING_HOOKS",
     "Access",
+    "Activation",
+    "Affine",
     "Array",
     "Aspect",
     "Batch",
     "CategoryColumn",
+    "Chain",
     "DataCard",
     "Dataset",
     "Encoder",

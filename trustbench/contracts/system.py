@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
 
 from trustbench.contracts.arrays import Array, SplitName
+from trustbench.contracts.chain import Chain
 from trustbench.contracts.guarantees import Guarantee
 from trustbench.contracts.learnt import Fact as Fact
 from trustbench.contracts.learnt import Learnt, Memory
@@ -26,11 +27,20 @@ Intervals = Callable[["Tensor", int], tuple["Tensor", "Tensor"]]
 # (X, group [n]) -> sets, bool [R, n, C].
 SetPredictor = Callable[["Tensor", Array], "Tensor"]
 
-CHANNELS = ("data", "forward", "decider", "interface", "explainer", "intervals", "set_predictors")
+CHANNELS = (
+    "data",
+    "forward",
+    "chain",
+    "decider",
+    "interface",
+    "explainer",
+    "intervals",
+    "set_predictors",
+)
 """What interventions change of a System; an evaluator declares which of it it reads.
 
-`data` are the test rows of the problem, which every evaluator counts as reading; the others are the
-fields of these names.
+`data` are the test rows of the problem, which every evaluator counts as reading, and `chain` the
+layers of the replicates; the others are the fields of these names.
 """
 
 
@@ -95,12 +105,22 @@ class System:
     # What `deploy` hooks learnt from rows; None if nobody will store it.
     memory: Memory | None = None
     access: frozenset[Access] = TRAINED
+    parameters: Chain | None = None  # read it as `chain`
     _cache: dict[str, "Tensor"] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def data(self) -> Problem:
         """The channel `data`: the problem, of which a method may replace the test rows."""
         return self.problem
+
+    @property
+    def chain(self) -> Chain | None:
+        """The layers of the replicates as they answer; None for other networks.
+
+        A method that replaces `forward` leaves none, unless it gives `parameters` of its own.
+        """
+        made = self.parameters
+        return made if made is not None and made.of is self.forward else None
 
     def tensor(self, X: Array) -> "Tensor":
         """Moves a numpy array to the system's device; floats take the replicates' precision."""

@@ -29,6 +29,7 @@ from trustbench.store.records import Store
 from trustbench.training.averaging import Averaged
 from trustbench.training.engines import Engine, Params
 from trustbench.training.fits import Fit
+from trustbench.training.layers import chain_of
 from trustbench.training.replicates import calibration_rows
 
 TWIN = "twin {}"
@@ -121,13 +122,14 @@ def _bare(
     plan: Plan, trained: Fit, store: Store, progress: Progress, memory: Memory | None = None
 ) -> System:
     """The trained replicates before any deployment."""
+    averaged = averaged_by(plan.retraining, plan.arm.control)
+    forward = forward_of(plan.engine, trained.params, averaged, plan.streams)
+    axes = len(plan.problem.shape)
     return System(
         problem=plan.problem,
-        forward=forward_of(
-            plan.engine,
-            trained.params,
-            averaged_by(plan.retraining, plan.arm.control),
-            plan.streams,
+        forward=forward,
+        parameters=(
+            None if averaged else chain_of(plan.engine.module, trained.params, forward, axes)
         ),
         replicates=len(plan.arm.models),
         device=plan.device,

@@ -41,6 +41,7 @@ class Engine(Protocol):
     name: EngineName
     why: str
     shape: tuple[int, ...]  # of one input
+    module: nn.Module  # one replicate in evaluation mode, whose own parameters are never read
     dropouts: Places  # the dropout layers of the module itself; `gradient` receives their masks
     trained: frozenset[str]  # the parameters that are trained; the others are frozen
 

@@ -8,7 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import SPLITS, DataCard, Feature, Problem, SplitName, System
+from trustbench.contracts import (
+    SPLITS,
+    Activation,
+    Affine,
+    Chain,
+    DataCard,
+    Feature,
+    Problem,
+    SplitName,
+    System,
+)
 from trustbench.contracts.seeding import Streams
 
 CPU = torch.device("cpu")
@@ -111,9 +121,12 @@ def make_system(
             for r in range(replicates)
         ]
     )
+    first, second = ((w.detach().mT, b.detach().squeeze(1)) for w, b in (params[:2], params[2:]))
+    layers: tuple[Affine | Activation, ...] = Affine(*first), "tanh", Affine(*second)
     return System(
         problem=problem,
         forward=forward,
+        parameters=Chain(layers, forward, len(problem.shape)),
         replicates=replicates,
         device=device,
         streams=streams,
