@@ -40,7 +40,7 @@ def stack(frame):
 class NotesStack(Intervention):
     aspect = Aspect.FAIRNESS
 
-    def weights(self, problem):
+    def weights(self, problem, members):
         found = stack(sys._getframe())
         with open(os.environ["TRUSTBENCH_STACK"], "w") as out:
             json.dump(found[: found.index("trustbench.training.loop:train") + 1], out)

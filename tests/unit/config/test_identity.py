@@ -33,7 +33,7 @@ class Weights(Intervention):
     strength: float = 1.0
     aspect: ClassVar[Aspect] = Aspect.FAIRNESS
 
-    def weights(self, problem):
+    def weights(self, problem, members):
         return None
 
 
