@@ -14,6 +14,7 @@ import torch
 
 from tests.conftest import make_problem
 from tests.contract.conftest import OPTIONS
+from tests.contract.watched import first_of
 from tests.tables import make_table
 from tests.unit.training.test_loop import SCHEDULE, ignore, trainer
 from trustbench.contracts import Intervention, Read
@@ -24,7 +25,7 @@ PROBLEMS = (make_table(), make_problem(n=900, classes=5, groups=5, seed=1))
 COUNTING = [
     o
     for o in OPTIONS
-    if o.kind == "intervention" and (o.plugin.fills("weights") or o.plugin.fills("resample"))
+    if o.kind == "intervention" and any(map(o.plugin.fills, ("weights", "reweigh", "resample")))
 ]
 
 
@@ -66,7 +67,11 @@ def leaks(plugin, problem):
 
     def made(problem):
         rng = np.random.default_rng(0)
-        return plugin.weights(problem, members), plugin.resample(problem, members, rng)
+        return (
+            plugin.weights(problem, members),
+            plugin.reweigh(problem, members, first_of(problem)),
+            plugin.resample(problem, members, rng),
+        )
 
     pairs = zip(made(problem), made(elsewhere(problem, members)), strict=True)
     return any(a is not None and not np.array_equal(a, b) for a, b in pairs)

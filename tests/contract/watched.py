@@ -10,7 +10,7 @@ import torch
 from trustbench.api.checks.cheap import cheap
 from trustbench.api.checks.findings import SCHEDULE
 from trustbench.api.checks.opened import opened
-from trustbench.contracts import SPLITS, Batch, Problem, System
+from trustbench.contracts import SPLITS, Batch, FirstFit, Problem, System
 from trustbench.contracts.seeding import Streams
 
 POOL = {"train": "pool"}
@@ -102,6 +102,7 @@ def batch_of(problem, rows=8, replicates=2):
         weight=torch.ones(replicates, rows),
         rows=torch.arange(rows).expand(replicates, rows),
         generators=[streams.torch("attacks", r) for r in range(replicates)],
+        first=linear(problem)(X).expand(replicates, -1, -1),
     )
 
 
@@ -109,6 +110,12 @@ def linear(problem):
     d, k = problem.n_features, len(problem.classes)
     weights = torch.as_tensor(np.random.default_rng(0).normal(size=(d, k)), dtype=torch.float32)
     return lambda X: X.flatten(-len(problem.shape)) @ weights
+
+
+def first_of(problem):
+    """What a linear first fit answers on the pool."""
+    X = problem.rows("train")[0]
+    return FirstFit(linear(problem)(torch.as_tensor(X)).numpy(), X.reshape(len(X), -1))
 
 
 def read_in_training(plugin, problem):
@@ -119,6 +126,7 @@ def read_in_training(plugin, problem):
     seen = read_by_inputs(plugin, problem)
     plugin.labels(watched)
     plugin.weights(watched, np.arange(0, n, 2))
+    plugin.reweigh(watched, np.arange(0, n, 2), first_of(problem))
     plugin.resample(watched, np.arange(0, n, 2), np.random.default_rng(0))
     plugin.gradient(SCHEDULE, n // 2)
     memory = {}

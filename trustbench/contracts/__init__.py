@@ -35,7 +35,7 @@ from trustbench.contracts.metrics import (
 from trustbench.contracts.plugins import Dataset, Evaluator, Model, Plugin
 from trustbench.contracts.problem import DataCard, Problem, StructuralCausalModel
 from trustbench.contracts.seeding import Streams
-from trustbench.contracts.steps import Batch, GradientRule, Schedule
+from trustbench.contracts.steps import Batch, FirstFit, GradientRule, Schedule
 from trustbench.contracts.system import (
     ABSTAIN,
     CHANNELS,
@@ -73,6 +73,7 @@ __all__ = [
     "Explainer",
     "Fact",
     "Feature",
+    "FirstFit",
     "Forward",
     "Gaussian",
     "GradientRule",

@@ -9,7 +9,7 @@ from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.mechanisms import Read
 from trustbench.contracts.plugins import Plugin
 from trustbench.contracts.problem import Problem
-from trustbench.contracts.steps import Batch, GradientRule, Schedule
+from trustbench.contracts.steps import Batch, FirstFit, GradientRule, Schedule
 from trustbench.contracts.system import Forward, System
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ TRAINING_HOOKS = (
     "inputs",
     "labels",
     "weights",
+    "reweigh",
     "resample",
     "adapt",
     "perturb",
@@ -46,6 +47,9 @@ class Intervention(Plugin):
     # False: the objective of an example reads other examples of its batch (a penalty on a group
     # gap, say). Gradient rules that bound single examples then refuse to combine with it.
     per_example: ClassVar[bool] = True
+    # "first_fit": before training, the same arm is trained without the methods that need a first
+    # fit, on the same members. `reweigh` and `batch.first` read its answers.
+    needs: ClassVar[frozenset[Literal["first_fit"]]] = frozenset()
     # The fields that set the strength of the method; the table prints them beside an effect.
     dose: ClassVar[tuple[str, ...]] = ()
     # Fields whose defaults were chosen by validation accuracy, with the values tried, in all
@@ -107,6 +111,14 @@ class Intervention(Plugin):
         from these rows alone: with others, a row would act on models that never trained on it, and
         membership would mean less than an attack assumes. A method that counts in the whole pool
         all the same declares that to the ledger, which then takes the counts as public.
+        """
+        return None
+
+    def reweigh(self, problem: Problem, members: Array, first: FirstFit) -> Array | None:
+        """Weights [m] as in `weights`, from what a first fit answers; filling it asks for one.
+
+        For methods that look for poisoned or mislabelled rows in what a model makes of them. What
+        the fit answers on a member depends on all of them, which is a read of "members".
         """
         return None
 
@@ -172,6 +184,11 @@ class Intervention(Plugin):
     def fills(self, hook: str) -> bool:
         """Whether this method overrides `hook`."""
         return getattr(type(self), hook) is not getattr(Intervention, hook)
+
+    @property
+    def first_fit(self) -> bool:
+        """Whether the method needs a first fit."""
+        return "first_fit" in self.needs or self.fills("reweigh")
 
     @property
     def accounted(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from trustbench.contracts.arrays import Array
 from trustbench.contracts.system import Fact
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ class Batch:
     groups: int = 0  # how many groups the problem has; 0: unknown
     validation: bool = False  # whether these are validation rows, which are not in the pool
     counted: "Tensor | None" = None  # `real`, where it is known
+    # Logits [R, B, C] of a first fit for the rows as training sees them, before `perturb`; None
+    # unless a method of the arm needs one.
+    first: "Tensor | None" = None
 
     @property
     def real(self) -> "Tensor":
@@ -38,6 +42,17 @@ class Batch:
         The loop knows it in advance, so that no step waits for the device.
         """
         return (self.weight > 0).cpu() if self.counted is None else self.counted
+
+
+@dataclass(frozen=True)
+class FirstFit:
+    """What the first fit of one replicate answers on every row of the training pool.
+
+    It is trained on the replicate's members, by the same arm without the methods that need one.
+    """
+
+    logits: Array  # float32 [n_pool, C]
+    hidden: Array  # float32 [n_pool, h], the last hidden activations
 
 
 @dataclass(frozen=True)

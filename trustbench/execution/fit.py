@@ -49,7 +49,7 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
             made, state = _match(plan, store, progress)
         else:
             started = time.monotonic()
-            trainer = trainer_of(plan)
+            trainer = trainer_of(plan, _first(plan, store, progress))
             state = loop.train(
                 trainer,
                 initial(plan),
@@ -64,7 +64,15 @@ def fit(plan: Plan, store: Store, progress: Progress) -> fits.Fit:
         return made
 
 
-def trainer_of(plan: Plan) -> Trainer:
+def _first(plan: Plan, store: Store, progress: Progress) -> Params | None:
+    """The parameters of the first fit that methods of the plan need; None without one."""
+    first = plan.first()
+    if first is None:
+        return None
+    return fit(first, store, renamed(progress, "train a first fit")).params
+
+
+def trainer_of(plan: Plan, first: Params | None = None) -> Trainer:
     """What the training loop needs of a plan."""
     rule = plan.rule()
     return Trainer(
@@ -78,6 +86,7 @@ def trainer_of(plan: Plan) -> Trainer:
         device=plan.device,
         patience=plan.arm.training.patience,
         snapshots=plan.snapshots(),
+        first=first,
     )
 
 

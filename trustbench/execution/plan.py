@@ -121,7 +121,8 @@ class Plan:
             plugin = chosen.plugin
             reads = plugin.declares(self.problem, self.schedule, self.members)
             reads = reads if plugin.accounted else None
-            found.append(ledger.Entry(chosen.name, reads, plugin.trained_copies()))
+            copies, first = plugin.trained_copies(), plugin.first_fit
+            found.append(ledger.Entry(chosen.name, reads, copies, first))
         if not any(map(ledger.protects_training, found)):
             found.append(ledger.PLAIN)
         if self.piloted:
@@ -149,6 +150,12 @@ class Plan:
     def baseline(self) -> "Plan":
         """The baseline arm: the same problem, model, training and halves, no intervention."""
         return plan(replace(self.arm, interventions=(), control="none", reseeds=1))
+
+    def first(self) -> "Plan | None":
+        """The first fit: this arm without the methods that need one; None if none does."""
+        chosen = self.arm.interventions
+        kept = tuple(i for i in chosen if not i.plugin.first_fit)
+        return None if len(kept) == len(chosen) else plan(replace(self.arm, interventions=kept))
 
     def stopped(self) -> tuple["Plan", "Plan"]:
         """For a matched control: the baseline that is stopped early, and the arm it is matched to.

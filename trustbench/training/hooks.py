@@ -2,22 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trustbench.contracts import Array, Batch, Forward, Intervention, Problem
+from trustbench.contracts import Array, Batch, Forward, Intervention, Problem, SplitName
 from trustbench.errors import ConfigError
 from trustbench.training import dropout, hidden
 from trustbench.training.engines import Params
 from trustbench.training.sampling import Visit
-from trustbench.training.state import Rows, Trainer
-
-# The splits whose inputs a method may replace.
-SEEN: tuple[Literal["train", "validation"], ...] = ("train", "validation")
+from trustbench.training.state import SEEN, Rows, Trainer
 
 # What each intervention keeps between epochs, in their order.
 Memory = Sequence[dict[str, Tensor]]
@@ -80,17 +76,26 @@ def visit(trainer: Trainer) -> Visit | None:
 
 
 def example_weights(trainer: Trainer, pool: Rows) -> Tensor:
-    """The product of all `weights` hooks, [R, n_pool], on the CPU; 0 for rows that are not seen."""
+    """The product of all `weights` and `reweigh` hooks, [R, n_pool], on the CPU.
+
+    It is 0 for rows that are not seen.
+    """
     inside = torch.as_tensor(trainer.membership)
-    weights = inside.to(pool.X.dtype)
+    weights, problem = inside.to(pool.X.dtype), trainer.problem
     for intervention in trainer.interventions:
-        if not intervention.fills("weights"):
-            continue
         for r, members in enumerate(map(np.flatnonzero, trainer.membership)):
-            own = intervention.weights(trainer.problem, members)
-            if own is not None:
+            factors = [intervention.weights(problem, members)]
+            if intervention.fills("reweigh"):
+                factors.append(intervention.reweigh(problem, members, trainer.first_fit(r)))
+            for own in (f for f in factors if f is not None):
                 weights[r, inside[r]] *= torch.as_tensor(own, dtype=weights.dtype)
     return weights
+
+
+def first_logits(trainer: Trainer, split: SplitName, rows: Tensor) -> Tensor | None:
+    """The first fit's logits [R, B, C] of rows [R, B] of a split; None without a first fit."""
+    found = trainer.first_logits.get(split)
+    return None if found is None else torch.take_along_dim(found, rows.unsqueeze(-1), 1)
 
 
 def perturbed(trainer: Trainer, params: Params, batch: Batch, memory: Memory) -> Tensor:
@@ -174,4 +179,5 @@ def _slice(batch: Batch, part: slice) -> Batch:
         groups=batch.groups,
         validation=batch.validation,
         counted=None if batch.counted is None else batch.counted[part],
+        first=None if batch.first is None else batch.first[part],
     )

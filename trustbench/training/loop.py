@@ -106,6 +106,7 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
             generators=attacks,
             groups=len(trainer.problem.groups),
             counted=counted[step],
+            first=hooks.first_logits(trainer, "train", index),
         )
         gradient = batch_gradient(
             trainer,
@@ -208,6 +209,7 @@ def _validation_batch(trainer: Trainer, state: TrainingState, stream: str) -> Ba
     """The first validation rows, the same for every replicate, as one batch."""
     rows = trainer.data("validation", _dtype(state.params), OBJECTIVE_ROWS)
     R, n = len(trainer.membership), len(rows.y)
+    places = torch.arange(n, device=trainer.device)
     return Batch(
         X=rows.X.expand(R, *rows.X.shape).unsqueeze(2),
         y=rows.y.expand(R, n),
@@ -218,6 +220,7 @@ def _validation_batch(trainer: Trainer, state: TrainingState, stream: str) -> Ba
         groups=len(trainer.problem.groups),
         validation=True,
         counted=torch.ones(R, n, dtype=torch.bool),
+        first=hooks.first_logits(trainer, "validation", places.expand(R, n)),
     )
 
 

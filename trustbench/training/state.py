@@ -2,14 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from trustbench.contracts import Array, GradientRule, Intervention, Problem, Schedule, SplitName
+from trustbench.contracts import (
+    Array,
+    FirstFit,
+    GradientRule,
+    Intervention,
+    Problem,
+    Schedule,
+    SplitName,
+)
 from trustbench.contracts.seeding import Streams
 from trustbench.training.engines import Engine, Params
+from trustbench.training.layers import features
+
+SEEN: tuple[Literal["train", "validation"], ...] = ("train", "validation")
+"""The splits that training looks at, whose inputs a method may replace."""
 
 
 @dataclass
@@ -45,6 +59,29 @@ class Trainer:
     device: torch.device
     patience: int
     snapshots: int = 0  # number of states to keep for the matched control; 0: none
+    first: Params | None = None  # of a first fit, where a method needs one
+
+    @cached_property
+    def first_logits(self) -> "dict[SplitName, Tensor]":
+        """What the first fit answers on the pool and the validation rows: [R, n, C] by split."""
+        found: dict[SplitName, Tensor] = {}
+        if self.first is None:
+            return found
+        for split in SEEN:
+            X = self.data(split, next(iter(self.first.values())).dtype).X
+            with torch.no_grad():
+                parts = [self.engine.forward(self.first, x) for x in X.split(4096)]
+            found[split] = torch.cat(parts, dim=1)
+        return found
+
+    def first_fit(self, replicate: int) -> FirstFit:
+        """What the first fit of one replicate answers on the pool."""
+        assert self.first is not None, "a method needs a first fit that was not trained"
+        own = {n: p[replicate : replicate + 1] for n, p in self.first.items()}
+        X = self.data("train", next(iter(own.values())).dtype).X
+        hidden = features(self.engine.module, own, X)[0]
+        logits = self.first_logits["train"][replicate]
+        return FirstFit(logits.float().cpu().numpy(), hidden.float().cpu().numpy())
 
     def data(self, split: SplitName, dtype: torch.dtype, limit: int | None = None) -> "Rows":
         """The rows of a split on the device."""

@@ -77,6 +77,10 @@ def trainer(
         patience=kwargs.pop("patience", 10),
         **kwargs,
     )
+    if any(i.first_fit for i in interventions):
+        others = [i for i in interventions if not i.first_fit]
+        first, params = trainer(problem, others, schedule, replicates, engine, model)
+        made = replace(made, first=loop.train(first, params, ignore).best)
     return made, initial_parameters(model, problem, replicates, streams, device)
 
 

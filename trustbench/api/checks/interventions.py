@@ -13,6 +13,7 @@ from trustbench.contracts import (
     CHANNELS,
     TRAINING_HOOKS,
     Batch,
+    FirstFit,
     Intervention,
     Problem,
     System,
@@ -20,7 +21,7 @@ from trustbench.contracts import (
 from trustbench.contracts.aspects import Aspect
 from trustbench.contracts.seeding import Streams
 from trustbench.execution.deployed_rows import refuse_other_rows
-from trustbench.training.hooks import SEEN
+from trustbench.training.state import SEEN
 
 ROWS, REPLICATES = 8, 2
 
@@ -79,6 +80,10 @@ def _pool(method: Intervention, problem: Problem) -> str | None:
         require(fits, f"weights must be {len(members)} numbers, one per member, none negative.")
         mean = float(np.mean(np.asarray(method.weights(problem, np.arange(n)))))
         require(abs(mean - 1) < 1e-4, "the weights of all rows must have mean 1; rescale them.")
+    weights = method.reweigh(problem, members, _first(problem))
+    if weights is not None:
+        fits = weights.shape == (len(members),) and bool((weights >= 0).all())
+        require(fits, f"reweigh must give {len(members)} numbers, one per member, none negative.")
     rows = method.resample(problem, members, np.random.default_rng(0))
     if rows is not None:
         inside = np.isin(rows, members).all()
@@ -89,6 +94,13 @@ def _pool(method: Intervention, problem: Problem) -> str | None:
         require(known, f"labels must be {n} positions of classes.")
     _inputs(method, problem)
     return None
+
+
+def _first(problem: Problem) -> FirstFit:
+    """The answers of a linear first fit."""
+    X = problem.rows("train")[0]
+    logits = _Linear(problem)(torch.as_tensor(X)).numpy()
+    return FirstFit(logits, X.reshape(len(X), -1))
 
 
 def _inputs(method: Intervention, problem: Problem) -> None:
@@ -113,6 +125,7 @@ def _batch(problem: Problem) -> Batch:
         weight=torch.ones(REPLICATES, ROWS),
         rows=torch.arange(ROWS).expand(REPLICATES, ROWS),
         generators=[streams.torch("attacks", r) for r in range(REPLICATES)],
+        first=_Linear(problem)(X).expand(REPLICATES, -1, -1),
     )
 
 

@@ -33,6 +33,8 @@ class Entry:
     reads: tuple[Read, ...] | None
     copies: int = 1
     """How many trained copies of a replicate answer."""
+    first: bool = False
+    """Whether a first fit, of every copy, shapes what is trained."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,12 @@ def guarantees(
         for e in entries
         if e.reads is None
     ]
-    flaws = [*undeclared, *observed]
+    bare = [
+        f"{e.plugin} needs a first fit, which is trained without its mechanism"
+        for e in entries
+        if e.first and protects_training(e)
+    ]
+    flaws = [*undeclared, *bare, *observed]
     return tuple(_guarantee(rows, covers, lines, flaws, setting) for rows, covers in _once(keys))
 
 
@@ -123,6 +130,7 @@ def refusal(entries: Sequence[Entry], setting: Setting) -> str | None:
 def _lines(entries: Sequence[Entry], setting: Setting) -> list[_Line]:
     """Every read that shaped what is deployed; with `inclusion=all` the pool is the members."""
     copies = 1 + sum(e.copies - 1 for e in entries)
+    copies *= 2 if any(e.first for e in entries) else 1  # a first fit is trained for each
     lines = []
     for entry in entries:
         for read in entry.reads or ():
