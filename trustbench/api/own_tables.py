@@ -1,14 +1,12 @@
 """Tables that are given as a DataFrame: kept as a file, which all processes of a run read."""
 
-import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyarrow import ArrowException
 
 from trustbench.errors import DataError
-from trustbench.store.files import write_own
-from trustbench.store.records import Store
+from trustbench.store import given
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +39,4 @@ def keep_table(table: "pd.DataFrame", output_dir: Path) -> Path:
             "column values of one type, such as table[NAME].astype(str)."
         ) from error
     assert isinstance(content, bytes)
-    path = Store(output_dir).given_table(hashlib.sha256(content).hexdigest()[:16])
-    if not path.exists():
-        write_own(path, content)
-    return path
+    return given.keep(output_dir, content)

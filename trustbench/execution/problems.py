@@ -8,6 +8,7 @@ from typing import Any
 from trustbench.config.arms import Arm
 from trustbench.contracts import Dataset, Problem
 from trustbench.contracts.seeding import Streams
+from trustbench.store import given
 from trustbench.training import replicates
 
 # The arms of a sweep share their data set, so each is read once per process.
@@ -25,6 +26,8 @@ def problem_of(arm: Arm) -> Problem:
     if key not in _PROBLEMS:
         while len(_PROBLEMS) >= KEPT_PROBLEMS:
             _PROBLEMS.pop(next(iter(_PROBLEMS)))
+        for name in dataset.paths:
+            given.refuse_changed(Path(getattr(dataset, name) or ""))
         streams = Streams(arm.seed)
         problem = dataset.load(arm.data_dir, streams)
         _PROBLEMS[key] = replicates.restrict(problem, arm.training.max_members, streams)

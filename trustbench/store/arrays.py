@@ -3,7 +3,9 @@
 import hashlib
 import io
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trustbench.contracts.unpacking import archive_too_large
 from trustbench.store.reading import ARRAYS, Damaged, opened, parse
 
 Arrays = Mapping[str, NDArray[Any]]
 _MARK = b'{"arm": '
+_HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+# arrays of Python objects, an archive that is cut or packed in another way, a header that lies
+_UNPACKABLE = (
+    ValueError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    MemoryError,
+)
 _LONGEST = 4096
 """Maximum length of the comment, in bytes."""
 
@@ -67,13 +83,41 @@ def read_arrays(path: Path, arm: str) -> dict[str, NDArray[Any]]:
         Damaged: as in `read_raw`.
     """
     data = read_raw(path, arm)
-    if data is None:
-        return {}
-    with np.load(io.BytesIO(data), allow_pickle=False) as found:
-        try:
+    return {} if data is None else unpack(data)
+
+
+def unpack(data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays in the bytes of a file of arrays.
+
+    Raises:
+        Damaged: they are not such a file, or unpack to more than they may.
+    """
+    try:
+        large = archive_too_large(io.BytesIO(data), len(data))
+        if large is not None:
+            raise Damaged(large)
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_shapes(archive)
+        with np.load(io.BytesIO(data), allow_pickle=False) as found:
             return dict(found)
-        except ValueError as error:  # arrays of Python objects
-            raise Damaged("it holds what no record holds") from error
+    except _UNPACKABLE as error:
+        raise Damaged("it holds what no record holds") from error
+
+
+def _check_shapes(archive: zipfile.ZipFile) -> None:
+    """Raises Damaged for an array that is not as large as its own header says.
+
+    NumPy makes room for what the header says before it reads anything.
+    """
+    for entry in archive.infolist():
+        with archive.open(entry) as file:
+            version = np.lib.format.read_magic(file)
+            read = _HEADERS.get(version)
+            if read is None:
+                raise Damaged("it holds what no record holds")
+            shape, _, kind = read(file)
+            if math.prod(shape) * kind.itemsize != entry.file_size - file.tell():
+                raise Damaged(f"the size of its array {entry.filename} is not that of its header")
 
 
 def _comment(tail: bytes) -> dict[str, Any]:

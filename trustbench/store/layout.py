@@ -8,6 +8,7 @@ outputs/
 │            journal                           what was computed there, when, by which process
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
 ├── signed/<experiment>.json                   what `trustbench sign` wrote
+├── given/<digest>.parquet                     tables that were given as DataFrames
 ├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
 ├── refits/                                    a store of models trained again for export
 └── mlflow.db, mlflow-artifacts/
@@ -17,6 +18,9 @@ import platform
 from pathlib import Path
 
 from trustbench.store.files import inside
+
+GIVEN = "given"
+"""The folder of tables that were given as DataFrames, each named after its digest."""
 
 
 class Layout:
@@ -60,7 +64,7 @@ class Layout:
 
     def given_table(self, digest: str) -> Path:
         """The user's own table that was given as a DataFrame with this digest."""
-        return inside(self.root / "given", f"{digest}.parquet")
+        return inside(self.root / GIVEN, f"{digest}.parquet")
 
     def log_file(self, arm: str) -> Path:
         """The output of the processes of an arm, one attempt after another."""

@@ -1,6 +1,8 @@
 """The files of a run: where a server keeps them, and which of its answers to that are refused."""
 
 import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +16,10 @@ REMOTE = (
     "viewfs", "ftp", "sftp",
 )  # fmt: skip
 """Where a server may tell its clients to keep files; anything else is on this machine."""
+RESOLVED = ("runs", "models")
+"""What MLflow asks the server about, before it opens anything."""
+DEEPEST = 2
+"""How many of these may lead to each other: a run names a model, and that a place."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,51 @@ def of_run(server: TrackingServer, run_id: str) -> RunFiles:
         return get_artifact_repository(full, tracking_uri=server.address)
 
     return RunFiles(server, address, server.ask(opened))
+
+
+@contextmanager
+def local_refused(server: str) -> Iterator[None]:
+    """Inside the block MLflow opens no folder of this machine that an HTTP server names.
+
+    MLflow resolves `runs:/` and `models:/` itself, in several requests, and passes over errors of
+    some; so the first refusal is raised at the end of the block.
+
+    Raises:
+        TrackingError: it was asked to.
+    """
+    from mlflow.store.artifact import artifact_repository_registry
+
+    known: Any = artifact_repository_registry.ArtifactRepositoryRegistry
+    before = known.get_artifact_repository
+    refusals: list[TrackingError] = []
+    opening: list[str] = []
+
+    def opened(self: Any, artifact_uri: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            _refuse_nested(server, artifact_uri, opening)
+        except TrackingError as error:
+            refusals.append(error)
+            raise
+        opening.append(artifact_uri)
+        try:
+            return before(self, artifact_uri, *args, **kwargs)
+        finally:
+            opening.pop()
+
+    known.get_artifact_repository = opened
+    try:
+        yield
+    finally:
+        known.get_artifact_repository = before
+        if refusals:
+            raise refusals[0]
+
+
+def _refuse_nested(server: str, address: str, opening: Sequence[str]) -> None:
+    """Raises TrackingError for a folder, and for addresses that lead to each other."""
+    resolved = urlsplit(address).scheme.lower() in RESOLVED
+    if not resolved or len(opening) >= DEEPEST:
+        refuse_local(server, address)
 
 
 def refuse_local(server: str, artifacts: str) -> None:

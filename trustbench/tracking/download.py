@@ -1,7 +1,6 @@
 """Downloads records and sweeps from a server; refuses incomplete or mislabelled content."""
 
 import hashlib
-import io
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -9,11 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from trustbench.contracts import Array
 from trustbench.errors import UserError
+from trustbench.store.arrays import unpack
 from trustbench.store.files import write_own
+from trustbench.store.reading import ARRAYS, Damaged, read_bytes
 from trustbench.store.record_files import read_record, read_sweep
 from trustbench.store.records import Record, Store, Sweep
 from trustbench.tracking import artifacts, runs
@@ -203,7 +202,7 @@ def _download(server: TrackingServer, run: "Run", arm: str) -> _Found:
     if record.id != arm:  # it names the folder to be written
         raise _refusal(run, f"its record is of another arm than {arm}")
     with tempfile.TemporaryDirectory() as folder:
-        data = _file(server, run, "arrays.npz", folder).read_bytes()
+        data = _bytes(run, _file(server, run, "arrays.npz", folder))
     if hashlib.sha256(data).hexdigest() != record.arrays_sha256:
         raise _refusal(run, "its arrays are not those that its record names")
     return _Found(record, data)
@@ -224,6 +223,13 @@ def _record(server: TrackingServer, run: "Run") -> Record:
     return record
 
 
+def _bytes(run: "Run", path: Path) -> bytes:
+    try:
+        return read_bytes(path, ARRAYS) or b""
+    except Damaged as damage:
+        raise _refusal(run, f"its {path.name} cannot be read: {damage}") from damage
+
+
 def _refusal(run: "Run", why: str) -> TrackingError:
     arm = run.data.tags.get("trustbench.arm_id")
     return TrackingError(f"run {run.info.run_id} of arm {arm} cannot be used: {why.rstrip('.')}.")
@@ -236,5 +242,8 @@ def _file(server: TrackingServer, run: "Run", name: str, folder: str) -> Path:
 def _arrays(found: _Found) -> dict[str, Array]:
     if found.arrays is None:
         return {}
-    with np.load(io.BytesIO(found.arrays), allow_pickle=False) as data:
-        return dict(data)
+    try:
+        return unpack(found.arrays)
+    except Damaged as damage:
+        arm = found.record.id
+        raise TrackingError(f"the arrays of arm {arm} cannot be used: {damage}.") from damage

@@ -25,7 +25,16 @@ from trustbench.models.given.class_names import class_name
 from trustbench.models.given.columns import Rows, ordered
 from trustbench.models.given.opening import open_model
 from trustbench.store.redaction import redact, shown
-from trustbench.tracking.server import client, known_errors, quiet, reason
+from trustbench.tracking.artifacts import local_refused
+from trustbench.tracking.server import (
+    TrackingError,
+    client,
+    in_mlflow,
+    known_errors,
+    quiet,
+    reason,
+    unreadable_answers,
+)
 from trustbench.tracking.transport import bounded
 
 if TYPE_CHECKING:
@@ -126,9 +135,14 @@ def _downloaded(source: ModelSource) -> Iterator[Path]:
         from mlflow.artifacts import download_artifacts
 
         try:
-            with bounded(remote=address.startswith(("http://", "https://"))):
+            remote = address.startswith(("http://", "https://"))
+            with local_refused(address), bounded(remote=remote):
                 found = download_artifacts(artifact_uri=source.given, dst_path=folder)
-        except known_errors() as error:
+        except TrackingError as error:
+            raise UserError(f"model {source.name} cannot be fetched: {error}") from error
+        except (*known_errors(), *unreadable_answers()) as error:
+            if not in_mlflow(error) and not isinstance(error, known_errors()):
+                raise
             where = shown(address)
             raise UserError(
                 f"model {source.name} cannot be fetched from MLflow at {where}: {reason(error)}; "

@@ -62,3 +62,19 @@ def test_the_rows_are_kept_below_the_output_folder_wherever_it_is_named(tmp_path
     trustbench.run({**SMALL, "output_dir": tmp_path / "named"}, table=people(400))
     assert len(list((tmp_path / "named" / "given").iterdir())) == 1
     assert not (tmp_path / "outputs").exists()
+
+
+def test_a_kept_table_that_changed_is_never_read(tmp_path, capsys):
+    """Its name is the digest of its content: other rows of the same form would pass unnoticed."""
+    table = people(400)
+    [before] = trustbench.run(SMALL, table=table, output_dir=tmp_path)
+    (path,) = (tmp_path / "given").iterdir()
+    whole = path.read_bytes()
+    table.iloc[::-1].to_parquet(path, index=False)
+    file = {"dataset": "table", "dataset.path": path}
+    with pytest.raises(DataError, match="is not the table that was given"):
+        trustbench.run(file, SMALL, {"seed": 1}, output_dir=tmp_path)
+    capsys.readouterr()
+    [after] = trustbench.run(SMALL, table=table, output_dir=tmp_path)
+    assert capsys.readouterr().err.count("its content does not match its name") == 1
+    assert (after.id, path.read_bytes()) == (before.id, whole)

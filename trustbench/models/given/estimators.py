@@ -1,6 +1,7 @@
 """A fitted scikit-learn estimator or pipeline: in memory, or from a file."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,7 @@ from typing_extensions import override
 from trustbench.contracts import Array, Fact
 from trustbench.contracts.given import PICKLE, Adapter, GivenChannel, GivenModel, ModelSource
 from trustbench.contracts.shortening import listed
+from trustbench.contracts.unpacking import archive_too_large
 from trustbench.errors import UserError
 from trustbench.models.given.class_names import class_name
 from trustbench.models.given.files import digest
@@ -150,6 +152,9 @@ class SkopsAdapter(Adapter):
         path = source.path
         assert path is not None
         try:
+            large = _too_large(path)
+            if large is not None:
+                raise UserError(f"model {path} is not opened: {large}; it is not a plain model.")
             unknown = set(io.get_untrusted_types(file=path)) - source.trust
             if unknown:
                 flags = " ".join(f"--trust {t}" for t in sorted(unknown))
@@ -164,3 +169,8 @@ class SkopsAdapter(Adapter):
                 "skops.io.dump(estimator, path)."
             ) from error
         return estimator(fitted, path.name, digest(path))
+
+
+def _too_large(path: Path) -> str | None:
+    with path.open("rb") as file:
+        return archive_too_large(file, path.stat().st_size)

@@ -10,6 +10,7 @@ from PIL import Image
 from trustbench.contracts import SPLITS
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.images import Images
+from trustbench.datasets.loading.own import decoding
 from trustbench.datasets.loading.own.declared import Split
 from trustbench.errors import DataError
 
@@ -122,12 +123,16 @@ def test_the_folders_train_and_test_are_the_split(folder):
     assert len(problem.X) == 120
 
 
-def test_decoded_images_are_kept_until_a_file_or_a_setting_changes(folder):
+def test_decoded_images_are_kept_until_a_file_or_a_setting_changes(folder, capsys):
     first = load(folder, subsample=240)
     kept = list((folder / "data" / "images-cache").iterdir())
     assert len(kept) == 1
-    np.save(kept[0], np.zeros_like(np.load(kept[0])))
+    zeros = np.zeros_like(np.load(kept[0]))
+    decoding._keep(kept[0], zeros)
     assert load(folder, subsample=240).X.max() == 0, "read from the cache"
+    np.save(kept[0], zeros)
+    assert load(folder, subsample=240).X.max() > 0, "not as it was written"
+    assert "they are decoded again" in capsys.readouterr().err
     assert load(folder, subsample=240, channels="grey").X.max() > 0
     state = Images(path=str(folder / "pets")).state(folder)
     picture(500).save(folder / "pets" / "cat" / "1.png")

@@ -1,25 +1,28 @@
 """Reads Parquet and Arrow files, and DataFrames: their columns have types, and may be nested."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trustbench.contracts.unpacking import too_large
 from trustbench.datasets.loading.frames.formats import Format
 from trustbench.errors import DataError
 
 PANDAS_INDEX = "__index_level_"
 MANY = 10_000
+VALUE = 8
+"""Bytes of a value in memory."""
 
 
 def read_arrow(path: Path, kind: Format) -> pa.Table:
     """Reads the file at `path`; raises DataError if it is broken."""
     readers: dict[str, Callable[[], pa.Table]] = {
         "parquet": lambda: _parquet(path),
-        "arrow file": lambda: pa.ipc.open_file(path).read_all(),
-        "arrow stream": lambda: pa.ipc.open_stream(path).read_all(),
+        "arrow file": lambda: _batches(path, *_of_file(path)),
+        "arrow stream": lambda: _batches(path, *_of_stream(path)),
         "feather 1": lambda: _feather(path),
     }
     try:
@@ -81,7 +84,38 @@ def unnest(table: pa.Table, why: dict[str, str], doubts: dict[str, str]) -> pa.T
 def _parquet(path: Path) -> pa.Table:
     from pyarrow import parquet
 
-    return parquet.ParquetFile(path).read()
+    file = parquet.ParquetFile(path)
+    found = file.metadata
+    packed = sum(found.row_group(k).total_byte_size for k in range(found.num_row_groups))
+    # what is equal in all rows is packed to almost nothing
+    _refuse_large(path, max(packed, found.num_rows * found.num_columns * VALUE))
+    return file.read()
+
+
+def _of_file(path: Path) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    file = pa.ipc.open_file(path)
+    return file.schema, map(file.get_batch, range(file.num_record_batches))
+
+
+def _of_stream(path: Path) -> tuple[pa.Schema, Iterable[pa.RecordBatch]]:
+    stream = pa.ipc.open_stream(path)
+    return stream.schema, stream
+
+
+def _batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> pa.Table:
+    """The batches as a table; they are added up as they are read, since they declare no size."""
+    kept, size = [], 0
+    for batch in batches:
+        size += batch.nbytes
+        _refuse_large(path, size)
+        kept.append(batch)
+    return pa.Table.from_batches(kept, schema)
+
+
+def _refuse_large(path: Path, declared: int) -> None:
+    large = too_large(declared, path.stat().st_size)
+    if large is not None:
+        raise DataError(f"{path} is not read: {large}; if it is a table, give a part of it.")
 
 
 def _feather(path: Path) -> pa.Table:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from trustbench.contracts.unpacking import largest_unpacked, too_large
 from trustbench.datasets.loading.frames.arrow_columns import typed_arrow
 from trustbench.datasets.loading.frames.arrow_files import (
     PANDAS_INDEX,
@@ -58,13 +59,17 @@ def _with_index(frame: Frame, index: pd.Index) -> Frame:
 
 
 def _unzipped(path: Path) -> bytes:
+    packed = path.stat().st_size
     try:
         with gzip.open(path) as f:
-            raw = f.read()
+            raw = f.read(largest_unpacked(packed) + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"{path} cannot be unpacked by gzip ({error}); it is cut off or damaged: copy it again."
         ) from error
+    large = too_large(len(raw), packed)
+    if large is not None:
+        raise DataError(f"{path} is not read: {large}; if it is a table, unpack it with `gunzip`.")
     refuse_markup(path, raw[:64])
     return raw
 

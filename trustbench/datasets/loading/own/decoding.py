@@ -1,6 +1,7 @@
 """Image files as arrays: torchvision's transforms by name, and a cache of what was decoded."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ Transform = Mapping[str, str | int | float | bool | tuple[int, ...]]
 FIXED = ("CenterCrop", "Grayscale", "Pad", "Resize")
 """Transforms that always give the same: images are decoded once, not for each epoch."""
 FOLDER = "images-cache"
+SEAL = 32
+"""Bytes of the checksum at the end of a file of the cache."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,9 @@ class Decoder:
         """
         steps = self._steps()
         kept = cache / FOLDER / f"{self._key(files)}.npy" if cache else None
-        if kept is not None and kept.is_file():
-            return np.asarray(np.load(kept, allow_pickle=False))
+        found = None if kept is None else _kept(kept)
+        if found is not None:
+            return found
         images = np.empty((len(files), *self.shape), dtype=np.uint8)
         for place, file in enumerate(files):
             images[place] = _decoded(file, self.channels, steps)
@@ -105,12 +109,31 @@ def _decoded(file: Path, channels: str, steps: Callable[[Any], Any]) -> Array:
     return pixels[None] if channels == "grey" else np.moveaxis(pixels, -1, 0)
 
 
+def _kept(path: Path) -> Array | None:
+    """The images in the cache; None without any, or if they have changed since."""
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    content, seal = data[:-SEAL], data[-SEAL:]
+    if _seal(path, content) != seal:
+        warn(f"the decoded images in {path} are not as they were written; they are decoded again")
+        return None
+    return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
+
+
+def _seal(path: Path, content: bytes) -> bytes:
+    """The checksum at the end of a file of images, over its name too."""
+    return hashlib.sha256(path.name.encode() + content).digest()
+
+
 def _keep(path: Path, images: Array) -> None:
     """Writes the cache, whole or not at all; a folder that cannot be written is a warning."""
-    part = path.with_suffix(".part.npy")
+    part, content = path.with_suffix(".part.npy"), io.BytesIO()
+    np.save(content, images, allow_pickle=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(part, images, allow_pickle=False)
+        part.write_bytes(content.getvalue() + _seal(path, content.getvalue()))
         part.replace(path)
     except OSError as error:
         warn(f"decoded images are not kept in {path.parent} ({error.strerror})")
