@@ -73,3 +73,8 @@ def test_any_value_changes_it(other):
 )
 def test_any_array_changes_it(arrays):
     assert values_digest(RECORD, arrays) != values_digest(RECORD, ARRAYS)
+
+
+def test_a_record_that_no_json_can_hold_has_no_digest():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        values_digest(changed(facts={**RECORD.facts, "epsilon": float("nan")}), ARRAYS)
