@@ -50,7 +50,7 @@ def start_seconds(server: ForkServer, count: int) -> list[tuple[float, float]]:
 
 def _one(job: Job, server: ForkServer) -> tuple[float, float]:
     attempt = Attempt(job, Slot(), server, nothing)
-    while not attempt.gone():
+    while not attempt.has_ended():
         time.sleep(0.001)
     attempt.receive()
     attempt.close()

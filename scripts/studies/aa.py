@@ -38,7 +38,7 @@ from trustbench.execution import record as recording
 from trustbench.execution.deploy import deploy
 from trustbench.execution.fit import fit
 from trustbench.execution.job import prepare_torch
-from trustbench.execution.others import beside
+from trustbench.execution.other_systems import with_other_systems
 from trustbench.execution.plan import Plan, plan
 from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 
@@ -139,7 +139,7 @@ class Systems(Sequence[Deployed | None]):
         trained = fit(made, self.store, quiet)
         system, changed = deploy(made, trained, self.store, quiet)
         needs = {need for e in self.evaluators for need in e.plugin.needs_of(system)}
-        system = beside(system, made, needs, self.store, quiet)
+        system = with_other_systems(system, made, needs, self.store, quiet)
         if made.arm.control == "none":  # the baseline arm has no baseline to be compared with,
             system = replace(system, baseline=None)  # whatever else is released
         return Deployed(system, changed, registered)

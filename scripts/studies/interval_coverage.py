@@ -30,7 +30,7 @@ from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.splits import draw, shares, strata_of
 from trustbench.execution.deploy import deployed
 from trustbench.execution.job import prepare_torch
-from trustbench.execution.others import beside
+from trustbench.execution.other_systems import with_other_systems
 from trustbench.execution.plan import plan
 from trustbench.store.records import Store
 
@@ -114,7 +114,7 @@ def measured(arm: Arm, folder: Path) -> dict[str, np.ndarray]:
     made, store = plan(arm), Store(folder)
     system = deployed(made, store, quiet)
     needs = {need for e in arm.evaluators for need in e.plugin.needs_of(system)}
-    system = beside(system, made, needs, store, quiet)
+    system = with_other_systems(system, made, needs, store, quiet)
     return {
         f"{e.name}/{m.name}": m.values
         for e in arm.evaluators

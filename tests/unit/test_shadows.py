@@ -16,7 +16,7 @@ from trustbench.evaluators.privacy.adversarial_membership import AdversarialMemb
 from trustbench.evaluators.privacy.privacy import Privacy
 from trustbench.execution.deploy import deployed
 from trustbench.execution.fit import fit
-from trustbench.execution.others import beside
+from trustbench.execution.other_systems import with_other_systems
 from trustbench.execution.plan import plan
 from trustbench.methods.attacks.membership import Observed, auc, each
 from trustbench.store.records import Store
@@ -54,7 +54,7 @@ def observed(arm):
     """What an attacker reads off the arm's replicates and shadows."""
     made, store = plan(arm), Store(arm.output_dir)
     system = deployed(made, store, ignore)
-    return Observed.of(beside(system, made, {"shadows"}, store, ignore))
+    return Observed.of(with_other_systems(system, made, {"shadows"}, store, ignore))
 
 
 def test_shadows_are_the_models_that_more_replicates_would_be(arm, shadowed):

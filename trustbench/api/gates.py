@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from trustbench.api.lookup import find_policy, find_table
 from trustbench.api.records import Records
-from trustbench.api.tables import asked_of
+from trustbench.api.tables import evaluations_to_read
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.record_files import find_record
 from trustbench.store.records import Record
@@ -103,7 +103,7 @@ def gate(
     if baseline is not None:
         found = gate_pair(list(baseline), list(records), table, chosen, every)
     else:
-        found = gate_sweep(list(records), table, chosen, asked_of(records), every)
+        found = gate_sweep(list(records), table, chosen, evaluations_to_read(records), every)
     if arms:
         names = records.names if isinstance(records, Records) else arm_names(records, [])
         found = only(found, arms, names)

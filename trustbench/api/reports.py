@@ -6,7 +6,7 @@ from typing import Any
 
 from trustbench.api.lookup import find_policy
 from trustbench.api.records import Records
-from trustbench.api.tables import asked_of, chosen_table
+from trustbench.api.tables import chosen_table, evaluations_to_read
 from trustbench.contracts import Array
 from trustbench.errors import StorageError, UserError
 from trustbench.store.files import write_atomically, write_own
@@ -48,13 +48,17 @@ def report(
     True
     """
     weights = find_policy(policy, config_dir) if isinstance(policy, str | Path) else policy
-    results = summarize(list(records), chosen_table(records, table, config_dir), asked_of(records))
+    results = summarize(
+        list(records), chosen_table(records, table, config_dir), evaluations_to_read(records)
+    )
     sweep = records.sweep if isinstance(records, Records) else None
     experiment = sweep.experiment if sweep else None
     arrays: Callable[[str], Mapping[str, Any]] = _no_arrays
     if isinstance(records, Records):
         arrays = records.arrays
-    text = document(results, list(records), asked_of(records), arrays, experiment, weights)
+    text = document(
+        results, list(records), evaluations_to_read(records), arrays, experiment, weights
+    )
     return write_file(text.encode(), path)
 
 

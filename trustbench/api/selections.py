@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trustbench.api.gates import EXIT
 from trustbench.api.lookup import find_policy, find_table
-from trustbench.api.tables import asked_of
+from trustbench.api.tables import evaluations_to_read
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.records import Record
 from trustbench.summary.decide import select as selecting
@@ -71,7 +71,7 @@ def select(
     4
     """
     chosen = policy if isinstance(policy, Policy) else find_policy(policy, config_dir)
-    table, asked = find_table(chosen.table, config_dir, records), asked_of(records)
+    table, asked = find_table(chosen.table, config_dir, records), evaluations_to_read(records)
     found = selecting.select(list(records), table, chosen, asked)
     if not found:
         raise UserError("there is no record to choose from; run an experiment first.")

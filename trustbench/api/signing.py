@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from trustbench import __version__
 from trustbench.api.records import Records, existing_store, read_records
 from trustbench.api.signing_keys import read_private, read_public, to_pem
-from trustbench.api.tables import asked_of, chosen_table
+from trustbench.api.tables import chosen_table, evaluations_to_read
 from trustbench.errors import UserError, did_you_mean
 from trustbench.store.files import write_own
 from trustbench.store.reading import ARRAYS, Damaged, parse, read_bytes
@@ -151,7 +151,7 @@ def _refuse_unfinished(records: Records, sweep: Sweep) -> None:
 def _tables(records: Records, sweep: Sweep, config_dir: str | None) -> Iterator[Path]:
     """The stored tables of the sweep; raises UserError if one is not what its records give."""
     table = chosen_table(records, None, config_dir)
-    results = summarize(records.arms, table, asked_of(records))
+    results = summarize(records.arms, table, evaluations_to_read(records))
     for path, same in stored_tables(results, records.store, sweep.experiment):
         if not same:
             raise UserError(

@@ -111,7 +111,9 @@ def table(
     >>> cells.loc[("privacy", "fairness"), ["intervention", "metric", "verdict"]].tolist()
     ['dpsgd', 'acc_gap', 'harm']
     """
-    results = summarize(list(records), chosen_table(records, table, config_dir), asked_of(records))
+    results = summarize(
+        list(records), chosen_table(records, table, config_dir), evaluations_to_read(records)
+    )
     if not results:
         raise UserError(NOTHING)
     return Tables(tuple(results))
@@ -127,6 +129,6 @@ def chosen_table(
     return find_table(table or (sweep.table if sweep else DEFAULT_TABLE), config_dir, records)
 
 
-def asked_of(records: Sequence[Record]) -> list[str] | None:
+def evaluations_to_read(records: Sequence[Record]) -> list[str] | None:
     """The evaluation ids that may be read; None: all."""
     return records.evaluations if isinstance(records, Records) else None

@@ -46,7 +46,7 @@ def _tracking(
     for run in runs:
         if run not in dead:
             yield HealthFinding(
-                f"tracking: {_named(run)}: {_doing(run)}", wrong=run.fate == "elsewhere"
+                f"tracking: {_named(run)}: {_activity(run)}", wrong=run.process_state == "elsewhere"
             )
         elif not reaping:
             yield HealthFinding(f"tracking: {_named(run)}: its process is gone; --reap", wrong=True)
@@ -56,7 +56,7 @@ def _named(run: tracking.UnfinishedRun) -> str:
     return f"run {run.run_id} ({run.label}) of process {run.pid} on {run.host}, {run.hours:z.1f} h"
 
 
-def _doing(run: tracking.UnfinishedRun) -> str:
-    if run.fate == "elsewhere":
+def _activity(run: tracking.UnfinishedRun) -> str:
+    if run.process_state == "elsewhere":
         return "cannot be seen from here; if it is dead: --reap --older-than HOURS"
     return "is being uploaded"

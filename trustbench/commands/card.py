@@ -12,7 +12,7 @@ from trustbench.commands.parsing import (
     add_store,
     parser,
 )
-from trustbench.commands.read_records import read, the_audit
+from trustbench.commands.read_records import read, requested_audit
 from trustbench.errors import UserError
 
 
@@ -30,7 +30,7 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--license", metavar="ID", help="of the model, say apache-2.0")
     p.add_argument("--output", metavar="FILE", help="write to a file instead of printing")
     given = p.parse_args(args)
-    audited = the_audit(given, ("arm", "experiment", "evaluation"))
+    audited = requested_audit(given, ("arm", "experiment", "evaluation"))
     if audited is not None:
         text = card_of_audit(audited, given.table, given.config_dir, given.license)
     elif given.arm is None:

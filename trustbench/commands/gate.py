@@ -15,7 +15,7 @@ from trustbench.commands.parsing import (
     add_store,
     parser,
 )
-from trustbench.commands.read_records import read, read_every, the_audit
+from trustbench.commands.read_records import read, read_every, requested_audit
 from trustbench.errors import UserError, did_you_mean
 from trustbench.summary.decide.policy import Policy
 
@@ -80,7 +80,7 @@ def _formats(given: argparse.Namespace) -> list[str]:
 
 
 def _gated(given: argparse.Namespace, policy: Policy) -> Gated:
-    audited = the_audit(given, ("baseline", "candidate", "experiment", "arm", "evaluation"))
+    audited = requested_audit(given, ("baseline", "candidate", "experiment", "arm", "evaluation"))
     if audited is not None:
         return gate_stored(audited, policy, given.config_dir)
     if not (given.baseline or given.candidate):

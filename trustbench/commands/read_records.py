@@ -27,7 +27,7 @@ def read_every(given: argparse.Namespace) -> dict[str, Record]:
     return {r.id: r for r in found}
 
 
-def the_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRecord | None:
+def requested_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRecord | None:
     """The audit that --audit names, or None.
 
     Raises:

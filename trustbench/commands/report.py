@@ -13,7 +13,7 @@ from trustbench.commands.parsing import (
     add_store,
     parser,
 )
-from trustbench.commands.read_records import read, the_audit
+from trustbench.commands.read_records import read, requested_audit
 
 
 def main(args: Sequence[str]) -> int:
@@ -33,7 +33,7 @@ def main(args: Sequence[str]) -> int:
     p.add_argument("--output", metavar="FILE", default="report.html", help="default report.html")
     given = p.parse_args(args)
     policy = find_policy(given.policy, given.config_dir) if given.policy else None
-    audited = the_audit(given, ("experiment", "table", "evaluation"))
+    audited = requested_audit(given, ("experiment", "table", "evaluation"))
     if audited is not None:
         path = report_audit(audited, given.output, policy=policy, config_dir=given.config_dir)
     else:

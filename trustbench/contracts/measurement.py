@@ -115,7 +115,7 @@ class Measured:
                 raise ValueError(f"measurement {m.name}: its null {m.null} is not beside it")
 
     @classmethod
-    def lacking(cls, names: Iterable[str], reason: str) -> Self:
+    def unmeasured(cls, names: Iterable[str], reason: str) -> Self:
         """None of these metrics, for one reason; each sentence begins with the metric."""
         return cls((), missing={name: f"{name} {reason}" for name in names})
 

@@ -11,7 +11,7 @@ from trustbench.config.identity import evaluation_id
 from trustbench.execution.deploy import deploy
 from trustbench.execution.fit import WAITING, Progress, fit
 from trustbench.execution.measure import begin, finish, measure, needs, share, stored
-from trustbench.execution.others import beside
+from trustbench.execution.other_systems import with_other_systems
 from trustbench.execution.pilot import settle
 from trustbench.execution.plan import Plan, plan, refuse_impossible
 from trustbench.store.records import Record, Store
@@ -50,6 +50,6 @@ def run_arm(
         trained = fit(made, store, progress)
         system, changed = deploy(made, trained, store, progress)
         shared = share(begun, changed)
-        system = beside(system, made, needs(begun, shared, system), store, progress)
+        system = with_other_systems(system, made, needs(begun, shared, system), store, progress)
         measure(begun, shared, system, progress)
         return finish(begun, system), False

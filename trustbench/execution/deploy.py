@@ -51,7 +51,7 @@ def deploy(
     """Applies every `deploy` hook; returns the system and the channels that the hooks changed.
 
     A hook receives a system whose twins are not deployed either, so that it can average over them;
-    those that it takes are trained here. `execution/others.py` adds the other systems to the
+    those that it takes are trained here. `execution/other_systems.py` adds the other systems to the
     returned one. `memory` receives what the hooks learn from rows.
     """
     bare = system = _bare(plan, trained, store, progress, memory)

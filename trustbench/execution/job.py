@@ -169,7 +169,7 @@ def record_death(
     outcome = unfinished(arm, status, reason, arm_id, seconds)
     if arm_id is not None:
         try:
-            with store.exclusive(arm_id, waiting=_leave_it):
+            with store.exclusive(arm_id, waiting=_raise_busy):
                 known = store.read(arm_id)
                 if known is not None and known.status == "ok":
                     notes.append("its process died after the record was written.")
@@ -188,7 +188,7 @@ class _Busy(Exception):  # another process works on the arm
     pass
 
 
-def _leave_it() -> None:
+def _raise_busy() -> None:
     raise _Busy
 
 

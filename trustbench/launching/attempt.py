@@ -56,7 +56,7 @@ class Attempt:
         """How long it has been running."""
         return time.monotonic() - self.started
 
-    def left(self) -> float | None:
+    def seconds_left(self) -> float | None:
         """The seconds that its stage still needs at the pace so far; None before there is one."""
         stage, passed = self.stage, time.monotonic() - self.stage_started
         if not 0 < stage.done < stage.total:
@@ -65,13 +65,13 @@ class Attempt:
 
     def receive(self) -> list[Message]:
         """The messages of the process since the last call."""
-        said: list[Message] = []
+        messages: list[Message] = []
         try:
             while self.pipe.poll():
-                said.append(self.pipe.recv())
+                messages.append(self.pipe.recv())
         except (EOFError, OSError):  # it has ended, perhaps in the middle of a message
             self.silent_since = self.silent_since or time.monotonic()
-        for message in said:
+        for message in messages:
             match message:
                 case Stage():
                     if message.name != self.stage.name:
@@ -81,17 +81,17 @@ class Attempt:
                     self.arm_id = message.arm_id
                 case Ended() | Crashed():
                     self.last = message
-        return said
+        return messages
 
     def handles(self) -> list[object]:
         """Handles that become ready when it has sent a message, or has ended."""
         return [self.end.handle, *([self.pipe] if self.silent_since is None else [])]
 
-    def gone(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the process has ended; one that only closed its pipe is terminated."""
         if self.silent_since is not None and time.monotonic() - self.silent_since > END_S:
             kill_tree(self.pid)
-        if self.end.seen():
+        if self.end.has_occurred():
             return True
         self.memory_kills = memory_kills()
         return False
@@ -148,7 +148,7 @@ class End:
             with contextlib.suppress(ProcessLookupError):  # it has ended: the sentinel says so
                 self.handle, self.own = os.pidfd_open(process.pid), True
 
-    def seen(self) -> bool:
+    def has_occurred(self) -> bool:
         """Whether it has occurred."""
         return bool(connection.wait([self.handle], timeout=0))
 

@@ -25,7 +25,7 @@ from trustbench.launching.view import View, shown
 from trustbench.store.records import Store
 
 TICK_S = 0.2
-LOOK_S = 5.0  # maximum time spent on checking arms that turn out to be unfinished
+SEARCH_S = 5.0  # maximum time spent on checking arms that turn out to be unfinished
 MEMORY_S = 0.5  # interval between measurements of an arm's memory
 SERVER = ForkServer()  # one for the process: its imports serve every sweep
 
@@ -64,7 +64,7 @@ class Pool:
         with shown(every) as view:
             schedule = SweepSchedule(every, self.options.retries, self.stop, view)
             processes = Processes(self.options, list(arms.values()), work, view)
-            return Scheduler(schedule, processes, look_s=LOOK_S).run()
+            return Scheduler(schedule, processes, search_s=SEARCH_S).run()
 
 
 class Processes:
@@ -110,7 +110,7 @@ class Processes:
             self._limit(attempt)
             if attempt.continued():
                 self.view.note(f"{attempt.job.label}: a signal had stopped it; it is continued.")
-            if attempt.gone():
+            if attempt.has_ended():
                 ends[attempt.job.index] = self._close(attempt)
         self.view.tick()
         return ends

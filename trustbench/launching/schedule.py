@@ -57,7 +57,7 @@ class Stop:
     failed: str | None = None
 
     @property
-    def why(self) -> str | None:
+    def reason(self) -> str | None:
         """Why nothing more is started, or None."""
         if self.interrupts.stop:
             return "interrupted"
@@ -80,23 +80,27 @@ class SweepSchedule:
         self.first = first_equal(arms)
         self.waiting = [every[i] for i in starting_order(arms) if self.first[i] == i]
         self.ended: dict[int, ArmOutcome] = {}
-        self._told = False
+        self._interrupt_reported = False
 
-    def look(self, unfinished: Callable[[], object] = bool, limit_s: float = math.inf) -> None:
+    def end_finished(
+        self, unfinished: Callable[[], object] = bool, limit_s: float = math.inf
+    ) -> None:
         """Ends the arms that an earlier run finished.
 
         `unfinished` is called for each of the others. The check reads an arm's data: it ends when
-        it has taken `limit_s` in vain.
+        it has taken `limit_s` without finding one.
         """
         waiting, self.waiting = self.waiting, []
-        in_vain = 0.0
+        fruitless_s = 0.0
         for job in waiting:
             started = time.monotonic()
-            outcome = None if in_vain > limit_s or self.stop.why else jobs.find_finished(job.arm)
+            outcome = (
+                None if fruitless_s > limit_s or self.stop.reason else jobs.find_finished(job.arm)
+            )
             if outcome is None:
                 self.waiting.append(job)
                 unfinished()
-                in_vain += time.monotonic() - started
+                fruitless_s += time.monotonic() - started
             else:
                 self.end(job, outcome)
 
@@ -106,9 +110,9 @@ class SweepSchedule:
         self.stop.note(job.name, outcome)
         self.reports.ended(job, outcome)
 
-    def again(self, job: ScheduledArm, how: str) -> bool:
+    def retry(self, job: ScheduledArm, how: str) -> bool:
         """Whether an arm whose process died waits for another attempt; `how` says how it died."""
-        if job.attempts > self.retries or self.stop.why:
+        if job.attempts > self.retries or self.stop.reason:
             return False
         self.reports.note(f"{job.label}: {how}; it is started again.")
         self.waiting.insert(0, job)
@@ -121,8 +125,8 @@ class SweepSchedule:
         for job in self.waiting:
             self.end(job, jobs.unfinished(job.arm, status, f"not started: {why}"))
         self.waiting.clear()
-        if interrupts.count == 1 and running and not self._told:
-            self._told = True
+        if interrupts.count == 1 and running and not self._interrupt_reported:
+            self._interrupt_reported = True
             self.reports.note(
                 f"interrupted: nothing more is started; {running} running arms are finished. "
                 "Ctrl-C again stops them now: what they have stored is kept."
@@ -138,6 +142,6 @@ class SweepSchedule:
         return [self.ended[job.index] for job in self.every]
 
 
-def tried(job: ScheduledArm) -> str:
+def attempts_text(job: ScheduledArm) -> str:
     """How often an arm was started that has died each time, as the end of a sentence."""
     return f"; tried {job.attempts} times" if job.attempts > 1 else ""

@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from trustbench.execution import job as jobs
 from trustbench.execution.job import ArmOutcome
-from trustbench.launching.schedule import ScheduledArm, SweepSchedule, tried
+from trustbench.launching.schedule import ScheduledArm, SweepSchedule, attempts_text
 
 
 def unknown_id() -> None:
@@ -61,7 +61,7 @@ class Workers(Protocol):
 class Scheduler:
     """Runs the arms of a schedule on workers.
 
-    `look_s` limits how long finished arms are looked for in vain, `patience_s` how long a sweep
+    `search_s` limits the fruitless search for finished arms, `patience_s` how long a sweep
     waits while nothing runs and nothing can be started.
     """
 
@@ -70,11 +70,11 @@ class Scheduler:
         schedule: SweepSchedule,
         workers: Workers,
         *,
-        look_s: float = math.inf,
+        search_s: float = math.inf,
         patience_s: float = math.inf,
     ) -> None:
         self.schedule, self.workers = schedule, workers
-        self.look_s, self.patience_s = look_s, patience_s
+        self.search_s, self.patience_s = search_s, patience_s
         self.running: dict[int, ScheduledArm] = {}
         self.last_room = time.monotonic()
 
@@ -83,10 +83,10 @@ class Scheduler:
         schedule = self.schedule
         with schedule.stop.interrupts as interrupts:
             try:
-                schedule.look(self.workers.prepare, self.look_s)
+                schedule.end_finished(self.workers.prepare, self.search_s)
                 while (schedule.waiting or self.running) and not interrupts.now:
-                    if schedule.stop.why:
-                        schedule.start_no_more(schedule.stop.why, len(self.running))
+                    if schedule.stop.reason:
+                        schedule.start_no_more(schedule.stop.reason, len(self.running))
                     elif schedule.waiting:
                         self._started(self.workers.start(tuple(schedule.waiting)))
                     for index, result in self.workers.poll().items():
@@ -113,8 +113,8 @@ class Scheduler:
         self.last_room = time.monotonic()
         if isinstance(result, ArmOutcome):
             self.schedule.end(job, result)
-        elif not (result.again and self.schedule.again(job, result.reason)):
-            reason = f"{result.reason}{tried(job) if result.again else ''}"
+        elif not (result.again and self.schedule.retry(job, result.reason)):
+            reason = f"{result.reason}{attempts_text(job) if result.again else ''}"
             outcome = jobs.record_death(
                 job.arm, reason, result.identify(), result.status, result.seconds
             )

@@ -128,7 +128,7 @@ class LiveTable:
             status, elapsed = attempt.stage.name, _clock(attempt.seconds)
             if attempt.stage.total:
                 done = f"{attempt.stage.done}/{attempt.stage.total}"
-            left = _clock(attempt.left())
+            left = _clock(attempt.seconds_left())
         elif outcome is not None:
             elapsed, why = _clock(outcome.seconds), outcome.first_line
         style = STYLES.get(self.status(job), "red")

@@ -172,7 +172,7 @@ def _keep(store: Store, uri: str | None, found: _Found, wanted: Collection[str])
             else:
                 write_own(store.arm_dir(record.id) / "arrays.npz", found.arrays)
                 remember(store, uri, store.write(record))
-        elif _lacking(local, wanted):
+        elif _missing_files(local, wanted):
             base, other = (local, record) if local.status == "ok" else (record, local)
             arrays = [store.arrays(record.id), found.joined or _arrays(found)]
             first, last = arrays if base is record else reversed(arrays)
@@ -184,10 +184,10 @@ def _keep(store: Store, uri: str | None, found: _Found, wanted: Collection[str])
 
 
 def _finished(record: Record, wanted: Collection[str], store: Store) -> bool:
-    return record.status == "ok" and not _lacking(record, wanted) and store.whole(record)
+    return record.status == "ok" and not _missing_files(record, wanted) and store.whole(record)
 
 
-def _lacking(record: Record, wanted: Collection[str]) -> set[str]:
+def _missing_files(record: Record, wanted: Collection[str]) -> set[str]:
     return set(wanted) - set(record.evaluations)
 
 

@@ -40,7 +40,7 @@ def sole_uploader(store: Store, arm_id: str) -> Iterator[None]:
         yield
 
 
-def fate(tags: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:
+def process_state(tags: Mapping[str, str]) -> Literal["this", "alive", "gone", "elsewhere"]:
     """The state of the process that a run's tags identify.
 
     `elsewhere`: on another host or in another container, which is not visible from here.

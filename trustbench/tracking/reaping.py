@@ -21,14 +21,14 @@ class UnfinishedRun:
     pid: str
     hours: float
     """Age since its creation."""
-    fate: str
+    process_state: str
     """this | alive | gone | elsewhere: the state of the process that uploads it."""
 
     def dead(self, older_than_h: float | None = None) -> bool:
         """Whether its process is gone: seen to be, or elsewhere and older than `older_than_h`."""
-        if self.fate == "elsewhere":
+        if self.process_state == "elsewhere":
             return older_than_h is not None and self.hours > older_than_h
-        return self.fate == "gone"
+        return self.process_state == "gone"
 
 
 def unfinished(store: Store, uri: str | None) -> list[UnfinishedRun]:
@@ -43,7 +43,7 @@ def unfinished(store: Store, uri: str | None) -> list[UnfinishedRun]:
             host=run.data.tags.get(owner.HOST, "unknown"),
             pid=run.data.tags.get(owner.PID, "unknown"),
             hours=(now - run.info.start_time / 1000) / 3600,
-            fate=owner.fate(run.data.tags),
+            process_state=owner.process_state(run.data.tags),
         )
         for run in found
     ]

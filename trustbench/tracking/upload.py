@@ -204,7 +204,7 @@ def _whole_run(server: TrackingServer, where: str, record: Record) -> str | None
     for run in runs.search(server, [where], runs.of_arm(record.id), page=100):
         if run.info.status == "RUNNING":
             # this process uploads one record at a time, so it gave up any run that it left open
-            if owner.fate(run.data.tags) in ("gone", "this"):
+            if owner.process_state(run.data.tags) in ("gone", "this"):
                 close_run(server, str(run.info.run_id), "KILLED")
         elif run.info.status != "KILLED" and run.data.tags.get("trustbench.content") == content:
             return str(run.info.run_id)

@@ -46,14 +46,14 @@ class Averaged:
 
     def __call__(self, X: Tensor) -> Tensor:
         """Logits [R, n, C] of X [n, *shape] or [R, n, *shape]."""
-        one = self._again if self._kept(X) > KEPT_BYTES else self._pass
+        one = self._recomputed if self._kept(X) > KEPT_BYTES else self._pass
         parts = [one(X, factors).log_softmax(-1) for factors in self.draws]
         return torch.logsumexp(torch.stack(parts), 0) - math.log(len(parts))
 
     def _pass(self, X: Tensor, factors: Factors) -> Tensor:
         return self.engine.forward(self.params, X, factors)
 
-    def _again(self, X: Tensor, factors: Factors) -> Tensor:
+    def _recomputed(self, X: Tensor, factors: Factors) -> Tensor:
         logits: Tensor = checkpoint(
             self._pass, X, factors, use_reentrant=False, preserve_rng_state=False
         )

@@ -98,7 +98,10 @@ class FunctionalEngine(CalledModule):
         if X.device.type != "cpu":
             norms: Tensor = vmap(partial(self._norms_of_one, together=R))(params, X, delta, factors)
             return norms
-        each = [(hidden.of(params, r), X[r], delta[r], hidden.of(factors, r)) for r in range(R)]
+        each = [
+            (hidden.of_replicate(params, r), X[r], delta[r], hidden.of_replicate(factors, r))
+            for r in range(R)
+        ]
         return torch.stack([self._norms_of_one(*one) for one in each])
 
     def _norms_of_one(

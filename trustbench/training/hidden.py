@@ -87,7 +87,7 @@ def scaled(module: nn.Module, names: Iterable[str]) -> nn.Module:
     return copied
 
 
-def hand(module: nn.Module, factors: Factors) -> None:
+def set_factors(module: nn.Module, factors: Factors) -> None:
     """Sets the factor of every site, or 1 where none is given."""
     for name, place in module.named_modules():
         if isinstance(place, Scaled):
@@ -104,7 +104,7 @@ def flat(factors: Factors | None) -> dict[str, Tensor]:
     return {name: f.flatten(1, 2) for name, f in (factors or {}).items()}
 
 
-def of(factors: Factors, r: int) -> dict[str, Tensor]:
+def of_replicate(factors: Factors, r: int) -> dict[str, Tensor]:
     """The factors of one replicate, without the axis R."""
     return {name: f[r] for name, f in factors.items()}
 

@@ -45,7 +45,11 @@ class OpacusEngine(CalledModule):
         count = next(iter(params.values())).shape[0]
         return torch.stack(
             [
-                self.call(hidden.of(params, r), X if shared else X[r], hidden.of(factors or {}, r))
+                self.call(
+                    hidden.of_replicate(params, r),
+                    X if shared else X[r],
+                    hidden.of_replicate(factors or {}, r),
+                )
                 for r in range(count)
             ]
         )
@@ -62,7 +66,7 @@ class OpacusEngine(CalledModule):
         parts, losses, scale = [], [], hidden.flat(factors)
         for r in range(X.shape[0]):
             one = {n: p[r].detach() for n, p in params.items()}
-            own, part = hidden.of(scale, r), slice(r, r + 1)
+            own, part = hidden.of_replicate(scale, r), slice(r, r + 1)
             if coefficients is None:
                 total, value = self._plain(one, X[r], loss, part, own)
             else:
@@ -98,7 +102,7 @@ class OpacusEngine(CalledModule):
             p.data = params[name]
         for buffer in hooked._module.buffers():
             buffer.data = buffer.data.to(X.device)
-        hidden.hand(hooked._module, factors)
+        hidden.set_factors(hooked._module, factors)
         B, V = X.shape[:2]
         logits = hooked(X.flatten(0, 1)).unflatten(0, (B, V)).unsqueeze(0)
         values = loss(logits, part)

@@ -207,10 +207,10 @@ def test_the_death_of_the_fork_server_costs_no_arm(sweep, tmp_path):
 def test_looking_for_finished_arms_ends_where_it_is_long_and_in_vain(sweep, monkeypatch):
     looked = []
     monkeypatch.setattr(schedule.jobs, "find_finished", lambda arm: looked.append(arm.seed))
-    monkeypatch.setattr(pool, "LOOK_S", -1.0)
+    monkeypatch.setattr(pool, "SEARCH_S", -1.0)
     assert [o.status for o in sweep("ok", "ok")] == ["ok", "ok"]
     assert looked == []
-    monkeypatch.setattr(pool, "LOOK_S", 60.0)
+    monkeypatch.setattr(pool, "SEARCH_S", 60.0)
     sweep("ok", "ok")
     assert looked == [0, 1]
 

@@ -27,7 +27,7 @@ def jobs(tmp_path):
 
 def _running(job, stage="train", done=3, total=12, seconds=75.0, left=225.0):
     return SimpleNamespace(
-        job=job, stage=Stage(stage, done, total), seconds=seconds, left=lambda: left
+        job=job, stage=Stage(stage, done, total), seconds=seconds, seconds_left=lambda: left
     )
 
 
@@ -117,8 +117,8 @@ def test_the_time_left_is_that_of_the_stage(monkeypatch):
     running = Attempt.__new__(Attempt)
     monkeypatch.setattr("trustbench.launching.attempt.time.monotonic", lambda: 110.0)
     running.stage, running.stage_started = Stage("train", 5, 20), 100.0
-    assert running.left() == pytest.approx(30.0)
+    assert running.seconds_left() == pytest.approx(30.0)
     running.stage = Stage("train", 0, 20)
-    assert running.left() is None
+    assert running.seconds_left() is None
     running.stage = Stage("train", 20, 20)
-    assert running.left() is None
+    assert running.seconds_left() is None

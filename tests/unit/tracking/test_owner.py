@@ -10,22 +10,22 @@ from trustbench.tracking import owner
 
 
 def test_this_process_knows_itself():
-    assert owner.fate(owner.tags()) == "this"
+    assert owner.process_state(owner.tags()) == "this"
 
 
 def test_another_process_lives_until_it_is_gone():
     other = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     try:
         tags = {**owner.tags(), owner.PID: str(other.pid), owner.STARTED: owner._started(other.pid)}
-        assert owner.fate(tags) == "alive"
+        assert owner.process_state(tags) == "alive"
     finally:
         other.kill()
         other.communicate()
-    assert owner.fate(tags) == "gone"
+    assert owner.process_state(tags) == "gone"
 
 
 @pytest.mark.parametrize(
-    ("changed", "fate"),
+    ("changed", "process_state"),
     [
         ({owner.STARTED: "1"}, "gone"),  # the id was given to another process since
         ({owner.BOOT: "another/pid:[1]"}, "gone"),
@@ -35,12 +35,12 @@ def test_another_process_lives_until_it_is_gone():
         ({owner.PID: "1", owner.STARTED: owner._started(1)}, "alive"),  # another user's, often
     ],
 )
-def test_what_became_of_an_uploader(changed, fate):
-    assert owner.fate({**owner.tags(), **changed}) == fate
+def test_what_became_of_an_uploader(changed, process_state):
+    assert owner.process_state({**owner.tags(), **changed}) == process_state
 
 
 def test_a_run_without_an_uploader_is_of_elsewhere():
-    assert owner.fate({}) == "elsewhere"
+    assert owner.process_state({}) == "elsewhere"
 
 
 def test_process_names_may_hold_brackets(tmp_path):

@@ -204,7 +204,7 @@ def test_the_deployed_network_is_the_mean_of_its_draws(case, monkeypatch):
         each = []
         for factors in made[0].draws:
             for r, module in enumerate(modules):
-                hooks = masked(module, hidden.of(factors, r))
+                hooks = masked(module, hidden.of_replicate(factors, r))
                 each.append(module(x))
                 for hook in hooks:
                     hook.remove()

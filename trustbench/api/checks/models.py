@@ -40,15 +40,17 @@ def checks(model: Model) -> Iterator[Check]:
 
     yield "`supports` answers", supports
     for name in places:
-        yield f"logits of {name}", partial(_on, taken, name, partial(_logits, model))
-        steady = partial(_on, taken, name, partial(_steady, model))
+        yield f"logits of {name}", partial(_on_data_set, taken, name, partial(_logits, model))
+        steady = partial(_on_data_set, taken, name, partial(_steady, model))
         yield f"rows of {name} alone, and the same twice", steady
 
 
-def _on(taken: dict[str, Problem], name: str, look: Callable[[Problem], None]) -> str | None:
+def _on_data_set(
+    taken: dict[str, Problem], name: str, check: Callable[[Problem], None]
+) -> str | None:
     if name not in taken:
         return "not taken"
-    look(taken[name])
+    check(taken[name])
     return None
 
 

@@ -131,7 +131,7 @@ class Fairness(Evaluator):
                 "needs two classes, or favourable ones that are declared; this task has "
                 f"{len(problem.classes)}"
             )
-            parts.append(Measured.lacking(BINARY, reason))
+            parts.append(Measured.unmeasured(BINARY, reason))
         else:
             good = np.append(good, False)  # at ABSTAIN: to abstain favours nobody
             parts += [
@@ -142,7 +142,7 @@ class Fairness(Evaluator):
 
     def _accuracy(self, system: System, hit: Array, large: Array) -> Measured:
         if large.sum() < 2:
-            return Measured.lacking(("acc_gap", "worst_group_acc"), self._too_few())
+            return Measured.unmeasured(("acc_gap", "worst_group_acc"), self._too_few())
         group = system.problem.rows("test")[2]
         kept = large[group]
 
@@ -157,7 +157,7 @@ class Fairness(Evaluator):
         common = sizes(y, len(system.problem.classes)) >= self.min_group
         if common.sum() < 2:
             reason = f"needs 2 classes of at least {self.min_group} test rows"
-            return Measured.lacking(("class_sd",), reason)
+            return Measured.unmeasured(("class_sd",), reason)
         rows = common[y]
 
         def by_class(shares: Array) -> dict[str, Array]:
@@ -168,7 +168,7 @@ class Fairness(Evaluator):
     def _decisions(self, system: System, favoured: Array, large: Array) -> Measured:
         """`favoured` says which decisions are favourable, bool [R, n]."""
         if large.sum() < 2:
-            return Measured.lacking(("dp_gap", "dp_ratio"), self._too_few())
+            return Measured.unmeasured(("dp_gap", "dp_ratio"), self._too_few())
         group = system.problem.rows("test")[2]
         rate, kept = means(favoured, group, len(large))[:, large], large[group]
         nobody = bool((rate.max(axis=1) == 0).any())
@@ -183,7 +183,7 @@ class Fairness(Evaluator):
         if not nobody:
             return found
         reason = "is 0 / 0: some replicate decides for nobody"
-        return Measured.joined([found, Measured.lacking(("dp_ratio",), reason)])
+        return Measured.joined([found, Measured.unmeasured(("dp_ratio",), reason)])
 
     def _odds(self, system: System, favoured: Array, y: Array, large: Array) -> Measured:
         """`y` is 1 for rows of a favourable class and 0 for others, int64 [n]."""
@@ -195,7 +195,7 @@ class Fairness(Evaluator):
         declared = Measured((), facts=facts)
         if large.sum() < 2:
             reason = f"{self._too_few()}, at least {self.min_cell} of each class"
-            return Measured.joined([declared, Measured.lacking(("eo_gap",), reason)])
+            return Measured.joined([declared, Measured.unmeasured(("eo_gap",), reason)])
         kept = large[group]
 
         def by_group(shares: Array) -> dict[str, Array]:

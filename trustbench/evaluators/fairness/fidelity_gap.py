@@ -123,7 +123,7 @@ class FidelityGap(Evaluator):
 
     def _summary(self, system: System, sample: Sample, fidelity: Array) -> Measured:
         """The gap with its null, and the mean."""
-        mean = self.measurement("fidelity", everybody(sample, fidelity), len(sample.rows))
+        mean = self.measurement("fidelity", over_all_rows(sample, fidelity), len(sample.rows))
         return Measured((*self._gaps(system, sample, fidelity), mean))
 
     def _gaps(self, system: System, sample: Sample, fidelity: Array) -> Iterator[Measurement]:
@@ -183,7 +183,7 @@ def _by_group(fidelity: Array, groups: Array, n_groups: int) -> Array:
     return out
 
 
-def everybody(sample: Sample, fidelity: Array) -> Array:
+def over_all_rows(sample: Sample, fidelity: Array) -> Array:
     """Mean fidelity [R], groups weighted by their share of the test set.
 
     Redrawn rows may leave a group without an R2: the others then count alone.

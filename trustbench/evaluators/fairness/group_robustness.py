@@ -136,10 +136,10 @@ class GroupRobustness(UnderAttack):
         parts = [
             self._by_group(system, robust, right, group, large)
             if large.sum() > 1
-            else Measured.lacking(BY_GROUP, f"{reason}, groups"),
+            else Measured.unmeasured(BY_GROUP, f"{reason}, groups"),
             self._by_class(system, robust, y, common)
             if common.sum() > 1
-            else Measured.lacking(("robust_class_sd",), f"{reason}, classes"),
+            else Measured.unmeasured(("robust_class_sd",), f"{reason}, classes"),
         ]
         left_out = [g for g, k in zip(system.problem.groups, large, strict=True) if not k]
         kept = Measured(

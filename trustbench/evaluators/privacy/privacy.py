@@ -157,7 +157,7 @@ class Privacy(MembershipEvaluator):
         out = mia.Report(member, self.measurement)
         out.add("loss_auc", mia.aucs(-loss, member))
         out.add("loss_gap", mia.loss_gap(loss, member))
-        lacking = Measured.lacking(SHADOWED, "needs replicates: other models of the same recipe")
+        lacking = Measured.unmeasured(SHADOWED, "needs replicates: other models of the same recipe")
         return Measured.joined([out.measured(), lacking])
 
     def _strongest_minority(

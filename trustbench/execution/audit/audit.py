@@ -150,7 +150,7 @@ class _AuditedAnswers:
         members, unanswered = Answers.none(len(table.classes)), ""
         if table.members is not None and "queries" in subject.model.channels:
             try:
-                members = _asked_members(subject, table.members, order)
+                members = _member_answers(subject, table.members, order)
             except UserError as error:  # the rows of the audit were answered: these differ
                 unanswered = str(error)
         elif table.parts.how == "split column":
@@ -219,7 +219,7 @@ class _AuditedAnswers:
         return measure(rows, evaluators, streams, draws)
 
 
-def _asked_members(subject: NamedModel, members: Members, order: Array) -> Answers:
+def _member_answers(subject: NamedModel, members: Members, order: Array) -> Answers:
     """The answers to training rows; UserError if the model cannot answer them."""
     labels = members.y, np.zeros_like(members.y)
     return answers_of(subject.model, subject.name, members.rows, labels, order)

@@ -88,7 +88,7 @@ def measure(
             or evaluator.supports(whole)
             or (_without_interval(evaluator) if whole.shadows is None else None)
         )
-        measured, why = measured_or_why(name, evaluator, whole, reason)
+        measured, why = measured_or_reason(name, evaluator, whole, reason)
         missing |= why
         if measured is not None:
             points[name] = measured
@@ -116,7 +116,7 @@ def measure(
     return RowMeasurements(found, missing, left_out)
 
 
-def measured_or_why(
+def measured_or_reason(
     name: str, evaluator: Evaluator, system: System, reason: str | None
 ) -> tuple[Measured | None, dict[str, str]]:
     """What an evaluator measures, and why each of its other metrics is missing.
@@ -136,7 +136,7 @@ def measured_or_why(
     return measured, {f"{name}/{metric}": why for metric, why in measured.missing.items()}
 
 
-def lacking(evaluator: Evaluator, access: frozenset[Access]) -> str | None:
+def missing_access(evaluator: Evaluator, access: frozenset[Access]) -> str | None:
     """What an evaluator needs and the model does not offer: "needs gradients, members"."""
     absent = [a for a in get_args(Access) if a in evaluator.access - access]
     return f"needs {', '.join(absent)}" if absent else None
@@ -146,9 +146,9 @@ def _withheld(
     evaluator: Evaluator, stored: frozenset[Access], offered: frozenset[Access]
 ) -> str | None:
     """Why an evaluator cannot do with stored answers: what the model, or the audit, lacks."""
-    if lacking(evaluator, stored) is None:
+    if missing_access(evaluator, stored) is None:
         return None
-    return lacking(evaluator, offered) or NOT_ASKED
+    return missing_access(evaluator, offered) or NOT_ASKED
 
 
 def _without_interval(evaluator: Evaluator) -> str | None:

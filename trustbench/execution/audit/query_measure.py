@@ -11,8 +11,8 @@ from trustbench.execution.audit.measure import (
     NO_INTERVAL,
     RowMeasurements,
     RowMetric,
-    lacking,
-    measured_or_why,
+    measured_or_reason,
+    missing_access,
 )
 from trustbench.execution.audit.redraws import redrawn
 
@@ -33,8 +33,8 @@ def measure_by_queries(
     found: dict[str, RowMetric] = {}
     missing: dict[str, str] = {}
     for name, evaluator in evaluators.items():
-        reason = lacking(evaluator, system.access) or evaluator.supports(system)
-        measured, why = measured_or_why(name, evaluator, system, reason)
+        reason = missing_access(evaluator, system.access) or evaluator.supports(system)
+        measured, why = measured_or_reason(name, evaluator, system, reason)
         missing |= why
         made = _metrics(name, evaluator, measured, system, draws) if measured else []
         for metric in made:

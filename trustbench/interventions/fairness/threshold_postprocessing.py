@@ -62,7 +62,7 @@ class ThresholdPostprocessing(Intervention):
     def supports(self, problem: Problem, schedule: Schedule) -> str | None:
         if not problem.binary:
             return f"thresholds decide between two classes; this task has {len(problem.classes)}"
-        lacking = _lacking(problem, problem.splits["calibration"])
+        lacking = _missing_groups(problem, problem.splits["calibration"])
         if lacking:
             return f"{lacking} has no calibration row of one class, so its rates are unknown"
         return None
@@ -93,7 +93,7 @@ class ThresholdPostprocessing(Intervention):
         scores = positive(system.logits(system.tensor(problem.X[chosen]))).cpu().numpy()
         found = []
         for r, (own, rows) in enumerate(zip(scores, chosen, strict=True)):
-            lacking = _lacking(problem, rows)
+            lacking = _missing_groups(problem, rows)
             if lacking:
                 raise Unsupported(
                     f"{lacking} has no row of one class among the {len(rows)} calibration rows of "
@@ -146,7 +146,7 @@ def positive(logits: Tensor) -> Tensor:
     return logits.double().softmax(-1)[..., 1]
 
 
-def _lacking(problem: Problem, rows: Array) -> str:
+def _missing_groups(problem: Problem, rows: Array) -> str:
     """Names the groups in which `rows` lack a class; empty if there are none."""
     count = cells(problem.group[rows], problem.y[rows], len(problem.groups), 2)
     names = [g for g, k in zip(problem.groups, count, strict=True) if not k.all()]

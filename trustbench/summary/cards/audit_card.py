@@ -22,7 +22,7 @@ def audit_card(record: AuditRecord, table: Table, licence: str | None = None) ->
     """The card as Markdown with front matter; `licence` is the model's, which no audit knows."""
     primary = _primary(record, table)
     text = [_front_matter(record, primary, licence)]
-    text += [*_what(record), "", *_use(), "", *_data(record), ""]
+    text += [*_title(record), "", *_use(), "", *_data(record), ""]
     text += [*_performance(record, primary), ""]
     for section in (_change, _limits, _provenance, _everything):
         text += [*section(record), ""]
@@ -73,7 +73,7 @@ def _metric(name: str, m: AuditedMetric) -> dict[str, Any]:
     return {"type": bare(name), "name": name, "value": m.number.value, "args": args}
 
 
-def _what(record: AuditRecord) -> Iterator[str]:
+def _title(record: AuditRecord) -> Iterator[str]:
     yield f"# {safe(str(record.model['name']))}\n"
     yield (
         "One given model, which trustbench did not train. All numbers are from audit "

@@ -46,7 +46,7 @@ def markdown(
     `licence` identifies the model's licence, which records do not hold; `defaults` are the data
     set's settings where nobody sets them, which the card leaves out.
     """
-    text = [front_matter(card, licence), *_what(card, defaults), ""]
+    text = [front_matter(card, licence), *_title(card, defaults), ""]
     for section in (_use, _data, _performance, _groups, _effects, _guarantees, _limits):
         text += [*section(card), ""]
     text += [*_known(card, table), ""]
@@ -60,7 +60,7 @@ def _problem(card: Card) -> ProblemSpec:
     return card.record.problem
 
 
-def _what(card: Card, defaults: Mapping[str, Any]) -> Iterator[str]:
+def _title(card: Card, defaults: Mapping[str, Any]) -> Iterator[str]:
     record, arm = card.record, card.record.arm
     yield f"# {safe(title(card))}\n"
     yield (

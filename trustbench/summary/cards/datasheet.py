@@ -110,7 +110,7 @@ def datasheet(
     own = sorted((r for r in records if r.arm.dataset.name == dataset), key=_order)
     problems = _problems(own)
     if not problems:
-        why = "; ".join(f"{r.id} is {r.status}" + _because(r) for r in own[:3])
+        why = "; ".join(f"{r.id} is {r.status}" + _reason_text(r) for r in own[:3])
         raise UserError(
             f"no record of dataset {dataset!r} got as far as the data ({why}), so there is "
             "nothing to describe; run an arm on it first."
@@ -142,7 +142,7 @@ def _chosen(records: Sequence[Record], name: str | None) -> str:
     return known[0] if name is None else name
 
 
-def _because(record: Record) -> str:
+def _reason_text(record: Record) -> str:
     return f": {record.reason}" if record.reason else ""
 
 

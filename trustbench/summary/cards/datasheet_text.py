@@ -190,7 +190,7 @@ def _baselines(sheet: Datasheet) -> Iterator[str]:
     )
     head = ["model", "training", "seed"]
     rows = [
-        [*_which(b.record), target, safe(metric), *cells]
+        [*_model_training_seed(b.record), target, safe(metric), *cells]
         for b in sheet.baselines
         for target, metric in b.primary.items()
         for cells in figure_rows(b.record.id, metric, b.figures, b.missing)
@@ -213,16 +213,23 @@ def _groups(baseline: Baseline) -> Iterator[list[str]]:
             mean = column.by_group.get(group)
             shown = interval(mean) if mean else "not measured (too few rows)"
             source = f"{code(record.id)}, {safe(column.evaluation)}"
-            yield [*_which(record), safe(group), str(n), safe(column.metric), shown, source]
+            yield [
+                *_model_training_seed(record),
+                safe(group),
+                str(n),
+                safe(column.metric),
+                shown,
+                source,
+            ]
 
 
 def _arm(label: str, record: Record) -> list[str]:
-    model, training, seed = _which(record)
+    model, training, seed = _model_training_seed(record)
     control = safe(record.arm.control)
     return [safe(label), control, model, training, seed, record.status, code(record.id)]
 
 
-def _which(record: Record) -> list[str]:
+def _model_training_seed(record: Record) -> list[str]:
     """Model, training and seed of a record."""
     arm = record.arm
     return [safe(arm.model.name), safe(str(arm.training["regime"])), str(arm.seed)]

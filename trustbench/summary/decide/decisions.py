@@ -17,7 +17,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from trustbench.summary.decide.policy import Answer, Block, Bound, Limit
-from trustbench.summary.stats.effects import ALPHA, POWER, Aim, Effect, Kind, Verdict, what_settles
+from trustbench.summary.stats.effects import (
+    ALPHA,
+    POWER,
+    Aim,
+    Effect,
+    Kind,
+    Verdict,
+    required_n_text,
+)
 from trustbench.summary.stats.verdicts import open_beyond_chance, side_of_zero
 from trustbench.summary.table.results import Estimate
 
@@ -135,7 +143,7 @@ def needed(effect: Effect, limit: float) -> str:
     >>> needed(Effect(0.5, -0.1, 1.1, 5, 0.5, 1.0, 0.1, 0.0, 1.0), 0.0)
     'n = 10'
     """
-    return what_settles(effect, [Aim(abs(effect.effect - limit), ALPHA / 2, POWER)])
+    return required_n_text(effect, [Aim(abs(effect.effect - limit), ALPHA / 2, POWER)])
 
 
 def worst(outcomes: Iterable[Outcome]) -> Outcome:

@@ -130,10 +130,17 @@ def _trade(s: Selection, harm: Harm) -> list[str]:
     effect = harm.effect
     if effect is None:
         return [harm.target, weight, metric, str(harm.missing), "", "not measured"]
-    return [harm.target, weight, metric, share(effect), _of(harm), traded(effect)]
+    return [
+        harm.target,
+        weight,
+        metric,
+        share(effect),
+        _share_of_unacceptable(harm),
+        traded(effect),
+    ]
 
 
-def _of(harm: Harm) -> str:
+def _share_of_unacceptable(harm: Harm) -> str:
     return share(harm.effect, 1 / harm.unacceptable) if harm.effect else str(harm.missing)
 
 
@@ -148,7 +155,10 @@ def traded(effect: Effect) -> str:
 
 def _harms(s: Selection) -> TextTable:
     """Every arm's harm on every target, as a share of the unacceptable change."""
-    rows = [[o.label, *(_of(o.harms[t]) for t in s.policy.weights)] for o in s.options]
+    rows = [
+        [o.label, *(_share_of_unacceptable(o.harms[t]) for t in s.policy.weights)]
+        for o in s.options
+    ]
     title = "harm against the baseline, as a share of the unacceptable change"
     return TextTable(title, ["arm", *s.policy.weights], rows)
 

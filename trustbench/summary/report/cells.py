@@ -47,7 +47,7 @@ def _details(bench: Bench, cell: CellResult, risks: Lines, experiment: str | Non
         *_doses(cell),
         *_secondary(bench.result, cell),
         risks.get((cell.source, cell.target)),
-        *_again(bench, cell, experiment),
+        *_reproduction(bench, cell, experiment),
         tag("p", tag("a", "Back to the table", href=f"#t{bench.index}-table"), class_="back"),
     ]
     return tag("details", head, *body, id=bench.anchor(cell), class_="cell", open=True)
@@ -274,7 +274,7 @@ def _beside(result: TableResult, e: Estimate) -> list[Child]:
     return [what, e.arm, e.regime, shown, p_value(e.p_adjusted, "p_bh")]
 
 
-def _again(bench: Bench, cell: CellResult, experiment: str | None) -> Iterator[Html]:
+def _reproduction(bench: Bench, cell: CellResult, experiment: str | None) -> Iterator[Html]:
     """The commands that measure this cell again."""
     commands: list[Child] = []
     registered = cell.registered

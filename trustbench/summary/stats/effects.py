@@ -224,7 +224,7 @@ def required_n(sd: float, delta: float, common: float = 0.0) -> int | None:
     return smallest_n(sd, Aim(delta, ALPHA, (1 + POWER) / 2), common)
 
 
-def what_settles(effect: Effect, aims: Sequence[Aim]) -> str:
+def required_n_text(effect: Effect, aims: Sequence[Aim]) -> str:
     """`n = 34`: the smallest number of replicates, beyond those that ran, that reaches an aim.
 
     Counts pools if t rests on pools. Replicates of one pool share the error of its rows (`common`),
@@ -232,8 +232,10 @@ def what_settles(effect: Effect, aims: Sequence[Aim]) -> str:
     impossible, the text says what else is needed.
 
     >>> effect = paired_effect(np.array([0.0, 0.1, 0.2]), common_sd=0.1)
-    >>> what_settles(effect, [Aim(0.3, 0.025, 0.8)]), what_settles(effect, [Aim(0.2, 0.025, 0.8)])
-    ('n = 23', 'more points or pools: no n is enough')
+    >>> required_n_text(effect, [Aim(0.3, 0.025, 0.8)])
+    'n = 23'
+    >>> required_n_text(effect, [Aim(0.2, 0.025, 0.8)])
+    'more points or pools: no n is enough'
     """
     one_pool = effect.pools == 1
     found = [smallest_n(effect.sd, aim, effect.common) for aim in aims]

@@ -61,7 +61,10 @@ class Series:
         elif other.drawn is not None and other.drawn.shape == drawn.shape:
             drawn = drawn + other.drawn
         elif other.drawn is not None:  # other groupings: nothing is known to cancel
-            drawn, fixed = None, math.hypot(fixed, _luck(self.drawn), _luck(other.drawn))
+            drawn, fixed = (
+                None,
+                math.hypot(fixed, _grouping_sd(self.drawn), _grouping_sd(other.drawn)),
+            )
         return Series(
             self.values + other.values, self.shadowing + other.shadowing, self.pools, drawn, fixed
         )
@@ -81,7 +84,7 @@ class Series:
     @property
     def common_sd(self) -> float:
         """The standard deviation of the error that all replicates of a pool share."""
-        return math.hypot(self.fixed, _luck(self.drawn))
+        return math.hypot(self.fixed, _grouping_sd(self.drawn))
 
     def effect(self, overlap: float = 0.0) -> Effect:
         """The mean with its intervals; `overlap` as in `paired_effect`."""
@@ -140,7 +143,7 @@ def as_dependent_as(values: Values, whole: MeasurementRecord) -> Values:
     return np.asarray(values.mean() + factor * (values - values.mean()))
 
 
-def _luck(drawn: Values | None) -> float:
+def _grouping_sd(drawn: Values | None) -> float:
     """The standard deviation over groupings, for the pool in which it is largest."""
     return 0.0 if drawn is None else float(drawn.std(axis=1, ddof=1).max())
 

@@ -8,8 +8,8 @@ from trustbench.summary.stats.effects import (
     Kind,
     Verdict,
     required_n,
+    required_n_text,
     smallest_n,
-    what_settles,
 )
 
 BY_CHANCE = "random groups of the same sizes show as much"
@@ -54,13 +54,13 @@ def _needed(effect: Effect, delta: float, family: int) -> str:
     mean, zero = abs(effect.effect), Aim(delta, ALPHA, (1 + POWER) / 2)
     detected = [Aim(mean, ALPHA / (2 * family), POWER)] if mean else []
     if mean >= delta:
-        return what_settles(effect, detected)
+        return required_n_text(effect, detected)
     n = required_n(effect.sd, delta, effect.common)
     if n is None:  # TOST has its largest power at a true effect of 0
-        return what_settles(effect, [*detected, zero])
+        return required_n_text(effect, [*detected, zero])
     if n > effect.units:
-        return what_settles(effect, [zero])
-    return what_settles(effect, [*detected, Aim(delta - mean, ALPHA, POWER)])
+        return required_n_text(effect, [zero])
+    return required_n_text(effect, [*detected, Aim(delta - mean, ALPHA, POWER)])
 
 
 def open_beyond_chance(effect: Effect, beyond: Effect, margin: float, family: int = 1) -> Verdict:
@@ -72,7 +72,7 @@ def open_beyond_chance(effect: Effect, beyond: Effect, margin: float, family: in
     aim = Aim(abs(beyond.effect), ALPHA / (2 * family), POWER)
     alike = beyond.effect * effect.effect > 0 and aim.distance >= margin
     if alike and smallest_n(beyond.sd, aim, beyond.common) is not None:
-        needs = what_settles(beyond, [aim])
+        needs = required_n_text(beyond, [aim])
         return Verdict(Kind.INCONCLUSIVE, f"needs {needs}", needs=needs)
     return Verdict(Kind.INCONCLUSIVE, BY_CHANCE, by_chance=True)
 

@@ -105,24 +105,24 @@ def _evaluators(records: Sequence[Record]) -> set[str]:
     return {e.evaluator.name for r in records for e in r.evaluations.values()}
 
 
-def _of(record: Record, name: str) -> Mapping[str, Evaluation]:
+def _evaluations_of(record: Record, name: str) -> Mapping[str, Evaluation]:
     return {k: e for k, e in record.evaluations.items() if e.evaluator.name == name}
 
 
 def _common(name: str, records: Sequence[Record]) -> list[str]:
     """The evaluations of one evaluator that all records which ran it share."""
-    having = [ids for r in records if (ids := set(_of(r, name)))]
+    having = [ids for r in records if (ids := set(_evaluations_of(r, name)))]
     return sorted(set.intersection(*having))
 
 
 def _registered(name: str, common: Collection[str], records: Sequence[Record]) -> list[str]:
     """The evaluations at registered settings, if there are several."""
-    every = {k: e.evaluator for r in records for k, e in _of(r, name).items()}
+    every = {k: e.evaluator for r in records for k, e in _evaluations_of(r, name).items()}
     return registered_only({k: every[k] for k in common})
 
 
 def _settings(records: Sequence[Record], name: str) -> str:
     found: dict[str, Any] = {
-        k: _spec(e.evaluator) for r in records for k, e in _of(r, name).items()
+        k: _spec(e.evaluator) for r in records for k, e in _evaluations_of(r, name).items()
     }
     return ", ".join(f"{k} {v}" for k, v in sorted(found.items()))

@@ -12,8 +12,8 @@ from trustbench.summary.stats.effects import (
     not_measured,
     paired_effect,
     required_n,
+    required_n_text,
     tost_p,
-    what_settles,
 )
 from trustbench.summary.stats.verdicts import judge
 
@@ -217,7 +217,7 @@ def test_only_the_limit_of_n_says_that_no_n_is_enough(factor):
     factors = stats.t(n - 1).ppf(0.95) + stats.t(n - 1).ppf(0.9)
     enough = n[factors * np.sqrt(effect.sd**2 / n + common**2) <= 1]
     expected = f"n = {enough[0]}" if len(enough) else "more points or pools: no n is enough"
-    assert what_settles(effect, [aim]) == expected
+    assert required_n_text(effect, [aim]) == expected
     assert bool(len(enough)) == (factor < 1)
 
 
