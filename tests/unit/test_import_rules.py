@@ -114,3 +114,15 @@ def test_every_public_class_has_a_name_of_its_own():
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found[node.name].append(str(path.relative_to(ROOT)))
     assert {name: paths for name, paths in found.items() if len(paths) > 1} == {}
+
+
+def test_every_function_fits_a_screen():
+    """50 lines after the signature and the docstring."""
+    found = {}
+    for path in [*(ROOT / "trustbench").rglob("*.py"), *(ROOT / "hydra_plugins").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                first = node.body[1 if ast.get_docstring(node) and len(node.body) > 1 else 0]
+                found[f"{path.relative_to(ROOT)} {node.name}"] = node.end_lineno - first.lineno + 1
+    assert len(found) > 1000
+    assert {name: lines for name, lines in found.items() if lines > 50} == {}

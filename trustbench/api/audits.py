@@ -170,10 +170,7 @@ def audit(
     """
     if isinstance(policy, str | Path):
         policy = find_policy(policy, config_dir)
-    if not 0 <= calibration < 1:
-        raise UserError(f"--calibration is {calibration:zg}; give a share from 0 to below 1.")
-    if draws < 100:
-        raise UserError(f"--draws is {draws}; give at least 100.")
+    _refuse_impossible(calibration, draws, settings if recipe is None else ())
     plugins = _evaluators(evaluators, config_dir)
     declared = _declared(
         target=target,
@@ -204,10 +201,6 @@ def audit(
     )
     old = None if reference is None else _opened(replace(source, given=reference))
     subject = _opened(source)
-    if settings and recipe is None:
-        raise UserError(
-            f"{settings[0]} is a setting of a recipe's training; give a recipe as well."
-        )
     record = run_audit(
         subject,
         rows,
@@ -225,6 +218,16 @@ def audit(
     if tracking_uri is not None:
         upload_audit(output_dir or default_output_dir(), tracking_uri, record)
     return AuditResult(record, None if policy is None else gate_stored(record, policy, config_dir))
+
+
+def _refuse_impossible(calibration: float, draws: int, unused: Sequence[str]) -> None:
+    """Raises UserError for a wrong number, or settings that no recipe uses."""
+    if not 0 <= calibration < 1:
+        raise UserError(f"--calibration is {calibration:zg}; give a share from 0 to below 1.")
+    if draws < 100:
+        raise UserError(f"--draws is {draws}; give at least 100.")
+    if unused:
+        raise UserError(f"{unused[0]} is a setting of a recipe's training; give a recipe as well.")
 
 
 def _opened(source: ModelSource) -> NamedModel:

@@ -12,9 +12,11 @@ from trustbench.contracts import (
     SPLITS,
     Activation,
     Affine,
+    Array,
     Chain,
     DataCard,
     Feature,
+    Forward,
     Problem,
     SplitName,
     System,
@@ -59,6 +61,31 @@ def make_problem(
     )
 
 
+def _halves(n: int, replicates: int, seed: int) -> Array:
+    """Random halves of n rows in complementary pairs, bool [R, n]."""
+    rng = np.random.default_rng(seed)
+    membership = np.zeros((replicates, n), dtype=bool)
+    for r in range(0, replicates, 2):
+        half = rng.permutation(n)[: n // 2]
+        membership[r, half] = True
+        membership[min(r + 1, replicates - 1)] = ~membership[r]
+    return membership
+
+
+def _fit(
+    params: list[Tensor], forward: Forward, X: Tensor, y: Tensor, members: Tensor, steps: int
+) -> None:
+    """Trains `params` in place: each replicate on its members; y and members [R, n]."""
+    optimiser = torch.optim.Adam(params, lr=0.05)
+    for _ in range(steps):
+        loss = torch.nn.functional.cross_entropy(
+            forward(X).flatten(0, 1), y.flatten(), reduction="none"
+        ).view(y.shape)
+        optimiser.zero_grad()
+        (loss * members).sum().backward()
+        optimiser.step()
+
+
 def make_system(
     problem: Problem,
     replicates: int = 4,
@@ -76,12 +103,8 @@ def make_system(
     """
     streams = Streams(seed)
     X, y, _ = problem.rows("train")
-    n, rng = len(y), np.random.default_rng(seed)
-    membership = np.zeros((replicates, n), dtype=bool)
-    for r in range(0, replicates, 2):
-        half = rng.permutation(n)[: n // 2]
-        membership[r, half] = True
-        membership[min(r + 1, replicates - 1)] = ~membership[r]
+    n = len(y)
+    membership = _halves(n, replicates, seed)
     g = torch.Generator().manual_seed(seed + 1000 * draw)
     d, k = problem.n_features, len(problem.classes)
     params = [
@@ -99,28 +122,18 @@ def make_system(
         h = torch.tanh(torch.baddbmm(params[1], x, params[0]))
         return torch.baddbmm(params[3], h, params[2])
 
-    optimiser = torch.optim.Adam(params, lr=0.05)
     data, target = torch.as_tensor(X), torch.as_tensor(y).expand(replicates, n)
-    mask = torch.as_tensor(membership, dtype=dtype)
-    for _ in range(steps):
-        loss = torch.nn.functional.cross_entropy(
-            forward(data).flatten(0, 1), target.flatten(), reduction="none"
-        ).view(replicates, n)
-        optimiser.zero_grad()
-        (loss * mask).sum().backward()
-        optimiser.step()
+    _fit(params, forward, data, target, torch.as_tensor(membership, dtype=dtype), steps)
     params[:] = [p.detach().to(device) for p in params]
     # a method that retrained nothing: its baseline has the same replicates
     again = partial(
         make_system, problem, replicates, hidden, steps, seed, dtype=dtype, device=device
     )
     pool = problem.splits["calibration"]
-    calibration = np.stack(
-        [
-            streams.numpy("calibration", r).choice(pool, size=len(pool) // 2, replace=False)
-            for r in range(replicates)
-        ]
-    )
+    drawn = [
+        streams.numpy("calibration", r).choice(pool, size=len(pool) // 2, replace=False)
+        for r in range(replicates)
+    ]
     first, second = ((w.detach().mT, b.detach().squeeze(1)) for w, b in (params[:2], params[2:]))
     layers: tuple[Affine | Activation, ...] = Affine(*first), "tanh", Affine(*second)
     return System(
@@ -131,7 +144,7 @@ def make_system(
         device=device,
         streams=streams,
         membership=membership,
-        calibration=calibration,
+        calibration=np.stack(drawn),
         facts={},
         draw=draw,
         baseline=cache(lambda: again(draw=draw)),
