@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from trustbench.config import fingerprints
 from trustbench.config.arms import Arm, Chosen, Protocol, Training
@@ -16,6 +16,13 @@ RUN_KEYS = ("control", "seed", "device", "deterministic", "engine", "threads", "
 FOLDERS = ("output_dir", "data_dir")
 GROUPS = ("dataset", "model", "training", "intervention", "evaluator", "table")
 KEYS = (*GROUPS, "protocol", *RUN_KEYS, *FOLDERS, "tracking_uri", "plugins")
+
+
+class _Own(NamedTuple):
+    """Where the user's own code and files are."""
+
+    modules: tuple[str, ...]
+    folder: Path
 
 
 def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
@@ -33,12 +40,13 @@ def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
             problems.add(f"{key} is missing from the configuration; restore its value.")
     problems.sentences += [s for kind in GROUPS[:5] for s in _unprintable(config.get(kind), kind)]
     problems.raise_any()
-    modules = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
+    named = problems.of(check, tuple[str, ...], config["plugins"], "plugins") or ()
+    own = _Own(named, Path.cwd())
     parts: dict[str, Any] = {
-        "dataset": problems.of(_one, "dataset", config, modules),
-        "model": problems.of(_one, "model", config, modules),
-        "interventions": _many("intervention", config, modules, problems),
-        "evaluators": _many("evaluator", config, modules, problems),
+        "dataset": problems.of(_one, "dataset", config, own),
+        "model": problems.of(_one, "model", config, own),
+        "interventions": _many("intervention", config, own, problems),
+        "evaluators": _many("evaluator", config, own, problems),
         "training": problems.of(_section, Training, config, "training"),
         "protocol": problems.of(_section, Protocol, config, "protocol"),
     }
@@ -50,7 +58,7 @@ def build_arm(config: Mapping[str, Any], experiment: str = "default") -> Arm:
     if not config.get("evaluator"):
         problems.add("no evaluator was chosen; give evaluator=all or evaluator=[name, ...].")
     problems.raise_any()
-    return Arm(**parts, experiment=experiment, folder=Path.cwd())
+    return Arm(**parts, experiment=experiment, folder=own.folder)
 
 
 def _unprintable(value: Any, key: str) -> Iterator[str]:
@@ -66,28 +74,28 @@ def _unprintable(value: Any, key: str) -> Iterator[str]:
         yield f"{key} is {value!r}; give text without line feeds and control characters."
 
 
-def _one(kind: str, config: Mapping[str, Any], modules: tuple[str, ...]) -> Chosen[Any]:
+def _one(kind: str, config: Mapping[str, Any], own: _Own) -> Chosen[Any]:
     node = config.get(kind)
     name = node.get("name") if isinstance(node, Mapping) else None
     if not isinstance(name, str):
         raise ConfigError(f"{kind}.name is {name!r}; give the {kind}'s name, that of its file.")
-    return _chosen(kind, name, node, kind, modules)
+    return _chosen(kind, name, node, kind, own)
 
 
 def _many(
-    kind: str, config: Mapping[str, Any], modules: tuple[str, ...], problems: Problems
+    kind: str, config: Mapping[str, Any], own: _Own, problems: Problems
 ) -> tuple[Chosen[Any], ...]:
     chosen = []
     for name, node in (config.get(kind) or {}).items():
-        one = problems.of(_chosen, kind, name, node, f"{kind}.{name}", modules)
+        one = problems.of(_chosen, kind, name, node, f"{kind}.{name}", own)
         if one is not None:
             chosen.append(one)
     return tuple(chosen)
 
 
-def _chosen(kind: str, name: str, node: Any, key: str, modules: tuple[str, ...]) -> Chosen[Any]:
+def _chosen(kind: str, name: str, node: Any, key: str, own: _Own) -> Chosen[Any]:
     """The plugin at `key` of the configuration, with the fingerprints of what it depends on."""
-    plugin = build(kind, name, node, key, modules)
+    plugin = build(kind, name, node, key, own.modules).located(own.folder)
     return Chosen(name, plugin, fingerprints.of(plugin, key))
 
 

@@ -4,11 +4,12 @@ A plugin is a frozen dataclass in one file plus one YAML of the same stem; its f
 hyper-parameters and their schema. `trustbench/contracts/__init__.py` lists the shapes.
 """
 
+import copy
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from trustbench.contracts.arrays import Array
 from trustbench.contracts.aspects import Aspect
@@ -36,6 +37,14 @@ class Plugin:
     # The rows that are read beyond each member's own term of the loss, for the privacy ledger; ()
     # for none. None declares nothing, which voids every privacy claim of an arm with this plugin.
     reads_rows: ClassVar[tuple[Read, ...] | None] = None
+    # The folder in which the command was given, and where relative files begin: in no id.
+    given_in: ClassVar[Path | None] = None
+
+    def located(self, folder: Path) -> Self:
+        """The same plugin of a command that was given in `folder`."""
+        found = copy.copy(self)
+        object.__setattr__(found, "given_in", folder)
+        return found
 
     def sources(self) -> tuple[ModuleType, ...]:
         """Modules whose code the numbers depend on, beside the one that defines the class."""

@@ -24,10 +24,10 @@ def _given(target: str | None) -> str:
 class Module(Model):
     """A torch.nn.Module of your own: `target` names its class, or a function that builds it.
 
-    `target` is `my.net:Net` or `path/to/net.py:Net`. `args` are keyword arguments. A parameter
-    that is called `n_features`, `n_classes` or `shape`, or a synonym, gets its value from the data
-    set, see `own_module.offered`. A binary module with one logit z is adapted to the two logits
-    (0, z).
+    `target` is `my.net:Net` or `path/to/net.py:Net`, searched where the command was given. `args`
+    are keyword arguments. A parameter that is called `n_features`, `n_classes` or `shape`, or a
+    synonym, gets its value from the data set, see `own_module.offered`. A binary module with one
+    logit z is adapted to the two logits (0, z).
 
     Reference: Paszke et al. 2019, arXiv 1912.01703 (torch.nn.Module).
     """
@@ -63,4 +63,4 @@ class Module(Model):
     @property
     def _loaded(self) -> targets.ModuleTarget:
         assert self.target is not None, "refused when it is bound"
-        return targets.load(self.target)
+        return targets.load(self.target, folder=self.given_in)

@@ -34,13 +34,16 @@ class ModuleTarget(NamedTuple):
         return self.text.rpartition(":")[2]
 
 
-def load(text: str, key: str = "model.target") -> ModuleTarget:
+def load(text: str, key: str = "model.target", folder: Path | None = None) -> ModuleTarget:
     """Imports a target, given at `key` of the configuration.
+
+    Its file, or the modules that it names, are searched in `folder` first, where the command was
+    given: a job may start in another one.
 
     Raises:
         ConfigError: it has another form, cannot be imported, or builds no modules.
     """
-    found = _named(text, key)
+    found = _named(text, key, folder)
     _refuse_other(found, text, key)
     return ModuleTarget(text, found, sys.modules[found.__module__])
 
@@ -65,14 +68,16 @@ def builds_modules(text: str, key: str) -> bool:
     return _builds_modules(found)
 
 
-def _named(text: str, key: str) -> Any:
+def _named(text: str, key: str, folder: Path | None = None) -> Any:
     where, _, name = text.rpartition(":")
     if not where or not name.isidentifier():
         raise ConfigError(f"{key} is {text!r}; give a class or a function as {FORM}.")
     by_file = where.endswith(".py") or "/" in where
     try:
         with torch.random.fork_rng(devices=[]):  # a file that draws numbers shifts no stream
-            module = _from_file(Path(where).expanduser(), key) if by_file else _by_name(where)
+            module = (
+                _from_file(_located(where, folder), key) if by_file else _by_name(where, folder)
+            )
     except (*FAILURES, ImportError, SyntaxError, NameError) as error:
         raise ConfigError(
             f"{key} is {text!r}, but importing {where} fails: {first_sentence(error)}."
@@ -103,10 +108,16 @@ def _from_file(path: Path, key: str) -> ModuleType:
     return _FILES[path, digest]
 
 
-def _by_name(name: str) -> ModuleType:
+def _located(where: str, folder: Path | None) -> Path:
+    """The file that a target names: below `folder`, else from where Python is."""
+    path = Path(where).expanduser()
+    return folder / path if folder is not None and (folder / path).is_file() else path
+
+
+def _by_name(name: str, folder: Path | None) -> ModuleType:
     top = name.partition(".")[0]
     if top not in sys.modules and importlib.util.find_spec(top) is None:
-        _search(Path.cwd())
+        _search(folder or Path.cwd())
     return importlib.import_module(name)
 
 
