@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+import trustbench
 from tests.unit.test_docs import DOCUMENTS, PAGES, ROOT, text
 
 CODE = re.compile(r"^```.*?^```", re.M | re.S)
@@ -63,11 +64,21 @@ def test_the_readme_is_short_and_shows_a_picture():
         "trustbench/interventions/privacy/dpsgd.py",
         "trustbench/training/loop.py",
         "trustbench/summary/stats/",
+        "trustbench/api/",
     ],
 )
 def test_the_readme_shows_the_way(path):
     section = text("README.md").split("## Find your way")[1].split("\n## ")[0]
     assert f"`{path}`" in section
+    assert "(docs/own-plugins.md#add-a-data-set)" in section
+
+
+def test_the_readme_calls_trustbench_from_python():
+    (code,) = re.findall(r"^```python\n(.*?)^```", text("README.md"), re.M | re.S)
+    names = re.findall(r"\btrustbench\.(\w+)\(", code)
+    assert names == ["run", "table"]
+    assert set(names) <= set(trustbench.__all__)
+    assert hasattr(trustbench.Tables, "cells")
 
 
 def test_the_index_and_the_navigation_have_every_page_once():
