@@ -18,6 +18,7 @@ from trustbench.datasets.loading.columns import (
     read_columns,
 )
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.products import Sensitive, attributes, product
 from trustbench.datasets.loading.splits import draw, shares, strata_of, subsample
 from trustbench.datasets.loading.tables import positions, read_parquet, refuse_unknown
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, groups_by, table_problem
@@ -98,12 +99,13 @@ class ACSIncome(FileDataset):
 
     25 % of the rows are the test set, 10 % the calibration pool, 7.5 % the validation set, the rest
     the training pool, stratified by class and group; `subsample` is the total number of rows, with
-    the share of every split kept.
+    the share of every split kept. Several attributes, [SEX,RAC1P], give the groups of their
+    combinations.
 
     Reference: Ding et al. 2021, arXiv 2108.04884, section 3 and appendix B.
     """
 
-    sensitive: str = "SEX"
+    sensitive: Sensitive = "SEX"
     subsample: Annotated[int, Field(ge=1)] | None = 40000
 
     version: ClassVar[int] = 1
@@ -117,13 +119,15 @@ class ACSIncome(FileDataset):
 
     @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        refuse_unknown("acs_income", "sensitive", self.sensitive, GROUPS)
+        chosen = attributes("acs_income", self.sensitive)
+        for name in chosen:
+            refuse_unknown("acs_income", "sensitive", name, GROUPS)
         source = self.source(data_dir, FILE)
         raw = read_parquet(source, [c.name for c in self.columns])
         frame = read_columns(source, raw, self.columns)
         y = positions(frame["PINCP"], CLASSES)
-        levels, words = frame[self.sensitive].to_numpy(), WORDS.get(self.sensitive)
-        groups = groups_by(self.sensitive, levels, GROUPS[self.sensitive], words)
+        parts = [groups_by(s, frame[s].to_numpy(), GROUPS[s], WORDS.get(s)) for s in chosen]
+        groups = product(parts, self.subsample)
         sizes = shares(len(y), {"test": 0.25, "calibration": 0.10, "validation": 0.075})
         splits = draw("acs_income", strata_of(y, groups.codes), sizes, streams.numpy("split"))
         rows = "all of them" if self.subsample is None else f"a subsample of {self.subsample:,}"

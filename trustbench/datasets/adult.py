@@ -12,6 +12,7 @@ from trustbench.contracts import Array, DataCard, Problem, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.products import Sensitive, attributes, product
 from trustbench.datasets.loading.splits import draw, strata_of, stratified_order, subsample
 from trustbench.datasets.loading.tables import positions, read_fields, refuse_unknown
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, levels_rule, table_problem
@@ -124,13 +125,13 @@ class Adult(FileDataset):
 
     The official test file is the test set; 4,000 rows of the training file are the calibration
     pool, 3,000 the validation set, the rest the training pool. The sensitive attribute stays among
-    the inputs. `subsample` is the total number of rows, stratified by class and group; every split
-    keeps its share.
+    the inputs; several, [sex,race], give the groups of their combinations. `subsample` is the total
+    number of rows, stratified by class and group; every split keeps its share.
 
     Reference: Kohavi 1996, KDD, section 4; official split of the UCI repository.
     """
 
-    sensitive: str = "sex"
+    sensitive: Sensitive = "sex"
     subsample: Annotated[int, Field(ge=1)] | None = None
 
     version: ClassVar[int] = 1
@@ -155,20 +156,21 @@ class Adult(FileDataset):
 
     @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        refuse_unknown("adult", "sensitive", self.sensitive, GROUPS)
+        chosen = attributes("adult", self.sensitive)
+        for name in chosen:
+            refuse_unknown("adult", "sensitive", name, GROUPS)
         learn, test = (self._read(data_dir, name) for name in ("adult.data", "adult.test"))
         frame = pd.concat([learn, test], ignore_index=True)
         y = positions(frame["income"], CLASSES)
-        names = GROUPS[self.sensitive]
-        group = positions(frame[self.sensitive], names)
-        splits = _split(strata_of(y, group), len(learn), streams)
+        groups = product([_groups(frame, name) for name in chosen], self.subsample)
+        splits = _split(strata_of(y, groups.codes), len(learn), streams)
         return table_problem(
             name="adult",
             frame=frame,
             columns=INPUTS,
             y=y,
             classes=CLASSES,
-            groups=Groups(self.sensitive, names, group, rule=levels_rule(self.sensitive, names)),
+            groups=groups,
             splits=subsample("adult", splits, self.subsample),
             card=_card(frame, self.subsample),
         )
@@ -177,6 +179,12 @@ class Adult(FileDataset):
         source = self.source(data_dir, name)
         raw = read_fields(source, FIELDS, separator=",", comment="|")
         return read_columns(source, raw, self.columns)
+
+
+def _groups(frame: pd.DataFrame, sensitive: str) -> Groups:
+    names = GROUPS[sensitive]
+    codes = positions(frame[sensitive], names)
+    return Groups(sensitive, names, codes, rule=levels_rule(sensitive, names))
 
 
 def _split(strata: Array, n_learn: int, streams: Streams) -> dict[SplitName, Array]:

@@ -11,6 +11,7 @@ from trustbench.contracts import DataCard, Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.products import Sensitive, attributes, product
 from trustbench.datasets.loading.splits import draw, shares, strata_of
 from trustbench.datasets.loading.tables import positions, read_csv, refuse_unknown
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, groups_by, table_problem
@@ -71,11 +72,12 @@ class Compas(FileDataset):
     ProPublica's filter: charge within 30 days of the arrest, a recidivism flag, no ordinary
     traffic offence, a score. 25 % of the rows are the test set, 15 % the calibration pool, 10 %
     the validation set, the rest the training pool, stratified by class and group.
+    Several attributes, [race,sex], give the groups of their combinations.
 
     Reference: Larson et al. 2016, ProPublica, and its notebook `Compas Analysis`.
     """
 
-    sensitive: str = "race"
+    sensitive: Sensitive = "race"
 
     version: ClassVar[int] = 1
     reads_rows: ClassVar = (POOL_STATISTICS,)
@@ -92,12 +94,14 @@ class Compas(FileDataset):
 
     @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        refuse_unknown("compas", "sensitive", self.sensitive, GROUPS)
+        chosen = attributes("compas", self.sensitive)
+        for name in chosen:
+            refuse_unknown("compas", "sensitive", name, GROUPS)
         source = self.source(data_dir, FILE)
         raw = read_csv(source, [c.name for c in self.columns])
         frame = _filtered(read_columns(source, raw, self.columns))
         y = positions(frame["two_year_recid"], CLASSES)
-        groups = groups_by(self.sensitive, frame[self.sensitive].to_numpy(), GROUPS[self.sensitive])
+        groups = product([groups_by(s, frame[s].to_numpy(), GROUPS[s]) for s in chosen])
         sizes = shares(len(y), {"test": 0.25, "calibration": 0.15, "validation": 0.10})
         return table_problem(
             name="compas",

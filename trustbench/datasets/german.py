@@ -12,6 +12,7 @@ from trustbench.contracts import DataCard, GroupRule, Problem, SensitiveColumn
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
+from trustbench.datasets.loading.products import Sensitive, attributes, product
 from trustbench.datasets.loading.splits import draw, shares, strata_of
 from trustbench.datasets.loading.tables import positions, read_fields, refuse_unknown
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, groups_by, table_problem
@@ -84,7 +85,7 @@ class German(FileDataset):
     split at 25 years).
     """
 
-    sensitive: str = "age"
+    sensitive: Sensitive = "age"
 
     version: ClassVar[int] = 1
     reads_rows: ClassVar = (POOL_STATISTICS,)
@@ -103,12 +104,14 @@ class German(FileDataset):
 
     @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
-        refuse_unknown("german", "sensitive", self.sensitive, SENSITIVE)
+        chosen = attributes("german", self.sensitive)
+        for name in chosen:
+            refuse_unknown("german", "sensitive", name, SENSITIVE)
         source = self.source(data_dir, FILE)
         raw = read_fields(source, [c.name for c in self.columns], separator=None)
         frame = read_columns(source, raw, self.columns)
         y = positions(frame["risk"], CLASSES)
-        groups = _groups(frame, self.sensitive)
+        groups = product([_groups(frame, name) for name in chosen])
         sizes = shares(len(y), {"test": 0.30, "calibration": 0.20, "validation": 0.10})
         return table_problem(
             name="german",

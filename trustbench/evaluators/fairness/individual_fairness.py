@@ -1,5 +1,6 @@
 """Whether the decision on a person would differ with another sensitive attribute."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -63,19 +64,22 @@ class IndividualFairness(Evaluator):
     @override
     def supports(self, system: System) -> str | None:
         problem = system.problem
-        feature = sensitive(problem)
-        if feature is None:
+        features = sensitive(problem)
+        if not features:
             if system.decider is not None:
                 return None
             return (
                 f"no categorical input of {problem.name} is named {problem.group_name}, so a row's "
                 "group cannot be changed"
             )
-        if len(feature.columns) < 2:
-            return f"input {feature.name} has one value only"
-        block = _flat(problem)[:, list(feature.columns)]
-        if any(len(np.unique(problem.group[column > 0])) > 1 for column in block.T):
-            return f"a value of input {feature.name} stands for several groups of {problem.name}"
+        names = " and ".join(f.name for f in features)
+        if all(len(f.columns) < 2 for f in features):
+            return f"input {names} has one value only"
+        flat = _flat(problem)
+        for columns in itertools.product(*(f.columns for f in features)):
+            bears = (flat[:, list(columns)] > 0).all(1)
+            if len(np.unique(problem.group[bears])) > 1:
+                return f"a value of input {names} stands for several groups of {problem.name}"
         return None
 
     @override
@@ -91,35 +95,40 @@ class IndividualFairness(Evaluator):
         found = self.measurement("flip_rate", changed.double().mean(1), len(at.y))
         facts: dict[str, Fact] = {
             "attribute": system.problem.group_name,
-            "among_inputs": sensitive(system.problem) is not None,
+            "among_inputs": bool(sensitive(system.problem)),
             "values": values,
         }
         return Measured((found,), facts=facts, rows={"flip_rate": changed.double().cpu().numpy()})
 
 
-def sensitive(problem: Problem) -> Feature | None:
-    """The one-hot feature that holds a row's group, if it is among the inputs."""
-    for feature in problem.features:
-        if feature.name == problem.group_name and feature.kind == "categorical":
-            return feature
-    return None
+def sensitive(problem: Problem) -> tuple[Feature, ...]:
+    """The one-hot features that hold a row's group, if they are among the inputs.
+
+    Groups by several attributes are those of their combinations.
+    """
+    features = {f.name: f for f in problem.features if f.kind == "categorical"}
+    parts = problem.group_name.split(" x ")
+    for names in ([problem.group_name], parts):
+        if all(name in features for name in names):
+            return tuple(features[name] for name in names)
+    return ()
 
 
 def alternatives(problem: Problem, X: Array) -> Iterator[tuple[Array, Array]]:
-    """For each value of the sensitive input that occurs: X [n, *shape] and group [n] with it.
+    """For each value of the sensitive inputs that occurs: X [n, *shape] and group [n] with it.
 
-    A row that already has the value is unchanged. Without such an input, uses each group.
+    A row that already has the value is unchanged. Without such inputs, uses each group.
     """
-    feature, seen = sensitive(problem), _flat(problem)
-    if feature is None:
+    features, seen = sensitive(problem), _flat(problem)
+    if not features:
         yield from ((X, np.full(len(X), g)) for g in range(len(problem.groups)))
         return
-    for column in feature.columns:
-        bearers = problem.group[seen[:, column] > 0]
+    for columns in itertools.product(*(f.columns for f in features)):
+        bearers = problem.group[(seen[:, list(columns)] > 0).all(1)]
         if len(bearers):
             other = X.reshape(len(X), -1).copy()
-            other[:, list(feature.columns)] = 0.0
-            other[:, column] = 1.0
+            other[:, [c for f in features for c in f.columns]] = 0.0
+            other[:, list(columns)] = 1.0
             yield other.reshape(X.shape), np.full(len(X), bearers[0])
 
 

@@ -63,7 +63,7 @@ def read_groups(
     found, of = np.unique(np.stack([p.code for p in parts]), axis=1, return_inverse=True)
     levels = [[p.names[k] for p, k in zip(parts, column, strict=True)] for column in found.T]
     names = [_name(sensitive, each) for each in levels]
-    place, names, merged = _merge_small(np.bincount(np.ravel(of)), names, smallest)
+    place, names, merged = merge_small(np.bincount(np.ravel(of)), names, smallest)
     of = place[np.ravel(of)]
     if len(names) < 2:
         raise _too_few(sensitive, smallest, merged)
@@ -133,7 +133,7 @@ def _levels(table: pd.DataFrame, name: str, declared: DeclaredColumn) -> Part:
     return Part(code, names, SensitiveColumn(name, labels, edges, missing))
 
 
-def _merge_small(sizes: Array, names: list[str], smallest: int) -> tuple[Array, list[str], str]:
+def merge_small(sizes: Array, names: list[str], smallest: int) -> tuple[Array, list[str], str]:
     """(new place of each group, names, what was merged).
 
     The merged group takes in the next smallest one until it is large enough.
