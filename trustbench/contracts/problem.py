@@ -34,7 +34,38 @@ class DataCard:
 
 
 class StructuralCausalModel(Protocol):
-    """A known causal model of the data: exact counterfactuals in the model's scaled space."""
+    """A causal model of the inputs X [n, d], in the model's scaled space.
+
+    The semi-latent space Q [n, d] has the columns of X: values of the sensitive variables and of
+    variables without a cause, and in place of every other value its noise. If a model is not
+    `exact`, it was learnt from rows of the data, which the data set declares.
+    """
+
+    @property
+    def sensitive(self) -> tuple[int, ...]:
+        """The columns of the sensitive variables."""
+        ...
+
+    @property
+    def exact(self) -> bool:
+        """Whether the equations are those that made the data."""
+        ...
+
+    def levels(self) -> Array:
+        """The combinations [L, s] of the sensitive variables' values, in their columns."""
+        ...
+
+    def latent(self, X: Array) -> Array:
+        """Abduction: X -> Q."""
+        ...
+
+    def from_latent(self, Q: Array) -> Array:
+        """Prediction: Q -> X. It undoes `latent` up to rounding."""
+        ...
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws n new people X [n, d], with independent noise."""
+        ...
 
     def counterfactual(self, X: Array, group: int) -> Array:
         """The counterfactuals [n, d] of the people X [n, d], had they belonged to `group`."""

@@ -23,7 +23,7 @@ Reference: Pearl 2009, Causality, section 7.1 (abduction, action, prediction).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -153,23 +153,50 @@ def repayment_probability(numbers: Values) -> Array:
 class CreditModel:
     """Exact counterfactuals of silobank's applicants in the model's scaled space.
 
-    The input is [n, 10]: the eight standardised NUMBERS, then one column for each group.
+    The input is [n, 10]: the eight standardised NUMBERS, then one column for each group. The
+    semi-latent space has the noise of each mechanism, in its standard deviations, in place of the
+    number; age and the group stay as they are. `minority` is the share of group 1 in samples.
     """
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
+    minority: float = 0.15
+
+    exact: ClassVar[bool] = True
+    sensitive: ClassVar[tuple[int, ...]] = (len(NUMBERS), len(NUMBERS) + 1)
+
+    def levels(self) -> Array:
+        """The two groups [2, 2], in their columns."""
+        return np.eye(2)
+
+    def latent(self, X: Array) -> Array:
+        """Applicants X [n, 10] -> their age and group, and the noise of all else: [n, 10]."""
+        k = len(NUMBERS)
+        raw = X[:, :k].astype(np.float64) * self.deviation + self.mean
+        noise = abduct(dict(zip(NUMBERS, raw.T, strict=True)), X[:, k:].argmax(axis=1))
+        numbers = [X[:, 0].astype(np.float64), *(noise[name] for name in MECHANISMS)]
+        return np.column_stack([*numbers, X[:, k:]])
+
+    def from_latent(self, Q: Array) -> Array:
+        """Age, group and noise Q [n, 10] -> applicants [n, 10]."""
+        k = len(NUMBERS)
+        age = Q[:, 0] * self.deviation[0] + self.mean[0]
+        noise = dict(zip(MECHANISMS, Q[:, 1:k].T, strict=True))
+        numbers = predict(age, Q[:, k:].argmax(axis=1), noise)
+        raw = np.stack([numbers[name] for name in NUMBERS], axis=1)
+        return np.concatenate([(raw - self.mean) / self.deviation, Q[:, k:]], axis=1)
+
+    def sample(self, n: int, rng: np.random.Generator) -> Array:
+        """Draws new applicants [n, 10]."""
+        group = (rng.random(n) < self.minority).astype(np.int64)
+        age = (draw_age(rng.standard_normal(n)) - self.mean[0]) / self.deviation[0]
+        noise = rng.standard_normal((n, len(MECHANISMS)))
+        return self.from_latent(np.column_stack([age, noise, np.eye(2)[group]]))
 
     def counterfactual(self, X: Array, group: int) -> Array:
         """Applicants X [n, 10] -> the same [n, 10], had they belonged to `group` (0 or 1)."""
         if group not in (0, 1):
             raise ValueError(f"group is {group}; silobank has groups 0 and 1")
-        k = len(NUMBERS)
-        raw = X[:, :k].astype(np.float64) * self.deviation + self.mean
-        numbers = dict(zip(NUMBERS, raw.T, strict=True))
-        noise = abduct(numbers, X[:, k:].argmax(axis=1))
-        other = predict(numbers["age"], np.full(len(X), group), noise)
-        moved = np.stack([other[name] for name in NUMBERS], axis=1)
-        member = np.zeros((len(X), 2))
-        member[:, group] = 1
-        scaled = (moved - self.mean) / self.deviation
-        return np.concatenate([scaled, member], axis=1).astype(X.dtype)
+        Q = self.latent(X)
+        Q[:, list(self.sensitive)] = self.levels()[group]
+        return self.from_latent(Q).astype(X.dtype)

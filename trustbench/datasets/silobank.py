@@ -90,4 +90,4 @@ class SiloBank(Dataset):
         )
         scale = [standardise(frame[n].to_numpy(), splits["train"])[1:] for n in NUMBERS]
         mean, deviation = zip(*scale, strict=True)
-        return replace(problem, scm=CreditModel(mean, deviation))
+        return replace(problem, scm=CreditModel(mean, deviation, self.minority))

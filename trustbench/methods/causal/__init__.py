@@ -1,0 +1,1 @@
+"""Structural causal models with additive noise: given or learnt functions on a given graph."""
