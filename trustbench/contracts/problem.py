@@ -67,6 +67,10 @@ class StructuralCausalModel(Protocol):
         """Draws n new people X [n, d], with independent noise."""
         ...
 
+    def state(self) -> bytes:
+        """What the fingerprint of the data must see of the model: all that was learnt or given."""
+        ...
+
     def counterfactual(self, X: Array, group: int) -> Array:
         """The counterfactuals [n, d] of the people X [n, d], had they belonged to `group`."""
         ...
@@ -168,4 +172,6 @@ class Problem:
             h.update(repr(changes).encode())
         if self.favoured:
             h.update(repr(("favourable", self.favoured)).encode())
+        if self.scm is not None:
+            h.update(self.scm.state())
         return h.hexdigest()[:32]

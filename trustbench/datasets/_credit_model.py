@@ -193,6 +193,10 @@ class CreditModel:
         noise = rng.standard_normal((n, len(MECHANISMS)))
         return self.from_latent(np.column_stack([age, noise, np.eye(2)[group]]))
 
+    def state(self) -> bytes:
+        """Nothing: the equations are this module's, and the data follow from them."""
+        return b""
+
     def counterfactual(self, X: Array, group: int) -> Array:
         """Applicants X [n, 10] -> the same [n, 10], had they belonged to `group` (0 or 1)."""
         if group not in (0, 1):

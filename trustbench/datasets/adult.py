@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import Array, DataCard, Problem, SplitName
+from trustbench.contracts import Array, DataCard, Problem, Read, SplitName
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
@@ -16,6 +16,8 @@ from trustbench.datasets.loading.products import Sensitive, attributes, product
 from trustbench.datasets.loading.splits import draw, strata_of, stratified_order, subsample
 from trustbench.datasets.loading.tables import positions, read_fields, refuse_unknown
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, Groups, levels_rule, table_problem
+from trustbench.methods.causal.learning import Fitting
+from trustbench.methods.causal.problems import LEARNT, learn_on
 
 ARCHIVE = "https://archive.ics.uci.edu/static/public/2/adult.zip"
 FIELDS = (
@@ -97,6 +99,20 @@ INPUTS = (
         ),
     ),
 )  # fmt: skip
+CAUSAL = (
+    Categorical("sex", mutable=False, levels=known("Female", "Male")),
+    Numeric("age", mutable=False),
+    Numeric("native", mutable=False),
+    Numeric("married"),
+    Numeric("education-num"),
+    Numeric("hours-per-week"),
+)
+ROOTS = ("sex", "age", "native")
+GRAPH = {
+    "married": ROOTS,
+    "education-num": (*ROOTS, "married"),
+    "hours-per-week": (*ROOTS, "married"),
+}
 CLASSES = ("<=50K", ">50K")
 # adult.test ends every line in a dot.
 INCOME = Categorical("income", levels=known(*CLASSES) | {f"{c}.": c for c in CLASSES})
@@ -128,11 +144,16 @@ class Adult(FileDataset):
     the inputs; several, [sex,race], give the groups of their combinations. `subsample` is the total
     number of rows, stratified by class and group; every split keeps its share.
 
-    Reference: Kohavi 1996, KDD, section 4; official split of the UCI repository.
+    With `causal`, inputs are the six of a published causal graph (native: born in the United
+    States; married: with a spouse), and `Problem.scm` is learnt on it from the training pool.
+
+    Reference: Kohavi 1996, KDD, section 4; official split of the UCI repository; graph: the
+    authors' code of CAPIFY (Ehyaei et al. 2023).
     """
 
     sensitive: Sensitive = "sex"
     subsample: Annotated[int, Field(ge=1)] | None = None
+    causal: bool = False
 
     version: ClassVar[int] = 1
     reads_rows: ClassVar = (POOL_STATISTICS,)
@@ -155,6 +176,10 @@ class Adult(FileDataset):
     )
 
     @override
+    def declares(self) -> tuple[Read, ...]:
+        return (*self.reads_rows, LEARNT) if self.causal else self.reads_rows
+
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         chosen = attributes("adult", self.sensitive)
         for name in chosen:
@@ -164,21 +189,32 @@ class Adult(FileDataset):
         y = positions(frame["income"], CLASSES)
         groups = product([_groups(frame, name) for name in chosen], self.subsample)
         splits = _split(strata_of(y, groups.codes), len(learn), streams)
-        return table_problem(
+        problem = table_problem(
             name="adult",
-            frame=frame,
-            columns=INPUTS,
+            frame=_derived(frame) if self.causal else frame,
+            columns=CAUSAL if self.causal else INPUTS,
             y=y,
             classes=CLASSES,
             groups=groups,
             splits=subsample("adult", splits, self.subsample),
             card=_card(frame, self.subsample),
         )
+        if not self.causal:
+            return problem
+        return replace(problem, scm=learn_on(problem, GRAPH, ("sex",), streams, Fitting(epochs=10)))
 
     def _read(self, data_dir: Path, name: str) -> pd.DataFrame:
         source = self.source(data_dir, name)
         raw = read_fields(source, FIELDS, separator=",", comment="|")
         return read_columns(source, raw, self.columns)
+
+
+def _derived(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table with the two columns of the causal graph that it does not have."""
+    return frame.assign(
+        native=(frame["native-country"] == "United-States").astype(int),
+        married=frame["marital-status"].str.startswith("Married").astype(int),
+    )
 
 
 def _groups(frame: pd.DataFrame, sensitive: str) -> Groups:

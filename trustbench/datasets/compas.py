@@ -7,7 +7,7 @@ from typing import ClassVar
 import pandas as pd
 from typing_extensions import override
 
-from trustbench.contracts import DataCard, Problem
+from trustbench.contracts import DataCard, Problem, Read
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.columns import Categorical, Column, Numeric, known, read_columns
 from trustbench.datasets.loading.files import FileDataset, RemoteFile
@@ -15,6 +15,8 @@ from trustbench.datasets.loading.products import Sensitive, attributes, product
 from trustbench.datasets.loading.splits import draw, shares, strata_of
 from trustbench.datasets.loading.tables import positions, read_csv, refuse_unknown
 from trustbench.datasets.loading.tabular import POOL_STATISTICS, groups_by, table_problem
+from trustbench.methods.causal.learning import Fitting
+from trustbench.methods.causal.problems import LEARNT, learn_on
 
 FILE = "compas-scores-two-years.csv"
 # What the tool itself computed (decile_score, score_text) is not an input: it would be a model of a
@@ -35,6 +37,13 @@ INPUTS = (
     Numeric("priors_count", low=0, whole=True),
     Categorical("c_charge_degree", levels=known("F", "M", "O")),
 )  # fmt: skip
+CAUSAL = (
+    Numeric("age", mutable=False),
+    Categorical("sex", mutable=False, levels=known("Male", "Female")),
+    Numeric("caucasian", mutable=False),
+    Numeric("priors_count"),
+)
+GRAPH = {"caucasian": ("age", "sex"), "priors_count": ("age", "sex", "caucasian")}
 FILTER = (
     Numeric("days_b_screening_arrest", whole=True, missing=""),
     Categorical("is_recid", levels=known("-1", "0", "1")),
@@ -74,10 +83,15 @@ class Compas(FileDataset):
     the validation set, the rest the training pool, stratified by class and group.
     Several attributes, [race,sex], give the groups of their combinations.
 
-    Reference: Larson et al. 2016, ProPublica, and its notebook `Compas Analysis`.
+    With `causal`, inputs are the four of a published causal graph, and `Problem.scm` is learnt on
+    it from the training pool; the sensitive variable of the graph is sex.
+
+    Reference: Larson et al. 2016, ProPublica, and its notebook `Compas Analysis`; graph: the
+    authors' code of CAPIFY (Ehyaei et al. 2023).
     """
 
     sensitive: Sensitive = "race"
+    causal: bool = False
 
     version: ClassVar[int] = 1
     reads_rows: ClassVar = (POOL_STATISTICS,)
@@ -93,6 +107,10 @@ class Compas(FileDataset):
     )
 
     @override
+    def declares(self) -> tuple[Read, ...]:
+        return (*self.reads_rows, LEARNT) if self.causal else self.reads_rows
+
+    @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:
         chosen = attributes("compas", self.sensitive)
         for name in chosen:
@@ -103,16 +121,20 @@ class Compas(FileDataset):
         y = positions(frame["two_year_recid"], CLASSES)
         groups = product([groups_by(s, frame[s].to_numpy(), GROUPS[s]) for s in chosen])
         sizes = shares(len(y), {"test": 0.25, "calibration": 0.15, "validation": 0.10})
-        return table_problem(
+        derived = frame.assign(caucasian=(frame["race"] == "Caucasian").astype(int))
+        problem = table_problem(
             name="compas",
-            frame=frame,
-            columns=INPUTS,
+            frame=derived if self.causal else frame,
+            columns=CAUSAL if self.causal else INPUTS,
             y=y,
             classes=CLASSES,
             groups=groups,
             splits=draw("compas", strata_of(y, groups.codes), sizes, streams.numpy("split")),
             card=replace(CARD, description=f"{len(frame):,} of {len(raw):,} {CARD.description}"),
         )
+        if not self.causal:
+            return problem
+        return replace(problem, scm=learn_on(problem, GRAPH, ("sex",), streams, Fitting(epochs=50)))
 
 
 def _filtered(frame: pd.DataFrame) -> pd.DataFrame:

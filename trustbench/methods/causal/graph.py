@@ -91,8 +91,19 @@ class GraphModel:
             Q[:, list(v.columns)] = self.noise[rows][:, list(v.columns)]
         return self.from_latent(Q)
 
+    def state(self) -> bytes:
+        """The graph, and the noise, in which every function shows."""
+        said = repr((self.variables, self.fixed, self.groups, self.exact))
+        return said.encode() + np.ascontiguousarray(self.noise).tobytes()
+
     def counterfactual(self, X: Array, group: int) -> Array:
-        """The people X [n, d], had they belonged to `group`."""
+        """The people X [n, d], had they belonged to `group`.
+
+        Raises:
+            ValueError: groups are not levels of the sensitive variables.
+        """
+        if not self.groups:
+            raise ValueError("the groups are not those of the causal model's sensitive variables")
         Q = self.latent(X)
         Q[:, list(self.sensitive)] = self.levels()[self.groups[group]]
         return self.from_latent(Q).astype(X.dtype)

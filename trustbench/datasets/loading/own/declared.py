@@ -102,4 +102,6 @@ class DeclaredTable:
     split: Split = Split()
     subsample: Annotated[int, Field(ge=1)] | None = None
     leakage: Leakage = "warn"
+    graph: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    functions: Literal["network", "linear"] = "network"
     card: OwnersCard = OwnersCard()

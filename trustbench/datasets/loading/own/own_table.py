@@ -17,6 +17,7 @@ from trustbench.datasets.loading.own.settings import TableError
 from trustbench.datasets.loading.own.values import as_written
 from trustbench.datasets.loading.tabular import POOL_STATISTICS
 from trustbench.errors import DataError
+from trustbench.methods.causal.problems import LEARNT
 
 DECLARED = (
     "with dataset.scaling=declared, and the range or levels of each column in dataset.columns, "
@@ -45,6 +46,10 @@ class OwnTable(DeclaredTable, Dataset):
     rows are merged. People cannot change `immutable` and sensitive columns, or anything but the
     `actionable` ones.
 
+    `graph` is a causal graph of the inputs, {effect: [its direct causes]}, with the sensitive ones
+    among them. The causal model on it is learnt from the training rows: `functions` are networks of
+    one layer, or linear.
+
     `leakage` says what happens if a column is nearly the target, or copies of a row are in two
     parts of the split.
     """
@@ -69,7 +74,8 @@ class OwnTable(DeclaredTable, Dataset):
 
     @override
     def declares(self) -> tuple[Read, ...] | None:
-        return () if self.scaling == "declared" else self.reads_rows
+        learnt = () if self.scaling == "declared" else self.reads_rows
+        return (*learnt, LEARNT) if self.graph else learnt
 
     @override
     def load(self, data_dir: Path, streams: Streams) -> Problem:

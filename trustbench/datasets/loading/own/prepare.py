@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName
+from trustbench.contracts import Array, DataCard, Encoder, Problem, SplitName, StructuralCausalModel
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets.loading.own import column_findings, split_findings
 from trustbench.datasets.loading.own.declared import DeclaredColumn, DeclaredTable
@@ -37,6 +37,8 @@ from trustbench.datasets.loading.own.splitting import (
 )
 from trustbench.datasets.loading.own.target import Target, labelled_rows, read_target
 from trustbench.datasets.loading.splits import pack, subsample
+from trustbench.methods.causal.learning import Fitting
+from trustbench.methods.causal.problems import learn_on
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ def prepare(
     )
     inputs = learn_inputs(table, columns, how)
     problem = _problem(table, columns, inputs, target, grouped, splits)
+    if declared.graph:
+        problem = replace(problem, scm=_causal_model(problem, declared, streams))
     assumed = assumed_favourable(target.classes, f"dataset.favourable={target.classes[1]}")
     found = [
         *([assumed] if target.assumed else []),
@@ -101,6 +105,18 @@ def prepare(
     card = _card(prepared, declared, origin)
     warnings = tuple(f.text for f in prepared.findings if f.kind != "note")
     return replace(prepared, problem=replace(problem, card=card, warnings=warnings))
+
+
+def _causal_model(
+    problem: Problem, declared: DeclaredTable, streams: Streams
+) -> StructuralCausalModel:
+    """The causal model on the declared graph, whose sensitive variables are the table's."""
+    if not declared.sensitive:
+        raise TableError(
+            "dataset.graph needs a sensitive variable to change; give dataset.sensitive=[NAME]"
+        )
+    how = Fitting() if declared.functions == "network" else Fitting(hidden=0)
+    return learn_on(problem, declared.graph, declared.sensitive, streams, how)
 
 
 def _required_target(table: pd.DataFrame, declared: DeclaredTable) -> str:
