@@ -23,6 +23,7 @@ def checks(dataset: Dataset, data_dir: Path) -> Iterator[Check]:
     yield "it loads the same data twice", lambda: _stable(dataset, data_dir, problem(0))
     yield "its bounds hold the training pool", lambda: _bounded(problem(0))
     yield "its card says what a reader must know", lambda: _described(problem(0))
+    yield "its causal model undoes itself", lambda: causal(problem(0))
     yield "it declares what it learns from the pool", lambda: _declared(dataset, problem)
 
 
@@ -68,6 +69,32 @@ def _described(problem: Problem) -> None:
     texts = ("description", "known_harms", "licence", "reference")
     lacking = [name for name in texts if len(getattr(card, name).strip()) < 3]
     require(not lacking, f"the DataCard lacks {', '.join(lacking)}; write it.")
+
+
+def causal(problem: Problem) -> str | None:
+    """The check of a causal model: raises Broken with what is wrong."""
+    scm = problem.scm
+    if scm is None:
+        return "it has none"
+    X, fixed = problem.rows("test")[0].astype(np.float64), list(scm.sensitive)
+    Q = scm.latent(X)
+    require(Q.shape == X.shape, "latent gives another shape than that of the inputs; keep it.")
+    same = np.allclose(scm.from_latent(Q), X, atol=1e-4)
+    require(same, "from_latent(latent(X)) differs from X; invert each equation.")
+    require(
+        np.array_equal(Q[:, fixed], X[:, fixed]), "latent changes sensitive columns; keep them."
+    )
+    levels = scm.levels()
+    known = (X[:, None, fixed] == levels).all(2).any(1).all()
+    require(known, "levels lacks a combination of sensitive values that occurs in the test rows.")
+    for level in levels:
+        other = Q.copy()
+        other[:, fixed] = level
+        back = scm.latent(scm.from_latent(other))
+        require(np.allclose(back, other, atol=1e-3), "the noise of a twin is not the person's own.")
+    new = scm.sample(20, np.random.default_rng(0))
+    require(new.shape == (20, X.shape[1]), "sample gives another shape than [n, d].")
+    return f"{len(levels)} levels; {'exact' if scm.exact else 'learnt'}"
 
 
 def _declared(dataset: Dataset, problem: Callable[[int], Problem]) -> None:

@@ -1,8 +1,13 @@
 """Abduction, prediction and learnt functions, against a linear model known by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
+from tests.conftest import make_problem
+from trustbench.api.checks.datasets import causal
+from trustbench.api.checks.findings import Broken
 from trustbench.contracts import Streams
 from trustbench.datasets._credit_model import NUMBERS
 from trustbench.datasets.silobank import SiloBank
@@ -154,3 +159,27 @@ def test_a_model_learnt_on_silobank_finds_most_of_what_the_true_one_moves(bank):
             m.counterfactual(X, 1)[:, k] - m.counterfactual(X, 0)[:, k] for m in (bank.scm, made)
         )
         assert found.mean() == pytest.approx(true.mean(), abs=0.15)
+
+
+class Deaf:
+    """A causal model that reads half of the noise back."""
+
+    exact = True
+
+    def __init__(self, scm):
+        self.scm = scm
+
+    def __getattr__(self, name):
+        return getattr(self.scm, name)
+
+    def latent(self, X):
+        Q = self.scm.latent(X)
+        Q[:, 1:8] *= 0.5
+        return Q
+
+
+def test_the_check_of_a_data_set_tries_its_causal_model(bank):
+    assert causal(bank) == "2 levels; exact"
+    assert causal(make_problem()) == "it has none"
+    with pytest.raises(Broken, match="differs from X"):
+        causal(dataclasses.replace(bank, scm=Deaf(bank.scm)))
