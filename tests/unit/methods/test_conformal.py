@@ -208,6 +208,11 @@ def test_thresholds_are_order_statistics_or_infinite():
     assert conformal.thresholds(scores, 0.1).isinf().all()  # 4.5 of 4
 
 
+def test_a_category_for_each_score_is_needed():
+    with pytest.raises(ValueError, match="shorter"):
+        quantiles.by_category(torch.ones(2, 4), torch.zeros(1, 4), 1, 0.4)
+
+
 @pytest.mark.parametrize("n", [9, 19, 99, 499])
 def test_ranks_that_are_whole_do_not_round_up(n):
     assert conformal.rank(n, 0.1) == 9 * (n + 1) // 10

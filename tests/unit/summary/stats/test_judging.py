@@ -3,8 +3,26 @@
 import numpy as np
 import pytest
 
-from trustbench.summary.stats.effects import Aim, Kind, paired_effect, required_n, smallest_n
-from trustbench.summary.stats.verdicts import BY_CHANCE, claim_p, judge, side_of_zero
+from trustbench.summary.stats.effects import (
+    ALPHA,
+    FDR,
+    LARGEST_N,
+    POWER,
+    ROUNDING,
+    Aim,
+    Kind,
+    paired_effect,
+    required_n,
+    required_n_text,
+    smallest_n,
+)
+from trustbench.summary.stats.verdicts import (
+    BY_CHANCE,
+    claim_p,
+    judge,
+    open_beyond_chance,
+    side_of_zero,
+)
 
 
 def effect(mean, sd=0.02, common=0.0, n=16):
@@ -83,3 +101,68 @@ def test_a_claim_that_the_family_leaves_open_asks_for_what_the_weaker_difference
     verdict = judge(HARM, 0.02, p, 20, beyond_chance=barely)
     assert verdict.needs == judge(barely, 0.02, p, 20).needs
     assert int(verdict.needs.removeprefix("n = ")) > 20
+
+
+def constant(value):
+    return paired_effect(np.full(4, value))
+
+
+def test_the_registered_levels():
+    """Declared before any table was computed."""
+    assert (ALPHA, FDR, POWER, ROUNDING, LARGEST_N) == (0.05, 0.10, 0.80, 1e-12, 100_000)
+
+
+def test_what_touches_a_limit_lies_outside_of_it():
+    """Intervals that end at zero do not exclude it; those that end at the margin are not inside."""
+    zero = constant(0.0)
+    assert side_of_zero(zero) == 0
+    assert side_of_zero(HARM, zero) == side_of_zero(BENEFIT, zero) == 0
+    assert claim_p(zero, HARM) == claim_p(HARM, zero) == 1.0
+    assert judge(constant(0.02), 0.02, 0.0).kind is Kind.HARM
+    assert judge(constant(-0.02), 0.02, 0.0).kind is Kind.BENEFIT
+    assert judge(constant(0.02), 0.02, 1.0).kind is Kind.INCONCLUSIVE
+    assert judge(HARM, 0.02, ALPHA).kind is Kind.INCONCLUSIVE, "p has to be below the level"
+    assert judge(HARM, 0.02, 0.02, alpha=0.01).kind is Kind.INCONCLUSIVE
+
+
+def test_an_effect_of_the_margin_asks_for_what_detects_it():
+    """None shows it equivalent, so the number is not that of a true effect of zero."""
+    wide = paired_effect(np.array([-0.25, 0.75] * 8))  # mean 0.25 exactly
+    detects = smallest_n(wide.sd, Aim(0.25, ALPHA / 6, POWER))
+    assert judge(wide, 0.25, 1.0, 3).needs == f"n = {detects}"
+    assert judge(wide, 0.26, 1.0, 3).needs == f"n = {required_n(wide.sd, 0.26)}"
+    assert detects != required_n(wide.sd, 0.26) > 16
+
+
+def test_inside_the_margin_the_cheaper_of_both_claims_is_asked_for():
+    d = np.array([-1.0, 1.0] * 30)
+    for mean, margin in ((0.5, 0.55), (0.05, 0.55)):
+        found = paired_effect(d + mean)
+        assert required_n(found.sd, margin) <= found.n
+        sizes = [
+            smallest_n(found.sd, Aim(mean, ALPHA / 40, POWER)),
+            smallest_n(found.sd, Aim(margin - mean, ALPHA, POWER)),
+        ]
+        expected = min(max(n, 61) for n in sizes if n is not None)
+        found = judge(found, margin, 1.0, 20)
+        if found.kind is Kind.INCONCLUSIVE:
+            assert found.needs == f"n = {expected}"
+
+
+def test_what_is_beyond_chance_counts_from_the_margin_on():
+    d = np.array([-1.0, 1.5] * 8)
+    beyond = paired_effect(d)  # mean 0.25 exactly
+    assert not open_beyond_chance(HARM, beyond, 0.25).by_chance
+    assert open_beyond_chance(HARM, beyond, 0.2500001).by_chance
+    assert open_beyond_chance(BENEFIT, beyond, 0.25).by_chance
+    needs = smallest_n(beyond.sd, Aim(0.25, ALPHA / 2, POWER))
+    assert open_beyond_chance(HARM, beyond, 0.25).needs == f"n = {needs}"
+
+
+def test_a_study_asks_for_at_least_one_replicate_more():
+    found = paired_effect(np.array([-1.0, 1.0] * 8))
+    assert required_n_text(found, [Aim(100.0, 0.05, 0.8)]) == "n = 17"
+    assert smallest_n(0.0, Aim(1.0, 0.05, 0.8)) == 2
+    pools = paired_effect(np.repeat([-1.0, 0.0, 1.0], 4), np.repeat([0, 1, 2], 4))
+    assert (pools.n, pools.pools, pools.units) == (12, 3, 3)
+    assert required_n_text(pools, [Aim(100.0, 0.05, 0.8)]) == "pools = 4"
