@@ -77,11 +77,20 @@ class MlflowModel:
 
     def predict_proba(self, rows: Rows) -> Array:
         """Probabilities, float64 [n, C]."""
+        return self.inner.predict_proba(self._columns(rows))
+
+    def decide(self, rows: Rows) -> Array | None:
+        """The decisions of the model within, as positions among `classes`, [n]."""
+        own = getattr(self.inner, "decide", None)
+        return None if own is None else own(self._columns(rows))
+
+    def _columns(self, rows: Rows) -> Rows:
+        """The columns of the signature with its types."""
         if not self.inputs:
-            return self.inner.predict_proba(rows)
+            return rows
         table = ordered(rows, [name for name, _ in self.inputs], self.uri)
         typed = {name: _typed(table[name], kind, self.uri) for name, kind in self.inputs}
-        return self.inner.predict_proba(pd.DataFrame(typed, index=table.index))
+        return pd.DataFrame(typed, index=table.index)
 
     def describe(self) -> dict[str, Fact]:
         """The model within, and where MLflow keeps it."""

@@ -46,6 +46,15 @@ def test_a_model_that_decides_by_its_largest_probability_says_nothing_about_it(m
     assert "decisions" not in found.record.model
 
 
+def test_scores_alone_say_which_threshold_is_assumed():
+    keys = {"target": "y", "sensitive": "g", "unseen": True, "draws": 100}
+    found = audit("column:p", scored(), evaluators="utility", **keys)
+    assert (
+        "decisions are assumed: the largest probability decides (of two classes, a thresh"
+        in str(found)
+    )
+
+
 def scored(n=600, groups=9):
     """Scores of a fair model, and groups that mean nothing."""
     rng = np.random.default_rng(0)

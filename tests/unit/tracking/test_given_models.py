@@ -82,6 +82,7 @@ def test_a_folder_gets_the_types_of_its_signature(folder, table, pipeline):
     read = rows.assign(plan=rows.plan.astype(int), extra=1)[["extra", "visits", "plan", "age"]]
     np.testing.assert_allclose(model.predict_proba(read), pipeline.predict_proba(rows))
     assert model.classes == ("no", "yes")
+    assert (np.array(model.classes)[model.decide(read)] == pipeline.predict(rows)).all()
     facts = model.describe()
     assert facts["signature"] == "age: double, plan: string, visits: long"
     assert facts["kind"] == "scikit-learn LogisticRegression, MLflow flavour sklearn"

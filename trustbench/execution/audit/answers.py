@@ -15,6 +15,7 @@ class Answers:
     group: Array  # int64 [n]
     p: Array  # float64 [n, C]
     decided: Array | None = None  # int64 [n]: by a rule of the model's own; None: by the largest p
+    assumed: bool = False  # it returns scores alone, so that the largest one is taken to decide
 
     @property
     def decisions(self) -> Array:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class Decides(Protocol):
     """A given model with a method of its own for decisions, such as `predict` of an estimator."""
 
-    def decide(self, rows: "DataFrame") -> Array:
-        """The decided classes, as positions among `classes`: int64 [n]."""
+    def decide(self, rows: "DataFrame") -> Array | None:
+        """The decided classes, as positions among `classes`: int64 [n]; None for scores alone."""
         ...
 
 
@@ -37,36 +37,47 @@ def answers_of(
     begin(f"asking {name}", f"{len(rows):,} rows")
     answered = checked_probabilities(model, rows, name)
     p = np.where(order >= 0, answered[:, order], 0.0)
-    return Answers(*labels, p, _own_decisions(model, name, rows, p, order))
+    if "probabilities" not in model.channels:
+        return Answers(*labels, p)
+    decided = _own_decisions(model, name, rows, order)
+    if decided is None:
+        return Answers(*labels, p, assumed=True)
+    return Answers(*labels, p, None if (decided == p.argmax(axis=1)).all() else decided)
 
 
-def decided_by(model: Decides, rows: "DataFrame", order: Array) -> Array:
-    """The model's decisions as positions among the target's classes, int64 [n]."""
-    return np.asarray((order == model.decide(rows)[:, None]).argmax(axis=1))
+def decided_by(model: Decides, rows: "DataFrame", order: Array) -> Array | None:
+    """The model's decisions as positions among the target's classes, int64 [n].
+
+    None if it returns scores alone.
+    """
+    decided = model.decide(rows)
+    return None if decided is None else np.asarray((order == decided[:, None]).argmax(axis=1))
 
 
 def outputs(answers: Answers) -> dict[str, Fact]:
-    """What a record says of a model that does not decide by its largest probability."""
+    """What a record says of decisions, unless they are known to be by the largest probability."""
+    if answers.assumed:
+        return {
+            "decisions": "assumed: the largest probability decides (of two classes, a threshold "
+            "of .5), since the model returns scores alone"
+        }
     if answers.decided is None:
         return {}
     differ = int((answers.decided != answers.p.argmax(axis=1)).sum())
     return {
-        "decisions": f"those of the model's own `predict`, which differ from its largest "
+        "decisions": f"those that the model returns itself, which differ from its largest "
         f"probability on {differ:,} of {len(answers):,} rows"
     }
 
 
-def _own_decisions(
-    model: GivenModel, name: str, rows: "DataFrame", p: Array, order: Array
-) -> Array | None:
-    """The decisions [n] if some differ from the largest probability."""
-    if "probabilities" not in model.channels or not isinstance(model, Decides):
+def _own_decisions(model: GivenModel, name: str, rows: "DataFrame", order: Array) -> Array | None:
+    """The decisions [n] that the model returns beside its scores; None if it returns none."""
+    if not isinstance(model, Decides):
         return None
     try:
-        decided = decided_by(model, rows.copy(), order)
+        return decided_by(model, rows.copy(), order)
     except failures() as error:
         raise UserError(
-            f"model {name} answers with probabilities, but its `predict` fails on the rows of the "
+            f"model {name} answers with probabilities, but its decisions fail on the rows of the "
             f"table ({type(error).__name__}: {first_sentence(error)[:200]})."
         ) from error
-    return None if (decided == p.argmax(axis=1)).all() else decided

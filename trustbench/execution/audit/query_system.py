@@ -107,7 +107,9 @@ class _Answering:
         flat = X.detach().reshape(-1, X.shape[-1]).numpy().astype(np.float32)
         model = self.asked.model
         assert isinstance(model, Decides)  # only such a model has a rule of its own
-        return torch.as_tensor(decided_by(model, self.space.decode(flat), self.asked.order))[None]
+        decided = decided_by(model, self.space.decode(flat), self.asked.order)
+        assert decided is not None  # its answers to the table had decisions
+        return torch.as_tensor(decided)[None]
 
     def forward(self, X: Tensor) -> Tensor:
         """Logits [1, n, C] of X [n, d] or [1, n, d]: the logarithms of the probabilities."""

@@ -61,6 +61,10 @@ class GivenExport:
         chosen = decided[:, None] == np.array(self.classes, dtype=object)
         return np.asarray(chosen, dtype=np.float64)
 
+    def decide(self, rows: "DataFrame | Array") -> Array:
+        """The positions of the decided classes, [n]: where it shows probabilities, the largest."""
+        return np.asarray(self.predict_proba(rows).argmax(axis=1))
+
     def describe(self) -> dict[str, Fact]:
         """What a card says about it."""
         spec = self.model.spec

@@ -20,6 +20,8 @@ from trustbench.models.given.http import Address, Limits
 Request = Literal["dataframe_split", "dataframe_records", "instances"]
 Answers = Literal["probabilities", "labels"]
 BATCH = 256
+DECISION = "decision"
+"""The key of a decided class beside the probabilities of a row."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Endpoint:
     `instances` (KServe, TensorFlow Serving, Vertex AI). The answer is a list with an entry for each
     row, alone or under "predictions". An entry is the probabilities of all classes as a list or by
     name, or one number, that of the second of two classes; with `answers` labels, a class's name.
+    Beside probabilities by name, `decision` may name the class that the server decides.
     """
 
     address: Address = field(repr=False)
@@ -55,6 +58,16 @@ class Endpoint:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.classes)))
 
+    def decide(self, rows: Rows) -> Array | None:
+        """The positions of the decided classes, [n]; None if the first answer names none."""
+        found: list[Any] = []
+        for at, size in ((0, 1), *((k, self.batch) for k in range(1, len(rows), self.batch))):
+            entries = self._entries(rows[at : at + size])
+            if not all(isinstance(one, Mapping) and DECISION in one for one in entries):
+                return None
+            found += [one[DECISION] for one in entries]
+        return np.asarray(self._decisions(found).argmax(axis=1))
+
     def describe(self) -> dict[str, Fact]:
         """The kind and the address, without what may be secret in it."""
         return {
@@ -64,6 +77,13 @@ class Endpoint:
         }
 
     def _answers(self, rows: Rows) -> Array:
+        found = self._entries(rows)
+        if self.answers == "labels":
+            return self._decisions(found)
+        return self._numbers([self._entry(one) for one in found])
+
+    def _entries(self, rows: Rows) -> list[Any]:
+        """What the server answers, an entry for each row."""
         found = self.address.post(_body(rows, self.request))
         if isinstance(found, Mapping):
             found = found.get("predictions")
@@ -73,9 +93,7 @@ class Endpoint:
                 f"{self.address.shown} answers {len(rows)} rows with {what}; an audit needs a list "
                 'with an entry for each row, alone or under "predictions".'
             )
-        if self.answers == "labels":
-            return self._decisions(found)
-        return self._numbers([self._entry(one) for one in found])
+        return found
 
     def _decisions(self, labels: list[Any]) -> Array:
         place = class_positions(labels, self.classes)

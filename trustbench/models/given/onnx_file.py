@@ -13,6 +13,7 @@ from trustbench.contracts import Array, Fact
 from trustbench.contracts.given import Adapter, GivenChannel, GivenModel, ModelSource
 from trustbench.errors import ConfigError, UserError
 from trustbench.models.given.answers import both_classes, from_margins, named_classes, own_classes
+from trustbench.models.given.class_names import class_positions
 from trustbench.models.given.columns import Rows, is_number, numbers, ordered
 from trustbench.models.given.files import digest
 from trustbench.models.given.onnx_graph import Meaning, class_labels, meaning
@@ -46,6 +47,7 @@ class OnnxModel:
     meaning: Meaning
     sha256: str
     keys: tuple[str, ...] = ()  # the classes as the file names them
+    label: str | None = None  # the output with the decided classes, if there is one
 
     channels: ClassVar[frozenset[GivenChannel]] = frozenset({"probabilities", "queries"})
     module: ClassVar[None] = None
@@ -66,6 +68,23 @@ class OnnxModel:
         if answer.ndim == 1 or answer.shape[1] == 1:
             return both_classes(answer)
         return answer
+
+    def decide(self, rows: Rows) -> Array | None:
+        """The positions of the classes that the graph returns beside its scores, [n]."""
+        if self.label is None:
+            return None
+        parts = [
+            np.asarray(self._ask(self.label, part)).reshape(-1)[:n]
+            for part, n in self._batches(self._feeds(rows), len(rows))
+        ]
+        found = np.concatenate(parts)
+        place = class_positions(found, self.keys or [str(k) for k in range(len(self.classes))])
+        if (place < 0).any():
+            raise UserError(
+                f"model {self.name} decides {str(found[place.argmin()])[:60]!r} in its output "
+                f"{self.label}, which is not one of its classes; let it return these."
+            )
+        return place
 
     def describe(self) -> dict[str, Fact]:
         """The kind, the digest of the file, and the inputs."""
@@ -127,14 +146,19 @@ class OnnxModel:
                         for k, v in part.items()}  # fmt: skip
             yield part, real
 
-    def _run(self, feeds: dict[str, Array], n: int) -> Array:
-        """The numbers [n, C] or [n, 1] that the output holds."""
+    def _ask(self, output: str, feeds: dict[str, Array]) -> Any:
+        """What an output holds."""
         state = optional("onnxruntime.capi.onnxruntime_pybind11_state", WHAT)
         try:
-            (answer,) = self.session.run([self.output], feeds)
+            (answer,) = self.session.run([output], feeds)
         except (state.InvalidArgument, state.Fail, state.RuntimeException) as error:
             reason = str(error).splitlines()[0].rpartition(" : ")[2]
             raise UserError(f"model {self.name} cannot score these rows: {reason}") from error
+        return answer
+
+    def _run(self, feeds: dict[str, Array], n: int) -> Array:
+        """The numbers [n, C] or [n, 1] that the output of scores holds."""
+        answer = self._ask(self.output, feeds)
         if self.form == "maps":
             answer = [[row[key] for key in self.keys or row] for row in map(_texts, answer)]
         found = np.asarray(answer, dtype=np.float64)[:n]
@@ -190,8 +214,16 @@ def _opened(source: ModelSource, path: Path, session: Any) -> OnnxModel:
             f"output={read_as} is not known; available: {', '.join(get_args(Meaning))}."
         )
     return OnnxModel(
-        source.name, session, classes, output.name, form, read_as, digest(path), labels
-    )
+        source.name, session, classes, output.name, form, read_as, digest(path), labels,
+        _label(session),
+    )  # fmt: skip
+
+
+def _label(session: Any) -> str | None:
+    """The one output with a whole number or a text for each row: the decided class."""
+    kinds = ("tensor(int64)", "tensor(int32)", "tensor(string)")
+    found = [o.name for o in session.get_outputs() if o.type in kinds and len(o.shape) == 1]
+    return found[0] if len(found) == 1 else None
 
 
 def _texts(row: Mapping[Any, float]) -> dict[str, float]:

@@ -114,6 +114,31 @@ def test_forms_of_requests_and_answers(server, request_form, answer):
     }[form]  # fmt: skip
 
 
+def test_decisions_beside_probabilities_are_the_servers_own(server):
+    said = [{"no": 0.3, "yes": 0.7, "decision": "no"}, {"no": 0.1, "yes": 0.9, "decision": "yes"}]
+
+    def answer(body, _):
+        rows = body["dataframe_split"]["data"]
+        return ok([said[k % 2] for k in range(len(rows))])
+
+    server.answer = answer
+    model = opened(server)
+    np.testing.assert_allclose(model.predict_proba(ROWS)[:2, 1], [0.7, 0.9])
+    assert model.decide(ROWS)[:2].tolist() == [0, 0], "one row is asked first"
+    assert model.decide(ROWS)[2] == 1
+    server.answer = lambda body, _: ok(
+        [{"no": 0.3, "yes": 0.7}] * len(body["dataframe_split"]["data"])
+    )
+    asked = len(server.bodies)
+    assert opened(server).decide(ROWS) is None
+    assert len(server.bodies) == asked + 1, "a single row shows that there is none"
+    server.answer = lambda body, _: ok(
+        [{**said[0], "decision": "maybe"}] * len(body["dataframe_split"]["data"])
+    )
+    with pytest.raises(UserError, match="'maybe', which is not one of the classes no, yes"):
+        opened(server).decide(ROWS)
+
+
 def test_labels_are_decisions_only_if_the_user_says_so(server):
     server.answer = lambda *_: ok({"predictions": [0, 1, 1]})
     with pytest.raises(UserError, match=r"answers=labels audits decisions alone"):

@@ -50,8 +50,40 @@ def test_a_pipeline_reads_columns_by_name_and_text(zipmap, table, tmp_path):
     np.testing.assert_allclose(
         model.predict_proba(shuffled), pipeline.predict_proba(rows), atol=1e-5
     )
+    decided = np.array(model.classes)[model.decide(shuffled)]
+    assert (decided == pipeline.predict(rows)).all()
     with pytest.raises(UserError, match="reads the column 'age'"):
         model.predict_proba(rows.drop(columns="age"))
+
+
+@pytest.mark.parametrize("classes", [None, ("bad", "good")])
+def test_labels_beside_scores_are_the_decisions(classes, tmp_path):
+    """A graph that decides for class 1 from a score of .8 on."""
+    cut = helper.make_tensor("cut", TensorProto.FLOAT, [1], [0.8])
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
+    shape = helper.make_tensor("shape", TensorProto.INT64, [1], [-1])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Sub", ["one", "x"], ["rest"]),
+            helper.make_node("Concat", ["rest", "x"], ["p"], axis=1),
+            helper.make_node("Greater", ["x", "cut"], ["above"]),
+            helper.make_node("Cast", ["above"], ["whole"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["whole", "shape"], ["label"]),
+        ],
+        "cut",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
+            helper.make_tensor_value_info("p", TensorProto.FLOAT, ["n", 2]),
+        ],
+        [cut, one, shape],
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8)
+    onnx.save(made, tmp_path / "m.onnx")
+    model = open_model(ModelSource(tmp_path / "m.onnx", classes=classes))
+    X = np.array([[0.1], [0.6], [0.9]], dtype=np.float32)
+    assert model.predict_proba(X).argmax(1).tolist() == [0, 1, 1]
+    assert model.decide(X).tolist() == [0, 0, 1]
 
 
 def test_a_forest_reads_the_numbers_of_a_table(table, tmp_path):
