@@ -27,7 +27,7 @@ from trustbench.execution.fit import Progress
 from trustbench.execution.measure import finished
 from trustbench.execution.pilot import settled
 from trustbench.execution.plan import Plan, plan, resolve_device
-from trustbench.execution.record import record_failure
+from trustbench.execution.record import impossible, record_failure
 from trustbench.store.records import Record, Status, Store
 from trustbench.store.redaction import redact
 
@@ -125,7 +125,8 @@ def run(arm: Arm, progress: Progress, identified: Callable[[str], object] = str)
 def find_finished(arm: Arm) -> ArmOutcome | None:
     """The outcome of an arm that an earlier run has finished and uploaded, else None.
 
-    Any other problem is left for the run to report.
+    An arm whose parts do not fit each other is finished once its record says so. Any other problem
+    is left for the run to report.
     """
     started = time.monotonic()
     try:
@@ -133,7 +134,7 @@ def find_finished(arm: Arm) -> ArmOutcome | None:
         if not store.used:
             return None
         planned = settled(plan(arm), store)
-        record = finished(planned, store) if planned else None
+        record = (finished(planned, store) or impossible(planned, store)) if planned else None
         if (
             planned is None
             or record is None
@@ -145,10 +146,11 @@ def find_finished(arm: Arm) -> ArmOutcome | None:
     return ArmOutcome(
         arm_id=planned.arm_id,
         label=label_of(arm),
-        status="ok",
+        status=record.status,
+        reason=record.reason,
         evaluations=tuple(evaluation_id(e) for e in arm.evaluators),
         seconds=time.monotonic() - started,
-        reused=True,
+        reused=record.status == "ok",
     )
 
 

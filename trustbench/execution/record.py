@@ -10,7 +10,8 @@ import torch
 from trustbench import __version__
 from trustbench.config.arm_labels import spec_of
 from trustbench.contracts import Fact
-from trustbench.execution.plan import Plan
+from trustbench.errors import Unsupported
+from trustbench.execution.plan import Plan, refuse_impossible
 from trustbench.store.provenance import project
 from trustbench.store.records import (
     Evaluation,
@@ -19,6 +20,7 @@ from trustbench.store.records import (
     Status,
     Store,
 )
+from trustbench.store.redaction import redact
 
 
 def record_failure(
@@ -42,6 +44,18 @@ def record_failure(
         record = describe(plan, status, reason=reason, traceback=traceback, evaluations=evaluations)
         record.facts.update(facts or {})
         return store.write(record)
+
+
+def impossible(plan: Plan, store: Store) -> Record | None:
+    """The record of an arm whose parts do not fit each other, if they still do not; else None."""
+    record = store.read(plan.arm_id)
+    if record is None or record.status != "unsupported":
+        return None
+    try:
+        refuse_impossible(plan)
+    except Unsupported as error:
+        return record if record.reason == redact(str(error)) else None
+    return None
 
 
 def describe(

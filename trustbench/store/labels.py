@@ -117,7 +117,8 @@ def _add(added: list[dict[str, str]], indices: Sequence[int], settings: Sequence
         values = [some.get(key, ABSENT) for some in settings]
         if all(v == values[0] for v in values):
             continue
-        exact = any(show(v) == show(w) and v != w for v in values for w in values)
+        first: dict[str, Any] = {}
+        exact = any(v != first.setdefault(show(v), v) for v in values)
         for i, value in zip(indices, values, strict=True):
             if value is not ABSENT:
                 added[i][key] = repr(value) if exact else show(value)

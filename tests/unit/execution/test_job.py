@@ -1,6 +1,7 @@
 """What becomes of an arm whose process cannot say it itself, and of one that is finished."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from tests.unit.arm_toys import Toy
 from tests.unit.tracking.test_tracking import make_record
 from trustbench import tracking
 from trustbench.config.arms import Chosen
+from trustbench.contracts import Intervention
+from trustbench.contracts.aspects import Aspect
 from trustbench.execution import job
 from trustbench.execution.job import ArmOutcome
 from trustbench.execution.plan import plan
@@ -18,6 +21,15 @@ from trustbench.store.records import Store
 pytestmark = pytest.mark.usefixtures("handmade_ids")
 
 ID = "a" * 16
+
+
+@dataclass(frozen=True)
+class Refusing(Intervention):
+    aspect: ClassVar = Aspect.PRIVACY
+    reads_rows: ClassVar = ()
+
+    def supports(self, problem, schedule):
+        return "needs a moon"
 
 
 @pytest.fixture
@@ -80,6 +92,21 @@ def test_only_a_finished_and_uploaded_arm_is_kept_without_a_process(arm, store, 
     assert job.find_finished(replace(arm, seed=5)) is None
     store.write(store.read(ran.arm_id).model_copy(update={"status": "failed"}))
     assert job.find_finished(arm) is None
+
+
+def test_an_arm_whose_parts_do_not_fit_is_finished_while_they_still_do_not(arm, store, monkeypatch):
+    refused = replace(arm, interventions=(Chosen("toy", Refusing()),))
+    ran = job.run(refused, lambda *a: None)
+    assert (ran.status, ran.reason) == ("unsupported", "intervention toy: needs a moon")
+    assert job.find_finished(refused) is None  # the server does not have it yet
+    monkeypatch.setattr(tracking, "uploaded", lambda *a: True)
+    kept = job.find_finished(refused)
+    assert (kept.arm_id, kept.status, kept.reason) == (ran.arm_id, ran.status, ran.reason)
+    assert kept.status_text == "unsupported"
+    monkeypatch.setattr(Refusing, "supports", lambda *a: "needs two moons")
+    assert job.find_finished(refused) is None
+    monkeypatch.setattr(Refusing, "supports", lambda *a: None)
+    assert job.find_finished(refused) is None
 
 
 def test_looking_at_an_arm_that_is_wrong_tells_nothing(arm, store):

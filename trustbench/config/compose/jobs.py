@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
+from trustbench.config.compose.reading import without_table
 from trustbench.config.compose.security import check_composed, copied_variables
 from trustbench.config.compose.task import ComposedJob, options
 from trustbench.config.sweep_arms import CHOSEN, method_of, refuse_unused
@@ -88,7 +89,7 @@ class ComposedOnce:
 
     def _shared(self, master: DictConfig, options: tuple[str, ...]) -> DictConfig:
         if options not in self.shared:
-            with copied_variables():
+            with copied_variables(), without_table():
                 made = self.loader.load_sweep_config(master, list(options))
             check_composed(made, [*master.hydra.overrides.hydra, *options])
             self.shared[options] = made

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from trustbench.errors import printable
 
 T = TypeVar("T")
+TEXTLESS = frozenset({bool, float, int, type(None)})
 _HIDDEN = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 
@@ -45,6 +46,8 @@ def neutral(value: T) -> T:
 
 
 def _neutral(value: Any) -> Any:
+    if type(value) in TEXTLESS:  # nearly all values of a table: a thousand arms have a million
+        return value
     if isinstance(value, Enum) or not isinstance(value, str | tuple | Mapping):
         return _fields(value) if dataclasses.is_dataclass(value) else value
     if isinstance(value, str):

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,22 +138,22 @@ def paired_effect(
     Nadeau and Bengio 2003, section 4 (overlap).
     """
     d = np.asarray(differences, dtype=np.float64)
-    if d.ndim != 1 or len(d) < 2 or not np.isfinite(d).all():
+    low, high = (float(d.min()), float(d.max())) if d.size else (0.0, 0.0)
+    if d.ndim != 1 or len(d) < 2 or not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"a paired effect needs at least 2 finite differences, got {d!r}")
-    drawn = np.zeros(len(d)) if pools is None else pools
-    if len(np.unique(drawn)) > 1:
-        means = np.array([d[drawn == k].mean() for k in np.unique(drawn)])
+    if pools is not None and (pools != pools[0]).any():
+        means = np.array([d[pools == k].mean() for k in np.unique(pools)])
         of_pools = paired_effect(means, common_sd=math.sqrt(overlap) * float(means.std(ddof=1)))
         return replace(of_pools, n=len(d), pools=of_pools.n)
-    n, mean = len(d), float(d.mean())
-    sd = float(d.std(ddof=1))
-    if np.ptp(d) <= ROUNDING * np.abs(d).max():  # equal up to floating-point error
+    n = len(d)
+    mean, sd = mean_and_sd(d)
+    if high - low <= ROUNDING * max(abs(low), abs(high)):  # equal up to floating-point error
         mean, sd = float(d[0]) + 0.0, 0.0  # never minus zero
         if common_sd == 0:
             return Effect(mean, mean, mean, n, sd, None, float(mean == 0), mean, mean)
     error, df = math.hypot(sd / math.sqrt(n), common_sd), n - 1
-    half95 = float(stdtrit(df, 1 - ALPHA / 2)) * error
-    half90 = float(stdtrit(df, 1 - ALPHA)) * error
+    half95 = quantile(df, 1 - ALPHA / 2) * error
+    half90 = quantile(df, 1 - ALPHA) * error
     return Effect(
         effect=mean,
         low=mean - half95,
@@ -165,6 +166,20 @@ def paired_effect(
         high90=mean + half90,
         common=common_sd,
     )
+
+
+def mean_and_sd(values: NDArray[np.float64]) -> tuple[float, float]:
+    """The same bits as `values.mean()` and `values.std(ddof=1)`, in a third of the time."""
+    n = len(values)
+    mean = float(np.add.reduce(values)) / n
+    away = values - mean
+    return mean, math.sqrt(float(np.add.reduce(away * away)) / (n - 1))
+
+
+@lru_cache(maxsize=4096)  # a table of a thousand arms asks for the same few
+def quantile(df: int, level: float) -> float:
+    """The t quantile of a level."""
+    return float(stdtrit(df, level))
 
 
 def tost_p(effect: Effect, delta: float) -> float:
@@ -196,7 +211,7 @@ def smallest_n(sd: float, aim: Aim, common: float = 0.0) -> int | None:
     """
 
     def enough(n: int) -> bool:
-        quantiles = float(stdtrit(n - 1, 1 - aim.level) + stdtrit(n - 1, aim.power))
+        quantiles = quantile(n - 1, 1 - aim.level) + quantile(n - 1, aim.power)
         return quantiles * math.hypot(sd / math.sqrt(n), common) <= aim.distance
 
     low, high = 2, LARGEST_N

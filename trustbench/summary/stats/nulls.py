@@ -7,8 +7,8 @@ name.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,28 +18,29 @@ from trustbench.summary.stats.effects import ROUNDING, Effect
 from trustbench.summary.stats.series import Series
 
 
-class Side(NamedTuple):
+@dataclass(frozen=True)
+class Side:
     """A metric of one arm, one record per seed, and its null; None if it compares no groups."""
 
     found: tuple[MeasurementRecord, ...]
     null: tuple[MeasurementRecord, ...] | None = None
 
-    @property
+    @cached_property
     def harm(self) -> Series:
         """The metric, with its sign turned so that larger is worse."""
         return _harm(self.found)
 
-    @property
+    @cached_property
     def excess(self) -> Series:
         """The harm minus that of random groups; zero if no groups are compared."""
         return 0.0 * self.harm if self.null is None else self.harm - _harm(self.null)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """The mean over seeds and replicates, in the metric's own unit."""
         return _mean(self.found)
 
-    @property
+    @cached_property
     def chance(self) -> float | None:
         """The mean of the null."""
         return None if self.null is None else _mean(self.null)

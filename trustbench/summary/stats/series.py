@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,7 +91,7 @@ class Series:
         """The mean with its intervals; `overlap` as in `paired_effect`."""
         return paired_effect(self.independent, self.pools, self.common_sd, overlap)
 
-    @property
+    @cached_property
     def independent(self) -> Values:
         """Values of the same mean, spread such that t's interval for independent values is right.
 
@@ -99,6 +100,8 @@ class Series:
         variance of S is left out: it mostly reflects leaving one of few shadows out, which the mean
         does not have. docs/statistics.md measures how far the estimate holds.
         """
+        if not self.shadowing.any():
+            return self.values
         spread = np.array(self.values)
         for pool in np.unique(self.pools):
             here = self.pools == pool

@@ -54,7 +54,7 @@ class Contrast:
         """The effect that remains once each side is read against random groups."""
         return None if self.less_chance is None else self.less_chance.effect(self.overlap)
 
-    @property
+    @cached_property
     def numbers(self) -> EffectNumbers:
         """What every output reads of these differences."""
         less = self.less_chance
@@ -131,6 +131,19 @@ def side(
     arm: ArmRecords, seeds: Sequence[int], metric: str, evaluations: Mapping[str, str], what: str
 ) -> Side | Verdict:
     """The metric of each seed's record with its null, or one verdict if any of them has none."""
+    key = (metric, evaluations.get(metric.split("/", 1)[0]), *seeds)
+    known = arm.sides.get(key)
+    if known is not None:
+        return known
+    found = _side(arm, seeds, metric, evaluations, what)
+    if isinstance(found, Side):  # a verdict says how the arm was called
+        arm.sides[key] = found
+    return found
+
+
+def _side(
+    arm: ArmRecords, seeds: Sequence[int], metric: str, evaluations: Mapping[str, str], what: str
+) -> Side | Verdict:
     records = [arm.records[s] for s in seeds]
     found = [measurement(r, metric, evaluations, what) for r in records]
     absent = [(v, r) for v, r in zip(found, records, strict=True) if isinstance(v, Verdict)]
@@ -202,7 +215,7 @@ def within(
     if isinstance(b, Verdict):
         return b
     if isinstance(against, str) and _reads_null(a, metric, b, against):
-        a, b = a._replace(null=None), b._replace(null=None)  # now read against chance
+        a, b = replace(a, null=None), replace(b, null=None)  # now read against chance
     return _contrast(a, b, metric, arm.ids, overlap_of(arm))
 
 

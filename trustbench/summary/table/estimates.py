@@ -1,8 +1,8 @@
 """Effects of one group's arms: the exploratory grid, and single estimates."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import NamedTuple
 
 from trustbench.contracts.aspects import Aspect
@@ -10,7 +10,8 @@ from trustbench.store.labels import show
 from trustbench.store.records import PluginSpec, Scalar
 from trustbench.summary.stats.effects import FDR, Verdict, not_measured
 from trustbench.summary.stats.multiplicity import benjamini_hochberg
-from trustbench.summary.table.contrast_estimates import filled, judged
+from trustbench.summary.stats.verdicts import claim_p
+from trustbench.summary.table.contrast_estimates import judged
 from trustbench.summary.table.contrasts import Contrast, between, measurement, metrics_of, within
 from trustbench.summary.table.grouping import ArmRecords, Group
 from trustbench.summary.table.registry import Measure, Table
@@ -99,15 +100,17 @@ class Estimator:
     @cached_property
     def grid(self) -> dict[GridKey, Estimate]:
         """Every effect in the records, with Benjamini-Hochberg p values; no verdicts."""
-        found = {}
+        found: dict[GridKey, tuple[ArmRecords, Contrast]] = {}
         for arm, reading in self._readings():
             contrast = self.contrast(arm, reading)
             if isinstance(contrast, Contrast) and contrast.degenerate is None:
-                found[(arm.key, arm.regime, reading)] = self._estimate(arm, reading, contrast)
-        adjusted = benjamini_hochberg([p for e in found.values() if (p := e.p) is not None])
+                found[(arm.key, arm.regime, reading)] = arm, contrast
+        adjusted = benjamini_hochberg(
+            [claim_p(c.effect, c.beyond_chance) for _, c in found.values()]
+        )
         return {
-            key: replace(e, p_adjusted=p)
-            for (key, e), p in zip(found.items(), adjusted, strict=True)
+            key: self._estimate(arm, key[2], contrast, p)
+            for (key, (arm, contrast)), p in zip(found.items(), adjusted, strict=True)
         }
 
     def _readings(self) -> Iterator[tuple[ArmRecords, Compared]]:
@@ -139,11 +142,13 @@ class Estimator:
 
     def explore(self, arm: ArmRecords, measure: Measure, reference: str | None = None) -> Estimate:
         """The effect on a measure, judged with the grid's p values."""
-        estimate = self.raw(arm, measure, reference)
-        if estimate.effect is None:
-            return estimate
         reading = Compared(measure.metric, measure.against, reference)
         known = self.grid.get((arm.key, arm.regime, reading))
+        if known is not None and self.group.find(arm.regime, arm.key, "none") is arm:
+            return judged(known, measure.delta, known.p_adjusted, alpha=FDR)
+        estimate = self.read(arm, reading)
+        if estimate.effect is None:
+            return estimate
         p = known.p_adjusted if known and known.p_adjusted is not None else estimate.p
         return judged(estimate, measure.delta, p, alpha=FDR)
 
@@ -244,9 +249,15 @@ class Estimator:
         return tuple(found)
 
     def _estimate(
-        self, arm: ArmRecords, reading: Compared, contrast: Contrast | Verdict
+        self,
+        arm: ArmRecords,
+        reading: Compared,
+        contrast: Contrast | Verdict,
+        p_adjusted: float | None = None,
     ) -> Estimate:
-        empty = Estimate(
+        """The estimate of a contrast, or with the verdict in its place."""
+        blank = partial(
+            Estimate,
             arm=arm.label,
             dose=arm.dose,
             regime=arm.regime,
@@ -255,9 +266,13 @@ class Estimator:
             reference=reading.reference,
             settings=self.group.settings.get(_evaluator(reading.metric), {}),
         )
+        if isinstance(contrast, Verdict):
+            return blank(verdict=contrast)
+        if contrast.degenerate is not None:
+            return blank(verdict=contrast.degenerate)
         other = self.reference(arm, reading.reference) if reading.reference else None
         below = self.floor.mark(arm, other if isinstance(other, ArmRecords) else None)
-        return filled(empty, contrast, below)
+        return blank(below_floor=below, p_adjusted=p_adjusted, **vars(contrast.numbers))
 
 
 def _evaluator(metric: str) -> str:

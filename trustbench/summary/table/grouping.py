@@ -6,7 +6,7 @@ Within it an arm is a list of interventions in a regime under a control, with on
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from trustbench.errors import UserError
 from trustbench.store.labels import Described, label, settings_of, show, tell_apart
 from trustbench.store.records import PluginSpec, Record, Scalar
+from trustbench.summary.stats.nulls import Side
 from trustbench.summary.stats.values import canonical
 from trustbench.summary.table import pilots
 from trustbench.summary.table.evaluations import choose
@@ -30,6 +31,8 @@ class ArmRecords:
     regime: str
     records: Mapping[int, Record]
     label: str = "none"
+    sides: dict[Hashable, Side] = field(default_factory=dict, compare=False, repr=False)
+    """The metrics that have been read so far: every arm is compared with the same baseline."""
 
     @cached_property
     def key(self) -> Key:
@@ -43,7 +46,7 @@ class ArmRecords:
             return dict(self.interventions[0].dose)
         return {f"{i.name}.{k}": v for i in self.interventions for k, v in i.dose.items()}
 
-    @property
+    @cached_property
     def ids(self) -> tuple[str, ...]:
         """The record ids, by seed."""
         return tuple(self.records[s].id for s in sorted(self.records))
@@ -90,11 +93,11 @@ class Group:
 
     def baseline(self, regime: str) -> ArmRecords | None:
         """The arm without interventions, or None."""
-        return self.find(regime, interventions_key(()), "none")
+        return self.find(regime, BASELINE, "none")
 
     def reseed(self, regime: str) -> ArmRecords | None:
         """The baseline with other seeds, or None."""
-        return self.find(regime, interventions_key(()), "reseed")
+        return self.find(regime, BASELINE, "reseed")
 
     def matched(self, arm: ArmRecords) -> ArmRecords | None:
         """The baseline stopped at this arm's accuracy, or None."""
@@ -108,7 +111,7 @@ class Group:
         """The arms with this intervention and no other, at any dose, in any regime."""
         return [a for a in self.treated() if [i.name for i in a.interventions] == [intervention]]
 
-    @property
+    @cached_property
     def classes(self) -> int | None:
         """The number of classes; None if no arm reached the problem."""
         records = (r for a in self.arms for r in a.records.values())
@@ -118,6 +121,10 @@ class Group:
 def interventions_key(interventions: Iterable[PluginSpec]) -> Key:
     """The identity of a set of interventions: names and hyper-parameters, in any order."""
     return canonical(sorted([i.name, canonical(i.params)] for i in interventions))
+
+
+BASELINE = interventions_key(())
+"""The key of an arm without interventions."""
 
 
 def group_records(

@@ -38,6 +38,7 @@ class UtilityFloor:
     floor: Floor
     group: Group
     _means: dict[tuple[str, ...], float | None] = field(default_factory=dict, repr=False)
+    _below: dict[tuple[str, ...], str | None] = field(default_factory=dict, repr=False)
 
     def mean(self, arm: ArmRecords, metric: str) -> float | None:
         """The mean of a metric over an arm's seeds and replicates; None if it has none."""
@@ -76,6 +77,12 @@ class UtilityFloor:
         If several pairs are registered for the regime, an arm is below the floor if it is below on
         all of them. It never is if the regression itself is at chance.
         """
+        key = (arm.regime, *arm.ids)
+        if key not in self._below:
+            self._below[key] = self._missed(arm)
+        return self._below[key]
+
+    def _missed(self, arm: ArmRecords) -> str | None:
         short = self._short(arm)
         if not short:
             return None

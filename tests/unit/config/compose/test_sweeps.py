@@ -1,6 +1,7 @@
 """The arms sweeper multiplies lists of arms, and checks all before one starts."""
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 from tests.unit.config.compose.seen import experiment, who
 from trustbench.config.compose import RunStart
@@ -28,6 +29,20 @@ def test_every_arm_has_the_label_that_tells_it_from_the_others(seen, batch):
     ]
     assert [a.label for a in results] == labels
     assert [a.label for a in asked.arms.values()] == labels
+
+
+def test_no_arm_of_a_sweep_is_composed_with_the_table(seen, monkeypatch):
+    composed, load = [], ConfigLoaderImpl.load_sweep_config
+
+    def watched(self, master, overrides):
+        composed.append(load(self, master, overrides))
+        return composed[-1]
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_sweep_config", watched)
+    asked, _ = seen.run("-m", "intervention=none,dpsgd")
+    assert len(composed) == 2
+    assert not any(c.table for c in composed)
+    assert asked.table.stem == "cresswell"
 
 
 def test_lists_can_be_swept(seen):

@@ -9,6 +9,7 @@ from trustbench.summary.stats.effects import (
     Aim,
     Kind,
     Verdict,
+    mean_and_sd,
     not_measured,
     paired_effect,
     required_n,
@@ -22,6 +23,13 @@ def effect_of(mean, sd, n=16):
     """An effect with exactly this mean and standard deviation."""
     z = np.linspace(-1, 1, n)
     return paired_effect(mean + sd * z / z.std(ddof=1))
+
+
+def test_the_mean_and_spread_are_those_of_numpy_to_the_last_bit():
+    rng = np.random.default_rng(3)
+    for n in (*range(2, 40), 127, 128, 129, 1000):
+        values = rng.normal(0.3, 10.0 ** rng.integers(-8, 8), n)
+        assert mean_and_sd(values) == (values.mean(), values.std(ddof=1))
 
 
 def test_agrees_with_scipy():
