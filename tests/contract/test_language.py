@@ -40,6 +40,8 @@ TURNS = {  # pattern: (what to write instead, what it has to find)
     r"\bsame command goes on\b": ("the same command continues", "the same command goes on"),
     r"\bonce it is computed\b": ("computed", "what it is made of once it is computed"),
     r"\bthat is asked for\b": ("requested", "everything that is asked for"),
+    r"\bof the user's own\b": ("a user's own ...", "a table of the user's own"),
+    r"\bin vain\b": ("without success", "waits in vain"),
     r"\breads nothing by itself\b": ("has no input", "a link reads nothing by itself"),
 }
 

@@ -1,4 +1,4 @@
-"""A model of the user's own images, exported: files of images in, the record's numbers out."""
+"""A model of a user's own images, exported: files of images in, the record's numbers out."""
 
 import json
 import subprocess

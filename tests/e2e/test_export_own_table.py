@@ -1,4 +1,4 @@
-"""A model of the user's own table, exported: it is audited and served with the record's numbers."""
+"""A model of a user's own table, exported: it is audited and served with the record's numbers."""
 
 import json
 import re

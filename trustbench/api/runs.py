@@ -114,7 +114,7 @@ def begin(request: RunRequest) -> RunStart:
 
 
 def _check_own_data(request: RunRequest) -> None:
-    """Reads each of the user's own files once, so that a fault is told once and not by each arm.
+    """Reads each own file once, so that a fault is reported once and not by each arm.
 
     Prints what a careful reader of the data would ask about.
 

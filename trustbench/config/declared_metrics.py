@@ -56,7 +56,7 @@ def _declared(path: Path) -> Metrics | None:
         module, _, name = node[path.stem]["_target_"].rpartition(".")
         source = _source(module)
         return None if source is None else metrics_in(source.read_text(encoding="utf-8"), name)
-    except (OSError, ValueError, ConfigError, SyntaxError):  # told when the plugin is built
+    except (OSError, ValueError, ConfigError, SyntaxError):  # reported when the plugin is built
         return None
     except (AttributeError, KeyError, TypeError):  # its YAML file names no class
         return None

@@ -1,4 +1,4 @@
-"""Settings of a plugin that are in a YAML file of the user's own, which one of its fields names."""
+"""Settings of a plugin that are in a user's own YAML file, which one of its fields names."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -121,7 +121,7 @@ class Streams:
     def global_state(self, purpose: str, *indices: "int | str") -> Iterator[None]:
         """Seeds the global generators of Python, numpy and torch inside the block.
 
-        They are restored afterwards. Code of the user's own draws from them.
+        They are restored afterwards. User code draws from them.
         """
         seed, before = self.entropy(purpose, *indices), np.random.get_state()  # noqa: NPY002
         pythons = random.getstate()

@@ -1,4 +1,4 @@
-"""Images of the user's own: a folder for each class, or a table of paths, labels and groups."""
+"""A user's own images: a folder for each class, or a table of paths, labels and groups."""
 
 import hashlib
 from collections import Counter

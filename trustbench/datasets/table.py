@@ -1,4 +1,4 @@
-"""A table of the user's own as a data set."""
+"""A user's own table as a data set."""
 
 from dataclasses import dataclass
 

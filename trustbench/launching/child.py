@@ -39,7 +39,7 @@ def main(pipe: Connection, root: Path, header: str, environment: Mapping[str, st
         last = Ended(work(arm))
     except TrustbenchError as error:  # its log cannot be written
         last = Crashed(redact(str(error)))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # around an arm: told, not retried
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # around an arm: reported, not retried
         print(redact(traceback.format_exc()), end="", file=sys.stderr)  # noqa: T201
         last = Crashed(redact(f"{type(error).__name__}: {error}"))
     pipe.send(last)

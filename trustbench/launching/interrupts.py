@@ -18,12 +18,12 @@ class Interrupts:
 
     @property
     def stop(self) -> bool:
-        """Nothing more is to be started."""
+        """Whether nothing more should be started."""
         return self.count >= 1
 
     @property
     def now(self) -> bool:
-        """Running arms are to be stopped as well."""
+        """Whether running arms should be stopped as well."""
         return self.count >= 2
 
     def __enter__(self) -> "Interrupts":

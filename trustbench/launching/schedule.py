@@ -50,7 +50,7 @@ class Reports(Protocol):
 
 @dataclass
 class Stop:
-    """Whether anything may still be started: a user's interrupt, or a failure, says no."""
+    """Whether anything may still be started: not after an interrupt or a failure."""
 
     on_error: Literal["continue", "stop"]
     interrupts: Interrupts = field(default_factory=Interrupts)

@@ -24,7 +24,7 @@ from trustbench.launching.worker import Work
 
 # allowed in the comments at the head of a batch file, where a separate line would be run
 Word = Annotated[str, Field(pattern=r"^[\w.,:@%/=+&|*!()\[\]-]+$")]
-SIGNAL_S = 90  # how long before its end a job is told to leave and be queued again
+SIGNAL_S = 90  # how long before its end a job gets the signal to stop and be queued again
 
 
 @dataclass(frozen=True)

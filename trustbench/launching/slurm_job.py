@@ -1,4 +1,4 @@
-"""The body of a SLURM job, and how it leaves when SLURM says so."""
+"""The body of a SLURM job, and how it stops at SLURM's signal."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from trustbench.launching.worker import Work, run_arm
 
 
 class ArmJob:
-    """Runs an arm. A job that is told to leave is queued again and finds its checkpoint."""
+    """Runs an arm. A job that SLURM ends is queued again and finds its checkpoint."""
 
     def __init__(self, work: Work) -> None:
         self.work, self.version = work, __version__
@@ -52,7 +52,7 @@ def leaving(handler: Callable[[int, FrameType | None], Any]) -> Any:
         except submitit.core.utils.UncompletedJobError as error:
             raise TrustbenchError(
                 "the job reached its time limit more often than it may be queued again; raise "
-                "hydra.launcher.time or requeues, and run the same command again: it goes on "
+                "hydra.launcher.time or requeues, and run the same command again: it continues "
                 "from the last checkpoint."
             ) from error
         os._exit(1)

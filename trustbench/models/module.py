@@ -1,4 +1,4 @@
-"""A module of the user's own, by import path or file."""
+"""A user's own module, by import path or file."""
 
 from dataclasses import dataclass
 from types import ModuleType

@@ -1,4 +1,4 @@
-"""What a module of the user's own needs before it is used: its arguments, shapes and layers."""
+"""What a user's own module needs before it is used: its arguments, shapes and layers."""
 
 from typing import Any
 

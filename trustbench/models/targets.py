@@ -49,7 +49,7 @@ def load(text: str, key: str = "model.target", folder: Path | None = None) -> Mo
 
 
 def load_function(text: str, key: str) -> Callable[..., Any]:
-    """Imports a function of the user's own; ConfigError as in `load`."""
+    """Imports a user's own function; ConfigError as in `load`."""
     found = _named(text, key)
     if not isinstance(found, FunctionType) or _installed(found):
         raise ConfigError(f"{key} is {text!r}; give a function of your own file, {FORM}.")

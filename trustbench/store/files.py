@@ -51,7 +51,7 @@ def write_atomically(path: Path, data: bytes, mode: int | None = None) -> None:
 def write_own(path: Path, data: bytes) -> None:
     """Writes a file of the store atomically; a folder or a pipe in its place is set aside.
 
-    A path of the user's is never cleared: a folder there is an error.
+    A user's path is never cleared: a folder there is an error.
     """
     try:
         make_way(path)

@@ -139,7 +139,7 @@ class TrackingServer:
         mark = self.store.tracking_silent
         repeated = silent and mark.exists()
         if silent and self.store.root.is_dir():
-            with suppress(OSError):  # full disk: the next arm waits in vain once more
+            with suppress(OSError):  # full disk: the next arm waits once more without success
                 mark.touch()
         text = f"tracking at {redaction.shown(self.address)} failed: {self._reason(error)}."
         return TrackingError(text, repeated=repeated)

@@ -40,7 +40,7 @@ def choose(
 
     On a CPU, stacking pays for small chains (3-8 times faster than a loop) but not for convolutions
     (0.8 times). On CUDA the steps are launch-bound and stacking always pays. `tried` takes one step
-    with the engine first, as code of the user's own needs it. A module that one engine cannot train
+    with the engine first, as user code needs it. A module that one engine cannot train
     goes to the other, unless an engine is asked for.
     """
     chain = is_linear_chain(module)

@@ -85,7 +85,7 @@ def test_a_table_that_does_not_say_it_is_told_where(stored, tmp_path):
     own = tmp_path / "own.yaml"
     own.write_text(text[:start] + text[end:])
     said = stored.says("E", "F", "--table", str(own))
-    assert "fidelity_gap/gap - gap_permuted: not said; `sides` in the table's file" in said
+    assert "fidelity_gap/gap - gap_permuted: not stated; `sides` in the table's file" in said
 
 
 @pytest.mark.parametrize("args", [("privcy", "F"), ("F", "privcy")])

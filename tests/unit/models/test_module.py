@@ -1,4 +1,4 @@
-"""A module of the user's own gives the right numbers, or one sentence that says what to change."""
+"""A user's own module gives the right numbers, or one sentence that says what to change."""
 
 import dataclasses
 import sys

@@ -42,7 +42,7 @@ def findings(checks: Iterable[Check]) -> Iterator[Finding]:
             yield Finding(name, note=check() or "")
         except (Broken, TrustbenchError) as error:
             yield Finding(name, " ".join(str(error).split()))
-        except Exception as error:  # noqa: BLE001  # around a plugin's code: told, not raised
+        except Exception as error:  # noqa: BLE001  # around a plugin's code: reported, not raised
             told = " ".join(str(error).split())
             yield Finding(name, f"{type(error).__name__}: {told} ({_place(error)}); correct it.")
 

@@ -187,6 +187,6 @@ def _environment(name: str, *default: Any) -> Any:
     if name not in READABLE and not name.startswith(OWN):
         raise ConfigError(
             f"a configuration may not read the environment variable {name}, whose value would "
-            f"stand in records; it may read {', '.join(READABLE)} and {OWN}*."
+            f"appear in records; it may read {', '.join(READABLE)} and {OWN}*."
         )
     return oc.env(name, *default)

@@ -43,12 +43,12 @@ class FidelityGap(Evaluator):
 
     A released attribution is read as a local linear surrogate; its fidelity at a row is its R2 on
     fresh perturbations of the explained logit margin (with the best intercept). `gap` is the
-    fidelity of everybody minus that of the worst group; `gap_permuted` is the same after groups are
-    reassigned at random (mean of `permutations`), which is the effect of chance alone.
+    fidelity over all rows minus that of the worst group; `gap_permuted` is the same after groups
+    are reassigned at random (mean of `permutations`), which is the effect of chance alone.
 
     Up to `points` test rows are drawn, equally many from each of the `max_groups` largest groups;
-    everybody's fidelity weights groups by their share of the test set. See `Lime` for the fields
-    that describe the perturbations: they should be those of the released method.
+    the fidelity over all rows weights groups by their share of the test set. See `Lime` for the
+    fields that describe the perturbations: they should be those of the released method.
 
     Reference: Balagopalan et al. 2022, arXiv 2205.03295, section 3 (maximum fidelity gap).
     """

@@ -61,7 +61,7 @@ class ReferenceRecipe(Protocol):
         ...
 
     def training(self) -> str:
-        """How they are trained, for the record; empty for code of the user's own."""
+        """How they are trained, for the record; empty for user code."""
         ...
 
     def answers(self, rows: ReferenceRows) -> Array:

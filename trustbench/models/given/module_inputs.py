@@ -49,7 +49,7 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Transformed:
-    """A function of the user's own."""
+    """A user's own function."""
 
     name: str
     function: Callable[[Any], Any]

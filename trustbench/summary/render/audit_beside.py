@@ -1,7 +1,7 @@
 """A given model's audited numbers beside those of the baseline that retrains its module.
 
 The two describe different things: an audit repeats over rows of one model, an arm over retrained
-models. They stand in columns of their own, and no difference between them is computed.
+models. They have columns of their own, and no difference between them is computed.
 """
 
 from collections.abc import Iterator

@@ -72,7 +72,7 @@ def _sides(table: Table, cell: Cell) -> Iterator[str]:
         lines[
             f"{name}: both share {said.shared}; they differ: {said.differ}"
             if said
-            else f"{name}: not said; `sides` in the table's file has room for it"
+            else f"{name}: not stated; `sides` in the table's file has room for it"
         ] = None
     yield from (f"  both sides   {line}" for line in lines)
 

@@ -38,7 +38,7 @@ def unregistered(spec: PluginSpec) -> dict[str, Any]:
 
 
 def evaluator_label(spec: PluginSpec) -> str:
-    """An evaluator, told from itself at its registered settings: `set_attack epsilon=0.2`."""
+    """An evaluator with its settings that are not registered: `set_attack epsilon=0.2`."""
     return f"{spec.name} {shown(unregistered(spec))}".rstrip()
 
 

@@ -1,4 +1,4 @@
-"""Images of the user's own: folders and tables, transforms by name, splits, the cache."""
+"""A user's own images: folders and tables, transforms by name, splits, the cache."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""Image files of the user's own: a folder for each class, or a table of paths and labels."""
+"""A user's own image files: a folder for each class, or a table of paths and labels."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
