@@ -50,7 +50,7 @@ from trustbench.summary.render import (
 )
 from trustbench.summary.render import cell as cell_page
 from trustbench.summary.render.single_arm import single_arm
-from trustbench.summary.report import audit_document
+from trustbench.summary.report import audit_document, audits_document
 from trustbench.summary.table.table import summarize
 
 SCRIPT = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>"
@@ -243,6 +243,7 @@ OUTPUTS = {
         "report": report,
         "table": lambda evil: html.text(table(evil)),
         "audit": lambda evil: audit_document(audit(evil), audit_decisions(evil)),
+        "audits": lambda evil: audits_document([audit(evil), audit(evil)]),
     },
     "markdown": {
         "table": lambda evil: markdown.text(table(evil)),

@@ -1,5 +1,6 @@
 """Audits that are stored: found by id or file, uploaded, gated, and written as a report or card."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from trustbench import errors, tracking
@@ -13,7 +14,7 @@ from trustbench.store.records import Store
 from trustbench.summary.cards import audit_card
 from trustbench.summary.decide.audit_gate import gate_audit
 from trustbench.summary.decide.policy import Policy
-from trustbench.summary.report import audit_document
+from trustbench.summary.report import audit_document, audits_document
 
 
 def load_audit(
@@ -70,6 +71,15 @@ def report_audit(
     gated = None if policy is None else gate_stored(record, policy, config_dir)
     text = audit_document(record, None if gated is None else gated.gate)
     return write_file(text.encode(), path)
+
+
+def report_audits(records: Sequence[AuditRecord], path: str | Path = "report.html") -> Path:
+    """Writes one self-contained HTML file about several audits side by side; returns its path.
+
+    Raises:
+        UserError: a file that cannot be written.
+    """
+    return write_file(audits_document(records).encode(), path)
 
 
 def card_of_audit(

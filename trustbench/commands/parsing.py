@@ -34,10 +34,18 @@ def add_store(to: argparse.ArgumentParser) -> None:
     to.add_argument("--tracking-uri", metavar="URI", help="an MLflow server or database")
 
 
+AUDIT = "an audit instead: its id, how that begins, or audit.json"
+
+
 def add_audit(to: argparse.ArgumentParser) -> None:
     """Adds --audit."""
+    to.add_argument("--audit", metavar="RECORD", help=AUDIT)
+
+
+def add_audits(to: argparse.ArgumentParser) -> None:
+    """Adds --audit, which may be repeated."""
     to.add_argument(
-        "--audit", metavar="RECORD", help="an audit instead: its id, how that begins, or audit.json"
+        "--audit", metavar="RECORD", action="append", help=f"{AUDIT}; several stand side by side"
     )
 
 

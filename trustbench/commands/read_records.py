@@ -35,7 +35,19 @@ def requested_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRe
     """
     if given.audit is None:
         return None
+    _refuse_others(given, others)
+    return load_audit(given.audit, given.folder, tracking_uri=given.tracking_uri)
+
+
+def requested_audits(given: argparse.Namespace, others: Sequence[str]) -> list[AuditRecord]:
+    """The audits that --audit names, one after the other; raises as `requested_audit`."""
+    named: list[str] = given.audit or []
+    if named:
+        _refuse_others(given, others)
+    return [load_audit(n, given.folder, tracking_uri=given.tracking_uri) for n in named]
+
+
+def _refuse_others(given: argparse.Namespace, others: Sequence[str]) -> None:
     for flag in others:
         if vars(given)[flag.replace("-", "_")]:
             raise UserError(f"--audit reads an audit and --{flag} reads arms; give one of them.")
-    return load_audit(given.audit, given.folder, tracking_uri=given.tracking_uri)
