@@ -3,10 +3,12 @@
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from tests.conftest import make_problem
 from tests.unit.training.test_loop import SCHEDULE, TinyMLP, ignore, trainer
 from trustbench.contracts import Intervention
 from trustbench.contracts.aspects import Aspect
@@ -97,3 +99,30 @@ def test_validation_rows_are_marked_and_members_are_places_in_the_pool(problem):
         assert rows.shape == (2, n)
         assert (rows == -1).all()
     assert max(int(rows.max()) for rows in training) < len(problem.splits["train"])
+
+
+def test_the_validation_objective_reads_a_thousand_rows_and_accuracy_all():
+    longer = make_problem(n=10070)
+    assert len(longer.splits["validation"]) == 1007
+    watcher = Watcher()
+    schedule = replace(SCHEDULE, epochs=1, batch_size=512)
+    made, params = trainer(longer, (watcher,), schedule, replicates=2)
+    state = loop.train(made, params, ignore)
+    assert {rows.shape[1] for rows in watcher.adapting} == {1000}
+    X, y, _ = (torch.as_tensor(a) for a in longer.rows("validation"))
+    right = (made.engine.forward(state.params, X).argmax(-1) == y).double().mean(1)
+    np.testing.assert_allclose(state.accuracy[-1], right)
+
+
+@pytest.mark.parametrize(("given", "epochs"), [({}, [3, 6]), ({"checkpoint_s": 20.0}, [2, 4, 6])])
+def test_a_checkpoint_is_written_once_its_interval_has_passed(problem, monkeypatch, given, epochs):
+    """Epochs take ten seconds each; without an interval it is half a minute."""
+    now, written = [100.0], []
+    monkeypatch.setattr(loop.time, "monotonic", lambda: now[0])
+
+    def ten_seconds(*_):
+        now[0] += 10
+
+    made, params = trainer(problem, replicates=2)
+    loop.train(made, params, ten_seconds, checkpoint=lambda s: written.append(s.epoch), **given)
+    assert written == epochs

@@ -188,3 +188,22 @@ def test_oracle_accuracy_equals_a_sweep_over_all_thresholds():
     sweep = max(((a >= t).mean() + (b < t).mean()) / 2 for t in np.concatenate([a, b]))
     assert mia.oracle_balanced_accuracy(a, b) == pytest.approx(sweep, abs=1e-12)
     assert mia.oracle_balanced_accuracy(np.zeros(3), np.ones(3)) == 0.5  # accept all
+
+
+@pytest.mark.parametrize(("models", "kind"), [(64, "pooled"), (65, "per_example")])
+def test_a_row_has_a_variance_of_its_own_from_64_shadows_on(models, kind):
+    """Every other model is a shadow where halves are not complementary."""
+    rng = np.random.default_rng(0)
+    member = rng.random((models, 40)) < 0.5
+    phi = rng.normal(size=(models, 40))
+    for online in (False, True):
+        scores = mia.lira(phi, member, online=online)
+        assert (scores.shadows, scores.variance) == (models - 1, kind)
+
+
+def test_a_pooled_variance_needs_a_row_with_two_shadows_on_each_side():
+    member = np.array([[1, 1, 0], [1, 0, 1], [1, 0, 0], [0, 1, 1], [0, 0, 1]], dtype=bool)
+    phi = np.arange(15.0).reshape(5, 3)
+    assert mia.lira(phi, member, online=True).variance == "pooled"
+    few = mia.lira(phi[:3], member[:3], online=True)
+    assert (few.variance, few.shadows) == ("equal", 2)
