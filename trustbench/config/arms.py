@@ -215,6 +215,7 @@ class Arm:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     deterministic: bool = True  # whether a GPU gives equal bits each time
     threads: Annotated[int, Field(ge=1, le=1024)] = 1
+    activation_gb: Annotated[float, Field(gt=0)] = 4.0  # memory of a pass that trains nothing
     checkpoint_s: Annotated[float, Field(ge=0)] = 30.0
     output_dir: Path = Path("outputs")
     data_dir: Path = Path("data")
@@ -282,6 +283,7 @@ RUNTIME = frozenset(
         "device",
         "deterministic",
         "threads",
+        "activation_gb",
         "checkpoint_s",
         "output_dir",
         "data_dir",

@@ -12,7 +12,16 @@ from trustbench.errors import ConfigError, did_you_mean
 from trustbench.store.addresses import checked
 from trustbench.store.redaction import conceal
 
-RUN_KEYS = ("control", "seed", "device", "deterministic", "engine", "threads", "checkpoint_s")
+RUN_KEYS = (
+    "control",
+    "seed",
+    "device",
+    "deterministic",
+    "engine",
+    "threads",
+    "activation_gb",
+    "checkpoint_s",
+)
 FOLDERS = ("output_dir", "data_dir")
 GROUPS = ("dataset", "model", "training", "intervention", "evaluator", "table")
 KEYS = (*GROUPS, "protocol", *RUN_KEYS, *FOLDERS, "tracking_uri", "plugins")

@@ -30,6 +30,7 @@ from trustbench.execution.plan import Plan, plan, resolve_device
 from trustbench.execution.record import impossible, record_failure
 from trustbench.store.records import Record, Status, Store
 from trustbench.store.redaction import redact
+from trustbench.training.memory import LIMITS, lacks_memory
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,12 @@ def unfinished(
 
 
 def prepare_torch(arm: Arm) -> None:
-    """Sets threads and determinism of this process; results are bit-identical on one CPU thread.
+    """Sets threads, memory and determinism of this process.
 
-    On a GPU they repeat if `deterministic` is set; cuBLAS reads its setting when CUDA starts.
+    Results are bit-identical on one CPU thread. On a GPU they repeat if `deterministic` is set;
+    cuBLAS reads its setting when CUDA starts.
     """
+    LIMITS.start(arm.activation_gb)
     torch.set_num_threads(arm.threads)
     threadpool_limits(arm.threads)  # libraries of numpy and scikit-learn
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -285,15 +288,9 @@ def _begun(store: Store, arm_id: str) -> bool:
 
 def _sentence(error: BaseException) -> str:
     text = str(error) or type(error).__name__
-    if _lacks_memory(error):
+    if lacks_memory(error):
         return redact(f"it ran out of memory ({type(error).__name__}: {text})")
     if "does not have a deterministic implementation" in text:
         advice = "deterministic=false permits an operation whose last digits differ each time"
         return redact(f"a GPU cannot repeat this model's numbers; {advice} ({text})")
     return redact(text if isinstance(error, TrustbenchError) else f"{type(error).__name__}: {text}")
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    """Whether it says that memory cannot be allocated, which torch says in two ways."""
-    kinds = (MemoryError, torch.OutOfMemoryError)
-    return isinstance(error, kinds) or "can't allocate memory" in str(error)

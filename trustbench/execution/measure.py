@@ -24,6 +24,7 @@ from trustbench.execution.fit import Progress
 from trustbench.execution.plan import Plan
 from trustbench.execution.record import describe
 from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
+from trustbench.training.memory import until_it_fits
 
 Evaluated = tuple[Evaluation, dict[str, Array]]
 
@@ -165,7 +166,7 @@ def _evaluate(chosen: Chosen[Evaluator], system: System) -> Evaluated:
     measured: Measured | None = None
     if reason is None:
         try:
-            measured = evaluator.measure(system)
+            measured = until_it_fits(lambda: evaluator.measure(system))
             metrics.check(evaluator.metrics, measured, type(evaluator).__name__)
         except Unsupported as unsupported:  # found while measuring, such as a diverged baseline
             reason = str(unsupported)

@@ -19,6 +19,7 @@ from trustbench.methods.privacy import ledger
 from trustbench.store.schema import Pilot
 from trustbench.training import engines, replicates
 from trustbench.training.engine_choice import choose
+from trustbench.training.memory import EngineInParts
 
 # Maximum memory for the matched control's snapshots of one baseline; large models keep fewer.
 SNAPSHOT_BYTES = 3 * 2**29
@@ -225,7 +226,9 @@ def plan(arm: Arm) -> Plan:
         arm=arm,
         problem=problem,
         device=device,
-        engine=choose(arm.engine, module, problem, device, tried=bool(arm.model.marks)),
+        engine=EngineInParts(
+            choose(arm.engine, module, problem, device, tried=bool(arm.model.marks))
+        ),
         membership=replicates.membership(problem, arm.protocol, streams, arm.models),
         streams=streams,
         adapted=arm.model.plugin.adapted(module),

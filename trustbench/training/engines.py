@@ -44,6 +44,7 @@ class Engine(Protocol):
     module: nn.Module  # one replicate in evaluation mode, whose own parameters are never read
     dropouts: Places  # the dropout layers of the module itself; `gradient` receives their masks
     trained: frozenset[str]  # the parameters that are trained; the others are frozen
+    fewest: int  # the fewest replicates in one call whose numbers are those of a call with all
 
     @property
     def sites(self) -> Sites:

@@ -19,6 +19,7 @@ class FunctionalEngine(CalledModule):
     """R replicates of any module whose buffers do not change in training."""
 
     name: EngineName = "stacked"
+    fewest = 2  # the gradient of one convolution is another kernel than that of several
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         super().__init__(module, shape, why)

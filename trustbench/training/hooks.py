@@ -1,7 +1,8 @@
 """Calls the hooks of a list of interventions, in canonical order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from trustbench.contracts import Array, Batch, Forward, Intervention, Problem, S
 from trustbench.errors import ConfigError
 from trustbench.training import dropout, hidden
 from trustbench.training.engines import Params
+from trustbench.training.memory import until_it_fits
 from trustbench.training.sampling import Visit
 from trustbench.training.state import SEEN, Rows, Trainer
 
@@ -100,6 +102,12 @@ def first_logits(trainer: Trainer, split: SplitName, rows: Tensor) -> Tensor | N
 
 def perturbed(trainer: Trainer, params: Params, batch: Batch, memory: Memory) -> Tensor:
     """The batch's inputs after every `perturb` hook, in order."""
+    return until_it_fits(
+        lambda: _perturbed_once(trainer, params, batch, memory), _put_back(batch.generators)
+    )
+
+
+def _perturbed_once(trainer: Trainer, params: Params, batch: Batch, memory: Memory) -> Tensor:
     X = batch.X
     for intervention, own in zip(trainer.interventions, memory, strict=True):
         if intervention.fills("perturb"):
@@ -156,7 +164,26 @@ def adapt(trainer: Trainer, params: Params, memory: Memory, validation: Batch) -
     """Lets every adaptive intervention learn from the validation rows."""
     for intervention, own in zip(trainer.interventions, memory, strict=True):
         if intervention.fills("adapt"):
-            intervention.adapt(own, validation, forward(trainer, params), trainer.problem)
+            learn = partial(
+                intervention.adapt, own, validation, forward(trainer, params), trainer.problem
+            )
+            until_it_fits(learn, _put_back(validation.generators, own))
+
+
+def _put_back(
+    generators: Sequence[torch.Generator], memory: dict[str, Tensor] | None = None
+) -> Callable[[], None]:
+    """A function that puts generators, and what a method remembers, back to what they are now."""
+    states, known = [g.get_state() for g in generators], dict(memory or {})
+
+    def undo() -> None:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+        if memory is not None:
+            memory.clear()
+            memory.update(known)
+
+    return undo
 
 
 def forward(trainer: Trainer, params: Params) -> Forward:

@@ -59,6 +59,7 @@ class LinearChainEngine(HeldModule):
     """
 
     name: EngineName = "stacked"
+    fewest = 1
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         super().__init__(module, shape, why)

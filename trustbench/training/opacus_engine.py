@@ -20,6 +20,7 @@ class OpacusEngine(CalledModule):
     """R replicates of any module that Opacus takes, one after the other."""
 
     name: EngineName = "opacus"
+    fewest = 1
 
     def __init__(self, module: nn.Module, shape: tuple[int, ...], why: str) -> None:
         super().__init__(module, shape, why)

@@ -74,7 +74,7 @@ WRONG = {
     "~protocol": "set its keys: protocol.KEY=VALUE.",
     "~seed": "set it: seed=VALUE.",
     "~intervention": "removes the whole list; write intervention=none for none.",
-    "~foo": "unknown key foo; Available: checkpoint_s,",
+    "~foo": "unknown key foo; Available: activation_gb, checkpoint_s,",
     "~training.foo": "unknown key training.foo; Available: batch_size,",
     "~training.epochs=3": "removes nothing, because training.epochs is",
     "~hydra.sweep": "removes a setting that every run needs; set it instead.",
