@@ -74,7 +74,7 @@ golden: $(TEST)  ## Write golden files anew and show what moved; reviewers read 
 bench: $(BASE)  ## Time the main commands; prints machine, n and ratios
 	for script in scripts/bench_*.py; do $(BIN)/python $$script || exit; done
 
-faults: $(TEST)  ## Kill, fill, cut and damage the smoke sweep over 100 times; half an hour or more
+faults: $(TEST)  ## Kill, fill, cut and damage the smoke sweep 200 times; an hour or more
 	$(BIN)/python scripts/faults.py
 
 damage: $(TEST)  ## Damage every file of a store in 500 trials: no wrong value may be read; minutes

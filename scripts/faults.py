@@ -1,6 +1,6 @@
 """Faults in the smoke sweep: kills, full disks, damaged files, lost servers, two sweeps at once.
 
-run: python scripts/faults.py [--trials 105] [--seed 0] [--jobs 2] [--kinds kill_child,full_disk]
+run: python scripts/faults.py [--trials 200] [--seed 0] [--jobs 2] [--kinds kill_child,full_disk]
      python scripts/faults.py --write     also writes the figures into docs/resume.md
 
 Each trial injects one fault at a random moment, repeats the same command until it ends well, and
@@ -27,7 +27,7 @@ START, END = "<!-- faults -->", "<!-- /faults -->"
 
 def main() -> int:
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--trials", type=int, default=105)
+    p.add_argument("--trials", type=int, default=200)
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--jobs", type=int, default=2, help="trials at once")
     p.add_argument("--kinds", help=f"some of {', '.join(KINDS)}")

@@ -32,6 +32,25 @@ def full_disk(trial: Trial) -> None:
         subprocess.run(["mount", "-o", "remount,size=512m", str(trial.out)], check=True)
 
 
+def no_inodes(trial: Trial) -> None:
+    """A disk that can hold fewer files than the sweep has; then it can hold more."""
+    trial.prepare(database=False)
+    used = sum(1 for _ in trial.bench.finished.rglob("*"))
+    if not trial.mount(2**19, files=trial.rng.randrange(8, max(used, 16))):
+        raise Missed
+    sweep.put_database(trial.bench.database, trial.out)
+    run = trial.start()
+    code = run.wait(trial.bench.deadline_s)
+    said = run.log.read_text(errors="replace")
+    trial.expect(code, [0, 1, 2])
+    if "Traceback" in said:
+        trial.wrong_ends.append("a traceback where a sentence is due")
+    trial.look()
+    subprocess.run(["mount", "-o", "remount,nr_inodes=100k", str(trial.out)], check=True)
+    if code == 0 and "inodes" not in said:
+        raise Missed
+
+
 def unreachable_server(trial: Trial) -> None:
     """A tracking server that never answers costs a warning."""
     trial.prepare()

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 
-from tests.faults import around, damaged, stopped
+from tests.faults import around, damaged, misplaced, stopped
 from tests.faults.trial import Trial
 
 Kind = Callable[[Trial], None]
-KINDS: dict[str, tuple[Kind, int]] = {  # with its share of a hundred trials
+KINDS: dict[str, tuple[Kind, int]] = {  # with its share of two hundred trials
     "kill_parent": (stopped.kill_parent, 10),
     "kill_parent_fresh": (stopped.kill_parent_fresh, 2),
     "kill_parent_basic": (stopped.kill_parent_basic, 4),
@@ -31,6 +31,14 @@ KINDS: dict[str, tuple[Kind, int]] = {  # with its share of a hundred trials
     "damaged_checkpoint": (damaged.damaged_checkpoint, 4),
     "killed_and_damaged": (damaged.killed_and_damaged, 6),
     "damaged_list": (damaged.damaged_list, 2),
+    "swapped_twins": (misplaced.swapped_twins, 10),
+    "foreign_fit": (misplaced.foreign_fit, 8),
+    "odd_kind": (misplaced.odd_kind, 14),
+    "unreadable": (misplaced.unreadable, 8),
+    "moved_store": (misplaced.moved_store, 6),
+    "no_inodes": (around.no_inodes, 10),
+    "closed_streams": (stopped.closed_streams, 6),
+    "overlapping": (stopped.overlapping, 8),
     "two_at_once": (stopped.two_at_once, 6),
     "two_at_once_one_killed": (stopped.two_at_once_one_killed, 4),
 }

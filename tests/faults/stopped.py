@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Sequence
 
+from tests.faults import sweep
 from tests.faults.trial import INTERRUPTED, KILLED, TERMINATED, Missed, Trial
 
 BASIC = ["hydra/launcher=basic"]
@@ -124,6 +125,24 @@ def two_at_once_one_killed(trial: Trial) -> None:
     for run in runs:
         trial.expect(run.wait(trial.bench.deadline_s), [KILLED] if run is victim else [0])
     trial.look()
+
+
+def overlapping(trial: Trial) -> None:
+    """Two experiments at once on the same outputs, which share half of their arms."""
+    trial.prepare()
+    first = trial.start()
+    second = trial.start(sweep.PART)
+    for run in (first, second):
+        trial.expect(run.wait(trial.bench.deadline_s), [0])
+    trial.look()
+
+
+def closed_streams(trial: Trial) -> None:
+    """Standard output, standard error or both closed (>&-)."""
+    trial.prepare()
+    closed = trial.rng.choice([(1,), (2,), (1, 2)])
+    trial.patch = lambda: [os.close(k) for k in closed] and None
+    trial.expect(trial.end(trial.start()), [0])
 
 
 def _stop(trial: Trial, which: signal.Signals, codes: Sequence[int]) -> None:

@@ -90,10 +90,10 @@ class Trial:
         for path in self.out.glob("arms/*/tracked"):  # it names the database that has the arm
             path.write_text(path.read_text().replace(str(self.bench.finished), str(self.out)))
 
-    def start(self) -> Run:
+    def start(self, experiment: str = sweep.EXPERIMENT) -> Run:
         """Starts the sweep."""
         self.runs += 1
-        args = sweep.command(self.bench.conf, self.out, self.more)
+        args = sweep.command(self.bench.conf, self.out, self.more, experiment)
         log = self.folder / f"run-{self.runs}.log"
         return Run(args, log, fresh=self.fresh, patch=self.patch)
 
@@ -169,9 +169,10 @@ class Trial:
         size = path.stat().st_size
         self.damage(path, lambda p: os.truncate(p, self.rng.randrange(size)))
 
-    def mount(self, kilobytes: int) -> bool:
-        """Puts the outputs on a disk of that many kilobytes; False without permission."""
-        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "faults", str(self.out)]
+    def mount(self, kilobytes: int, files: int = 100_000) -> bool:
+        """Puts the outputs on a disk of that many kilobytes and files; False without permission."""
+        room = f"size={kilobytes}k,nr_inodes={files}"
+        command = ["mount", "-t", "tmpfs", "-o", room, "faults", str(self.out)]
         if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
             return False
         self.undo.append(lambda: subprocess.run(["umount", "-l", str(self.out)], check=True))

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-_LONGEST = 2**20
+LONGEST = 2**20
 _TOO_LONG = "it holds more than 1 MB of text"
 DEEPEST = 50
 """Lists and mappings inside each other; a policy has 5 levels, a table 8."""
@@ -33,8 +33,8 @@ def text(path: Path) -> str:
         OSError, UnicodeDecodeError, UnboundedYaml: it cannot be read, or is too long.
     """
     with path.open("rb") as file:
-        data = file.read(_LONGEST + 1)
-    if len(data) > _LONGEST:
+        data = file.read(LONGEST + 1)
+    if len(data) > LONGEST:
         raise UnboundedYaml(_TOO_LONG)
     return data.decode("utf-8")
 
@@ -47,7 +47,7 @@ def check(text: str) -> None:
     ...
     trustbench.store.yaml_text.UnboundedYaml: the anchor &a holds itself
     """
-    if len(text) > _LONGEST:
+    if len(text) > LONGEST:
         raise UnboundedYaml(_TOO_LONG)
     count = _Count()
     for event in yaml.parse(text, Loader=LOADER):
