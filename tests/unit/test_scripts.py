@@ -111,3 +111,14 @@ def test_studies_of_groups_see_no_harm_in_noise_and_a_real_one():
     assert [plain for plain, _ in noise] == [True] * 4
     assert sum(read for _, read in noise) <= 1
     assert [study(300, 2, 0.2, seed) for seed in range(4)] == [(True, True)] * 4
+
+
+def test_the_growth_of_summaries_is_fitted_and_printed(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    growth = script("bench_growth.py")
+    assert growth["exponent"]([10, 100, 1000], [0.1, 1.0, 10.0]) == pytest.approx(1.0)
+    run = {"summary": 0.5, "markdown": 0.1, "gib": 0.2}
+    page = growth["page"]({100: [run], 1000: [{**run, "summary": 5.0}]}, 1)
+    assert "| 1,000 | 5.00 | 5.00 to 5.00 | 0.10 | 0.20 |" in page
+    assert "Exponent of the summary: 1.00 (1 is linear)." in page
+    assert growth["measured"](5)["summary"] > 0
