@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.unit.commands.test_gate_command import DP, GAP, ROOT, SMALL, write_store
-from tests.unit.summary.builder import record
+from tests.unit.summary.builder import record, truly_named
 from tests.unit.summary.table_data import with_measurements, with_strongest
 from trustbench.store.record_files import to_json
 from trustbench.store.records import Evaluation, PluginSpec
@@ -66,6 +66,7 @@ def test_the_examples_gate_runs_as_written(line, shift, measured, code, tmp_path
     candidate = [record(DP, regime=r, shift=shift, noise=SMALL) for r in both]
     if measured:
         baseline, candidate = map(whole_row, (baseline, candidate))
+    baseline, candidate = ([*map(truly_named, side)] for side in (baseline, candidate))
     write_store(tmp_path / "outputs", [*baseline, *candidate])
     write_store(tmp_path / "candidate", candidate)
     (tmp_path / "production").mkdir()

@@ -18,6 +18,8 @@ from trustbench.summary.table.pairing import shared_evaluations
 from trustbench.summary.table.table import summarize
 from trustbench.tracking import run_content as tracked
 
+pytestmark = pytest.mark.usefixtures("handmade_ids")
+
 GAP = "fairness/acc_gap"
 DP = method("dpsgd", epsilon=3.0)
 WIDER = {"min_group": 5}, {"min_group": 20}
