@@ -17,6 +17,8 @@ from trustbench.errors import TrustbenchError, UserError, did_you_mean, printabl
 from trustbench.launching.streams import safe_streams
 from trustbench.store.redaction import conceal_given, redact
 
+VERSION = ("--version", "-V")
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of `trustbench ARGV`."""
@@ -85,10 +87,18 @@ def _dispatch(args: list[str]) -> int:
     if name in ("-h", "--help", "help"):
         print(usage())
         return 0
-    if name != "completion" and not {"--version", "-V"}.isdisjoint(args):
+    if _asks_for_version(args):
         print(f"trustbench {__version__}")
         return 0
     if name not in COMMANDS:
         raise UserError(f"unknown command {name!r}; {did_you_mean(name, COMMANDS)}")
     code: int = module_of(name).main(rest)
     return code
+
+
+def _asks_for_version(args: Sequence[str]) -> bool:
+    """Whether `--version` or `-V` comes first, or last where it cannot be the value of a flag."""
+    if args[0] in VERSION:
+        return True
+    value = len(args) > 1 and (args[-2].startswith("-") or args[:2] == ["completion", "words"])
+    return args[-1] in VERSION and not value

@@ -44,22 +44,28 @@ class PartialRecord:
 def stored(plan: Plan, store: Store) -> Record | None:
     """The arm's record if it has every evaluation, or None; only its holder may call this."""
     record = store.reclaim(plan.arm_id)
-    return record if record is not None and _complete(record, _wanted(plan), store) else None
+    return record if record is not None and _complete(record, plan, store) else None
 
 
 def finished(plan: Plan, store: Store) -> Record | None:
     """The record that `stored` would return unchanged; writes nothing and waits for nothing."""
     record = store.read(plan.arm_id)
-    return record if record is not None and _complete(record, _wanted(plan), store) else None
+    return record if record is not None and _complete(record, plan, store) else None
 
 
 def _wanted(plan: Plan) -> dict[str, Chosen[Evaluator]]:
     return {evaluation_id(e): e for e in plan.arm.evaluators}
 
 
-def _complete(record: Record, wanted: Collection[str], store: Store) -> bool:
-    found = record.status == "ok" and all(k in record.evaluations for k in wanted)
-    return found and store.whole(record)
+def _complete(record: Record, plan: Plan, store: Store) -> bool:
+    """Whether a record has everything that the arm asks for, under the claims that hold for it.
+
+    Declarations to the privacy ledger are not part of an id. Where they have changed, as by another
+    `dataset.scaling` that leads to the same numbers, the arm is deployed again from its fits and
+    its record says what holds now.
+    """
+    found = record.status == "ok" and all(k in record.evaluations for k in _wanted(plan))
+    return found and tuple(record.privacy) == plan.guarantees and store.whole(record)
 
 
 def begin(plan: Plan, store: Store) -> PartialRecord:

@@ -143,7 +143,8 @@ def _log_effects(server: TrackingServer, run_id: str, results: Sequence[TableRes
     metrics = [Metric(m.name, m.value, now, m.step) for m in tracked.effects(results)]
     for i in range(0, len(metrics), 1000):
         server.call("log_batch", run_id, metrics=metrics[i : i + 1000])
-    said = metric_notes.of_results(results) + markdown.text(results)
+    notes = metric_notes.of_results(results)
+    said = "\n".join([markdown.compact(results), notes, markdown.text(results)])
     text = shorten(said, tracked.LONGEST_NOTE, "tables")
     server.call("set_tag", run_id, DESCRIPTION, text)
 

@@ -90,8 +90,19 @@ def example_weights(trainer: Trainer, pool: Rows) -> Tensor:
             if intervention.fills("reweigh"):
                 factors.append(intervention.reweigh(problem, members, trainer.first_fit(r)))
             for own in (f for f in factors if f is not None):
+                _refuse_odd_weights(intervention, own, len(members))
                 weights[r, inside[r]] *= torch.as_tensor(own, dtype=weights.dtype)
     return weights
+
+
+def _refuse_odd_weights(intervention: Intervention, own: Array, m: int) -> None:
+    """Raises ConfigError for weights that are not one finite number above or at 0 per member."""
+    own = np.asarray(own)
+    if own.shape != (m,) or not (np.isfinite(own) & (own >= 0)).all():
+        raise ConfigError(
+            f"{type(intervention).__name__} gives weights of shape {own.shape}, or some that are "
+            f"negative or not finite; give {m} finite numbers of at least 0, one per member."
+        )
 
 
 def first_logits(trainer: Trainer, split: SplitName, rows: Tensor) -> Tensor | None:

@@ -103,10 +103,18 @@ def test_the_other_shells_accept_their_scripts(shell):
     subprocess.run([shell, "-n"], input=SCRIPTS[shell], text=True, check=True)
 
 
-@pytest.mark.parametrize("args", [["-V"], ["run", "--version"], ["gate", "-V"], ["--version"]])
+@pytest.mark.parametrize(
+    "args", [["-V"], ["run", "a=b", "--version"], ["gate", "-V"], ["--version"]]
+)
 def test_the_version_is_told_anywhere(args, capsys):
     assert cli.main(args) == 0
     assert capsys.readouterr().out.startswith("trustbench ")
+
+
+def test_a_version_that_is_the_value_of_a_flag_is_a_value(capsys):
+    assert cli.main(["gate", "--policy", "-V"]) == 2
+    assert capsys.readouterr().out == ""
+    assert candidates(["run", "--vers"]) == []
 
 
 def test_help_of_a_command_is_its_own(capsys):

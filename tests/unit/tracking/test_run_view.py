@@ -13,6 +13,7 @@ from trustbench.config.compose import conf_dir
 from trustbench.config.declared_metrics import declared_metrics
 from trustbench.contracts.metrics import Metric, find_in
 from trustbench.store.records import MeasurementRecord, Store, Sweep
+from trustbench.summary.render import wording as w
 from trustbench.summary.table.table import summarize
 from trustbench.tracking.server import client, resolve
 
@@ -42,7 +43,8 @@ def test_a_sweeps_run_has_every_effect_and_the_table(store):
         assert run.data.metrics[f"{name}.low"] == cell.estimate.effect.low
     assert len(run.data.metrics) == 3 * len(measured)
     said = run.data.tags["mlflow.note.content"]
-    assert "|" in said
+    for cell in measured:
+        assert f"{w.short(cell.verdict)} {w.number(cell.estimate.effect.effect)} |" in said
     explained = find_in(metrics, "utility/accuracy").explanation
     assert f"- `utility/accuracy`: {explained}\n" in said
 

@@ -39,6 +39,7 @@ class GraphModel:
         noise: rows of Q [m, d] from which samples draw each variable independently.
         groups: for each group of the problem, its place in `levels`.
         exact: whether the functions made the data.
+        learnt_by: how the functions were learnt from the rows; empty if they were given.
     """
 
     variables: tuple[Variable, ...]
@@ -47,6 +48,7 @@ class GraphModel:
     noise: Array = field(repr=False)
     groups: tuple[int, ...] = ()
     exact: bool = False
+    learnt_by: str = ""
 
     def __post_init__(self) -> None:
         refuse_wrong(self.variables, self.fixed)
@@ -92,9 +94,14 @@ class GraphModel:
         return self.from_latent(Q)
 
     def state(self) -> bytes:
-        """The graph, and the noise, in which every function shows."""
-        said = repr((self.variables, self.fixed, self.groups, self.exact))
-        return said.encode() + np.ascontiguousarray(self.noise).tobytes()
+        """What decides the model: the graph, and either how it is learnt or the noise.
+
+        Given functions show in the noise. The last bits of learnt ones depend on the processor, and
+        an id must not.
+        """
+        graph = repr((self.variables, self.fixed, self.groups, self.exact, self.learnt_by))
+        noise = b"" if self.learnt_by else np.ascontiguousarray(self.noise).tobytes()
+        return graph.encode() + noise
 
     def counterfactual(self, X: Array, group: int) -> Array:
         """The people X [n, d], had they belonged to `group`.

@@ -1,7 +1,7 @@
 """Learns the functions of a causal graph from rows: least squares, or a network with one layer."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -75,9 +75,8 @@ def learn(
             parents, effect = parents_of(v, variables, X), X[:, v.columns[0]].astype(np.float64)
             functions[v.name] = _fitted(parents, effect, how, streams, len(functions))
     made = GraphModel(tuple(variables), functions, tuple(sensitive), X.astype(np.float64))
-    return GraphModel(
-        made.variables, functions, made.fixed, made.latent(X), tuple(groups), exact=False
-    )
+    settings = fitting if isinstance(fitting, Fitting) else dict(sorted(fitting.items()))
+    return replace(made, noise=made.latent(X), groups=tuple(groups), learnt_by=repr(settings))
 
 
 def _fitted(parents: Array, effect: Array, how: Fitting, streams: Streams, place: int) -> Function:

@@ -53,8 +53,10 @@ def _about(arm: str, cells: Sequence[CellResult]) -> Iterator[str]:
     ]
     small = [c.target for kind in SMALL for c in judged.get(kind, [])]
     unclear = [c.target for c in judged.get(Kind.INCONCLUSIVE, [])]
+    unjudged = [c for c in cells if c.verdict.kind not in (*CLAIMS, *SMALL, Kind.INCONCLUSIVE)]
     rest = [f"has no material effect on {_and(small)}"] if small else []
     rest += [f"has an unclear effect on {_and(unclear)}"] if unclear else []
+    rest += [f"has an effect on {c.target} that is {c.verdict.text}" for c in unjudged]
     yield f"{arm} ({', '.join(_scope(cells))}) {_and(claims or rest)}."
     if claims and rest:
         yield f"It {_and(rest)}."

@@ -46,6 +46,30 @@ def text(results: Sequence[TableResult]) -> str:
     return "\n".join(["\n".join(_document(r)) for r in results] + [*_risks(results)])
 
 
+def compact(results: Sequence[TableResult]) -> str:
+    """Every table with verdicts and effects alone, for places that hold little text."""
+    return "\n".join("\n".join(_compact(r)) for r in results)
+
+
+def _compact(result: TableResult) -> Iterator[str]:
+    yield f"## {escape(result.title)}\n"
+    heads = [escape(name) for name, _, _ in w.column_heads(result)]
+    rows = [
+        [escape(w.row_arm(result, s)), *(_verdict(c) for c in w.row_cells(result, s))]
+        for s in Aspect
+    ]
+    yield from _table(
+        ["method", *heads], [*rows, ["reseed control", *map(_verdict, result.reseed)]]
+    )
+
+
+def _verdict(cell: CellResult) -> str:
+    effect = cell.estimate.effect
+    by = [f"{escape(by)}:"] if (by := row_method.by(cell)) else []
+    shown = [w.number(effect.effect)] if effect is not None else []
+    return " ".join([*by, escape(w.short(cell.verdict)), *shown])
+
+
 def _document(result: TableResult) -> Iterator[str]:
     yield f"## {escape(result.title)}\n"
     yield from (f"- {escape(line)}" for line in finding.findings(result))

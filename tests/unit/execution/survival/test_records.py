@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.unit.arm_toys import ignore
+from tests.unit.arm_toys import Toy, ignore
 from tests.unit.execution.survival.damage import (
     PLAIN,
     RIGHT,
@@ -21,9 +21,13 @@ from tests.unit.execution.survival.damage import (
 )
 from trustbench.config.arms import Chosen
 from trustbench.config.identity import evaluation_id
+from trustbench.contracts import Read
 from trustbench.errors import UserError
 from trustbench.execution.arm import run_arm
+from trustbench.interventions.privacy.dpsgd import DPSGD
 from trustbench.store.records import Store, Sweep
+
+DP = Chosen("dpsgd", DPSGD(epsilon=4.0, epochs=2, batch_size=32))
 
 
 @pytest.mark.parametrize(
@@ -59,6 +63,23 @@ def test_a_record_that_cannot_be_read_is_kept_aside_and_computed_again(arm, chan
 
 def version(path, number):
     path.write_text(json.dumps({**json.loads(path.read_bytes()), "schema_version": number}))
+
+
+def test_a_claim_that_no_longer_holds_is_not_served_from_the_store(arm, monkeypatch):
+    arm = replace(arm, interventions=(DP,), protocol=replace(arm.protocol, inclusion="all"))
+    record, _, _ = run(arm)
+    assert [claim.void for claim in record.privacy] == [None]
+    assert run(arm)[1:] == (True, [])
+    # the same numbers under another declaration, as with dataset.scaling=learnt after declared
+    with monkeypatch.context() as patch:
+        patch.setattr(Toy, "reads_rows", (Read("pool", "means of columns", into="inputs"),))
+        void, reused, _ = run(arm)
+        assert not reused
+        assert void.id == record.id
+        assert void.evaluations.keys() == record.evaluations.keys()
+        assert "means of columns" in void.privacy[0].void
+        assert run(arm)[1:] == (True, [])
+    assert run(arm)[0].privacy == record.privacy
 
 
 def test_one_bad_record_costs_its_readers_one_warning(arm):

@@ -183,3 +183,14 @@ def test_the_check_of_a_data_set_tries_its_causal_model(bank):
     assert causal(make_problem()) == "it has none"
     with pytest.raises(Broken, match="differs from X"):
         causal(dataclasses.replace(bank, scm=Deaf(bank.scm)))
+
+
+def test_the_last_bits_of_learnt_functions_are_not_part_of_an_id():
+    X, _ = rows(400)
+    learnt = learn(X, GRAPH, ("sex",), Streams(0), Fitting(hidden=0), groups=(0, 1))
+    given = GraphModel(GRAPH, TRUE, ("sex",), learnt.noise, (0, 1))
+    moved = learnt.noise * (1 + 1e-12)
+    assert dataclasses.replace(learnt, noise=moved).state() == learnt.state()
+    assert dataclasses.replace(given, noise=moved).state() != given.state()
+    slower = learn(X, GRAPH, ("sex",), Streams(0), Fitting(hidden=0, lr=0.001), groups=(0, 1))
+    assert slower.state() != learnt.state()

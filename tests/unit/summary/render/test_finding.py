@@ -1,13 +1,16 @@
 """The sentences above a table say what its cells say, with the same numbers."""
 
 import re
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.unit.summary.builder import CRESSWELL, method, record
 from trustbench.summary.render import wording as w
 from trustbench.summary.render.finding import findings
-from trustbench.summary.stats.effects import Kind
+from trustbench.summary.stats.effects import Kind, paired_effect
+from trustbench.summary.stats.verdicts import judge
 from trustbench.summary.table.results import UTILITY
 from trustbench.summary.table.table import summarize
 
@@ -72,3 +75,16 @@ def test_harm_at_equal_accuracy_is_judged_by_its_own_interval(results):
 def test_nothing_measured_says_nothing(arms):
     tables = summarize([record(), *arms], CRESSWELL)
     assert [findings(result) for result in tables] == [[]] * len(tables)
+
+
+def test_effects_that_cannot_be_judged_are_said_too(results):
+    constant = judge(paired_effect(np.array([0.01] * 4)), 0.05, 0.0)
+    assert constant.kind is Kind.NOT_APPLICABLE
+
+    def judged(cell):
+        return replace(cell, estimate=replace(cell.estimate, arm="m", verdict=constant))
+
+    (made,) = results
+    cells = tuple(map(judged, made.cells))
+    (said,) = findings(replace(made, cells=cells, utility=tuple(map(judged, made.utility))))
+    assert f"has an effect on privacy that is {constant.text}" in said
