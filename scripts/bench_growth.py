@@ -68,9 +68,9 @@ def page(found, repeats):
     growth = f"{exponent(list(found), fitted):.2f}" if len(found) > 1 else "not fitted"
     largest = max(found)
     about = (
-        f"`python scripts/bench_growth.py --write` writes this page. {where}, numpy "
-        f"{np.__version__}, load averages {load}: where they exceed the cores, other work shared "
-        f"the machine. Seconds are those of the processor; n = {repeats} for each row."
+        f"`python scripts/bench_growth.py --repeats {repeats} --write` writes this page. {where}, "
+        f"numpy {np.__version__}, load averages {load}: where they exceed the cores, other work "
+        f"shared the machine. Seconds are those of the processor; n = {repeats} for each row."
     )
     target = (
         f"Exponent of the summary: {growth} (1 is linear). {largest:,} records took "

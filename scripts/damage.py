@@ -56,8 +56,9 @@ def main() -> int:
             print(result, *result.surprises, sep="\n", file=sys.stderr, flush=True)
     minutes = (time.monotonic() - started) / 60
     head = (
-        f"`python scripts/damage.py --trials {given.trials} --seed {given.seed}`: {len(results)} "
-        f"trials on {len({r.file for r in results})} files, {minutes:.0f} minutes."
+        f"`python scripts/damage.py --trials {given.trials} --seed {given.seed} "
+        f"--jobs {given.jobs}`: {len(results)} trials on {len({r.file for r in results})} files, "
+        f"{minutes:.0f} minutes."
     )
     lines = [head, "", *trials.table(results)]
     print("\n".join(lines))
