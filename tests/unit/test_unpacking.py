@@ -60,8 +60,8 @@ BOMBS = {
     "header": (archive(a=npy((10**12,), bytes(800))), "is not that of its header"),
     "negative": (archive(a=npy((-5,), bytes(800))), "is not that of its header"),
     "objects": (archive(a=npy((1,), bytes(9), "|O")), "is not that of its header"),
-    "no header": (archive(a=b"x" * 90), "what no record holds"),
-    "no archive": (b"PK\3\4" * 9, "what no record holds"),
+    "no header": (archive(a=b"x" * 90), "not a valid file of arrays"),
+    "no archive": (b"PK\3\4" * 9, "not a valid file of arrays"),
 }
 
 

@@ -28,7 +28,7 @@ def load_audit(
         tracking_uri: a server that has the audit, in place of the folder.
 
     Raises:
-        UserError: no audit is called so, or several begin with it.
+        UserError: no id of an audit begins with it, or several do.
         TrackingError: the server is unreachable.
     """
     path = Path(name).expanduser()

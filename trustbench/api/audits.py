@@ -141,7 +141,8 @@ def audit(
         data: the rows, as a file or a DataFrame.
         target: the column of classes.
         sensitive: the columns that make groups.
-        favourable: the favourable class, or several of three or more; of two by default the last.
+        favourable: the favourable class, or a list of them if there are three or more; by default
+            the last of two classes.
         schema: a YAML file that says the same and more, as `trustbench data check` writes it.
         policy: the name of a policy or its file.
         train: the rows that the model was trained on: copies of them are marked and never gate.
@@ -150,11 +151,12 @@ def audit(
         calibration: the share of the unseen rows that calibrates prediction sets.
         reference: an older model: effects are those of replacing it, row by row.
         trust: types that a file may hold; `pickle` allows a pickle.
-        recipe: a function fit(X, y) of yours that returns a model, FILE:NAME of one, or FILE:NET of
-            a torch module: reference models that are fitted so serve attacks on membership. It
-            needs `train` or `split_column`.
+        recipe: how reference models for membership attacks are made: your function fit(X, y) that
+            returns a model, FILE:NAME of such a function, or FILE:NAME of a torch module, which is
+            trained. It needs `train` or `split_column`.
         references: the number of reference models.
-        settings: how such a module is trained, as in `trustbench run`: "training.epochs=20".
+        settings: how the module of `recipe` is trained, as in `trustbench run`:
+            "training.epochs=20".
         options: further settings of the model's adapter, such as `timeout_s`.
         evaluators: the names of the evaluators that run; None: all.
         explain: what explains the model's answers: shap or lime; for a torch module also
@@ -221,7 +223,7 @@ def audit(
 
 
 def _refuse_impossible(calibration: float, draws: int, unused: Sequence[str]) -> None:
-    """Raises UserError for a wrong number, or settings that no recipe uses."""
+    """Raises UserError for a number out of range, or for settings without a recipe."""
     if not 0 <= calibration < 1:
         raise UserError(f"--calibration is {calibration:zg}; give a share from 0 to below 1.")
     if draws < 100:

@@ -1,4 +1,4 @@
-"""What half a command line can become: commands, flags, options, experiments, arms."""
+"""Completions of a partial command line: commands, flags, options, experiments, arms."""
 
 import contextlib
 import io
@@ -24,9 +24,10 @@ COMPOSED = ("run", "plan")
 
 
 def candidates(words: Sequence[str]) -> list[str]:
-    """What the last of `words`, those after `trustbench`, can become; [] leaves it to files.
+    """The completions of the last of `words`, those after `trustbench`.
 
-    A line that is not finished yet may be wrong in any way; an error would be printed into it.
+    An empty list lets the shell complete files. An unfinished line may hold any mistake, and the
+    shell would print an error into it, so errors of trustbench give no completions.
     """
     *before, last = words
     with contextlib.suppress(TrustbenchError):
@@ -87,12 +88,12 @@ def _keys(groups: Iterable[str]) -> Iterator[str]:
 
 def _declared(command: str, last: str) -> Iterator[str]:
     """What the command's own help names: flags, or the choices of its first argument."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+    help_text = io.StringIO()
+    with contextlib.redirect_stdout(help_text), contextlib.suppress(SystemExit):
         module_of(command).main(["--help"])
-    usage, _, _ = said.getvalue().partition("\n\n")
+    usage, _, _ = help_text.getvalue().partition("\n\n")
     if last.startswith("-"):
-        yield from re.findall(r"(?<![\w-])--[a-z][a-z-]*", said.getvalue())
+        yield from re.findall(r"(?<![\w-])--[a-z][a-z-]*", help_text.getvalue())
     elif choices := re.search(r"(?<!\S)\[?\{([\w,-]+)\}", usage):
         yield from choices[1].split(",")
 
@@ -106,5 +107,5 @@ def _store(given: Sequence[str]) -> Store:
 
 
 def _after(flag: str, given: Sequence[str]) -> str | None:
-    """The value of a flag that stands before the word."""
+    """The value of a flag, if the line has it; None otherwise."""
     return next((value for name, value in pairwise(given) if name == flag), None)

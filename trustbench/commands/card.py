@@ -19,7 +19,7 @@ from trustbench.errors import UserError
 def main(args: Sequence[str]) -> int:
     """Returns 0 once the card is printed or written."""
     p = parser("card", "The model card of an arm or an audit, as Markdown for model hubs.")
-    called = "its label, its name in the sweep, or its record's id or how that begins"
+    called = "its label, its name in the sweep, or its record's id or the beginning of it"
     p.add_argument("--arm", metavar="ARM", help=called)
     add_audit(p)
     add_store(p)

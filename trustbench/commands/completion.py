@@ -46,7 +46,7 @@ Prints the script that completes commands, flags, options, experiments and arms.
 
 
 def main(args: Sequence[str]) -> int:
-    """Returns 0 once the script, or what a word can become, is printed."""
+    """Prints the script of a shell, or the completions of a word; returns 0."""
     if not args or args[0] in ("-h", "--help"):
         print(USAGE, end="")  # noqa: T201
         return 0

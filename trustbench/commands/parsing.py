@@ -34,7 +34,7 @@ def add_store(to: argparse.ArgumentParser) -> None:
     to.add_argument("--tracking-uri", metavar="URI", help="an MLflow server or database")
 
 
-AUDIT = "an audit instead: its id, how that begins, or audit.json"
+AUDIT = "an audit instead: its id or the beginning of it, or audit.json"
 
 
 def add_audit(to: argparse.ArgumentParser) -> None:

@@ -31,7 +31,7 @@ def requested_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRe
     """The audit that --audit names, or None.
 
     Raises:
-        UserError: no audit is called so, or one of the flags `others` asks for arms as well.
+        UserError: the audit is not found, or one of the flags `others` asks for arms as well.
     """
     if given.audit is None:
         return None
@@ -40,7 +40,7 @@ def requested_audit(given: argparse.Namespace, others: Sequence[str]) -> AuditRe
 
 
 def requested_audits(given: argparse.Namespace, others: Sequence[str]) -> list[AuditRecord]:
-    """The audits that --audit names, one after the other; raises as `requested_audit`."""
+    """The audits that --audit names, in that order; raises as `requested_audit`."""
     named: list[str] = given.audit or []
     if named:
         _refuse_others(given, others)

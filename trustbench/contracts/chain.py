@@ -27,8 +27,8 @@ class Affine:
 class Chain:
     """R networks that flatten their input and apply `layers` in order; the last one is affine.
 
-    `of` is the forward function that they compute. A method that replaces the outputs of a system
-    replaces `forward`, and `System.chain` is then None.
+    `of` is the forward function that the layers compute. A method that replaces the outputs of a
+    system replaces its `forward`, and `System.chain` is then None.
     """
 
     layers: tuple[Affine | Activation, ...]

@@ -1,4 +1,4 @@
-"""How much a packed file may unpack to: what it declares is compared before it is read."""
+"""The maximum size that a packed file may unpack to, compared with what it declares."""
 
 import zipfile
 from typing import BinaryIO
@@ -6,7 +6,7 @@ from typing import BinaryIO
 SMALL = 2**30
 """Bytes to which any file may unpack."""
 RATIO = 200
-"""Times its own size, to which a file may unpack beyond that; text and numbers reach 5 to 50."""
+"""A larger file may unpack to this many times its own size; text and numbers reach 5 to 50."""
 
 
 def largest_unpacked(packed: int) -> int:
@@ -19,7 +19,7 @@ def largest_unpacked(packed: int) -> int:
 
 
 def too_large(declared: int, packed: int) -> str | None:
-    """Half a sentence about a file that unpacks to more than it may; None for any other file.
+    """The end of a sentence about a file that unpacks to more than it may; None for any other.
 
     >>> too_large(2**40, 1000)
     'its 1,000 bytes unpack to 1,099,511,627,776, more than 1,073,741,824'

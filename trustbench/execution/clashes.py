@@ -1,4 +1,4 @@
-"""Why the interventions of an arm cannot be combined: hooks, bounds and schedules that clash."""
+"""Why interventions cannot be combined in an arm: clashes of hooks, bounds and schedules."""
 
 from collections.abc import Sequence
 from dataclasses import fields

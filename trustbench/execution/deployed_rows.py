@@ -1,4 +1,4 @@
-"""The test rows that a method replaces at deployment, and that nothing else moves with them."""
+"""Checks that a method which replaces the test rows at deployment changes nothing else."""
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def refuse_other_rows(method: Intervention, before: Problem, after: Problem) -> 
     if fixed:
         raise ConfigError(
             f"{name} changes {', '.join(fixed)} of the problem at deployment; only the test rows "
-            "may differ there, and training rows are the matter of the hook `inputs`."
+            "may differ there. To change training rows, fill the hook `inputs`."
         )
     sizes = [len(p.splits["test"]) for p in (before, after)]
     if sizes[0] != sizes[1]:

@@ -1,8 +1,7 @@
 """Random numbers that are the same on every device: drawn on the CPU, then copied.
 
 CUDA's generators draw other numbers than the CPU's, so an arm would be another experiment on a GPU.
-Streams therefore give generators of the CPU only, and what they draw is copied once per draw of all
-replicates.
+Streams therefore give generators of the CPU only; what all replicates draw together is one copy.
 """
 
 from collections.abc import Callable, Sequence

@@ -101,7 +101,7 @@ def unpack(data: bytes) -> dict[str, NDArray[Any]]:
         with np.load(io.BytesIO(data), allow_pickle=False) as found:
             return dict(found)
     except _UNPACKABLE as error:
-        raise Damaged("it holds what no record holds") from error
+        raise Damaged("it is not a valid file of arrays") from error
 
 
 def _check_shapes(archive: zipfile.ZipFile) -> None:
@@ -114,7 +114,7 @@ def _check_shapes(archive: zipfile.ZipFile) -> None:
             version = np.lib.format.read_magic(file)
             read = _HEADERS.get(version)
             if read is None:
-                raise Damaged("it holds what no record holds")
+                raise Damaged("it is not a valid file of arrays")
             shape, _, kind = read(file)
             if math.prod(shape) * kind.itemsize != entry.file_size - file.tell():
                 raise Damaged(f"the size of its array {entry.filename} is not that of its header")

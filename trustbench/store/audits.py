@@ -154,7 +154,7 @@ def find_audit(name: str, known: Sequence[AuditRecord]) -> AuditRecord:
     """The audit of an id or of its beginning.
 
     Raises:
-        UserError: no audit is called so, or several begin with it.
+        UserError: no id of an audit begins with it, or several do.
     """
     found = [r for r in known if r.id == name] or [r for r in known if r.id.startswith(name)]
     if len(found) == 1 and name:

@@ -1,4 +1,4 @@
-"""Tables that a run was given in memory: files that are named after the digest of their content."""
+"""Tables that a run was given in memory: files named after the digest of their content."""
 
 import hashlib
 import re

@@ -8,6 +8,7 @@ outputs/
 │            journal                           what was computed there, when, by which process
 ├── sweeps/<experiment>.json                   which arms the last sweep of an experiment asked for
 ├── signed/<experiment>.json                   what `trustbench sign` wrote
+├── audits/<audit id>/audit.json               everything one audit produced
 ├── given/<digest>.parquet                     tables that were given as DataFrames
 ├── tables/<experiment>-<dataset>-<model>.{md,csv,json,tex,png}
 ├── refits/                                    a store of models trained again for export

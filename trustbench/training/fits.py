@@ -29,7 +29,7 @@ from trustbench.training.state import TrainingState
 Warn = Callable[[str], object]
 _PARAMS, _SNAPSHOTS = (f"{what}.safetensors" for what in ("params", "snapshots"))
 _CHECKPOINTS = {"cpu": "checkpoint.safetensors", "cuda": "checkpoint-cuda.safetensors"}
-"""By the type of device: another one rounds differently, so that it would end in other bits."""
+"""By the type of device: another type rounds differently and would end in other bits."""
 _HEADER = 2**26
 """Maximum length of a checkpoint's header, in bytes."""
 
@@ -159,7 +159,7 @@ def read_checkpoint(
 ) -> TrainingState | None:
     """Reads the training state of a folder's checkpoint; None if it is absent or damaged.
 
-    A damaged one is kept under another name. That of another device is left for that device.
+    A damaged one is kept under another name. One that another type of device wrote is left for it.
     """
     path = folder / _CHECKPOINTS[device.type]
     _mention_others(folder, path, device, warn)
@@ -189,7 +189,7 @@ def read_checkpoint(
 
 
 def _mention_others(folder: Path, own: Path, device: torch.device, warn: Warn) -> None:
-    """Says that a training was begun on another device, which does not continue on this one."""
+    """Warns if training began on another type of device: it does not continue on this one."""
     for other, name in _CHECKPOINTS.items():
         if name != own.name and (folder / name).exists() and not own.exists():
             warn(
@@ -272,8 +272,7 @@ def _checkpoint(path: Path) -> tuple[Params, dict[str, Any]] | None:
         raise Damaged("it cannot be read") from error
     if wanted != _of_state(path.parent.name, tensors, numbers):
         raise Damaged("it has another checksum, or is that of another fit")
-    content: dict[str, Any] = json.loads(numbers)
-    return tensors, content
+    return tensors, json.loads(numbers)
 
 
 def _header(file: BinaryIO) -> dict[str, Any]:

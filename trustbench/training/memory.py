@@ -1,4 +1,4 @@
-"""How much of a forward pass is computed at once, so that it fits in memory; its numbers stay.
+"""How much of a forward pass is computed at once, so that it fits in memory with equal numbers.
 
 A pass is split by rows first and then by replicates, into parts that are not too small: a small
 matrix product, and the convolution of a single replicate, round differently.
@@ -23,7 +23,7 @@ T = TypeVar("T")
 FEWEST = 256
 """The fewest rows of all replicates together in a part: smaller products take other kernels."""
 EACH = 64
-"""The fewest rows of a replicate in a part, unless there are fewer."""
+"""The fewest rows of a replicate in a part, unless it has fewer."""
 
 
 class LacksMemory(TrustbenchError):
@@ -31,14 +31,14 @@ class LacksMemory(TrustbenchError):
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether it says that memory cannot be allocated, which torch says in two ways."""
+    """Whether an error means that memory cannot be allocated: torch raises two kinds for it."""
     kinds = (MemoryError, torch.OutOfMemoryError)
     return isinstance(error, kinds) or "can't allocate memory" in str(error)
 
 
 @dataclass
 class ActivationLimits:
-    """The limits of this process: the stated one, and what turned out not to fit.
+    """The limits of this process: the configured one, and what turned out not to fit.
 
     `rows` counts the rows of all replicates of a pass together.
     """
@@ -76,12 +76,12 @@ LIMITS = ActivationLimits()
 
 
 def until_it_fits(work: Callable[[], T], undo: Callable[[], object] = bool) -> T:
-    """Returns what `work` returns; repeated with half of a pass at once when memory is lacking.
+    """Returns what `work` returns; repeats it with half of a pass at once if memory runs out.
 
     `undo` puts back what an attempt has changed, such as the state of generators.
 
     Raises:
-        LacksMemory: half is not possible any more.
+        LacksMemory: the parts cannot be any smaller.
     """
     while True:
         try:
@@ -90,11 +90,11 @@ def until_it_fits(work: Callable[[], T], undo: Callable[[], object] = bool) -> T
             if not lacks_memory(error):
                 raise
             if not LIMITS.halve():
-                raise _hopeless(error) from error
+                raise _out_of_memory(error) from error
         undo()
 
 
-def _hopeless(error: BaseException) -> LacksMemory:
+def _out_of_memory(error: BaseException) -> LacksMemory:
     what = str(error).split("\n", maxsplit=1)[0].rstrip(".")
     return LacksMemory(
         f"it ran out of memory in the smallest parts that keep its numbers ({what}); lower "
@@ -104,7 +104,7 @@ def _hopeless(error: BaseException) -> LacksMemory:
 
 
 class EngineInParts:
-    """An engine whose passes fit in memory: it computes what another one does, in parts."""
+    """Another engine with passes that fit in memory: the same numbers, computed in parts."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -149,7 +149,7 @@ class EngineInParts:
         return torch.cat(found)
 
     def _part(self, params: Params, X: Tensor, factors: Factors, kept: bool) -> Tensor:
-        """One part; its activations are computed again in a backward instead of being kept."""
+        """One part; if `kept`, a backward pass computes its activations again."""
         if not kept:
             return self.engine.forward(params, X, factors)
         logits: Tensor = checkpoint(
@@ -165,7 +165,7 @@ class EngineInParts:
         coefficients: Coefficients | None = None,
         factors: Factors | None = None,
     ) -> Gradient:
-        """See Engine.gradient. The stated limit does not apply: all is tried first."""
+        """See Engine.gradient. The whole step is tried first, whatever the configured limit."""
         once = None if coefficients is None else _Once(coefficients)
         size, done = len(X), list[Gradient]()
         fewest = max(self.fewest, math.ceil(FEWEST / max(1, X.shape[1] * X.shape[2])))
@@ -179,7 +179,7 @@ class EngineInParts:
                 if not lacks_memory(error):
                     raise
                 if size <= fewest:
-                    raise _hopeless(error) from error
+                    raise _out_of_memory(error) from error
                 size = max(fewest, size // 2)
         if len(done) == 1:
             return done[0]
@@ -211,7 +211,7 @@ class EngineInParts:
 
 
 class _Once:
-    """Coefficients that a rule computes once for each replicate, as it counts its calls."""
+    """Coefficients of a rule, computed once for each replicate: the rule counts its calls."""
 
     def __init__(self, coefficients: Coefficients) -> None:
         self.coefficients = coefficients

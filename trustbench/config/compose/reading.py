@@ -1,4 +1,4 @@
-"""Reads each file of a composition once, and refuses what a process could not read.
+"""Reads each file of a composition once, and refuses files that would take too long.
 
 Hydra composes a sweep at least four times, and reading the table takes longest.
 """
@@ -19,6 +19,10 @@ from omegaconf import OmegaConf
 from trustbench.config.compose.arguments import conf_dir
 from trustbench.config.compose.file_errors import readable
 from trustbench.store import yaml_text
+
+_WITHOUT_TABLE = ContextVar("_WITHOUT_TABLE", default=False)
+# A file of trustbench's own -> when it was changed, and what Hydra read from it.
+_SHIPPED: dict[Path, tuple[int, Any]] = {}
 
 
 @contextlib.contextmanager
@@ -78,11 +82,6 @@ def _refuse_unbounded(folder: Path, name: str) -> None:
 
 def _file(folder: Path, name: str) -> Path:
     return folder / (name if name.endswith((".yaml", ".yml")) else f"{name}.yaml")
-
-
-_WITHOUT_TABLE = ContextVar("_WITHOUT_TABLE", default=False)
-# A file of trustbench's own -> when it was changed, and what Hydra read from it.
-_SHIPPED: dict[Path, tuple[int, Any]] = {}
 
 
 def _shipped(folder: Path, name: str, read: Callable[[], Any]) -> Any:

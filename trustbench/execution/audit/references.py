@@ -85,7 +85,7 @@ class Recipe:
         refuse_count(self.count)
 
     def training(self) -> str:
-        """The function alone knows."""
+        """Empty: only the function knows."""
         return ""
 
     def answers(self, rows: ReferenceRows) -> Array:

@@ -126,7 +126,7 @@ def parents_of(variable: Variable, variables: Sequence[Variable], X: Array) -> A
 
 
 def refuse_wrong(variables: Sequence[Variable], fixed: Sequence[str]) -> None:
-    """Raises ValueError with one sentence for a graph that is not one.
+    """Raises ValueError for an invalid graph, with one sentence.
 
     >>> refuse_wrong([Variable("pay", (0,), ("age",)), Variable("age", (1,))], [])
     Traceback (most recent call last):

@@ -65,7 +65,7 @@ def learn(
     come from them. `fitting` may differ between variables.
 
     Raises:
-        ValueError: the graph is not one, see `refuse_wrong`.
+        ValueError: the graph is invalid; see `refuse_wrong`.
     """
     refuse_wrong(variables, sensitive)
     functions: dict[str, Function] = {}

@@ -9,7 +9,7 @@ from trustbench.methods.causal.graph import GraphModel, Variable
 from trustbench.methods.causal.learning import Fitting, learn
 
 LEARNT = Read("pool", "the functions and the noise of the causal model", into="inputs")
-"""What a data set declares whose causal model is learnt."""
+"""The read that a data set with a learnt causal model declares."""
 
 
 def learn_on(
@@ -24,7 +24,8 @@ def learn_on(
     Features outside of the graph have no cause and no effect.
 
     Raises:
-        DataError: the graph names no feature, has a cycle, or gives causes to a category.
+        DataError: the graph names something other than a feature, has a cycle, or gives causes to a
+            category.
     """
     columns = {f.name: f.columns for f in problem.features}
     for name in (*graph, *(c for causes in graph.values() for c in causes), *sensitive):
@@ -38,8 +39,8 @@ def learn_on(
     except CycleError as error:
         cycle = " -> ".join(error.args[1])
         raise DataError(
-            f"dataset {problem.name}: the causal graph goes in a circle ({cycle}); take one arrow "
-            "out."
+            f"dataset {problem.name}: the causal graph has a cycle ({cycle}); remove one of its "
+            "arrows."
         ) from error
     order += [name for name in columns if name not in order]
     variables = [Variable(n, columns[n], tuple(graph.get(n, ()))) for n in order]

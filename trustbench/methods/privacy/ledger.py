@@ -34,7 +34,7 @@ class Entry:
     copies: int = 1
     """How many trained copies of a replicate answer."""
     first: bool = False
-    """Whether a first fit, of every copy, shapes what is trained."""
+    """Whether the training of each copy depends on a first fit."""
 
 
 @dataclass(frozen=True)

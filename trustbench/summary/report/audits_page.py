@@ -34,7 +34,7 @@ def audits_document(records: Sequence[AuditRecord]) -> str:
 
 
 def _names(records: Sequence[AuditRecord]) -> list[str]:
-    """What the columns are called: the models, with the audit where two have one name."""
+    """The names of the columns: the models, with the audit's id where names repeat."""
     plain = [str(record.model["name"]) for record in records]
     return [
         f"{name} ({record.id})" if plain.count(name) > 1 else name

@@ -178,7 +178,7 @@ def mean_and_sd(values: NDArray[np.float64]) -> tuple[float, float]:
 
 @lru_cache(maxsize=4096)  # a table of a thousand arms asks for the same few
 def quantile(df: int, level: float) -> float:
-    """The t quantile of a level."""
+    """The quantile of Student's t at `level`, with `df` degrees of freedom."""
     return float(stdtrit(df, level))
 
 

@@ -164,12 +164,9 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
     pilots.refuse_two_rates(records)
     cells: dict[tuple[str, Key, str], dict[int, list[Record]]] = defaultdict(dict)
     for record in records:
-        key = (
-            str(record.arm.training["regime"]),
-            interventions_key(record.arm.interventions),
-            record.arm.control,
-        )
-        cells[key].setdefault(record.arm.seed, []).append(record)
+        arm = record.arm
+        key = str(arm.training["regime"]), interventions_key(arm.interventions), arm.control
+        cells[key].setdefault(arm.seed, []).append(record)
     notes: list[str] = []
     arms = []
     for (regime, _, control), seeds in cells.items():
@@ -186,11 +183,7 @@ def _group(records: Sequence[Record], evaluations: Collection[str] | None) -> Gr
         training={str(r.arm.training["regime"]): r.arm.training for r in records},
         arms=tuple(arms),
         evaluations=read.ids,
-        notes=(
-            *notes,
-            *pilots.notes(records),
-            *(n for some in read.notes.values() for n in some),
-        ),
+        notes=(*notes, *pilots.notes(records), *(n for some in read.notes.values() for n in some)),
         settings=read.settings,
         settings_notes=read.notes,
         others=read.others,

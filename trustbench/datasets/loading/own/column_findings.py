@@ -28,7 +28,7 @@ SAMPLE = 200_000
 def near_target(
     table: pd.DataFrame, names: Sequence[str], y: Array, target: str
 ) -> list[TableFinding]:
-    """The columns on which a single rule gives nearly every class, and those where most of them."""
+    """Columns of which one rule agrees with the target in nearly all rows, or in most of them."""
     if len(table) > SAMPLE:
         rows = np.linspace(0, len(table) - 1, SAMPLE).astype(np.int64)
         table, y = table.iloc[rows], y[rows]
