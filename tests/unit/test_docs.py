@@ -14,6 +14,7 @@ import yaml
 
 from tests.conftest import make_problem, make_system
 from trustbench.commands import cli
+from trustbench.commands.catalogue import module_of
 from trustbench.commands.parsing import Parser
 from trustbench.config.compose import hydra_run
 from trustbench.config.plugins import build, discover
@@ -214,7 +215,7 @@ def test_every_command_in_the_documents_is_understood(words, recipe, monkeypatch
     elif command != "run":
         parse = Parser.parse_args
         monkeypatch.setattr(Parser, "parse_args", lambda *a: understood(parse(*a)))
-        module = importlib.import_module(f"trustbench.commands.{cli.MODULES.get(command, command)}")
+        module = module_of(command)
         with pytest.raises(Understood):
             module.main(args)
     elif "--cfg" in args:

@@ -118,6 +118,7 @@ def test_deploying_replaces_the_forward_of_a_copy_and_nothing_else(table_system,
     deployed = Scaffold(hide=hide, trees=2).deploy(table_system)
     assert dict(table_system.facts) == before
     changed = {c for c in CHANNELS if getattr(deployed, c) is not getattr(table_system, c)}
-    assert changed == {"forward"}
+    assert changed == {"forward", "chain"}
+    assert deployed.chain is None
     X = torch.as_tensor(table_system.problem.rows("test")[0][:5])
     assert deployed.forward(X).shape == (2, 5, 2)
