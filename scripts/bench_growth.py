@@ -75,8 +75,7 @@ def page(found, repeats):
     target = (
         f"Exponent of the summary: {growth} (1 is linear). {largest:,} records took "
         f"{fitted[-1]:.1f} s; the target for 10,000 is {LIMIT_S:g} s and {LIMIT_GIB:g} GiB. Each "
-        "effect is computed on its own, in about a sixth of a millisecond; computing those of all "
-        "arms at once would be the next step."
+        "effect is computed on its own; computing those of all arms at once would be the next step."
     )
     return f"""# Performance
 

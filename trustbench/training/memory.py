@@ -1,7 +1,8 @@
 """How much of a forward pass is computed at once, so that it fits in memory with equal numbers.
 
 A pass is split by rows first and then by replicates, into parts that are not too small: a small
-matrix product, and the convolution of a single replicate, round differently.
+matrix product, and the convolution of a single replicate, round differently. Hidden layers of fewer
+than 32 units may still round the last digits of a part differently.
 """
 
 import math
