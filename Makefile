@@ -11,15 +11,18 @@ STAMPS := $(VENV)/.stamps
 BASE   := $(STAMPS)/base-$(KEY)
 TEST   := $(STAMPS)/test-$(KEY)
 DOCS   := $(STAMPS)/docs-$(KEY)
+PARTS  := $(STAMPS)/parts-$(KEY)
 
 # One thread per process: two test processes with two threads each are slower than both with one.
 RUN_TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 WORKERS   ?= 2
+# What `make test-components` installs and tests; `none` leaves all out.
+COMPONENTS ?= ray slurm postgresql
 # What a machine without CUDA and internet runs; `slow` tests are part of it.
 MARKS     := not gpu and not science and not network and not cluster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-test setup-check run test test-fast test-science test-gpu test-cluster \
+.PHONY: help setup setup-test setup-check run test test-fast test-science test-gpu test-components \
         check lint golden bench faults damage mutants coverage docs hooks wheel clean
 
 help:  ## This list
@@ -56,10 +59,8 @@ test-fast: $(TEST)  ## Tests under five seconds each
 test-science: $(TEST)  ## Statistical claims; minutes
 	$(RUN_TESTS) -m science
 
-test-cluster: $(TEST)  ## Sweeps on Ray and SLURM, started on this machine; minutes
-	$(PIP) -e '.[ray,slurm]'
-	@$(COMPILE)
-	$(RUN_TESTS) -m cluster tests/cluster
+test-components: $(if $(filter none,$(COMPONENTS)),,$(PARTS))  ## Tests on a real Ray, SLURM and PostgreSQL; installs them (Debian, root); minutes
+	scripts/components.sh $(COMPONENTS)
 
 test-gpu: $(TEST)  ## Tests that need CUDA
 	$(RUN_TESTS) -m gpu
@@ -126,6 +127,11 @@ $(TEST): $(BASE)
 	$(PIP) -e '.[test]'
 	@$(COMPILE)
 	@rm -f $(STAMPS)/test-* && touch $@
+
+$(PARTS): $(TEST)
+	$(PIP) -e '.[ray,slurm,server]'
+	@$(COMPILE)
+	@rm -f $(STAMPS)/parts-* && touch $@
 
 $(DOCS): $(BASE)
 	$(PIP) -e '.[docs]'

@@ -20,6 +20,26 @@ def pytest_collectstart(collector):
         importlib.import_module(".".join(n for n in names if n != "__init__"))
 
 
+def pytest_addoption(parser):
+    """CI installs what some tests need; there, a test that lacks it may not pass in silence."""
+    parser.addoption("--no-skips", action="store_true", help="fail if a test is skipped")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """With --no-skips, the exit code of failed tests if one was skipped."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and reporter.stats.get("skipped") and session.config.getoption("no_skips"):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Says why a run without failed tests fails."""
+    skipped = len(terminalreporter.stats.get("skipped", ()))
+    if skipped and config.getoption("no_skips"):
+        terminalreporter.write_line(f"{skipped} tests were skipped, which --no-skips forbids.")
+
+
 @pytest.fixture(scope="session")
 def _examples(tmp_path_factory):
     return tmp_path_factory.mktemp("examples")

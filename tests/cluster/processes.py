@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,7 +94,8 @@ def end_below(folder):
         except OSError:
             continue
         if str(folder) in command:
-            os.kill(int(entry.name), signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it ended with one that was killed before it
+                os.kill(int(entry.name), signal.SIGKILL)
 
 
 def free_port():

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,12 @@ from tests.cluster.processes import ROOT, environment, free_port, tables, wait_f
 from trustbench.store.digests import values_digest
 from trustbench.store.records import Store
 
-pytest.importorskip("submitit", reason="needs trustbench[slurm]")
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(1200)]
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.slow,
+    pytest.mark.timeout(1200),
+    pytest.mark.skipif(find_spec("submitit") is None, reason="needs trustbench[slurm]"),
+]
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CONFIGURATION = """\
 ClusterName=trustbench

@@ -89,7 +89,10 @@ def _why_no_postgresql():
     return None
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.cluster)]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def served(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("server")
     if request.param == "postgresql":
