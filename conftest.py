@@ -21,7 +21,7 @@ def pytest_collectstart(collector):
 
 
 def pytest_addoption(parser):
-    """CI installs what some tests need; there, a test that lacks it may not pass in silence."""
+    """CI installs what some tests need; there, a test that lacks it may not pass silently."""
     parser.addoption("--no-skips", action="store_true", help="fail if a test is skipped")
 
 
