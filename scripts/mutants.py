@@ -106,10 +106,10 @@ HEAD = """# Mutants
 
 A test suite is as good as the mistakes that it notices. `make mutants` changes one thing at a time
 in a core module (a comparison, a number, a sign, `min` to `max`) and runs the tests of that module
-that reach the changed line. A test may take 200 seconds, and all of them together about five times
-their usual processor time. A change that no test notices has survived. Equivalent ones change
-nothing that can be measured. `scripts/mutants.py` runs them and writes this page; a module of which
-only some mutants ran is a sample with seed 0.
+that reach the changed line, for at most five times their usual processor time. A change that no
+test notices has survived. Equivalent ones change nothing that can be measured.
+`scripts/mutants.py` runs them and writes this page; a module of which only some mutants ran is a
+sample with seed 0.
 """
 COLUMNS = (
     "| Module | Mutants | Run | Equivalent | Killed of the others |",

@@ -1,5 +1,7 @@
 """The verdict where random groups of the same sizes are read beside an effect."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -166,3 +168,32 @@ def test_a_study_asks_for_at_least_one_replicate_more():
     pools = paired_effect(np.repeat([-1.0, 0.0, 1.0], 4), np.repeat([0, 1, 2], 4))
     assert (pools.n, pools.pools, pools.units) == (12, 3, 3)
     assert required_n_text(pools, [Aim(100.0, 0.05, 0.8)]) == "pools = 4"
+
+
+def test_as_many_replicates_as_equivalence_needs_leave_what_the_mean_needs():
+    z = np.linspace(-1, 1, 11)
+    found = paired_effect(0.9 + z / z.std(ddof=1))
+    assert required_n(found.sd, 1.0) == found.n == 11
+    sizes = [
+        smallest_n(found.sd, Aim(0.9, ALPHA / 20, POWER)),
+        smallest_n(found.sd, Aim(1.0 - found.effect, ALPHA, POWER)),
+    ]
+    assert judge(found, 1.0, 1.0, 10).needs == f"n = {min(sizes)}" != "n = 12"
+
+
+def test_one_test_is_a_family_of_one():
+    wide = paired_effect(np.array([-0.25, 0.75] * 8))
+    assert judge(wide, 0.25, 1.0) == judge(wide, 0.25, 1.0, family=1) != judge(wide, 0.25, 1.0, 2)
+    beyond = paired_effect(np.array([-1.0, 1.5] * 8))
+    assert open_beyond_chance(HARM, beyond, 0.2) == open_beyond_chance(HARM, beyond, 0.2, 1)
+
+
+def test_of_two_equally_sure_differences_the_printed_one_is_asked_about():
+    found = effect(0.1, sd=0.17)
+    half = replace(
+        found, effect=found.effect / 2, low=found.low / 2, high=found.high / 2, sd=found.sd / 2,
+        low90=found.low90 / 2, high90=found.high90 / 2,
+    )  # fmt: skip
+    needs = judge(found, 0.06, 1.0, 20).needs
+    assert judge(found, 0.06, 1.0, 20, beyond_chance=half).needs == needs
+    assert judge(half, 0.06, 1.0, 20).needs != needs
