@@ -78,8 +78,9 @@ def _planted(module, mutant, tests, marks, reach, path):
 
 def _pytest(tests, marks, plugin):
     paths = [str(ROOT / name) for name in tests]
-    options = ["-q", "-n0", "--timeout=3600", "-p", "no:cacheprovider", "-m", marks]
-    pytest.main([*options, *paths], plugins=[plugin, FirstFailure()])
+    # plain: to rewrite assertions pytest would load the module from its file, without the mutant
+    options = ["-q", "-n0", "--assert=plain", "--timeout=3600", "-p", "no:cacheprovider"]
+    pytest.main([*options, "-m", marks, *paths], plugins=[plugin, FirstFailure()])
 
 
 def _forked(work):

@@ -211,3 +211,17 @@ def test_calibration_takes_few_evaluations_on_a_mesh(monkeypatch):
     noise_for.__wrapped__(8.0, 256 / 22000, 86 * 30, accounting.default_delta(22000) * 1.0001)
     assert len(sizes) <= 3
     assert all(next_fast_len(size, real=True) == size for size in sizes)
+
+
+@pytest.mark.parametrize("jump", [1.0, 100.0])
+def test_a_search_that_meets_a_jump_ends_close_to_it(jump):
+    """No sigma spends 99 to 100 % of the target; the search stops at a distance of 1 in 10,000."""
+    tried = []
+
+    def spend(sigma):
+        tried.append(sigma)
+        return 0.5 if sigma >= jump else 2.0
+
+    found = accounting._bisect(spend, 1.0, 0.3 * jump, 4 * jump)
+    assert jump <= found <= 1.0001 * jump
+    assert len(tried) <= 20
