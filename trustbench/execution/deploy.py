@@ -21,10 +21,9 @@ from trustbench.contracts.learnt import Memory
 from trustbench.contracts.seeding import Streams
 from trustbench.errors import TrainingDiverged, Unsupported
 from trustbench.execution.deploy_needs import Taken
-from trustbench.execution.deployed_rows import refuse_other_rows
+from trustbench.execution.deployed_rows import contents, refuse_change_in_place, refuse_other_rows
 from trustbench.execution.fit import Progress, fit, renamed
 from trustbench.execution.plan import Plan
-from trustbench.methods.privacy import ledger
 from trustbench.store.records import Store
 from trustbench.training.averaging import Averaged
 from trustbench.training.engines import Engine, Params
@@ -57,18 +56,17 @@ def deploy(
     bare = system = _bare(plan, trained, store, progress, memory)
     observed: list[str] = []
     for intervention in plan.deployments:
-        taken = Taken(bare)
+        taken, before = Taken(bare), contents(system)
         after = intervention.deploy(
             dataclasses.replace(system, **taken.watched, memory=own(memory, intervention))
         )
+        refuse_change_in_place(intervention, before, contents(system))
         refuse_other_rows(intervention, system.problem, after.problem)
         _refuse_replacement(intervention, bare, system, after)
         observed += taken.undeclared(intervention)
         system = after
     changed = frozenset(c for c in CHANNELS if getattr(system, c) is not getattr(bare, c))
-    claims = plan.guarantees
-    if observed:
-        claims = ledger.guarantees(plan.entries, plan.setting, observed)
+    claims = plan.claims(observed) if observed else plan.guarantees
     return dataclasses.replace(
         system,
         reseeded=undeclared,

@@ -1,9 +1,18 @@
 """The other trained replicates that a `deploy` hook takes, compared with its declaration."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from trustbench.contracts import Intervention, System
+
+SEEN = " answers with "
+
+
+def seen_in(void: str, methods: Iterable[Intervention]) -> list[str]:
+    """The sentences of `Taken.undeclared` among the reasons of a void claim."""
+    starts = tuple(f"{type(m).__name__}{SEEN}" for m in methods)
+    return [reason for reason in void.split("; ") if reason.startswith(starts)]
 
 
 @dataclass
@@ -31,11 +40,11 @@ class Taken:
         name, found = type(intervention).__name__, []
         if 1 + len(self.copies) != intervention.trained_copies():
             found.append(
-                f"{name} answers with {1 + len(self.copies)} trained copies and declares "
+                f"{name}{SEEN}{1 + len(self.copies)} trained copies and declares "
                 f"{intervention.trained_copies()}"
             )
         if self.baseline:
-            found.append(f"{name} answers with the baseline, which was trained without a mechanism")
+            found.append(f"{name}{SEEN}the baseline, which was trained without a mechanism")
         return found
 
     def _twin(self, k: int) -> System:

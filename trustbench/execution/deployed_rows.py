@@ -1,11 +1,46 @@
-"""Checks that a method which replaces the test rows at deployment changes nothing else."""
+"""Checks that a `deploy` hook changes nothing in place, and no rows but the test rows."""
+
+import zlib
+from collections.abc import Mapping
 
 import numpy as np
 
-from trustbench.contracts import SPLITS, Intervention, Problem, SplitName
+from trustbench.contracts import SPLITS, Intervention, Problem, SplitName, System
 from trustbench.errors import ConfigError
+from trustbench.execution import problems
 
 PLAIN = ("name", "classes", "groups", "group_name", "features")
+
+
+def contents(system: System) -> dict[str, object]:
+    """What a hook could change without returning another object: arrays by checksum, mappings."""
+    problem = system.problem
+    arrays = {"X": problem.X, "y": problem.y, "group": problem.group}
+    mappings: dict[str, Mapping[str, object]] = {
+        "set_predictors": system.set_predictors,
+        "facts": system.facts,
+    }
+    return {
+        **{name: zlib.crc32(np.ascontiguousarray(a).data) for name, a in arrays.items()},
+        **{name: dict(m) for name, m in mappings.items()},
+    }
+
+
+def refuse_change_in_place(
+    method: Intervention, before: Mapping[str, object], after: Mapping[str, object]
+) -> None:
+    """Raises ConfigError if a hook has changed what it received.
+
+    Nobody would notice: the change would count as none, the baseline's numbers would be taken for
+    the arm's, and later arms of the process would start from it.
+    """
+    changed = [name for name, content in before.items() if content != after[name]]
+    if changed:
+        problems.forget()
+        raise ConfigError(
+            f"the `deploy` of {type(method).__name__} changes {', '.join(changed)} of the system "
+            "in place; copy them, and return dataclasses.replace(system, ...) with the copy."
+        )
 
 
 def refuse_other_rows(method: Intervention, before: Problem, after: Problem) -> None:

@@ -18,12 +18,12 @@ from trustbench.contracts import (
     System,
     metrics,
 )
-from trustbench.contracts.guarantees import Guarantee
 from trustbench.errors import Unsupported
 from trustbench.execution import staleness
+from trustbench.execution.deploy_needs import seen_in
 from trustbench.execution.fit import Progress
 from trustbench.execution.plan import Plan
-from trustbench.execution.record import describe
+from trustbench.execution.record import describe, problem_spec
 from trustbench.store.records import Evaluation, MeasurementRecord, Record, Store
 from trustbench.training.memory import until_it_fits
 
@@ -70,15 +70,10 @@ def _complete(record: Record, plan: Plan, store: Store) -> bool:
 
 
 def _claims_hold(record: Record, plan: Plan) -> bool:
-    """Whether the record's claims are those of the plan, or void for what deployment has seen."""
-    deployed = [type(i).__name__ for i in plan.deployments]
-
-    def holds(kept: Guarantee, declared: Guarantee) -> bool:
-        seen = kept.void is not None and any(f"{n} answers with " in kept.void for n in deployed)
-        return seen or kept == declared
-
-    same = len(record.privacy) == len(plan.guarantees)
-    return same and all(map(holds, record.privacy, plan.guarantees))
+    """Whether the record's claims are those that follow now, with what deployment has seen."""
+    seen = [s for g in record.privacy for s in seen_in(g.void or "", plan.deployments)]
+    wanted = plan.claims(list(dict.fromkeys(seen))) if seen else plan.guarantees
+    return tuple(record.privacy) == wanted
 
 
 def begin(plan: Plan, store: Store) -> PartialRecord:
@@ -141,9 +136,10 @@ def measure(
 
 
 def finish(begun: PartialRecord, system: System) -> Record:
-    """The finished record, as stored."""
+    """The finished record, as stored; its groups are those of the rows that were measured."""
     finished = begun.record.model_copy(
         update={
+            "problem": problem_spec(begun.plan, system.problem),
             "status": "ok",
             "facts": dict(system.facts),
             "privacy": list(system.guarantees),

@@ -142,7 +142,11 @@ class Plan:
     @cached_property
     def guarantees(self) -> tuple[Guarantee, ...]:
         """The privacy claims of the arm, from what its plugins declare."""
-        return ledger.guarantees(self.entries, self.setting)
+        return self.claims()
+
+    def claims(self, observed: Sequence[str] = ()) -> tuple[Guarantee, ...]:
+        """The same, with sentences on plugins that were seen to violate their declarations."""
+        return ledger.guarantees(self.entries, self.setting, observed)
 
     def whole(self) -> "Plan":
         """The plan of all replicates of this one."""

@@ -34,6 +34,11 @@ def problem_of(arm: Arm) -> Problem:
     return _PROBLEMS[key]
 
 
+def forget() -> None:
+    """Has the data of later arms read again, as after somebody changed it in memory."""
+    _PROBLEMS.clear()
+
+
 def located(dataset: Dataset, folder: Path | None) -> Dataset:
     """The data set with its relative files where its command was given, if they are there.
 

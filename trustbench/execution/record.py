@@ -9,7 +9,7 @@ import torch
 
 from trustbench import __version__
 from trustbench.config.arm_labels import spec_of
-from trustbench.contracts import Fact
+from trustbench.contracts import Fact, Problem
 from trustbench.errors import Unsupported
 from trustbench.execution.plan import Plan, refuse_impossible
 from trustbench.store.provenance import project
@@ -76,17 +76,18 @@ def describe(
         traceback=traceback,
         replicates=plan.arm.protocol.replicates,
         facts=plan.facts(),
-        problem=_problem_spec(plan),
+        problem=problem_spec(plan, plan.problem),
         evaluations=evaluations or {},
         environment=environment(plan),
         pilot=plan.recorded_pilot,
     )
 
 
-def _problem_spec(plan: Plan) -> ProblemSpec:
+def problem_spec(plan: Plan, measured: Problem) -> ProblemSpec:
+    """The arm's data; groups are counted in `measured`, whose test rows a method may replace."""
     problem = plan.problem
     sizes = {str(split): len(rows) for split, rows in problem.splits.items()}
-    counts = np.bincount(problem.rows("test")[2], minlength=len(problem.groups))
+    counts = np.bincount(measured.rows("test")[2], minlength=len(problem.groups))
     return ProblemSpec(
         fingerprint=problem.fingerprint,
         sizes={**sizes, "members": plan.members},

@@ -128,3 +128,49 @@ def test_rows_are_replaced_before_anything_else_is_deployed(arm):
     made = plan(replace(arm, interventions=(Chosen("a", Release()), Chosen("z", Shift()))))
     assert [type(i) for i in made.deployments] == [Shift, Release]
     assert job.run(made.arm, ignore).status == "ok"
+
+
+@dataclass(frozen=True)
+class InPlace(Shift):
+    """Changes what it receives, in one of three ways."""
+
+    what: str = "X"
+
+    def deploy(self, system):
+        if self.what == "X":
+            system.problem.X[system.problem.splits["test"]] += np.float32(self.by)
+        elif self.what == "facts":
+            system.facts["strength"] = self.by
+        else:
+            system.set_predictors["mine"] = system.logits
+        return system
+
+
+@pytest.mark.parametrize("what", ["X", "facts", "set_predictors"])
+def test_a_change_in_place_is_refused(arm, what):
+    before, _ = run(arm)
+    with pytest.raises(ConfigError, match=f"the `deploy` of InPlace changes {what} of the system"):
+        run(replace(arm, interventions=(Chosen("in_place", InPlace(what=what)),)))
+    after, _ = run(replace(arm, output_dir=arm.output_dir / "again"))
+    assert after.problem.fingerprint == before.problem.fingerprint, "later arms read the data anew"
+    assert values(after, arm.evaluators[0]) == values(before, arm.evaluators[0])
+
+
+@dataclass(frozen=True)
+class OneGroup(Shift):
+    """Gives all test rows but one to the first group."""
+
+    def deploy(self, system):
+        group = system.problem.group.copy()
+        group[system.problem.splits["test"]] = 0
+        group[system.problem.splits["test"][0]] = 1
+        return replace(system, problem=replace(system.problem, group=group))
+
+
+def test_a_record_counts_the_groups_of_the_rows_that_were_measured(arm):
+    base, _ = run(arm)
+    shifted, _ = run(replace(arm, interventions=(Chosen("one_group", OneGroup()),)))
+    sizes = [list(r.problem.group_sizes.values()) for r in (base, shifted)]
+    assert min(sizes[0]) > 0
+    assert sizes[1] == [sum(sizes[0]) - 1, 1]
+    assert shifted.problem.fingerprint == base.problem.fingerprint
