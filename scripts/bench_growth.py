@@ -20,12 +20,22 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from growth_records import METRICS, REPLICATES, records
 
-from trustbench.api.tables import table
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "performance.md"
+from tests.unit.summary.builder import ASPECTS, METRICS, R, method, record  # noqa: E402
+from trustbench.api.tables import table  # noqa: E402
+
+PAGE = ROOT / "docs" / "results" / "performance.md"
 LIMIT_S, LIMIT_GIB = 5.0, 1.0
+
+
+def records(count):
+    """`count` finished records: a baseline, and arms that differ in the dose of one method."""
+    methods, noise = list(ASPECTS), {metric: sd for metric, (_, sd, *_) in METRICS.items()}
+    arms = [[]] + [[method(methods[k % len(methods)], strength=1.0 + k)] for k in range(1, count)]
+    return [record(*arm, noise=noise, ident=f"{k:016x}") for k, arm in enumerate(arms)]
 
 
 def measured(count):
@@ -67,6 +77,7 @@ def page(found, repeats):
     fitted = [median(r["summary"] for r in runs) for runs in found.values()]
     growth = f"{exponent(list(found), fitted):.2f}" if len(found) > 1 else "not fitted"
     largest = max(found)
+    metrics = sum(len(e.measurements) for e in record().evaluations.values())
     about = (
         f"`python scripts/bench_growth.py --repeats {repeats} --write` writes this page. {where}, "
         f"numpy {np.__version__}, load averages {load}: where they exceed the cores, other work "
@@ -83,8 +94,8 @@ def page(found, repeats):
 
 ## Growth with the number of records
 
-One table of synthetic arms, each with {len(METRICS)} metrics of {REPLICATES} replicates. Reading
-the files is not part of it.
+One table of synthetic arms, each with {metrics} metrics of {R} replicates. Reading the files is not
+part of it.
 
 | records | summary, median (s) | range (s) | Markdown, median (s) | memory (GiB) |
 |---|---|---|---|---|

@@ -10,6 +10,8 @@ import argparse
 import re
 from pathlib import Path
 
+from marked_part import put
+
 from trustbench.store.records import Store
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "results" / "tables.md"
@@ -26,7 +28,6 @@ def main():
     parser.add_argument("--table", nargs="*", choices=list(TABLES), default=list(TABLES))
     requested = parser.parse_args()
     store = Store(requested.outputs)
-    text = PAGE.read_text()
     for anchor in requested.table:
         table = store.table_file(TABLES[anchor], "md").read_text()
         # The registered table and what its methods guarantee; the command prints the rest.
@@ -36,12 +37,7 @@ def main():
         shown = "\n".join(kept)
         declared = re.findall(r"^- Privacy of .*$", table, flags=re.MULTILINE)
         start, end = f"<!-- table:{anchor} -->", "<!-- /table -->"
-        head, found, rest = text.partition(start)
-        _, closed, tail = rest.partition(end)
-        if not (found and closed):
-            raise SystemExit(f"{PAGE.name} has no place for {anchor}: {start} ... {end}")
-        text = "\n".join([head + start, shown, "", *declared, end]) + tail
-    PAGE.write_text(text)
+        put(PAGE, start, end, [shown, "", *declared])
 
 
 if __name__ == "__main__":

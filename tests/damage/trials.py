@@ -61,7 +61,7 @@ def trial(reference: Reference, folder: Path, kind: str, seed: int) -> Result:
         try:
             result.wrong += read(reference, out, notes)
             result.wrong += run_again(reference, out, notes)
-        except Exception:  # noqa: BLE001  # whatever is raised is a finding
+        except Exception:  # noqa: BLE001  # anything that is raised is a finding
             result.surprises.append(traceback.format_exc())
     result.noticed = bool(notes)
     result.waited = idle() - started

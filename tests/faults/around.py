@@ -19,17 +19,23 @@ def full_disk(trial: Trial) -> None:
     else:
         sweep.put_database(trial.bench.database, trial.out)
         trial.patch = FullDisk(trial.rng.randrange(400))
+    code, said = _ended(trial)
+    if code == 0 and "full" not in said:
+        raise Missed
+    trial.look()
+    if trial.undo:
+        subprocess.run(["mount", "-o", "remount,size=512m", str(trial.out)], check=True)
+
+
+def _ended(trial: Trial) -> tuple[int, str]:
+    """Starts the sweep; its exit code and what it printed, which has no traceback."""
     run = trial.start()
     code = run.wait(trial.bench.deadline_s)
     said = run.log.read_text(errors="replace")
     trial.expect(code, [0, 1, 2])
     if "Traceback" in said:
         trial.wrong_ends.append("a traceback where a sentence is due")
-    if code == 0 and "full" not in said:
-        raise Missed
-    trial.look()
-    if trial.undo:
-        subprocess.run(["mount", "-o", "remount,size=512m", str(trial.out)], check=True)
+    return code, said
 
 
 def no_inodes(trial: Trial) -> None:
@@ -39,12 +45,7 @@ def no_inodes(trial: Trial) -> None:
     if not trial.mount(2**19, files=trial.rng.randrange(8, max(used, 16))):
         raise Missed
     sweep.put_database(trial.bench.database, trial.out)
-    run = trial.start()
-    code = run.wait(trial.bench.deadline_s)
-    said = run.log.read_text(errors="replace")
-    trial.expect(code, [0, 1, 2])
-    if "Traceback" in said:
-        trial.wrong_ends.append("a traceback where a sentence is due")
+    code, said = _ended(trial)
     trial.look()
     subprocess.run(["mount", "-o", "remount,nr_inodes=100k", str(trial.out)], check=True)
     if code == 0 and "inodes" not in said:

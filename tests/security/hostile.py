@@ -289,9 +289,9 @@ EVERY = [(kind, name) for kind, names in OUTPUTS.items() for name in names]
 PARTS = {
     "audit_gate", "card", "comparison", "data_front_matter", "datasheet", "decisions", "escaping",
     "factorial_wording", "figures", "finding", "front_matter", "gate", "gate_wording",
-    "known_interactions", "markdown_parts", "marks", "mitigation_wording", "png",
-    "policy", "policy_risk", "policy_rules", "row_method", "secondary_wording", "select",
-    "subject", "unreliable", "wording",
+    "known_interactions", "markdown_parts", "marks", "mitigation_wording", "png", "policy",
+    "policy_risk", "policy_rules", "row_method", "secondary_wording", "select", "subject",
+    "unreliable", "wording",
 }  # fmt: skip
 
 WRITERS = {

@@ -28,7 +28,7 @@ MORE = 1.2
 
 
 def surplus(found, kept):
-    """What was counted more often than allowed: its count now and before."""
+    """The counts that grew by more than the margin: each now and before."""
     return {k: (n, kept[k]) for k, n in found.items() if n > MORE * kept[k]}
 
 
