@@ -293,7 +293,6 @@ PARTS = {
     "policy_risk", "policy_rules", "row_method", "secondary_wording", "select", "subject",
     "unreliable", "wording",
 }  # fmt: skip
-
 WRITERS = {
     "audit_beside", "audit_card", "audit_text", "card_text", "cell", "csv_", "datasheet_text",
     "export_text", "gate_json", "gate_junit", "gate_markdown", "gate_terminal", "html", "json_",
