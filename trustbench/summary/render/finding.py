@@ -87,10 +87,13 @@ def _claim(cell: CellResult) -> str:
 
 
 def _equal_accuracy(harmed: Sequence[CellResult]) -> Iterator[str]:
-    """What remains of harm beyond a baseline of equal accuracy, where that was measured."""
+    """What remains of harm beyond a baseline of equal accuracy, where that was measured.
+
+    Utility is what the baseline is matched on, so it says nothing there.
+    """
     found: dict[str, list[str]] = {}
     for cell in harmed:
-        if cell.beyond_matched is not None:
+        if cell.beyond_matched is not None and cell.target != UTILITY:
             e = cell.beyond_matched
             shown = f"{cell.target} ({w.number(e.effect)} {w.interval(e)})"
             found.setdefault(_remaining(cell, e), []).append(shown)
