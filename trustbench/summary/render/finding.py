@@ -26,7 +26,7 @@ def findings(result: TableResult) -> list[str]:
 
 
 def _methods(result: TableResult) -> dict[str, list[CellResult]]:
-    """Arm -> its cells with a number: those of a row, without the ones another method measures."""
+    """Arm -> its cells with a number; a cell that another method measures is that method's."""
     found: dict[str, list[CellResult]] = {}
     for source in Aspect:
         for cell in w.row_cells(result, source):
