@@ -15,7 +15,6 @@ from trustbench.contracts import (
     Array,
     Evaluator,
     Fact,
-    Feature,
     Measured,
     Problem,
     System,
@@ -23,6 +22,7 @@ from trustbench.contracts import (
 )
 from trustbench.contracts.aspects import Aspect
 from trustbench.methods.attacks.evasion.targets import targets
+from trustbench.methods.sensitive_inputs import sensitive
 
 
 @dataclass(frozen=True)
@@ -99,19 +99,6 @@ class IndividualFairness(Evaluator):
             "values": values,
         }
         return Measured((found,), facts=facts, rows={"flip_rate": changed.double().cpu().numpy()})
-
-
-def sensitive(problem: Problem) -> tuple[Feature, ...]:
-    """The one-hot features that hold a row's group, if they are among the inputs.
-
-    Groups by several attributes are those of their combinations.
-    """
-    features = {f.name: f for f in problem.features if f.kind == "categorical"}
-    parts = problem.group_name.split(" x ")
-    for names in ([problem.group_name], parts):
-        if all(name in features for name in names):
-            return tuple(features[name] for name in names)
-    return ()
 
 
 def alternatives(problem: Problem, X: Array) -> Iterator[tuple[Array, Array]]:
