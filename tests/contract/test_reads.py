@@ -44,7 +44,8 @@ def _shifted(problem):
 def _louder(chain, forward):
     """The same layers but for the last bias."""
     *layers, last = chain.layers
-    last = dataclasses.replace(last, bias=last.bias + 0.5)
+    favoured = torch.arange(last.bias.shape[-1], device=last.bias.device)
+    last = dataclasses.replace(last, bias=last.bias + favoured)
     return dataclasses.replace(chain, layers=(*layers, last), of=forward)
 
 
