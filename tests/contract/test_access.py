@@ -47,8 +47,7 @@ def recorded(system, used, access):
     fields |= {"baseline": other(system.baseline), "reseeded": other(system.reseeded)}
     if "logits" not in access:
         fields["decider"] = decide
-    if system.chain is not None:
-        fields["parameters"] = dataclasses.replace(system.chain, of=forward)
+    fields["parameters"] = system.chain and dataclasses.replace(system.chain, of=forward)
     return Recorded(**{**fields, "forward": forward, "access": access})
 
 

@@ -1,4 +1,4 @@
-"""Lines below and above an activation function on an interval."""
+"""Relaxation below and above an activation function on an interval."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,7 +12,7 @@ HALVINGS = 40  # of the interval in which the tangent point lies
 NARROW = 1e-6  # an interval on which constants are as good as lines
 
 
-class Lines(NamedTuple):
+class Relaxation(NamedTuple):
     """`slope` x + `offset` below and above a function on [low, high], elementwise."""
 
     lower_slope: Tensor
@@ -21,7 +21,7 @@ class Lines(NamedTuple):
     upper_offset: Tensor
 
 
-def lines(activation: Activation, low: Tensor, high: Tensor) -> Lines:
+def lines(activation: Activation, low: Tensor, high: Tensor) -> Relaxation:
     """The two lines of an activation on each interval [low, high].
 
     Reference: Zhang et al. 2018, arXiv 1811.00866, section 3.2 and table 2 (ReLU with the adaptive
@@ -30,7 +30,7 @@ def lines(activation: Activation, low: Tensor, high: Tensor) -> Lines:
     return _ABOVE[activation](low, high)
 
 
-def _relu(low: Tensor, high: Tensor) -> Lines:
+def _relu(low: Tensor, high: Tensor) -> Relaxation:
     on, off = low >= 0, high <= 0
     chord = high / (high - low).clamp(min=torch.finfo(low.dtype).tiny)
     one, zero = torch.ones_like(low), torch.zeros_like(low)
@@ -38,14 +38,14 @@ def _relu(low: Tensor, high: Tensor) -> Lines:
     offset = torch.where(on | off, zero, -chord * low)
     # of the two lines through 0, the one that leaves the smaller area between the lines
     below = torch.where(on, one, torch.where(off, zero, (high >= -low).to(low.dtype)))
-    return Lines(below, zero, slope, offset)
+    return Relaxation(below, zero, slope, offset)
 
 
-def _tanh(low: Tensor, high: Tensor) -> Lines:
+def _tanh(low: Tensor, high: Tensor) -> Relaxation:
     """An odd function: a line above it on [-high, -low], mirrored, lies below it on [low, high]."""
     slope, offset = _above_tanh(low, high)
     mirrored, shift = _above_tanh(-high, -low)
-    return Lines(mirrored, -shift, slope, offset)
+    return Relaxation(mirrored, -shift, slope, offset)
 
 
 def _above_tanh(low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -79,4 +79,4 @@ def _steepness(x: Tensor) -> Tensor:
     return 1 - x.tanh().square()
 
 
-_ABOVE: dict[Activation, Callable[[Tensor, Tensor], Lines]] = {"relu": _relu, "tanh": _tanh}
+_ABOVE: dict[Activation, Callable[[Tensor, Tensor], Relaxation]] = {"relu": _relu, "tanh": _tanh}

@@ -1,9 +1,9 @@
-"""Lines against the functions themselves, on intervals of every kind."""
+"""Relaxation against the functions themselves, on intervals of every kind."""
 
 import pytest
 import torch
 
-from trustbench.methods.verification.relaxations import Lines, lines
+from trustbench.methods.verification.relaxations import Relaxation, lines
 
 FUNCTIONS = {"relu": torch.relu, "tanh": torch.tanh}
 
@@ -39,10 +39,12 @@ def test_tangents_where_a_chord_belongs_are_caught():
     low, high = intervals()
     middle = (low + high) / 2
     slope = 1 - middle.tanh() ** 2
-    tangent = Lines(slope, middle.tanh() - slope * middle, slope, middle.tanh() - slope * middle)
+    tangent = Relaxation(
+        slope, middle.tanh() - slope * middle, slope, middle.tanh() - slope * middle
+    )
     assert violation(torch.tanh, tangent, low, high) > 0.1
     right = lines("tanh", low, high)
-    swapped = Lines(*right[2:], *right[:2])
+    swapped = Relaxation(*right[2:], *right[:2])
     assert violation(torch.tanh, swapped, low, high) > 0.1
 
 
