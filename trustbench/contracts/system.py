@@ -96,6 +96,9 @@ class System:
     # Whether the decider may answer ABSTAIN. An evaluator that reads decisions is then not
     # applicable, unless it says that its numbers mean something (`takes_abstention`).
     abstains: bool = False
+    # How far each row [R, n] of X is beyond the limit at which the decider abstains: above 0 it
+    # does. Differentiable in X, for attackers who know the guard. None: no such score is released.
+    rejection: Callable[["Tensor"], "Tensor"] | None = None
     interface: Callable[["Tensor"], "Tensor"] | None = None
     explainer: Explainer | None = None
     intervals: Intervals | None = None
