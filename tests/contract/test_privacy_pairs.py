@@ -103,14 +103,35 @@ def planned(tmp_path, monkeypatch, names, inclusion, on):
     )
 
 
+@cache
+def weighed_by_others(name):
+    """Whether a member's weight depends on which other members there are."""
+    plugin, problem = METHODS[name], PROBLEMS[behaviour(name)[0]]
+    members = np.arange(0, len(problem.splits["train"]), 2)
+    all_of_them = plugin.weights(problem, members)
+    if all_of_them is None:
+        return plugin.fills("reweigh")
+    return not np.allclose(all_of_them[1:], plugin.weights(problem, members[1:]))
+
+
+def rescheduled(name):
+    """The fields of a schedule that a method changes."""
+    after = vars(METHODS[name].schedule(SCHEDULE))
+    return {k for k, v in vars(SCHEDULE).items() if after[k] != v}
+
+
 def expected(dp, other, inclusion):
     """claim | void | refused, by what the other method is seen to do."""
     plugin = METHODS[other]
     _, training, deployed = behaviour(other)
     if plugin.fills("gradient") or plugin.fills("resample") or not plugin.per_example:
         return "refused"
+    if rescheduled(other) & {k for k, v in vars(DP[dp]).items() if v is not None}:
+        return "refused"
     if inclusion == "all" and training & {"pool", "members"}:
         return "refused"
+    if weighed_by_others(other):
+        return "void"
     if other == "scaffold":  # the model that answers is its own, fitted to rows of the pool
         return "void"
     return "void" if inclusion == "all" and "pool" in deployed else "claim"
@@ -192,7 +213,7 @@ def clipped_sum(problem, plugin, members):
     batch.X, batch.y = pool.X[index].unsqueeze(2), pool.y[index]
     batch.group, batch.rows, batch.weight = pool.group[index], index, weights.gather(1, index)
     memory = [{} for _ in made.interventions]
-    hooks.adapt(made, params, memory, batch)
+    hooks.adapt(made, params, memory, batch_of(problem, rows=40))  # in place of validation rows
     count = torch.full((2,), float(len(members)))
     total = batch_gradient(made, params, batch, [], count, memory)
     flat = torch.cat([t[0].flatten() for _, t in sorted(total.items())])

@@ -64,8 +64,9 @@ def of_schedules(
             found[field] = chosen.name, value
     for field, (name, value) in found.items():
         if getattr(used, field) != value:
+            other = next(c.name for c in interventions if c.plugin.fills("gradient"))
             return (
-                f"{name} sets {field}={value}, but a method beside it trains with "
+                f"{name} sets {field}={value}, but {other} trains with "
                 f"{field}={getattr(used, field)} of its own; leave that to the training options "
                 f"(null), or choose one of the two."
             )

@@ -106,6 +106,8 @@ def _fit(trainer: Trainer, state: TrainingState, seconds: float) -> fits.Fit:
         "validation_accuracy": float(state.best_accuracy.mean()),
         "train_seconds": round(seconds, 3),
     }
+    if state.left_out is not None and state.left_out.any():
+        facts.update(_left_out(trainer, state.left_out))
     if trainer.rule is not None:
         facts.update(guarantees.refuse_claims(trainer.rule.facts()))
     curves = {
@@ -113,6 +115,23 @@ def _fit(trainer: Trainer, state: TrainingState, seconds: float) -> fits.Fit:
         "validation_accuracy": np.array(state.accuracy),
     }
     return fits.Fit(state.best, state.best_accuracy, facts, curves, trainer.device.type)
+
+
+def _left_out(trainer: Trainer, rows: Array) -> dict[str, Fact]:
+    """The share of members that methods give weight 0, for each group and each true label.
+
+    `rows` bool [R, n_pool]; the mean over replicates.
+    """
+    problem, member = trainer.problem, trainer.membership
+    _, y, group = problem.rows("train")
+    found: dict[str, Fact] = {"left_out": float(rows.sum() / member.sum())}
+    for key, names, of in (("group", problem.groups, group), ("label", problem.classes, y)):
+        each = [
+            f"{name} {rows[:, of == k].sum() / max(member[:, of == k].sum(), 1):.3f}"
+            for k, name in enumerate(names)
+        ]
+        found[f"left_out_by_{key}"] = "; ".join(each)
+    return found
 
 
 def _match(plan: Plan, store: Store, progress: Progress) -> tuple[fits.Fit, TrainingState]:

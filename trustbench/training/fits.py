@@ -199,8 +199,8 @@ def _mention_others(folder: Path, own: Path, device: torch.device, warn: Warn) -
 
 
 # The fields that hold no tensors, which a checkpoint keeps as JSON.
-TENSORS = ("params", "velocity", "best", "rule_state", "snapshots", "memory")
-NUMBERS = [f for f in fields(TrainingState) if f.name not in TENSORS]
+OTHERS = ("params", "velocity", "best", "rule_state", "snapshots", "memory", "left_out")
+NUMBERS = [f for f in fields(TrainingState) if f.name not in OTHERS]
 
 
 def _numbers(state: TrainingState) -> dict[str, Any]:

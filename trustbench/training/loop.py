@@ -45,6 +45,7 @@ def train(
         state.rule_state = trainer.rule.state
     pool = trainer.data("train", _dtype(params))
     weights = hooks.example_weights(trainer, pool)
+    state.left_out = trainer.membership & (weights == 0).numpy()
     if resume is None:
         _adapt(trainer, state)
     saved = time.monotonic()

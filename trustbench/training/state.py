@@ -43,6 +43,8 @@ class TrainingState:
     snapshot_accuracy: list[Array] = field(default_factory=list)  # per snapshot: [R]
     rule_state: dict[str, Tensor] = field(default_factory=dict)
     memory: list[dict[str, Tensor]] = field(default_factory=list)  # one per intervention
+    # Members of weight 0, bool [R, n_pool]; follows from the methods, so no checkpoint holds it.
+    left_out: Array | None = None
 
 
 @dataclass(frozen=True)

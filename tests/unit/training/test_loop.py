@@ -79,7 +79,7 @@ def trainer(
     )
     if any(i.first_fit for i in interventions):
         others = [i for i in interventions if not i.first_fit]
-        first, params = trainer(problem, others, schedule, replicates, engine, model)
+        first, params = trainer(problem, others, schedule, replicates, engine, model, device)
         made = replace(made, first=loop.train(first, params, ignore).best)
     return made, initial_parameters(model, problem, replicates, streams, device)
 

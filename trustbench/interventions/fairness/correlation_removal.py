@@ -5,7 +5,6 @@ from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import Tensor
 from typing_extensions import override
@@ -52,7 +51,7 @@ class CorrelationRemoval(Intervention):
     @override
     def deploy(self, system: System) -> System:
         plain, shape = system.forward, system.problem.shape
-        learnt = system.learn("correlation_removal", partial(self._learnt, system.problem)).tensors
+        learnt = system.learn("correlation_removal", partial(self._learnt, system)).tensors
         matrix, shift = learnt["matrix"], learnt["shift"]
 
         def forward(X: Tensor) -> Tensor:
@@ -61,9 +60,9 @@ class CorrelationRemoval(Intervention):
 
         return replace(system, forward=forward)
 
-    def _learnt(self, problem: Problem) -> Learnt:
-        matrix, shift = self._fitted(problem)
-        return Learnt({"matrix": torch.as_tensor(matrix), "shift": torch.as_tensor(shift)})
+    def _learnt(self, system: System) -> Learnt:
+        matrix, shift = self._fitted(system.problem)
+        return Learnt({"matrix": system.tensor(matrix), "shift": system.tensor(shift)})
 
     def _fitted(self, problem: Problem) -> tuple[Array, Array]:
         """The affine map of flattened inputs, x @ matrix [d, d] + shift [d], from the pool."""
