@@ -26,9 +26,13 @@ def methods() -> tuple[Intervention, ...]:
 
 
 def opened(system: System, *layers: str) -> System:
-    """The system after the methods that deploy in these layers."""
+    """The system after the methods that deploy in these layers, but for those that abstain.
+
+    Many evaluators are not applicable where rows stay undecided.
+    """
     for layer in layers:
         for method in methods():
             if method.deploys == layer and method.supports(system.problem, SCHEDULE) is None:
-                system = method.deploy(system)
+                deployed = method.deploy(system)
+                system = system if deployed.abstains else deployed
     return system

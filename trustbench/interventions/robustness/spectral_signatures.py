@@ -17,7 +17,8 @@ class SpectralSignatures(Intervention):
 
     The score of a row is the squared projection of its centred penultimate features on their top
     singular vector, within its label; 1.5 x `expected` of each label, the highest, are left out. No
-    label is known to be the attacked one. Rows of a minority stand out as well as poison does:
+    label is known to be the attacked one, and `expected` is a share of a label: 5 % of all rows
+    with one label can be a third of it. Rows of a minority stand out as well as poison does:
     the record's `left_out_by_group` says who was left out.
 
     Reference: Tran et al. 2018, arXiv 1811.00636, algorithm 1.
