@@ -29,7 +29,7 @@ def rejecting(system: System, name: str, score: Score, rate: float) -> System:
     that is exchangeable with them is rejected with a probability of at most `rate`. With `rate` 0
     the system is returned as it is. `name` is that of the limits among what the system has learnt.
 
-    Reference: Vovk et al. 2005, Algorithmic Learning in a Random World, proposition 2.3.
+    Reference: Vovk et al. 2005, Algorithmic Learning in a Random World.
     """
     if rate == 0:
         return system

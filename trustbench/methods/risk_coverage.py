@@ -28,7 +28,7 @@ def risks(confidence: Array, wrong: Array) -> Array:
 def area(risk: Array) -> Array:
     """The area under the curve [R]: its mean over all coverages.
 
-    Reference: Geifman et al. 2019, arXiv 1805.08206, equation 1.
+    Reference: Geifman et al. 2019, arXiv 1805.08206.
     """
     return np.asarray(risk.mean(-1))
 

@@ -40,7 +40,7 @@ class InputGuard(Intervention):
     A guard that stops an attacker who does not know it may stop nobody who does: read
     `guarded_robustness/fooled`.
 
-    Reference: Xu et al. 2018, arXiv 1704.01155, section 3.1 (bit depth); Lee et al. 2018, arXiv
+    Reference: Xu et al. 2018, arXiv 1704.01155 (bit depth); Lee et al. 2018, arXiv
     1807.03888, equations 1 and 2; Hendrycks & Gimpel 2017, arXiv 1610.02136.
     """
 

@@ -35,7 +35,7 @@ def test_a_perfect_score_has_the_area_of_the_oracle_and_a_reversed_one_the_large
     perfect = area(risks(-wrong.astype(float), wrong))
     np.testing.assert_array_equal(perfect, oracle_area(wrong))
     r = wrong.mean(1)
-    # its limit in many rows (Geifman et al. 2019, equation 4)
+    # its limit in many rows (Geifman et al. 2019)
     np.testing.assert_allclose(perfect, r + (1 - r) * np.log(1 - r), atol=1e-3)
     assert (area(risks(wrong.astype(float), wrong)) > r).all()
     np.testing.assert_allclose(area(risks(np.zeros((3, 4000)), wrong)), r)

@@ -29,7 +29,7 @@ def selective_pgd(
     rejection: at or above 0 it is wrong and passes the guard. Without a guard this is PGD on the
     margin. Inputs have the form that `pgd` takes.
 
-    Reference: Bryniarski et al. 2021, arXiv 2106.15023, section 4 (selective projected gradient).
+    Reference: Bryniarski et al. 2021, arXiv 2106.15023 (selective projected gradient).
     """
     with torch.no_grad():
         worst = Worst(X, _score(margin(forward(X), y), _beyond(rejection, X)))
