@@ -124,7 +124,7 @@ def expected(dp, other, inclusion):
     """claim | void | refused, by what the other method is seen to do."""
     plugin = METHODS[other]
     _, training, deployed = behaviour(other)
-    if plugin.fills("gradient") or plugin.fills("resample") or not plugin.per_example:
+    if any(map(plugin.fills, ("gradient", "resample", "layer_loss"))) or not plugin.per_example:
         return "refused"
     if rescheduled(other) & {k for k, v in vars(DP[dp]).items() if v is not None}:
         return "refused"

@@ -10,7 +10,7 @@ import torch
 from trustbench.api.checks.cheap import cheap
 from trustbench.api.checks.findings import SCHEDULE
 from trustbench.api.checks.opened import opened
-from trustbench.contracts import SPLITS, Batch, FirstFit, Problem, System
+from trustbench.contracts import SPLITS, Affine, Batch, Chain, FirstFit, Problem, System
 from trustbench.contracts.seeding import Streams
 
 POOL = {"train": "pool"}
@@ -112,6 +112,13 @@ def linear(problem):
     return lambda X: X.flatten(-len(problem.shape)) @ weights
 
 
+def one_layer(problem, replicates=2):
+    """`linear` as a chain."""
+    forward = linear(problem)
+    weight = forward(torch.eye(problem.n_features).view(-1, *problem.shape)).T
+    return Chain((Affine(weight.expand(replicates, -1, -1)),), forward, len(problem.shape))
+
+
 def first_of(problem):
     """What a linear first fit answers on the pool."""
     X = problem.rows("train")[0]
@@ -134,6 +141,7 @@ def read_in_training(plugin, problem):
         plugin.adapt(memory, dataclasses.replace(given, memory=memory), forward, watched)
     given.memory = memory
     plugin.perturb(given, forward, watched)
+    plugin.layer_loss(one_layer(problem), given, watched)
     return watched.seen | seen | ({"validation"} if plugin.fills("adapt") else set())
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from trustbench.contracts.arrays import Array
 from trustbench.contracts.aspects import Aspect
+from trustbench.contracts.chain import Chain
 from trustbench.contracts.mechanisms import Read
 from trustbench.contracts.plugins import Plugin
 from trustbench.contracts.problem import Problem
@@ -30,6 +31,7 @@ TRAINING_HOOKS = (
     "perturb",
     "hidden",
     "objective",
+    "layer_loss",
     "gradient",
 )
 
@@ -167,6 +169,15 @@ class Intervention(Plugin):
     def objective(self, loss: "Tensor", logits: "Tensor", batch: Batch) -> "Tensor":
         """Maps per-example loss [R, B] and logits [R, B, V, C] to a new per-example loss [R, B]."""
         return loss
+
+    def layer_loss(self, chain: Chain, batch: Batch, problem: Problem) -> "Tensor | None":
+        """A loss [R, B] of each example that reads the layers themselves; it joins the objective.
+
+        For what logits do not say, such as bounds over a box of inputs. It is differentiated by the
+        parameters of `chain`, the network in evaluation mode. Networks that are not a chain are
+        refused, as is a gradient rule, which cannot bound these gradients example by example.
+        """
+        return None
 
     def gradient(self, schedule: Schedule, n_members: int) -> GradientRule | None:
         """Returns the rule that turns per-example gradients into updates; None: plain descent."""

@@ -29,6 +29,7 @@ class Batch:
     # What the intervention whose hook runs keeps between epochs; see Intervention.adapt.
     memory: dict[str, "Tensor"] = field(default_factory=dict)
     groups: int = 0  # how many groups the problem has; 0: unknown
+    epoch: int = 0  # of training, from 0; for validation rows, how many have ended
     validation: bool = False  # whether these are validation rows, which are not in the pool
     counted: "Tensor | None" = None  # `real`, where it is known
     # Logits [R, B, C] of a first fit for the rows as training sees them, before `perturb`; None

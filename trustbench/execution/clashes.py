@@ -29,6 +29,12 @@ def of_bounds(bounds: Chosen[Intervention], other: Chosen[Intervention]) -> str 
             "chooses which rows an epoch visits, so the guarantee would not hold; choose one of "
             "them."
         )
+    if other.plugin.fills("layer_loss"):
+        return (
+            f"{bounds.name} bounds each example's gradient through its logits, but the loss of "
+            f"{other.name} reads the layers themselves, so its part of the gradient would not be "
+            "bounded; choose one of them."
+        )
     if not other.plugin.per_example:
         return (
             f"{bounds.name} bounds each example's gradient, but the objective of {other.name} "

@@ -215,6 +215,7 @@ def _slice(batch: Batch, part: slice) -> Batch:
         rows=batch.rows[part],
         generators=batch.generators[part],
         groups=batch.groups,
+        epoch=batch.epoch,
         validation=batch.validation,
         counted=None if batch.counted is None else batch.counted[part],
         first=None if batch.first is None else batch.first[part],

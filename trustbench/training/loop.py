@@ -1,9 +1,9 @@
 """The one training loop. Interventions fill its hooks and never own a training loop.
 
 Read from `train` downwards. Methods first replace data (`inputs`, `labels`). An epoch draws batches
-(`resample`). Each batch runs the hooks (`weights` -> `perturb` -> `hidden` -> `objective` ->
-`gradient`) and then the update. Each epoch ends with a validation (`adapt`). All R replicates take
-each step together and never read each other.
+(`resample`). Each batch runs the hooks (`weights` -> `perturb` -> `hidden` -> `objective`,
+`layer_loss` -> `gradient`) and then the update. Each epoch ends with a validation (`adapt`). All R
+replicates take each step together and never read each other.
 """
 
 import time
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trustbench.contracts import Array, Batch, Schedule, SplitName
-from trustbench.training import divergence, hooks
+from trustbench.training import divergence, hooks, layer_loss
 from trustbench.training.engines import Params
 from trustbench.training.sampling import epoch_batches
 from trustbench.training.state import Rows, Trainer, TrainingState
@@ -39,6 +39,7 @@ def train(
         TrainingDiverged: the parameters, loss or outputs of a replicate stop being finite.
     """
     trainer = hooks.replaced(trainer)
+    layer_loss.refuse_other_networks(trainer)
     state = resume or _start(trainer, params)
     if trainer.rule is not None:
         trainer.rule.state.update(state.rule_state)
@@ -106,6 +107,7 @@ def _epoch(trainer: Trainer, state: TrainingState, pool: Rows, weights: Tensor) 
             rows=index,
             generators=attacks,
             groups=len(trainer.problem.groups),
+            epoch=state.epoch,
             counted=counted[step],
             first=hooks.first_logits(trainer, "train", index),
         )
@@ -142,6 +144,7 @@ def batch_gradient(
     rule = trainer.rule
     if rule is None:
         total = trainer.engine.gradient(params, batch.X, loss, None, factors).total
+        total = layer_loss.added(trainer, params, batch, memory, total)
         scale = count.clamp(min=1.0).reciprocal()
         return {n: t * scale.view(-1, *[1] * (t.ndim - 1)) for n, t in total.items()}
     total = trainer.engine.gradient(params, batch.X, loss, rule.coefficients, factors).total
@@ -196,6 +199,8 @@ def _validation_objective(trainer: Trainer, state: TrainingState) -> Array:
         logits = trainer.engine.forward(state.params, batch.X.flatten(1, 2))
         logits = logits.unflatten(1, batch.X.shape[1:3])
         losses = hooks.objective(trainer, logits, batch, slice(None), state.memory)
+        if layer_loss.methods(trainer):
+            losses = losses + layer_loss.losses(trainer, state.params, batch, state.memory)
         return losses.mean(1).double().cpu().numpy()
 
 
@@ -219,6 +224,7 @@ def _validation_batch(trainer: Trainer, state: TrainingState, stream: str) -> Ba
         rows=torch.full((R, n), -1, device=trainer.device),
         generators=_generators(trainer, "attacks", state.epoch, stream),
         groups=len(trainer.problem.groups),
+        epoch=state.epoch,
         validation=True,
         counted=torch.ones(R, n, dtype=torch.bool),
         first=hooks.first_logits(trainer, "validation", places.expand(R, n)),

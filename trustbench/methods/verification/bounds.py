@@ -34,12 +34,13 @@ def margins(chain: Chain, low: Tensor, high: Tensor, y: Tensor, method: Method) 
     intermediate bounds of the same kind, each intersected with the interval's), so it is never
     looser than `interval`. In both the last layer is merged with the differences of its rows.
     Without hidden layers both are exact. All sums are in float64: bounds hold up to its rounding.
+    Differentiable in the layers.
 
     Args:
         chain: the replicates' layers.
         low: lowest inputs [R, n, *shape].
         high: highest inputs [R, n, *shape].
-        y: labels int64 [n].
+        y: labels int64 [n] or [R, n].
         method: how bounds are propagated.
 
     Reference: Gowal et al. 2018, arXiv 1810.12715, sections 3.1 and 3.2 (interval, merged last
@@ -52,11 +53,11 @@ def margins(chain: Chain, low: Tensor, high: Tensor, y: Tensor, method: Method) 
         raise TypeError("the last layer of a chain is affine")
     widest = max(layer.weight.shape[1] for layer in layers if isinstance(layer, Affine))
     size = len(low) * widest * max(widest, low.shape[-1])
-    rows = max(1, NUMBERS // size) if method == "linear" else len(y)
+    rows = max(1, NUMBERS // size) if method == "linear" else y.shape[-1]
     parts = [
         _margins(layers[:-1], last, UnitBounds(a, b), t, method)
         for a, b, t in zip(
-            low.split(rows, dim=1), high.split(rows, dim=1), y.split(rows), strict=True
+            low.split(rows, dim=1), high.split(rows, dim=1), y.split(rows, dim=-1), strict=True
         )
     ]
     return torch.cat(parts, dim=1)
@@ -82,9 +83,9 @@ def _boxes(
     yield box
     for k, layer in enumerate(hidden):
         if isinstance(layer, Affine):
-            every = _rows_of(layer, box.low.shape[1])
-            box = UnitBounds(_least(every, box), -_least(_negative(every), box))
+            box = _through(layer, box)
             if method == "linear" and k > 0:
+                every = _rows_of(layer, box.low.shape[1])
                 below = _backward(every, hidden[:k], known)
                 above = -_backward(_negative(every), hidden[:k], known)
                 box = UnitBounds(torch.maximum(box.low, below), torch.minimum(box.high, above))
@@ -92,6 +93,13 @@ def _boxes(
             box = UnitBounds(*(getattr(v, layer)() for v in box))
         known.append(box)
         yield box
+
+
+def _through(layer: Affine, box: UnitBounds) -> UnitBounds:
+    """The lowest and highest outputs of an affine layer on a box."""
+    centre, reach = layer((box.high + box.low) / 2), (box.high - box.low) / 2
+    reach = reach @ layer.weight.abs().mT
+    return UnitBounds(centre - reach, centre + reach)
 
 
 def _least(functions: LinearFunctions, box: UnitBounds) -> Tensor:
@@ -126,10 +134,12 @@ def _backward(
 
 def _differences(last: Affine, y: Tensor) -> LinearFunctions:
     """Logit y minus each logit, as functions of the last hidden units."""
-    weight = last.weight[:, y].unsqueeze(2) - last.weight.unsqueeze(1)
+    true = y.expand(len(last.weight), -1)
+    own = last.weight.gather(1, true.unsqueeze(-1).expand(-1, -1, last.weight.shape[-1]))
+    weight = own.unsqueeze(2) - last.weight.unsqueeze(1)
     if last.bias is None:
         return LinearFunctions(weight, weight.new_zeros(weight.shape[:3]))
-    return LinearFunctions(weight, last.bias[:, y].unsqueeze(2) - last.bias.unsqueeze(1))
+    return LinearFunctions(weight, last.bias.gather(1, true).unsqueeze(2) - last.bias.unsqueeze(1))
 
 
 def _rows_of(layer: Affine, n: int) -> LinearFunctions:
