@@ -15,7 +15,7 @@ from tests.conftest import make_system
 from tests.contract.conftest import OPTIONS, of
 from tests.tables import make_table
 from trustbench.api.checks.cheap import cheap
-from trustbench.api.checks.opened import opened
+from trustbench.api.checks.opened import methods, opened
 from trustbench.contracts import CHANNELS
 
 # One more value of every channel, unlike what any intervention puts there.
@@ -128,6 +128,17 @@ def pairs(plugin, system, released, channels):
         yield bare, dataclasses.replace(planted(system, channels), facts=released.facts)
     if plugin.supports(released) is None and plugin.reads != {"forward"}:
         yield released, planted(released, channels)
+    # some read explanations only where they are counterfactuals
+    if bare is not None and "explainer" in plugin.reads:
+        told = advising(alone)
+        if plugin.supports(told) is None:
+            yield told, planted(told, channels)
+
+
+def advising(system):
+    """The system with explanations that say what to change."""
+    every = (m.deploy(system) for m in methods() if m.deploys == "channel")
+    return next(s for s in every if s.facts.get("attributions") == "changes")
 
 
 @of("evaluator")

@@ -19,7 +19,7 @@ from trustbench.contracts.encoding import (
     NumberColumn,
     SensitiveColumn,
 )
-from trustbench.contracts.features import Feature
+from trustbench.contracts.features import Action, Feature
 from trustbench.contracts.interventions import TRAINING_HOOKS, Intervention
 from trustbench.contracts.learnt import Fact, Learnt
 from trustbench.contracts.measurement import Measured, Measurement, RowRedraw
@@ -59,6 +59,7 @@ __all__ = [
     "TRAINED",
     "TRAINING_HOOKS",
     "Access",
+    "Action",
     "Activation",
     "Affine",
     "Array",

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+Action = Literal["any", "up", "down", "none"]
+"""What a person could do to a value: anything, let it grow, let it shrink, or nothing."""
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -12,7 +15,8 @@ class Feature:
     block. `lower` and `upper` bound every value of a perturbed input. `scale` multiplies the radius
     of an attack (0: never perturbed). An immutable feature is one that a person cannot change, and
     `change` says that its value can only grow (up) or shrink (down). The columns of an embedding
-    mean something only together.
+    mean something only together. `action` is what a person could do to the value where that is
+    less than what an attack may do: an attack may report a shorter education, nobody can get one.
     """
 
     name: str
@@ -25,8 +29,19 @@ class Feature:
     levels: tuple[str, ...] = ()
     # Not in repr, on which fingerprints from before this field existed depend.
     change: Literal["any", "up", "down"] = field(default="any", repr=False)
+    # In no fingerprint: a data set that changes it raises its version.
+    action: Action | None = field(default=None, repr=False)
 
     @property
     def whole(self) -> bool:
         """Whether its columns mean something only together, so that none is perturbed alone."""
         return self.kind in ("categorical", "embedding")
+
+    @property
+    def actionable(self) -> Action:
+        """What a person could do to the value: never more than `mutable` and `change` say."""
+        if not self.mutable:
+            return "none"
+        if self.action is None or self.action == "any":
+            return self.change
+        return self.action if self.change in ("any", self.action) else "none"

@@ -51,9 +51,10 @@ INPUTS = (
             "State-gov", "Without-pay", "Never-worked",
         ),
     ),
-    Numeric("education-num", low=1, high=16, whole=True),
+    Numeric("education-num", low=1, high=16, whole=True, action="up"),
     Categorical(
         "marital-status",
+        action="none",
         levels=known(
             "Married-civ-spouse", "Divorced", "Never-married", "Separated", "Widowed",
             "Married-spouse-absent", "Married-AF-spouse",
@@ -71,6 +72,7 @@ INPUTS = (
     ),
     Categorical(
         "relationship",
+        action="none",
         levels=known(
             "Wife", "Own-child", "Husband", "Not-in-family", "Other-relative", "Unmarried",
         ),
@@ -103,8 +105,8 @@ CAUSAL = (
     Categorical("sex", mutable=False, levels=known("Female", "Male")),
     Numeric("age", mutable=False),
     Numeric("native", mutable=False),
-    Numeric("married"),
-    Numeric("education-num"),
+    Numeric("married", action="none"),
+    Numeric("education-num", action="up"),
     Numeric("hours-per-week"),
 )
 ROOTS = ("sex", "age", "native")

@@ -35,7 +35,7 @@ INPUTS = (
     Numeric("juv_misd_count", low=0, whole=True),
     Numeric("juv_other_count", low=0, whole=True),
     Numeric("priors_count", low=0, whole=True),
-    Categorical("c_charge_degree", levels=known("F", "M", "O")),
+    Categorical("c_charge_degree", action="none", levels=known("F", "M", "O")),
 )  # fmt: skip
 CAUSAL = (
     Numeric("age", mutable=False),

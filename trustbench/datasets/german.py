@@ -50,7 +50,7 @@ INPUTS = (
     Categorical("housing", levels=known("A151", "A152", "A153")),
     Numeric("existing_credits", low=0, whole=True),
     Categorical("job", levels=known("A171", "A172", "A173", "A174")),
-    Numeric("dependents", low=0, whole=True),
+    Numeric("dependents", low=0, whole=True, action="none"),
     Categorical("telephone", levels=known("A191", "A192")),
     Categorical("foreign_worker", mutable=False, levels=known("A201", "A202")),
 )  # fmt: skip

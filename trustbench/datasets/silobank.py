@@ -1,5 +1,6 @@
 """SiloBank: a synthetic bank that decides on credit cards, with a known causal model."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -9,7 +10,7 @@ import pandas as pd
 from pydantic import Field
 from typing_extensions import override
 
-from trustbench.contracts import DataCard, Dataset, Problem
+from trustbench.contracts import Action, DataCard, Dataset, Problem
 from trustbench.contracts.seeding import Streams
 from trustbench.datasets._credit_model import (
     MECHANISMS,
@@ -32,6 +33,8 @@ from trustbench.datasets.loading.tabular import (
 NAMES = ("majority", "minority")
 # Nobody can change their age, their group, or when their first account was opened.
 FIXED = frozenset({"age", "credit_history_years"})
+# What the bank may advise: nobody can unlearn, or have worked for less time.
+ACTIONS: Mapping[str, Action] = {"education": "up", "employment_years": "up"}
 
 CARD = DataCard(
     description="SYNTHETIC applicants for a credit card at an imaginary bank; class 1, the "
@@ -79,7 +82,10 @@ class SiloBank(Dataset):
             name="silobank",
             frame=frame,
             columns=(
-                *(Numeric(name, mutable=name not in FIXED) for name in NUMBERS),
+                *(
+                    Numeric(name, mutable=name not in FIXED, action=ACTIONS.get(name))
+                    for name in NUMBERS
+                ),
                 Categorical("group", mutable=False),
             ),
             y=y,

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from trustbench.contracts import Array
+from trustbench.contracts import Action, Array
 from trustbench.contracts.shortening import listed
 from trustbench.datasets.loading.sources import Source
 
@@ -31,7 +31,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True)
 class Numeric:
-    """A numeric column. `mutable` says whether a person could change it.
+    """A numeric column. `mutable` says whether a person could change it, `action` how at most.
 
     `low` and `high` are the smallest and largest number that the source documents as possible;
     `whole` allows only whole numbers. A field that equals `missing` is documented as absent and
@@ -44,6 +44,7 @@ class Numeric:
     high: float = np.inf
     whole: bool = False
     missing: str | None = None
+    action: Action | None = None
 
     def read(self, source: Source, fields: Fields) -> Array:
         """Reads the column as numbers, float64 [n].
@@ -82,6 +83,7 @@ class Categorical:
     mutable: bool = True
     levels: Levels = field(default_factory=dict)
     spans: Mapping[str, Span] = field(default_factory=dict)
+    action: Action | None = None
 
     def read(self, source: Source, fields: Fields) -> Array:
         """Reads the names of the levels, object [n].

@@ -163,7 +163,9 @@ def _feature(
     if isinstance(rule, NumberColumn):
         values = seen[:, places[0]]
         low, high = float(values.min()), float(values.max())
-        return Feature(column.name, "numeric", places, low, high, mutable=column.mutable)
+        return Feature(
+            column.name, "numeric", places, low, high, column.mutable, action=column.action
+        )
     return Feature(
         name=column.name,
         kind="categorical",
@@ -173,4 +175,5 @@ def _feature(
         mutable=column.mutable,
         scale=0.0,
         levels=rule.levels,
+        action=column.action,
     )

@@ -2,7 +2,9 @@
 
 A *slope* says how fast the output changes in a column; a *contribution* how much of the output
 the column accounts for. LIME on columns and plain gradients are slopes; SHAP, integrated
-gradients and LIME on patches are contributions. Systems say which in the fact `attributions`.
+gradients and LIME on patches are contributions. *Changes* are counterfactual explanations: by how
+much a column has to change; readers of contributions see how large they are. Systems say which in
+the fact `attributions`.
 """
 
 from dataclasses import replace
@@ -17,7 +19,7 @@ from trustbench.methods.explanations.image_neighbourhood import Patches
 from trustbench.methods.explanations.lime_surrogate import Stream, flatten
 from trustbench.methods.explanations.neighbourhood_base import Neighbourhood
 
-Meaning = Literal["slopes", "contributions"]
+Meaning = Literal["slopes", "contributions", "changes"]
 FACT = "attributions"
 
 
