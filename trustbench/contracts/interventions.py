@@ -49,6 +49,8 @@ class Intervention(Plugin):
     # False: the objective of an example reads other examples of its batch (a penalty on a group
     # gap, say). Gradient rules that bound single examples then refuse to combine with it.
     per_example: ClassVar[bool] = True
+    # True: `perturb` moves every column as a number, and may leave the bounds of the features.
+    leaves_bounds: ClassVar[bool] = False
     # "first_fit": before training, the same arm is trained without the methods that need a first
     # fit, on the same members. `reweigh` and `batch.first` read its answers.
     needs: ClassVar[frozenset[Literal["first_fit"]]] = frozenset()

@@ -22,6 +22,8 @@ from trustbench.contracts import (
     System,
 )
 from trustbench.contracts.seeding import Streams
+from trustbench.methods.causal.graph import Variable
+from trustbench.methods.causal.learning import Fitting, learn
 
 CPU = torch.device("cpu")
 CARD = DataCard("two Gaussians", "none", "none", "none", synthetic=True, rows_public=True)
@@ -167,7 +169,7 @@ def make_table(n: int = 500, seed: int = 0) -> Problem:
     """Two numbers, `colour` (3 levels) and the sensitive `g` (2 levels), in 7 columns.
 
     The label depends on x0 and on g; numbers are rounded to halves, so that a perturbed number is
-    recognisable.
+    recognisable. The causal model, in which g and x0 cause x1, is fitted to the training pool.
     """
     rng = np.random.default_rng(seed)
     g, colour = rng.integers(2, size=n), rng.integers(3, size=n)
@@ -181,7 +183,12 @@ def make_table(n: int = 500, seed: int = 0) -> Problem:
     )
     order = rng.permutation(n)
     a, b, c = int(0.4 * n), int(0.5 * n), int(0.7 * n)
+    places = {f.name: f.columns for f in features}
+    causes = {"g": (), "x0": (), "colour": (), "x1": ("g", "x0")}
+    variables = [Variable(name, places[name], parents) for name, parents in causes.items()]
+    line = Fitting(hidden=0)
     return Problem(
+        scm=learn(X[order[:a]], variables, ["g"], Streams(0), line, groups=(0, 1)),
         name="table",
         X=X,
         y=y,
