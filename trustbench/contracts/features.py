@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Action = Literal["any", "up", "down", "none"]
-"""What a person could do to a value: anything, let it grow, let it shrink, or nothing."""
+"""What a person could do to a value: change it, only raise it, only lower it, or leave it."""
 
 
 @dataclass(frozen=True)

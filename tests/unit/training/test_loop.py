@@ -114,7 +114,8 @@ def test_a_checkpoint_keeps_every_field_of_a_training_state(tmp_path):
         "snapshots": [tensors(4.0)], "snapshot_accuracy": [two],
         "rule_state": tensors(5.0), "memory": [{}, tensors(6.0)],
     }  # fmt: skip
-    assert set(filled) == {f.name for f in fields(TrainingState)}
+    # which rows are left out follows from the methods, and is set whenever training starts
+    assert set(filled) == {f.name for f in fields(TrainingState)} - {"left_out"}
     fits.write_checkpoint(tmp_path, TrainingState(**filled))
     found = fits.read_checkpoint(tmp_path, CPU)
     for name, given in filled.items():
