@@ -1,6 +1,6 @@
 """Faults in the smoke sweep: kills, full disks, damaged files, lost servers, two sweeps at once.
 
-run: python scripts/faults.py [--trials 200] [--seed 0] [--jobs 2] [--kinds kill_child,full_disk]
+run: python scripts/faults.py [--trials 206] [--seed 0] [--jobs 2] [--kinds kill_child,full_disk]
      python scripts/faults.py --write     also writes the figures into docs/resume.md
 
 Each trial injects one fault at a random moment, repeats the same command until it ends well, and
@@ -22,7 +22,7 @@ from tests.faults.kinds import KINDS
 
 
 def main() -> int:
-    p = trial_options.parser(__doc__.splitlines()[0], 200, KINDS)
+    p = trial_options.parser(__doc__.splitlines()[0], 206, KINDS)
     p.add_argument("--deadline", type=float, default=300.0, help="seconds that no run may need")
     given = trial_options.parse(p, KINDS, "faults")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends servers and mounts as well
