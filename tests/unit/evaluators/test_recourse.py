@@ -132,6 +132,15 @@ def test_far_away_rows_are_called_members():
     )
 
 
+def test_without_advice_for_one_side_there_is_nothing_to_attack():
+    system = linear(wide())
+    out = dataclasses.replace(system, membership=np.zeros_like(system.membership))
+    found = RecourseMembership(points=50, iterations=5).measure(out)
+    assert not found.measurements
+    assert {"advice" in why for why in found.missing.values()} == {True}
+    assert len(found.missing) == 3
+
+
 def test_a_rule_of_its_own_may_refuse_what_the_model_accepts():
     system = make_system(make_problem(shift=0.4), replicates=4)
     ruled = ThresholdPostprocessing().deploy(system)

@@ -63,8 +63,12 @@ class RecourseMembership(RecourseEvaluator):
         rows = np.sort(order[: self.points])
         found = self.owed(system, system.tensor(X[rows]), group[rows])
         usable = found.found.cpu().numpy()
+        member = system.membership[:, rows]
+        if not ((usable & member).any(1) & (usable & ~member).any(1)).all():
+            reason = "a replicate has advice for no refused member, or for no refused other row"
+            return Measured((), missing=dict.fromkeys((m.name for m in self.metrics), reason))
         odds = -Goal(system).log_odds(found.X).detach()
-        out = mia.Report(system.membership[:, rows], self.measurement)
+        out = mia.Report(member, self.measurement)
         distance = _scores(found.cost.double().cpu().numpy(), usable)
         out.auc("auc_distance", distance)
         out.auc("auc_probability", _scores(odds.double().cpu().numpy(), usable))
