@@ -69,7 +69,7 @@ def test_weight_decay_holds_beside_dp_and_the_claim_is_of_the_dosed_epochs(arm):
 @pytest.mark.parametrize(
     ("interventions", "reason"),
     [
-        ((DP, sets("epochs", 2)), r"decay sets epochs=2, but a method beside it .* epochs=4"),
+        ((DP, sets("epochs", 2)), r"decay sets epochs=2, but dpsgd trains with epochs=4"),
         ((sets("lr", 0.2), sets("lr", 0.3, "other")), "decay and other both set lr"),
         ((sets("regime", "memorising"),), "belongs to the arm"),
     ],

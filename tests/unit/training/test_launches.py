@@ -36,7 +36,8 @@ def methods():
     for name, path in discover("intervention", [conf_dir()]).items():
         node = read_yaml(path, "the option")
         made = build("intervention", name, node[name], name) if name in node else None
-        if made is not None and made.retrains:
+        # a first fit is asked once, replicate by replicate, before the steps
+        if made is not None and made.retrains and not made.first_fit:
             changes = {"epochs": 1, "batch_size": 32, "noise": "seeded"}
             own = {k: v for k, v in changes.items() if hasattr(made, k)}
             found.append(pytest.param([replace(cheap(made), **own)], id=name))
@@ -54,10 +55,27 @@ def trained(problem, interventions, replicates, schedule=SHORT, model=None):
     return device
 
 
+# Their views differ by a small step, which the masks of a dropout layer, of a view each, drown.
+FINITE_DIFFERENCES = ("input_gradient_penalty", "llr")
+# Their causal model computes on the host, so every step waits for it.
+ON_HOST = ("cal", "cal_as_published", "capify")
+
+
+def with_sensitive_input(problem):
+    """The problem, with its first input as the sensitive category."""
+    first = replace(problem.features[0], name=problem.group_name, kind="categorical")
+    return replace(problem, features=(first, *problem.features[1:]))
+
+
 @pytest.mark.parametrize("model", [None, TinyCNN()], ids=["chain", "functional"])
 @pytest.mark.parametrize("interventions", methods())
 def test_steps_share_their_operators_and_never_wait(problem, interventions, model):
     """Three times the replicates launch as much; twice the steps wait as often: in validation."""
+    names = {type(i).__module__.rpartition(".")[2] for i in interventions}
+    if names & {*ON_HOST} or (model is not None and names & {*FINITE_DIFFERENCES, "ibp"}):
+        pytest.skip("waits for its causal model, or not for a network like this")
+    if any(i.supports(problem, SHORT) for i in interventions):
+        problem = with_sensitive_input(problem)
     few, many = (trained(problem, interventions, R, model=model) for R in (2, 6))
     assert few.operators == many.operators
     halved = [replace(i, batch_size=16) if hasattr(i, "batch_size") else i for i in interventions]
