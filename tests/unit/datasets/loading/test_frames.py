@@ -107,6 +107,12 @@ def test_an_unknown_column_in_a_declaration_gets_the_near_name(tmp_path):
         read_frame(written(tmp_path), Reading(types={"Zip": "text"}))
 
 
+def test_a_separator_that_fits_the_header_too_comes_before_one_that_needs_row_names(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("number\tword, or several\tday\n" + "0.5\t;\t2000-01-01\n" * 3)
+    assert list(read_frame(path).table) == ["number", "word, or several", "day"]
+
+
 WORDS = st.lists(
     st.sampled_from([*"abü\"',;|\t\n 017.-", "nurse", "Bäcker"]), min_size=1, max_size=8
 )

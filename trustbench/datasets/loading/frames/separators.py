@@ -74,6 +74,7 @@ def _sniffed(
     """(dialect, why its separator): the one that gives every line the same number of fields."""
     cuts = [_cut(lines, _dialect(lines, s, quote, escape)) for s in SEPARATORS]
     even = [c for c in cuts if c.even and c.name != SPACES] or [c for c in cuts if c.even]
+    even = [c for c in even if c.whole] or even
     if even:
         best = max(even, key=lambda c: c.clean)
         rivals = [named(c.name) for c in even if c.clean == best.clean]
@@ -97,6 +98,7 @@ class _Cut(NamedTuple):
     dialect: TextDialect
     widths: Counter[int]
     clean: float
+    whole: bool  # the header is as wide as the other records
 
     @property
     def name(self) -> str:
@@ -128,7 +130,7 @@ def _cut(lines: Sequence[str], dialect: TextDialect) -> _Cut:
     if dialect.separator == SPACES and not any(map(_number_like, fields)):
         widths = Counter({1: len(records)})  # words of a text, not fields
     dirty = sum(any(s in f for s in others) and not _number_like(f) for f in fields)
-    return _Cut(dialect, widths, 1 - dirty / max(len(fields), 1))
+    return _Cut(dialect, widths, 1 - dirty / max(len(fields), 1), {first} >= set(rest))
 
 
 def _number_like(field: str) -> bool:
